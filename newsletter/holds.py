@@ -1,0 +1,53 @@
+"""When a snapshot waits for the operator instead of being announced.
+
+Decides over values. That all papers are new, that there are fewer than usual, or that
+a day has no year is no reason: every weekday's list is like that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from newsletter.models import Snapshot
+
+FLOOD = 10
+"""Times the usual number of papers from which a snapshot looks wrong."""
+ENOUGH_HISTORY = 5
+"""Earlier snapshots with papers needed before "usual" means something."""
+ENOUGH_ROWS = 10
+"""Rows needed before changed ids can be told from coincidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What the source gave before.
+
+    Attributes:
+        sizes: numbers of papers of its accepted snapshots.
+        renamed: rows of this snapshot with the title of a paper known under another
+            key of the same kind (see `Identities.renamed`).
+    """
+
+    sizes: Sequence[int] = ()
+    renamed: int = 0
+
+
+def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
+    """Why this snapshot should be looked at first, or `None`."""
+    rows = len(snapshot.papers)
+    usual = [size for size in history.sizes if size]
+    if snapshot.doubts:
+        return snapshot.doubts[0]
+    if len(usual) >= ENOUGH_HISTORY and rows > FLOOD * median(usual):
+        return (
+            f"{rows:,} papers, more than {FLOOD} times the usual {median(usual):,.0f} "
+            "of this source: it may be an archive"
+        )
+    if rows >= ENOUGH_ROWS and 2 * history.renamed > rows:
+        return (
+            f"{history.renamed} of {rows} papers have the title of a known paper and "
+            "another id: the source may have changed its ids"
+        )
+    return None

@@ -1,0 +1,119 @@
+"""Which papers are the same: by exact keys, never by likeness.
+
+A paper is known by its keys, strongest first: version-free arXiv id, DOI, OpenReview
+id, canonical URL, title fingerprint. Decides over values; touches no database.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from newsletter import links
+from newsletter.models import Paper
+from newsletter.tex import fingerprint
+
+KINDS = ("arxiv", "doi", "openreview", "url", "title")
+"""Kinds of key, strongest first."""
+
+Keys = tuple[str, ...]
+"""The keys of one paper, `kind:value`, strongest first; the last is its title."""
+
+
+def kind_of(key: str) -> str:
+    """`arxiv` of `arxiv:2611.01234`."""
+    return key.partition(":")[0]
+
+
+def keys_of(paper: Paper) -> Keys:
+    """All keys under which this description of a paper may be known."""
+    url = paper.url or ""
+    arxiv = paper.arxiv_id or links.arxiv_id(paper.doi or "") or links.arxiv_id(url)
+    doi = links.doi(paper.doi or "") or links.doi(url)
+    openreview = paper.openreview_id or links.openreview_id(url)
+    page = None if arxiv and links.arxiv_id(url) else links.canonical(url)
+    values = zip(KINDS, (arxiv, doi, openreview, page, fingerprint(paper.title)), strict=True)
+    return tuple(f"{kind}:{value}" for kind, value in values if value)
+
+
+def keys_of_all(papers: Sequence[Paper]) -> list[Keys]:
+    """The keys of every row of one capture.
+
+    An address that rows with different titles share names none of them (a feed that
+    links every item to its front page), so it is no key there.
+    """
+    keys = [keys_of(paper) for paper in papers]
+    titles_at = Counter(url for url, _ in {(key, row[-1]) for row in keys for key in row[:-1]})
+    shared = {key for key, titles in titles_at.items() if titles > 1 and kind_of(key) == "url"}
+    return [tuple(key for key in row if key not in shared) for row in keys] if shared else keys
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """What one row of a capture is.
+
+    Attributes:
+        paper: number of the known paper it is; for a paper nobody has seen, a
+            negative number of its own.
+        claims: its keys that nobody held before: the paper's from now on.
+    """
+
+    paper: int
+    claims: Keys
+
+
+class Identities:
+    """Who holds which key: the papers a capture may touch, and what it adds.
+
+    Args:
+        owners: number of the paper that holds a key; for every paper named, all of
+            its keys must be there.
+    """
+
+    def __init__(self, owners: Mapping[str, int]) -> None:
+        self._owners = dict(owners)
+        self._kinds: dict[int, set[str]] = {}
+        self._unseen = 0
+        for key, paper in owners.items():
+            self._kinds.setdefault(paper, set()).add(kind_of(key))
+
+    def match(self, keys: Keys) -> Match:
+        """The paper these keys mean, which then holds those of them that nobody held.
+
+        The strongest key decides. A key joins only if no stronger kind stands on both
+        sides (it would be a different one): two arXiv ids are two papers whatever
+        their titles, and a title joins only what has no other key in common.
+        """
+        paper = self._holder(keys)
+        if paper is None:
+            self._unseen -= 1
+            paper = self._unseen
+        claims = tuple(key for key in keys if key not in self._owners)
+        for key in claims:
+            self._owners[key] = paper
+            self._kinds.setdefault(paper, set()).add(kind_of(key))
+        return Match(paper, claims)
+
+    def _holder(self, keys: Keys) -> int | None:
+        stronger: set[str] = set()
+        for key in keys:
+            holder = self._owners.get(key)
+            if holder is not None and not stronger & self._kinds[holder]:
+                return holder
+            stronger.add(kind_of(key))
+        return None
+
+    def renamed(self, rows: Iterable[Keys]) -> int:
+        """How many rows carry the title of a known paper and another, unknown key of a kind it has.
+
+        Many at once mean that the source changed its ids.
+        """
+        return sum(self._is_renamed(keys) for keys in rows)
+
+    def _is_renamed(self, keys: Keys) -> bool:
+        holder = self._owners.get(keys[-1])
+        if holder is None:
+            return False
+        others = [key for key in keys[:-1] if kind_of(key) in self._kinds[holder]]
+        return bool(others) and not any(key in self._owners for key in others)

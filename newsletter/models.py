@@ -1,0 +1,151 @@
+"""The words of the project as frozen values. Nothing here acts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """One work as one capture describes it. Everything but the title is optional.
+
+    Text is clean (no control characters, white space collapsed) and still holds
+    the TeX it came with. Ids carry no version; `None` and `()` mean "not said".
+    """
+
+    title: str
+    abstract: str | None = None
+    authors: tuple[str, ...] = ()
+    arxiv_id: str | None = None
+    doi: str | None = None
+    openreview_id: str | None = None
+    url: str | None = None
+    """Its page at the source."""
+    pdf_url: str | None = None
+    code_url: str | None = None
+    project_url: str | None = None
+    organisation: str | None = None
+    submitter: str | None = None
+    categories: tuple[str, ...] = ()
+    published_on: date | None = None
+    """Day of the first version, not the day it was listed."""
+    upvotes: int | None = None
+    listed_on: date | None = None
+    """Day whose list it stands in."""
+    day_label: str | None = None
+    """That day as written, where the year is not known ("11 March")."""
+    revision: bool = False
+    """The capture says that this is a new version of an older paper."""
+
+    def record(self) -> dict[str, Any]:
+        """What is kept of the paper's text, as JSON values; empty fields are left out.
+
+        Votes and listing days belong to the moment, not to the text: see `_MOMENTARY`.
+        """
+        kept = {}
+        for field in _KEPT:
+            value = getattr(self, field)
+            if value:
+                kept[field] = value.isoformat() if isinstance(value, date) else value
+        return kept
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], **momentary: Any) -> Paper:
+        """The paper that `record` describes, with its votes and listing day beside it."""
+        values = dict(record)
+        for field in ("authors", "categories"):
+            values[field] = tuple(values.get(field, ()))
+        if published := values.get("published_on"):
+            values["published_on"] = date.fromisoformat(published)
+        return cls(**values, **momentary)
+
+
+_MOMENTARY = {"upvotes", "listed_on", "day_label", "revision"}
+_KEPT = tuple(f.name for f in dataclasses.fields(Paper) if f.name not in _MOMENTARY)
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """Bytes captured from a source at one instant, before anyone looked at them."""
+
+    data: bytes
+    origin: str
+    """The path or URL they came from."""
+    captured_at: datetime
+    day: date | None = None
+    """The day their name or address carries, if any."""
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What one format read in a capture."""
+
+    format: str
+    papers: tuple[Paper, ...]
+    notes: tuple[str, ...] = ()
+    """What the operator may want to know; nothing is wrong."""
+    doubts: tuple[str, ...] = ()
+    """What a person should look at before anything is announced."""
+
+
+class EntryKind(StrEnum):
+    """Why a paper stands in the log."""
+
+    NEW = "new"  # announced: nobody has seen it before
+    LEARNT = "learnt"  # known from now on, never announced
+    UPDATED = "updated"  # its title or abstract changed
+    RELISTED = "relisted"  # listed again after an absence
+    WITHDRAWN = "withdrawn"  # its authors took it back
+
+
+class SnapshotState(StrEnum):
+    """What became of a snapshot."""
+
+    CAPTURED = "captured"  # its bytes are safe, nothing else has happened
+    ACCEPTED = "accepted"  # its papers are in the log
+    HELD = "held"  # it looked wrong and waits for the operator
+    REJECTED = "rejected"  # the operator does not want it
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many papers of one snapshot were what."""
+
+    papers: int = 0
+    new: int = 0
+    learnt: int = 0
+    updated: int = 0
+    relisted: int = 0
+    withdrawn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the paper log, with the paper's text as it was then and the newest votes."""
+
+    position: int
+    kind: EntryKind
+    paper: Paper
+    source: str
+    format: str
+
+
+UNSUBSCRIBE = "\x1aunsubscribe\x1a"
+"""Stands for the recipient's unsubscribe link until a message is made. Text from outside
+has no control characters, so it cannot hold one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An edition ready to be put into messages. `UNSUBSCRIBE` still stands for the link."""
+
+    subject: str
+    html: str
+    text: str

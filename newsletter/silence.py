@@ -1,0 +1,53 @@
+"""Why nothing went out, in the words that reports and scripts rely on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known at the moment somebody asks.
+
+    Attributes:
+        held: numbers of the snapshots that wait, with the first one's reason.
+        failing: sources that fail, with what the first one says.
+        captured: snapshots ever captured.
+        newest_new: announced papers in the newest snapshot of every source.
+        waiting: announced papers that nobody has been sent.
+        subscribers: who would get an edition.
+    """
+
+    held: tuple[int, ...] = ()
+    held_reason: str = ""
+    failing: tuple[str, ...] = ()
+    failure: str = ""
+    captured: int = 0
+    newest_new: int = 0
+    waiting: int = 0
+    subscribers: int = 0
+    paused: bool = False
+
+
+def reason(standing: Standing) -> str:
+    """The strongest reason, with what to do; it begins with one of six fixed words."""
+    if standing.paused:
+        return "paused: all sending is stopped; `newsletter continue` starts it"
+    if standing.held:
+        numbers = ", ".join(map(str, standing.held[:5]))
+        return (
+            f"held: snapshot {numbers} waits for you ({standing.held_reason}); "
+            f"`newsletter snapshots release {standing.held[0]}` or `reject` it"
+        )
+    if standing.failing:
+        return f"source failing: {standing.failing[0]} ({standing.failure})"
+    if not standing.captured:
+        return "nothing new: nothing has been captured yet; run `newsletter ingest`"
+    if not standing.newest_new and not standing.waiting:
+        return "nothing new: the newest captures hold only papers that are known"
+    if not standing.subscribers:
+        return (
+            f"nobody subscribed: {standing.waiting:,} new papers are ready; "
+            "`newsletter preview` shows them"
+        )
+    return f"nobody due: {standing.waiting:,} new papers wait for the next due time"

@@ -1,0 +1,1 @@
+"""Tests mirror the package; `contracts/` run over its tables, `benchmarks/` print ratios."""
