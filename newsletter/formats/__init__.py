@@ -1,0 +1,96 @@
+"""Bytes in, papers out. Which format a capture has is told by its bytes, never by its name.
+
+To add a format: one module here with a `FORMAT`, and its line in `FORMATS`. The first
+whose sign is seen reads the capture; the contract test in `tests/contracts` runs over
+the table.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+
+from newsletter.errors import SnapshotUnreadable, UsageError
+from newsletter.formats import api_json, daily_papers_html, text_capture
+from newsletter.formats.base import Credit, Document, Format
+from newsletter.models import Snapshot
+
+FORMATS: tuple[Format, ...] = (
+    text_capture.FORMAT,
+    api_json.FORMAT,
+    daily_papers_html.FORMAT,
+)
+
+__all__ = ["FORMATS", "Credit", "Document", "Format", "credit_of", "parse", "sniff"]
+
+
+def parse(data: bytes, *, day: date | None = None, format: str | None = None) -> Snapshot:  # noqa: A002
+    """The papers in `data`.
+
+    Args:
+        data: the bytes as captured.
+        day: the day their name carries.
+        format: a format's name, to read them as that; otherwise it is recognised.
+
+    Raises:
+        SnapshotUnreadable: no format knows them, or the one that does finds no list.
+        UsageError: there is no format of that name.
+    """
+    document = Document(data, day)
+    chosen = named(format) if format else sniff(document)[0]
+    try:
+        return chosen.parse(document)
+    except RecursionError as exc:
+        raise SnapshotUnreadable("nested too deeply", hint="capture it again") from exc
+
+
+def sniff(document: Document) -> tuple[Format, str]:
+    """The format of a document, and the sign by which it was recognised.
+
+    Raises:
+        SnapshotUnreadable: no format knows it; says what it looks like.
+    """
+    if not document.data.strip():
+        raise SnapshotUnreadable("the file is empty", hint="capture it again")
+    for candidate in FORMATS:
+        if sign := candidate.recognise(document):
+            return candidate, sign
+    raise SnapshotUnreadable(
+        f"not a capture of papers in a format we know: {_looks_like(document)}",
+        hint=f"known are {', '.join(f.name for f in FORMATS)}",
+    )
+
+
+def named(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for candidate in FORMATS:
+        if candidate.name == name:
+            return candidate
+    known = ", ".join(f.name for f in FORMATS)
+    raise UsageError(f"there is no format “{name}”", hint=f"choose one of {known}")
+
+
+def credit_of(name: str) -> Credit | None:
+    """Whom to thank for papers of that format; `None` where nobody in particular."""
+    return next((f.credit for f in FORMATS if f.name == name), None)
+
+
+def _looks_like(document: Document) -> str:
+    text = document.text
+    if document.is_html:
+        title = re.search(r"<title[^>]*>([^<]{1,200})", text[:50_000], re.IGNORECASE)
+        page = f"“{' '.join(title[1].split())[:60]}”" if title else "without a title"
+        return f"a web page {page} without a list of papers"
+    if text.lstrip().startswith("{"):
+        try:
+            answer = json.loads(text)
+        except (ValueError, RecursionError):
+            answer = None
+        if isinstance(answer, dict) and "error" in answer:
+            return f"an error answer saved as data (“{str(answer['error'])[:80]}”)"
+    return f"it begins “{' '.join(text[:60].split())}”"

@@ -1,0 +1,29 @@
+"""The answer of `GET https://huggingface.co/api/daily_papers`: a JSON array of rows."""
+
+from __future__ import annotations
+
+import re
+
+from newsletter.errors import SnapshotUnreadable
+from newsletter.formats import hugging_face
+from newsletter.formats.base import Document, Format
+from newsletter.models import Snapshot
+
+NAME = "api-json"
+_ARRAY_OF_ROWS = re.compile(r"\s*\[\s*(?:\{|\]|$)")
+
+
+def recognise(document: Document) -> str | None:
+    """A JSON array of objects, or an empty one."""
+    return "a JSON array of rows" if _ARRAY_OF_ROWS.match(document.text[:4096]) else None
+
+
+def parse(document: Document) -> Snapshot:
+    """The rows, in order; the day of each, else the day the capture's name carries."""
+    rows = document.json
+    if not isinstance(rows, list):
+        raise SnapshotUnreadable("the JSON is no array of rows", hint="is it the right address?")
+    return hugging_face.snapshot_of(NAME, rows, document.day)
+
+
+FORMAT = Format(NAME, recognise, parse, hugging_face.CREDIT)
