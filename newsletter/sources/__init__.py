@@ -1,0 +1,21 @@
+"""Where papers come from. A source gives bytes; what they mean is for `formats`.
+
+To add a kind of source: one module here with a class that has `captures()`, and the
+line in `app.App.source_for` that chooses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from newsletter.errors import SourceError
+from newsletter.models import Capture
+
+
+class Source(Protocol):
+    """A place papers come from."""
+
+    def captures(self) -> Iterator[Capture | SourceError]:
+        """What it has now, oldest first; a failure stands where its capture would."""
+        ...

@@ -1,0 +1,97 @@
+"""Captures saved as files: one file, or a folder of them read in order of name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from newsletter.calendar import day_in
+from newsletter.errors import SourceError, SourceMissing, SourceUnreadable
+from newsletter.models import Capture
+
+MAX_BYTES = 64 * 1024 * 1024
+"""A larger file is no list of papers."""
+
+RESTED = 2.0
+"""Seconds for which a file in a watched folder must not have changed."""
+
+
+class FileSource:
+    """One saved page.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def captures(self) -> Iterator[Capture | SourceError]:
+        """The file's bytes; or why there are none."""
+        yield read(self._path)
+
+
+class FolderSource:
+    """All files of a folder, in order of name; hidden files and sub-folders are skipped.
+
+    Args:
+        path: the folder.
+        rested: seconds for which a file must not have changed, so that one that is
+            still being written is left for the next time.
+        clock: the current time in seconds since 1970.
+    """
+
+    def __init__(
+        self, path: Path, *, rested: float = 0.0, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._path = path
+        self._rested = rested
+        self._clock = clock
+
+    def captures(self) -> Iterator[Capture | SourceError]:
+        """The bytes of every file, or why a file has none."""
+        try:
+            names = sorted(path.name for path in self._path.iterdir())
+        except OSError as exc:
+            yield _explained(self._path, exc)
+            return
+        for name in names:
+            path = self._path / name
+            if not name.startswith(".") and not path.is_dir() and self._has_rested(path):
+                yield read(path)
+
+    def _has_rested(self, path: Path) -> bool:
+        try:
+            return self._clock() - path.stat().st_mtime >= self._rested
+        except OSError:
+            return True  # reading it will say what is wrong
+
+
+def read(path: Path) -> Capture | SourceError:
+    """The bytes of one file as a capture, or why they could not be had."""
+    try:
+        if not path.is_file():
+            reason = "not a file" if path.exists() else "no such file or folder"
+            return SourceMissing(reason, where=str(path), hint="check the path")
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            return SourceUnreadable(
+                f"{size:,} bytes are too many (at most {MAX_BYTES:,})",
+                where=str(path),
+                hint="it is no capture of a page",
+            )
+        data = path.read_bytes()
+        changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except OSError as exc:
+        return _explained(path, exc)
+    return Capture(data, str(path), changed, day_in(path.name))
+
+
+def _explained(path: Path, exc: OSError) -> SourceError:
+    if isinstance(exc, FileNotFoundError):
+        return SourceMissing("no such file or folder", where=str(path), hint="check the path")
+    return SourceUnreadable(
+        f"cannot be read ({exc.strerror})", where=str(path), hint="check its owner and mode"
+    )
