@@ -1,0 +1,1 @@
+"""The only place that knows SQL. Transactions are drawn by the use cases above it."""

@@ -1,0 +1,256 @@
+"""The database: opened safely, migrated when needed, its failures put into words.
+
+Everything that reads or writes goes through `Database.read` and `Database.write`.
+A write transaction is never held across a fetch, a parse or a send.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import NullPool
+
+from newsletter.errors import (
+    DatabaseDamaged,
+    DatabaseForeign,
+    DatabaseLocked,
+    DatabaseNewer,
+    DiskFull,
+    StorageError,
+)
+from newsletter.storage.migrations import HEAD, REVISIONS
+
+APPLICATION_ID = 0x50415045
+"""Marks a SQLite file as ours ("PAPE")."""
+
+BUSY_SECONDS = 10
+"""How long a writer waits for another before it gives up."""
+
+
+class Database:
+    """One SQLite database file.
+
+    Args:
+        url: `sqlite:///path`.
+        busy_seconds: how long to wait for another writer.
+        create: whether a missing file is made.
+
+    Raises:
+        DatabaseForeign: the file belongs to another program.
+        DatabaseNewer: a newer version of this program wrote it.
+        StorageError: it cannot be opened or written.
+    """
+
+    def __init__(
+        self, url: str, *, busy_seconds: float = BUSY_SECONDS, create: bool = True
+    ) -> None:
+        self._path = sqlite_path(url)
+        if not create and not self._path.is_file():
+            raise StorageError(
+                "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"
+            )
+        _make_private(self._path)
+        self._engine = _engine(self._path, busy_seconds)
+        try:
+            self._migrate()
+        except BaseException:
+            self.close()
+            raise
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database and changes nothing."""
+        with self._in_words(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that changes the database: all of it, or nothing when it raises."""
+        with (
+            self._in_words(),
+            self._engine.connect().execution_options(write=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def close(self) -> None:
+        """Lets go of the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _migrate(self) -> None:
+        with self.read() as connection:
+            revision = self._revision(connection)
+        if revision == HEAD:
+            return
+        with self.write() as connection:
+            # Another process may have migrated while we waited for the lock.
+            if self._revision(connection) != HEAD:
+                _upgrade(connection)
+
+    def _revision(self, connection: Connection) -> str | None:
+        """The revision of the schema; `None` for an empty database."""
+        tables = connection.exec_driver_sql(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
+            "ESCAPE '\\'"
+        ).scalars()
+        names = set(tables)
+        owner = connection.exec_driver_sql("PRAGMA application_id").scalar_one()
+        if not names and owner in (0, APPLICATION_ID):
+            return None
+        if owner != APPLICATION_ID or "alembic_version" not in names:
+            raise DatabaseForeign(
+                "this database belongs to another program",
+                where=str(self._path),
+                hint="name another file in [database] url",
+            )
+        revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if revision not in REVISIONS:
+            raise DatabaseNewer(
+                f"this database was written by a newer version (schema {revision}, "
+                f"known up to {HEAD})",
+                where=str(self._path),
+                hint="install that version, or restore a backup",
+            )
+        return str(revision)
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as exc:
+            raise _explained(exc, str(self._path)) from exc
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of a `sqlite:///` URL.
+
+    Raises:
+        StorageError: it is a URL of another kind.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise StorageError("not a database URL", where=url, hint="write sqlite:///file") from exc
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.query:
+        raise StorageError(
+            "only SQLite files are supported so far",
+            where=parsed.render_as_string(),
+            hint=("write sqlite:///newsletter.db"),
+        )
+    return Path(parsed.database)
+
+
+def _make_private(path: Path) -> None:
+    """The file exists and only its owner can read it, before anything is written to it."""
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StorageError(
+            f"cannot open the database ({exc.strerror})",
+            where=str(path),
+            hint="check that its folder exists and may be written to",
+        ) from exc
+    os.close(descriptor)
+
+
+def _engine(path: Path, busy_seconds: float) -> Engine:
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": busy_seconds}
+    )
+
+    # pysqlite opens transactions late and by itself; two writers then lose updates.
+    @event.listens_for(engine, "connect")
+    def _connected(connection: sqlite3.Connection, _record: Any) -> None:
+        connection.isolation_level = None
+        # The wait comes first: even switching to WAL may meet another process.
+        connection.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begun(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("write")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+    command.upgrade(config, "head")
+
+
+def _explained(exc: DBAPIError, where: str) -> StorageError:
+    said = str(exc.orig)
+    for needle, kind, what, hint in _EXPLANATIONS:
+        if needle in said:
+            return kind(what, where=where, hint=hint)
+    return StorageError(f"the database failed ({said})", where=where, hint="look at the disk")
+
+
+_EXPLANATIONS: tuple[tuple[str, type[StorageError], str, str], ...] = (
+    (
+        "locked",
+        DatabaseLocked,
+        "another process keeps the database locked",
+        "wait for it to finish, then run this again",
+    ),
+    ("is full", DiskFull, "no room left on the disk", "make room, then run this again"),
+    (
+        "disk I/O error",
+        DiskFull,
+        "the disk failed or is full",
+        "make room or mend the disk, then run this again",
+    ),
+    (
+        "readonly",
+        StorageError,
+        "the database may not be written to",
+        "check the owner and mode of the file and its folder",
+    ),
+    (
+        "unable to open",
+        StorageError,
+        "the database cannot be opened",
+        "check that its folder exists, has room and may be written to",
+    ),
+    (
+        "not a database",
+        DatabaseForeign,
+        "this file is no database",
+        "name another file in [database] url",
+    ),
+    (
+        "malformed",
+        DatabaseDamaged,
+        "the database file is damaged",
+        "restore a backup",
+    ),
+)

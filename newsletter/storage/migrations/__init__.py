@@ -1,0 +1,10 @@
+"""Steps from one schema to the next. Each is one file; the newest is `HEAD`.
+
+Alembic is imported only when there is something to migrate: an ordinary run reads
+the revision by SQL and compares it with `REVISIONS`.
+"""
+
+REVISIONS = ("0001",)
+"""Every revision this version of the program knows, oldest first."""
+
+HEAD = REVISIONS[-1]

@@ -1,0 +1,184 @@
+"""Captured bytes and what became of them: SQL over `snapshots` and `blobs`."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.errors import UsageError
+from newsletter.models import Capture, Counts, Snapshot, SnapshotState
+from newsletter.storage.schema import blobs, snapshots, sources
+
+HISTORY = 100
+"""How many earlier snapshots say what is usual for a source."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRow:
+    """A snapshot as the database knows it, without its bytes."""
+
+    id: int
+    source: str
+    source_id: int
+    origin: str
+    captured_at: datetime
+    named_day: date | None
+    size: int
+    state: SnapshotState
+    reason: str | None
+    format: str | None
+    counts: Counts
+    notes: tuple[str, ...]
+    opening: bool
+
+
+def store(tx: Connection, source: int, capture: Capture, *, opening: bool) -> int:
+    """Keeps the bytes of a capture as a snapshot nobody has looked at; its id."""
+    digest = hashlib.sha256(capture.data).digest()
+    packed = zlib.compress(capture.data, 6)
+    tx.execute(insert(blobs).values(sha256=digest, data=packed).on_conflict_do_nothing())
+    added = tx.execute(
+        insert(snapshots)
+        .values(
+            source_id=source,
+            sha256=digest,
+            size=len(capture.data),
+            origin=capture.origin,
+            captured_at=capture.captured_at,
+            named_day=capture.day,
+            state=SnapshotState.CAPTURED,
+            opening=opening,
+        )
+        .returning(snapshots.c.id)
+    )
+    return int(added.scalar_one())
+
+
+def same_as(tx: Connection, source: int, data: bytes, *, ever: bool) -> SnapshotRow | None:
+    """The snapshot of the source with exactly these bytes: its newest, or any if `ever`."""
+    digest = hashlib.sha256(data).digest()
+    newest = (
+        _rows()
+        .where(snapshots.c.source_id == source)
+        .order_by(None)
+        .order_by(snapshots.c.id.desc())
+    )
+    row = tx.execute((newest.where(snapshots.c.sha256 == digest) if ever else newest).limit(1))
+    found = row.one_or_none()
+    return _snapshot(found) if found and found.sha256 == digest else None
+
+
+def unfinished(tx: Connection, source: int) -> list[SnapshotRow]:
+    """Snapshots of the source whose bytes are safe and whose papers are not yet in the log."""
+    waiting = snapshots.c.state == SnapshotState.CAPTURED
+    rows = tx.execute(_rows().where(snapshots.c.source_id == source, waiting))
+    return [_snapshot(row) for row in rows]
+
+
+def get(tx: Connection, snapshot: int) -> SnapshotRow:
+    """One snapshot.
+
+    Raises:
+        UsageError: there is none of that id.
+    """
+    row = tx.execute(_rows().where(snapshots.c.id == snapshot)).one_or_none()
+    if row is None:
+        raise UsageError(
+            f"there is no snapshot {snapshot}", hint="`newsletter snapshots list` shows them"
+        )
+    return _snapshot(row)
+
+
+def listed(tx: Connection, state: SnapshotState | None = None) -> list[SnapshotRow]:
+    """All snapshots, oldest first; only those in `state` if given."""
+    query = _rows()
+    rows = tx.execute(query.where(snapshots.c.state == state) if state else query)
+    return [_snapshot(row) for row in rows]
+
+
+def data_of(tx: Connection, snapshot: int) -> bytes:
+    """The bytes of a snapshot, as captured."""
+    packed = tx.execute(
+        select(blobs.c.data)
+        .join_from(blobs, snapshots, snapshots.c.sha256 == blobs.c.sha256)
+        .where(snapshots.c.id == snapshot)
+    ).scalar_one()
+    return zlib.decompress(packed)
+
+
+def sizes_before(tx: Connection, source: int) -> Sequence[int]:
+    """Numbers of papers of the source's accepted snapshots, newest first."""
+    return (
+        tx.execute(
+            select(snapshots.c.papers)
+            .where(snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED)
+            .order_by(snapshots.c.id.desc())
+            .limit(HISTORY)
+        )
+        .scalars()
+        .all()
+    )
+
+
+def hold(tx: Connection, snapshot: int, reason: str, parsed: Snapshot | None) -> None:
+    """The snapshot waits for the operator."""
+    tx.execute(
+        update(snapshots)
+        .where(snapshots.c.id == snapshot)
+        .values(
+            state=SnapshotState.HELD,
+            reason=reason,
+            format=parsed.format if parsed else None,
+            papers=len(parsed.papers) if parsed else 0,
+        )
+    )
+
+
+def reject(tx: Connection, snapshot: int) -> None:
+    """The operator does not want the snapshot; its bytes stay."""
+    tx.execute(
+        update(snapshots).where(snapshots.c.id == snapshot).values(state=SnapshotState.REJECTED)
+    )
+
+
+def accept(tx: Connection, snapshot: int, parsed: Snapshot, counts: Counts) -> None:
+    """The snapshot's papers are in the log."""
+    tx.execute(
+        update(snapshots)
+        .where(snapshots.c.id == snapshot)
+        .values(
+            state=SnapshotState.ACCEPTED,
+            reason=None,
+            format=parsed.format,
+            notes=list(parsed.notes),
+            **asdict(counts),
+        )
+    )
+
+
+def _rows() -> Select[tuple[object, ...]]:
+    return select(snapshots, sources.c.name).join_from(snapshots, sources).order_by(snapshots.c.id)
+
+
+def _snapshot(row: Row[tuple[object, ...]]) -> SnapshotRow:
+    return SnapshotRow(
+        id=row.id,
+        source=row.name,
+        source_id=row.source_id,
+        origin=row.origin,
+        captured_at=row.captured_at,
+        named_day=row.named_day,
+        size=row.size,
+        state=SnapshotState(row.state),
+        reason=row.reason,
+        format=row.format,
+        counts=Counts(row.papers, row.new, row.learnt, row.updated, row.relisted, row.withdrawn),
+        notes=tuple(row.notes or ()),
+        opening=row.opening,
+    )

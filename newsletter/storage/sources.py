@@ -1,0 +1,132 @@
+"""Sources and how they fare: SQL over `sources`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.models import SnapshotState
+from newsletter.storage.schema import snapshots, sources
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A source as the database knows it."""
+
+    id: int
+    opened: bool
+    """Whether its first ingest is complete."""
+    etag: str | None
+    last_modified: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How a source fares, for `status`."""
+
+    name: str
+    captured_at: datetime | None
+    failing_since: datetime | None
+    failure: str | None
+    snapshots: int
+    held: int
+    papers: int
+    """In its newest accepted snapshot."""
+    new: int
+    """In its newest accepted snapshot."""
+    notes: tuple[str, ...]
+    """Of its newest accepted snapshot."""
+
+
+def ensure(tx: Connection, name: str) -> SourceRow:
+    """The source of that name, made if it is not there."""
+    tx.execute(insert(sources).values(name=name).on_conflict_do_nothing())
+    row = tx.execute(select(sources).where(sources.c.name == name)).one()
+    return SourceRow(row.id, row.opened_at is not None, row.etag, row.last_modified)
+
+
+def gave(
+    tx: Connection, source: int, at: datetime, etag: str | None, last_modified: str | None
+) -> None:
+    """Records that the source answered, and with which validators."""
+    tx.execute(
+        update(sources)
+        .where(sources.c.id == source)
+        .values(
+            captured_at=at,
+            failing_since=None,
+            failure=None,
+            etag=etag,
+            last_modified=last_modified,
+        )
+    )
+
+
+def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
+    """Records that the source could not be read; since when is kept."""
+    tx.execute(
+        update(sources)
+        .where(sources.c.id == source)
+        .values(failing_since=func.coalesce(sources.c.failing_since, at), failure=failure)
+    )
+
+
+def opened(tx: Connection, source: int, at: datetime) -> None:
+    """Records that the source's first ingest is complete."""
+    tx.execute(
+        update(sources)
+        .where(sources.c.id == source, sources.c.opened_at.is_(None))
+        .values(opened_at=at)
+    )
+
+
+def all_status(tx: Connection) -> list[SourceStatus]:
+    """How every source fares, in the order they were met."""
+    others = snapshots.alias()
+    newest = (
+        select(func.max(others.c.id))
+        .where(others.c.source_id == sources.c.id, others.c.state == SnapshotState.ACCEPTED)
+        .scalar_subquery()
+    )
+    counts = (
+        select(
+            snapshots.c.source_id,
+            func.count().label("snapshots"),
+            func.sum(case((snapshots.c.state == SnapshotState.HELD, 1), else_=0)).label("held"),
+        )
+        .group_by(snapshots.c.source_id)
+        .subquery()
+    )
+    rows = tx.execute(
+        select(
+            sources,
+            func.coalesce(counts.c.snapshots, 0).label("snapshots"),
+            func.coalesce(counts.c.held, 0).label("held"),
+            func.coalesce(snapshots.c.papers, 0).label("papers"),
+            func.coalesce(snapshots.c.new, 0).label("new"),
+            snapshots.c.notes,
+        )
+        .select_from(
+            sources.outerjoin(counts, counts.c.source_id == sources.c.id).outerjoin(
+                snapshots, snapshots.c.id == newest
+            )
+        )
+        .order_by(sources.c.id)
+    )
+    return [
+        SourceStatus(
+            row.name,
+            row.captured_at,
+            row.failing_since,
+            row.failure,
+            row.snapshots,
+            row.held,
+            row.papers,
+            row.new,
+            tuple(row.notes or ()),
+        )
+        for row in rows
+    ]

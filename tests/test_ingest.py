@@ -1,0 +1,404 @@
+"""Capture → log: what is announced, what is held, what a crash leaves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from newsletter.errors import SnapshotUnreadable, SourceMissing, UsageError
+from newsletter.ingest import Captured, Ingest, Report
+from newsletter.models import Capture, EntryKind, SnapshotState
+from newsletter.storage import log, snapshots, sources
+from newsletter.storage.database import Database
+
+NOW = datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
+
+
+def row(number: int, title: str = "", **paper: Any) -> dict[str, Any]:
+    """A row of the API with an invented id."""
+    title = title or f"Paper number {number} about lanterns"
+    inner = {"id": f"2611.{number:05}", "title": title, "summary": f"We light {number}.", **paper}
+    return {"paper": inner, "title": title}
+
+
+def api(*rows: dict[str, Any], day: date | None = None, name: str = "a.json") -> Capture:
+    """A capture of the API."""
+    for one in rows:
+        if day:
+            one["paper"].setdefault("submittedOnDailyAt", f"{day}T00:00:00.000Z")
+    return Capture(json.dumps(rows).encode(), name, NOW)
+
+
+def text(*titles: str, name: str = "a.txt") -> Capture:
+    """A text capture, without ids and days."""
+    lines = ["Get trending papers in your email inbox once a day!", "Subscribe"]
+    for title in titles:
+        lines += [title, f"About {title}. ".ljust(230, "x") + "."]
+    return Capture("\n".join(lines).encode(), name, NOW)
+
+
+class Paperboy:
+    """A test's hand on one database: captures in, reports out."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.ingest = Ingest(database, lambda: NOW)
+
+    def __call__(self, *captured: Captured, source: str = "s", **options: Any) -> list[Report]:
+        options.setdefault("announce_all", True)
+        return list(self.ingest.captures(source, captured, **options))
+
+    def kinds(self) -> list[str]:
+        """The kinds of all entries, in log order."""
+        with self.database.read() as tx:
+            rows = tx.exec_driver_sql("SELECT kind FROM entries ORDER BY position").scalars()
+            return list(rows)
+
+    def announced(self) -> list[str]:
+        """The titles of all announced papers, in log order."""
+        with self.database.read() as tx:
+            return [entry.paper.title for entry in log.new_entries(tx)]
+
+
+@pytest.fixture
+def boy(database: Database) -> Paperboy:
+    """An empty log."""
+    return Paperboy(database)
+
+
+def test_each_paper_is_announced_by_the_first_capture_that_has_it(boy: Paperboy) -> None:
+    """Of overlapping captures, each announces what no earlier one had, in its order."""
+    first, second = boy(api(row(1), row(2)), api(row(3), row(2), row(4)))
+    assert [e.paper.arxiv_id for e in first.new] == ["2611.00001", "2611.00002"]
+    assert [e.paper.arxiv_id for e in second.new] == ["2611.00003", "2611.00004"]
+    assert second.counts.papers == 3
+
+
+def test_the_same_bytes_cost_no_parse_and_announce_nothing(boy: Paperboy) -> None:
+    """A capture equal to the source's newest is the same snapshot."""
+    first, second = boy(api(row(1)), api(row(1)))
+    assert second.unchanged
+    assert second.snapshot == first.snapshot
+    assert (second.counts.papers, second.counts.new) == (1, 0)
+
+
+def test_a_title_without_id_joins_its_id_later(boy: Paperboy) -> None:
+    """A paper met without an id and then with one is one paper, and stays one."""
+    boy(text("Lanterns at Sea"))
+    (later,) = boy(api(row(7, "Lanterns at Sea")))
+    assert later.counts.new == 0
+    (again,) = boy(api(row(7, "Lanterns at Sea, Revised Edition")))
+    assert (again.counts.new, again.counts.updated) == (0, 1)
+
+
+def test_two_ids_with_one_title_are_two_papers(boy: Paperboy) -> None:
+    """Equal titles never merge two ids, in one capture or in two."""
+    (both,) = boy(api(row(1, "Fused Chat"), row(2, "Fused Chat")))
+    assert both.counts.new == 2
+    (third,) = boy(api(row(3, "Fused Chat")))
+    assert third.counts.new == 1
+    (without,) = boy(text("Fused Chat"))
+    assert without.counts.new == 0
+
+
+def test_a_retitled_paper_is_updated_and_keeps_its_old_text_in_its_old_entry(boy: Paperboy) -> None:
+    """The log holds the text as it was; only the newest text changes."""
+    boy(api(row(1, "Old Title")))
+    (report,) = boy(api(row(1, "New Title")))
+    assert (report.counts.new, report.counts.updated) == (0, 1)
+    assert boy.kinds() == ["new", "updated"]
+    assert boy.announced() == ["Old Title"]
+
+
+def test_an_update_is_counted_once(boy: Paperboy) -> None:
+    """The changed text is the known text from then on."""
+    boy(api(row(1, "Old Title")))
+    boy(api(row(1, "New Title")))
+    (again,) = boy(api(row(1, "New Title"), row(2)))
+    assert (again.counts.new, again.counts.updated) == (1, 0)
+
+
+def test_two_sources_that_word_it_differently_do_not_take_turns(boy: Paperboy) -> None:
+    """A source is compared with what it said itself, so two never fill the log by turns."""
+    boy(api(row(1, "One Wording")), source="a")
+    (other,) = boy(api(row(1, "Another Wording")), source="b")
+    assert other.counts.updated == 1
+    for number in range(2, 6):
+        (a,) = boy(api(row(1, "One Wording"), row(number)), source="a")
+        (b,) = boy(api(row(1, "Another Wording"), row(number)), source="b")
+        assert a.counts.updated == b.counts.updated == 0
+
+
+def test_votes_are_the_newest_and_the_text_is_the_first(boy: Paperboy) -> None:
+    """A late edition shows the newest votes."""
+    boy(api(row(1, upvotes=3)), api(row(1, upvotes=9), row(2)))
+    with boy.database.read() as tx:
+        assert [e.paper.upvotes for e in log.new_entries(tx)] == [9, None]
+
+
+def test_relisted_by_day(boy: Paperboy) -> None:
+    """Listed for a later day, with a listing day between that had it not."""
+    days = [date(2026, 6, 10) + timedelta(days=n) for n in range(3)]
+    boy(api(row(1), day=days[0]))
+    (next_day,) = boy(api(row(1), row(2), day=days[1]))
+    assert next_day.counts.relisted == 0
+    boy(api(row(3), day=days[2]))
+    (later,) = boy(api(row(1), row(4), day=date(2026, 6, 16)))
+    assert (later.counts.relisted, later.counts.new) == (1, 1)
+    assert boy.kinds().count("relisted") == 1
+
+
+def test_relisted_without_days(boy: Paperboy) -> None:
+    """Without days: absent from the source's previous snapshot."""
+    boy(text("One", "Two"), text("Two", "Three"))
+    (report,) = boy(text("One", "Two"))
+    assert (report.counts.new, report.counts.relisted) == (0, 1)
+
+
+def test_withdrawn_papers_are_logged_and_left_out(boy: Paperboy) -> None:
+    """A withdrawal before the edition leaves the paper out; one nobody knew is not announced."""
+    boy(api(row(1), row(2)))
+    notice = "This paper has been withdrawn by the authors due to an error."
+    (report,) = boy(api(row(1, summary=notice), row(3, summary=notice)))
+    assert (report.counts.withdrawn, report.counts.new) == (2, 0)
+    assert boy.announced() == ["Paper number 2 about lanterns"]
+    (again,) = boy(api(row(1, summary=notice), row(3, summary=notice), row(4)))
+    assert again.counts.withdrawn == 0
+
+
+def test_one_paper_twice_in_a_capture_counts_once(boy: Paperboy) -> None:
+    """Duplicates inside a capture are one paper."""
+    (report,) = boy(api(row(1), row(2), row(1)))
+    assert (report.counts.papers, report.counts.new) == (3, 2)
+
+
+def test_an_address_shared_by_many_rows_is_no_key(boy: Paperboy) -> None:
+    """A list whose rows all link to one page loses none of them."""
+    rows = [
+        {"title": f"Work {n}", "paper": {"id": "front-page", "title": f"Work {n}"}}
+        for n in range(4)
+    ]
+    (report,) = boy(Capture(json.dumps(rows).encode(), "a.json", NOW))
+    assert report.counts.new == 4
+
+
+# --- the first ingest of a source
+
+
+def test_a_first_capture_announces_only_its_latest_day(boy: Paperboy) -> None:
+    """The rest is learnt: never announced, and known from then on."""
+    old, new = date(2026, 6, 8), date(2026, 6, 9)
+    both = json.loads(api(row(1), day=old).data) + json.loads(api(row(2), day=new).data)
+    (report,) = boy(Capture(json.dumps(both).encode(), "a.json", NOW), announce_all=False)
+    assert (report.counts.new, report.counts.learnt) == (1, 1)
+    (later,) = boy(api(row(1), row(3), day=old), announce_all=False)
+    assert (later.counts.new, later.counts.learnt) == (1, 0)
+
+
+def test_a_folders_first_ingest_announces_its_latest_day(boy: Paperboy) -> None:
+    """Over all its files; whichever is read first."""
+    reports = boy(
+        api(row(1), day=date(2026, 6, 8), name="1"),
+        api(row(2), day=date(2026, 6, 10), name="2"),
+        api(row(3), day=date(2026, 6, 9), name="3"),
+        announce_all=False,
+        whole_folder=True,
+    )
+    assert [r.counts.new for r in reports] == [0, 1, 0]
+    again = boy(
+        api(row(1), day=date(2026, 6, 8), name="1"),
+        api(row(9), day=date(2026, 6, 8), name="9"),
+        announce_all=False,
+        whole_folder=True,
+    )
+    assert [r.unchanged for r in again] == [True, False]
+    assert [r.counts.new for r in again] == [0, 1]
+
+
+def test_a_first_ingest_without_days_announces_its_last_capture(boy: Paperboy) -> None:
+    """Where days are not known, the last capture is the latest day."""
+    reports = boy(text("One", "Two"), text("Two", "Three"), announce_all=False)
+    assert [(r.counts.new, r.counts.learnt) for r in reports] == [(0, 2), (1, 0)]
+
+
+def test_a_first_capture_that_is_held_does_not_open_the_source(boy: Paperboy) -> None:
+    """The rule is kept for the first capture that is accepted."""
+    (held,) = boy(Capture(b"[{", "cut.json", NOW), announce_all=False)
+    assert held.held
+    old, new = row(1), row(2)
+    old["paper"]["submittedOnDailyAt"] = "2026-06-08T00:00:00.000Z"
+    new["paper"]["submittedOnDailyAt"] = "2026-06-09T00:00:00.000Z"
+    (report,) = boy(api(old, new), announce_all=False)
+    assert (report.counts.new, report.counts.learnt) == (1, 1)
+
+
+# --- holds
+
+
+def test_what_cannot_be_read_is_held_with_its_bytes_and_the_others_go_on(boy: Paperboy) -> None:
+    """One line says what and what to do; nothing of it is announced."""
+    bad, good = boy(Capture(b'{"error":"Sorry"}', "bad.json", NOW), api(row(1)))
+    assert bad.held is not None
+    assert "error answer saved as data" in bad.held
+    assert "\n" not in bad.held
+    assert good.counts.new == 1
+    with boy.database.read() as tx:
+        assert snapshots.data_of(tx, bad.snapshot or 0) == b'{"error":"Sorry"}'
+
+
+def test_held_bytes_given_again_are_the_same_snapshot(boy: Paperboy) -> None:
+    """A page that stays broken does not pile up."""
+    first, second = boy(Capture(b"[{", "x", NOW), Capture(b"[{", "x", NOW))
+    assert first.snapshot == second.snapshot
+    assert second.held == first.held
+
+
+def test_a_flood_is_held_after_five_snapshots_and_released_by_the_operator(boy: Paperboy) -> None:
+    """More than ten times the median of at least five earlier snapshots."""
+    for number in range(1, 6):
+        boy(api(row(number)))
+    flood = api(*(row(number) for number in range(100, 111)))
+    (held,) = boy(flood)
+    assert held.held is not None
+    assert "11 papers" in held.held
+    assert held.counts.new == 0
+    released = boy.ingest.release(held.snapshot or 0)
+    assert released.counts.new == 11
+    assert released.held is None
+
+
+def test_a_flood_is_not_held_without_history(boy: Paperboy) -> None:
+    """A young source has no usual size."""
+    for number in range(1, 5):
+        boy(api(row(number)))
+    (report,) = boy(api(*(row(number) for number in range(100, 150))))
+    assert report.held is None
+
+
+def test_changed_ids_are_held_and_can_be_learnt_silently(boy: Paperboy) -> None:
+    """Known titles under other ids of the same kind: the source changed its ids."""
+    titles = [f"A study of harbour {n}" for n in range(12)]
+    boy(api(*(row(n, t) for n, t in enumerate(titles))))
+    (held,) = boy(api(*(row(500 + n, t) for n, t in enumerate(titles))))
+    assert held.held is not None
+    assert "12 of 12" in held.held
+    released = boy.ingest.release(held.snapshot or 0, silent=True)
+    assert (released.counts.new, released.counts.learnt) == (0, 12)
+    (after,) = boy(api(*(row(500 + n, t) for n, t in enumerate(titles)), row(900)))
+    assert after.counts.new == 1
+
+
+def test_releasing_what_cannot_be_read_keeps_it_held(boy: Paperboy) -> None:
+    """The operator is told again why."""
+    (held,) = boy(Capture(b"[{", "x", NOW))
+    with pytest.raises(SnapshotUnreadable):
+        boy.ingest.release(held.snapshot or 0)
+    with boy.database.read() as tx:
+        assert snapshots.get(tx, held.snapshot or 0).state is SnapshotState.HELD
+
+
+def test_releasing_an_unknown_snapshot_is_a_usage_error(boy: Paperboy) -> None:
+    """There is nothing to release."""
+    with pytest.raises(UsageError, match="no snapshot 99"):
+        boy.ingest.release(99)
+
+
+def test_a_text_capture_that_was_cut_is_held(boy: Paperboy) -> None:
+    """A last abstract without an end is a doubt; released, its papers are announced."""
+    whole = text("One Lantern", "Two Lanterns").data
+    (held,) = boy(Capture(whole[:-40], "cut.txt", NOW))
+    assert held.held is not None
+    assert "may be cut" in held.held
+    assert boy.ingest.release(held.snapshot or 0).counts.new == 2
+
+
+# --- failures and crashes
+
+
+def test_a_source_that_fails_has_its_report_and_is_remembered(boy: Paperboy) -> None:
+    """Since when it fails is kept until it gives something again."""
+    missing = SourceMissing("no such file", where="x.json")
+    first, second = boy(missing, api(row(1)))
+    assert first.held == "x.json: no such file"
+    assert (first.snapshot, first.format) == (None, None)
+    assert second.counts.new == 1
+    boy(missing)
+    with boy.database.read() as tx:
+        (fares,) = sources.all_status(tx)
+    assert fares.failing_since == NOW
+    boy(api(row(2)))
+    with boy.database.read() as tx:
+        (fares,) = sources.all_status(tx)
+    assert fares.failing_since is None
+
+
+def test_what_a_crash_left_stored_is_settled_first(boy: Paperboy) -> None:
+    """Bytes that are safe and not yet in the log enter it with the next ingest."""
+    with boy.database.write() as tx:
+        source = sources.ensure(tx, "s")
+        snapshots.store(tx, source.id, api(row(1)), opening=False)
+    left, given = boy(api(row(1), row(2)))
+    assert [left.counts.new, given.counts.new] == [1, 1]
+
+
+def test_a_first_ingest_that_dies_still_announces_its_latest(boy: Paperboy) -> None:
+    """Given again after a crash, the captures that were safe are not taken for known."""
+    captures = [text(f"Lantern {n}", f"Lantern {n + 1}", name=str(n)) for n in range(4)]
+    running = boy.ingest.captures("s", captures)
+    next(running)
+    del running
+    boy(*captures, announce_all=False)
+    assert boy.announced() == ["Lantern 4"]
+    (later,) = boy(text("Lantern 8", "Lantern 9"), announce_all=False)
+    assert later.counts.new == 2
+
+
+def test_a_crash_in_the_middle_of_captures_loses_and_repeats_nothing(boy: Paperboy) -> None:
+    """Reports are taken one by one; what was not reached comes with the next run."""
+    captures = [api(row(n), row(n + 1), name=str(n)) for n in range(5)]
+    running: Iterator[Report] = boy.ingest.captures("s", captures, announce_all=True)
+    next(running)
+    next(running)
+    del running
+    boy(*captures)
+    assert sorted(boy.announced()) == sorted({f"Paper number {n} about lanterns" for n in range(6)})
+
+
+def test_positions_have_no_gap_and_papers_are_numbered_by_them(boy: Paperboy) -> None:
+    """Positions come from one row; a paper's number is where it entered."""
+    boy(api(row(1), row(2)), api(row(1, "Changed"), row(3)))
+    with boy.database.read() as tx:
+        rows = tx.exec_driver_sql("SELECT position, kind, paper_id FROM entries ORDER BY 1").all()
+        assert log.head(tx) == 4
+    assert [tuple(r) for r in rows] == [
+        (1, EntryKind.NEW, 1),
+        (2, EntryKind.NEW, 2),
+        (3, EntryKind.UPDATED, 1),
+        (4, EntryKind.NEW, 4),
+    ]
+
+
+def test_a_newcomer_starts_before_the_latest_day(boy: Paperboy) -> None:
+    """With days, the latest day's papers; without, those of the last snapshot with any."""
+    with boy.database.read() as tx:
+        assert log.newcomer_cursor(tx) == 0
+    boy(text("One", "Two"), text("Two", "Three"), text("Two", "Three"))
+    with boy.database.read() as tx:
+        assert log.newcomer_cursor(tx) == 2
+    boy(api(row(1), day=date(2026, 6, 8)), api(row(2), day=date(2026, 6, 9)))
+    with boy.database.read() as tx:
+        assert log.newcomer_cursor(tx) == 4
+
+
+def test_files_are_private(boy: Paperboy, tmp_path: Path) -> None:
+    """The database and what SQLite puts beside it are readable by their owner only."""
+    boy(api(row(1)))
+    with boy.database.write():
+        modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("test.db*")}
+    assert modes
+    assert set(modes.values()) == {0o600}
