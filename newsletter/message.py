@@ -1,0 +1,232 @@
+"""An edition as the bytes of one mail. Sends nothing.
+
+The stock email policy cannot be used as it is: it encodes long `List-Unsubscribe`
+URLs into something no mailbox reads, and on some Python versions decodes an encoded
+word in a title into a new header. `Headers` below writes what it is given, sanitised,
+and `build` looks at the header names of the finished bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from binascii import b2a_qp
+from dataclasses import dataclass
+from datetime import datetime
+from email.header import Header
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import EmailPolicy
+from email.utils import format_datetime
+from html import escape
+from urllib.parse import quote
+
+import idna
+
+from newsletter.errors import EditionFaulty
+from newsletter.models import UNSUBSCRIBE, Rendered
+from newsletter.text import clean
+
+NOWHERE = "newsletter.invalid"
+"""Stands where no address of ours is configured."""
+NO_OWNER = f"owner@{NOWHERE}"
+
+_LINE = 76
+_LONGEST_LINE = 998
+_ASCII_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
+_VERBATIM = {"list-id", "list-unsubscribe", "list-unsubscribe-post", "message-id", "date"}
+
+
+class Headers(EmailPolicy):
+    """Header values are stored and written as given; only `Subject` is encoded, by us."""
+
+    def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
+        """Refuses line ends instead of parsing: a parser could find a header in a title."""
+        if re.search(r"[\r\n\x00]", value):
+            raise EditionFaulty("a header with a line end in it", where=name)
+        return name, value
+
+    def fold(self, name: str, value: str) -> str:
+        """The header in lines, each below the limit that mail has."""
+        if name.lower() == "subject":
+            return f"{name}: {encoded(value, len(name) + 2)}\r\n"
+        if name.lower() in _VERBATIM:
+            return f"{name}: {value}\r\n".replace(">, <", ">,\r\n <")
+        return f"{name}: {_folded(value, len(name) + 2)}\r\n"
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        """The same as bytes; whatever is left of other scripts by now is a fault of ours."""
+        return self.fold(name, value).encode("ascii")
+
+
+POLICY = Headers(linesep="\r\n", cte_type="7bit", max_line_length=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose newsletter it is.
+
+    Attributes:
+        name: the newsletter's name.
+        address: the From address, as name and address.
+        reply_to: where answers go, if elsewhere.
+        owner: who takes unsubscriptions by mail.
+    """
+
+    name: str
+    address: Address
+    reply_to: Address | None = None
+    owner: str = NO_OWNER
+
+    @property
+    def mailto(self) -> str:
+        """The link that asks the owner to be taken off."""
+        subject = quote(f"unsubscribe from {self.name}")
+        return f"mailto:{quote(self.owner, safe='@')}?subject={subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One person's copy.
+
+    Attributes:
+        address: to whom.
+        message_id: without angle brackets; the same whenever this copy is made again.
+        unsubscribe_url: the person's own link; without one, mail to the owner.
+    """
+
+    address: Address
+    message_id: str
+    unsubscribe_url: str = ""
+
+
+def build(rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime) -> bytes:
+    """The whole mail, CRLF line ends, at most 76 columns in its bodies.
+
+    Raises:
+        EditionFaulty: the finished bytes are not the headers we meant.
+    """
+    link = recipient.unsubscribe_url or sender.mailto
+    message = EmailMessage(policy=POLICY)
+    for name, value in _headers(rendered, sender, recipient, now).items():
+        message[name] = value
+    message["MIME-Version"] = "1.0"
+    boundary = hashlib.blake2b(recipient.message_id.encode(), digest_size=16).hexdigest()
+    message["Content-Type"] = f'multipart/alternative; boundary="={boundary}="'
+    message.set_payload(
+        [
+            _body("plain", text_for(rendered, link)),
+            _body("html", html_for(rendered, link)),
+        ]
+    )
+    data = message.as_bytes()
+    _check(data, {name.lower() for name in message.keys()})  # noqa: SIM118
+    return data
+
+
+def html_for(rendered: Rendered, unsubscribe_url: str) -> str:
+    """The HTML with the person's own link in it."""
+    return rendered.html.replace(UNSUBSCRIBE, escape(unsubscribe_url))
+
+
+def text_for(rendered: Rendered, unsubscribe_url: str) -> str:
+    """The text with the person's own link in it."""
+    return rendered.text.replace(UNSUBSCRIBE, unsubscribe_url)
+
+
+def encoded_size(html: str) -> int:
+    """Bytes the HTML takes in the mail."""
+    packed = quoted_printable(html)
+    return len(packed) + packed.count("\n")
+
+
+def quoted_printable(text: str) -> str:
+    """The text in quoted-printable, `\\n` line ends."""
+    return b2a_qp(text.encode(), istext=True).decode("ascii")
+
+
+def mailbox(address: Address) -> str:
+    """`Name <address>` for a header: the name encoded where needed, the domain in ASCII."""
+    spec = f"{address.username}@{idna.encode(address.domain, uts46=True).decode()}"
+    if not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
+        raise EditionFaulty("an address that no header can hold", where=spec)
+    name = clean(address.display_name)
+    return f"{phrase(name)} <{spec}>" if name else spec
+
+
+def phrase(name: str) -> str:
+    """A name in a header: plain, quoted or encoded, whichever it needs."""
+    if _ASCII_PHRASE.fullmatch(name) and "=?" not in name:
+        return name
+    if name.isascii() and "=?" not in name:
+        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return Header(name, "utf-8", maxlinelen=_LINE).encode(linesep="\r\n")
+
+
+def encoded(value: str, indent: int) -> str:
+    """Free text in a header: ASCII folded at spaces, anything else as encoded words.
+
+    What looks like an encoded word is encoded itself, so that it is read back as text.
+    """
+    value = clean(value)
+    if value.isascii() and "=?" not in value:
+        return _folded(value, indent)
+    header = Header(value, "utf-8", maxlinelen=_LINE, header_name="x" * (indent - 2))
+    return header.encode(linesep="\r\n")
+
+
+def _headers(
+    rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime
+) -> dict[str, str]:
+    domain = idna.encode(sender.address.domain, uts46=True).decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", sender.name.lower()).strip("-") or "papers"
+    headers = {
+        "From": mailbox(sender.address),
+        "To": mailbox(recipient.address),
+        "Subject": rendered.subject,
+        "Date": format_datetime(now),
+        "Message-ID": f"<{recipient.message_id}>",
+        "List-Id": f"{phrase(clean(sender.name))} <{slug}.{domain}>",
+        "List-Unsubscribe": f"<{sender.mailto}>",
+        "Auto-Submitted": "auto-generated",
+    }
+    if recipient.unsubscribe_url:
+        headers["List-Unsubscribe"] = f"<{recipient.unsubscribe_url}>, <{sender.mailto}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    if sender.reply_to:
+        headers["Reply-To"] = mailbox(sender.reply_to)
+    return headers
+
+
+def _body(subtype: str, text: str) -> EmailMessage:
+    part = EmailMessage(policy=POLICY)
+    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+    part["Content-Transfer-Encoding"] = "quoted-printable"
+    part.set_payload(quoted_printable(text))
+    return part
+
+
+def _folded(value: str, indent: int) -> str:
+    """ASCII text broken at spaces where a line would pass 76 columns."""
+    lines: list[str] = []
+    line = ""
+    for word in value.split(" "):
+        room = _LINE - (indent if not lines else 1)
+        if line and len(line) + 1 + len(word) > room:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return "\r\n ".join([*lines, line])
+
+
+def _check(data: bytes, names: set[str]) -> None:
+    head = data.split(b"\r\n\r\n", 1)[0]
+    found = {
+        line.split(b":", 1)[0].lower() for line in head.split(b"\r\n") if line[:1] not in b" \t"
+    }
+    if found != {name.encode() for name in names}:
+        raise EditionFaulty("its headers are not the ones we meant", where="message")
+    if max(map(len, data.split(b"\r\n"))) > _LONGEST_LINE:
+        raise EditionFaulty("a line too long for mail", where="message")

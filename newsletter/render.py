@@ -1,0 +1,227 @@
+"""Content in, subject, HTML and text out. Writes nothing and sends nothing.
+
+A theme's MJML is a skeleton: it is filled with settings and compiled to HTML once,
+and only then are papers put in, by Jinja with autoescape. So no title can break the
+MJML, and an edition renders in a few milliseconds.
+
+    edition.mjml.j2 ─ [[ settings ]] → MJML ─ mrml → HTML template ─ {{ papers }} → HTML
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    PrefixLoader,
+    StrictUndefined,
+    Template,
+    TemplateError,
+    TemplateNotFound,
+    TemplateSyntaxError,
+)
+from mjml import mjml2html
+
+import newsletter
+from newsletter.compose import Content
+from newsletter.errors import RenderError
+from newsletter.models import UNSUBSCRIBE, Rendered
+from newsletter.text import isolate, wrap
+
+FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+TEXT_COLUMNS = 72
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a theme is told besides the papers.
+
+    Attributes:
+        name: the newsletter's.
+        accent: colour of the name and the small links, on light and on dark.
+    """
+
+    name: str = "Daily Papers"
+    theme: str = "default"
+    language: str = "en"
+    accent: str = "#1d4fb8"
+    accent_dark: str = "#8fb4ff"
+    postal_address: str = ""
+
+
+class Renderer:
+    """Turns contents into editions in one theme.
+
+    Args:
+        look: settings.
+        templates_dir: the operator's templates; each file there wins over ours.
+
+    Raises:
+        RenderError: there is no such theme, or it does not compile.
+    """
+
+    def __init__(self, look: Look, templates_dir: Path | None = None) -> None:
+        self._look = look
+        self._loader = _loader(templates_dir)
+        self._skeletons = Environment(
+            loader=self._loader,
+            autoescape=True,
+            undefined=StrictUndefined,
+            block_start_string="[%",
+            block_end_string="%]",
+            variable_start_string="[[",
+            variable_end_string="]]",
+            comment_start_string="[#",
+            comment_end_string="#]",
+        )
+        self._templates = _environment(self._loader)
+
+    def render(self, content: Content, web_url: str = "") -> Rendered:
+        """The edition that says this content.
+
+        Args:
+            content: what it says.
+            web_url: the edition's page, if there is a web side.
+
+        Raises:
+            RenderError: the theme asks for something that is not there.
+        """
+        values = {
+            "content": content,
+            "look": self._look,
+            "web_url": web_url,
+            "unsubscribe": UNSUBSCRIBE,
+        }
+        try:
+            return Rendered(
+                subject=" ".join(self._file("subject.txt.j2").render(values).split()),
+                html=self.html.render(values),
+                text=self._file("edition.txt.j2").render(values),
+            )
+        except TemplateError as exc:
+            raise self._fault(exc) from exc
+
+    @cached_property
+    def html(self) -> Template:
+        """The compiled HTML template."""
+        name = f"themes/{self._look.theme}/edition.mjml.j2"
+        try:
+            skeleton = self._skeletons.get_template(name).render(look=self._look, fonts=FONTS)
+            return self._templates.from_string(compiled(skeleton))
+        except TemplateError as exc:
+            raise self._fault(exc) from exc
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of the theme's templates: it changes when any of them does."""
+        digest = hashlib.blake2b(digest_size=16)
+        try:
+            for name in ("edition.mjml.j2", "edition.txt.j2", "subject.txt.j2"):
+                path = f"themes/{self._look.theme}/{name}"
+                digest.update(self._loader.get_source(self._templates, path)[0].encode())
+        except TemplateError as exc:
+            raise self._fault(exc) from exc
+        return digest.hexdigest()
+
+    def _file(self, name: str) -> Template:
+        return self._templates.get_template(f"themes/{self._look.theme}/{name}")
+
+    def _fault(self, exc: TemplateError) -> RenderError:
+        theme = f"theme {self._look.theme}"
+        if isinstance(exc, TemplateNotFound):
+            known = ", ".join(sorted(_themes(self._loader)))
+            return RenderError(
+                f"there is no template {exc.name}",
+                where=theme,
+                hint=f"themes here: {known}; check [theme] name and templates_dir",
+            )
+        line = f", line {exc.lineno}" if isinstance(exc, TemplateSyntaxError) else ""
+        return RenderError(
+            f"its template is wrong{line} ({exc.message})", where=theme, hint="mend the template"
+        )
+
+
+def compiled(mjml: str) -> str:
+    """HTML of MJML that holds no papers, only Jinja for them.
+
+    Raises:
+        RenderError: it is no MJML.
+    """
+    try:
+        html = mjml2html(mjml, disable_comments=True, fonts={})
+        return re.sub(r"\n\s+", "\n", html)  # indentation would be sent with every paper
+    except ValueError as exc:
+        raise RenderError(
+            f"the theme's MJML does not compile ({exc})",
+            hint="in it, `<` in an expression is `is lt(…)`, and `>` and quotes stay plain",
+        ) from exc
+
+
+def bundled_templates() -> Path:
+    """The templates we ship: inside the wheel, or beside the package in a checkout."""
+    packaged = Path(newsletter.__file__).parent / "templates"
+    return packaged if packaged.is_dir() else packaged.parent.parent / "templates"
+
+
+def _loader(templates_dir: Path | None) -> BaseLoader:
+    bundled = FileSystemLoader(bundled_templates())
+    # The prefix lets a file extend the one it replaces.
+    ours: list[BaseLoader] = [PrefixLoader({"bundled": bundled}), bundled]
+    if templates_dir is None:
+        return ChoiceLoader(ours)
+    if not templates_dir.is_dir():
+        raise RenderError(
+            "no such folder", where=str(templates_dir), hint="check [theme] templates_dir"
+        )
+    return ChoiceLoader([FileSystemLoader(templates_dir), *ours])
+
+
+def _themes(loader: BaseLoader) -> set[str]:
+    parts = (name.split("/") for name in loader.list_templates())
+    return {part[1] for part in parts if part[0] == "themes" and len(part) > 2}
+
+
+def _environment(loader: BaseLoader) -> Environment:
+    environment = Environment(
+        loader=loader,
+        # `select_autoescape` knows neither `.mjml.j2` nor a template without a name.
+        autoescape=_escapes,  # noqa: S701  # on for all but text
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters: Mapping[str, Any] = {"isolate": isolate, "hang": _hang, "grouped": _grouped}
+    environment.filters.update(filters)
+    return environment
+
+
+def _escapes(name: str | None) -> bool:
+    """All but text is HTML, a template without a name included."""
+    return not (name or "").endswith(".txt.j2")
+
+
+def _hang(text: str, indent: int = 0, first: str = "", *, whole: bool = False) -> str:
+    """Lines of at most 72 columns that hang at `indent`, the first one after `first`.
+
+    A `whole` text is broken at spaces only, so that it reads back as it was.
+    """
+    lines = wrap(text, TEXT_COLUMNS - indent, whole=whole)
+    padded = [" " * indent + line for line in lines]
+    if padded and first:
+        padded[0] = first.rjust(indent - 1) + " " + padded[0][indent:]
+    return "\n".join(padded)
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}"
