@@ -1,0 +1,104 @@
+"""Imports go downwards only: this list is the architecture."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import newsletter
+
+LAYERS = (
+    # words
+    "errors models",
+    # pure: values in, values out; no clock, disk, network, database
+    "text calendar colour links symbols",
+    "tex",
+    "excerpt identity",
+    "formats",
+    "diff holds silence compose config",
+    # edges: the only modules that touch the outside
+    "files",
+    "sources storage render transports preview",
+    "message",
+    "gate",
+    # use cases: transactions are drawn here
+    "ingest planning",
+    # the one place where concrete parts are put together
+    "app",
+    # ways in
+    "cli",
+    "__main__",
+)
+"""A module may import from the rows above its own, and from its own directory."""
+
+PURE = "symbols text calendar colour links tex excerpt identity formats diff holds silence compose config"
+ACTING = {
+    "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",
+    "shutil", "tempfile", "random", "threading", "os", "time", "mjml",
+}  # fmt: skip
+
+PACKAGE = Path(newsletter.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def _unit(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _height(unit: str) -> int:
+    return next(row for row, units in enumerate(LAYERS) if unit in units.split())
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_go_downwards(path: Path) -> None:
+    """Every import of ours is from a lower row, or from the module's own directory."""
+    unit = _unit(path)
+    if unit == "__init__":
+        assert not [name for name in _imports(path) if name.startswith("newsletter")]
+        return
+    for name in _imports(path):
+        if not name.startswith("newsletter.") or name == "newsletter.__version__":
+            continue
+        other = name.split(".")[1]
+        assert other == unit or _height(other) < _height(unit), f"{unit} imports {name}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_pure_modules_touch_nothing(path: Path) -> None:
+    """Pure modules import nothing that acts, and never ask for the time."""
+    if _unit(path) not in PURE.split():
+        return
+    assert not {name.split(".")[0] for name in _imports(path)} & ACTING
+    calls = {
+        ast.unparse(n.func)
+        for n in ast.walk(ast.parse(path.read_text()))
+        if isinstance(n, ast.Call)
+    }
+    assert not calls & {"open", "datetime.now", "date.today", "datetime.today", "datetime.utcnow"}
+
+
+def test_only_storage_knows_sql() -> None:
+    """No module outside `storage` imports from SQLAlchemy more than the connection's type."""
+    for path in MODULES:
+        if _unit(path) != "storage":
+            found = {name for name in _imports(path) if name.startswith("sqlalchemy")}
+            assert found <= {"sqlalchemy.Connection"}, path
+
+
+def test_every_module_stands_in_a_layer() -> None:
+    """A new module is put into the list on purpose."""
+    for path in MODULES:
+        if _unit(path) != "__init__":
+            _height(_unit(path))
