@@ -6,7 +6,6 @@ With `--json`, one object a line on standard output; the rest on standard error.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
@@ -21,8 +20,6 @@ from newsletter.errors import ConfigError, NewsletterError, StorageError, UsageE
 if TYPE_CHECKING:
     from newsletter.app import App, Written
     from newsletter.ingest import Report
-    from newsletter.storage.snapshots import SnapshotRow
-    from newsletter.storage.sources import SourceStatus
 
 P = ParamSpec("P")
 
@@ -117,6 +114,7 @@ def config() -> None:
 @json_option
 def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
+    from newsletter import output
     from newsletter.app import load_config, templates_problem
 
     path = click.get_current_context().find_root().params["config"]
@@ -131,7 +129,7 @@ def config_check(*, as_json: bool) -> int:
         for problem in problems if not as_json else []:
             click.echo(f"error: {problem}", err=True)
     if as_json:
-        _print_json({"ok": not problems, "problems": problems})
+        output.print_json({"ok": not problems, "problems": problems})
     elif not problems:
         click.echo("The configuration is fine.")
     return 2 if problems else 0
@@ -210,6 +208,7 @@ def preview(
     as_json: bool,
 ) -> int:
     """Write the next edition's files, exactly as they would be sent. Changes nothing."""
+    from newsletter import output
     from newsletter.app import load_config, opened, with_theme
 
     loaded = load_config(click.get_current_context().find_root().params["config"])
@@ -222,11 +221,11 @@ def preview(
         edition = app.next_edition()
         if edition is None:
             silence = app.status()[1]
-            _print_json({"silence": silence}) if as_json else click.echo(silence)
+            output.print_json({"silence": silence}) if as_json else click.echo(silence)
             return 0
         written = app.write(edition, Path(out))
     if as_json:
-        _print_json(
+        output.print_json(
             {
                 "files": [str(path) for path in written.files],
                 "papers": len(edition.entries),
@@ -253,16 +252,18 @@ def preview(
 @with_app
 def status(app: App, *, as_json: bool) -> int:
     """How every source fares, and why nothing went out."""
+    from newsletter import output
+
     fares, silence = app.status()
     for source in fares:
         if as_json:
-            _print_json(_status_row(source))
+            output.print_json(output.status_row(source))
         else:
-            click.echo(_status_line(source))
+            click.echo(output.status_line(source))
             for note in source.notes:
                 click.echo(f"    note: {note}")
     if as_json:
-        _print_json({"silence": silence})
+        output.print_json({"silence": silence})
     else:
         click.echo(silence)
     return 0
@@ -279,11 +280,12 @@ def snapshots() -> None:
 @with_app
 def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
     """All snapshots, oldest first."""
+    from newsletter import output
     from newsletter.models import SnapshotState
 
     for row in app.snapshots(SnapshotState(state) if state else None):
         if as_json:
-            _print_json(_snapshot_row(row))
+            output.print_json(output.snapshot_row(row))
         else:
             about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
             day = f"{row.captured_at:%Y-%m-%d %H:%M}"
@@ -306,9 +308,11 @@ def snapshots_release(app: App, snapshot: int, *, silent: bool, as_json: bool) -
 @with_app
 def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
     """Leave a held snapshot out for good; its bytes are kept."""
+    from newsletter import output
+
     row = app.reject(snapshot)
     if as_json:
-        _print_json(_snapshot_row(row))
+        output.print_json(output.snapshot_row(row))
     else:
         click.echo(f"Rejected snapshot {row.id} ({row.origin}).")
 
@@ -322,7 +326,9 @@ def _reported(
     """Prints a line for each report as it comes; the exit status."""
     from dataclasses import replace
 
-    failed, progress = 0, _Progress(as_json=as_json)
+    from newsletter import output
+
+    failed, progress = 0, output.Progress(as_json=as_json)
     for report in reports:
         files = None
         try:
@@ -332,119 +338,10 @@ def _reported(
         failed += report.held is not None
         progress.clear()
         if as_json:
-            _print_json(_report_row(report))
+            output.print_json(output.report_row(report))
         else:
-            _print_report(report, files)
+            made = (files.edition.parts[0].subject, files.files[0]) if files else ()
+            output.print_report(report, *made)
         progress.show(report.origin)
     progress.clear()
     return FAILED if failed else 0
-
-
-class _Progress:
-    """A line on a terminal that says how far a long job is; silent elsewhere."""
-
-    def __init__(self, *, as_json: bool) -> None:
-        # With lines for people on the same terminal, those are the progress.
-        self._active = sys.stderr.isatty() and (as_json and not sys.stdout.isatty())
-        self._done = 0
-
-    def show(self, last: str) -> None:
-        """One more is done."""
-        self._done += 1
-        if self._active:
-            click.echo(f"\r\x1b[K{self._done} done, last {Path(last).name}", err=True, nl=False)
-
-    def clear(self) -> None:
-        """Makes room for other output."""
-        if self._active and self._done:
-            click.echo("\r\x1b[K", err=True, nl=False)
-
-
-def _report_row(report: Report) -> dict[str, Any]:
-    from newsletter.compose import in_order, title_of
-
-    counts = report.counts
-    return {
-        "snapshot": report.snapshot,
-        "path": report.origin,
-        "source": report.source,
-        "format": report.format,
-        "papers": counts.papers,
-        "new": counts.new,
-        "learnt": counts.learnt,
-        "updated": counts.updated,
-        "relisted": counts.relisted,
-        "withdrawn": counts.withdrawn,
-        "held": report.held,
-        "unchanged": report.unchanged,
-        "titles": [title_of(entry.paper) for entry in in_order(report.new)],
-        "notes": list(report.notes),
-    }
-
-
-def _print_report(report: Report, files: Written | None) -> None:
-    name = Path(report.origin).name if "://" not in report.origin else report.origin
-    if report.held is not None:
-        number = f" (snapshot {report.snapshot})" if report.snapshot else ""
-        click.echo(f"{name}  held{number}: {report.held}", err=True)
-        return
-    if report.unchanged:
-        click.echo(f"{name}  unchanged since snapshot {report.snapshot}")
-        return
-    counts = report.counts
-    kinds = ("learnt", "updated", "relisted", "withdrawn")
-    others = [f"{getattr(counts, kind)} {kind}" for kind in kinds if getattr(counts, kind)]
-    facts = ", ".join([f"{counts.new} new of {counts.papers}", *others])
-    click.echo(f"{name}  {report.format}  {facts}")
-    for note in report.notes:
-        click.echo(f"    note: {note}")
-    if files:
-        click.echo(f"    {files.edition.parts[0].subject}")
-        click.echo(f"    {files.files[0]}")
-
-
-def _status_row(source: SourceStatus) -> dict[str, Any]:
-    return {
-        "source": source.name,
-        "captured_at": _iso(source.captured_at),
-        "failing_since": _iso(source.failing_since),
-        "failure": source.failure,
-        "snapshots": source.snapshots,
-        "held": source.held,
-        "papers": source.papers,
-        "new": source.new,
-        "notes": list(source.notes),
-    }
-
-
-def _status_line(source: SourceStatus) -> str:
-    captured = f"{source.captured_at:%Y-%m-%d %H:%M} UTC" if source.captured_at else "never"
-    facts = [f"last captured {captured}", f"{source.new} new of {source.papers} in the newest"]
-    if source.held:
-        facts.append(f"{source.held} held")
-    if source.failing_since:
-        facts.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC: {source.failure}")
-    return f"{source.name}: " + " · ".join(facts)
-
-
-def _snapshot_row(row: SnapshotRow) -> dict[str, Any]:
-    return {
-        "snapshot": row.id,
-        "source": row.source,
-        "path": row.origin,
-        "captured_at": _iso(row.captured_at),
-        "state": row.state,
-        "held": row.reason if row.state == "held" else None,
-        "format": row.format,
-        "papers": row.counts.papers,
-        "new": row.counts.new,
-        "size": row.size,
-    }
-
-
-def _iso(at: Any) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None
-
-
-def _print_json(row: dict[str, Any]) -> None:
-    click.echo(json.dumps(row, ensure_ascii=False))

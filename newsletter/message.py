@@ -81,8 +81,7 @@ class Sender:
     @property
     def mailto(self) -> str:
         """The link that asks the owner to be taken off."""
-        subject = quote(f"unsubscribe from {self.name}")
-        return f"mailto:{quote(self.owner, safe='@')}?subject={subject}"
+        return f"mailto:{quote(self.owner, safe='@')}?subject=unsubscribe"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from newsletter.storage import log
 from newsletter.storage.database import Database
+from tests.commands import assert_one_line_each, newsletter, rows_of
 from tests.conftest import SOAK
 from tests.disks import fill, make_read_only, small_disk
 
@@ -79,29 +79,6 @@ def finish(child: subprocess.Popen[str]) -> int:
     """Waits for the child and closes what it wrote to."""
     child.communicate()
     return child.returncode
-
-
-def newsletter(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-m", "newsletter", *arguments],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
-
-def rows_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The JSON objects it printed."""
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def assert_one_line_each(done: subprocess.CompletedProcess[str]) -> None:
-    """No traceback, and nothing but single lines of words."""
-    assert "Traceback" not in done.stderr, done.stderr
-    assert all(line.strip() for line in done.stderr.splitlines()), done.stderr
 
 
 @pytest.mark.timeout(3600)

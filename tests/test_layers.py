@@ -29,12 +29,16 @@ LAYERS = (
     # the one place where concrete parts are put together
     "app",
     # ways in
+    "output",
     "cli",
     "__main__",
 )
 """A module may import from the rows above its own, and from its own directory."""
 
-PURE = "symbols text calendar colour links tex excerpt identity formats diff holds silence compose config"
+PURE = (
+    "symbols text calendar colour links tex excerpt identity formats diff holds silence compose "
+    "config"
+)
 ACTING = {
     "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",
     "shutil", "tempfile", "random", "threading", "os", "time", "mjml",

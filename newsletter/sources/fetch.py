@@ -15,7 +15,7 @@ import ssl
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,8 +25,10 @@ import httpcore2
 import httpx2
 
 from newsletter import __version__
-from newsletter.errors import AddressRefused, FetchError
+from newsletter.errors import FetchError
 from newsletter.sources.addresses import CheckedNetwork, Patience, Resolve
+from newsletter.sources.bodies import capped, inflated, too_large
+from newsletter.sources.locations import HINTS, checked_url, joined, shown
 from newsletter.text import clean
 
 _USER_AGENT = f"paper-newsletter/{__version__}"
@@ -34,23 +36,10 @@ _ENCODINGS = "gzip, deflate"
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FIRST_PAUSE = 1.0  # seconds, on average, before the second attempt; doubled from then on
 _KEEP_OPEN = 30.0  # seconds a connection waits for the next page of the same server
-_PIECE = 64 * 1024  # bytes a decompressor may give at once
 _LONGEST_VALIDATOR = 1024  # characters; a longer one would make our next request too big
-_LONGEST_SHOWN = 300  # characters of a URL in a message
 
 _PACES = {"arxiv.org": 3.0}
 """Seconds between two requests to a domain and everything under it, where it asks for that."""
-
-_USERINFO = re.compile(r"//[^/?#]*@")
-_SECRET = re.compile(r"(?i)([?&][^=&#]*(?:key|token|secret|sig|auth|pass)[^=&#]*=)[^&#]+")
-
-_HINTS = {
-    401: "it wants a log-in, and a source must be readable without one",
-    403: "it does not let programs in, or not from this network; ask its operators",
-    404: "check the URL of the source",
-    410: "the page is gone for good; remove the source",
-    429: "it wants fewer requests; try again later",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,18 +180,18 @@ class Fetcher:
 
     def _follow(self, address: str, job: _Job) -> Fetched:
         """The page behind all redirects; each is checked as if the user had written it."""
-        start = url = _checked_url(address)
+        start = url = checked_url(address)
         seen = {url}
         for _ in range(self._policy.max_redirects + 1):
             answer = self._ask(url, job)
             if isinstance(answer, Fetched):
                 return answer
-            url = _checked_url(answer)
+            url = checked_url(answer)
             if url in seen:
-                raise _placed(FetchError("redirects in a circle", hint=_HINTS[404]), start)
+                raise _placed(FetchError("redirects in a circle", hint=HINTS[404]), start)
             seen.add(url)
         what = f"redirects more than {self._policy.max_redirects} times"
-        raise _placed(FetchError(what, hint=_HINTS[404]), start)
+        raise _placed(FetchError(what, hint=HINTS[404]), start)
 
     def _ask(self, url: httpx2.URL, job: _Job) -> Fetched | str:
         """What one request gives: the page, or the URL to go on to."""
@@ -263,17 +252,17 @@ class Fetcher:
             return Fetched(b"", True, job.etag, job.last_modified, str(url))
         location = _header(response, "location")
         if response.status in _REDIRECTS and location:
-            return _joined(url, location)
+            return joined(url, location)
         raise _status_error(response)
 
     def _body(self, response: httpcore2.Response) -> bytes:
         limit = self._policy.max_bytes
         if int(_header(response, "content-length") or 0) > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         encoding = (_header(response, "content-encoding") or "identity").lower()
-        chunks = _capped(response.iter_stream(), limit)
+        chunks = capped(response.iter_stream(), limit)
         if encoding in ("gzip", "x-gzip", "deflate"):
-            chunks = _capped(_inflated(chunks, encoding), limit)
+            chunks = capped(inflated(chunks, encoding), limit)
         elif encoding != "identity":
             raise FetchError(
                 f"the page is packed as {encoding[:40]!r}, which we did not ask for",
@@ -338,50 +327,9 @@ class _Pace:
         return 0.0
 
 
-def _checked_url(url: str) -> httpx2.URL:
-    """The URL in parts, without its fragment.
-
-    Raises:
-        AddressRefused: it is not http or https.
-        FetchError: it is malformed or carries a user name or password.
-    """
-    try:
-        parsed = httpx2.URL(url).copy_with(fragment=None)
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise FetchError(clean(str(error)), where=_shown(url), hint=_HINTS[404]) from error
-    if parsed.scheme not in ("http", "https"):
-        raise AddressRefused(
-            f"{parsed.scheme or 'no scheme'!r} is not fetched",
-            where=_shown(url),
-            hint="write http:// or https://",
-        )
-    if parsed.userinfo:
-        what = "the URL carries a user name or password"
-        raise FetchError(what, where=_shown(url), hint="leave out what stands before the @")
-    port = 80 if parsed.port is None else parsed.port
-    if not parsed.host or not 1 <= port <= 65535:
-        raise FetchError("the URL has no usable host or port", where=_shown(url), hint=_HINTS[404])
-    return parsed
-
-
-def _joined(url: httpx2.URL, location: str) -> str:
-    """Where a redirect leads. Servers write UTF-8, whatever the standard says."""
-    target = location.encode("latin-1").decode("utf-8", "replace")
-    try:
-        return str(url.join(target))
-    except (httpx2.InvalidURL, ValueError) as error:
-        raise FetchError(f"redirects to no URL: {clean(str(error))}", hint=_HINTS[404]) from error
-
-
-def _shown(url: str) -> str:
-    """The URL for a message: short, without user name, password and keys."""
-    safe = _SECRET.sub(r"\1…", _USERINFO.sub("//…@", clean(url)))
-    return safe if len(safe) <= _LONGEST_SHOWN else safe[:_LONGEST_SHOWN] + "…"
-
-
 def _placed(error: FetchError, url: httpx2.URL) -> FetchError:
     """The error with the place where it happened, if it does not say."""
-    error.where = error.where or _shown(str(url))
+    error.where = error.where or shown(str(url))
     return error
 
 
@@ -407,8 +355,8 @@ def _sendable(value: str) -> bool:
 def _status_error(response: httpcore2.Response) -> FetchError:
     status = response.status
     busy = status in (408, 429) or (500 <= status <= 599 and status not in (501, 505))
-    later = "the server is in trouble; try again later" if status >= 500 else _HINTS[404]
-    hint = _HINTS.get(status, later)
+    later = "the server is in trouble; try again later" if status >= 500 else HINTS[404]
+    hint = HINTS.get(status, later)
     wait = _retry_after(response) if status in (429, 503) else None
     if wait is not None:
         hint = f"try again in {wait:.0f} s"
@@ -441,50 +389,3 @@ def _instant(value: str) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-
-
-def _capped(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    """The chunks, as long as they are `limit` bytes or fewer together."""
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > limit:
-            raise _too_large(limit)
-        yield chunk
-
-
-def _too_large(limit: int) -> FetchError:
-    return FetchError(f"the page is larger than {limit:,} bytes", hint="is this the right URL?")
-
-
-def _inflated(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """The chunks unpacked, in pieces small enough to be counted before there are too many.
-
-    Raises:
-        zlib.error: they are packed in another way, or something follows the end.
-        EOFError: the end is missing.
-    """
-    decoder, head = None, b""
-    for chunk in chunks:
-        head += chunk
-        if decoder is None:
-            if len(head) < 2:
-                continue
-            decoder = zlib.decompressobj(_window(encoding, head))
-        piece = decoder.decompress(head, _PIECE)
-        while piece:
-            yield piece
-            piece = decoder.decompress(decoder.unconsumed_tail, _PIECE)
-        if decoder.unused_data:
-            raise zlib.error("something follows its end")
-        head = b""
-    if head or (decoder is not None and not decoder.eof):
-        raise EOFError
-
-
-def _window(encoding: str, head: bytes) -> int:
-    """zlib's `wbits`. "deflate" means a zlib stream, and many servers send it bare."""
-    if encoding != "deflate":
-        return 16 + zlib.MAX_WBITS
-    wrapped = head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0
-    return zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS

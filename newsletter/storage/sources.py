@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import SnapshotState
-from newsletter.storage.schema import snapshots, sources
+from newsletter.storage.schema import Utc, snapshots, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,10 @@ def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
     tx.execute(
         update(sources)
         .where(sources.c.id == source)
-        .values(failing_since=func.coalesce(sources.c.failing_since, at), failure=failure)
+        .values(
+            failing_since=func.coalesce(sources.c.failing_since, literal(at, Utc())),
+            failure=failure,
+        )
     )
 
 

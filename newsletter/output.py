@@ -1,0 +1,130 @@
+"""What is printed: rows for scripts on standard output, lines for people, progress."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from newsletter.compose import in_order, title_of
+from newsletter.ingest import Report
+from newsletter.storage.snapshots import SnapshotRow
+from newsletter.storage.sources import SourceStatus
+
+
+class Progress:
+    """A line on a terminal that says how far a long job is; silent elsewhere."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        # With lines for people on the same terminal, those are the progress.
+        self._active = sys.stderr.isatty() and (as_json and not sys.stdout.isatty())
+        self._done = 0
+
+    def show(self, last: str) -> None:
+        """One more is done."""
+        self._done += 1
+        if self._active:
+            click.echo(f"\r\x1b[K{self._done} done, last {Path(last).name}", err=True, nl=False)
+
+    def clear(self) -> None:
+        """Makes room for other output."""
+        if self._active and self._done:
+            click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def report_row(report: Report) -> dict[str, Any]:
+    """What became of one capture, for scripts."""
+    counts = report.counts
+    return {
+        "snapshot": report.snapshot,
+        "path": report.origin,
+        "source": report.source,
+        "format": report.format,
+        "papers": counts.papers,
+        "new": counts.new,
+        "learnt": counts.learnt,
+        "updated": counts.updated,
+        "relisted": counts.relisted,
+        "withdrawn": counts.withdrawn,
+        "held": report.held,
+        "unchanged": report.unchanged,
+        "titles": [title_of(entry.paper) for entry in in_order(report.new)],
+        "notes": list(report.notes),
+    }
+
+
+def print_report(report: Report, subject: str = "", page: Path | None = None) -> None:
+    """What became of one capture, for people; with the edition made of it, if any."""
+    name = Path(report.origin).name if "://" not in report.origin else report.origin
+    if report.held is not None:
+        number = f" (snapshot {report.snapshot})" if report.snapshot else ""
+        click.echo(f"{name}  held{number}: {report.held}", err=True)
+        return
+    if report.unchanged:
+        click.echo(f"{name}  unchanged since snapshot {report.snapshot}")
+        return
+    counts = report.counts
+    kinds = ("learnt", "updated", "relisted", "withdrawn")
+    others = [f"{getattr(counts, kind)} {kind}" for kind in kinds if getattr(counts, kind)]
+    facts = ", ".join([f"{counts.new} new of {counts.papers}", *others])
+    click.echo(f"{name}  {report.format}  {facts}")
+    for note in report.notes:
+        click.echo(f"    note: {note}")
+    if page:
+        click.echo(f"    {subject}")
+        click.echo(f"    {page}")
+
+
+def status_row(source: SourceStatus) -> dict[str, Any]:
+    """How one source fares, for scripts."""
+    return {
+        "source": source.name,
+        "captured_at": _iso(source.captured_at),
+        "failing_since": _iso(source.failing_since),
+        "failure": source.failure,
+        "snapshots": source.snapshots,
+        "held": source.held,
+        "papers": source.papers,
+        "new": source.new,
+        "notes": list(source.notes),
+    }
+
+
+def status_line(source: SourceStatus) -> str:
+    """How one source fares, for people."""
+    captured = f"{source.captured_at:%Y-%m-%d %H:%M} UTC" if source.captured_at else "never"
+    facts = [f"last captured {captured}", f"{source.new} new of {source.papers} in the newest"]
+    if source.held:
+        facts.append(f"{source.held} held")
+    if source.failing_since:
+        facts.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC: {source.failure}")
+    return f"{source.name}: " + " · ".join(facts)
+
+
+def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
+    """One snapshot, for scripts."""
+    return {
+        "snapshot": row.id,
+        "source": row.source,
+        "path": row.origin,
+        "captured_at": _iso(row.captured_at),
+        "state": row.state,
+        "held": row.reason if row.state == "held" else None,
+        "format": row.format,
+        "papers": row.counts.papers,
+        "new": row.counts.new,
+        "size": row.size,
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def print_json(row: dict[str, Any]) -> None:
+    """One object on a line of standard output."""
+    click.echo(json.dumps(row, ensure_ascii=False))

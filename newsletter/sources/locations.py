@@ -1,0 +1,64 @@
+"""URLs as they are given to us: checked, joined, and shown without their secrets."""
+
+from __future__ import annotations
+
+import re
+
+import httpx2
+
+from newsletter.errors import AddressRefused, FetchError
+from newsletter.text import clean
+
+_LONGEST_SHOWN = 300  # characters of a URL in a message
+_USERINFO = re.compile(r"//[^/?#]*@")
+_SECRET = re.compile(r"(?i)([?&][^=&#]*(?:key|token|secret|sig|auth|pass)[^=&#]*=)[^&#]+")
+
+HINTS = {
+    401: "it wants a log-in, and a source must be readable without one",
+    403: "it does not let programs in, or not from this network; ask its operators",
+    404: "check the URL of the source",
+    410: "the page is gone for good; remove the source",
+    429: "it wants fewer requests; try again later",
+}
+"""What to do next, by status."""
+
+
+def checked_url(url: str) -> httpx2.URL:
+    """The URL in parts, without its fragment.
+
+    Raises:
+        AddressRefused: it is not http or https.
+        FetchError: it is malformed or carries a user name or password.
+    """
+    try:
+        parsed = httpx2.URL(url).copy_with(fragment=None)
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise FetchError(clean(str(error)), where=shown(url), hint=HINTS[404]) from error
+    if parsed.scheme not in ("http", "https"):
+        raise AddressRefused(
+            f"{parsed.scheme or 'no scheme'!r} is not fetched",
+            where=shown(url),
+            hint="write http:// or https://",
+        )
+    if parsed.userinfo:
+        what = "the URL carries a user name or password"
+        raise FetchError(what, where=shown(url), hint="leave out what stands before the @")
+    port = 80 if parsed.port is None else parsed.port
+    if not parsed.host or not 1 <= port <= 65535:
+        raise FetchError("the URL has no usable host or port", where=shown(url), hint=HINTS[404])
+    return parsed
+
+
+def joined(url: httpx2.URL, location: str) -> str:
+    """Where a redirect leads. Servers write UTF-8, whatever the standard says."""
+    target = location.encode("latin-1").decode("utf-8", "replace")
+    try:
+        return str(url.join(target))
+    except (httpx2.InvalidURL, ValueError) as error:
+        raise FetchError(f"redirects to no URL: {clean(str(error))}", hint=HINTS[404]) from error
+
+
+def shown(url: str) -> str:
+    """The URL for a message: short, without user name, password and keys."""
+    safe = _SECRET.sub(r"\1…", _USERINFO.sub("//…@", clean(url)))
+    return safe if len(safe) <= _LONGEST_SHOWN else safe[:_LONGEST_SHOWN] + "…"

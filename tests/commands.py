@@ -1,0 +1,32 @@
+"""The command line in a process of its own, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def newsletter(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Runs `newsletter` in the folder `cwd`."""
+    return subprocess.run(
+        [sys.executable, "-m", "newsletter", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def rows_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """The JSON objects it printed."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_one_line_each(done: subprocess.CompletedProcess[str]) -> None:
+    """No traceback, and nothing but single lines of words."""
+    assert "Traceback" not in done.stderr, done.stderr
+    assert all(line.strip() for line in done.stderr.splitlines()), done.stderr

@@ -1,0 +1,110 @@
+"""The database opens safely: made once, private, migrated under a lock, its tables as declared."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import StatementError
+
+import newsletter.storage.migrations as migrations
+from newsletter.errors import StorageError
+from newsletter.models import Rendered
+from newsletter.storage import editions, sources
+from newsletter.storage.database import Database
+from newsletter.storage.schema import metadata
+
+
+def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
+    """What the steps leave is what the code expects."""
+    with database.read() as tx:
+        context = MigrationContext.configure(tx, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_the_known_revisions_are_the_files() -> None:
+    """A new step is also named in the list that an ordinary run compares with."""
+    script = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert [step.revision for step in script.walk_revisions()][::-1] == list(migrations.REVISIONS)
+
+
+def test_an_ordinary_run_does_not_import_alembic(tmp_path: Path) -> None:
+    """Only a migration needs it."""
+    url = f"sqlite:///{tmp_path}/a.db"
+    Database(url).close()
+    code = (
+        "import sys; from newsletter.storage.database import Database\n"
+        "Database(sys.argv[1]).close(); print('alembic' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, url], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"
+
+
+def test_a_new_database_is_made_once_by_many_at_once(tmp_path: Path) -> None:
+    """Processes that meet an empty file migrate it together without a word."""
+    code = "import sys; from newsletter.storage.database import Database; Database(sys.argv[1])"
+    url = f"sqlite:///{tmp_path}/together.db"
+    children = [subprocess.Popen([sys.executable, "-c", code, url]) for _ in range(6)]
+    assert [child.wait() for child in children] == [0] * 6
+
+
+def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
+    """All of a transaction, or nothing."""
+    with pytest.raises(KeyError), database.write() as tx:
+        sources.ensure(tx, "s")
+        raise KeyError
+    with database.read() as tx:
+        assert sources.all_status(tx) == []
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The message has the path and what to do."""
+    with pytest.raises(StorageError, match=r"nowhere.*check that its folder exists"):
+        Database(f"sqlite:///{tmp_path}/nowhere/a.db")
+
+
+def test_a_time_without_zone_is_refused(database: Database) -> None:
+    """Instants are aware, and come back in UTC."""
+    with pytest.raises(StatementError), database.write() as tx:
+        source = sources.ensure(tx, "s")
+        sources.failed(tx, source.id, datetime(2026, 1, 1), "no")  # noqa: DTZ001
+    east = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
+    with database.write() as tx:
+        sources.failed(tx, sources.ensure(tx, "s").id, east, "no")
+        (fares,) = sources.all_status(tx)
+    assert fares.failing_since == datetime(2026, 1, 1, 7, tzinfo=UTC)
+
+
+def test_an_edition_is_frozen_once(database: Database) -> None:
+    """The same key keeps what was made first."""
+    first, second = Rendered("s", "<p>1</p>", "1"), Rendered("s", "<p>2</p>", "2")
+    key = editions.key_of([1, 2], "en", "default", "look")
+    for rendered in (first, second):
+        with database.write() as tx:
+            editions.freeze(
+                tx, key, [1, 2], "en", "default", [rendered], datetime(2026, 1, 1, tzinfo=UTC)
+            )
+    with database.read() as tx:
+        assert editions.parts_of(tx, key) == [first]
+        assert editions.parts_of(tx, "other") is None
+
+
+def test_the_key_of_an_edition_has_all_that_shapes_it() -> None:
+    """Other papers, order, language, theme or look: another edition."""
+    keys = {
+        editions.key_of([1, 2], "en", "default", "look"),
+        editions.key_of([2, 1], "en", "default", "look"),
+        editions.key_of([1], "en", "default", "look"),
+        editions.key_of([1, 2], "de", "default", "look"),
+        editions.key_of([1, 2], "en", "plain", "look"),
+        editions.key_of([1, 2], "en", "default", "other"),
+    }
+    assert len(keys) == 6

@@ -1,0 +1,306 @@
+"""The command line as scripts and people meet it: rows, exit status, one line per problem."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from newsletter.app import sample
+from tests.commands import assert_one_line_each, newsletter, rows_of
+
+REPLAY_KEYS = {"snapshot", "format", "papers", "new", "updated", "relisted", "held", "titles"}
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Path:
+    """A folder with the configuration that `init` writes."""
+    assert newsletter("init", cwd=tmp_path).returncode == 0
+    return tmp_path
+
+
+def days() -> list[str]:
+    """The bundled sample's captures."""
+    return [str(path) for path in sample()]
+
+
+def test_demo_shows_two_days_and_leaves_their_files(tmp_path: Path) -> None:
+    """The second day announces only what the first had not."""
+    done = newsletter("demo", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "9 new of 9" in done.stdout
+    assert "8 new of 11, 1 updated" in done.stdout
+    for day in ("2026-11-19", "2026-11-20"):
+        names = {path.name for path in (tmp_path / "demo" / day).iterdir()}
+        assert names == {"edition.html", "edition.txt", "edition.eml"}
+
+
+def test_replay_rows_have_the_names_scripts_rely_on(tmp_path: Path) -> None:
+    """One object a line on standard output, nothing else there."""
+    done = newsletter("replay", *days(), "--json", cwd=tmp_path)
+    rows = rows_of(done)
+    assert done.returncode == 0
+    assert all(set(row) >= REPLAY_KEYS for row in rows)
+    assert [(r["new"], r["updated"], r["held"]) for r in rows] == [(9, 0, None), (8, 1, None)]
+    assert [len(r["titles"]) for r in rows] == [9, 8]
+    assert all(isinstance(row["snapshot"], int) for row in rows)
+
+
+def test_replay_keeps_nothing(tmp_path: Path) -> None:
+    """Without `--out`, no file is left, and no configuration is needed."""
+    newsletter("replay", *days(), cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_replay_writes_no_folder_where_nothing_is_new_and_tells_equal_stems_apart(
+    tmp_path: Path,
+) -> None:
+    """A stem met twice gets `-2`."""
+    first, second = (json.loads(Path(day).read_text()) for day in days())
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.json").write_text(json.dumps(first))
+    (tmp_path / "b.json").write_text(json.dumps(first[:5]))
+    (tmp_path / "x.json").write_text(json.dumps(second))
+    done = newsletter("replay", "a/x.json", "b.json", "x.json", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"x", "x-2"}
+
+
+def test_replay_reads_a_folder_by_name_and_skips_what_is_hidden(tmp_path: Path) -> None:
+    """Not recursive; hidden files are no captures."""
+    folder = tmp_path / "captures"
+    (folder / "deeper").mkdir(parents=True)
+    for name, day in zip(("2.json", "1.json", ".hidden.json"), [*days(), days()[0]], strict=True):
+        (folder / name).write_bytes(Path(day).read_bytes())
+    done = newsletter("replay", "captures", "--json", cwd=tmp_path)
+    assert [Path(row["path"]).name for row in rows_of(done)] == ["1.json", "2.json"]
+
+
+def test_bad_captures_have_their_row_and_the_others_go_on(tmp_path: Path) -> None:
+    """Missing, empty, cut, wrongly encoded, an error page, a folder: each one line, status 3."""
+    whole = Path(days()[0]).read_bytes()
+    (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "empty.json").write_bytes(b"")
+    (tmp_path / "latin.txt").write_bytes(
+        "Get trending papers in your email inbox!\nÜber".encode("latin-1")
+    )
+    (tmp_path / "error.json").write_text('{"error":"Sorry, we cannot find the page."}')
+    (tmp_path / "login.html").write_text("<!doctype html><title>Log in</title><form></form>")
+    bad = ["nowhere.json", "cut.json", "empty.json", "latin.txt", "error.json", "login.html"]
+    done = newsletter("replay", *bad, days()[0], "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    *held, good = rows_of(done)
+    assert [row["held"] is not None for row in held] == [True] * len(bad)
+    assert all("\n" not in row["held"] and ";" in row["held"] for row in held)
+    assert all((row["new"], row["titles"]) == (0, []) for row in held)
+    assert held[0]["snapshot"] is None
+    assert all(row["snapshot"] for row in held[1:])
+    assert good["new"] == 9
+
+
+def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
+    """`file:` and the like are no way in."""
+    done = newsletter("replay", "file:///etc/passwd", "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "not an address we read" in rows_of(done)[0]["held"]
+
+
+def test_a_private_address_is_refused(tmp_path: Path) -> None:
+    """Fetching cannot reach this machine or the network around it."""
+    done = newsletter("replay", "http://127.0.0.1:9/papers", "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    (row,) = rows_of(done)
+    assert row["held"]
+    assert row["snapshot"] is None
+
+
+def test_ingest_preview_status(configured: Path) -> None:
+    """A capture is announced once; the preview shows it; the status says why nothing went out."""
+    done = newsletter("ingest", days()[0], "--json", cwd=configured)
+    assert done.returncode == 0, done.stderr
+    assert [row["new"] for row in rows_of(done)] == [9]
+    again = newsletter("ingest", days()[0], cwd=configured)
+    assert "unchanged since snapshot 1" in again.stdout
+    shown = newsletter("preview", "--json", cwd=configured)
+    (preview,) = rows_of(shown)
+    assert preview["papers"] == 9
+    assert len(preview["titles"]) == 9
+    assert {Path(p).name for p in preview["files"]} == {
+        "edition.html",
+        "edition.txt",
+        "edition.eml",
+    }
+    *fares, last = rows_of(newsletter("status", "--json", cwd=configured))
+    assert [fare["source"] for fare in fares] == ["manual"]
+    assert last["silence"].startswith("nobody subscribed")
+    assert "nobody subscribed: 9 new papers" in newsletter("status", cwd=configured).stdout
+
+
+def test_preview_changes_nothing(configured: Path) -> None:
+    """A dump of the database is the same before and after."""
+    newsletter("ingest", days()[0], cwd=configured)
+
+    def dump() -> list[str]:
+        with sqlite3.connect(configured / "newsletter.db") as connection:
+            lines = list(connection.iterdump())
+        connection.close()
+        return lines
+
+    before = dump()
+    assert newsletter("preview", cwd=configured).returncode == 0
+    assert newsletter("status", cwd=configured).returncode == 0
+    assert dump() == before
+
+
+def test_preview_removes_parts_of_an_earlier_preview(configured: Path) -> None:
+    """What lies in the folder afterwards is this edition, and foreign files stay."""
+    newsletter("ingest", days()[0], cwd=configured)
+    (configured / "preview").mkdir()
+    for name in ("edition-2.html", "notes.html"):
+        (configured / "preview" / name).write_text("old")
+    newsletter("preview", cwd=configured)
+    names = {path.name for path in (configured / "preview").iterdir()}
+    assert names == {"edition.html", "edition.txt", "edition.eml", "notes.html"}
+
+
+def test_preview_of_an_empty_log_says_why(configured: Path) -> None:
+    """Nothing is written, and nothing is wrong."""
+    done = newsletter("preview", "--json", cwd=configured)
+    assert done.returncode == 0
+    assert rows_of(done)[0]["silence"].startswith("nothing new")
+    assert not (configured / "preview").exists()
+
+
+def test_preview_in_a_theme_that_is_not_there(configured: Path) -> None:
+    """The themes that are there are named."""
+    newsletter("ingest", days()[0], cwd=configured)
+    done = newsletter("preview", "--theme", "nope", cwd=configured)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    assert "default" in done.stderr
+
+
+def test_preview_serve_answers_on_loopback_until_it_is_stopped(configured: Path) -> None:
+    """The folder is served to this machine, and Ctrl-C ends it."""
+    newsletter("ingest", days()[0], cwd=configured)
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "newsletter", "preview", "--serve"],
+        cwd=configured,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        line = next(line for line in server.stdout if line.startswith("http://127.0.0.1:"))
+        with urllib.request.urlopen(line.split()[0]) as answer:  # noqa: S310  # our own server
+            assert b"9 new papers" in answer.read()
+        server.send_signal(2)
+        assert server.wait() == 0
+
+
+def test_held_snapshots_are_listed_released_and_rejected(configured: Path) -> None:
+    """What waits is the operator's to decide; a second decision on it is refused."""
+    (configured / "cut.txt").write_text(
+        "Get trending papers in your email inbox!\nSubscribe\nA Lantern\n" + "It shines " * 30
+    )
+    (configured / "broken.json").write_text("[{")
+    assert newsletter("ingest", "cut.txt", "broken.json", cwd=configured).returncode == 3
+    held = rows_of(newsletter("snapshots", "list", "--state", "held", "--json", cwd=configured))
+    assert [row["path"] for row in held] == ["cut.txt", "broken.json"]
+    assert (
+        newsletter("status", cwd=configured)
+        .stdout.splitlines()[-1]
+        .startswith("held: snapshot 1, 2")
+    )
+    (released,) = rows_of(newsletter("snapshots", "release", "1", "--json", cwd=configured))
+    assert released["titles"] == ["A Lantern"]
+    assert newsletter("snapshots", "release", "2", cwd=configured).returncode == 3
+    assert newsletter("snapshots", "reject", "2", cwd=configured).returncode == 0
+    assert newsletter("snapshots", "release", "1", cwd=configured).returncode == 2
+    states = [
+        r["state"] for r in rows_of(newsletter("snapshots", "list", "--json", cwd=configured))
+    ]
+    assert states == ["accepted", "rejected"]
+
+
+def test_a_configured_folder_is_ingested_under_its_name(configured: Path) -> None:
+    """With and without naming it; old files cost nothing the second time."""
+    (configured / "captures").mkdir()
+    (configured / "config.toml").write_text('[[sources]]\nname = "saved"\npath = "captures"\n')
+    for day in days():
+        (configured / "captures" / Path(day).name).write_bytes(Path(day).read_bytes())
+    named = rows_of(newsletter("ingest", "captures", "--json", cwd=configured))
+    assert [(row["source"], row["new"], row["learnt"]) for row in named] == [
+        ("saved", 0, 9),
+        ("saved", 8, 0),
+    ]
+
+
+def test_init_overwrites_nothing(configured: Path) -> None:
+    """A configuration that is there stays as it is; it is readable by its owner only."""
+    before = (configured / "config.toml").read_text()
+    done = newsletter("init", cwd=configured)
+    assert done.returncode != 0
+    assert_one_line_each(done)
+    assert (configured / "config.toml").read_text() == before
+    assert (configured / "config.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_config_check_lists_every_problem_at_once(tmp_path: Path) -> None:
+    """Three mistakes are three lines with the key's path, and a suggestion."""
+    (tmp_path / "config.toml").write_text(
+        '[newsletter]\nsend_at = "25:00"\n[transports.smtp]\nprot = 25\n[delivery]\nsessions = 0\n'
+    )
+    done = newsletter("config", "check", cwd=tmp_path)
+    assert done.returncode == 2
+    assert_one_line_each(done)
+    assert "3 problems" in done.stderr
+    assert "newsletter.send_at" in done.stderr
+    assert "transports.smtp.prot: no such setting (did you mean port?)" in done.stderr
+    assert "delivery.sessions" in done.stderr
+    (row,) = rows_of(newsletter("config", "check", "--json", cwd=tmp_path))
+    assert len(row["problems"]) == 3
+    assert newsletter("ingest", days()[0], cwd=tmp_path).returncode == 2
+
+
+def test_what_init_writes_has_no_problem(configured: Path) -> None:
+    """The example is a configuration that works."""
+    assert newsletter("config", "check", cwd=configured).returncode == 0
+
+
+def test_without_a_configuration_the_way_to_one_is_named(tmp_path: Path) -> None:
+    """Exit status 2, and `newsletter init` in the message."""
+    done = newsletter("ingest", days()[0], cwd=tmp_path)
+    assert done.returncode == 2
+    assert_one_line_each(done)
+    assert "newsletter init" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nope",), ("replay",), ("preview", "--nope"), ("snapshots", "release", "x")]
+)
+def test_wrong_usage_is_2(configured: Path, arguments: tuple[str, ...]) -> None:
+    """Nothing was attempted."""
+    done = newsletter(*arguments, cwd=configured)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_help_imports_little(tmp_path: Path) -> None:
+    """`--help` needs neither the database nor the templates."""
+    code = (
+        "import sys; sys.argv = ['newsletter', '--help']\n"
+        "try:\n    from newsletter.cli import main; main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'sqlalchemy', 'jinja2', 'bs4',"
+        " 'pydantic', 'mjml', 'alembic', 'httpx2'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert re.search(r"(?m)^  replay ", done.stdout)
