@@ -16,9 +16,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from newsletter import config as configuration
-from newsletter import files, message, planning, silence
+from newsletter import files, formats, message, planning, silence
 from newsletter.config import Config, SourceSection
-from newsletter.errors import ConfigError, NewsletterError, SourceMissing, UsageError
+from newsletter.errors import (
+    ConfigError,
+    NewsletterError,
+    SourceMissing,
+    StorageError,
+    UsageError,
+)
 from newsletter.ingest import Captured, Ingest, Report
 from newsletter.models import SnapshotState
 from newsletter.planning import Edition, Planner
@@ -92,15 +98,21 @@ def places_of(config: Config) -> list[str]:
     return [section.url or section.path for section in config.sources]
 
 
-def templates_problem(config: Config) -> list[str]:
-    """What is wrong with the configured theme: none, or one line."""
+def deeper_problems(config: Config) -> list[str]:
+    """What is wrong beyond the values themselves: formats that do not exist, a broken theme."""
+    problems = []
+    for number, section in enumerate(config.sources, 1):
+        try:
+            _ = formats.named(section.format) if section.format else None
+        except UsageError as error:
+            problems.append(f"sources[{number}].format: {error}")
     templates = config.theme.templates_dir
     try:
         renderer = Renderer(Look(theme=config.theme.name), Path(templates) if templates else None)
         _ = renderer.html, renderer.fingerprint
     except NewsletterError as error:
-        return [f"theme: {error}"]
-    return []
+        problems.append(f"theme: {error}")
+    return problems
 
 
 def example_config() -> str:
@@ -170,6 +182,9 @@ class App:
             raise ConfigError(
                 ["no source is configured"], hint="add a [[sources]] section, or name a file"
             )
+        for section in self._config.sources:
+            if section.format:
+                formats.named(section.format)
         with Fetcher() as fetcher:
             for section in self._config.sources:
                 place, whole = self._source_for(section, fetcher)
@@ -351,12 +366,24 @@ def opened(config: Config) -> Iterator[App]:
 @contextmanager
 def throw_away() -> Iterator[App]:
     """The program with a database that is gone afterwards, and no configuration."""
-    with tempfile.TemporaryDirectory(prefix="newsletter-") as folder:
+    with _temporary_folder() as folder:
         app = App(Config(), Database(f"sqlite:///{folder}/replay.db"))
         try:
             yield app
         finally:
             app.close()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="newsletter-")
+    except OSError as exc:
+        raise StorageError(
+            f"no temporary folder can be made ({exc.strerror})", hint="make room, or set TMPDIR"
+        ) from exc
+    with folder as path:
+        yield path
 
 
 def _named(place: str, fetcher: Fetcher, clock: Callable[[], datetime]) -> Source:

@@ -115,12 +115,12 @@ def config() -> None:
 def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
     from newsletter import output
-    from newsletter.app import load_config, templates_problem
+    from newsletter.app import deeper_problems, load_config
 
     path = click.get_current_context().find_root().params["config"]
     try:
         loaded = load_config(path)
-        problems = templates_problem(loaded)
+        problems = deeper_problems(loaded)
     except ConfigError as error:
         problems = list(error.problems)
         if not as_json:
@@ -141,7 +141,6 @@ def config_check(*, as_json: bool) -> int:
 def ingest(places: Sequence[str], *, as_json: bool) -> int:
     """Take in captures: those named, or what every configured source has now."""
     from newsletter.app import load_config, opened, places_of
-    from newsletter.ingest import Report
 
     loaded = load_config(click.get_current_context().find_root().params["config"])
     try:
@@ -149,10 +148,7 @@ def ingest(places: Sequence[str], *, as_json: bool) -> int:
             reports = app.ingest_named(places) if places else app.ingest_configured()
             return _reported(reports, as_json=as_json)
     except StorageError as error:
-        if error.exit_status != FAILED:
-            raise
-        named = places or places_of(loaded)
-        return _reported((Report(place, held=str(error)) for place in named), as_json=as_json)
+        return _all_failed(places or places_of(loaded), error, as_json=as_json)
 
 
 @cli.command()
@@ -168,8 +164,8 @@ def _replay(places: Sequence[str], out: Path | None, *, as_json: bool) -> int:
     from newsletter.app import throw_away
 
     taken: set[str] = set()
-    with throw_away() as app:
 
+    def writer(app: App) -> Callable[[Report], Written | None]:
         def written(report: Report) -> Written | None:
             edition = app.edition_of(report) if out and report.new else None
             if edition is None or out is None:
@@ -177,7 +173,22 @@ def _replay(places: Sequence[str], out: Path | None, *, as_json: bool) -> int:
             app.freeze(edition)
             return app.write(edition, out / _stem(report.origin, taken))
 
-        return _reported(app.replay(places), as_json=as_json, written=written)
+        return written
+
+    try:
+        with throw_away() as app:
+            return _reported(app.replay(places), as_json=as_json, written=writer(app))
+    except StorageError as error:
+        return _all_failed(places, error, as_json=as_json)
+
+
+def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) -> int:
+    """A row for every place that could not even be tried, unless the command itself was wrong."""
+    from newsletter.ingest import Report
+
+    if error.exit_status != FAILED:
+        raise error
+    return _reported((Report(place, held=str(error)) for place in places), as_json=as_json)
 
 
 def _stem(origin: str, taken: set[str]) -> str:

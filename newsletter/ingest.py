@@ -74,6 +74,17 @@ class _Rule:
         return announced
 
 
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A snapshot with its bytes."""
+
+    row: SnapshotRow
+    data: bytes
+
+    def parsed(self, format: str | None) -> Snapshot:  # noqa: A002
+        return formats.parse(self.data, day=self.row.named_day, format=format)
+
+
 class Ingest:
     """Brings captures into the log.
 
@@ -192,8 +203,8 @@ class Ingest:
         last: int | None = None
         for snapshot in ids:
             try:
-                parsed = self._parse(snapshot, format)
-            except NewsletterError:
+                parsed = self._load(snapshot).parsed(format)
+            except SnapshotUnreadable:
                 continue  # said again, and reported, when it is settled
             if parsed.doubts or not parsed.papers:
                 continue
@@ -202,11 +213,9 @@ class Ingest:
             last = snapshot
         return _Rule(latest, last)
 
-    def _parse(self, snapshot: int, format: str | None) -> Snapshot:  # noqa: A002
+    def _load(self, snapshot: int) -> _Stored:
         with self._database.read() as tx:
-            row = snapshots.get(tx, snapshot)
-            data = snapshots.data_of(tx, snapshot)
-        return formats.parse(data, day=row.named_day, format=format)
+            return _Stored(snapshots.get(tx, snapshot), snapshots.data_of(tx, snapshot))
 
     def _settle(
         self,
@@ -217,9 +226,11 @@ class Ingest:
         opens: bool,
         released: bool = False,
     ) -> Report:
+        stored: _Stored | None = None
         try:
+            stored = self._load(snapshot)
             try:
-                parsed = self._parse(snapshot, format)
+                parsed = stored.parsed(format)
             except SnapshotUnreadable as error:
                 if released:
                     raise
@@ -233,9 +244,9 @@ class Ingest:
                 self._open(tx, row.source_id, opens=opens)
                 return _report(tx, snapshot)
         except StorageError as error:
-            with self._database.read() as tx:
-                row = snapshots.get(tx, snapshot)
-            return _failed(row.source, row.origin, error, snapshot)
+            source = stored.row.source if stored else ""
+            origin = stored.row.origin if stored else f"snapshot {snapshot}"
+            return _failed(source, origin, error, snapshot)
 
     def _decide(
         self,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 
-def newsletter(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Runs `newsletter` in the folder `cwd`."""
+def newsletter(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs `newsletter` in the folder `cwd`, with more variables in its environment."""
     return subprocess.run(
         [sys.executable, "-m", "newsletter", *arguments],
         cwd=cwd,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,

@@ -142,6 +142,17 @@ def test_a_full_disk_fails_with_one_line_and_loses_nothing(tmp_path: Path) -> No
         assert announced(f"sqlite:///{disk}/papers.db") == Counter(titles)
 
 
+def test_a_full_temporary_folder_fails_with_one_line(tmp_path: Path) -> None:
+    """A replay without room for its throw-away database has its rows, and no traceback."""
+    write_captures(tmp_path / "captures", days=2)
+    with small_disk(tmp_path / "disk", kilobytes=160) as disk:
+        done = newsletter("replay", "captures", "--json", cwd=tmp_path, TMPDIR=str(disk))
+        assert done.returncode == 3
+        assert_one_line_each(done)
+        assert rows_of(done)
+        assert all(row["held"] and row["new"] == 0 for row in rows_of(done))
+
+
 def test_a_read_only_disk_fails_with_one_line(tmp_path: Path) -> None:
     """Where the database cannot be written, and where an edition cannot be."""
     write_captures(tmp_path / "captures", days=1)
