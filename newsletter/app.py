@@ -249,13 +249,19 @@ class App:
     def _source_for(self, section: SourceSection, fetcher: Fetcher) -> tuple[Source, bool]:
         """The source a section describes, and whether it is a folder."""
         if section.url:
+            with self._database.read() as tx:
+                validators = sources.validators_of(tx, section.name)
             place = UrlSource(
-                section.url, fetcher, self._today, allow_private=section.allow_private
+                section.url,
+                fetcher,
+                self._today,
+                allow_private=section.allow_private,
+                validators=validators,
             )
             return place, False
         path = Path(section.path)
         return (
-            (FolderSource(path, rested=RESTED), True)
+            (FolderSource(path, rested=RESTED, dated=True), True)
             if path.is_dir()
             else (FileSource(path), False)
         )

@@ -19,13 +19,22 @@ from sqlalchemy import Connection
 from newsletter import diff, formats, holds
 from newsletter.errors import NewsletterError, SnapshotUnreadable, SourceError, StorageError
 from newsletter.identity import Identities
-from newsletter.models import Capture, Counts, Entry, EntryKind, Paper, Snapshot, SnapshotState
+from newsletter.models import (
+    Capture,
+    Counts,
+    Entry,
+    EntryKind,
+    NotModified,
+    Paper,
+    Snapshot,
+    SnapshotState,
+)
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 
-Captured = Capture | SourceError
-"""What a source gives: bytes, or why there are none."""
+Captured = Capture | NotModified | SourceError
+"""What a source gives: bytes, its word that nothing changed, or why there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class _Stored:
     data: bytes
 
     def parsed(self, format: str | None) -> Snapshot:  # noqa: A002
-        return formats.parse(self.data, day=self.row.named_day, format=format)
+        return formats.parse(self.data, day=self.row.day, dated_by=self.row.dated_by, format=format)
 
 
 class Ingest:
@@ -189,10 +198,18 @@ class Ingest:
             if isinstance(one, SourceError):
                 sources.failed(tx, source, self._clock(), str(one))
                 return _failed(name, one.where, one)
-            sources.gave(tx, source, one.captured_at, one.etag, one.last_modified)
-            same = snapshots.same_as(tx, source, one.data, ever=ever)
-            if same is None:
-                return snapshots.store(tx, source, one, opening=opening)
+            if isinstance(one, NotModified):
+                sources.gave(tx, source, one.at)
+                same = snapshots.newest_of(tx, source, one.origin)
+                if same is None:
+                    return Report(one.origin, name, unchanged=True)
+            else:
+                sources.gave(tx, source, one.captured_at)
+                if one.etag or one.last_modified:
+                    sources.remember_validators(tx, source, one)
+                same = snapshots.same_as(tx, source, one, ever=ever)
+                if same is None:
+                    return snapshots.store(tx, source, one, opening=opening)
         if same.state is SnapshotState.CAPTURED:
             return same.id
         return _unchanged(same, one.origin)

@@ -69,6 +69,14 @@ _MOMENTARY = {"upvotes", "listed_on", "day_label", "revision"}
 _KEPT = tuple(f.name for f in dataclasses.fields(Paper) if f.name not in _MOMENTARY)
 
 
+class DatedBy(StrEnum):
+    """Where the day comes from by which a capture is read."""
+
+    NAME = "its name"  # a file name or address with a date in it
+    FILE_TIME = "the file's time"  # only for folders that are watched
+    CAPTURE_TIME = "the time of capture"  # only for pages fetched just now
+
+
 @dataclass(frozen=True, slots=True)
 class Capture:
     """Bytes captured from a source at one instant, before anyone looked at them."""
@@ -78,9 +86,19 @@ class Capture:
     """The path or URL they came from."""
     captured_at: datetime
     day: date | None = None
-    """The day their name or address carries, if any."""
+    """A day to read them by: pages say theirs without a year, or not at all."""
+    dated_by: DatedBy | None = None
+    """Where that day is from."""
     etag: str | None = None
     last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotModified:
+    """A source's word that nothing changed since its last capture."""
+
+    origin: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

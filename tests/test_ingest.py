@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 
 from newsletter.errors import SnapshotUnreadable, SourceMissing, UsageError
 from newsletter.ingest import Captured, Ingest, Report
-from newsletter.models import Capture, EntryKind, SnapshotState
+from newsletter.models import Capture, EntryKind, NotModified, SnapshotState
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 
@@ -85,6 +86,31 @@ def test_the_same_bytes_cost_no_parse_and_announce_nothing(boy: Paperboy) -> Non
     assert second.unchanged
     assert second.snapshot == first.snapshot
     assert (second.counts.papers, second.counts.new) == (1, 0)
+
+
+def test_addresses_that_answer_in_turn_cost_no_parse(boy: Paperboy) -> None:
+    """Yesterday's and today's list of one source, each as it was: two snapshots for ever."""
+    days = [api(row(n), name=f"https://example.org/{n}") for n in (1, 2)]
+    boy(*days)
+    assert [report.unchanged for report in boy(*days, *days)] == [True] * 4
+
+
+def test_a_source_that_says_nothing_changed(boy: Paperboy) -> None:
+    """Its newest snapshot from there stands; nothing is parsed."""
+    boy(api(row(1), name="https://example.org/1"))
+    (report,) = boy(NotModified("https://example.org/1", NOW))
+    assert (report.unchanged, report.snapshot, report.counts.papers) == (True, 1, 1)
+    (report,) = boy(NotModified("https://example.org/other", NOW))
+    assert (report.unchanged, report.snapshot, report.held) == (True, None, None)
+
+
+def test_validators_are_those_of_the_newest_answer(boy: Paperboy) -> None:
+    """Kept by address, in the transaction that keeps the bytes."""
+    first = dataclasses.replace(api(row(1), name="https://example.org/1"), etag='"a"')
+    later = dataclasses.replace(api(row(2), name="https://example.org/1"), etag='"b"')
+    boy(first, later)
+    with boy.database.read() as tx:
+        assert sources.validators_of(tx, "s") == {"https://example.org/1": ('"b"', None)}
 
 
 def test_a_title_without_id_joins_its_id_later(boy: Paperboy) -> None:

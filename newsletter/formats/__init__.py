@@ -14,7 +14,7 @@ from datetime import date
 from newsletter.errors import SnapshotUnreadable, UsageError
 from newsletter.formats import api_json, daily_papers_html, text_capture
 from newsletter.formats.base import Credit, Document, Format
-from newsletter.models import Snapshot
+from newsletter.models import DatedBy, Snapshot
 
 FORMATS: tuple[Format, ...] = (
     text_capture.FORMAT,
@@ -25,19 +25,26 @@ FORMATS: tuple[Format, ...] = (
 __all__ = ["FORMATS", "Credit", "Document", "Format", "credit_of", "parse", "sniff"]
 
 
-def parse(data: bytes, *, day: date | None = None, format: str | None = None) -> Snapshot:  # noqa: A002
+def parse(
+    data: bytes,
+    *,
+    day: date | None = None,
+    dated_by: DatedBy | None = DatedBy.NAME,
+    format: str | None = None,  # noqa: A002
+) -> Snapshot:
     """The papers in `data`.
 
     Args:
         data: the bytes as captured.
-        day: the day their name carries.
+        day: a day to read them by.
+        dated_by: where that day is from.
         format: a format's name, to read them as that; otherwise it is recognised.
 
     Raises:
         SnapshotUnreadable: no format knows them, or the one that does finds no list.
         UsageError: there is no format of that name.
     """
-    document = Document(data, day)
+    document = Document(data, day, dated_by)
     chosen = named(format) if format else sniff(document)[0]
     try:
         return chosen.parse(document)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from newsletter.errors import SnapshotUnreadable
-from newsletter.models import Snapshot
+from newsletter.models import DatedBy, Snapshot
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _HTML = re.compile(
@@ -24,13 +24,21 @@ class Document:
 
     Args:
         data: the bytes as captured.
-        day: the day their file name or address carries, if any. A format may use it
-            where the capture itself is silent, and says so in a note.
+        near: a day near the one the capture shows: it completes a day without a year.
+        dated_by: where that day is from.
     """
 
-    def __init__(self, data: bytes, day: date | None = None) -> None:
+    def __init__(
+        self, data: bytes, near: date | None = None, dated_by: DatedBy | None = None
+    ) -> None:
         self.data = data
-        self.day = day
+        self.near = near
+        self.dated_by = dated_by
+
+    @property
+    def day(self) -> date | None:
+        """The day the capture's name carries, for rows that are silent about theirs."""
+        return self.near if self.dated_by is DatedBy.NAME else None
 
     @cached_property
     def text(self) -> str:

@@ -50,7 +50,7 @@ def parse(document: Document) -> Snapshot:
         raise SnapshotUnreadable(
             "the banner of the papers page and no papers below it", hint="capture it again"
         )
-    listed_on, label, notes = _day_of(header, document.day)
+    listed_on, label, notes = _day_of(header, document)
     pairs = list(_pairs(body))
     papers = tuple(
         Paper(title=pair.title, abstract=pair.abstract, listed_on=listed_on, day_label=label)
@@ -134,7 +134,7 @@ def _doubts(pairs: Sequence[_Pair]) -> Iterator[str]:
         )
 
 
-def _day_of(header: Sequence[str], named: date | None) -> tuple[date | None, str | None, list[str]]:
+def _day_of(header: Sequence[str], document: Document) -> tuple[date | None, str | None, list[str]]:
     """The day of the list, or the day as written, and where its year came from."""
     match = next((found for line in header if (found := _DAY.fullmatch(line))), None)
     if match is None:
@@ -144,13 +144,24 @@ def _day_of(header: Sequence[str], named: date | None) -> tuple[date | None, str
     if match[3]:
         exact = _valid(int(match[3]), month, day)
         return exact, None if exact else label, []
-    if named is None:
-        return None, label, [f"the page says {label} without a year; the day stays as written"]
-    years = (_valid(named.year + step, month, day) for step in (-1, 0, 1))
-    near = min((d for d in years if d), key=lambda d: abs(d - named), default=None)
-    if near is None or abs(near - named) > timedelta(days=60):
-        return None, label, [f"the page says {label}, its name {named}; the day stays as written"]
-    return near, None, [f"the page says {label}; the year {near.year} is from its name"]
+    day_near, note = nearest(month, day, document)
+    return day_near, None if day_near else label, [note]
+
+
+def nearest(month: int, day: int, document: Document) -> tuple[date | None, str]:
+    """A month and day with the year that brings it nearest to the capture's day.
+
+    The note says where the year is from, or why there is none.
+    """
+    label, near = f"{day} {MONTHS[month - 1]}", document.near
+    if near is None:
+        return None, f"the page says {label} without a year; the day stays as written"
+    years = (_valid(near.year + step, month, day) for step in (-1, 0, 1))
+    found = min((d for d in years if d), key=lambda d: abs(d - near), default=None)
+    if found is None or abs(found - near) > timedelta(days=60):
+        said = f"the page says {label}, {document.dated_by} {near}"
+        return None, f"{said}; the day stays as written"
+    return found, f"the page says {label}; the year {found.year} is from {document.dated_by}"
 
 
 def _valid(year: int, month: int, day: int) -> date | None:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from newsletter.errors import SourceError
-from newsletter.models import Capture
+from newsletter.models import Capture, NotModified
 
 
 class Source(Protocol):
     """A place papers come from."""
 
-    def captures(self) -> Iterator[Capture | SourceError]:
+    def captures(self) -> Iterator[Capture | NotModified | SourceError]:
         """What it has now, oldest first; a failure stands where its capture would."""
         ...

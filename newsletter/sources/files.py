@@ -9,7 +9,7 @@ from pathlib import Path
 
 from newsletter.calendar import day_in
 from newsletter.errors import SourceError, SourceMissing, SourceUnreadable
-from newsletter.models import Capture
+from newsletter.models import Capture, DatedBy
 
 MAX_BYTES = 64 * 1024 * 1024
 """A larger file is no list of papers."""
@@ -40,14 +40,21 @@ class FolderSource:
         path: the folder.
         rested: seconds for which a file must not have changed, so that one that is
             still being written is left for the next time.
+        dated: whether a file's time may say which day it is from, where its name does not.
         clock: the current time in seconds since 1970.
     """
 
     def __init__(
-        self, path: Path, *, rested: float = 0.0, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        *,
+        rested: float = 0.0,
+        dated: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._rested = rested
+        self._dated = dated
         self._clock = clock
 
     def captures(self) -> Iterator[Capture | SourceError]:
@@ -60,7 +67,7 @@ class FolderSource:
         for name in names:
             path = self._path / name
             if not name.startswith(".") and not path.is_dir() and self._has_rested(path):
-                yield read(path)
+                yield read(path, dated=self._dated)
 
     def _has_rested(self, path: Path) -> bool:
         try:
@@ -69,8 +76,11 @@ class FolderSource:
             return True  # reading it will say what is wrong
 
 
-def read(path: Path) -> Capture | SourceError:
-    """The bytes of one file as a capture, or why they could not be had."""
+def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
+    """The bytes of one file as a capture, or why they could not be had.
+
+    Its name says which day it is from; where that is silent and `dated` allows it, its time.
+    """
     try:
         if not path.is_file():
             reason = "not a file" if path.exists() else "no such file or folder"
@@ -86,7 +96,10 @@ def read(path: Path) -> Capture | SourceError:
         changed = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except OSError as exc:
         return _explained(path, exc)
-    return Capture(data, str(path), changed, day_in(path.name))
+    named = day_in(path.name)
+    if named or not dated:
+        return Capture(data, str(path), changed, named, DatedBy.NAME if named else None)
+    return Capture(data, str(path), changed, changed.date(), DatedBy.FILE_TIME)
 
 
 def _explained(path: Path, exc: OSError) -> SourceError:

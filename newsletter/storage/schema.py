@@ -2,6 +2,7 @@
 
 log_head    one row: the position of the newest entry; its lock orders the writers
 sources     places papers come from
+validators  what a server said of a page's version, to ask only for newer ones
 blobs       captured bytes, compressed, once per content
 snapshots   what was captured when, and what became of it
 papers      one row a work; its number is the position at which it entered the log
@@ -81,8 +82,16 @@ sources = Table(
     Column("captured_at", Utc, comment="last time it gave anything, changed or not"),
     Column("failing_since", Utc),
     Column("failure", Text, comment="what it says, while it fails"),
+)
+
+validators = Table(
+    "validators",
+    metadata,
+    Column("source_id", ForeignKey(sources.c.id), primary_key=True),
+    Column("url", String, primary_key=True),
     Column("etag", Text),
     Column("last_modified", Text),
+    sqlite_with_rowid=False,
 )
 
 blobs = Table(
@@ -102,7 +111,8 @@ snapshots = Table(
     Column("size", Integer, nullable=False, comment="bytes as captured"),
     Column("origin", Text, nullable=False, comment="path or URL"),
     Column("captured_at", Utc, nullable=False),
-    Column("named_day", Date, comment="the day its name carries"),
+    Column("day", Date, comment="a day to read it by"),
+    Column("dated_by", String, comment="where that day is from"),
     Column("state", String, nullable=False),
     Column("reason", Text, comment="why it is held"),
     Column("format", String),

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.errors import UsageError
-from newsletter.models import Capture, Counts, Snapshot, SnapshotState
+from newsletter.models import Capture, Counts, DatedBy, Snapshot, SnapshotState
 from newsletter.storage.schema import blobs, snapshots, sources
 
 HISTORY = 100
@@ -28,7 +28,8 @@ class SnapshotRow:
     source_id: int
     origin: str
     captured_at: datetime
-    named_day: date | None
+    day: date | None
+    dated_by: DatedBy | None
     size: int
     state: SnapshotState
     reason: str | None
@@ -51,7 +52,8 @@ def store(tx: Connection, source: int, capture: Capture, *, opening: bool) -> in
             size=len(capture.data),
             origin=capture.origin,
             captured_at=capture.captured_at,
-            named_day=capture.day,
+            day=capture.day,
+            dated_by=capture.dated_by,
             state=SnapshotState.CAPTURED,
             opening=opening,
         )
@@ -60,18 +62,30 @@ def store(tx: Connection, source: int, capture: Capture, *, opening: bool) -> in
     return int(added.scalar_one())
 
 
-def same_as(tx: Connection, source: int, data: bytes, *, ever: bool) -> SnapshotRow | None:
-    """The snapshot of the source with exactly these bytes: its newest, or any if `ever`."""
-    digest = hashlib.sha256(data).digest()
-    newest = (
-        _rows()
-        .where(snapshots.c.source_id == source)
-        .order_by(None)
-        .order_by(snapshots.c.id.desc())
-    )
-    row = tx.execute((newest.where(snapshots.c.sha256 == digest) if ever else newest).limit(1))
-    found = row.one_or_none()
-    return _snapshot(found) if found and found.sha256 == digest else None
+def same_as(tx: Connection, source: int, capture: Capture, *, ever: bool) -> SnapshotRow | None:
+    """The snapshot of the source with exactly these bytes: its newest, or any if `ever`.
+
+    Of an address, also the newest from that address: a dated source has several.
+    """
+    digest = hashlib.sha256(capture.data).digest()
+    mine = _rows().where(snapshots.c.source_id == source).order_by(None)
+    newest = mine.order_by(snapshots.c.id.desc()).limit(1)
+    candidates = [newest.where(snapshots.c.sha256 == digest) if ever else newest]
+    if "://" in capture.origin:
+        candidates.append(newest.where(snapshots.c.origin == capture.origin))
+    for query in candidates:
+        found = tx.execute(query).one_or_none()
+        if found and found.sha256 == digest:
+            return _snapshot(found)
+    return None
+
+
+def newest_of(tx: Connection, source: int, origin: str) -> SnapshotRow | None:
+    """The newest snapshot that came from this path or URL."""
+    mine = _rows().where(snapshots.c.source_id == source, snapshots.c.origin == origin)
+    newest = mine.order_by(None).order_by(snapshots.c.id.desc()).limit(1)
+    found = tx.execute(newest).one_or_none()
+    return _snapshot(found) if found else None
 
 
 def unfinished(tx: Connection, source: int) -> list[SnapshotRow]:
@@ -173,7 +187,8 @@ def _snapshot(row: Row[tuple[object, ...]]) -> SnapshotRow:
         source_id=row.source_id,
         origin=row.origin,
         captured_at=row.captured_at,
-        named_day=row.named_day,
+        day=row.day,
+        dated_by=DatedBy(row.dated_by) if row.dated_by else None,
         size=row.size,
         state=SnapshotState(row.state),
         reason=row.reason,

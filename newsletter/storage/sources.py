@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter.models import SnapshotState
-from newsletter.storage.schema import Utc, snapshots, sources
+from newsletter.models import Capture, SnapshotState
+from newsletter.storage.schema import Utc, snapshots, sources, validators
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,6 @@ class SourceRow:
     id: int
     opened: bool
     """Whether its first ingest is complete."""
-    etag: str | None
-    last_modified: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +43,42 @@ def ensure(tx: Connection, name: str) -> SourceRow:
     """The source of that name, made if it is not there."""
     tx.execute(insert(sources).values(name=name).on_conflict_do_nothing())
     row = tx.execute(select(sources).where(sources.c.name == name)).one()
-    return SourceRow(row.id, row.opened_at is not None, row.etag, row.last_modified)
+    return SourceRow(row.id, row.opened_at is not None)
 
 
-def gave(
-    tx: Connection, source: int, at: datetime, etag: str | None, last_modified: str | None
-) -> None:
-    """Records that the source answered, and with which validators."""
+def gave(tx: Connection, source: int, at: datetime) -> None:
+    """Records that the source answered."""
     tx.execute(
         update(sources)
         .where(sources.c.id == source)
-        .values(
-            captured_at=at,
-            failing_since=None,
-            failure=None,
-            etag=etag,
-            last_modified=last_modified,
-        )
+        .values(captured_at=at, failing_since=None, failure=None)
     )
+
+
+def remember_validators(tx: Connection, source: int, capture: Capture) -> None:
+    """Keeps what the server said of this version of the page, instead of the version before."""
+    upsert = insert(validators)
+    tx.execute(
+        upsert.on_conflict_do_update(
+            index_elements=[validators.c.source_id, validators.c.url],
+            set_={
+                "etag": upsert.excluded.etag,
+                "last_modified": upsert.excluded.last_modified,
+            },
+        ),
+        {
+            "source_id": source,
+            "url": capture.origin,
+            "etag": capture.etag,
+            "last_modified": capture.last_modified,
+        },
+    )
+
+
+def validators_of(tx: Connection, name: str) -> dict[str, tuple[str | None, str | None]]:
+    """ETag and Last-Modified of every address of a source."""
+    rows = tx.execute(select(validators).join(sources).where(sources.c.name == name))
+    return {row.url: (row.etag, row.last_modified) for row in rows}
 
 
 def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:

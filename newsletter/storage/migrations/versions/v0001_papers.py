@@ -64,8 +64,6 @@ def upgrade() -> None:
         ),
         sa.Column("failing_since", Utc(), nullable=True),
         sa.Column("failure", sa.Text(), nullable=True, comment="what it says, while it fails"),
-        sa.Column("etag", sa.Text(), nullable=True),
-        sa.Column("last_modified", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_sources")),
         sa.UniqueConstraint("name", name=op.f("uq_sources_name")),
     )
@@ -99,7 +97,8 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False, comment="bytes as captured"),
         sa.Column("origin", sa.Text(), nullable=False, comment="path or URL"),
         sa.Column("captured_at", Utc(), nullable=False),
-        sa.Column("named_day", sa.Date(), nullable=True, comment="the day its name carries"),
+        sa.Column("day", sa.Date(), nullable=True, comment="a day to read it by"),
+        sa.Column("dated_by", sa.String(), nullable=True, comment="where that day is from"),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True, comment="why it is held"),
         sa.Column("format", sa.String(), nullable=True),
@@ -138,6 +137,18 @@ def upgrade() -> None:
         sa.Column("record", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["paper_id"], ["papers.id"], name=op.f("fk_texts_paper_id")),
         sa.PrimaryKeyConstraint("paper_id", "version", name=op.f("pk_texts")),
+    )
+    op.create_table(
+        "validators",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("etag", sa.Text(), nullable=True),
+        sa.Column("last_modified", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["source_id"], ["sources.id"], name=op.f("fk_validators_source_id")
+        ),
+        sa.PrimaryKeyConstraint("source_id", "url", name=op.f("pk_validators")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "entries",
