@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.utils import parseaddr
@@ -15,87 +14,40 @@ from importlib.resources import files as resource_files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from newsletter import config as configuration
-from newsletter import files, formats, message, planning, silence
+from newsletter import formats, message, planning, preview, silence
 from newsletter.config import Config, SourceSection
 from newsletter.errors import (
     ConfigError,
     NewsletterError,
+    SourceError,
     SourceMissing,
     StorageError,
     UsageError,
 )
 from newsletter.ingest import Captured, Ingest, Report
-from newsletter.models import SnapshotState
+from newsletter.models import Snapshot, SnapshotState
 from newsletter.planning import Edition, Planner
+from newsletter.preview import Written
 from newsletter.render import Look, Renderer
 from newsletter.sources import Source
 from newsletter.sources.fetch import Fetcher
 from newsletter.sources.files import RESTED, FileSource, FolderSource
+from newsletter.sources.stdin import StdinSource
 from newsletter.sources.url import UrlSource
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
-from newsletter.transports import TRANSPORTS
 
-CONFIG_VARIABLE = "NEWSLETTER_CONFIG"
-CONFIG_FILE = "config.toml"
 MANUAL = "manual"
 """The source of files and addresses named on the command line."""
 
-PREVIEW = "preview"
-"""Stands in a preview where a recipient's token would; valid nowhere."""
-
-_EDITION_FILE = re.compile(r"edition(-\d+)?\.(html|txt|eml)")
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """An edition as files."""
-
-    edition: Edition
-    files: tuple[Path, ...]
+STANDARD_INPUT = "-"
 
 
 def now() -> datetime:
     """The current instant."""
     return datetime.now(UTC)
-
-
-def load_config(path: str | None) -> Config:
-    """The configuration at `path`, else at `$NEWSLETTER_CONFIG`, else at `./config.toml`.
-
-    Raises:
-        ConfigError: there is none, or it has problems.
-    """
-    file = Path(path or os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
-    try:
-        text = file.read_text("utf-8")
-    except FileNotFoundError as exc:
-        raise ConfigError(
-            ["there is no configuration"],
-            where=str(file),
-            hint="`newsletter init` writes one, `--config FILE` names another",
-        ) from exc
-    except UnicodeDecodeError as exc:
-        raise ConfigError(["not UTF-8 text"], where=str(file), hint="save it as UTF-8") from exc
-    except OSError as exc:
-        raise ConfigError(
-            [f"cannot be read ({exc.strerror})"], where=str(file), hint="check its owner and mode"
-        ) from exc
-    folder = file.absolute().parent
-    return configuration.parse(text, os.environ, where=str(file), folder=folder)
-
-
-def with_theme(config: Config, theme: str) -> Config:
-    """The same configuration with another theme."""
-    return config.model_copy(update={"theme": config.theme.model_copy(update={"name": theme})})
-
-
-def places_of(config: Config) -> list[str]:
-    """Where the configured sources are."""
-    return [section.url or section.path for section in config.sources]
 
 
 def deeper_problems(config: Config) -> list[str]:
@@ -115,20 +67,24 @@ def deeper_problems(config: Config) -> list[str]:
     return problems
 
 
-def example_config() -> str:
-    """The commented configuration we ship: inside the wheel, or in the checkout."""
-    packaged = Path(__file__).parent / "config.example.toml"
-    path = packaged if packaged.is_file() else packaged.parent.parent / "config.example.toml"
-    return path.read_text("utf-8")
-
-
-def init(path: Path) -> None:
-    """Writes the commented configuration, readable by its owner only.
+def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:  # noqa: A002
+    """The format of a file or of standard input, the sign it was recognised by, its papers.
 
     Raises:
-        OutputError: a file is there already, or it cannot be written.
+        SourceError: it cannot be read.
+        SnapshotUnreadable: no format knows it, or no list is found.
+        UsageError: there is no such format.
     """
-    files.create(path, example_config().encode(), 0o600)
+    source = (
+        StdinSource(sys.stdin.buffer, now) if place == STANDARD_INPUT else FileSource(Path(place))
+    )
+    (found,) = source.captures()
+    if isinstance(found, SourceError):
+        raise found
+    document = formats.Document(found.data, found.day, found.dated_by)
+    chosen, sign = (formats.named(format), "asked for") if format else formats.sniff(document)
+    snapshot = formats.parse(found.data, day=found.day, dated_by=found.dated_by, format=chosen.name)
+    return chosen.name, sign, snapshot
 
 
 def sample() -> list[Path]:
@@ -172,7 +128,7 @@ class App:
 
     # --- capture → log
 
-    def ingest_configured(self) -> Iterator[Report]:
+    def ingest_configured(self, format: str | None = None) -> Iterator[Report]:  # noqa: A002
         """Takes in what every configured source has now.
 
         Raises:
@@ -192,10 +148,14 @@ class App:
                     section.name,
                     place.captures(),
                     whole_folder=whole,
-                    format=section.format or None,
+                    format=format or section.format or None,
                 )
 
-    def ingest_named(self, places: Sequence[str]) -> Iterator[Report]:
+    def ingest_named(
+        self,
+        places: Sequence[str],
+        format: str | None = None,  # noqa: A002
+    ) -> Iterator[Report]:
         """Takes in files and addresses as source `manual`, each folder as a source of its own."""
         with Fetcher() as fetcher:
             folders = [place for place in places if Path(place).is_dir()]
@@ -206,19 +166,19 @@ class App:
                 for one in _named(place, fetcher, self._today).captures()
             )
             if len(folders) < len(places):
-                yield from self._ingest.captures(MANUAL, loose)
+                yield from self._ingest.captures(MANUAL, loose, format=format)
             for folder in folders:
                 source = self._folder_name(folder)
                 found = FolderSource(Path(folder)).captures()
-                yield from self._ingest.captures(source, found, whole_folder=True)
+                yield from self._ingest.captures(source, found, whole_folder=True, format=format)
 
-    def replay(self, places: Sequence[str]) -> Iterator[Report]:
+    def replay(self, places: Sequence[str], format: str | None = None) -> Iterator[Report]:  # noqa: A002
         """Takes in files, folders and addresses in the order given, as one source."""
         with Fetcher() as fetcher:
             captured: Iterator[Captured] = (
                 one for place in places for one in _named(place, fetcher, self._today).captures()
             )
-            yield from self._ingest.captures("replay", captured, announce_all=True)
+            yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
 
     def release(self, snapshot: int, *, silent: bool) -> Report:
         """Announces what a held or rejected snapshot has."""
@@ -293,30 +253,13 @@ class App:
         planning.freeze(self._database, edition, self._look, now())
 
     def write(self, edition: Edition, folder: Path) -> Written:
-        """The edition's files in a folder: `edition.html`, `.txt`, `.eml`; `edition-2.*` …
+        """The edition's files in a folder, as a recipient nobody is would get it.
 
         Raises:
             OutputError: they cannot be written.
         """
-        files.folder(folder)
-        for old in folder.iterdir():
-            if _EDITION_FILE.fullmatch(old.name):
-                files.remove(old)
-        paths: list[Path] = []
-        transport = TRANSPORTS["eml"](folder)
-        for number, part in enumerate(edition.parts, 1):
-            stem = "edition" if number == 1 else f"edition-{number}"
-            recipient = self._preview_recipient(edition, number)
-            data = message.build(part, self._sender, recipient, now())
-            link = recipient.unsubscribe_url or self._sender.mailto
-            for suffix, text in (
-                ("html", message.html_for(part, link)),
-                ("txt", message.text_for(part, link)),
-            ):
-                files.write(folder / f"{stem}.{suffix}", text.encode())
-                paths.append(folder / f"{stem}.{suffix}")
-            paths.append(Path(transport.send(stem, data)))
-        return Written(edition, tuple(paths))
+        base = self._config.newsletter.base_url
+        return preview.write(edition, folder, self._sender, base, now())
 
     @property
     def _sender(self) -> message.Sender:
@@ -328,34 +271,29 @@ class App:
             owner=_address(section.owner, "").addr_spec if section.owner else message.NO_OWNER,
         )
 
-    def _preview_recipient(self, edition: Edition, number: int) -> message.Recipient:
-        base = self._config.newsletter.base_url
-        domain = self._sender.address.domain
-        return message.Recipient(
-            address=Address("", "reader", message.NOWHERE),
-            message_id=f"{edition.key}.{number}.{PREVIEW}@{domain}",
-            unsubscribe_url=f"{base}/unsubscribe/{PREVIEW}" if base else "",
-        )
-
     # --- how things stand
 
-    def status(self) -> tuple[list[SourceStatus], str]:
-        """How every source fares, and why nothing went out."""
+    def status(self) -> tuple[list[SourceStatus], list[SnapshotRow], str]:
+        """How every source fares, what is held, and why nothing went out."""
         with self._database.read() as tx:
             fares = sources.all_status(tx)
             held = snapshots.listed(tx, SnapshotState.HELD)
             waiting = log.waiting(tx, log.newcomer_cursor(tx))
         failing = [source for source in fares if source.failing_since]
-        return fares, silence.reason(
-            silence.Standing(
-                held=tuple(snapshot.id for snapshot in held),
-                held_reason=(held[0].reason or "") if held else "",
-                failing=tuple(source.name for source in failing),
-                failure=(failing[0].failure or "") if failing else "",
-                captured=sum(source.snapshots for source in fares),
-                newest_new=sum(source.new for source in fares),
-                waiting=waiting,
-            )
+        return (
+            fares,
+            held,
+            silence.reason(
+                silence.Standing(
+                    held=tuple(snapshot.id for snapshot in held),
+                    held_reason=(held[0].reason or "") if held else "",
+                    failing=tuple(source.name for source in failing),
+                    failure=(failing[0].failure or "") if failing else "",
+                    captured=sum(source.snapshots for source in fares),
+                    newest_new=sum(source.new for source in fares),
+                    waiting=waiting,
+                )
+            ),
         )
 
 
@@ -393,6 +331,8 @@ def _temporary_folder() -> Iterator[str]:
 
 
 def _named(place: str, fetcher: Fetcher, clock: Callable[[], datetime]) -> Source:
+    if place == STANDARD_INPUT:
+        return StdinSource(sys.stdin.buffer, now)
     if re.match(r"https?://", place):
         return UrlSource(place, fetcher, clock)
     if re.match(r"[a-z][a-z0-9+.-]*://", place):

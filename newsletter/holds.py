@@ -20,6 +20,10 @@ ENOUGH_ROWS = 10
 """Rows needed before changed ids can be told from coincidence."""
 
 
+FEW = 4
+"""Times fewer than usual from which a snapshot is remarked upon, and accepted."""
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """What the source gave before.
@@ -32,6 +36,15 @@ class History:
 
     sizes: Sequence[int] = ()
     renamed: int = 0
+
+
+def remark(snapshot: Snapshot, history: History) -> str | None:
+    """What is worth knowing of a snapshot that is accepted all the same, or `None`."""
+    usual = [size for size in history.sizes if size]
+    rows = len(snapshot.papers)
+    if len(usual) >= ENOUGH_HISTORY and rows * FEW < median(usual):
+        return f"{rows:,} papers, where {median(usual):,.0f} are usual"
+    return None
 
 
 def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:

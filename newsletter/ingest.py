@@ -32,6 +32,7 @@ from newsletter.models import (
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
+from newsletter.text import clean
 
 Captured = Capture | NotModified | SourceError
 """What a source gives: bytes, its word that nothing changed, or why there is nothing."""
@@ -89,6 +90,11 @@ class _Stored:
 
     row: SnapshotRow
     data: bytes
+
+    @property
+    def beginning(self) -> str:
+        """How the capture begins, so that the operator sees what came."""
+        return f"it begins “{clean(self.data[:400].decode('utf-8', 'replace'))[:160]}”"
 
     def parsed(self, format: str | None) -> Snapshot:  # noqa: A002
         return formats.parse(self.data, day=self.row.day, dated_by=self.row.dated_by, format=format)
@@ -251,13 +257,13 @@ class Ingest:
             except SnapshotUnreadable as error:
                 if released:
                     raise
-                return self._held(snapshot, str(error), opens=opens)
+                return self._held(stored, str(error), opens=opens)
             lines = diff.lines_of(parsed.papers)
             with self._database.write() as tx:
                 row = snapshots.get(tx, snapshot)
                 if row.state is SnapshotState.CAPTURED or released:
                     announce = rule.for_snapshot(snapshot)
-                    self._decide(tx, row, parsed, lines, announce, released=released)
+                    self._decide(tx, stored, parsed, lines, announce, released=released)
                 self._open(tx, row.source_id, opens=opens)
                 return _report(tx, snapshot)
         except StorageError as error:
@@ -268,13 +274,14 @@ class Ingest:
     def _decide(
         self,
         tx: Connection,
-        row: SnapshotRow,
+        stored: _Stored,
         parsed: Snapshot,
         lines: Sequence[diff.Line],
         announce: Callable[[Paper], bool],
         *,
         released: bool,
     ) -> None:
+        row = stored.row
         owners = log.owners(tx, (key for line in lines for key in line.keys))
         identities = Identities(owners)
         history = holds.History(
@@ -283,7 +290,7 @@ class Ingest:
         )
         reason = None if released else holds.reason_to_hold(parsed, history)
         if reason:
-            snapshots.hold(tx, row.id, reason, parsed)
+            snapshots.hold(tx, row.id, reason, [stored.beginning, *parsed.notes], parsed)
             return
         made = diff.changes(
             lines,
@@ -293,15 +300,17 @@ class Ingest:
             announce,
         )
         log.append(tx, log.Occasion(row.source_id, row.id, self._clock()), made)
-        snapshots.accept(tx, row.id, parsed, _counts(len(lines), made))
+        few = holds.remark(parsed, history)
+        notes = [*parsed.notes, *([few, stored.beginning] if few else [])]
+        snapshots.accept(tx, row.id, parsed, notes, _counts(len(lines), made))
 
-    def _held(self, snapshot: int, reason: str, *, opens: bool) -> Report:
+    def _held(self, stored: _Stored, reason: str, *, opens: bool) -> Report:
         with self._database.write() as tx:
-            row = snapshots.get(tx, snapshot)
+            row = snapshots.get(tx, stored.row.id)
             if row.state is SnapshotState.CAPTURED:
-                snapshots.hold(tx, snapshot, reason, None)
+                snapshots.hold(tx, row.id, reason, [stored.beginning], None)
             self._open(tx, row.source_id, opens=opens)
-            return _report(tx, snapshot)
+            return _report(tx, row.id)
 
     def _open(self, tx: Connection, source: int, *, opens: bool) -> None:
         """Ends the source's first ingest with its last snapshot, if any was accepted."""

@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from newsletter.compose import in_order, title_of
+from newsletter.identity import keys_of
 from newsletter.ingest import Report
+from newsletter.models import Snapshot
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
+from newsletter.text import cut
 
 
 class Progress:
@@ -77,6 +80,39 @@ def print_report(report: Report, subject: str = "", page: Path | None = None) ->
     if page:
         click.echo(f"    {subject}")
         click.echo(f"    {page}")
+
+
+SHOWN = 5
+"""Papers that an inspection shows."""
+
+
+def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict[str, Any]:
+    """What was recognised in a capture, for scripts."""
+    first = [{"title": title_of(paper), "key": keys_of(paper)[0]} for paper in snapshot.papers]
+    return {
+        "path": place,
+        "format": name,
+        "sign": sign,
+        "papers": len(snapshot.papers),
+        "notes": list(snapshot.notes),
+        "doubts": list(snapshot.doubts),
+        "first": first[:SHOWN],
+    }
+
+
+def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> None:
+    """What was recognised in a capture, for people."""
+    click.echo(f"{place}: {name}, recognised by {sign}; {len(snapshot.papers)} papers")
+    for kind, lines in (("note", snapshot.notes), ("doubt", snapshot.doubts)):
+        for line in lines:
+            click.echo(f"    {kind}: {line}")
+    for paper in snapshot.papers[:SHOWN]:
+        day = paper.listed_on or paper.day_label or "no day"
+        click.echo(f"  {title_of(paper)}")
+        facts = [keys_of(paper)[0], str(day), f"{len(paper.authors)} authors"]
+        if paper.upvotes:
+            facts.append(f"{paper.upvotes} upvotes")
+        click.echo(f"      {' · '.join(facts)} · {cut(paper.abstract or 'no abstract', 60)}")
 
 
 def status_row(source: SourceStatus) -> dict[str, Any]:

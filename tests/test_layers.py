@@ -21,11 +21,12 @@ LAYERS = (
     "diff holds silence compose config",
     # edges: the only modules that touch the outside
     "files",
-    "sources storage render transports preview",
+    "sources storage render transports",
     "message",
     "gate",
     # use cases: transactions are drawn here
-    "ingest planning",
+    "ingest planning configfile",
+    "preview",
     # the one place where concrete parts are put together
     "app",
     # ways in

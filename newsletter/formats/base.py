@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -98,6 +99,11 @@ class Format:
     recognise: Callable[[Document], str | None]
     parse: Callable[[Document], Snapshot]
     credit: Credit | None = None
+
+    @property
+    def about(self) -> str:
+        """What it is, in a line: the first of its module's docstring."""
+        return (sys.modules[self.parse.__module__].__doc__ or "").partition("\n")[0]
 
 
 def load_json(text: str, what: str) -> Any:

@@ -140,7 +140,9 @@ def sizes_before(tx: Connection, source: int) -> Sequence[int]:
     )
 
 
-def hold(tx: Connection, snapshot: int, reason: str, parsed: Snapshot | None) -> None:
+def hold(
+    tx: Connection, snapshot: int, reason: str, notes: Sequence[str], parsed: Snapshot | None
+) -> None:
     """The snapshot waits for the operator."""
     tx.execute(
         update(snapshots)
@@ -148,6 +150,7 @@ def hold(tx: Connection, snapshot: int, reason: str, parsed: Snapshot | None) ->
         .values(
             state=SnapshotState.HELD,
             reason=reason,
+            notes=list(notes),
             format=parsed.format if parsed else None,
             papers=len(parsed.papers) if parsed else 0,
         )
@@ -161,7 +164,9 @@ def reject(tx: Connection, snapshot: int) -> None:
     )
 
 
-def accept(tx: Connection, snapshot: int, parsed: Snapshot, counts: Counts) -> None:
+def accept(
+    tx: Connection, snapshot: int, parsed: Snapshot, notes: Sequence[str], counts: Counts
+) -> None:
     """The snapshot's papers are in the log."""
     tx.execute(
         update(snapshots)
@@ -170,7 +175,7 @@ def accept(tx: Connection, snapshot: int, parsed: Snapshot, counts: Counts) -> N
             state=SnapshotState.ACCEPTED,
             reason=None,
             format=parsed.format,
-            notes=list(parsed.notes),
+            notes=list(notes),
             **asdict(counts),
         )
     )

@@ -1,0 +1,59 @@
+"""Arguments in, words out. What is done is done by `app`; commands import it when they run.
+
+Exit status: 0 done, 2 usage or configuration, 3 something held, refused or failed.
+With `--json`, one object a line on standard output; the rest on standard error.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from newsletter import __version__
+from newsletter.cli import captures, setup, standing
+from newsletter.cli.base import complain
+from newsletter.errors import NewsletterError
+
+
+def main() -> None:
+    """The command line."""
+    try:
+        status = cli.main(standalone_mode=False)
+    except click.exceptions.Exit as exc:
+        status = exc.exit_code
+    except click.Abort:
+        status = 130
+    except click.ClickException as exc:
+        exc.show()
+        status = 2
+    except NewsletterError as exc:
+        complain(exc)
+        status = exc.exit_status
+    except BrokenPipeError:
+        sys.stderr.close()  # nobody reads on; Python would complain about it at exit
+        status = 0
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--config", metavar="FILE", help="The configuration. [default: ./config.toml]")
+@click.version_option(__version__, message="newsletter %(version)s")
+def cli(config: str | None) -> None:  # read by `with_app`
+    """New research papers by email: each one once, to each subscriber."""
+
+
+for command in (
+    captures.demo,
+    setup.init,
+    setup.config,
+    setup.sources,
+    captures.ingest,
+    captures.replay,
+    captures.list_formats,
+    captures.inspect,
+    captures.snapshots,
+    standing.preview,
+    standing.status,
+):
+    cli.add_command(command)

@@ -1,0 +1,91 @@
+"""What all commands share: options, the program behind them, reports and their exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+from newsletter.errors import ConfigError, NewsletterError
+
+if TYPE_CHECKING:
+    from newsletter.ingest import Report
+    from newsletter.preview import Written
+
+P = ParamSpec("P")
+
+FAILED = 3
+"""Exit status when something was held, refused or failed."""
+
+
+def complain(error: NewsletterError) -> None:
+    """The error on standard error; a configuration's problems one a line."""
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        click.echo(f"{error.where}: {len(error.problems)} problems", err=True)
+        for problem in error.problems:
+            click.echo(f"  {problem}", err=True)
+    else:
+        click.echo(f"error: {error}", err=True)
+
+
+def config_option() -> str | None:
+    """What `--config` names, if anything."""
+    path: str | None = click.get_current_context().find_root().params["config"]
+    return path
+
+
+def json_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Adds `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(command)
+
+
+def format_option(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Adds `--format`."""
+    text = "Read them as this format instead of recognising it (see `newsletter formats`)."
+    return click.option("--format", metavar="NAME", help=text)(command)
+
+
+def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Gives a command the program with its configuration and database."""
+
+    @wraps(command)
+    def wrapped(*args: Any, **options: Any) -> int | None:
+        from newsletter.app import opened
+        from newsletter.configfile import load_config
+
+        with opened(load_config(config_option())) as app:
+            return command(app, *args, **options)
+
+    return wrapped
+
+
+def reported(
+    reports: Iterable[Report],
+    *,
+    as_json: bool,
+    written: Callable[[Report], Written | None] = lambda _: None,
+) -> int:
+    """Prints a line for each report as it comes; the exit status."""
+    from dataclasses import replace
+
+    from newsletter import output
+
+    failed, progress = 0, output.Progress(as_json=as_json)
+    for report in reports:
+        files = None
+        try:
+            files = written(report)
+        except NewsletterError as error:
+            report = replace(report, held=str(error))
+        failed += report.held is not None
+        progress.clear()
+        if as_json:
+            output.print_json(output.report_row(report))
+        else:
+            made = (files.edition.parts[0].subject, files.files[0]) if files else ()
+            output.print_report(report, *made)
+        progress.show(report.origin)
+    progress.clear()
+    return FAILED if failed else 0

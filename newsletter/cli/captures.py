@@ -1,0 +1,191 @@
+"""Commands that take captures in, show what is in them, and decide about those that are held."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from newsletter.cli.base import (
+    FAILED,
+    config_option,
+    format_option,
+    json_option,
+    reported,
+    with_app,
+)
+from newsletter.errors import StorageError
+
+if TYPE_CHECKING:
+    from newsletter.app import App
+    from newsletter.ingest import Report
+    from newsletter.preview import Written
+
+
+@click.command()
+@click.option("--out", default="demo", show_default=True, help="Folder for the editions.")
+def demo(out: str) -> int:
+    """Show what it does, on a bundled sample of two days."""
+    from newsletter.app import sample
+
+    days = [str(path) for path in sample()]
+    click.echo("Two days of invented papers; the second repeats some of the first.\n")
+    status = _replay(days, Path(out), as_json=False)
+    click.echo("\nNext: `newsletter replay YOUR-CAPTURE --out out`, or `newsletter init`.")
+    return status
+
+
+@click.command()
+@click.argument("places", nargs=-1, metavar="[PATH|URL]...")
+@format_option
+@json_option
+def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:  # noqa: A002
+    """Take in captures: those named, or what every configured source has now."""
+    from newsletter.app import opened
+    from newsletter.configfile import load_config, places_of
+
+    loaded = load_config(config_option())
+    try:
+        with opened(loaded) as app:
+            if places:
+                return reported(app.ingest_named(places, format), as_json=as_json)
+            return reported(app.ingest_configured(format), as_json=as_json)
+    except StorageError as error:
+        return _all_failed(places or places_of(loaded), error, as_json=as_json)
+
+
+@click.command()
+@click.argument("places", nargs=-1, required=True, metavar="PATH...")
+@click.option("--out", help="Folder for an edition per capture.")
+@format_option
+@json_option
+def replay(places: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:  # noqa: A002
+    """Run captures through a throw-away database, in order; needs no configuration."""
+    return _replay(places, Path(out) if out else None, format, as_json=as_json)
+
+
+def _replay(
+    places: Sequence[str],
+    out: Path | None,
+    format: str | None = None,  # noqa: A002
+    *,
+    as_json: bool,
+) -> int:
+    from newsletter.app import throw_away
+
+    taken: set[str] = set()
+
+    def writer(app: App) -> Callable[[Report], Written | None]:
+        def written(report: Report) -> Written | None:
+            edition = app.edition_of(report) if out and report.new else None
+            if edition is None or out is None:
+                return None
+            app.freeze(edition)
+            return app.write(edition, out / _stem(report.origin, taken))
+
+        return written
+
+    try:
+        with throw_away() as app:
+            return reported(app.replay(places, format), as_json=as_json, written=writer(app))
+    except StorageError as error:
+        return _all_failed(places, error, as_json=as_json)
+
+
+def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) -> int:
+    """A row for every place that could not even be tried, unless the command itself was wrong."""
+    from newsletter.ingest import Report
+
+    if error.exit_status != FAILED:
+        raise error
+    return reported((Report(place, held=str(error)) for place in places), as_json=as_json)
+
+
+def _stem(origin: str, taken: set[str]) -> str:
+    """The capture's name without its ending; `-2` behind one that was met before."""
+    name = Path(origin.rstrip("/").split("?")[0]).stem or "capture"
+    stem, number = name, 1
+    while stem in taken:
+        number += 1
+        stem = f"{name}-{number}"
+    taken.add(stem)
+    return stem
+
+
+@click.command("formats")
+@json_option
+def list_formats(*, as_json: bool) -> None:
+    """What can be read."""
+    from newsletter import output
+    from newsletter.formats import FORMATS
+
+    for one in FORMATS:
+        if as_json:
+            output.print_json({"format": one.name, "about": one.about})
+        else:
+            click.echo(f"{one.name:<20} {one.about}")
+
+
+@click.command()
+@click.argument("place", metavar="FILE")
+@format_option
+@json_option
+def inspect(place: str, format: str | None, *, as_json: bool) -> None:  # noqa: A002
+    """What was recognised in a capture, by which sign, and its first papers."""
+    from newsletter import app, output
+
+    name, sign, snapshot = app.inspect(place, format)
+    if as_json:
+        output.print_json(output.inspection_row(place, name, sign, snapshot))
+    else:
+        output.print_inspection(place, name, sign, snapshot)
+
+
+@click.group()
+def snapshots() -> None:
+    """Look at what was captured, and decide about what is held."""
+
+
+@snapshots.command("list")
+@click.option("--state", type=click.Choice(["captured", "accepted", "held", "rejected"]))
+@json_option
+@with_app
+def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
+    """All snapshots, oldest first."""
+    from newsletter import output
+    from newsletter.models import SnapshotState
+
+    for row in app.snapshots(SnapshotState(state) if state else None):
+        if as_json:
+            output.print_json(output.snapshot_row(row))
+        else:
+            about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
+            day = f"{row.captured_at:%Y-%m-%d %H:%M}"
+            click.echo(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {row.origin}: {about}")
+
+
+@snapshots.command("release")
+@click.argument("snapshot", type=int)
+@click.option("--silent", is_flag=True, help="Learn its papers without announcing them.")
+@json_option
+@with_app
+def snapshots_release(app: App, snapshot: int, *, silent: bool, as_json: bool) -> int:
+    """Take a held snapshot in after all."""
+    return reported([app.release(snapshot, silent=silent)], as_json=as_json)
+
+
+@snapshots.command("reject")
+@click.argument("snapshot", type=int)
+@json_option
+@with_app
+def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
+    """Leave a held snapshot out for good; its bytes are kept."""
+    from newsletter import output
+
+    row = app.reject(snapshot)
+    if as_json:
+        output.print_json(output.snapshot_row(row))
+    else:
+        click.echo(f"Rejected snapshot {row.id} ({row.origin}).")

@@ -1,0 +1,72 @@
+"""Commands that write and check the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from newsletter.cli.base import complain, config_option, json_option
+from newsletter.errors import ConfigError
+
+
+@click.command()
+@click.argument("path", default="config.toml")
+def init(path: str) -> None:
+    """Write a commented configuration to PATH [config.toml]."""
+    from newsletter.configfile import init as write_config
+
+    write_config(Path(path))
+    click.echo(f"Wrote {path}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
+
+
+@click.group()
+def config() -> None:
+    """Look at the configuration."""
+
+
+@config.command("check")
+@json_option
+def config_check(*, as_json: bool) -> int:
+    """List every problem of the configuration at once."""
+    from newsletter import output
+    from newsletter.app import deeper_problems
+    from newsletter.configfile import load_config
+
+    path = config_option()
+    try:
+        loaded = load_config(path)
+        problems = deeper_problems(loaded)
+    except ConfigError as error:
+        problems = list(error.problems)
+        if not as_json:
+            complain(error)
+    else:
+        for problem in problems if not as_json else []:
+            click.echo(f"error: {problem}", err=True)
+    if as_json:
+        output.print_json({"ok": not problems, "problems": problems})
+    elif not problems:
+        click.echo("The configuration is fine.")
+    return 2 if problems else 0
+
+
+@click.group()
+def sources() -> None:
+    """Where papers come from."""
+
+
+@sources.command("import")
+@click.argument("opml")
+@json_option
+def sources_import(opml: str, *, as_json: bool) -> None:
+    """Add the feeds of an OPML file to the configuration."""
+    from newsletter import configfile, output
+
+    added = configfile.import_sources(config_option(), Path(opml))
+    if as_json:
+        output.print_json({"added": added})
+    else:
+        click.echo(f"Added {len(added)} sources.")
+        for name in added:
+            click.echo(f"  {name}")

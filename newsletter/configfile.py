@@ -1,0 +1,112 @@
+"""The configuration file: found, read, begun and added to."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+from newsletter import config as configuration
+from newsletter import files
+from newsletter.config import Config
+from newsletter.errors import ConfigError, SourceError
+from newsletter.formats import opml
+from newsletter.sources.files import read
+
+CONFIG_VARIABLE = "NEWSLETTER_CONFIG"
+CONFIG_FILE = "config.toml"
+
+
+def config_path(path: str | None) -> Path:
+    """Where the configuration is."""
+    return Path(path or os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
+
+
+def load_config(path: str | None) -> Config:
+    """The configuration at `path`, else at `$NEWSLETTER_CONFIG`, else at `./config.toml`.
+
+    Raises:
+        ConfigError: there is none, or it has problems.
+    """
+    file = config_path(path)
+    try:
+        text = file.read_text("utf-8")
+    except FileNotFoundError as exc:
+        raise ConfigError(
+            ["there is no configuration"],
+            where=str(file),
+            hint="`newsletter init` writes one, `--config FILE` names another",
+        ) from exc
+    except UnicodeDecodeError as exc:
+        raise ConfigError(["not UTF-8 text"], where=str(file), hint="save it as UTF-8") from exc
+    except OSError as exc:
+        raise ConfigError(
+            [f"cannot be read ({exc.strerror})"], where=str(file), hint="check its owner and mode"
+        ) from exc
+    folder = file.absolute().parent
+    return configuration.parse(text, os.environ, where=str(file), folder=folder)
+
+
+def with_theme(config: Config, theme: str) -> Config:
+    """The same configuration with another theme."""
+    return config.model_copy(update={"theme": config.theme.model_copy(update={"name": theme})})
+
+
+def places_of(config: Config) -> list[str]:
+    """Where the configured sources are."""
+    return [section.url or section.path for section in config.sources]
+
+
+def example_config() -> str:
+    """The commented configuration we ship: inside the wheel, or in the checkout."""
+    packaged = Path(__file__).parent / "config.example.toml"
+    path = packaged if packaged.is_file() else packaged.parent.parent / "config.example.toml"
+    return path.read_text("utf-8")
+
+
+def init(path: Path) -> None:
+    """Writes the commented configuration, readable by its owner only.
+
+    Raises:
+        OutputError: a file is there already, or it cannot be written.
+    """
+    files.create(path, example_config().encode(), 0o600)
+
+
+def import_sources(path: str | None, opml_file: Path) -> list[str]:
+    """Appends the feeds of an OPML file to the configuration; the names of those added.
+
+    Addresses that are configured already are left out.
+
+    Raises:
+        ConfigError: the configuration has problems, before or afterwards.
+        SourceError, SnapshotUnreadable: the file cannot be read.
+    """
+    file = config_path(path)
+    loaded = load_config(path)
+    found = read(opml_file)
+    if isinstance(found, SourceError):
+        raise found
+    known = {section.url for section in loaded.sources}
+    names = {section.name for section in loaded.sources}
+    added: list[str] = []
+    text = file.read_text("utf-8").rstrip("\n") + "\n"
+    for name, url in opml.sources(found.data):
+        if url in known:
+            continue
+        known.add(url)
+        unique = next(n for n in _numbered(name) if n not in names)
+        names.add(unique)
+        added.append(unique)
+        quoted = (json.dumps(value, ensure_ascii=False) for value in (unique, url))
+        text += "\n[[sources]]\nname = {}\nurl = {}\n".format(*quoted)
+    configuration.parse(text, os.environ, where=str(file), folder=file.absolute().parent)
+    files.write(file, text.encode(), file.stat().st_mode & 0o777)
+    return added
+
+
+def _numbered(name: str) -> Iterator[str]:
+    yield name
+    yield from (f"{name} {number}" for number in count(2))

@@ -1,0 +1,38 @@
+"""Lists of feeds as readers export them: names and addresses, no papers."""
+
+from __future__ import annotations
+
+from xml.parsers import expat
+
+from newsletter.errors import SnapshotUnreadable
+from newsletter.formats import xml_text
+from newsletter.text import clean
+
+
+def sources(data: bytes) -> list[tuple[str, str]]:
+    """Name and address of each feed in an OPML file, in order, each address once.
+
+    Raises:
+        SnapshotUnreadable: it is no OPML.
+    """
+    text, _ = xml_text.decoded(data)
+    xml_text.refuse_harm(text)
+    if xml_text.root(text) != "opml":
+        raise SnapshotUnreadable("no OPML", hint="export the list of feeds again")
+    found: dict[str, str] = {}
+
+    def started(name: str, attributes: dict[str, str]) -> None:
+        url = clean(attributes.get("xmlUrl", ""))
+        if name == "outline" and url:
+            called = attributes.get("title") or attributes.get("text") or url
+            found.setdefault(url, clean(called) or url)
+
+    parser = expat.ParserCreate("utf-8")
+    parser.StartElementHandler = started
+    try:
+        parser.Parse(text.encode("utf-8", "replace"), True)
+    except expat.ExpatError as exc:
+        raise SnapshotUnreadable(
+            f"the OPML is broken at line {exc.lineno}", hint="export the list of feeds again"
+        ) from exc
+    return [(name, url) for url, name in found.items()]

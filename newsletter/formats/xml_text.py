@@ -1,0 +1,134 @@
+"""XML as text: decoded by what it declares, and refused before it can do harm.
+
+Nothing here parses more than the first element or fetches anything.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.parsers import expat
+
+from newsletter.errors import SnapshotUnreadable
+from newsletter.formats.base import Document
+
+_HEAD = 65_536
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8-sig"),
+    (b"\xff\xfe\x00\x00", "utf-32"),
+    (b"\x00\x00\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+    (b"<\x00", "utf-16-le"),
+    (b"\x00<", "utf-16-be"),
+)
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.:-]{1,40})["']""")
+_TRUSTED = re.compile(
+    r"utf-?8|us-ascii|ascii|(?:iso-?8859|latin|windows|cp|koi8|gb|big5|shift|s?jis|euc)[\w-]*"
+)
+_LATIN = re.compile(r"iso-?8859-?1|latin-?1|us-ascii|ascii")
+_PROLOG = re.compile(
+    r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>\s*)*",
+    re.IGNORECASE | re.DOTALL,
+)
+_DECLARATION = re.compile(r"\ufeff?\s*<\?xml\b[^>]*\?>", re.IGNORECASE)
+_ROOT = re.compile(r"<([A-Za-z_][\w.-]*(?::[A-Za-z_][\w.-]*)?)(?=[\s/>])")
+_NAMESPACE = re.compile(r"xmlns:([\w.-]+)")
+_LONG_TAG = re.compile(r"<[^<>]{5000,}")
+_CATEGORY = re.compile(r"<(?:[\w.-]+:)?(?:category|subject|keywords|tags?)\b")
+_ITEM = re.compile(r"<(?:[\w.-]+:)?(?:item|entry)\b")
+_MANY = 1_000
+_TOLERATED = 1_000
+"""Characters among which one may be broken."""
+
+
+def head(document: Document) -> str:
+    """The beginning, decoded as well as can be; for recognising only, never raises."""
+    start = document.data[:_HEAD]
+    return start.decode(_mark_of(start) or "latin-1", "ignore")
+
+
+def root(text: str) -> str | None:
+    """The name of the first element, if the text begins as XML does."""
+    if not text[:1_000].lstrip("\ufeff \t\r\n").startswith("<"):
+        return None
+    prolog = _PROLOG.match(text)
+    found = _ROOT.match(text, prolog.end() if prolog else 0)
+    return found[1] if found else None
+
+
+def decoded(data: bytes) -> tuple[str, list[str]]:
+    """The text without its XML declaration, and what had to be mended.
+
+    Raises:
+        SnapshotUnreadable: it is not in the encoding it declares.
+    """
+    declared = _DECLARED.match(data[:500])
+    named = declared[1].decode().lower().replace("_", "-") if declared else "utf-8"
+    encoding = _mark_of(data) or _known(named)
+    text = data.decode(encoding, "replace")
+    broken = text.count("\ufffd")
+    if broken * _TOLERATED > len(text):
+        raise SnapshotUnreadable(
+            f"not {encoding.removesuffix('-sig').upper()} text", hint="capture it again"
+        )
+    notes = [f"{broken} characters were not {encoding.upper()} and are shown as \ufffd"]
+    declaration = _DECLARATION.match(text)
+    return text[declaration.end() if declaration else 0 :], notes if broken else []
+
+
+def _mark_of(data: bytes) -> str | None:
+    return next((name for mark, name in _MARKS if data.startswith(mark)), None)
+
+
+def _known(named: str) -> str:
+    """The codec to decode with: Latin-1 as browsers do, never one that is no charset."""
+    if _LATIN.fullmatch(named):
+        return "windows-1252"
+    if not _TRUSTED.fullmatch(named):
+        raise SnapshotUnreadable(f"in an encoding we do not read ({named})", hint="save as UTF-8")
+    try:
+        b"".decode(named)
+    except LookupError as exc:
+        raise SnapshotUnreadable(
+            f"in an encoding we do not know ({named})", hint="save as UTF-8"
+        ) from exc
+    return named
+
+
+def refuse_harm(text: str) -> None:
+    """Stops at what costs readers of XML more than its length: nothing a feed needs.
+
+    Raises:
+        SnapshotUnreadable: it defines entities, which can grow without bound, or has
+            more namespaces, attributes or categories than anyone would write.
+    """
+    first = re.search(r"<\w", text)
+    if re.search("<!ENTITY", text[: first.start() if first else None], re.IGNORECASE):
+        raise _harmful("it defines XML entities of its own")
+    if text.count("xmlns:") > _MANY and len(set(_NAMESPACE.findall(text))) > _MANY:
+        raise _harmful("it names too many XML namespaces")
+    if any(tag[0].count("=") > _MANY for tag in _LONG_TAG.finditer(text)):
+        raise _harmful("it has an element with too many attributes")
+    if len(_CATEGORY.findall(text)) > _MANY and any(
+        len(_CATEGORY.findall(item)) > _MANY for item in _ITEM.split(text)
+    ):
+        raise _harmful("it has an item with too many categories")
+
+
+def _harmful(what: str) -> SnapshotUnreadable:
+    return SnapshotUnreadable(what, hint="no feed needs that: it may be an attack, look at it")
+
+
+def fault(text: str) -> str | None:
+    """Where and how the XML is broken, in words; `None` when it is well-formed."""
+    parser = expat.ParserCreate("utf-8")
+    parser.EntityDeclHandler = _no_entities
+    try:
+        parser.Parse(text.encode("utf-8", "replace"), True)
+    except expat.ExpatError as exc:
+        return f"line {exc.lineno}: {expat.ErrorString(exc.code)}"
+    return None
+
+
+def _no_entities(name: str, *_: object) -> None:
+    raise SnapshotUnreadable(f"it defines an XML entity ({name[:20]})", hint="look at it")

@@ -1,0 +1,36 @@
+"""A capture piped in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import BinaryIO
+
+from newsletter.errors import SourceError, SourceUnreadable
+from newsletter.models import Capture
+from newsletter.sources.files import MAX_BYTES
+
+NAME = "standard input"
+
+
+class StdinSource:
+    """What another program writes to us.
+
+    Args:
+        stream: where it comes in.
+        clock: the current instant.
+    """
+
+    def __init__(self, stream: BinaryIO, clock: Callable[[], datetime]) -> None:
+        self._stream = stream
+        self._clock = clock
+
+    def captures(self) -> Iterator[Capture | SourceError]:
+        """All of it, as one capture."""
+        data = self._stream.read(MAX_BYTES + 1)
+        if len(data) > MAX_BYTES:
+            yield SourceUnreadable(
+                f"more than {MAX_BYTES:,} bytes", where=NAME, hint="it is no capture of a page"
+            )
+        else:
+            yield Capture(data, NAME, self._clock())
