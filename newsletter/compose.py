@@ -7,6 +7,7 @@ looks is decided by the theme.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -23,6 +24,7 @@ WORDS_A_MINUTE = 230
 META_COLUMNS = 66
 TITLE_COLUMNS = 500
 NAME_COLUMNS = 60
+ADDRESS_COLUMNS = 200
 ORGANISATION_COLUMNS = 40
 SUBJECT_TITLE_COLUMNS = 48
 SUBJECT_COLUMNS = 90
@@ -235,7 +237,7 @@ def _block(paper: Paper, number: int, detail: Detail, *, brief: bool) -> Block:
     votes = paper.upvotes or 0
     organisation = cut(clean(to_unicode(paper.organisation or "")), ORGANISATION_COLUMNS)
     authors = [cut(clean(to_unicode(author)), NAME_COLUMNS) for author in paper.authors]
-    taken = width(f"▲ {votes} · ") * bool(votes) + (width(organisation) + 3) * bool(organisation)
+    taken = width(f"▲ {votes:,} · ") * bool(votes) + (width(organisation) + 3) * bool(organisation)
     limit = detail.lead if lead else detail.excerpt
     return Block(
         number=number,
@@ -285,8 +287,6 @@ def _links(paper: Paper) -> Iterable[Link]:
         abstract = f"https://arxiv.org/abs/{paper.arxiv_id}"
         if page != abstract:
             yield Link("arXiv", abstract)
-    elif paper.url and not links.safe(paper.url) and paper.url.startswith("http"):
-        yield Link(clean(paper.url), None)
     pdf = links.safe(paper.pdf_url)
     if not pdf and paper.arxiv_id:
         pdf = f"https://arxiv.org/pdf/{paper.arxiv_id}"
@@ -294,6 +294,9 @@ def _links(paper: Paper) -> Iterable[Link]:
     for label, url in (("PDF", pdf), ("Code", code), ("Project", links.safe(paper.project_url))):
         if url and url != page:
             yield Link(label, url)
+    for url in (paper.url, paper.code_url, paper.project_url):
+        if url and not links.safe(url) and re.match(r"https?://", url):
+            yield Link(cut(clean(url), ADDRESS_COLUMNS), None)
 
 
 def _dates(ordered: Sequence[Entry]) -> str:
@@ -327,7 +330,7 @@ def _subject(ordered: Sequence[Entry], part: Part) -> str:
 def short_title(title: str) -> str:
     """The part before the first colon, else the first four words."""
     name, colon, _ = title.partition(":")
-    return cut(name if colon and name.strip() else " ".join(title.split(" ")[:4]), 40)
+    return cut(name.strip() if colon and name.strip() else " ".join(title.split(" ")[:4]), 40)
 
 
 def _preheader(ordered: Sequence[Entry], minutes: int) -> str:

@@ -9,14 +9,10 @@ from __future__ import annotations
 import difflib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, time, timedelta
-from email.headerregistry import Address
-from email.utils import parseaddr
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -28,81 +24,17 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
-from newsletter import colour
+from newsletter import colour, values
 from newsletter.errors import ConfigError
 
 ENVIRONMENT = "NEWSLETTER__"
 """`NEWSLETTER__TRANSPORTS__SMTP__PASSWORD` sets `transports.smtp.password`."""
 
-LANGUAGES = ("en",)
-
-_DURATION = re.compile(r"(\d+) ?(s|min|m|h|d|w)")
-_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-
-
-def _duration(value: object) -> timedelta:
-    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    if match is None or not int(match[1]):
-        raise ValueError('write a number and a unit, such as "30m", "3h" or "2d"')
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
-
-
-def _time_of_day(value: object) -> time:
-    match = re.fullmatch(r"(\d{1,2}):(\d{2})", value) if isinstance(value, str) else None
-    if match is None or int(match[1]) > 23 or int(match[2]) > 59:
-        raise ValueError('write a time of day, such as "07:30"')
-    return time(int(match[1]), int(match[2]))
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ValueError, OSError, KeyError) as exc:
-        raise ValueError('no such time zone; write one like "Europe/Berlin" or "UTC"') from exc
-    return value
-
-
-def _mailbox(value: str) -> str:
-    if value and _address_of(value) is None:
-        raise ValueError('write "Name <address>" or an address')
-    return value
-
-
-def _address_of(value: str) -> Address | None:
-    name, addr_spec = parseaddr(value)
-    try:
-        address = Address(name, addr_spec=addr_spec)
-    except (ValueError, IndexError):
-        return None
-    return address if address.username and "." in address.domain else None
-
-
-def _base_url(value: str) -> str:
-    if not value:
-        return value
-    parts = urlsplit(value)
-    loopback = parts.scheme == "http" and parts.hostname in _LOOPBACK
-    if not (parts.scheme == "https" or loopback) or not parts.hostname:
-        raise ValueError("write an https:// address (http:// only for this machine itself)")
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise ValueError("write it without user name, query and fragment")
-    return value.rstrip("/")
-
-
-def _coloured(value: str) -> str:
-    if not colour.is_colour(value):
-        raise ValueError('write a colour such as "#1d4fb8"')
-    return value
-
-
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
-Mailbox = Annotated[str, AfterValidator(_mailbox)]
-Colour = Annotated[str, AfterValidator(_coloured)]
+Duration = Annotated[timedelta, BeforeValidator(values.duration)]
+TimeOfDay = Annotated[time, BeforeValidator(values.time_of_day)]
+Mailbox = Annotated[str, AfterValidator(values.mailbox)]
 
 
 class _Section(BaseModel):
@@ -116,8 +48,8 @@ class Newsletter(_Section):
     sender: Mailbox = ""
     reply_to: Mailbox = ""
     owner: Mailbox = ""
-    base_url: Annotated[str, AfterValidator(_base_url)] = ""
-    time_zone: Annotated[str, AfterValidator(_zone)] = "UTC"
+    base_url: Annotated[str, AfterValidator(values.base_url)] = ""
+    time_zone: Annotated[str, AfterValidator(values.zone)] = "UTC"
     send_at: TimeOfDay = time(7, 30)
     skip_dates: tuple[date, ...] = ()
     language: Literal["en"] = "en"
@@ -143,18 +75,24 @@ class SourceSection(_Section):
 
     name: str = Field(min_length=1)
     url: str = ""
-    path: str = ""
+    path: str = Field("", validate_default=True)
     every: Duration = timedelta(hours=3)
     format: str = ""
     allow_private: bool = False
 
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if bool(self.url) == bool(self.path):
+    @field_validator("url")
+    @classmethod
+    def _fetchable(cls, value: str) -> str:
+        if value and not re.match(r"https?://[^/]", value):
+            raise ValueError("write an http:// or https:// address")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _one_place(cls, value: str, info: ValidationInfo) -> str:
+        if "url" in info.data and bool(info.data["url"]) == bool(value):
             raise ValueError("give either url or path")
-        if self.url and urlsplit(self.url).scheme not in ("http", "https"):
-            raise ValueError("url: write an http:// or https:// address")
-        return self
+        return value
 
 
 class Delivery(_Section):
@@ -179,16 +117,22 @@ class Smtp(_Section):
     username: str = ""
     password: SecretStr = SecretStr("")
     password_file: str = ""
-    token_command: str = ""
+    token_command: str = Field("", validate_default=True)
 
-    @model_validator(mode="after")
-    def _never_in_clear(self) -> Self:
-        if self.security == "none" and self.host not in _LOOPBACK:
-            raise ValueError('security = "none" is for this machine itself only')
-        secrets = (self.password.get_secret_value(), self.password_file, self.token_command)
-        if sum(map(bool, secrets)) > 1:
+    @field_validator("security")
+    @classmethod
+    def _never_in_clear(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none" and info.data.get("host") not in values.LOOPBACK:
+            raise ValueError('"none" is for this machine itself only')
+        return value
+
+    @field_validator("token_command")
+    @classmethod
+    def _one_secret(cls, value: str, info: ValidationInfo) -> str:
+        password = info.data.get("password", SecretStr("")).get_secret_value()
+        if sum(map(bool, (password, info.data.get("password_file"), value))) > 1:
             raise ValueError("give only one of password, password_file and token_command")
-        return self
+        return value
 
 
 class Folder(_Section):
@@ -210,20 +154,9 @@ class Theme(_Section):
 
     name: str = Field("default", pattern=r"^[\w-]+$")
     templates_dir: str = ""
-    accent: Colour = "#1d4fb8"
-    accent_dark: Colour | Literal[""] = ""
+    accent: Annotated[str, AfterValidator(values.readable_on(colour.PAGE_LIGHT))] = "#1d4fb8"
+    accent_dark: Annotated[str, AfterValidator(values.readable_on(colour.PAGE_DARK))] = ""
     excerpts: int = Field(12, ge=0, le=500)
-
-    @model_validator(mode="after")
-    def _readable(self) -> Self:
-        for key, value, page in (
-            ("accent", self.accent, colour.PAGE_LIGHT),
-            ("accent_dark", self.accent_dark, colour.PAGE_DARK),
-        ):
-            if value and colour.contrast(value, page) < colour.AA:
-                better = colour.readable(value, page)
-                raise ValueError(f"{key} cannot be read on its page; {better} can")
-        return self
 
     @property
     def dark(self) -> str:
@@ -285,21 +218,23 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
         ConfigError: with every problem.
     """
     try:
-        values = tomllib.loads(text)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError([str(exc)], where=where, hint="mend the line, then check again") from exc
-    for path, value in _overrides(environment):
-        section = values
-        for key in path[:-1]:
-            section = section.setdefault(key, {})
-        section[path[-1]] = value
-    _make_absolute(values, folder)
+    problems = [
+        problem
+        for path, value in _overrides(environment)
+        if (problem := _override(tables, path, value))
+    ]
+    problems += _make_absolute(tables, folder)
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(tables)
     except ValidationError as exc:
-        raise ConfigError(
-            list(_problems(exc)), where=where, hint="`newsletter config check` lists them"
-        ) from exc
+        problems += _problems(exc)
+    if problems:
+        hint = "`newsletter config check` lists them"
+        raise ConfigError(problems, where=where, hint=hint) from None
+    return config
 
 
 def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
@@ -308,37 +243,62 @@ def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]
             yield name.removeprefix(ENVIRONMENT).lower().split("__"), value
 
 
+def _override(tables: dict[str, Any], path: Sequence[str], value: str) -> str | None:
+    """Sets one value, or says why the variable fits nothing."""
+    section: Any = tables
+    for key in path[:-1]:
+        section = section.setdefault(key, {}) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or len(path) < 2 or isinstance(section.get(path[-1]), dict):
+        return f"{ENVIRONMENT}{'__'.join(path).upper()}: no setting can be reached by this name"
+    section[path[-1]] = value
+    return None
+
+
 _PATHS = (
     ("theme", "templates_dir"),
     ("transports", "eml", "folder"),
     ("transports", "maildir", "folder"),
     ("transports", "smtp", "password_file"),
 )
+_DEFAULTS = {
+    ("transports", "eml", "folder"): "outbox",
+    ("transports", "maildir", "folder"): "maildir",
+}
 
 
-def _make_absolute(values: dict[str, Any], folder: Path) -> None:
-    for source in _tables(values.get("sources")):
-        _join(source, "path", folder)
-    for *sections, key in _PATHS:
-        table: Any = values
-        for section in sections:
-            table = table.get(section) if isinstance(table, dict) else None
+def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
+    """Makes all paths start at `folder`; what cannot be resolved."""
+    places: list[tuple[str, dict[str, Any], str]] = [
+        (f"sources[{number}].path", table, "path")
+        for number, table in enumerate(_tables(tables.get("sources")), 1)
+    ]
+    for path in _PATHS:
+        table: Any = tables
+        for key in path[:-1]:
+            table = table.setdefault(key, {}) if isinstance(table, dict) else None
         if isinstance(table, dict):
-            _join(table, key, folder)
-    database = values.setdefault("database", {})
+            if path in _DEFAULTS:
+                table.setdefault(path[-1], _DEFAULTS[path])
+            places.append((".".join(path), table, path[-1]))
+    database = tables.setdefault("database", {})
     if isinstance(database, dict):
         url = database.setdefault("url", "sqlite:///newsletter.db")
         if isinstance(url, str) and url.startswith("sqlite:///") and len(url) > 10:
             database["url"] = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    return [problem for name, table, key in places if (problem := _join(name, table, key, folder))]
 
 
 def _tables(value: object) -> list[dict[str, Any]]:
     return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
 
 
-def _join(table: dict[str, Any], key: str, folder: Path) -> None:
+def _join(name: str, table: dict[str, Any], key: str, folder: Path) -> str | None:
     if isinstance(table.get(key), str) and table[key]:
-        table[key] = str(folder / Path(table[key]).expanduser())
+        try:
+            table[key] = str(folder / Path(table[key]).expanduser())
+        except RuntimeError:
+            return f"{name}: there is no such user for “~”"
+    return None
 
 
 def _problems(error: ValidationError) -> Iterator[str]:
@@ -355,7 +315,7 @@ def _path(loc: tuple[int | str, ...]) -> str:
     for step in loc:
         if isinstance(step, int):
             path += f"[{step + 1}]"
-        elif "-" not in step:  # a branch of a union, not a key
+        else:
             path += f".{step}" if path else step
     return path
 
@@ -365,7 +325,8 @@ def _meant(loc: tuple[int | str, ...]) -> str:
     for step in loc[:-1]:
         if isinstance(step, str):
             model = _section_of(model, step)
-    near = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
+    asked = str(loc[-1]).lower().replace("-", "_")
+    near = difflib.get_close_matches(asked, model.model_fields, n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 from newsletter.compose import Content
 from newsletter.errors import EditionFaulty
@@ -26,6 +27,7 @@ _TAGS = frozenset({
     "p", "br", "hr", "ul", "ol", "li", "blockquote", "a", "b", "strong", "em", "i", "small",
     "sup", "sub",
 })  # fmt: skip
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOADS = re.compile(r"url\(|expression\(|@import", re.IGNORECASE)
 _URL_ATTRIBUTES = ("href", "src", "background", "action", "poster")
 
@@ -56,7 +58,7 @@ def _faults(content: Content, rendered: Rendered) -> Iterator[str]:
     yield from page.faults
     if not fits(rendered):
         yield f"its HTML is over {MAX_ENCODED:,} bytes"
-    if rendered.html.count(UNSUBSCRIBE) == 0 or UNSUBSCRIBE not in rendered.text:
+    if UNSUBSCRIBE not in page.links or UNSUBSCRIBE not in rendered.text:
         yield "no unsubscribe link"
     for name, text in (("HTML", "".join(page.text)), ("text", without_isolates(rendered.text))):
         missing = _first_missing(content.titles, " ".join(text.split()))
@@ -83,6 +85,7 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.text: list[str] = []
         self.faults: list[str] = []
+        self.links: set[str] = set()
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -90,8 +93,11 @@ class _Page(HTMLParser):
         if tag not in _TAGS and not tag.startswith(("o:", "v:")):
             self.faults.append(f"a tag <{tag}>")
         self._hidden += tag in ("style", "title")
+        self.links |= {value for name, value in attrs if name == "href" and value}
         for name, value in attrs:
-            if name.startswith("on") or name == "srcset":
+            if name == "http-equiv" and (value or "").lower() == "refresh":
+                self.faults.append("a page that leads elsewhere by itself")
+            elif name.startswith("on") or name == "srcset":
                 self.faults.append(f"an attribute {name} in <{tag}>")
             elif name in _URL_ATTRIBUTES and not _allowed(tag, name, value or ""):
                 self.faults.append(f"a link to “{(value or '')[:80]}”")
@@ -101,6 +107,13 @@ class _Page(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         """Leaves hidden text."""
         self._hidden -= tag in ("style", "title")
+
+    def handle_comment(self, data: str) -> None:
+        """What only some programs see is checked like the rest."""
+        if data.startswith("[if"):
+            inner = _Page()
+            inner.feed(data.partition(">")[2].removesuffix("<![endif]"))
+            self.faults += inner.faults
 
     def handle_data(self, data: str) -> None:
         """Visible text, and what style sheets load."""
@@ -113,6 +126,10 @@ class _Page(HTMLParser):
 def _allowed(tag: str, name: str, value: str) -> bool:
     if tag != "a" or name != "href":
         return False
-    return value == UNSUBSCRIBE or value.startswith(
-        ("https://", "http://127.0.0.1", "http://localhost")
-    )
+    if value == UNSUBSCRIBE or value.startswith(("https://", "mailto:")):
+        return True
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return False
+    return parts.scheme == "http" and parts.hostname in _LOOPBACK

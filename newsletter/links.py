@@ -6,7 +6,9 @@ Touches no network. Follows what real captures hold: see `tests/test_links.py`.
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
+
+from newsletter.text import is_plain
 
 _ARXIV = r"(\d{4}\.\d{4,5}|[a-z][a-z-]*(?:\.[A-Z]{2})?/\d{7})"
 _BARE_ARXIV = re.compile(rf"(?:arxiv:\s*)?{_ARXIV}(?:v\d+)?(?:\.pdf)?", re.IGNORECASE)
@@ -15,8 +17,9 @@ _ARXIV_PATHS = re.compile(
     rf"/(?:abs|pdf|html|format|overview|papers|p)/{_ARXIV}(?:v\d+)?(?![\d.]*\d)"
 )
 _ARXIV_HOSTS = ("arxiv.org", "alphaxiv.org", "huggingface.co", "tldr.takara.ai")
+_DOI_HOSTS = ("doi.org", "dx.doi.org")
 _DOI = re.compile(r"(?:doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
-_ARXIV_DOI = re.compile(rf"10\.48550/arxiv\.{_ARXIV}(?:v\d+)?", re.IGNORECASE)
+_ARXIV_DOI = re.compile(rf"(?:doi:\s*)?10\.48550/arxiv\.{_ARXIV}(?:v\d+)?", re.IGNORECASE)
 _TRACKING = re.compile(r"^(utm_\w+|fbclid|gclid|mc_[ce]id)$")
 
 _URL = re.compile(
@@ -39,32 +42,42 @@ def arxiv_id(text: str) -> str | None:
     text = text.strip()
     for pattern in (_BARE_ARXIV, _OAI_ARXIV, _ARXIV_DOI):
         if match := pattern.fullmatch(text):
-            return match[1]
-    if "://" not in text:
+            return _one_case(match[1])
+    parts = _split(text)
+    if parts is None:
         return None
-    host, path = _host(text), unquote(urlsplit(text).path)
-    if host in ("doi.org", "dx.doi.org"):
+    host, path = _host(text), unquote(parts.path)
+    if host in _DOI_HOSTS:
         return arxiv_id(path.lstrip("/"))
-    match = _ARXIV_PATHS.search(path) if _within(host, _ARXIV_HOSTS) else None
-    return match[1] if match else None
+    if not _within(host, _ARXIV_HOSTS):
+        return None
+    match = _ARXIV_PATHS.search(path) or _ARXIV_PATHS.search(unquote(parts.query))
+    return _one_case(match[1]) if match else None
+
+
+def _one_case(found: str) -> str:
+    """`math.GT/0309136` for all its spellings: the archive is small, the subject class large."""
+    archive, slash, number = found.partition("/")
+    name, dot, subject = archive.partition(".")
+    return f"{name.lower()}{dot}{subject.upper()}{slash}{number}" if slash else found
 
 
 def doi(text: str) -> str | None:
     """The DOI that a text or a doi.org URL is, in lower case; `None` when it is none."""
     text = text.strip()
-    if "://" in text:
-        if _host(text) not in ("doi.org", "dx.doi.org"):
+    if parts := _split(text):
+        if _host(text) not in _DOI_HOSTS:
             return None
-        text = unquote(urlsplit(text).path).lstrip("/")
+        text = unquote(parts.path).lstrip("/")
     match = _DOI.fullmatch(text)
     return match[1].lower() if match else None
 
 
 def openreview_id(url: str) -> str | None:
     """The forum id of an OpenReview URL; `None` for any other."""
-    if _host(url) != "openreview.net":
+    parts = _split(url)
+    if parts is None or _host(url) != "openreview.net":
         return None
-    parts = urlsplit(url)
     if parts.path not in ("/forum", "/pdf", "/attachment"):
         return None
     return next(iter(parse_qs(parts.query).get("id", [])), None)
@@ -72,16 +85,12 @@ def openreview_id(url: str) -> str | None:
 
 def canonical(url: str) -> str | None:
     """One spelling for all spellings of an http(s) address, without scheme; `None` for others."""
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = _split(url.strip())
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return None
     host = parts.hostname.removeprefix("www.")
-    if port and port not in (80, 443):
-        host = f"{host}:{port}"
+    if parts.port and parts.port not in (80, 443):
+        host = f"{host}:{parts.port}"
     query = [(k, v) for k, v in parse_qsl(parts.query, True) if not _TRACKING.match(k)]
     path = parts.path.rstrip("/")
     return host + path + (f"?{urlencode(query)}" if query else "")
@@ -93,15 +102,13 @@ def safe(url: str | None) -> str | None:
     Only `https:` with a real host and no user name; `http:` links to arXiv, DOI and
     GitHub are raised to `https:`.
     """
-    if not url or len(url) > LONGEST or re.search(r"[\s<>\"\\\x00-\x20\x7f]", url):
+    if not url or len(url) > LONGEST or not is_plain(url):
         return None
     url = _RAISED.sub(r"https://\1", url)
-    try:
-        parts = urlsplit(url)
-        fine = parts.scheme == "https" and "." in (parts.hostname or "") and "@" not in parts.netloc
-    except ValueError:
+    parts = _split(url)
+    if parts is None or parts.scheme != "https" or "@" in parts.netloc:
         return None
-    return url if fine else None
+    return f"https{url[5:]}" if "." in (parts.hostname or "") else None
 
 
 def found_in(text: str) -> list[str]:
@@ -141,11 +148,21 @@ def _trimmed(url: str) -> str:
     return url
 
 
-def _host(url: str) -> str:
+def _split(url: str) -> SplitResult | None:
+    """The parts of an absolute address; `None` for what is none."""
+    if "://" not in url:
+        return None
     try:
-        return (urlsplit(url).hostname or "").removeprefix("www.")
+        parts = urlsplit(url)
+        _ = parts.port
     except ValueError:
-        return ""
+        return None
+    return parts
+
+
+def _host(url: str) -> str:
+    parts = _split(url)
+    return (parts.hostname or "").removeprefix("www.") if parts else ""
 
 
 def _within(host: str, domains: tuple[str, ...]) -> bool:

@@ -32,9 +32,11 @@ NOWHERE = "newsletter.invalid"
 NO_OWNER = f"owner@{NOWHERE}"
 
 _LINE = 76
+_NAME = 60  # leaves room for the header's own name beside it
 _LONGEST_LINE = 998
 _ASCII_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
-_VERBATIM = {"list-id", "list-unsubscribe", "list-unsubscribe-post", "message-id", "date"}
+_TOO_LONG = re.compile(r"^(.{74,75})(=[0-9A-F]{2})$", re.MULTILINE)
+_VERBATIM = {"list-unsubscribe", "list-unsubscribe-post", "message-id", "date"}
 
 
 class Headers(EmailPolicy):
@@ -141,16 +143,25 @@ def encoded_size(html: str) -> int:
 
 def quoted_printable(text: str) -> str:
     """The text in quoted-printable, `\\n` line ends."""
-    return b2a_qp(text.encode(), istext=True).decode("ascii")
+    packed = b2a_qp(text.encode(), istext=True).decode("ascii")
+    # White space at the end of a full line is encoded past the limit: broken before it.
+    return _TOO_LONG.sub(r"\1=\n\2", packed)
 
 
 def mailbox(address: Address) -> str:
     """`Name <address>` for a header: the name encoded where needed, the domain in ASCII."""
-    spec = f"{address.username}@{idna.encode(address.domain, uts46=True).decode()}"
-    if not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
+    spec = f"{address.username}@{_ascii(address.domain)}"
+    if not address.username or not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
         raise EditionFaulty("an address that no header can hold", where=spec)
     name = clean(address.display_name)
     return f"{phrase(name)} <{spec}>" if name else spec
+
+
+def _ascii(domain: str) -> str:
+    try:
+        return idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError as exc:
+        raise EditionFaulty(f"no domain ({exc})", where=domain) from exc
 
 
 def phrase(name: str) -> str:
@@ -160,7 +171,8 @@ def phrase(name: str) -> str:
     if name.isascii() and "=?" not in name:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
-    return Header(name, "utf-8", maxlinelen=_LINE).encode(linesep="\r\n")
+    words = Header(name, "utf-8", maxlinelen=_NAME).encode(linesep="\r\n")
+    return words.replace("\r\n", "")  # folded where it stands
 
 
 def encoded(value: str, indent: int) -> str:
@@ -178,12 +190,12 @@ def encoded(value: str, indent: int) -> str:
 def _headers(
     rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime
 ) -> dict[str, str]:
-    domain = idna.encode(sender.address.domain, uts46=True).decode()
+    domain = _ascii(sender.address.domain)
     slug = re.sub(r"[^a-z0-9]+", "-", sender.name.lower()).strip("-") or "papers"
     headers = {
         "From": mailbox(sender.address),
         "To": mailbox(recipient.address),
-        "Subject": rendered.subject,
+        "Subject": clean(rendered.subject),
         "Date": format_datetime(now),
         "Message-ID": f"<{recipient.message_id}>",
         "List-Id": f"{phrase(clean(sender.name))} <{slug}.{domain}>",

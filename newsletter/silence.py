@@ -43,7 +43,7 @@ def reason(standing: Standing) -> str:
         return f"source failing: {standing.failing[0]} ({standing.failure})"
     if not standing.captured:
         return "nothing new: nothing has been captured yet; run `newsletter ingest`"
-    if not standing.newest_new and not standing.waiting:
+    if not standing.newest_new or not standing.waiting:
         return "nothing new: the newest captures hold only papers that are known"
     if not standing.subscribers:
         return (

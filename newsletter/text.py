@@ -20,6 +20,7 @@ _BROKEN = "\ud800-\udfff\ufdd0-\ufdef" + "".join(
 )
 _ACTING = re.compile(f"[{_CONTROLS}]")
 _UNENCODABLE = re.compile(f"[{_BROKEN}]")
+_UNLINKABLE = re.compile(f'[{_CONTROLS}{_BROKEN}\\s<>"\\\\]')
 _ISOLATES = re.compile("[\u2068\u2069]")
 
 
@@ -33,6 +34,11 @@ def clean(text: str) -> str:
 def clean_or_none(value: object) -> str | None:
     """`clean` of a string; `None` for anything else and for what is empty afterwards."""
     return (clean(value) or None) if isinstance(value, str) else None
+
+
+def is_plain(text: str) -> bool:
+    """Whether nothing in the text acts, breaks or ends an address: no space, mark or bracket."""
+    return _UNLINKABLE.search(text) is None
 
 
 def isolate(text: str) -> str:
@@ -69,14 +75,16 @@ def cut(text: str, columns: int) -> str:
     """At most `columns` columns of the text, cut at a word and ended by ` …` when shortened."""
     if width(text) <= columns:
         return text
-    kept, used = "", 0
+    end, used = 0, 0
     for character in text:
         used += _columns(character)
         if used > columns - 2:
             break
-        kept += character
-    at_word = kept.rsplit(" ", 1)[0] if " " in kept else kept
-    return at_word.rstrip(" ,;:—–-(") + " …"
+        end += 1
+    kept = text[:end]
+    if " " in kept and text[end] != " ":
+        kept = kept.rsplit(" ", 1)[0]
+    return kept.rstrip(" ,;:—–-(") + " …"
 
 
 def wrap(text: str, columns: int, *, whole: bool = False) -> list[str]:

@@ -14,7 +14,8 @@ LAYERS = (
     # words
     "errors models",
     # pure: values in, values out; no clock, disk, network, database
-    "text calendar colour links symbols",
+    "text calendar colour symbols",
+    "links values",
     "tex",
     "excerpt identity",
     "formats",
@@ -37,7 +38,7 @@ LAYERS = (
 """A module may import from the rows above its own, and from its own directory."""
 
 PURE = (
-    "symbols text calendar colour links tex excerpt identity formats diff holds silence compose "
+    "symbols values text calendar colour links tex excerpt identity formats diff holds silence compose "
     "config"
 )
 ACTING = {

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from bs4 import BeautifulSoup
+from bs4.exceptions import ParserRejectedMarkup
 from bs4.filter import SoupStrainer
 
 from newsletter.errors import SnapshotUnreadable
@@ -43,9 +44,11 @@ def parse(document: Document) -> Snapshot:
 
 
 def _props(document: Document) -> Mapping[str, Any]:
-    soup = BeautifulSoup(
-        document.text, "html.parser", parse_only=SoupStrainer(attrs={"data-props": True})
-    )
+    only = SoupStrainer(attrs={"data-props": True})
+    try:
+        soup = BeautifulSoup(document.text, "html.parser", parse_only=only)
+    except ParserRejectedMarkup as exc:
+        raise SnapshotUnreadable("the page is no HTML", hint="capture it again") from exc
     for element in soup.select("[data-props]"):
         value = str(element["data-props"])
         if _KEY in value:

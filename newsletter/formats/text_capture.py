@@ -50,6 +50,12 @@ def parse(document: Document) -> Snapshot:
         raise SnapshotUnreadable(
             "the banner of the papers page and no papers below it", hint="capture it again"
         )
+    stray = next((line for line in body if _HEADER.fullmatch(line.text)), None)
+    if stray:
+        raise SnapshotUnreadable(
+            f"line {stray.number}: “{stray.text}” stands among the papers: the capture was cut",
+            hint="capture it again",
+        )
     listed_on, label, notes = _day_of(header, document)
     pairs = list(_pairs(body))
     papers = tuple(

@@ -1,0 +1,89 @@
+"""Values as people write them: lengths of time, zones, mailboxes, addresses, colours. Pure.
+
+Each function returns the value or raises `ValueError` with what to write instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import time, timedelta
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from email_validator import EmailNotValidError, validate_email
+
+from newsletter import colour
+from newsletter.text import is_plain
+
+_DURATION = re.compile(r"(\d{1,6}) ?(s|min|m|h|d|w)")
+_UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+_MAILBOX = re.compile(r"(?:(?:\"[^\"<>]*\"|[^<>\",]*)\s*<(?=.*>$))?(?P<address>[^<>\s,]+)>?")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def duration(value: object) -> timedelta:
+    """A number and a unit, such as `3h`, as a length of time."""
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
+    if match is None or not int(match[1]):
+        raise ValueError('write a number and a unit, such as "30m", "3h" or "2d"')
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def time_of_day(value: object) -> time:
+    """`07:30` as a time of day."""
+    match = re.fullmatch(r"(\d{1,2}):(\d{2})", value) if isinstance(value, str) else None
+    if match is None or int(match[1]) > 23 or int(match[2]) > 59:
+        raise ValueError('write a time of day, such as "07:30"')
+    return time(int(match[1]), int(match[2]))
+
+
+def zone(value: str) -> str:
+    """The name of a time zone that exists."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, KeyError) as exc:
+        raise ValueError('no such time zone; write one like "Europe/Berlin" or "UTC"') from exc
+    return value
+
+
+def mailbox(value: str) -> str:
+    """`Name <address>` or an address, or nothing."""
+    if not value:
+        return value
+    try:
+        match = _MAILBOX.fullmatch(value.strip())
+        validate_email(match["address"] if match else "", check_deliverability=False)
+    except EmailNotValidError as exc:
+        raise ValueError('write "Name <address>" or an address') from exc
+    return value
+
+
+def base_url(value: str) -> str:
+    """An https address, or http of this machine itself, or nothing; without a slash at its end."""
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError("not an address") from exc
+    loopback = parts.scheme == "http" and parts.hostname in LOOPBACK
+    if not (parts.scheme == "https" or loopback) or not parts.hostname:
+        raise ValueError("write an https:// address (http:// only for this machine itself)")
+    if parts.query or parts.fragment or "@" in parts.netloc or not is_plain(value):
+        raise ValueError("write it without user name, query, fragment and spaces")
+    return parts._replace(scheme=parts.scheme.lower()).geturl().rstrip("/")
+
+
+def readable_on(page: str) -> Callable[[str], str]:
+    """A check that a colour can be read on the page `page`."""
+
+    def checked(value: str) -> str:
+        if value and not colour.is_colour(value):
+            raise ValueError('write a colour such as "#1d4fb8"')
+        if value and colour.contrast(value, page) < colour.AA:
+            raise ValueError(f"cannot be read on {page}; {colour.readable(value, page)} can")
+        return value
+
+    return checked
