@@ -6,43 +6,49 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from email.headerregistry import Address
 from email.utils import parseaddr
+from functools import cache, cached_property
 from importlib.resources import files as resource_files
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from newsletter import formats, message, planning, preview, silence
+from newsletter import formats, silence
 from newsletter.config import Config, SourceSection
 from newsletter.errors import (
     ConfigError,
     NewsletterError,
-    SourceError,
     SourceMissing,
     StorageError,
     UsageError,
 )
 from newsletter.ingest import Captured, Ingest, Report
-from newsletter.models import Snapshot, SnapshotState
-from newsletter.planning import Edition, Planner
-from newsletter.preview import Written
-from newsletter.render import Look, Renderer
+from newsletter.models import SnapshotState
 from newsletter.sources import Source
-from newsletter.sources.fetch import Fetcher
 from newsletter.sources.files import RESTED, FileSource, FolderSource
-from newsletter.sources.stdin import StdinSource
-from newsletter.sources.url import UrlSource
+from newsletter.sources.stdin import STANDARD_INPUT, StdinSource
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 
+# Imported where they are used: an ingest of a file needs none of them, and half its time
+# would be theirs.
+if TYPE_CHECKING:
+    from newsletter.message import Sender
+    from newsletter.planning import Edition, Planner
+    from newsletter.preview import Written
+    from newsletter.render import Look
+    from newsletter.sources.fetch import Fetcher
+
 MANUAL = "manual"
 """The source of files and addresses named on the command line."""
 
-STANDARD_INPUT = "-"
+FetcherFor = Callable[[], "Fetcher"]
+"""What fetches, made at its first use."""
 
 
 def now() -> datetime:
@@ -52,6 +58,8 @@ def now() -> datetime:
 
 def deeper_problems(config: Config) -> list[str]:
     """What is wrong beyond the values themselves: formats that do not exist, a broken theme."""
+    from newsletter.render import Look, Renderer
+
     problems = []
     for number, section in enumerate(config.sources, 1):
         try:
@@ -65,26 +73,6 @@ def deeper_problems(config: Config) -> list[str]:
     except NewsletterError as error:
         problems.append(f"theme: {error}")
     return problems
-
-
-def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:  # noqa: A002
-    """The format of a file or of standard input, the sign it was recognised by, its papers.
-
-    Raises:
-        SourceError: it cannot be read.
-        SnapshotUnreadable: no format knows it, or no list is found.
-        UsageError: there is no such format.
-    """
-    source = (
-        StdinSource(sys.stdin.buffer, now) if place == STANDARD_INPUT else FileSource(Path(place))
-    )
-    (found,) = source.captures()
-    if isinstance(found, SourceError):
-        raise found
-    document = formats.Document(found.data, found.day, found.dated_by)
-    chosen, sign = (formats.named(format), "asked for") if format else formats.sniff(document)
-    snapshot = formats.parse(found.data, day=found.day, dated_by=found.dated_by, format=chosen.name)
-    return chosen.name, sign, snapshot
 
 
 def sample() -> list[Path]:
@@ -106,21 +94,6 @@ class App:
         self._config = config
         self._database = database or Database(config.database.url)
         self._ingest = Ingest(self._database, now)
-        self._look = Look(
-            name=config.newsletter.name,
-            theme=config.theme.name,
-            language=config.newsletter.language,
-            accent=config.theme.accent,
-            accent_dark=config.theme.dark,
-            postal_address=config.newsletter.postal_address,
-        )
-        templates = config.theme.templates_dir
-        self._planner = Planner(
-            Renderer(self._look, Path(templates) if templates else None),
-            self._look,
-            config.theme.excerpts,
-            config.newsletter.base_url,
-        )
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -141,7 +114,7 @@ class App:
         for section in self._config.sources:
             if section.format:
                 formats.named(section.format)
-        with Fetcher() as fetcher:
+        with _fetching() as fetcher:
             for section in self._config.sources:
                 place, whole = self._source_for(section, fetcher)
                 yield from self._ingest.captures(
@@ -157,7 +130,7 @@ class App:
         format: str | None = None,  # noqa: A002
     ) -> Iterator[Report]:
         """Takes in files and addresses as source `manual`, each folder as a source of its own."""
-        with Fetcher() as fetcher:
+        with _fetching() as fetcher:
             folders = [place for place in places if Path(place).is_dir()]
             loose = (
                 one
@@ -174,7 +147,7 @@ class App:
 
     def replay(self, places: Sequence[str], format: str | None = None) -> Iterator[Report]:  # noqa: A002
         """Takes in files, folders and addresses in the order given, as one source."""
-        with Fetcher() as fetcher:
+        with _fetching() as fetcher:
             captured: Iterator[Captured] = (
                 one for place in places for one in _named(place, fetcher, self._today).captures()
             )
@@ -206,14 +179,16 @@ class App:
                 hint="`newsletter snapshots list --state held` shows those that wait",
             )
 
-    def _source_for(self, section: SourceSection, fetcher: Fetcher) -> tuple[Source, bool]:
+    def _source_for(self, section: SourceSection, fetcher: FetcherFor) -> tuple[Source, bool]:
         """The source a section describes, and whether it is a folder."""
         if section.url:
+            from newsletter.sources.url import UrlSource
+
             with self._database.read() as tx:
                 validators = sources.validators_of(tx, section.name)
             place = UrlSource(
                 section.url,
-                fetcher,
+                fetcher(),
                 self._today,
                 allow_private=section.allow_private,
                 validators=validators,
@@ -239,17 +214,48 @@ class App:
 
     # --- log → editions
 
+    @cached_property
+    def _look(self) -> Look:
+        from newsletter.render import Look
+
+        config = self._config
+        return Look(
+            name=config.newsletter.name,
+            theme=config.theme.name,
+            language=config.newsletter.language,
+            accent=config.theme.accent,
+            accent_dark=config.theme.dark,
+            postal_address=config.newsletter.postal_address,
+        )
+
+    @cached_property
+    def _planner(self) -> Planner:
+        from newsletter.planning import Planner
+        from newsletter.render import Renderer
+
+        templates = self._config.theme.templates_dir
+        return Planner(
+            Renderer(self._look, Path(templates) if templates else None),
+            self._look,
+            self._config.theme.excerpts,
+            self._config.newsletter.base_url,
+        )
+
     def edition_of(self, report: Report) -> Edition | None:
         """The edition of what one capture brought; `None` when that is nothing."""
         return self._planner.edition(report.new) if report.new else None
 
     def next_edition(self) -> Edition | None:
         """The edition a newcomer would get now; `None` on an empty log."""
+        from newsletter import planning
+
         entries = planning.newcomers_entries(self._database)
         return self._planner.edition(entries) if entries else None
 
     def freeze(self, edition: Edition) -> None:
         """Keeps an edition as it was made."""
+        from newsletter import planning
+
         planning.freeze(self._database, edition, self._look, now())
 
     def write(self, edition: Edition, folder: Path) -> Written:
@@ -258,17 +264,21 @@ class App:
         Raises:
             OutputError: they cannot be written.
         """
+        from newsletter import preview
+
         base = self._config.newsletter.base_url
         return preview.write(edition, folder, self._sender, base, now())
 
     @property
-    def _sender(self) -> message.Sender:
+    def _sender(self) -> Sender:
+        from newsletter.message import NO_OWNER, Sender
+
         section = self._config.newsletter
-        return message.Sender(
+        return Sender(
             name=section.name,
             address=_address(section.sender, section.name),
             reply_to=_address(section.reply_to, "") if section.reply_to else None,
-            owner=_address(section.owner, "").addr_spec if section.owner else message.NO_OWNER,
+            owner=_address(section.owner, "").addr_spec if section.owner else NO_OWNER,
         )
 
     # --- how things stand
@@ -295,6 +305,20 @@ class App:
                 )
             ),
         )
+
+
+@contextmanager
+def _fetching() -> Iterator[FetcherFor]:
+    """Something to fetch with, made when the first address comes: most runs have none."""
+    with ExitStack() as stack:
+
+        @cache
+        def fetcher() -> Fetcher:
+            from newsletter.sources import fetch
+
+            return stack.enter_context(fetch.Fetcher())
+
+        yield fetcher
 
 
 @contextmanager
@@ -330,11 +354,13 @@ def _temporary_folder() -> Iterator[str]:
         yield path
 
 
-def _named(place: str, fetcher: Fetcher, clock: Callable[[], datetime]) -> Source:
+def _named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Source:
     if place == STANDARD_INPUT:
         return StdinSource(sys.stdin.buffer, now)
     if re.match(r"https?://", place):
-        return UrlSource(place, fetcher, clock)
+        from newsletter.sources.url import UrlSource
+
+        return UrlSource(place, fetcher(), clock)
     if re.match(r"[a-z][a-z0-9+.-]*://", place):
         return _Refused(place)
     path = Path(place)
@@ -355,7 +381,9 @@ class _Refused:
 
 
 def _address(mailbox: str, name: str) -> Address:
+    from newsletter.message import NOWHERE
+
     if not mailbox:
-        return Address(name, "newsletter", message.NOWHERE)
+        return Address(name, "newsletter", NOWHERE)
     display, spec = parseaddr(mailbox)
     return Address(display or name, addr_spec=spec)

@@ -200,6 +200,7 @@ class Ingest:
         self, name: str, source: int, one: Captured, *, opening: bool, ever: bool
     ) -> int | Report:
         """The number of the snapshot to settle, or the report when there is nothing to do."""
+        packed = snapshots.packed(one) if isinstance(one, Capture) else None
         with self._database.write() as tx:
             if isinstance(one, SourceError):
                 sources.failed(tx, source, self._clock(), str(one))
@@ -215,7 +216,7 @@ class Ingest:
                     sources.remember_validators(tx, source, one)
                 same = snapshots.same_as(tx, source, one, ever=ever)
                 if same is None:
-                    return snapshots.store(tx, source, one, opening=opening)
+                    return snapshots.store(tx, source, one, packed, opening=opening)
         if same.state is SnapshotState.CAPTURED:
             return same.id
         return _unchanged(same, one.origin)
@@ -292,13 +293,9 @@ class Ingest:
         if reason:
             snapshots.hold(tx, row.id, reason, [stored.beginning, *parsed.notes], parsed)
             return
-        made = diff.changes(
-            lines,
-            identities,
-            log.known(tx, owners.values(), row.source_id),
-            log.listing_days(tx, row.source_id),
-            announce,
-        )
+        known = log.known(tx, owners.values(), row.source_id)
+        days = log.listing_days(tx, row.source_id, known.values())
+        made = diff.changes(lines, identities, known, days, announce)
         log.append(tx, log.Occasion(row.source_id, row.id, self._clock()), made)
         few = holds.remark(parsed, history)
         notes = [*parsed.notes, *([few, stored.beginning] if few else [])]

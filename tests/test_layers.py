@@ -26,7 +26,7 @@ LAYERS = (
     "message",
     "gate",
     # use cases: transactions are drawn here
-    "ingest planning configfile",
+    "ingest planning configfile inspection",
     "preview",
     # the one place where concrete parts are put together
     "app",

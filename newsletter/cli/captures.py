@@ -134,9 +134,9 @@ def list_formats(*, as_json: bool) -> None:
 @json_option
 def inspect(place: str, format: str | None, *, as_json: bool) -> None:  # noqa: A002
     """What was recognised in a capture, by which sign, and its first papers."""
-    from newsletter import app, output
+    from newsletter import inspection, output
 
-    name, sign, snapshot = app.inspect(place, format)
+    name, sign, snapshot = inspection.inspect(place, format)
     if as_json:
         output.print_json(output.inspection_row(place, name, sign, snapshot))
     else:

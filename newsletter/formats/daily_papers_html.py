@@ -8,11 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
+from html.parser import HTMLParser
 from typing import Any
-
-from bs4 import BeautifulSoup
-from bs4.exceptions import ParserRejectedMarkup
-from bs4.filter import SoupStrainer
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import hugging_face
@@ -43,14 +40,26 @@ def parse(document: Document) -> Snapshot:
     return hugging_face.snapshot_of(NAME, rows, _day(props))
 
 
+class _Page(HTMLParser):
+    """Collects every `data-props` that names a list: no tree is needed for that."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.props: list[str] = []
+
+    def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Looks at the attributes of one element."""
+        self.props += [value for name, value in attrs if name == "data-props" and value]
+
+
 def _props(document: Document) -> Mapping[str, Any]:
-    only = SoupStrainer(attrs={"data-props": True})
+    page = _Page()
     try:
-        soup = BeautifulSoup(document.text, "html.parser", parse_only=only)
-    except ParserRejectedMarkup as exc:
+        page.feed(document.text)
+        page.close()
+    except AssertionError as exc:  # how html.parser says that it is no HTML
         raise SnapshotUnreadable("the page is no HTML", hint="capture it again") from exc
-    for element in soup.select("[data-props]"):
-        value = str(element["data-props"])
+    for value in page.props:
         if _KEY in value:
             props = load_json(value, "the list in the page")
             if isinstance(props, Mapping) and _KEY in props:

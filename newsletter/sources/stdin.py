@@ -12,6 +12,9 @@ from newsletter.sources.files import MAX_BYTES
 
 NAME = "standard input"
 
+STANDARD_INPUT = "-"
+"""How a command line names it."""
+
 
 class StdinSource:
     """What another program writes to us.

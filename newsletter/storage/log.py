@@ -87,12 +87,18 @@ def _known(row: Row[Any], previous: int | None) -> Known:
     )
 
 
-def listing_days(tx: Connection, source: int) -> Sequence[date]:
-    """The days for which the source listed anything, ascending."""
+def listing_days(tx: Connection, source: int, known: Iterable[Known]) -> Sequence[date]:
+    """The days for which the source listed anything, ascending, as far as these papers need them.
+
+    What came before the oldest day any of them was listed for decides nothing.
+    """
+    oldest = min((paper.last_day for paper in known if paper.last_day), default=None)
+    if oldest is None:
+        return []
     return (
         tx.execute(
             select(source_days.c.day)
-            .where(source_days.c.source_id == source)
+            .where(source_days.c.source_id == source, source_days.c.day > oldest)
             .order_by(source_days.c.day)
         )
         .scalars()

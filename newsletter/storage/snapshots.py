@@ -39,11 +39,26 @@ class SnapshotRow:
     opening: bool
 
 
-def store(tx: Connection, source: int, capture: Capture, *, opening: bool) -> int:
-    """Keeps the bytes of a capture as a snapshot nobody has looked at; its id."""
+def packed(capture: Capture) -> bytes:
+    """The capture's bytes as they are stored; made before the database is locked."""
+    return zlib.compress(capture.data, 6)
+
+
+def store(
+    tx: Connection, source: int, capture: Capture, data: bytes | None = None, *, opening: bool
+) -> int:
+    """Keeps the bytes of a capture as a snapshot nobody has looked at; its id.
+
+    Args:
+        tx: the transaction.
+        source: the source's number.
+        capture: the capture.
+        data: its bytes, `packed`, when that was done before.
+        opening: whether it is part of the source's first ingest.
+    """
     digest = hashlib.sha256(capture.data).digest()
-    packed = zlib.compress(capture.data, 6)
-    tx.execute(insert(blobs).values(sha256=digest, data=packed).on_conflict_do_nothing())
+    content = insert(blobs).values(sha256=digest, data=data or packed(capture))
+    tx.execute(content.on_conflict_do_nothing())
     added = tx.execute(
         insert(snapshots)
         .values(

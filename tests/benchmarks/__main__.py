@@ -1,0 +1,59 @@
+"""`python -m tests.benchmarks [NAME...]`: a table of what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+
+import click
+
+from tests.benchmarks import diff, ingest_process, parse, render, replay_memory, start
+from tests.benchmarks.measure import Row
+
+BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
+    "render": render.run,
+    "parse": parse.run,
+    "diff": diff.run,
+    "help": start.run,
+    "ingest_process": ingest_process.run,
+    "replay_memory": replay_memory.run,
+}
+_COLUMNS = "{:<15} {:<62} {:>19} {:>19} {:>7} {:>6}  {}"
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def main(names: Sequence[str], *, as_json: bool) -> None:
+    """Run the benchmarks named, or all."""
+    if not as_json:
+        click.echo(_COLUMNS.format("name", "what", "ours", "peer or limit", "ratio", "goal", ""))
+    for name in names or BENCHMARKS:
+        for row in BENCHMARKS[name]():
+            if as_json:
+                click.echo(json.dumps({"name": name, **asdict(row), "ok": row.ok}))
+            else:
+                click.echo(_line(name, row))
+
+
+def _line(name: str, row: Row) -> str:
+    return _COLUMNS.format(
+        name,
+        row.what,
+        _figure(row.ours, row.unit),
+        _figure(row.other, row.unit),
+        "" if row.ratio is None else f"{row.ratio:.3g}",
+        "" if row.goal is None else f"≤ {row.goal:g}",
+        {True: "ok", False: "over", None: ""}[row.ok],
+    ).rstrip()
+
+
+def _figure(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f} {unit}" if value >= 1000 else f"{value:.3g} {unit}"
+
+
+if __name__ == "__main__":
+    main()

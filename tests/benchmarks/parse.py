@@ -1,0 +1,52 @@
+"""Reading captures, against the least that gets the same facts out of the bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from bs4 import BeautifulSoup
+
+from newsletter import formats
+from tests.benchmarks.invented import DAY, api_json, page, papers, text_capture
+from tests.benchmarks.measure import Row, again, turns
+
+Facts = list[tuple[str, str]]
+"""Titles and abstracts."""
+
+ROUNDS = 30
+
+
+def run() -> Iterator[Row]:
+    """Papers a second of each format."""
+    yield _row("page of 100 vs whole page in BeautifulSoup", page(papers(0, 100)), _soup, 100)
+    yield _row("API JSON of 50 vs json.loads alone", api_json(papers(0, 50)), _json, 50)
+    yield _row("text of 176 vs lines in pairs", text_capture(papers(0, 176)), _pairs, 176)
+
+
+def _row(what: str, data: bytes, other: Callable[[bytes], Facts], count: int) -> Row:
+    ours = [(paper.title, paper.abstract) for paper in formats.parse(data, day=DAY).papers]
+    if ours != other(data) or len(ours) != count:
+        raise RuntimeError(f"{what}: not the same papers")
+    taken = turns(again(partial(formats.parse, data, day=DAY)), again(partial(other, data)), ROUNDS)
+    return taken.rate(what, "papers", count)
+
+
+def _soup(data: bytes) -> Facts:
+    element = BeautifulSoup(data.decode(), "html.parser").find(None, {"data-props": True})
+    return _facts(json.loads(str(element["data-props"]))["dailyPapers"] if element else [])
+
+
+def _json(data: bytes) -> Facts:
+    return _facts(json.loads(data))
+
+
+def _facts(rows: list[Any]) -> Facts:
+    return [(row["title"], row["paper"]["summary"]) for row in rows]
+
+
+def _pairs(data: bytes) -> Facts:
+    lines = [line for line in data.decode().split("\n") if line][5:]
+    return list(zip(lines[::2], lines[1::2], strict=True))
