@@ -287,6 +287,8 @@ def _links(paper: Paper) -> Iterable[Link]:
         abstract = f"https://arxiv.org/abs/{paper.arxiv_id}"
         if page != abstract:
             yield Link("arXiv", abstract)
+    elif paper.doi and (doi := links.safe(f"https://doi.org/{paper.doi}")) and page != doi:
+        yield Link("doi.org", doi)
     pdf = links.safe(paper.pdf_url)
     if not pdf and paper.arxiv_id:
         pdf = f"https://arxiv.org/pdf/{paper.arxiv_id}"

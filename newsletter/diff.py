@@ -16,7 +16,7 @@ from datetime import date
 
 from newsletter.identity import Identities, Keys, Match, keys_of_all
 from newsletter.models import EntryKind, Paper
-from newsletter.tex import fingerprint
+from newsletter.tex import comparable
 
 _WITHDRAWN = re.compile(
     r"(?:this|the) (?:paper|article|submission|manuscript|work|preprint) (?:has been|is|was) "
@@ -199,4 +199,4 @@ def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
 
 
 def _digest(text: str) -> str:
-    return hashlib.blake2b(fingerprint(text).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b(comparable(text).encode(), digest_size=8).hexdigest()

@@ -56,10 +56,9 @@ def arxiv_id(text: str) -> str | None:
 
 
 def _one_case(found: str) -> str:
-    """`math.GT/0309136` for all its spellings: the archive is small, the subject class large."""
+    """One spelling for old ids: `math.GT/0309136` and `math/0309136` are one paper."""
     archive, slash, number = found.partition("/")
-    name, dot, subject = archive.partition(".")
-    return f"{name.lower()}{dot}{subject.upper()}{slash}{number}" if slash else found
+    return f"{archive.partition('.')[0].lower()}/{number}" if slash else found
 
 
 def doi(text: str) -> str | None:

@@ -121,7 +121,7 @@ def build(rendered: Rendered, sender: Sender, recipient: Recipient, now: datetim
         ]
     )
     data = message.as_bytes()
-    _check(data, {name.lower() for name in message.keys()})  # noqa: SIM118
+    _check(data, sorted(name.lower().encode() for name, _ in message.items()))
     return data
 
 
@@ -232,12 +232,10 @@ def _folded(value: str, indent: int) -> str:
     return "\r\n ".join([*lines, line])
 
 
-def _check(data: bytes, names: set[str]) -> None:
-    head = data.split(b"\r\n\r\n", 1)[0]
-    found = {
-        line.split(b":", 1)[0].lower() for line in head.split(b"\r\n") if line[:1] not in b" \t"
-    }
-    if found != {name.encode() for name in names}:
+def _check(data: bytes, names: list[bytes]) -> None:
+    lines = data.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
+    found = [line.split(b":", 1)[0].lower() for line in lines if line[:1] not in b" \t"]
+    if sorted(found) != names:
         raise EditionFaulty("its headers are not the ones we meant", where="message")
     if max(map(len, data.split(b"\r\n"))) > _LONGEST_LINE:
         raise EditionFaulty("a line too long for mail", where="message")

@@ -51,6 +51,9 @@ _MONEY = re.compile(r"\d[\d.,]*\s+[A-Za-z]{2,}")
 _WORD = re.compile(r"[^\W\d_]{3}")
 _DEEPEST = 20
 
+# What sources write differently for the same text: spaces, groups, maths, lost macros.
+_NO_CHANGE = re.compile(r"\\[A-Za-z]+|[\s${}^_\\~]+")
+
 
 def to_unicode(text: str) -> str:
     """The text with accents, special letters, styles and simple maths in Unicode.
@@ -299,6 +302,15 @@ _MARKS_IN_TEXT = re.compile("[\u0300-\u036f]+")
 _LATIN = re.compile("[a-z\u00df-\u02af]")
 _NO_ASCII_BASE = symbols.table("ß ss ø o ł l đ d ð d þ th æ ae œ oe ħ h ŧ t ŋ n ı i ȷ j")
 _NO_ASCII_BASES = re.compile(f"[{''.join(_NO_ASCII_BASE)}]")
+
+
+def comparable(text: str) -> str:
+    """What remains of a text when white space, case and TeX do not count.
+
+    Unlike a fingerprint it keeps signs: `p < 0.05` is not `p > 0.05`.
+    """
+    plain = unicodedata.normalize("NFKC", to_unicode(text))
+    return _NO_CHANGE.sub("", plain).casefold()
 
 
 def fingerprint(title: str) -> str:

@@ -37,10 +37,10 @@ LAYERS = (
 )
 """A module may import from the rows above its own, and from its own directory."""
 
-PURE = (
-    "symbols values text calendar colour links tex excerpt identity formats diff holds silence compose "
-    "config"
-)
+PURE = """
+    symbols values text calendar colour links tex excerpt identity formats diff holds silence compose
+    config
+"""
 ACTING = {
     "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",
     "shutil", "tempfile", "random", "threading", "os", "time", "mjml",

@@ -1,0 +1,1 @@
+"""What every format, transport and theme must do."""
