@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,9 @@ from newsletter.storage.migrations import HEAD, REVISIONS
 
 APPLICATION_ID = 0x50415045
 """Marks a SQLite file as ours ("PAPE")."""
+
+_PAUSE = 0.02
+"""Seconds between two tries of what SQLite itself does not wait for."""
 
 BUSY_SECONDS = 10
 """How long a writer waits for another before it gives up."""
@@ -183,7 +187,7 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
         connection.isolation_level = None
         # The wait comes first: even switching to WAL may meet another process.
         connection.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection, busy_seconds)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
@@ -193,6 +197,24 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
+
+
+def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
+    """Switches to write-ahead logging.
+
+    The switch of a new file needs the file alone, and SQLite does not wait for that
+    by itself: of processes that meet a new file together, all but one would fail.
+    """
+    give_up = time.monotonic() + busy_seconds
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as exc:
+            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _upgrade(connection: Connection) -> None:
