@@ -10,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 
-def newsletter(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def newsletter(
+    *arguments: str, cwd: Path, stdin: bytes = b"", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Runs `newsletter` in the folder `cwd`, with more variables in its environment."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "newsletter", *arguments],
         cwd=cwd,
         env={**os.environ, **environment},
+        input=stdin,
         capture_output=True,
-        text=True,
         check=False,
         timeout=120,
     )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
 def rows_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

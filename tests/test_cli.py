@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import sample
+from newsletter.formats import FORMATS
 from tests.commands import assert_one_line_each, newsletter, rows_of
 
 REPLAY_KEYS = {"snapshot", "format", "papers", "new", "updated", "relisted", "held", "titles"}
@@ -304,3 +305,94 @@ def test_help_imports_little(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert re.search(r"(?m)^  replay ", done.stdout)
+
+
+# --- looking into captures, and other ways for them to come in
+
+
+def test_a_capture_may_come_from_standard_input(tmp_path: Path) -> None:
+    """`-` is what another program writes to us."""
+    done = newsletter("replay", "-", "--json", cwd=tmp_path, stdin=Path(days()[0]).read_bytes())
+    (row,) = rows_of(done)
+    assert (row["path"], row["new"]) == ("standard input", 9)
+
+
+def test_inspect_says_what_was_recognised_and_by_which_sign(tmp_path: Path) -> None:
+    """Nothing is kept; the first papers are shown with their keys."""
+    (row,) = rows_of(newsletter("inspect", days()[0], "--json", cwd=tmp_path))
+    assert (row["format"], row["papers"], row["doubts"]) == ("api-json", 9, [])
+    assert "JSON array" in row["sign"]
+    assert row["first"][0]["key"].startswith("arxiv:2611.9")
+    shown = newsletter("inspect", days()[0], cwd=tmp_path).stdout
+    assert "api-json, recognised by a JSON array of rows; 9 papers" in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_inspect_of_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    """A missing file, and bytes of no known format."""
+    (tmp_path / "x.txt").write_text("Dear diary")
+    for name in ("nowhere", "x.txt"):
+        done = newsletter("inspect", name, cwd=tmp_path)
+        assert done.returncode == 3
+        assert_one_line_each(done)
+
+
+def test_formats_are_listed_with_a_line_each(tmp_path: Path) -> None:
+    """Every format of the table, with what it is."""
+    rows = rows_of(newsletter("formats", "--json", cwd=tmp_path))
+    assert [row["format"] for row in rows] == [one.name for one in FORMATS]
+    assert all(len(row["about"]) > 20 for row in rows)
+
+
+def test_a_format_can_be_asked_for(tmp_path: Path) -> None:
+    """`--format` overrides what would be recognised; an unknown one is a usage error."""
+    done = newsletter("replay", days()[0], "--format", "text-capture", "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    assert rows_of(done)[0]["held"]
+    done = newsletter("replay", days()[0], "--format", "nope", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "choose one of" in done.stderr
+
+
+def test_sources_are_imported_from_opml(configured: Path) -> None:
+    """Feeds are appended to the configuration once, under names of their own."""
+    (configured / "feeds.opml").write_text(
+        '<opml version="2.0"><body>'
+        '<outline text="Lamps &quot;n&quot; Harbours" xmlUrl="https://example.org/a.xml"/>'
+        '<outline text="daily-papers"><outline xmlUrl="https://example.org/b.xml" '
+        'text="daily-papers"/></outline></body></opml>'
+    )
+    before = (configured / "config.toml").read_text()
+    (row,) = rows_of(newsletter("sources", "import", "feeds.opml", "--json", cwd=configured))
+    assert row["added"] == ['Lamps "n" Harbours', "daily-papers 2"]
+    after = (configured / "config.toml").read_text()
+    assert after.startswith(before.rstrip("\n"))
+    assert newsletter("config", "check", cwd=configured).returncode == 0
+    (again,) = rows_of(newsletter("sources", "import", "feeds.opml", "--json", cwd=configured))
+    assert again["added"] == []
+    assert (configured / "config.toml").read_text() == after
+
+
+def test_an_opml_file_that_is_none_changes_nothing(configured: Path) -> None:
+    """One line, and the configuration as it was."""
+    (configured / "feeds.opml").write_text("<html><p>Not found")
+    before = (configured / "config.toml").read_text()
+    done = newsletter("sources", "import", "feeds.opml", cwd=configured)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    assert (configured / "config.toml").read_text() == before
+
+
+def test_a_page_that_shrank_is_remarked_upon(configured: Path) -> None:
+    """Fewer papers than usual are accepted, and said in the status with how the page begins."""
+    rows = json.loads(Path(days()[0]).read_text())
+    for number in range(6):
+        for row in rows:
+            row["paper"]["id"] = f"2611.{91000 + number}{rows.index(row)}"[:10]
+            row["title"] = f"Lamp {number} of {rows.index(row)}"
+        (configured / f"{number}.json").write_text(json.dumps(rows if number < 5 else rows[:1]))
+    for number in range(6):
+        newsletter("ingest", f"{number}.json", cwd=configured)
+    shown = newsletter("status", cwd=configured).stdout
+    assert "1 papers, where 9 are usual" in shown
+    assert "it begins “[{" in shown

@@ -38,8 +38,8 @@ LAYERS = (
 """A module may import from the rows above its own, and from its own directory."""
 
 PURE = """
-    symbols values text calendar colour links tex excerpt identity formats diff holds silence compose
-    config
+    symbols values text calendar colour links tex excerpt identity formats diff holds silence
+    compose config
 """
 ACTING = {
     "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",

@@ -29,6 +29,9 @@ _GLUED = "Subscribe"
 SHORTEST_ABSTRACT = 200
 """Characters. In 13,399 abstracts one was shorter, and no title reached it."""
 
+ENOUGH_SHORT = 5
+"""Short abstracts from which a page that has mostly such is doubted."""
+
 _FINISHED = re.compile(r"""[.!?)\]}”"'’…]$|://\S*$|\b[\w.-]+\.[a-z]{2,}/\S*$""")
 
 
@@ -123,6 +126,10 @@ def _pairs(lines: Sequence[_Line]) -> Iterator[_Pair]:
 
 
 def _doubts(pairs: Sequence[_Pair]) -> Iterator[str]:
+    short = sum(len(pair.abstract or "") < SHORTEST_ABSTRACT for pair in pairs)
+    if short >= ENOUGH_SHORT and 2 * short > len(pairs):
+        yield f"{short} of {len(pairs)} abstracts are hardly longer than titles; is it such a page?"
+        return
     for pair in pairs:
         if len(pair.title) >= SHORTEST_ABSTRACT and pair.abstract:
             yield (
