@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from html.parser import HTMLParser
 from urllib.parse import urlsplit
+
+from bs4 import BeautifulSoup, Comment, Tag
 
 from newsletter.compose import Content
 from newsletter.errors import EditionFaulty
@@ -52,15 +53,13 @@ def check(content: Content, rendered: Rendered) -> None:
 
 
 def _faults(content: Content, rendered: Rendered) -> Iterator[str]:
-    page = _Page()
-    page.feed(rendered.html)
-    page.close()
-    yield from page.faults
+    page = _Page(rendered.html)
+    yield from page.faults()
     if not fits(rendered):
         yield f"its HTML is over {MAX_ENCODED:,} bytes"
     if UNSUBSCRIBE not in page.links or UNSUBSCRIBE not in rendered.text:
         yield "no unsubscribe link"
-    for name, text in (("HTML", "".join(page.text)), ("text", without_isolates(rendered.text))):
+    for name, text in (("HTML", page.text), ("text", without_isolates(rendered.text))):
         missing = _first_missing(content.titles, " ".join(text.split()))
         if missing:
             yield f"the {name} lacks “{missing}”, or has it out of order"
@@ -78,49 +77,45 @@ def _first_missing(titles: Sequence[str], text: str) -> str | None:
     return None
 
 
-class _Page(HTMLParser):
-    """Collects the visible text and everything that should not be there."""
+class _Page:
+    """The finished HTML, read by another parser than those that made it."""
 
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.text: list[str] = []
-        self.faults: list[str] = []
-        self.links: set[str] = set()
-        self._hidden = 0
+    def __init__(self, html: str) -> None:
+        self._soup = BeautifulSoup(html, "html.parser")
+        self.links = {str(link["href"]) for link in self._soup.select("a[href]")}
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Tags and attributes against what is allowed."""
-        if tag not in _TAGS and not tag.startswith(("o:", "v:")):
-            self.faults.append(f"a tag <{tag}>")
-        self._hidden += tag in ("style", "title")
-        self.links |= {value for name, value in attrs if name == "href" and value}
-        for name, value in attrs:
-            if name == "http-equiv" and (value or "").lower() == "refresh":
-                self.faults.append("a page that leads elsewhere by itself")
-            elif name.startswith("on") or name == "srcset":
-                self.faults.append(f"an attribute {name} in <{tag}>")
-            elif name in _URL_ATTRIBUTES and not _allowed(tag, name, value or ""):
-                self.faults.append(f"a link to “{(value or '')[:80]}”")
-            elif name == "style" and _LOADS.search(value or ""):
-                self.faults.append(f"a style that loads something, in <{tag}>")
+    @property
+    def text(self) -> str:
+        """What a reader sees."""
+        for element in self._soup(["style", "title"]):
+            element.extract()
+        return self._soup.get_text()
 
-    def handle_endtag(self, tag: str) -> None:
-        """Leaves hidden text."""
-        self._hidden -= tag in ("style", "title")
+    def faults(self) -> Iterator[str]:
+        """Everything that should not be there, also in what only some programs see."""
+        for element in self._soup.find_all(True):
+            yield from _faults_of(element)
+        for comment in self._soup.find_all(string=lambda text: isinstance(text, Comment)):
+            if comment.startswith("[if"):
+                yield from _Page(comment.partition(">")[2].removesuffix("<![endif]")).faults()
 
-    def handle_comment(self, data: str) -> None:
-        """What only some programs see is checked like the rest."""
-        if data.startswith("[if"):
-            inner = _Page()
-            inner.feed(data.partition(">")[2].removesuffix("<![endif]"))
-            self.faults += inner.faults
 
-    def handle_data(self, data: str) -> None:
-        """Visible text, and what style sheets load."""
-        if not self._hidden:
-            self.text.append(data)
-        elif _LOADS.search(data):
-            self.faults.append("a style sheet that loads something")
+def _faults_of(element: Tag) -> Iterator[str]:
+    tag = element.name
+    if tag not in _TAGS and not tag.startswith(("o:", "v:")):
+        yield f"a tag <{tag}>"
+    if tag == "style" and _LOADS.search(element.get_text()):
+        yield "a style sheet that loads something"
+    for name, given in element.attrs.items():
+        value = given if isinstance(given, str) else " ".join(given)
+        if name == "http-equiv" and value.lower() == "refresh":
+            yield "a page that leads elsewhere by itself"
+        elif name.startswith("on") or name == "srcset":
+            yield f"an attribute {name} in <{tag}>"
+        elif name in _URL_ATTRIBUTES and not _allowed(tag, name, value):
+            yield f"a link to “{value[:80]}”"
+        elif name == "style" and _LOADS.search(value):
+            yield f"a style that loads something, in <{tag}>"
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from newsletter.models import Paper
+from tests.formats.captures import CAPTURES as OTHERS
 
 Builder = Callable[[Sequence[Paper]], bytes]
 
@@ -124,6 +125,7 @@ CAPTURES: Mapping[str, tuple[Builder, ...]] = {
     "text-capture": (text_with_blank_lines, text_without_blank_lines),
     "api-json": (api_json, api_json_indented),
     "daily-papers-html": (daily_papers_page,),
+    **OTHERS,
 }
 
 

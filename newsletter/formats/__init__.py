@@ -12,14 +12,37 @@ import re
 from datetime import date
 
 from newsletter.errors import SnapshotUnreadable, UsageError
-from newsletter.formats import api_json, daily_papers_html, text_capture
+from newsletter.formats import (
+    api_json,
+    api_legacy_json,
+    arxiv_api,
+    arxiv_feed,
+    bibtex,
+    daily_papers_cards,
+    daily_papers_html,
+    feed,
+    id_list,
+    json_feed,
+    search_text,
+    text_capture,
+)
 from newsletter.formats.base import Credit, Document, Format
 from newsletter.models import DatedBy, Snapshot
 
 FORMATS: tuple[Format, ...] = (
+    # XML declares its own encoding: these look at bytes, all others at text.
+    arxiv_feed.FORMAT,
+    arxiv_api.FORMAT,
+    feed.FORMAT,
+    search_text.FORMAT,
     text_capture.FORMAT,
+    json_feed.FORMAT,
+    api_legacy_json.FORMAT,
     api_json.FORMAT,
     daily_papers_html.FORMAT,
+    daily_papers_cards.FORMAT,
+    bibtex.FORMAT,
+    id_list.FORMAT,
 )
 
 __all__ = ["FORMATS", "Credit", "Document", "Format", "credit_of", "parse", "sniff"]

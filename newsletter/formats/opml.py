@@ -15,7 +15,7 @@ def sources(data: bytes) -> list[tuple[str, str]]:
     Raises:
         SnapshotUnreadable: it is no OPML.
     """
-    text, _ = xml_text.decoded(data)
+    text = xml_text.decoded(data)
     xml_text.refuse_harm(text)
     if xml_text.root(text) != "opml":
         raise SnapshotUnreadable("no OPML", hint="export the list of feeds again")

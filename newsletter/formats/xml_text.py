@@ -37,8 +37,6 @@ _LONG_TAG = re.compile(r"<[^<>]{5000,}")
 _CATEGORY = re.compile(r"<(?:[\w.-]+:)?(?:category|subject|keywords|tags?)\b")
 _ITEM = re.compile(r"<(?:[\w.-]+:)?(?:item|entry)\b")
 _MANY = 1_000
-_TOLERATED = 1_000
-"""Characters among which one may be broken."""
 
 
 def head(document: Document) -> str:
@@ -56,8 +54,8 @@ def root(text: str) -> str | None:
     return found[1] if found else None
 
 
-def decoded(data: bytes) -> tuple[str, list[str]]:
-    """The text without its XML declaration, and what had to be mended.
+def decoded(data: bytes) -> str:
+    """The text without its XML declaration.
 
     Raises:
         SnapshotUnreadable: it is not in the encoding it declares.
@@ -65,15 +63,16 @@ def decoded(data: bytes) -> tuple[str, list[str]]:
     declared = _DECLARED.match(data[:500])
     named = declared[1].decode().lower().replace("_", "-") if declared else "utf-8"
     encoding = _mark_of(data) or _known(named)
-    text = data.decode(encoding, "replace")
-    broken = text.count("\ufffd")
-    if broken * _TOLERATED > len(text):
+    unicode = encoding.startswith("utf")
+    try:
+        text = data.decode(encoding, "strict" if unicode else "replace")
+    except UnicodeDecodeError as exc:
+        name = encoding.removesuffix("-sig").upper()
         raise SnapshotUnreadable(
-            f"not {encoding.removesuffix('-sig').upper()} text", hint="capture it again"
-        )
-    notes = [f"{broken} characters were not {encoding.upper()} and are shown as \ufffd"]
+            f"not {name} text (byte {exc.start:,} is not valid)", hint="capture it again"
+        ) from exc
     declaration = _DECLARATION.match(text)
-    return text[declaration.end() if declaration else 0 :], notes if broken else []
+    return text[declaration.end() if declaration else 0 :]
 
 
 def _mark_of(data: bytes) -> str | None:

@@ -1,0 +1,81 @@
+"""The Daily Papers API as archivers spoilt it: rows as Python's `repr`, or in a wrapper.
+
+From December 2024 each row was the text of a Python dict; later that list stood in
+`{"status", "date", "count", "data"}`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+
+from newsletter.errors import SnapshotUnreadable
+from newsletter.formats import hugging_face
+from newsletter.formats.base import Document, Format, iso_day
+from newsletter.models import Snapshot
+
+NAME = "api-legacy-json"
+LONGEST_ROW = 1_000_000
+"""Characters of one row; with 664 authors it has 200,000."""
+DEEPEST_ROW = 20
+_ROWS_OF_TEXT = re.compile(r"""\s*\[\s*"\s*\{\s*(?:'|\\")""")
+_WRAPPED = re.compile(
+    r"""\s*\{(?=[^\[\]{}]{0,2000}"data"\s*:\s*\[\s*(?:"\s*\{\s*(?:'|\\")|\{\s*"(?:paper|title)"))"""
+    r"""|\s*\{(?=[^\[\]{}]{0,2000}"count"\s*:\s*0\b[^\[\]{}]{0,2000}"data"\s*:\s*\[\s*\])"""
+)
+_TOKEN = re.compile(
+    r"""[bu]?'(?:[^'\\]|\\.)*'|[bu]?"(?:[^"\\]|\\.)*"|(?P<open>[\[({])|(?P<close>[\])}])"""
+    r"""|-?\d[\w.+-]{0,30}|True|False|None|[\s,:]+""",
+    re.DOTALL,
+)
+
+
+def recognise(document: Document) -> str | None:
+    """A JSON array of texts that begin like Python dicts, or an object holding rows as `data`."""
+    head = document.text[:4096]
+    if _ROWS_OF_TEXT.match(head):
+        return "a JSON array of Python dicts as text"
+    return "a JSON object with rows in “data”" if _WRAPPED.match(head) else None
+
+
+def parse(document: Document) -> Snapshot:
+    """The rows, in order; the day is the wrapper's, else the one in the capture's name."""
+    answer = document.json
+    wrapped = isinstance(answer, dict)
+    rows = answer.get("data") if wrapped else answer
+    if not isinstance(rows, list) or (wrapped and "error" in answer):
+        raise SnapshotUnreadable("the JSON is no list of rows", hint="is it the right address?")
+    day = (iso_day(answer.get("date")) if wrapped else None) or document.day
+    return hugging_face.snapshot_of(NAME, [_row(row) for row in rows], day)
+
+
+def _row(row: object) -> object:
+    """The row itself, or what its text says; `None` for a text that is no plain value."""
+    if not isinstance(row, str):
+        return row
+    if len(row) > LONGEST_ROW or not _is_plain(row):
+        return None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about escapes in a text that is not our code
+            return ast.literal_eval(row.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
+def _is_plain(row: str) -> bool:
+    """Made of literals alone and not deep: then evaluating it is cheap and does nothing."""
+    at, depth = 0, 0
+    while at < len(row):
+        token = _TOKEN.match(row, at)
+        if token is None:
+            return False
+        depth += (token["open"] is not None) - (token["close"] is not None)
+        if depth > DEEPEST_ROW:
+            return False
+        at = token.end()
+    return True
+
+
+FORMAT = Format(NAME, recognise, parse, hugging_face.CREDIT)

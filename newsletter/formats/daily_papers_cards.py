@@ -1,0 +1,166 @@
+"""The Daily Papers page read by its cards, for pages that carry no usable list of papers.
+
+Redesigns change tags and classes, and some show each card twice; the addresses that
+cards link to stay. Cards show no abstract: what stands there since 2026 is a summary
+written by a machine, and is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+
+from newsletter.calendar import MONTHS, month_number
+from newsletter.errors import SnapshotUnreadable
+from newsletter.formats import hugging_face, page_cards
+from newsletter.formats.base import Document, Format, iso_day
+from newsletter.formats.html_tags import Tag, tags
+from newsletter.formats.markup import unescaped
+from newsletter.formats.page_cards import Cards, Piece
+from newsletter.models import Snapshot
+from newsletter.text import clean
+
+NAME = "daily-papers-cards"
+_CARD = re.compile(
+    rf"""href\s*=\s*["']?(?:https?://(?:www\.)?huggingface\.co)?/papers/(?:{page_cards.PAPER_ID})["'\s>]"""
+)
+_PAGE = re.compile(
+    r"<title[^>]{0,200}>[^<]{0,100}\bPapers\b[^<]{0,60}\bHugging Face\b"
+    r"|<(?:meta|link)\b[^>]{0,300}huggingface\.co/papers(?:/(?:date|week|month|trending)\b|[\"'?])",
+    re.IGNORECASE,
+)
+_DATED = re.compile(r"/papers(?:/date/|\?date=)(\d{4}-\d\d-\d\d)")
+_OTHER_VIEW = re.compile(r"/papers(?:/(?:week|month|trending)\b|\?(?:.*&)?q=)")
+_SHOWN = re.compile(rf"\b({'|'.join(month[:3] for month in MONTHS)})[a-z]* (\d{{1,2}})\b")
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+
+
+def recognise(document: Document) -> str | None:
+    """A web page that calls itself a page of papers and links to papers."""
+    if not document.is_html or not _PAGE.search(document.text[:50_000]):
+        return None
+    return "a web page with cards of papers" if _CARD.search(document.text) else None
+
+
+def parse(document: Document) -> Snapshot:
+    """The cards, in page order, each paper once.
+
+    Raises:
+        SnapshotUnreadable: there are none.
+    """
+    page = _Page()
+    page.read(document.text)
+    day, notes = _day(page)
+    papers = tuple(paper for card in page.cards.all if (paper := card.paper(day)))
+    if not papers:
+        raise SnapshotUnreadable(
+            "a Daily Papers page without cards of papers", hint="capture it again, or look at it"
+        )
+    bare = sum(paper.abstract is None for paper in papers)
+    notes.insert(0, "read by its cards: the page has no list of papers that can be used")
+    notes.append(f"{bare} of {len(papers)} papers came without an abstract")
+    doubts = () if page.ended else ("the page does not end as a page does; it may be cut",)
+    return Snapshot(NAME, papers, tuple(notes), doubts)
+
+
+class _Page:
+    """The links and texts of a page, given to cards as they come.
+
+    Attributes:
+        view: the address the page says it has.
+        time: the day of the first `time` before all cards, if it is a full one.
+        shown: what is written before the first card.
+        dated: the days other pages are linked by.
+        ended: whether its last tags are there.
+    """
+
+    def __init__(self) -> None:
+        self.cards = Cards()
+        self.view = ""
+        self.time: date | None = None
+        self.shown: list[str] = []
+        self.dated: list[date] = []
+        self.ended = False
+        self._link: str | None = None
+        self._text: list[str] = []
+        self._heading = False
+
+    def read(self, html: str) -> None:
+        """Takes the whole page in."""
+        for tag in tags(html):
+            self._take_text(tag.before)
+            self._take_tag(tag)
+        self._end_link()
+
+    def _take_tag(self, tag: Tag) -> None:
+        if tag.name == "a":
+            self._end_link()
+            if not tag.closes:
+                self._link = tag.attributes.get("href", "")
+                self._note_date(self._link)
+        elif tag.name in _HEADINGS:
+            self._heading = not tag.closes
+        elif tag.name == "article" or (tag.closes and tag.name == "main"):
+            self._leave()
+        elif tag.name in ("meta", "link", "time") and not tag.closes:
+            self._take_fact(tag.name, tag.attributes)
+        self.ended = self.ended or (tag.closes and tag.name in ("html", "body", "main"))
+
+    def _take_text(self, html: str) -> None:
+        if self._link is not None:
+            self._text.append(unescaped(html))
+        elif text := clean(unescaped(html)):
+            self.cards.take(Piece(text))
+            if len(self.shown) < 1_000 and not self.cards.started:
+                self.shown.append(text)
+
+    def _leave(self) -> None:
+        self._end_link()
+        self.cards.close()
+
+    def _end_link(self) -> None:
+        if self._link is not None:
+            self.cards.take(Piece(clean("".join(self._text)), self._link, self._heading))
+        self._link, self._text = None, []
+
+    def _note_date(self, url: str) -> None:
+        found = _DATED.search(url)
+        if found and len(self.dated) < 100 and (day := iso_day(found[1])):
+            self.dated.append(day)
+
+    def _take_fact(self, tag: str, values: dict[str, str]) -> None:
+        if values.get("property") == "og:url" or values.get("rel") == "canonical":
+            self.view = values.get("content") or values.get("href") or self.view
+        elif tag == "time" and not self.cards.started:
+            self.time = self.time or iso_day(values.get("datetime"))
+
+
+def _day(page: _Page) -> tuple[date | None, list[str]]:
+    """The day whose list the page is, and what said so; search and trending have none."""
+    if _OTHER_VIEW.search(page.view):
+        return None, []
+    named = _DATED.search(page.view)
+    if named and (day := iso_day(named[1])):
+        return day, [f"its day, {day}, is from the address the page says it has"]
+    if page.time:
+        return page.time, [f"its day, {page.time}, is from the time the page shows"]
+    return _day_between(page)
+
+
+def _day_between(page: _Page) -> tuple[date | None, list[str]]:
+    """The day shown without a year, if the days linked as before and after give one."""
+    shown = _SHOWN.findall(" ".join(page.shown))
+    days = sorted(set(page.dated))
+    if len(days) == 2 and (days[1] - days[0]).days == 2:
+        middle = days[0] + timedelta(1)
+        return middle, [f"its day, {middle}, is the one between the days it links to"]
+    near = [day + timedelta(step) for day in days[:2] for step in range(-4, 5) if step]
+    fitting = {d for d in near if (MONTHS[d.month - 1][:3], str(d.day)) in set(shown)}
+    if len(days) in (1, 2) and len(fitting) == 1:
+        day = fitting.pop()
+        return day, [f"its day, {day}, is as shown, with the year of the days it links to"]
+    label = next((f"{day} {MONTHS[month_number(month) - 1]}" for month, day in shown), None)
+    return None, [f"the page says {label} without a year"] if label else []
+
+
+FORMAT = Format(NAME, recognise, parse, hugging_face.CREDIT)

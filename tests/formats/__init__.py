@@ -1,0 +1,1 @@
+"""Tests of single formats; what all share is in `tests/contracts`."""

@@ -1,0 +1,56 @@
+"""HTML of feeds as text: markup goes, everything else in angle brackets stays."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from newsletter.formats.markup import text_of
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("Let's <think> about Lamps", "Let's <think> about Lamps"),
+        ("<analyze>, <verify>, <refine>", "<analyze>, <verify>, <refine>"),
+        ("<subject, object, predicate>", "<subject, object, predicate>"),
+        ("LMK > CLS with <1 GB VRAM & a<b", "LMK > CLS with <1 GB VRAM & a<b"),
+        ("<p>Oil <think> and <1 GB</p><p>x<b and y>z</p>", "Oil <think> and <1 GB x<b and y>z"),
+        ("<p>The <object> and <time> of <mask></p>", "The <object> and <time> of <mask>"),
+        ("<p><time datetime='2026'>now</time></p>", "now"),
+        ("ξ<sub>ion</sub> of 10<sup>5</sup> H<sub>2</sub>O", "ξion of 10⁵ H₂O"),
+        ("One<br/>two<!-- <p>three -->", "One two"),
+        ("<style>p { x: y }</style><p>Lamps</p><script>alert(1)</script>", "Lamps"),
+        ("Lamps &percnt; oil &amp; wicks &#8217; &nope;", "Lamps % oil & wicks ’ &nope;"),
+        ("AT&T and ?a=1&para=2", "AT&T and ?a=1&para=2"),
+        ("<p>&lt;script&gt; is text</p>", "<script> is text"),
+        ('See <a href="https://l.example/x">this https URL</a>.', "See https://l.example/x."),
+        ("<jats:p>Lamps</jats:p>", "Lamps"),
+        ("</div></article>", "</div></article>"),
+    ],
+)
+def test_only_markup_goes(value: str, text: str) -> None:
+    """Tags of HTML, its comments and entities; nothing that may be a title."""
+    assert text_of(value) == text
+
+
+def test_plain_text_keeps_its_entities() -> None:
+    """What should be text and has no sign of HTML is as written."""
+    assert text_of("&lt;b&gt; & <think>", plain=True) == "&lt;b&gt; & <think>"
+    assert text_of("<p>a &amp; b</p>", plain=True) == "a & b"
+
+
+@pytest.mark.parametrize(
+    "piece", ['<a "', "<a '<b \"", '<a x="', "<!--", "<style", "<p ", "</p", "<", "& ", "<sub>"]
+)
+def test_broken_markup_takes_linear_time(piece: str) -> None:
+    """Ten times the text takes about ten times as long, not a hundred."""
+
+    def seconds(times: int) -> float:
+        text, began = "</p>" + piece * times, time.perf_counter()
+        text_of(text)
+        return time.perf_counter() - began
+
+    seconds(100)
+    assert seconds(40_000) < 40 * max(seconds(4_000), 0.002)
