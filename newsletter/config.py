@@ -34,6 +34,7 @@ ENVIRONMENT = "NEWSLETTER__"
 
 Duration = Annotated[timedelta, BeforeValidator(values.duration)]
 TimeOfDay = Annotated[time, BeforeValidator(values.time_of_day)]
+OneLine = Annotated[str, AfterValidator(values.one_line)]
 Mailbox = Annotated[str, AfterValidator(values.mailbox)]
 
 
@@ -44,7 +45,7 @@ class _Section(BaseModel):
 class Newsletter(_Section):
     """Who writes to whom, when, and under which name."""
 
-    name: str = Field("Daily Papers", min_length=1, max_length=78)
+    name: OneLine = Field("Daily Papers", min_length=1, max_length=78)
     sender: Mailbox = ""
     reply_to: Mailbox = ""
     owner: Mailbox = ""
@@ -53,7 +54,7 @@ class Newsletter(_Section):
     send_at: TimeOfDay = time(7, 30)
     skip_dates: tuple[date, ...] = ()
     language: Literal["en"] = "en"
-    postal_address: str = ""
+    postal_address: OneLine = ""
     bounce_domain: str = ""
 
 

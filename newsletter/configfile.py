@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
 from newsletter import config as configuration
 from newsletter import files
 from newsletter.config import Config
-from newsletter.errors import ConfigError, SourceError
-from newsletter.formats import opml
-from newsletter.sources.files import read
+from newsletter.errors import ConfigError
 
 CONFIG_VARIABLE = "NEWSLETTER_CONFIG"
 CONFIG_FILE = "config.toml"
@@ -75,29 +74,26 @@ def init(path: Path) -> None:
     files.create(path, example_config().encode(), 0o600)
 
 
-def import_sources(path: str | None, opml_file: Path) -> list[str]:
-    """Appends the feeds of an OPML file to the configuration; the names of those added.
+def add_sources(path: str | None, found: Iterable[tuple[str, str]]) -> list[str]:
+    """Appends sources, each a name and an address; the names of those added.
 
-    Addresses that are configured already are left out.
+    Addresses that are configured already are left out, and so are those that no source
+    can have.
 
     Raises:
         ConfigError: the configuration has problems, before or afterwards.
-        SourceError, SnapshotUnreadable: the file cannot be read.
     """
     file = config_path(path)
     loaded = load_config(path)
-    found = read(opml_file)
-    if isinstance(found, SourceError):
-        raise found
     known = {section.url for section in loaded.sources}
     names = {section.name for section in loaded.sources}
     added: list[str] = []
     text = file.read_text("utf-8").rstrip("\n") + "\n"
-    for name, url in opml.sources(found.data):
-        if url in known:
+    for name, url in found:
+        if url in known or not re.match(r"https?://[^/]", url):
             continue
         known.add(url)
-        unique = next(n for n in _numbered(name) if n not in names)
+        unique = next(candidate for candidate in _numbered(name) if candidate not in names)
         names.add(unique)
         added.append(unique)
         quoted = (json.dumps(value, ensure_ascii=False) for value in (unique, url))

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -27,7 +27,7 @@ _WITHDRAWN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a description says, as two fingerprints; an absent abstract has none."""
+    """What a description says, as two fingerprints; what it does not say has none."""
 
     title: str
     abstract: str = ""
@@ -35,12 +35,14 @@ class Said:
     @classmethod
     def by(cls, paper: Paper) -> Said:
         """Equal for descriptions that differ in white space, case and TeX only."""
-        return cls(_digest(paper.title), _digest(paper.abstract) if paper.abstract else "")
+        return cls(
+            "" if paper.untitled else _digest(paper.title),
+            _digest(paper.abstract) if paper.abstract else "",
+        )
 
     def changed_by(self, later: Said) -> bool:
         """Whether `later` says something else; what it leaves out is no change."""
-        both = self.abstract and later.abstract
-        return self.title != later.title or bool(both and self.abstract != later.abstract)
+        return _differ(self.title, later.title) or _differ(self.abstract, later.abstract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Known:
         said: what this source said of it last; `None` if it never listed it.
         last_day: the newest day for which this source listed it.
         in_previous: whether this source's previous snapshot listed it.
+        later: whether a later snapshot of this source listed it (an old one is released).
     """
 
     paper: Paper
@@ -77,6 +80,7 @@ class Known:
     said: Said | None = None
     last_day: date | None = None
     in_previous: bool = True
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Change:
         kind: the entry to append, if any.
         text: the paper's new text, when it differs from the newest one.
         version: the number of the text the entry points to.
+        stale: the source said newer things since; only keys are learnt from it.
     """
 
     paper: int
@@ -100,6 +105,7 @@ class Change:
     kind: EntryKind | None
     text: Paper | None
     version: int
+    stale: bool = False
 
 
 def changes(
@@ -109,25 +115,46 @@ def changes(
     listing_days: Sequence[date],
     announce: Callable[[Paper], bool],
 ) -> list[Change]:
-    """What each row does, in order; of rows that are one paper, the first counts.
+    """What each paper of a capture changes, in order of its first row.
 
     Args:
-        lines: the rows of the capture.
+        lines: the rows of the capture; several may be one paper.
         identities: who holds their keys.
         known: what is known of every paper that holds one of them.
         listing_days: the days for which the source listed anything before, ascending.
         announce: whether a paper nobody has seen is announced, or only learnt.
     """
-    made: dict[int, Change] = {}
+    return [
+        _first_seen(match, line, announce)
+        if match.paper < 0
+        else _seen_again(match, line, known[match.paper], listing_days)
+        for match, line in _by_paper(lines, identities)
+    ]
+
+
+def _by_paper(lines: Sequence[Line], identities: Identities) -> Iterable[tuple[Match, Line]]:
+    """One line a paper: rows that are one paper complete each other, the first counts most."""
+    found: dict[int, tuple[Match, Line]] = {}
     for line in lines:
         match = identities.match(line.keys)
-        if first := made.get(match.paper):
-            made[match.paper] = dataclasses.replace(first, claims=first.claims + match.claims)
-        elif match.paper < 0:
-            made[match.paper] = _first_seen(match, line, announce)
+        if match.paper in found:
+            first, known = found[match.paper]
+            claims = Match(match.paper, first.claims + match.claims)
+            found[match.paper] = claims, _completed(known, line)
         else:
-            made[match.paper] = _seen_again(match, line, known[match.paper], listing_days)
-    return list(made.values())
+            found[match.paper] = match, line
+    return found.values()
+
+
+def _completed(first: Line, other: Line) -> Line:
+    row = merged(first.paper, other.paper, rewritten=False)
+    days = [paper.listed_on for paper in (first.paper, other.paper) if paper.listed_on]
+    row = dataclasses.replace(
+        row,
+        listed_on=max(days, default=None),
+        upvotes=other.paper.upvotes if row.upvotes is None else row.upvotes,
+    )
+    return Line(row, first.keys, Said.by(row))
 
 
 def _first_seen(match: Match, line: Line, announce: Callable[[Paper], bool]) -> Change:
@@ -143,6 +170,10 @@ def _first_seen(match: Match, line: Line, announce: Callable[[Paper], bool]) -> 
 
 def _seen_again(match: Match, line: Line, known: Known, listing_days: Sequence[date]) -> Change:
     row = line.paper
+    if known.later:
+        return Change(
+            match.paper, row, line.said, match.claims, None, None, known.version, stale=True
+        )
     if is_withdrawal(row) and not known.withdrawn:
         kind: EntryKind | None = EntryKind.WITHDRAWN
     elif (known.said or Said.by(known.paper)).changed_by(line.said):
@@ -195,7 +226,15 @@ def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
         for name in row.record()
         if not getattr(known, name) or (rewritten and name in ("title", "abstract"))
     }
+    if row.untitled:
+        added = {name: value for name, value in added.items() if name not in ("title", "untitled")}
+    elif known.untitled:
+        added |= {"title": row.title, "untitled": False}
     return dataclasses.replace(known, **added)
+
+
+def _differ(one: str, other: str) -> bool:
+    return bool(one and other and one != other)
 
 
 def _digest(text: str) -> str:

@@ -10,6 +10,7 @@
     │       └── AddressRefused          it leads to a private address
     ├── SnapshotUnreadable              bytes that are no list of papers we can read
     ├── StorageError                    the database
+    │   ├── DatabaseMissing             there is none yet
     │   ├── DatabaseForeign         2   it belongs to another program
     │   ├── DatabaseNewer           2   a newer version of this program wrote it
     │   ├── DatabaseLocked              another process holds it
@@ -25,7 +26,11 @@ this tree are bugs and keep their traceback.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+
+# What could act on a terminal: controls, line ends of all kinds, bidi marks.
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class NewsletterError(Exception):
@@ -67,7 +72,13 @@ class UsageError(NewsletterError):
 
 
 class SourceError(NewsletterError):
-    """A place papers come from could not be read."""
+    """A place papers come from could not be read.
+
+    Attributes:
+        origin: the path or URL that was asked for, where `where` is another.
+    """
+
+    origin = ""
 
 
 class SourceMissing(SourceError):
@@ -102,6 +113,10 @@ class SnapshotUnreadable(NewsletterError):
 
 class StorageError(NewsletterError):
     """The database could not do what was asked."""
+
+
+class DatabaseMissing(StorageError):
+    """There is no database yet."""
 
 
 class DatabaseForeign(StorageError):
@@ -142,4 +157,4 @@ class OutputError(NewsletterError):
 
 def one_line(text: str) -> str:
     """The text on one line, so that a message is one line whatever it quotes."""
-    return " ".join(text.split())
+    return " ".join(_UNPRINTABLE.sub(" ", text).split())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,20 +14,22 @@ from newsletter.errors import OutputError
 def write(path: Path, data: bytes, mode: int = 0o644) -> None:
     """Puts `data` at `path`, replacing what is there; never half of it.
 
+    The mode is lessened by the umask.
+
     Raises:
         OutputError: it cannot be written.
     """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with _in_words(path):
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).chmod(mode)
-            Path(name).replace(path)
+            part.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
             raise
 
 
@@ -53,6 +54,16 @@ def folder(path: Path) -> Path:
     with _in_words(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def listed(path: Path) -> list[Path]:
+    """What is in a folder.
+
+    Raises:
+        OutputError: it cannot be looked into.
+    """
+    with _in_words(path):
+        return list(path.iterdir())
 
 
 def remove(path: Path) -> None:

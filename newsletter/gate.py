@@ -18,6 +18,7 @@ from newsletter.errors import EditionFaulty
 from newsletter.message import encoded_size
 from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.text import without_isolates
+from newsletter.values import LOOPBACK
 
 MAX_ENCODED = 95_000
 """Bytes of the encoded HTML; from about 102,000 on, Gmail hides the end."""
@@ -28,7 +29,6 @@ _TAGS = frozenset({
     "p", "br", "hr", "ul", "ol", "li", "blockquote", "a", "b", "strong", "em", "i", "small",
     "sup", "sub",
 })  # fmt: skip
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOADS = re.compile(r"url\(|expression\(|@import", re.IGNORECASE)
 _URL_ATTRIBUTES = ("href", "src", "background", "action", "poster")
 
@@ -127,4 +127,4 @@ def _allowed(tag: str, name: str, value: str) -> bool:
         parts = urlsplit(value)
     except ValueError:
         return False
-    return parts.scheme == "http" and parts.hostname in _LOOPBACK
+    return parts.scheme == "http" and parts.hostname in LOOPBACK

@@ -18,7 +18,7 @@ KINDS = ("arxiv", "doi", "openreview", "url", "title")
 """Kinds of key, strongest first."""
 
 Keys = tuple[str, ...]
-"""The keys of one paper, `kind:value`, strongest first; the last is its title."""
+"""The keys of one paper, `kind:value`, strongest first; its title, if it has one, is last."""
 
 
 def kind_of(key: str) -> str:
@@ -33,7 +33,8 @@ def keys_of(paper: Paper) -> Keys:
     doi = links.doi(paper.doi or "") or links.doi(url)
     openreview = paper.openreview_id or links.openreview_id(url)
     page = None if arxiv and links.arxiv_id(url) else links.canonical(url)
-    values = zip(KINDS, (arxiv, doi, openreview, page, fingerprint(paper.title)), strict=True)
+    title = None if paper.untitled else fingerprint(paper.title)
+    values = zip(KINDS, (arxiv, doi, openreview, page, title), strict=True)
     return tuple(f"{kind}:{value}" for kind, value in values if value)
 
 
@@ -44,7 +45,8 @@ def keys_of_all(papers: Sequence[Paper]) -> list[Keys]:
     links every item to its front page), so it is no key there.
     """
     keys = [keys_of(paper) for paper in papers]
-    titles_at = Counter(url for url, _ in {(key, row[-1]) for row in keys for key in row[:-1]})
+    pairs = {(key, p.title) for p, row in zip(papers, keys, strict=True) for key in row}
+    titles_at = Counter(key for key, _ in pairs)
     shared = {key for key, titles in titles_at.items() if titles > 1 and kind_of(key) == "url"}
     return [tuple(key for key in row if key not in shared) for row in keys] if shared else keys
 
@@ -112,8 +114,9 @@ class Identities:
         return sum(self._is_renamed(keys) for keys in rows)
 
     def _is_renamed(self, keys: Keys) -> bool:
-        holder = self._owners.get(keys[-1])
-        if holder is None:
+        *stronger, title = keys
+        holder = self._owners.get(title)
+        if holder is None or kind_of(title) != "title":
             return False
-        others = [key for key in keys[:-1] if kind_of(key) in self._kinds[holder]]
+        others = [key for key in stronger if kind_of(key) in self._kinds[holder]]
         return bool(others) and not any(key in self._owners for key in others)

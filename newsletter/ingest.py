@@ -11,54 +11,35 @@ settles it first. Nothing is announced twice, because keys never change hands.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import chain
 
 from sqlalchemy import Connection
 
-from newsletter import diff, formats, holds
-from newsletter.errors import NewsletterError, SnapshotUnreadable, SourceError, StorageError
+from newsletter import diff, formats, holds, reports
+from newsletter.errors import (
+    SnapshotUnreadable,
+    SourceError,
+    StorageError,
+    UsageError,
+)
 from newsletter.identity import Identities
 from newsletter.models import (
     Capture,
     Counts,
-    Entry,
     EntryKind,
     NotModified,
     Paper,
     Snapshot,
     SnapshotState,
 )
+from newsletter.reports import Captured, Report
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.text import clean
-
-Captured = Capture | NotModified | SourceError
-"""What a source gives: bytes, its word that nothing changed, or why there is nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What became of one capture.
-
-    Attributes:
-        origin: its path or URL.
-        snapshot: its number; `None` when nothing could be kept.
-        held: why nothing was announced, if it waits for the operator or failed.
-        new: the announced papers, in log order.
-        unchanged: the source gave the same bytes before; nothing was parsed.
-    """
-
-    origin: str
-    source: str = ""
-    snapshot: int | None = None
-    format: str | None = None
-    counts: Counts = field(default_factory=Counts)
-    held: str | None = None
-    new: tuple[Entry, ...] = ()
-    notes: tuple[str, ...] = ()
-    unchanged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +77,24 @@ class _Stored:
         """How the capture begins, so that the operator sees what came."""
         return f"it begins “{clean(self.data[:400].decode('utf-8', 'replace'))[:160]}”"
 
-    def parsed(self, format: str | None) -> Snapshot:  # noqa: A002
-        return formats.parse(self.data, day=self.row.day, dated_by=self.row.dated_by, format=format)
+    def parsed(self) -> Snapshot:
+        return formats.parse(
+            self.data,
+            day=self.row.day,
+            dated_by=self.row.dated_by,
+            format=self.row.asked_format,
+        )
+
+
+@dataclass(slots=True)
+class _Taking:
+    """Whose captures are taken in, and how; and the snapshots this run settles."""
+
+    name: str
+    source: int
+    watched: bool
+    format: str | None
+    done: set[int]
 
 
 class Ingest:
@@ -119,57 +116,52 @@ class Ingest:
         *,
         announce_all: bool = False,
         whole_folder: bool = False,
+        watched: bool = False,
         format: str | None = None,  # noqa: A002
     ) -> Iterator[Report]:
         """Takes in what a source gave, in order; a report for each, one by one.
+
+        One process at a time does this for a source; others wait for it.
 
         Args:
             source: the source's name.
             captured: its captures, or why there is none.
             announce_all: also on the source's first ingest.
             whole_folder: the captures are all files of a folder, old ones among them.
+            watched: the source is configured, so that it is remembered when it fails.
             format: read them as this format instead of recognising it.
         """
-        try:
-            with self._database.write() as tx:
-                row = sources.ensure(tx, source)
-                left = [snapshot.id for snapshot in snapshots.unfinished(tx, row.id)]
-        except StorageError as error:
-            yield from (_failed(source, _origin(one), error) for one in captured)
-            return
-        opening = not row.opened and not announce_all
-        kept = self._keep_all(source, row.id, captured, opening=opening, ever=whole_folder)
-        # What an earlier run left is a batch of its own: its latest day is announced even
-        # when the same captures are given again and would then count as known.
-        yield from self._settled(left, format, opening=opening, opens=False)
-        yield from self._settled(
-            (step for step in kept if step not in left), format, opening=opening, opens=True
-        )
-        if opening:
-            with self._database.write() as tx:
-                self._open(tx, row.id, opens=True)
-
-    def _settled(
-        self,
-        steps: Iterable[int | Report],
-        format: str | None,  # noqa: A002
-        *,
-        opening: bool,
-        opens: bool,
-    ) -> Iterator[Report]:
-        rule, last = _Rule(), None
-        if opening:
-            steps = list(steps)  # all bytes are safe before the first paper is judged
-            ids = [step for step in steps if isinstance(step, int)]
-            rule, last = self._opening_rule(ids, format), next(reversed(ids), None)
-        for step in steps:
-            if isinstance(step, Report):
-                yield step
+        with ExitStack() as alone:
+            try:
+                alone.enter_context(self._database.alone(source))
+                with self._database.write() as tx:
+                    row = sources.ensure(tx, source)
+                    left = [snapshot.id for snapshot in snapshots.unfinished(tx, row.id)]
+            except StorageError as error:
+                yield from (reports.failed(source, reports.origin(one), error) for one in captured)
+                return
+            taking = _Taking(source, row.id, watched=watched, format=format, done=set(left))
+            if row.opened or announce_all:
+                kept = self._keep_all(captured, taking, opening=False, ever=whole_folder)
+                yield from self._settle_each(chain(left, kept), _Rule())
+            elif row.opening_day or row.opening_snapshot:
+                rule = _Rule(row.opening_day, row.opening_snapshot)
+                yield from self._settle_each(left, rule, opens=True)
+                kept = self._keep_all(captured, taking, opening=False, ever=True)
+                yield from self._settle_each(kept, _Rule())
             else:
-                yield self._settle(step, rule, format, opens=opens and last in (step, None))
+                kept = self._keep_all(captured, taking, opening=True, ever=True)
+                yield from self._open(row.id, [*left, *kept])
+
+    def leftovers(self) -> Iterator[Report]:
+        """Settles what runs that died have left, of any source."""
+        with self._database.read() as tx:
+            names = snapshots.sources_left(tx)
+        for name in names:
+            yield from self.captures(name, ())
 
     def release(self, snapshot: int, *, silent: bool = False, format: str | None = None) -> Report:  # noqa: A002
-        """Announces what a held snapshot has, because the operator says so.
+        """Announces what a snapshot has that is not in the log, because the operator says so.
 
         Args:
             snapshot: its number.
@@ -177,62 +169,135 @@ class Ingest:
             format: read it as this format.
 
         Raises:
-            UsageError: there is no such snapshot.
+            UsageError: there is no such snapshot, or its papers are in the log.
             SnapshotUnreadable: it still cannot be read; it stays held.
         """
         with self._database.read() as tx:
             row = snapshots.get(tx, snapshot)
-        rule = _Rule(silent=silent)
-        if row.opening and not silent:
-            rule = self._opening_rule([snapshot], format)
-        return self._settle(snapshot, rule, format, opens=True, released=True)
+        with self._database.alone(row.source):
+            with self._database.write() as tx:
+                _check_waits(snapshots.get(tx, snapshot))
+                source = sources.ensure(tx, row.source)
+                if format:
+                    snapshots.ask(tx, snapshot, format)
+            rule = _Rule(silent=silent)
+            if row.opening and not silent:
+                rule = _Rule(source.opening_day) if source.opening_day else self._rule([snapshot])
+            return self._settle(snapshot, rule, opens=True, released=True)
+
+    def reject(self, snapshot: int) -> SnapshotRow:
+        """Leaves a snapshot out for good; its bytes stay.
+
+        Raises:
+            UsageError: there is no such snapshot, or its papers are in the log.
+        """
+        with self._database.write() as tx:
+            _check_waits(snapshots.get(tx, snapshot))
+            snapshots.reject(tx, snapshot)
+            return snapshots.get(tx, snapshot)
+
+    def _open(self, source: int, steps: Sequence[int | Report]) -> Iterator[Report]:
+        """The first ingest of a source, when all its bytes are safe.
+
+        What it announces is written down before anything is announced, so that a run
+        that dies and the run after it decide alike.
+        """
+        ids = [step for step in steps if isinstance(step, int)]
+        try:
+            rule = self._rule(ids)
+            with self._database.write() as tx:
+                sources.begin_opening(tx, source, rule.latest_day, rule.last_snapshot)
+        except StorageError as error:
+            for step in steps:
+                yield (
+                    step
+                    if isinstance(step, Report)
+                    else reports.failed("", f"snapshot {step}", error)
+                )
+            return
+        yield from self._settle_each(steps, rule, opens=True)
+
+    def _settle_each(
+        self, steps: Iterable[int | Report], rule: _Rule, *, opens: bool = False
+    ) -> Iterator[Report]:
+        """Settles each; with `opens` (then `steps` is a list), the last one opens the source."""
+        last = None
+        if opens:
+            steps = list(steps)
+            last = next((step for step in reversed(steps) if isinstance(step, int)), None)
+        for step in steps:
+            if isinstance(step, Report):
+                yield step
+            else:
+                yield self._settle(step, rule, opens=step == last)
 
     def _keep_all(
-        self, name: str, source: int, captured: Iterable[Captured], *, opening: bool, ever: bool
+        self, captured: Iterable[Captured], taking: _Taking, *, opening: bool, ever: bool
     ) -> Iterator[int | Report]:
+        well = True
         for one in captured:
+            well = well and not isinstance(one, SourceError)
             try:
-                yield self._keep(name, source, one, opening=opening, ever=ever)
+                yield self._keep(one, taking, opening=opening, ever=ever, well=well)
             except StorageError as error:
-                yield _failed(name, _origin(one), error)
+                yield reports.failed(taking.name, reports.origin(one), error)
 
     def _keep(
-        self, name: str, source: int, one: Captured, *, opening: bool, ever: bool
+        self, one: Captured, taking: _Taking, *, opening: bool, ever: bool, well: bool
     ) -> int | Report:
         """The number of the snapshot to settle, or the report when there is nothing to do."""
         packed = snapshots.packed(one) if isinstance(one, Capture) else None
         with self._database.write() as tx:
             if isinstance(one, SourceError):
-                sources.failed(tx, source, self._clock(), str(one))
-                return _failed(name, one.where, one)
+                if taking.watched:
+                    sources.failed(tx, taking.source, self._clock(), str(one))
+                return reports.failed(taking.name, reports.origin(one), one)
             if isinstance(one, NotModified):
-                sources.gave(tx, source, one.at)
-                same = snapshots.newest_of(tx, source, one.origin)
+                sources.gave(tx, taking.source, one.at, well=well)
+                same = snapshots.newest_of(tx, taking.source, one.origin)
                 if same is None:
-                    return Report(one.origin, name, unchanged=True)
+                    return Report(one.origin, taking.name, unchanged=True)
             else:
-                sources.gave(tx, source, one.captured_at)
+                sources.gave(tx, taking.source, one.captured_at, well=well)
                 if one.etag or one.last_modified:
-                    sources.remember_validators(tx, source, one)
-                same = snapshots.same_as(tx, source, one, ever=ever)
+                    sources.remember_validators(tx, taking.source, one)
+                same = snapshots.same_as(tx, taking.source, one, ever=ever)
                 if same is None:
-                    return snapshots.store(tx, source, one, packed, opening=opening)
-        if same.state is SnapshotState.CAPTURED:
-            return same.id
-        return _unchanged(same, one.origin)
+                    added = snapshots.store(
+                        tx,
+                        taking.source,
+                        one,
+                        packed,
+                        opening=opening,
+                        asked_format=taking.format,
+                    )
+                    taking.done.add(added)
+                    return added
+            waits = same.state in (SnapshotState.CAPTURED, SnapshotState.HELD)
+            if waits and same.id not in taking.done:
+                # What is held is read again: by another format, or a newer version.
+                snapshots.take_up(tx, same.id, taking.format)
+                taking.done.add(same.id)
+                return same.id
+        return reports.unchanged(same, one.origin)
 
-    def _opening_rule(self, ids: Sequence[int], format: str | None) -> _Rule:  # noqa: A002
-        """Announce the latest day of these snapshots; without days, the last of them."""
+    def _rule(self, ids: Sequence[int]) -> _Rule:
+        """Announce the latest day of these snapshots; without days, the last of them.
+
+        A day that had not come when it was captured is a mistake of its page.
+        """
         latest: date | None = None
         last: int | None = None
         for snapshot in ids:
+            stored = self._load(snapshot)
             try:
-                parsed = self._load(snapshot).parsed(format)
+                parsed = stored.parsed()
             except SnapshotUnreadable:
                 continue  # said again, and reported, when it is settled
             if parsed.doubts or not parsed.papers:
                 continue
-            days = [paper.listed_on for paper in parsed.papers if paper.listed_on]
+            tomorrow = stored.row.captured_at.date() + timedelta(days=1)
+            days = [p.listed_on for p in parsed.papers if p.listed_on and p.listed_on <= tomorrow]
             latest = max([*days, latest] if latest else days, default=None)
             last = snapshot
         return _Rule(latest, last)
@@ -245,7 +310,6 @@ class Ingest:
         self,
         snapshot: int,
         rule: _Rule,
-        format: str | None,  # noqa: A002
         *,
         opens: bool,
         released: bool = False,
@@ -254,7 +318,7 @@ class Ingest:
         try:
             stored = self._load(snapshot)
             try:
-                parsed = stored.parsed(format)
+                parsed = stored.parsed()
             except SnapshotUnreadable as error:
                 if released:
                     raise
@@ -262,15 +326,17 @@ class Ingest:
             lines = diff.lines_of(parsed.papers)
             with self._database.write() as tx:
                 row = snapshots.get(tx, snapshot)
+                if released:
+                    _check_waits(row)
                 if row.state is SnapshotState.CAPTURED or released:
                     announce = rule.for_snapshot(snapshot)
                     self._decide(tx, stored, parsed, lines, announce, released=released)
-                self._open(tx, row.source_id, opens=opens)
-                return _report(tx, snapshot)
+                self._opened(tx, row.source_id, opens=opens)
+                return reports.report(tx, snapshot)
         except StorageError as error:
             source = stored.row.source if stored else ""
             origin = stored.row.origin if stored else f"snapshot {snapshot}"
-            return _failed(source, origin, error, snapshot)
+            return reports.failed(source, origin, error, snapshot)
 
     def _decide(
         self,
@@ -293,7 +359,7 @@ class Ingest:
         if reason:
             snapshots.hold(tx, row.id, reason, [stored.beginning, *parsed.notes], parsed)
             return
-        known = log.known(tx, owners.values(), row.source_id)
+        known = log.known(tx, owners.values(), row.source_id, row.id)
         days = log.listing_days(tx, row.source_id, known.values())
         made = diff.changes(lines, identities, known, days, announce)
         log.append(tx, log.Occasion(row.source_id, row.id, self._clock()), made)
@@ -306,51 +372,23 @@ class Ingest:
             row = snapshots.get(tx, stored.row.id)
             if row.state is SnapshotState.CAPTURED:
                 snapshots.hold(tx, row.id, reason, [stored.beginning], None)
-            self._open(tx, row.source_id, opens=opens)
-            return _report(tx, row.id)
+            self._opened(tx, row.source_id, opens=opens)
+            return reports.report(tx, row.id)
 
-    def _open(self, tx: Connection, source: int, *, opens: bool) -> None:
+    def _opened(self, tx: Connection, source: int, *, opens: bool) -> None:
         """Ends the source's first ingest with its last snapshot, if any was accepted."""
         if opens and snapshots.sizes_before(tx, source):
             sources.opened(tx, source, self._clock())
 
 
+def _check_waits(row: SnapshotRow) -> None:
+    if row.state is SnapshotState.ACCEPTED:
+        raise UsageError(
+            f"snapshot {row.id} is not held: its papers are in the log",
+            hint="`newsletter snapshots list --state held` shows those that wait",
+        )
+
+
 def _counts(papers: int, made: Sequence[diff.Change]) -> Counts:
     kinds = [change.kind for change in made]
     return Counts(papers, *(kinds.count(kind) for kind in EntryKind))
-
-
-def _report(tx: Connection, snapshot: int) -> Report:
-    row = snapshots.get(tx, snapshot)
-    return Report(
-        origin=row.origin,
-        source=row.source,
-        snapshot=row.id,
-        format=row.format,
-        counts=row.counts,
-        held=row.reason if row.state is SnapshotState.HELD else None,
-        new=tuple(log.new_entries(tx, snapshot=row.id)),
-        notes=row.notes,
-    )
-
-
-def _unchanged(same: SnapshotRow, origin: str) -> Report:
-    return Report(
-        origin=origin,
-        source=same.source,
-        snapshot=same.id,
-        format=same.format,
-        counts=Counts(papers=same.counts.papers),
-        held=same.reason if same.state is SnapshotState.HELD else None,
-        unchanged=True,
-    )
-
-
-def _failed(
-    source: str, origin: str, error: NewsletterError, snapshot: int | None = None
-) -> Report:
-    return Report(origin=origin, source=source, snapshot=snapshot, held=str(error))
-
-
-def _origin(one: Captured) -> str:
-    return one.where if isinstance(one, SourceError) else one.origin

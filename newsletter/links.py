@@ -118,7 +118,7 @@ def found_in(text: str) -> list[str]:
     """
     found = []
     for match in _URL.finditer(text):
-        url = _trimmed(match[0])
+        url = _trimmed(match[0][: LONGEST + 1])
         if "://" not in url:
             url = f"https://{url}"
         if _host(url):

@@ -150,14 +150,19 @@ def quoted_printable(text: str) -> str:
 
 def mailbox(address: Address) -> str:
     """`Name <address>` for a header: the name encoded where needed, the domain in ASCII."""
-    spec = f"{address.username}@{_ascii(address.domain)}"
+    spec = f"{address.username}@{ascii_domain(address.domain)}"
     if not address.username or not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
         raise EditionFaulty("an address that no header can hold", where=spec)
     name = clean(address.display_name)
     return f"{phrase(name)} <{spec}>" if name else spec
 
 
-def _ascii(domain: str) -> str:
+def ascii_domain(domain: str) -> str:
+    """The domain in ASCII letters, as mail needs it.
+
+    Raises:
+        EditionFaulty: it is none.
+    """
     try:
         return idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as exc:
@@ -190,7 +195,7 @@ def encoded(value: str, indent: int) -> str:
 def _headers(
     rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime
 ) -> dict[str, str]:
-    domain = _ascii(sender.address.domain)
+    domain = ascii_domain(sender.address.domain)
     slug = re.sub(r"[^a-z0-9]+", "-", sender.name.lower()).strip("-") or "papers"
     headers = {
         "From": mailbox(sender.address),

@@ -39,6 +39,8 @@ class Paper:
     """Day whose list it stands in."""
     day_label: str | None = None
     """That day as written, where the year is not known ("11 March")."""
+    untitled: bool = False
+    """The title is only a stand-in made from its id: nothing may be concluded from it."""
     revision: bool = False
     """The capture says that this is a new version of an older paper."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from newsletter import formats, gate
@@ -19,6 +19,9 @@ from newsletter.models import Entry, Rendered
 from newsletter.render import Look, Renderer
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
+
+UNNAMED = ("manual", "replay")
+"""Sources whose names say nothing to a reader; nor does the path of a folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +124,7 @@ def _credits(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
         credit = formats.credit_of(entry.format)
         if credit:
             thanks[credit.text] = credit.url
-        else:
+        elif entry.source not in UNNAMED and "/" not in entry.source:
             thanks[entry.source] = None
     return list(thanks.items())
 
@@ -133,7 +136,8 @@ def freeze(database: Database, edition: Edition, look: Look, now: datetime) -> N
         editions.freeze(tx, edition.key, positions, look.language, look.theme, edition.parts, now)
 
 
-def newcomers_entries(database: Database) -> list[Entry]:
+def newcomers_entries(database: Database, now: datetime) -> list[Entry]:
     """What somebody who joins now would get first."""
     with database.read() as tx:
-        return log.new_entries(tx, after=log.newcomer_cursor(tx), up_to=log.head(tx))
+        cursor = log.newcomer_cursor(tx, now.date() + timedelta(days=1))
+        return log.new_entries(tx, after=cursor, up_to=log.head(tx))

@@ -1,16 +1,12 @@
-"""An edition as files to look at, and the folder that holds them served to this machine."""
+"""An edition as files to look at."""
 
 from __future__ import annotations
 
-import http.server
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
-from functools import partial
 from pathlib import Path
-
-import click
 
 from newsletter import files, message
 from newsletter.models import Rendered
@@ -20,7 +16,8 @@ from newsletter.transports import TRANSPORTS
 TOKEN = "preview"  # noqa: S105  # valid nowhere
 """Stands where a recipient's token would."""
 
-_EDITION_FILE = re.compile(r"edition(-\d+)?\.(html|txt|eml)")
+EDITION_FILE = re.compile(r"edition(-\d+)?\.(html|txt|eml)")
+"""Names of the files of an edition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +39,14 @@ def write(
         OutputError: they cannot be written.
     """
     files.folder(folder)
-    for old in folder.iterdir():
-        if _EDITION_FILE.fullmatch(old.name):
+    for old in files.listed(folder):
+        if EDITION_FILE.fullmatch(old.name):
             files.remove(old)
     paths: list[Path] = []
     for number, part in enumerate(edition.parts, 1):
         recipient = message.Recipient(
             address=Address("", "reader", message.NOWHERE),
-            message_id=f"{edition.key}.{number}.{TOKEN}@{sender.address.domain}",
+            message_id=f"{edition.key}.{number}.{TOKEN}@{message.ascii_domain(sender.address.domain)}",
             unsubscribe_url=f"{base_url}/unsubscribe/{TOKEN}" if base_url else "",
         )
         stem = "edition" if number == 1 else f"edition-{number}"
@@ -71,24 +68,3 @@ def _write_part(
     files.write(text, message.text_for(part, link).encode())
     data = message.build(part, sender, recipient, now)
     return [html, text, Path(TRANSPORTS["eml"](folder).send(stem, data))]
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Says nothing about each request."""
-
-    def end_headers(self) -> None:
-        """Adds that nothing is to be kept: the files change."""
-        self.send_header("Cache-Control", "no-store")
-        super().end_headers()
-
-
-def serve_folder(folder: Path, page: str, port: int = 0) -> None:
-    """Serves `folder` on a loopback port until Ctrl-C, and says where."""
-    handler = partial(_Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        click.echo(f"http://127.0.0.1:{server.server_address[1]}/{page}  (Ctrl-C ends it)")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            click.echo("")

@@ -123,12 +123,12 @@ class Renderer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of the theme's templates: it changes when any of them does."""
+        """A hash of all templates: it changes when any of them does."""
         digest = hashlib.blake2b(digest_size=16)
         try:
-            for name in ("edition.mjml.j2", "edition.txt.j2", "subject.txt.j2"):
-                path = f"themes/{self._look.theme}/{name}"
-                digest.update(self._loader.get_source(self._templates, path)[0].encode())
+            # All of them: a theme may extend and include what it likes.
+            for name in sorted(self._loader.list_templates()):
+                digest.update(self._loader.get_source(self._templates, name)[0].encode())
         except TemplateError as exc:
             raise self._fault(exc) from exc
         return digest.hexdigest()

@@ -13,7 +13,6 @@ class Standing:
         held: numbers of the snapshots that wait, with the first one's reason.
         failing: sources that fail, with what the first one says.
         captured: snapshots ever captured.
-        newest_new: announced papers in the newest snapshot of every source.
         waiting: announced papers that nobody has been sent.
         subscribers: who would get an edition.
     """
@@ -23,7 +22,6 @@ class Standing:
     failing: tuple[str, ...] = ()
     failure: str = ""
     captured: int = 0
-    newest_new: int = 0
     waiting: int = 0
     subscribers: int = 0
     paused: bool = False
@@ -43,8 +41,8 @@ def reason(standing: Standing) -> str:
         return f"source failing: {standing.failing[0]} ({standing.failure})"
     if not standing.captured:
         return "nothing new: nothing has been captured yet; run `newsletter ingest`"
-    if not standing.newest_new or not standing.waiting:
-        return "nothing new: the newest captures hold only papers that are known"
+    if not standing.waiting:
+        return "nothing new: no capture had a paper that was not known"
     if not standing.subscribers:
         return (
             f"nobody subscribed: {standing.waiting:,} new papers are ready; "

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from email_validator import EmailNotValidError, validate_email
 
 from newsletter import colour
-from newsletter.text import is_plain
+from newsletter.text import clean, is_plain
 
 _DURATION = re.compile(r"(\d{1,6}) ?(s|min|m|h|d|w)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -53,9 +53,18 @@ def mailbox(value: str) -> str:
         return value
     try:
         match = _MAILBOX.fullmatch(value.strip())
-        validate_email(match["address"] if match else "", check_deliverability=False)
+        validate_email(
+            match["address"] if match else "", check_deliverability=False, allow_smtputf8=False
+        )
     except EmailNotValidError as exc:
         raise ValueError('write "Name <address>" or an address') from exc
+    return value
+
+
+def one_line(value: str) -> str:
+    """Text for a header: nothing in it that acts, and nothing around it."""
+    if value != clean(value):
+        raise ValueError("write it on one line, without control characters and outer spaces")
     return value
 
 

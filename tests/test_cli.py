@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sqlite3
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
-from newsletter.app import sample
+from newsletter.app.checks import sample
 from newsletter.formats import FORMATS
 from tests.commands import assert_one_line_each, newsletter, rows_of
 
@@ -396,3 +398,127 @@ def test_a_page_that_shrank_is_remarked_upon(configured: Path) -> None:
     shown = newsletter("status", cwd=configured).stdout
     assert "1 papers, where 9 are usual" in shown
     assert "it begins “[{" in shown
+
+
+# --- names and text that could do harm
+
+
+def test_captured_text_and_names_cannot_act_on_the_terminal(configured: Path) -> None:
+    """Escape sequences in a page or a file name are never printed."""
+    (configured / "evil\x1b[2J.html").write_text(
+        "<!doctype html><title>\x1b]0;pwned\x07</title><p>no papers"
+    )
+    for arguments in (("ingest", "evil\x1b[2J.html"), ("status",), ("snapshots", "list")):
+        done = newsletter(*arguments, cwd=configured)
+        assert "\x1b" not in done.stdout + done.stderr
+        assert "\x07" not in done.stdout + done.stderr
+
+
+def test_a_file_name_that_is_no_text_is_a_capture_like_others(tmp_path: Path) -> None:
+    """Its bytes are written out in reports."""
+    folder = tmp_path / "captures"
+    folder.mkdir()
+    os.rename(  # noqa: PTH104  # bytes, which a path cannot hold
+        _copied(days()[0], tmp_path / "x"), os.fsencode(folder) + b"/a\xff.json"
+    )
+    (row,) = rows_of(newsletter("replay", "captures", "--json", cwd=tmp_path))
+    assert row["new"] == 9
+    assert row["path"].endswith("a\\xff.json")
+
+
+def _copied(source: str, to: Path) -> Path:
+    to.write_bytes(Path(source).read_bytes())
+    return to
+
+
+def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
+    """The system's refusal is put into words, and the others go on."""
+    done = newsletter("replay", "x" * 5000, days()[0], "--json", cwd=tmp_path)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    assert [row["new"] for row in rows_of(done)] == [0, 9]
+
+
+def test_editions_stay_below_their_folder(tmp_path: Path) -> None:
+    """A capture called `...json` leads nowhere else."""
+    _copied(days()[0], tmp_path / "...json")
+    newsletter("replay", "./...json", "--out", "deep/out", cwd=tmp_path)
+    assert {path.name for path in (tmp_path / "deep").iterdir()} == {"out"}
+    assert {path.name for path in (tmp_path / "deep" / "out").iterdir()} == {"capture"}
+
+
+def test_a_file_from_tomorrow_is_read(tmp_path: Path) -> None:
+    """A clock that was wrong hides no capture."""
+    (tmp_path / "captures").mkdir()
+    path = _copied(days()[0], tmp_path / "captures" / "a.json")
+    os.utime(path, (4e9, 4e9))
+    (row,) = rows_of(newsletter("replay", "captures", "--json", cwd=tmp_path))
+    assert row["new"] == 9
+
+
+def test_an_unknown_format_is_refused_before_anything_is_kept(configured: Path) -> None:
+    """Exit status 2 means that nothing was attempted."""
+    done = newsletter("ingest", days()[0], "--format", "nope", cwd=configured)
+    assert done.returncode == 2
+    assert rows_of(newsletter("snapshots", "list", "--json", cwd=configured)) == []
+
+
+def test_looking_makes_no_database(configured: Path) -> None:
+    """A mistyped file name is said, not created."""
+    for command in ("status", "preview"):
+        done = newsletter(command, cwd=configured)
+        assert "nothing new: nothing has been captured yet" in done.stdout
+        assert not (configured / "newsletter.db").exists()
+
+
+def test_a_reader_that_stops_reading_stops_nothing(configured: Path) -> None:
+    """`| head -1`: the captures are taken in all the same."""
+    command = f"{sys.executable} -m newsletter ingest {' '.join(days())} --json | head -1"
+    subprocess.run(["bash", "-c", command], cwd=configured, check=True, capture_output=True)
+    rows = rows_of(newsletter("snapshots", "list", "--json", cwd=configured))
+    assert [row["state"] for row in rows] == ["accepted", "accepted"]
+
+
+def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    """Other characters are written as numbers; JSON stays JSON."""
+    plain = newsletter("demo", cwd=tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C")
+    assert plain.returncode == 0, plain.stderr
+    done = newsletter("replay", *days(), "--json", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    rows = rows_of(done)
+    assert [row["new"] for row in rows] == [9, 8]
+
+
+def test_serve_gives_editions_to_this_machine_only(configured: Path) -> None:
+    """No listing, nothing beside the edition, and no other host's name."""
+    newsletter("ingest", days()[0], cwd=configured)
+    with subprocess.Popen(
+        [sys.executable, "-u", "-m", "newsletter", "preview", "--out", ".", "--serve"],
+        cwd=configured,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        line = next(line for line in server.stdout if line.startswith("http://127.0.0.1:"))
+        base = line.rsplit("/", 1)[0]
+        for path, host in (
+            ("/", None),
+            ("/newsletter.db", None),
+            ("/edition.html", "evil.example"),
+        ):
+            request = urllib.request.Request(base + path)  # noqa: S310  # our own server
+            if host:
+                request.add_header("Host", host)
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(request)  # noqa: S310
+            assert refused.value.code == 404
+            refused.value.close()
+        server.send_signal(2)
+        server.wait()
+
+
+def test_an_umask_is_kept(tmp_path: Path) -> None:
+    """Files of editions are as private as the user's files are."""
+    command = f"umask 077; {sys.executable} -m newsletter demo"
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "demo").rglob("edition.*")}
+    assert modes == {0o600}

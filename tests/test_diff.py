@@ -81,11 +81,11 @@ def test_rows_keep_their_order() -> None:
     assert [change.row for change in made] == [paper(n) for n in (3, 1, 2)]
 
 
-def test_of_two_rows_of_one_paper_the_first_counts() -> None:
-    """A capture that lists a paper twice announces it once, with all keys of both rows."""
+def test_two_rows_of_one_paper_complete_each_other() -> None:
+    """A capture that lists a paper twice announces it once, with all facts and keys of both."""
     without, with_id = bare("Lamps"), bare("Lamps", arxiv_id="2611.00001", abstract="Other.")
     (change,) = run([without, with_id])
-    assert change.row == without
+    assert change.row == with_id
     assert set(change.claims) == {"title:lamps", "arxiv:2611.00001"}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -12,8 +14,9 @@ from typing import Any
 import pytest
 
 from newsletter.errors import SnapshotUnreadable, SourceMissing, UsageError
-from newsletter.ingest import Captured, Ingest, Report
+from newsletter.ingest import Ingest
 from newsletter.models import Capture, EntryKind, NotModified, SnapshotState
+from newsletter.reports import Captured, Report
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 
@@ -347,17 +350,16 @@ def test_a_text_capture_that_was_cut_is_held(boy: Paperboy) -> None:
 
 
 def test_a_source_that_fails_has_its_report_and_is_remembered(boy: Paperboy) -> None:
-    """Since when it fails is kept until it gives something again."""
+    """Since when it fails is kept until it gives something, and all of it, again."""
     missing = SourceMissing("no such file", where="x.json")
-    first, second = boy(missing, api(row(1)))
+    first, second = boy(missing, api(row(1)), watched=True)
     assert first.held == "x.json: no such file"
     assert (first.snapshot, first.format) == (None, None)
     assert second.counts.new == 1
-    boy(missing)
     with boy.database.read() as tx:
         (fares,) = sources.all_status(tx)
     assert fares.failing_since == NOW
-    boy(api(row(2)))
+    boy(api(row(2)), watched=True)
     with boy.database.read() as tx:
         (fares,) = sources.all_status(tx)
     assert fares.failing_since is None
@@ -382,6 +384,130 @@ def test_a_first_ingest_that_dies_still_announces_its_latest(boy: Paperboy) -> N
     assert boy.announced() == ["Lantern 4"]
     (later,) = boy(text("Lantern 8", "Lantern 9"), announce_all=False)
     assert later.counts.new == 2
+
+
+def _folder_of_days(*days: int) -> list[Capture]:
+    return [api(row(day), day=date(2026, 6, day), name=str(day)) for day in days]
+
+
+@pytest.mark.parametrize("reports", [1, 2])
+def test_a_first_ingest_that_dies_decides_by_one_rule(boy: Paperboy, reports: int) -> None:
+    """What a folder's first ingest announces is written down before anything is announced."""
+    days = _folder_of_days(10, 3, 4)
+    running = boy.ingest.captures("s", days, whole_folder=True)
+    for _ in range(reports):
+        next(running)
+    del running
+    boy(*days, announce_all=False, whole_folder=True)
+    assert boy.announced() == ["Paper number 10 about lanterns"]
+    assert sorted(boy.kinds()) == ["learnt", "learnt", "new"]
+
+
+def test_a_first_ingest_that_dies_while_storing_decides_over_all(boy: Paperboy) -> None:
+    """Killed with half of a folder stored: only the latest day of all of it is announced."""
+    days = _folder_of_days(1, 2, 3, 4, 5, 6)
+    with boy.database.write() as tx:
+        source = sources.ensure(tx, "s")
+        for day in days[:3]:
+            snapshots.store(tx, source.id, day, opening=True)
+    boy(*days, announce_all=False, whole_folder=True)
+    assert boy.announced() == ["Paper number 6 about lanterns"]
+
+
+def test_a_day_that_has_not_come_is_not_the_latest(boy: Paperboy) -> None:
+    """A row dated 2099 does not make all others old, neither at first nor for newcomers."""
+    wrong, right = row(1), [row(n) for n in range(2, 6)]
+    wrong["paper"]["submittedOnDailyAt"] = "2099-01-01T00:00:00.000Z"
+    for one in right:
+        one["paper"]["submittedOnDailyAt"] = "2026-11-20T00:00:00.000Z"
+    (report,) = boy(Capture(json.dumps([wrong, *right]).encode(), "a", NOW), announce_all=False)
+    assert (report.counts.new, report.counts.learnt) == (5, 0)
+    with boy.database.read() as tx:
+        assert log.newcomer_cursor(tx, NOW.date()) == 1
+
+
+def test_leftovers_of_any_source_are_settled(boy: Paperboy) -> None:
+    """What a run that died has left does not wait for its own source to come again."""
+    with boy.database.write() as tx:
+        snapshots.store(tx, sources.ensure(tx, "gone").id, api(row(1)), opening=False)
+    (report,) = boy.ingest.leftovers()
+    assert (report.source, report.counts.new) == ("gone", 1)
+    assert list(boy.ingest.leftovers()) == []
+
+
+def test_what_is_held_is_read_again_as_the_format_asked_for(boy: Paperboy) -> None:
+    """Bytes that are recognised as nothing are announced once their format is named."""
+    odd = Capture(b" " * 5000 + api(row(1)).data, "odd", NOW)
+    (held,) = boy(odd)
+    assert held.held
+    (read,) = boy(odd, format="api-json")
+    assert (read.snapshot, read.counts.new, read.held) == (held.snapshot, 1, None)
+
+
+def test_a_reader_that_fails_holds_one_capture(boy: Paperboy) -> None:
+    """A fault of ours in one page does not stop the others, nor the source for ever."""
+    page = b'<html data-props="&#' + b"9" * 5000 + b';{dailyPapers}">'
+    bad, good = boy(Capture(page, "bad.html", NOW), api(row(1)))
+    assert bad.held
+    assert good.counts.new == 1
+
+
+def test_a_snapshot_in_the_log_cannot_be_released_or_rejected(boy: Paperboy) -> None:
+    """What is announced is announced."""
+    (report,) = boy(api(row(1)))
+    for decide in (boy.ingest.release, boy.ingest.reject):
+        with pytest.raises(UsageError, match="its papers are in the log"):
+            decide(report.snapshot or 0)
+    assert boy.announced() == ["Paper number 1 about lanterns"]
+
+
+def test_a_row_without_a_title_changes_no_title(boy: Paperboy) -> None:
+    """A stand-in made from the id is neither an update nor a key, and gives way to a title."""
+    boy(api(row(1, "Real Lamps")))
+    nameless = {"paper": {"id": "2611.00001"}}
+    other = {"paper": {"id": "2611.00002"}}
+    (report,) = boy(Capture(json.dumps([nameless, other]).encode(), "a", NOW))
+    assert (report.counts.new, report.counts.updated) == (1, 0)
+    (later,) = boy(api(row(2, "Named Lamps"), row(3)))
+    assert (later.counts.new, later.counts.updated) == (1, 0)
+    assert boy.announced()[0] == "Real Lamps"
+
+
+def test_an_old_snapshot_released_late_puts_nothing_over_what_is_newer(boy: Paperboy) -> None:
+    """Its new papers are announced; what the source said since stands."""
+    for number in range(1, 6):
+        boy(api(row(number)))
+    flood = [row(number, f"Old {number}", upvotes=1) for number in range(100, 112)]
+    (held,) = boy(api(*flood))
+    boy(api(row(100, "Newer Title", upvotes=9)))
+    released = boy.ingest.release(held.snapshot or 0)
+    assert (released.counts.new, released.counts.updated) == (11, 0)
+    (again,) = boy(api(row(100, "Newer Title", upvotes=9), row(500)))
+    assert (again.counts.updated, again.counts.relisted, again.counts.new) == (0, 0, 1)
+
+
+def test_one_ingest_a_source_at_a_time(tmp_path: Path) -> None:
+    """A second process waits for the first, and then finds its papers known."""
+    url = f"sqlite:///{tmp_path}/together.db"
+    with Database(url) as database:
+        running = Ingest(database, lambda: NOW).captures("s", [api(row(1)), api(row(2))])
+        next(running)
+        code = (
+            "import sys, tests.test_ingest as t\n"
+            "print('waits', flush=True)\n"
+            "boy = t.Paperboy(t.Database(sys.argv[1]))\n"
+            "print([r.counts.new for r in boy(t.api(t.row(1)), announce_all=False)])"
+        )
+        other = subprocess.Popen(
+            [sys.executable, "-c", code, url],
+            cwd=Path(__file__).parents[1],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert other.stdout is not None
+        assert other.stdout.readline() == "waits\n"
+        list(running)
+        assert other.communicate()[0] == "[0]\n"
 
 
 def test_a_crash_in_the_middle_of_captures_loses_and_repeats_nothing(boy: Paperboy) -> None:
@@ -412,13 +538,13 @@ def test_positions_have_no_gap_and_papers_are_numbered_by_them(boy: Paperboy) ->
 def test_a_newcomer_starts_before_the_latest_day(boy: Paperboy) -> None:
     """With days, the latest day's papers; without, those of the last snapshot with any."""
     with boy.database.read() as tx:
-        assert log.newcomer_cursor(tx) == 0
+        assert log.newcomer_cursor(tx, NOW.date()) == 0
     boy(text("One", "Two"), text("Two", "Three"), text("Two", "Three"))
     with boy.database.read() as tx:
-        assert log.newcomer_cursor(tx) == 2
+        assert log.newcomer_cursor(tx, NOW.date()) == 2
     boy(api(row(1), day=date(2026, 6, 8)), api(row(2), day=date(2026, 6, 9)))
     with boy.database.read() as tx:
-        assert log.newcomer_cursor(tx) == 4
+        assert log.newcomer_cursor(tx, NOW.date()) == 4
 
 
 def test_files_are_private(boy: Paperboy, tmp_path: Path) -> None:

@@ -26,12 +26,12 @@ LAYERS = (
     "message",
     "gate",
     # use cases: transactions are drawn here
-    "ingest planning configfile inspection",
+    "reports planning configfile",
+    "ingest",
     "preview",
     # the one place where concrete parts are put together
     "app",
     # ways in
-    "output",
     "cli",
     "__main__",
 )

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from newsletter.app import sample, throw_away
+from newsletter.app import throw_away
+from newsletter.app.checks import sample
 
 CONTRAST = """
 () => {

@@ -16,9 +16,9 @@ import pytest
 from newsletter.app import App, throw_away
 from newsletter.compose import in_order, title_of
 from newsletter.gate import MAX_ENCODED
-from newsletter.ingest import Report
 from newsletter.models import Capture, Paper
 from newsletter.planning import Edition
+from newsletter.reports import Report
 from newsletter.text import without_isolates
 from tests.conftest import real_captures
 

@@ -17,11 +17,11 @@ CAUSES: dict[str, dict[str, Any]] = {
     "paused": {"paused": True},
     "held": {"held": (7, 8), "held_reason": "too many papers"},
     "source failing": {"failing": ("harbour",), "failure": "HTTP 503"},
-    "nothing new": {"waiting": 0, "newest_new": 0},
+    "nothing new": {"waiting": 0},
     "nobody subscribed": {"subscribers": 0},
     "nobody due": {},
 }
-WELL: dict[str, Any] = {"captured": 9, "newest_new": 3, "waiting": 3, "subscribers": 2}
+WELL: dict[str, Any] = {"captured": 9, "waiting": 3, "subscribers": 2}
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -48,7 +48,6 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
         failing=st.lists(st.just("harbour"), max_size=2).map(tuple),
         failure=st.just("HTTP 503"),
         captured=st.integers(0, 9),
-        newest_new=st.integers(0, 9),
         waiting=st.integers(0, 9),
         subscribers=st.integers(0, 9),
         paused=st.booleans(),
@@ -90,5 +89,5 @@ def test_paused_says_how_to_go_on() -> None:
 
 def test_papers_that_everybody_got_are_not_new() -> None:
     """When nobody waits for anything, nothing is said to wait for a due time."""
-    said = reason(Standing(captured=9, newest_new=3, waiting=0, subscribers=2))
+    said = reason(Standing(captured=9, waiting=0, subscribers=2))
     assert said.startswith("nothing new: ")

@@ -13,11 +13,13 @@ import click
 from newsletter import __version__
 from newsletter.cli import captures, setup, standing
 from newsletter.cli.base import complain
+from newsletter.cli.terminal import prepare
 from newsletter.errors import NewsletterError
 
 
 def main() -> None:
     """The command line."""
+    prepare()
     try:
         status = cli.main(standalone_mode=False)
     except click.exceptions.Exit as exc:
@@ -30,9 +32,6 @@ def main() -> None:
     except NewsletterError as exc:
         complain(exc)
         status = exc.exit_status
-    except BrokenPipeError:
-        sys.stderr.close()  # nobody reads on; Python would complain about it at exit
-        status = 0
     sys.exit(status if isinstance(status, int) else 0)
 
 

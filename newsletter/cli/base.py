@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, NewsletterError
 
 if TYPE_CHECKING:
-    from newsletter.ingest import Report
     from newsletter.preview import Written
+    from newsletter.reports import Report
 
 P = ParamSpec("P")
 
@@ -23,11 +24,11 @@ FAILED = 3
 def complain(error: NewsletterError) -> None:
     """The error on standard error; a configuration's problems one a line."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
-        click.echo(f"{error.where}: {len(error.problems)} problems", err=True)
+        say(f"{error.where}: {len(error.problems)} problems", err=True)
         for problem in error.problems:
-            click.echo(f"  {problem}", err=True)
+            say(f"  {problem}", err=True)
     else:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
 
 
 def config_option() -> str | None:
@@ -48,14 +49,14 @@ def format_option(command: Callable[P, Any]) -> Callable[P, Any]:
 
 
 def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command the program with its configuration and database."""
+    """Gives a command the program with its configuration and database, which must be there."""
 
     @wraps(command)
     def wrapped(*args: Any, **options: Any) -> int | None:
         from newsletter.app import opened
         from newsletter.configfile import load_config
 
-        with opened(load_config(config_option())) as app:
+        with opened(load_config(config_option()), create=False) as app:
             return command(app, *args, **options)
 
     return wrapped
@@ -70,7 +71,7 @@ def reported(
     """Prints a line for each report as it comes; the exit status."""
     from dataclasses import replace
 
-    from newsletter import output
+    from newsletter.cli import output
 
     failed, progress = 0, output.Progress(as_json=as_json)
     for report in reports:

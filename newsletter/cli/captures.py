@@ -16,24 +16,27 @@ from newsletter.cli.base import (
     reported,
     with_app,
 )
+from newsletter.cli.terminal import say
 from newsletter.errors import StorageError
 
 if TYPE_CHECKING:
     from newsletter.app import App
-    from newsletter.ingest import Report
     from newsletter.preview import Written
+    from newsletter.reports import Report
 
 
 @click.command()
 @click.option("--out", default="demo", show_default=True, help="Folder for the editions.")
 def demo(out: str) -> int:
     """Show what it does, on a bundled sample of two days."""
-    from newsletter.app import sample
+    from newsletter.app.checks import sample
 
     days = [str(path) for path in sample()]
-    click.echo("Two days of invented papers; the second repeats some of the first.\n")
+    say("Two days of invented papers; the second repeats some of the first.")
+    say()
     status = _replay(days, Path(out), as_json=False)
-    click.echo("\nNext: `newsletter replay YOUR-CAPTURE --out out`, or `newsletter init`.")
+    say()
+    say("Next: `newsletter replay YOUR-CAPTURE --out out`, or `newsletter init`.")
     return status
 
 
@@ -96,7 +99,7 @@ def _replay(
 
 def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) -> int:
     """A row for every place that could not even be tried, unless the command itself was wrong."""
-    from newsletter.ingest import Report
+    from newsletter.reports import Report
 
     if error.exit_status != FAILED:
         raise error
@@ -104,8 +107,12 @@ def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) ->
 
 
 def _stem(origin: str, taken: set[str]) -> str:
-    """The capture's name without its ending; `-2` behind one that was met before."""
-    name = Path(origin.rstrip("/").split("?")[0]).stem or "capture"
+    """The capture's name without its ending, never one that leads elsewhere.
+
+    A name that was met before gets `-2`.
+    """
+    path = origin.partition("?")[0] if "://" in origin else origin
+    name = Path(path).stem.strip(". ") or "capture"
     stem, number = name, 1
     while stem in taken:
         number += 1
@@ -118,14 +125,14 @@ def _stem(origin: str, taken: set[str]) -> str:
 @json_option
 def list_formats(*, as_json: bool) -> None:
     """What can be read."""
-    from newsletter import output
+    from newsletter.cli import output
     from newsletter.formats import FORMATS
 
     for one in FORMATS:
         if as_json:
             output.print_json({"format": one.name, "about": one.about})
         else:
-            click.echo(f"{one.name:<20} {one.about}")
+            say(f"{one.name:<20} {one.about}")
 
 
 @click.command()
@@ -134,9 +141,10 @@ def list_formats(*, as_json: bool) -> None:
 @json_option
 def inspect(place: str, format: str | None, *, as_json: bool) -> None:  # noqa: A002
     """What was recognised in a capture, by which sign, and its first papers."""
-    from newsletter import inspection, output
+    from newsletter.app import checks
+    from newsletter.cli import output
 
-    name, sign, snapshot = inspection.inspect(place, format)
+    name, sign, snapshot = checks.inspect(place, format)
     if as_json:
         output.print_json(output.inspection_row(place, name, sign, snapshot))
     else:
@@ -154,7 +162,7 @@ def snapshots() -> None:
 @with_app
 def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
     """All snapshots, oldest first."""
-    from newsletter import output
+    from newsletter.cli import output
     from newsletter.models import SnapshotState
 
     for row in app.snapshots(SnapshotState(state) if state else None):
@@ -163,17 +171,25 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
         else:
             about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
             day = f"{row.captured_at:%Y-%m-%d %H:%M}"
-            click.echo(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {row.origin}: {about}")
+            say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {row.origin}: {about}")
 
 
 @snapshots.command("release")
 @click.argument("snapshot", type=int)
 @click.option("--silent", is_flag=True, help="Learn its papers without announcing them.")
+@format_option
 @json_option
 @with_app
-def snapshots_release(app: App, snapshot: int, *, silent: bool, as_json: bool) -> int:
+def snapshots_release(
+    app: App,
+    snapshot: int,
+    format: str | None,  # noqa: A002
+    *,
+    silent: bool,
+    as_json: bool,
+) -> int:
     """Take a held snapshot in after all."""
-    return reported([app.release(snapshot, silent=silent)], as_json=as_json)
+    return reported([app.release(snapshot, silent=silent, format=format)], as_json=as_json)
 
 
 @snapshots.command("reject")
@@ -182,10 +198,10 @@ def snapshots_release(app: App, snapshot: int, *, silent: bool, as_json: bool) -
 @with_app
 def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
     """Leave a held snapshot out for good; its bytes are kept."""
-    from newsletter import output
+    from newsletter.cli import output
 
     row = app.reject(snapshot)
     if as_json:
         output.print_json(output.snapshot_row(row))
     else:
-        click.echo(f"Rejected snapshot {row.id} ({row.origin}).")
+        say(f"Rejected snapshot {row.id} ({row.origin}).")

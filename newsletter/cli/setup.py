@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from newsletter.cli.base import complain, config_option, json_option
+from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError
 
 
@@ -17,7 +18,7 @@ def init(path: str) -> None:
     from newsletter.configfile import init as write_config
 
     write_config(Path(path))
-    click.echo(f"Wrote {path}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
+    say(f"Wrote {path}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
 
 
 @click.group()
@@ -29,8 +30,8 @@ def config() -> None:
 @json_option
 def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
-    from newsletter import output
-    from newsletter.app import deeper_problems
+    from newsletter.app.checks import deeper_problems
+    from newsletter.cli import output
     from newsletter.configfile import load_config
 
     path = config_option()
@@ -43,11 +44,11 @@ def config_check(*, as_json: bool) -> int:
             complain(error)
     else:
         for problem in problems if not as_json else []:
-            click.echo(f"error: {problem}", err=True)
+            say(f"error: {problem}", err=True)
     if as_json:
         output.print_json({"ok": not problems, "problems": problems})
     elif not problems:
-        click.echo("The configuration is fine.")
+        say("The configuration is fine.")
     return 2 if problems else 0
 
 
@@ -61,12 +62,13 @@ def sources() -> None:
 @json_option
 def sources_import(opml: str, *, as_json: bool) -> None:
     """Add the feeds of an OPML file to the configuration."""
-    from newsletter import configfile, output
+    from newsletter.app import checks
+    from newsletter.cli import output
 
-    added = configfile.import_sources(config_option(), Path(opml))
+    added = checks.import_sources(config_option(), Path(opml))
     if as_json:
         output.print_json({"added": added})
     else:
-        click.echo(f"Added {len(added)} sources.")
+        say(f"Added {len(added)} sources.")
         for name in added:
-            click.echo(f"  {name}")
+            say(f"  {name}")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import config_option, json_option, with_app
-from newsletter.errors import UsageError
-
-if TYPE_CHECKING:
-    from newsletter.app import App
+from newsletter.cli.base import config_option, json_option
+from newsletter.cli.terminal import say
+from newsletter.errors import DatabaseMissing, UsageError
 
 
 @click.command()
@@ -31,23 +28,24 @@ def preview(
     as_json: bool,
 ) -> int:
     """Write the next edition's files, exactly as they would be sent. Changes nothing."""
-    from newsletter import output
     from newsletter.app import opened
+    from newsletter.cli import output
     from newsletter.configfile import load_config, with_theme
 
     loaded = load_config(config_option())
-    with opened(with_theme(loaded, theme) if theme else loaded) as app:
-        if subscriber:
-            raise UsageError(
-                f"there is no subscriber {subscriber}",
-                hint="leave --subscriber out to see what a newcomer would get",
-            )
-        edition = app.next_edition()
-        if edition is None:
-            silence = app.status()[-1]
-            output.print_json({"silence": silence}) if as_json else click.echo(silence)
-            return 0
-        written = app.write(edition, Path(out))
+    if subscriber:
+        raise UsageError(
+            f"there is no subscriber {subscriber}",
+            hint="leave --subscriber out to see what a newcomer would get",
+        )
+    try:
+        with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
+            edition = app.next_edition()
+            if edition is None:
+                return _silent(app.status()[-1], as_json=as_json)
+            written = app.write(edition, Path(out))
+    except DatabaseMissing as missing:
+        return _silent(_nothing_yet(missing), as_json=as_json)
     if as_json:
         output.print_json(
             {
@@ -58,14 +56,14 @@ def preview(
             }
         )
     else:
-        click.echo(f"{len(edition.entries)} papers · {edition.parts[0].subject}")
+        say(f"{len(edition.entries)} papers · {edition.parts[0].subject}")
         for path in written.files:
-            click.echo(f"  {path}")
+            say(f"  {path}")
     page = written.files[0]
     if open_it:
         click.launch(page.absolute().as_uri())
     if serve:
-        from newsletter.preview import serve_folder
+        from newsletter.cli.serving import serve_folder
 
         serve_folder(Path(out), page.name)
     return 0
@@ -73,25 +71,39 @@ def preview(
 
 @click.command()
 @json_option
-@with_app
-def status(app: App, *, as_json: bool) -> int:
+def status(*, as_json: bool) -> int:
     """How every source fares, and why nothing went out."""
-    from newsletter import output
+    from newsletter.app import opened
+    from newsletter.cli import output
+    from newsletter.configfile import load_config
 
-    fares, held, silence = app.status()
+    try:
+        with opened(load_config(config_option()), create=False) as app:
+            fares, held, silence = app.status()
+    except DatabaseMissing as missing:
+        return _silent(_nothing_yet(missing), as_json=as_json)
     for source in fares:
         if as_json:
             output.print_json(output.status_row(source))
         else:
-            click.echo(output.status_line(source))
+            say(output.status_line(source))
             for note in source.notes:
-                click.echo(f"    note: {note}")
+                say(f"    note: {note}")
     for snapshot in held if not as_json else []:
-        click.echo(f"held snapshot {snapshot.id} of {snapshot.source} ({snapshot.origin})")
+        say(f"held snapshot {snapshot.id} of {snapshot.source} ({snapshot.origin})")
         for line in (snapshot.reason, *snapshot.notes):
-            click.echo(f"    {line}")
-    if as_json:
-        output.print_json({"silence": silence})
-    else:
-        click.echo(silence)
+            say(f"    {line}")
+    return _silent(silence, as_json=as_json)
+
+
+def _nothing_yet(missing: DatabaseMissing) -> str:
+    from newsletter.silence import Standing, reason
+
+    return f"{reason(Standing())} (no database at {missing.where})"
+
+
+def _silent(silence: str, *, as_json: bool) -> int:
+    from newsletter.cli import output
+
+    output.print_json({"silence": silence}) if as_json else say(silence)
     return 0

@@ -11,7 +11,7 @@ import json
 import re
 from datetime import date
 
-from newsletter.errors import SnapshotUnreadable, UsageError
+from newsletter.errors import NewsletterError, SnapshotUnreadable, UsageError
 from newsletter.formats import (
     api_json,
     api_legacy_json,
@@ -71,8 +71,14 @@ def parse(
     chosen = named(format) if format else sniff(document)[0]
     try:
         return chosen.parse(document)
+    except NewsletterError:
+        raise
     except RecursionError as exc:
         raise SnapshotUnreadable("nested too deeply", hint="capture it again") from exc
+    except Exception as exc:  # a reader's bug holds one capture, never all
+        raise SnapshotUnreadable(
+            f"our reader failed on it ({type(exc).__name__}: {exc})", hint="please report it"
+        ) from exc
 
 
 def sniff(document: Document) -> tuple[Format, str]:

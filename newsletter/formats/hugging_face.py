@@ -60,6 +60,7 @@ def paper_of(row: object, day: date | None) -> Paper | None:
     organisation = _mapping(inner.get("organization")) or _mapping(row.get("organization"))
     return Paper(
         title=title or f"Untitled ({raw_id})",
+        untitled=not title,
         abstract=clean_or_none(inner.get("summary")) or clean_or_none(row.get("summary")),
         authors=_authors(inner.get("authors")),
         arxiv_id=links.arxiv_id(raw_id) if raw_id else None,

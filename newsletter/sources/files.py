@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -66,14 +68,25 @@ class FolderSource:
             return
         for name in names:
             path = self._path / name
-            if not name.startswith(".") and not path.is_dir() and self._has_rested(path):
+            if not name.startswith(".") and not is_folder(path) and self._has_rested(path):
                 yield read(path, dated=self._dated)
 
     def _has_rested(self, path: Path) -> bool:
         try:
-            return self._clock() - path.stat().st_mtime >= self._rested
+            age = self._clock() - path.stat().st_mtime
         except OSError:
             return True  # reading it will say what is wrong
+        return not 0 <= age < self._rested  # a time to come is a clock that was wrong
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether it is a folder; no for what cannot be asked."""
+    return os.path.isdir(path)  # noqa: PTH112  # `Path.is_dir` raises for names too long
+
+
+def origin_of(path: Path) -> str:
+    """The path as text; bytes of its name that are no text are written out."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
@@ -82,14 +95,14 @@ def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
     Its name says which day it is from; where that is silent and `dated` allows it, its time.
     """
     try:
-        if not path.is_file():
-            reason = "not a file" if path.exists() else "no such file or folder"
-            return SourceMissing(reason, where=str(path), hint="check the path")
+        if not stat.S_ISREG(path.stat().st_mode):
+            reason = "not a file"
+            return SourceMissing(reason, where=origin_of(path), hint="check the path")
         size = path.stat().st_size
         if size > MAX_BYTES:
             return SourceUnreadable(
                 f"{size:,} bytes are too many (at most {MAX_BYTES:,})",
-                where=str(path),
+                where=origin_of(path),
                 hint="it is no capture of a page",
             )
         data = path.read_bytes()
@@ -98,13 +111,13 @@ def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
         return _explained(path, exc)
     named = day_in(path.name)
     if named or not dated:
-        return Capture(data, str(path), changed, named, DatedBy.NAME if named else None)
-    return Capture(data, str(path), changed, changed.date(), DatedBy.FILE_TIME)
+        return Capture(data, origin_of(path), changed, named, DatedBy.NAME if named else None)
+    return Capture(data, origin_of(path), changed, changed.date(), DatedBy.FILE_TIME)
 
 
 def _explained(path: Path, exc: OSError) -> SourceError:
     if isinstance(exc, FileNotFoundError):
-        return SourceMissing("no such file or folder", where=str(path), hint="check the path")
+        return SourceMissing("no such file or folder", where=origin_of(path), hint="check the path")
     return SourceUnreadable(
-        f"cannot be read ({exc.strerror})", where=str(path), hint="check its owner and mode"
+        f"cannot be read ({exc.strerror})", where=origin_of(path), hint="check its owner and mode"
     )

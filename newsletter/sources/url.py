@@ -49,6 +49,7 @@ class UrlSource:
             try:
                 yield self._fetched(url)
             except FetchError as error:
+                error.origin = url
                 yield error
 
     def _fetched(self, url: str) -> Capture | NotModified:

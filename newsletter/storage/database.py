@@ -6,6 +6,8 @@ A write transaction is never held across a fetch, a parse or a send.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import sqlite3
 import time
@@ -23,6 +25,7 @@ from newsletter.errors import (
     DatabaseDamaged,
     DatabaseForeign,
     DatabaseLocked,
+    DatabaseMissing,
     DatabaseNewer,
     DiskFull,
     StorageError,
@@ -31,6 +34,9 @@ from newsletter.storage.migrations import HEAD, REVISIONS
 
 APPLICATION_ID = 0x50415045
 """Marks a SQLite file as ours ("PAPE")."""
+
+_HEADER = 100
+"""Bytes of a SQLite file's header."""
 
 _PAUSE = 0.02
 """Seconds between two tries of what SQLite itself does not wait for."""
@@ -50,6 +56,7 @@ class Database:
     Raises:
         DatabaseForeign: the file belongs to another program.
         DatabaseNewer: a newer version of this program wrote it.
+        DatabaseMissing: it is not there, and `create` is off.
         StorageError: it cannot be opened or written.
     """
 
@@ -58,10 +65,11 @@ class Database:
     ) -> None:
         self._path = sqlite_path(url)
         if not create and not self._path.is_file():
-            raise StorageError(
+            raise DatabaseMissing(
                 "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"
             )
-        _make_private(self._path)
+        os.close(_make_private(self._path))
+        _refuse_foreign(self._path)
         self._engine = _engine(self._path, busy_seconds)
         try:
             self._migrate()
@@ -84,6 +92,21 @@ class Database:
             connection.begin(),
         ):
             yield connection
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """One process at a time does what is called `name`; the others wait.
+
+        The lock is the operating system's: it ends with the process that holds it.
+        """
+        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+        path = self._path.with_name(f"{self._path.name}.{digest}.lock")
+        descriptor = _make_private(path)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -141,7 +164,10 @@ class Database:
         try:
             yield
         except DBAPIError as exc:
-            raise _explained(exc, str(self._path)) from exc
+            known = _explained(exc, str(self._path))
+            if known is None:
+                raise  # a fault of ours, which keeps its traceback
+            raise known from exc
 
 
 def sqlite_path(url: str) -> Path:
@@ -163,8 +189,8 @@ def sqlite_path(url: str) -> Path:
     return Path(parsed.database)
 
 
-def _make_private(path: Path) -> None:
-    """The file exists and only its owner can read it, before anything is written to it."""
+def _make_private(path: Path) -> int:
+    """The file, open, existing and readable by its owner only before anything is written to it."""
     try:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as exc:
@@ -173,7 +199,28 @@ def _make_private(path: Path) -> None:
             where=str(path),
             hint="check that its folder exists and may be written to",
         ) from exc
-    os.close(descriptor)
+    return descriptor
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Looks at the file's first bytes, so that nothing is written to another program's file.
+
+    An empty file may become ours; so may one whose first transaction is still in its
+    write-ahead log, which has a single page. `_revision` looks again by SQL.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEADER)
+    if not head:
+        return
+    pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
+    if not head.startswith(b"SQLite format 3\0"):
+        what = "this file is no database"
+    elif owner != APPLICATION_ID and (owner or pages > 1):
+        what = "this database belongs to another program"
+    else:
+        path.chmod(0o600)
+        return
+    raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
 
 
 def _engine(path: Path, busy_seconds: float) -> Engine:
@@ -210,7 +257,7 @@ def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL")
         except sqlite3.OperationalError as exc:
-            if exc.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
+            if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
             time.sleep(_PAUSE)
         else:
@@ -229,12 +276,12 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _explained(exc: DBAPIError, where: str) -> StorageError:
+def _explained(exc: DBAPIError, where: str) -> StorageError | None:
     said = str(exc.orig)
     for needle, kind, what, hint in _EXPLANATIONS:
         if needle in said:
             return kind(what, where=where, hint=hint)
-    return StorageError(f"the database failed ({said})", where=where, hint="look at the disk")
+    return None
 
 
 _EXPLANATIONS: tuple[tuple[str, type[StorageError], str, str], ...] = (

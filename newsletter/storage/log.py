@@ -51,8 +51,8 @@ def owners(tx: Connection, keys: Iterable[str]) -> dict[str, int]:
     }
 
 
-def known(tx: Connection, ids: Iterable[int], source: int) -> dict[int, Known]:
-    """What is known of these papers when a capture of `source` arrives."""
+def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, Known]:
+    """What is known of these papers when `snapshot` of `source` is read."""
     previous = tx.execute(
         select(func.max(snapshots.c.id)).where(
             snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED
@@ -70,10 +70,10 @@ def known(tx: Connection, ids: Iterable[int], source: int) -> dict[int, Known]:
         )
     )
     rows = _in_chunks(tx, query, papers.c.id, set(ids))
-    return {row.id: _known(row, previous) for row in rows}
+    return {row.id: _known(row, previous, snapshot) for row in rows}
 
 
-def _known(row: Row[Any], previous: int | None) -> Known:
+def _known(row: Row[Any], previous: int | None, snapshot: int) -> Known:
     said = None
     if row.title_said is not None:
         said = Said(row.title_said, row.abstract_said)
@@ -84,6 +84,7 @@ def _known(row: Row[Any], previous: int | None) -> Known:
         said=said,
         last_day=row.last_day,
         in_previous=row.snapshot_id == previous,
+        later=(row.snapshot_id or 0) > snapshot,
     )
 
 
@@ -127,9 +128,12 @@ def append(tx: Connection, occasion: Occasion, changes: Sequence[Change]) -> Non
             numbers[change.paper] = position
         lines.append(_line(occasion, change, numbers.get(change.paper, change.paper), position))
     settled = [(numbers.get(change.paper, change.paper), change) for change in changes]
-    _save_papers(tx, settled)
+    fresh = [(paper, change) for paper, change in settled if not change.stale]
+    _save_papers(tx, fresh)
+    claims = [{"key": key, "paper_id": paper} for paper, change in settled for key in change.claims]
+    _insert(tx, paper_keys, claims)
     _insert(tx, entries, lines)
-    _save_listings(tx, occasion, settled)
+    _save_listings(tx, occasion, fresh)
 
 
 def _advance(tx: Connection, by: int) -> int:
@@ -186,11 +190,6 @@ def _save_papers(tx: Connection, settled: Sequence[tuple[int, Change]]) -> None:
             if change.text
         ],
     )
-    _insert(
-        tx,
-        paper_keys,
-        [{"key": key, "paper_id": paper} for paper, change in settled for key in change.claims],
-    )
 
 
 def _save_listings(
@@ -208,7 +207,9 @@ def _save_listings(
                     (newer.last_day > listings.c.last_day, newer.last_day),
                     else_=func.coalesce(listings.c.last_day, newer.last_day),
                 ),
-                "title_said": newer.title_said,
+                "title_said": func.coalesce(
+                    func.nullif(newer.title_said, ""), listings.c.title_said
+                ),
                 "abstract_said": func.coalesce(
                     func.nullif(newer.abstract_said, ""), listings.c.abstract_said
                 ),
@@ -282,13 +283,15 @@ def _entry(row: Any) -> Entry:
     return Entry(row.position, EntryKind(row.kind), paper, row.name, row.format)
 
 
-def newcomer_cursor(tx: Connection) -> int:
+def newcomer_cursor(tx: Connection, latest_day: date) -> int:
     """The cursor of somebody who joins now: just before the latest day's new papers.
 
     Without days, before those of the last snapshot that had any; 0 on an empty log.
+    Days after `latest_day` are mistakes of their page and do not count.
     """
     new = entries.c.kind == EntryKind.NEW
-    day = tx.execute(select(func.max(entries.c.day)).where(new)).scalar()
+    days = select(func.max(entries.c.day)).where(new, entries.c.day <= latest_day)
+    day = tx.execute(days).scalar()
     if day is not None:
         latest = entries.c.day == day
     else:
@@ -303,8 +306,12 @@ def waiting(tx: Connection, after: int) -> int:
     return int(
         tx.execute(
             select(func.count())
-            .select_from(entries)
-            .where(entries.c.kind == EntryKind.NEW, entries.c.position > after)
+            .join_from(entries, papers, papers.c.id == entries.c.paper_id)
+            .where(
+                entries.c.kind == EntryKind.NEW,
+                entries.c.position > after,
+                papers.c.withdrawn.is_(False),
+            )
         ).scalar_one()
     )
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -30,6 +31,7 @@ class SnapshotRow:
     captured_at: datetime
     day: date | None
     dated_by: DatedBy | None
+    asked_format: str | None
     size: int
     state: SnapshotState
     reason: str | None
@@ -45,7 +47,13 @@ def packed(capture: Capture) -> bytes:
 
 
 def store(
-    tx: Connection, source: int, capture: Capture, data: bytes | None = None, *, opening: bool
+    tx: Connection,
+    source: int,
+    capture: Capture,
+    data: bytes | None = None,
+    *,
+    opening: bool,
+    asked_format: str | None = None,
 ) -> int:
     """Keeps the bytes of a capture as a snapshot nobody has looked at; its id.
 
@@ -55,6 +63,7 @@ def store(
         capture: the capture.
         data: its bytes, `packed`, when that was done before.
         opening: whether it is part of the source's first ingest.
+        asked_format: the format it is to be read as, if that is not to be recognised.
     """
     digest = hashlib.sha256(capture.data).digest()
     content = insert(blobs).values(sha256=digest, data=data or packed(capture))
@@ -71,6 +80,7 @@ def store(
             dated_by=capture.dated_by,
             state=SnapshotState.CAPTURED,
             opening=opening,
+            asked_format=asked_format,
         )
         .returning(snapshots.c.id)
     )
@@ -172,6 +182,35 @@ def hold(
     )
 
 
+def ask(tx: Connection, snapshot: int, asked_format: str) -> None:
+    """The snapshot is to be read as that format from now on."""
+    tx.execute(
+        update(snapshots).where(snapshots.c.id == snapshot).values(asked_format=asked_format)
+    )
+
+
+def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:
+    """The snapshot is to be read again, as another format if one is asked for."""
+    values: dict[str, Any] = {"state": SnapshotState.CAPTURED, "reason": None}
+    if asked_format:
+        values["asked_format"] = asked_format
+    tx.execute(update(snapshots).where(snapshots.c.id == snapshot).values(**values))
+
+
+def sources_left(tx: Connection) -> Sequence[str]:
+    """The sources that have snapshots whose papers are not yet in the log."""
+    return (
+        tx.execute(
+            select(sources.c.name)
+            .join_from(snapshots, sources)
+            .where(snapshots.c.state == SnapshotState.CAPTURED)
+            .distinct()
+        )
+        .scalars()
+        .all()
+    )
+
+
 def reject(tx: Connection, snapshot: int) -> None:
     """The operator does not want the snapshot; its bytes stay."""
     tx.execute(
@@ -209,6 +248,7 @@ def _snapshot(row: Row[tuple[object, ...]]) -> SnapshotRow:
         captured_at=row.captured_at,
         day=row.day,
         dated_by=DatedBy(row.dated_by) if row.dated_by else None,
+        asked_format=row.asked_format,
         size=row.size,
         state=SnapshotState(row.state),
         reason=row.reason,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import Connection, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -19,6 +20,10 @@ class SourceRow:
     id: int
     opened: bool
     """Whether its first ingest is complete."""
+    opening_day: date | None
+    """The day its first ingest announces; the rest of it is learnt."""
+    opening_snapshot: int | None
+    """Where days are not known, the snapshot it announces. Set once all bytes are safe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +48,15 @@ def ensure(tx: Connection, name: str) -> SourceRow:
     """The source of that name, made if it is not there."""
     tx.execute(insert(sources).values(name=name).on_conflict_do_nothing())
     row = tx.execute(select(sources).where(sources.c.name == name)).one()
-    return SourceRow(row.id, row.opened_at is not None)
+    return SourceRow(row.id, row.opened_at is not None, row.opening_day, row.opening_snapshot)
 
 
-def gave(tx: Connection, source: int, at: datetime) -> None:
-    """Records that the source answered."""
-    tx.execute(
-        update(sources)
-        .where(sources.c.id == source)
-        .values(captured_at=at, failing_since=None, failure=None)
-    )
+def gave(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
+    """Records that the source answered, and that it is well if nothing else of it failed."""
+    values: dict[str, Any] = {"captured_at": at}
+    if well:
+        values |= {"failing_since": None, "failure": None}
+    tx.execute(update(sources).where(sources.c.id == source).values(**values))
 
 
 def remember_validators(tx: Connection, source: int, capture: Capture) -> None:
@@ -90,6 +94,18 @@ def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
             failing_since=func.coalesce(sources.c.failing_since, literal(at, Utc())),
             failure=failure,
         )
+    )
+
+
+def begin_opening(tx: Connection, source: int, day: date | None, snapshot: int | None) -> None:
+    """Settles what the source's first ingest announces, once its bytes are all safe.
+
+    A process that dies after that, and is run again, decides by the same rule.
+    """
+    tx.execute(
+        update(sources)
+        .where(sources.c.id == source)
+        .values(opening_day=day, opening_snapshot=snapshot)
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 from newsletter import formats
 from newsletter.app import throw_away
 from newsletter.calendar import day_in
-from newsletter.ingest import Report
+from newsletter.reports import Report
 from tests.conftest import real_captures
 
 

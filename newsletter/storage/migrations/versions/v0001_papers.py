@@ -55,6 +55,15 @@ def upgrade() -> None:
         "sources",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column(
+            "opening_day", sa.Date(), nullable=True, comment="the day its first ingest announces"
+        ),
+        sa.Column(
+            "opening_snapshot",
+            sa.Integer(),
+            nullable=True,
+            comment="or the snapshot, where days are not known",
+        ),
         sa.Column("opened_at", Utc(), nullable=True, comment="when its first ingest was complete"),
         sa.Column(
             "captured_at",
@@ -99,6 +108,12 @@ def upgrade() -> None:
         sa.Column("captured_at", Utc(), nullable=False),
         sa.Column("day", sa.Date(), nullable=True, comment="a day to read it by"),
         sa.Column("dated_by", sa.String(), nullable=True, comment="where that day is from"),
+        sa.Column(
+            "asked_format",
+            sa.String(),
+            nullable=True,
+            comment="the format it was asked to be read as",
+        ),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=True, comment="why it is held"),
         sa.Column("format", sa.String(), nullable=True),

@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import click
-
+from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.compose import in_order, title_of
+from newsletter.errors import one_line
 from newsletter.identity import keys_of
-from newsletter.ingest import Report
 from newsletter.models import Snapshot
+from newsletter.reports import Report
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 from newsletter.text import cut
@@ -31,12 +31,13 @@ class Progress:
         """One more is done."""
         self._done += 1
         if self._active:
-            click.echo(f"\r\x1b[K{self._done} done, last {Path(last).name}", err=True, nl=False)
+            done = one_line(f"{self._done} done, last {Path(last).name}")
+            write(f"\r\x1b[K{done}", err=True, end=False)
 
     def clear(self) -> None:
         """Makes room for other output."""
         if self._active and self._done:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            write("\r\x1b[K", err=True, end=False)
 
 
 def report_row(report: Report) -> dict[str, Any]:
@@ -65,21 +66,21 @@ def print_report(report: Report, subject: str = "", page: Path | None = None) ->
     name = Path(report.origin).name if "://" not in report.origin else report.origin
     if report.held is not None:
         number = f" (snapshot {report.snapshot})" if report.snapshot else ""
-        click.echo(f"{name}  held{number}: {report.held}", err=True)
+        say(f"{name}  held{number}: {report.held}", err=True)
         return
     if report.unchanged:
-        click.echo(f"{name}  unchanged since snapshot {report.snapshot}")
+        say(f"{name}  unchanged since snapshot {report.snapshot}")
         return
     counts = report.counts
     kinds = ("learnt", "updated", "relisted", "withdrawn")
     others = [f"{getattr(counts, kind)} {kind}" for kind in kinds if getattr(counts, kind)]
     facts = ", ".join([f"{counts.new} new of {counts.papers}", *others])
-    click.echo(f"{name}  {report.format}  {facts}")
+    say(f"{name}  {report.format}  {facts}")
     for note in report.notes:
-        click.echo(f"    note: {note}")
+        say(f"    note: {note}")
     if page:
-        click.echo(f"    {subject}")
-        click.echo(f"    {page}")
+        say(f"    {subject}")
+        say(f"    {page}")
 
 
 SHOWN = 5
@@ -102,17 +103,17 @@ def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict
 
 def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> None:
     """What was recognised in a capture, for people."""
-    click.echo(f"{place}: {name}, recognised by {sign}; {len(snapshot.papers)} papers")
+    say(f"{place}: {name}, recognised by {sign}; {len(snapshot.papers)} papers")
     for kind, lines in (("note", snapshot.notes), ("doubt", snapshot.doubts)):
         for line in lines:
-            click.echo(f"    {kind}: {line}")
+            say(f"    {kind}: {line}")
     for paper in snapshot.papers[:SHOWN]:
         day = paper.listed_on or paper.day_label or "no day"
-        click.echo(f"  {title_of(paper)}")
+        say(f"  {title_of(paper)}")
         facts = [keys_of(paper)[0], str(day), f"{len(paper.authors)} authors"]
         if paper.upvotes:
             facts.append(f"{paper.upvotes} upvotes")
-        click.echo(f"      {' · '.join(facts)} · {cut(paper.abstract or 'no abstract', 60)}")
+        say(f"      {' · '.join(facts)} · {cut(paper.abstract or 'no abstract', 60)}")
 
 
 def status_row(source: SourceStatus) -> dict[str, Any]:
@@ -163,4 +164,4 @@ def _iso(at: datetime | None) -> str | None:
 
 def print_json(row: dict[str, Any]) -> None:
     """One object on a line of standard output."""
-    click.echo(json.dumps(row, ensure_ascii=False))
+    write(json.dumps(row, ensure_ascii=not knows_unicode()))

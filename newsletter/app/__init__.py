@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-import re
-import sys
+import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.utils import parseaddr
-from functools import cache, cached_property
-from importlib.resources import files as resource_files
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from newsletter import formats, silence
+from newsletter.app.places import FetcherFor, configured, fetching, named, now
 from newsletter.config import Config, SourceSection
 from newsletter.errors import (
     ConfigError,
-    NewsletterError,
-    SourceMissing,
     StorageError,
-    UsageError,
 )
-from newsletter.ingest import Captured, Ingest, Report
+from newsletter.ingest import Ingest
 from newsletter.models import SnapshotState
-from newsletter.sources import Source
-from newsletter.sources.files import RESTED, FileSource, FolderSource
-from newsletter.sources.stdin import STANDARD_INPUT, StdinSource
+from newsletter.reports import Captured, Report
+from newsletter.sources.files import RESTED, is_folder
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
@@ -42,43 +38,9 @@ if TYPE_CHECKING:
     from newsletter.planning import Edition, Planner
     from newsletter.preview import Written
     from newsletter.render import Look
-    from newsletter.sources.fetch import Fetcher
 
 MANUAL = "manual"
 """The source of files and addresses named on the command line."""
-
-FetcherFor = Callable[[], "Fetcher"]
-"""What fetches, made at its first use."""
-
-
-def now() -> datetime:
-    """The current instant."""
-    return datetime.now(UTC)
-
-
-def deeper_problems(config: Config) -> list[str]:
-    """What is wrong beyond the values themselves: formats that do not exist, a broken theme."""
-    from newsletter.render import Look, Renderer
-
-    problems = []
-    for number, section in enumerate(config.sources, 1):
-        try:
-            _ = formats.named(section.format) if section.format else None
-        except UsageError as error:
-            problems.append(f"sources[{number}].format: {error}")
-    templates = config.theme.templates_dir
-    try:
-        renderer = Renderer(Look(theme=config.theme.name), Path(templates) if templates else None)
-        _ = renderer.html, renderer.fingerprint
-    except NewsletterError as error:
-        problems.append(f"theme: {error}")
-    return problems
-
-
-def sample() -> list[Path]:
-    """The bundled sample: captures of two consecutive days, of invented papers."""
-    folder = Path(str(resource_files("newsletter"))) / "sample"
-    return sorted(folder.glob("*.json"))
 
 
 class App:
@@ -102,112 +64,111 @@ class App:
     # --- capture → log
 
     def ingest_configured(self, format: str | None = None) -> Iterator[Report]:  # noqa: A002
-        """Takes in what every configured source has now.
+        """Takes in what every configured source has now, and what runs that died have left.
 
         Raises:
             ConfigError: no source is configured.
+            UsageError: there is no such format.
         """
         if not self._config.sources:
             raise ConfigError(
                 ["no source is configured"], hint="add a [[sources]] section, or name a file"
             )
-        for section in self._config.sources:
-            if section.format:
-                formats.named(section.format)
-        with _fetching() as fetcher:
+        self._check_formats(format)
+        with fetching() as fetcher:
             for section in self._config.sources:
-                place, whole = self._source_for(section, fetcher)
-                yield from self._ingest.captures(
-                    section.name,
-                    place.captures(),
-                    whole_folder=whole,
-                    format=format or section.format or None,
-                )
+                yield from self._configured(section, fetcher, format)
+        yield from self._ingest.leftovers()
 
     def ingest_named(
         self,
         places: Sequence[str],
         format: str | None = None,  # noqa: A002
     ) -> Iterator[Report]:
-        """Takes in files and addresses as source `manual`, each folder as a source of its own."""
-        with _fetching() as fetcher:
-            folders = [place for place in places if Path(place).is_dir()]
-            loose = (
-                one
-                for place in places
-                if place not in folders
-                for one in _named(place, fetcher, self._today).captures()
-            )
-            if len(folders) < len(places):
-                yield from self._ingest.captures(MANUAL, loose, format=format)
-            for folder in folders:
-                source = self._folder_name(folder)
-                found = FolderSource(Path(folder)).captures()
-                yield from self._ingest.captures(source, found, whole_folder=True, format=format)
+        """Takes in files, folders and addresses, in the order given.
+
+        What is configured belongs to its source; other files and addresses to `manual`,
+        another folder to a source named by its path.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        self._check_formats(format)
+        with fetching() as fetcher:
+            for source, group in groupby(places, self._source_name):
+                section = self._section(source)
+                found = [named(place, fetcher, self._today) for place in group]
+                if section:
+                    # Who names a folder wants what is in it now.
+                    yield from self._configured(section, fetcher, format, rested=0)
+                else:
+                    captured = (one for place in found for one in place.captures())
+                    whole = source != MANUAL
+                    yield from self._ingest.captures(
+                        source, captured, whole_folder=whole, format=format
+                    )
+        yield from self._ingest.leftovers()
 
     def replay(self, places: Sequence[str], format: str | None = None) -> Iterator[Report]:  # noqa: A002
-        """Takes in files, folders and addresses in the order given, as one source."""
-        with _fetching() as fetcher:
+        """Takes in files, folders and addresses in the order given, as one source.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        self._check_formats(format)
+        with fetching() as fetcher:
             captured: Iterator[Captured] = (
-                one for place in places for one in _named(place, fetcher, self._today).captures()
+                one for place in places for one in named(place, fetcher, self._today).captures()
             )
             yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
 
-    def release(self, snapshot: int, *, silent: bool) -> Report:
-        """Announces what a held or rejected snapshot has."""
-        self._waits(snapshot)
-        return self._ingest.release(snapshot, silent=silent)
+    def release(self, snapshot: int, *, silent: bool, format: str | None = None) -> Report:  # noqa: A002
+        """Announces what a held, rejected or unfinished snapshot has."""
+        self._check_formats(format)
+        return self._ingest.release(snapshot, silent=silent, format=format)
 
     def reject(self, snapshot: int) -> SnapshotRow:
         """Leaves a held snapshot out for good; its bytes stay."""
-        self._waits(snapshot)
-        with self._database.write() as tx:
-            snapshots.reject(tx, snapshot)
-            return snapshots.get(tx, snapshot)
+        return self._ingest.reject(snapshot)
 
     def snapshots(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
         """All snapshots, oldest first."""
         with self._database.read() as tx:
             return snapshots.listed(tx, state)
 
-    def _waits(self, snapshot: int) -> None:
-        with self._database.read() as tx:
-            state = snapshots.get(tx, snapshot).state
-        if state not in (SnapshotState.HELD, SnapshotState.REJECTED):
-            raise UsageError(
-                f"snapshot {snapshot} is {state}, not held",
-                hint="`newsletter snapshots list --state held` shows those that wait",
-            )
+    def _check_formats(self, asked: str | None) -> None:
+        """Before anything is attempted: a format that does not exist is a usage error."""
+        for name in (asked, *(section.format for section in self._config.sources)):
+            if name:
+                formats.named(name)
 
-    def _source_for(self, section: SourceSection, fetcher: FetcherFor) -> tuple[Source, bool]:
-        """The source a section describes, and whether it is a folder."""
-        if section.url:
-            from newsletter.sources.url import UrlSource
-
-            with self._database.read() as tx:
-                validators = sources.validators_of(tx, section.name)
-            place = UrlSource(
-                section.url,
-                fetcher(),
-                self._today,
-                allow_private=section.allow_private,
-                validators=validators,
-            )
-            return place, False
-        path = Path(section.path)
-        return (
-            (FolderSource(path, rested=RESTED, dated=True), True)
-            if path.is_dir()
-            else (FileSource(path), False)
+    def _configured(
+        self,
+        section: SourceSection,
+        fetcher: FetcherFor,
+        format: str | None,  # noqa: A002
+        *,
+        rested: float = RESTED,
+    ) -> Iterator[Report]:
+        place, whole = configured(section, fetcher, self._today, self._database, rested=rested)
+        yield from self._ingest.captures(
+            section.name,
+            place.captures(),
+            whole_folder=whole,
+            watched=True,
+            format=format or section.format or None,
         )
 
-    def _folder_name(self, folder: str) -> str:
-        """The configured source that reads this folder, else the folder's path."""
-        path = Path(folder).resolve()
+    def _section(self, name: str) -> SourceSection | None:
+        return next((s for s in self._config.sources if s.name == name), None)
+
+    def _source_name(self, place: str) -> str:
+        """The configured source that reads this place; else `manual`, or the folder's path."""
+        path = os.path.realpath(place)
         for section in self._config.sources:
-            if section.path and Path(section.path).resolve() == path:
+            if section.url == place or (section.path and os.path.realpath(section.path) == path):
                 return section.name
-        return str(path)
+        return path if is_folder(place) else MANUAL
 
     def _today(self) -> datetime:
         return now().astimezone(ZoneInfo(self._config.newsletter.time_zone))
@@ -249,7 +210,7 @@ class App:
         """The edition a newcomer would get now; `None` on an empty log."""
         from newsletter import planning
 
-        entries = planning.newcomers_entries(self._database)
+        entries = planning.newcomers_entries(self._database, now())
         return self._planner.edition(entries) if entries else None
 
     def freeze(self, edition: Edition) -> None:
@@ -288,8 +249,9 @@ class App:
         with self._database.read() as tx:
             fares = sources.all_status(tx)
             held = snapshots.listed(tx, SnapshotState.HELD)
-            waiting = log.waiting(tx, log.newcomer_cursor(tx))
-        failing = [source for source in fares if source.failing_since]
+            waiting = log.waiting(tx, log.newcomer_cursor(tx, now().date() + timedelta(days=1)))
+        names = {section.name for section in self._config.sources}
+        failing = [one for one in fares if one.failing_since and one.name in names]
         return (
             fares,
             held,
@@ -300,7 +262,6 @@ class App:
                     failing=tuple(source.name for source in failing),
                     failure=(failing[0].failure or "") if failing else "",
                     captured=sum(source.snapshots for source in fares),
-                    newest_new=sum(source.new for source in fares),
                     waiting=waiting,
                 )
             ),
@@ -308,23 +269,13 @@ class App:
 
 
 @contextmanager
-def _fetching() -> Iterator[FetcherFor]:
-    """Something to fetch with, made when the first address comes: most runs have none."""
-    with ExitStack() as stack:
+def opened(config: Config, *, create: bool = True) -> Iterator[App]:
+    """The program with its configured database, which is made if it is missing.
 
-        @cache
-        def fetcher() -> Fetcher:
-            from newsletter.sources import fetch
-
-            return stack.enter_context(fetch.Fetcher())
-
-        yield fetcher
-
-
-@contextmanager
-def opened(config: Config) -> Iterator[App]:
-    """The program with its configured database."""
-    app = App(config)
+    Raises:
+        DatabaseMissing: it is missing, and `create` is off.
+    """
+    app = App(config, Database(config.database.url, create=create))
     try:
         yield app
     finally:
@@ -352,32 +303,6 @@ def _temporary_folder() -> Iterator[str]:
         ) from exc
     with folder as path:
         yield path
-
-
-def _named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Source:
-    if place == STANDARD_INPUT:
-        return StdinSource(sys.stdin.buffer, now)
-    if re.match(r"https?://", place):
-        from newsletter.sources.url import UrlSource
-
-        return UrlSource(place, fetcher(), clock)
-    if re.match(r"[a-z][a-z0-9+.-]*://", place):
-        return _Refused(place)
-    path = Path(place)
-    return FolderSource(path) if path.is_dir() else FileSource(path)
-
-
-class _Refused:
-    """An address of a kind we do not read."""
-
-    def __init__(self, place: str) -> None:
-        self._place = place
-
-    def captures(self) -> Iterator[Captured]:
-        """Why not."""
-        yield SourceMissing(
-            "not an address we read", where=self._place, hint="use http://, https:// or a path"
-        )
 
 
 def _address(mailbox: str, name: str) -> Address:

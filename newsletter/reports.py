@@ -1,0 +1,76 @@
+"""What becomes of captures, one report for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection
+
+from newsletter.errors import NewsletterError, SourceError
+from newsletter.models import Capture, Counts, Entry, NotModified, SnapshotState
+from newsletter.storage import log, snapshots
+from newsletter.storage.snapshots import SnapshotRow
+
+Captured = Capture | NotModified | SourceError
+"""What a source gives: bytes, its word that nothing changed, or why there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one capture.
+
+    Attributes:
+        origin: its path or URL.
+        snapshot: its number; `None` when nothing could be kept.
+        held: why nothing was announced, if it waits for the operator or failed.
+        new: the announced papers, in log order.
+        unchanged: the source gave the same bytes before; nothing was parsed.
+    """
+
+    origin: str
+    source: str = ""
+    snapshot: int | None = None
+    format: str | None = None
+    counts: Counts = field(default_factory=Counts)
+    held: str | None = None
+    new: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+    unchanged: bool = False
+
+
+def report(tx: Connection, snapshot: int) -> Report:
+    """Of a snapshot that is settled, as the database has it."""
+    row = snapshots.get(tx, snapshot)
+    return Report(
+        origin=row.origin,
+        source=row.source,
+        snapshot=row.id,
+        format=row.format,
+        counts=row.counts,
+        held=row.reason if row.state is SnapshotState.HELD else None,
+        new=tuple(log.new_entries(tx, snapshot=row.id)),
+        notes=row.notes,
+    )
+
+
+def unchanged(same: SnapshotRow, origin: str) -> Report:
+    """Of a capture with the bytes of an earlier one."""
+    return Report(
+        origin=origin,
+        source=same.source,
+        snapshot=same.id,
+        format=same.format,
+        counts=Counts(papers=same.counts.papers),
+        held=same.reason if same.state is SnapshotState.HELD else None,
+        unchanged=True,
+    )
+
+
+def failed(source: str, origin: str, error: NewsletterError, snapshot: int | None = None) -> Report:
+    """Of a capture that could not be had, kept or settled."""
+    return Report(origin=origin, source=source, snapshot=snapshot, held=str(error))
+
+
+def origin(one: Captured) -> str:
+    """The path or URL it came from, or should have."""
+    return one.origin or one.where if isinstance(one, SourceError) else one.origin
