@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from xml.sax.saxutils import escape
 
+import feedparser
 from bs4 import BeautifulSoup
 
 from newsletter import formats
@@ -23,6 +25,7 @@ def run() -> Iterator[Row]:
     """Papers a second of each format."""
     yield _row("page of 100 vs whole page in BeautifulSoup", page(papers(0, 100)), _soup, 100)
     yield _row("API JSON of 50 vs json.loads alone", api_json(papers(0, 50)), _json, 50)
+    yield _row("Atom of 500 vs feedparser alone", _atom(500), _feedparser, 500)
     yield _row("text of 176 vs lines in pairs", text_capture(papers(0, 176)), _pairs, 176)
 
 
@@ -32,6 +35,24 @@ def _row(what: str, data: bytes, other: Callable[[bytes], Facts], count: int) ->
         raise RuntimeError(f"{what}: not the same papers")
     taken = turns(again(partial(formats.parse, data, day=DAY)), again(partial(other, data)), ROUNDS)
     return taken.rate(what, "papers", count)
+
+
+def _atom(count: int) -> bytes:
+    entries = "".join(
+        f"<entry><id>tag:example.org,2026:{n}</id><title>{escape(paper.title)}</title>"
+        f'<link href="https://example.org/{n}"/>'
+        f"<updated>2026-11-{n % 28 + 1:02}T00:00:00Z</updated>"
+        f"<author><name>Mira Okafor</name></author>"
+        f"<summary>{escape(paper.abstract or '')}</summary></entry>"
+        for n, paper in enumerate(papers(0, count))
+    )
+    head = '<?xml version="1.0" encoding="utf-8"?><feed xmlns="http://www.w3.org/2005/Atom">'
+    return f"{head}<id>tag:example.org</id><title>Lamps</title>{entries}</feed>".encode()
+
+
+def _feedparser(data: bytes) -> Facts:
+    feed = feedparser.parse(data, sanitize_html=False, resolve_relative_uris=False)
+    return [(entry.title, entry.summary) for entry in feed.entries]
 
 
 def _soup(data: bytes) -> Facts:
