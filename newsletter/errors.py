@@ -157,4 +157,9 @@ class OutputError(NewsletterError):
 
 def one_line(text: str) -> str:
     """The text on one line, so that a message is one line whatever it quotes."""
-    return " ".join(_UNPRINTABLE.sub(" ", text).split())
+    return " ".join(printable(text).split())
+
+
+def printable(text: str) -> str:
+    """The text with a space for everything that could act on a terminal."""
+    return _UNPRINTABLE.sub(" ", text)

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from newsletter.errors import one_line
+from newsletter.errors import printable
 
 
 def prepare() -> None:
@@ -22,9 +22,8 @@ def prepare() -> None:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Prints a line; an indentation is kept, and nothing in it acts on the terminal."""
-    safe = one_line(line)
-    write(line[: len(line) - len(line.lstrip(" "))] + safe if safe else "", err=err)
+    """Prints a line in which nothing acts on the terminal."""
+    write(printable(line), err=err)
 
 
 def write(line: str, *, err: bool = False, end: bool = True) -> None:
