@@ -1,7 +1,7 @@
 """Where papers come from. A source gives bytes; what they mean is for `formats`.
 
 To add a kind of source: one module here with a class that has `captures()`, and the
-line in `app.App._source_for` that chooses it.
+line in `app.places.configured` that chooses it.
 """
 
 from __future__ import annotations
