@@ -35,6 +35,7 @@ ENVIRONMENT = "NEWSLETTER__"
 Duration = Annotated[timedelta, BeforeValidator(values.duration)]
 TimeOfDay = Annotated[time, BeforeValidator(values.time_of_day)]
 OneLine = Annotated[str, AfterValidator(values.one_line)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Mailbox = Annotated[str, AfterValidator(values.mailbox)]
 
 
@@ -101,12 +102,12 @@ class Delivery(_Section):
 
     transport: Literal["smtp", "eml", "maildir", "null"] = "eml"
     sessions: int = Field(4, ge=1, le=256)
-    max_per_second: float | None = Field(None, gt=0)
+    max_per_second: Rate | None = None
     max_per_day: int | None = Field(None, gt=0)
     unknown: Literal["hold", "resend"] = "hold"
     give_up_after: Duration = timedelta(days=3)
     catch_up: Duration = timedelta(hours=6)
-    per_domain: dict[str, float] = Field(default_factory=dict)
+    per_domain: dict[str, Rate] = Field(default_factory=dict)
 
 
 class Smtp(_Section):
@@ -220,7 +221,7 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
     """
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except (ValueError, RecursionError) as exc:  # also numbers too long, tables too deep
         raise ConfigError([str(exc)], where=where, hint="mend the line, then check again") from exc
     problems = [
         problem
@@ -285,6 +286,8 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
     if isinstance(database, dict):
         url = database.setdefault("url", "sqlite:///newsletter.db")
         if isinstance(url, str) and url.startswith("sqlite:///") and len(url) > 10:
+            if "?" in url or "\0" in url:
+                return ["database.url: write it as sqlite:///file, without options"]
             database["url"] = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
     return [problem for name, table, key in places if (problem := _join(name, table, key, folder))]
 
@@ -295,6 +298,8 @@ def _tables(value: object) -> list[dict[str, Any]]:
 
 def _join(name: str, table: dict[str, Any], key: str, folder: Path) -> str | None:
     if isinstance(table.get(key), str) and table[key]:
+        if "\0" in table[key]:
+            return f"{name}: no file has such a name"
         try:
             table[key] = str(folder / Path(table[key]).expanduser())
         except RuntimeError:

@@ -31,6 +31,8 @@ def load_config(path: str | None) -> Config:
     """
     file = config_path(path)
     try:
+        if file.exists() and not file.is_file():
+            raise ConfigError(["not a file"], where=str(file), hint="name a file")
         text = file.read_text("utf-8")
     except FileNotFoundError as exc:
         raise ConfigError(

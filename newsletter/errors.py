@@ -161,5 +161,5 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with a space for everything that could act on a terminal."""
-    return _UNPRINTABLE.sub(" ", text)
+    """The text with a space for everything that could act on a terminal, and encodable."""
+    return _UNPRINTABLE.sub(" ", text.encode("utf-8", "replace").decode())

@@ -67,13 +67,13 @@ def listed(path: Path) -> list[Path]:
 
 
 def remove(path: Path) -> None:
-    """Takes a file away.
+    """Takes a file or an empty folder away.
 
     Raises:
         OutputError: it stays.
     """
     with _in_words(path):
-        path.unlink(missing_ok=True)
+        path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -20,6 +20,8 @@ ENOUGH_ROWS = 10
 """Rows needed before changed ids can be told from coincidence."""
 
 
+LARGEST = 20_000
+"""Papers of the largest list that is announced without a look."""
 FEW = 4
 """Times fewer than usual from which a snapshot is remarked upon, and accepted."""
 
@@ -51,6 +53,8 @@ def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
     """Why this snapshot should be looked at first, or `None`."""
     rows = len(snapshot.papers)
     usual = [size for size in history.sizes if size]
+    if rows > LARGEST:
+        return f"{rows:,} papers, more than any list of a day, week or month: it may be an archive"
     if snapshot.doubts:
         return snapshot.doubts[0]
     if len(usual) >= ENOUGH_HISTORY and rows > FLOOD * median(usual):

@@ -258,7 +258,7 @@ class Ingest:
                 if same is None:
                     return Report(one.origin, taking.name, unchanged=True)
             else:
-                sources.gave(tx, taking.source, one.captured_at, well=well)
+                sources.gave(tx, taking.source, self._clock(), well=well)
                 if one.etag or one.last_modified:
                     sources.remember_validators(tx, taking.source, one)
                 same = snapshots.same_as(tx, taking.source, one, ever=ever)
@@ -356,15 +356,18 @@ class Ingest:
             renamed=identities.renamed(line.keys for line in lines),
         )
         reason = None if released else holds.reason_to_hold(parsed, history)
-        if reason:
+        if reason and not snapshots.was_accepted(tx, row.source_id, row.id):
             snapshots.hold(tx, row.id, reason, [stored.beginning, *parsed.notes], parsed)
             return
         known = log.known(tx, owners.values(), row.source_id, row.id)
         days = log.listing_days(tx, row.source_id, known.values())
         made = diff.changes(lines, identities, known, days, announce)
         log.append(tx, log.Occasion(row.source_id, row.id, self._clock()), made)
-        few = holds.remark(parsed, history)
-        notes = [*parsed.notes, *([few, stored.beginning] if few else [])]
+        notes = list(parsed.notes)
+        if few := holds.remark(parsed, history):
+            notes += [few, stored.beginning]
+        if twice := len(lines) - len(made):
+            notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
         snapshots.accept(tx, row.id, parsed, notes, _counts(len(lines), made))
 
     def _held(self, stored: _Stored, reason: str, *, opens: bool) -> Report:
@@ -377,7 +380,7 @@ class Ingest:
 
     def _opened(self, tx: Connection, source: int, *, opens: bool) -> None:
         """Ends the source's first ingest with its last snapshot, if any was accepted."""
-        if opens and snapshots.sizes_before(tx, source):
+        if opens and any(snapshots.sizes_before(tx, source)):
             sources.opened(tx, source, self._clock())
 
 

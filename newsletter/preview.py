@@ -39,9 +39,7 @@ def write(
         OutputError: they cannot be written.
     """
     files.folder(folder)
-    for old in files.listed(folder):
-        if EDITION_FILE.fullmatch(old.name):
-            files.remove(old)
+    _remove_old(folder)
     paths: list[Path] = []
     for number, part in enumerate(edition.parts, 1):
         recipient = message.Recipient(
@@ -52,6 +50,24 @@ def write(
         stem = "edition" if number == 1 else f"edition-{number}"
         paths += _write_part(part, folder, stem, sender, recipient, now)
     return Written(edition, tuple(paths))
+
+
+def clear(folder: Path) -> None:
+    """Removes an edition's files, and the folder if nothing else is in it.
+
+    Raises:
+        OutputError: they stay.
+    """
+    if folder.is_dir():
+        _remove_old(folder)
+        if not files.listed(folder):
+            files.remove(folder)
+
+
+def _remove_old(folder: Path) -> None:
+    for old in files.listed(folder):
+        if EDITION_FILE.fullmatch(old.name):
+            files.remove(old)
 
 
 def _write_part(

@@ -41,6 +41,9 @@ FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 TEXT_COLUMNS = 72
 
+DEEPEST = 500
+"""Tags of MJML inside each other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -57,6 +60,18 @@ class Look:
     accent: str = "#1d4fb8"
     accent_dark: str = "#8fb4ff"
     postal_address: str = ""
+
+
+# What expressions in a template can raise, besides what Jinja says itself.
+_TEMPLATE_FAULTS = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
 
 
 class Renderer:
@@ -108,7 +123,7 @@ class Renderer:
                 html=self.html.render(values),
                 text=self._file("edition.txt.j2").render(values),
             )
-        except TemplateError as exc:
+        except _TEMPLATE_FAULTS as exc:
             raise self._fault(exc) from exc
 
     @cached_property
@@ -118,7 +133,7 @@ class Renderer:
         try:
             skeleton = self._skeletons.get_template(name).render(look=self._look, fonts=FONTS)
             return self._templates.from_string(compiled(skeleton))
-        except TemplateError as exc:
+        except _TEMPLATE_FAULTS as exc:
             raise self._fault(exc) from exc
 
     @cached_property
@@ -129,14 +144,14 @@ class Renderer:
             # All of them: a theme may extend and include what it likes.
             for name in sorted(self._loader.list_templates()):
                 digest.update(self._loader.get_source(self._templates, name)[0].encode())
-        except TemplateError as exc:
+        except _TEMPLATE_FAULTS as exc:
             raise self._fault(exc) from exc
         return digest.hexdigest()
 
     def _file(self, name: str) -> Template:
         return self._templates.get_template(f"themes/{self._look.theme}/{name}")
 
-    def _fault(self, exc: TemplateError) -> RenderError:
+    def _fault(self, exc: Exception) -> RenderError:
         theme = f"theme {self._look.theme}"
         if isinstance(exc, TemplateNotFound):
             known = ", ".join(sorted(_themes(self._loader)))
@@ -147,8 +162,23 @@ class Renderer:
             )
         line = f", line {exc.lineno}" if isinstance(exc, TemplateSyntaxError) else ""
         return RenderError(
-            f"its template is wrong{line} ({exc.message})", where=theme, hint="mend the template"
+            f"its template is wrong{line} ({_said(exc)})", where=theme, hint="mend the template"
         )
+
+
+def _said(exc: Exception) -> str:
+    if isinstance(exc, RecursionError):
+        return "it extends or includes itself; the one it replaces is bundled/…"
+    return exc.message or "" if isinstance(exc, TemplateError) else f"{exc}"
+
+
+def _depth(mjml: str) -> int:
+    """How deeply its tags are nested."""
+    depth = deepest = 0
+    for tag in re.finditer(r"<(/?)[a-zA-Z][^<>]*?(/?)>", mjml):
+        depth += -1 if tag[1] else 0 if tag[2] else 1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def compiled(mjml: str) -> str:
@@ -157,6 +187,8 @@ def compiled(mjml: str) -> str:
     Raises:
         RenderError: it is no MJML.
     """
+    if _depth(mjml) > DEEPEST:  # the compiler would not come back from thousands
+        raise RenderError("the theme's MJML is nested too deeply", hint="close its tags")
     try:
         html = mjml2html(mjml, disable_comments=True, fonts={})
         return re.sub(r"\n\s+", "\n", html)  # indentation would be sent with every paper

@@ -24,6 +24,10 @@ _UNLINKABLE = re.compile(f'[{_CONTROLS}{_BROKEN}\\s<>"\\\\]')
 _ISOLATES = re.compile("[\u2068\u2069]")
 
 
+MARKS_A_COLUMN = 4
+"""Characters that may share a column; more are a flood of marks that take no room."""
+
+
 def clean(text: str) -> str:
     """One line of safe text: controls and bidi marks to spaces, broken characters to U+FFFD."""
     if not text.isascii():
@@ -32,8 +36,9 @@ def clean(text: str) -> str:
 
 
 def clean_or_none(value: object) -> str | None:
-    """`clean` of a string; `None` for anything else and for what is empty afterwards."""
-    return (clean(value) or None) if isinstance(value, str) else None
+    """`clean` of a string; `None` for anything else and for what nobody can see."""
+    cleaned = clean(value) if isinstance(value, str) else ""
+    return cleaned if width(cleaned[:1000]) else None
 
 
 def is_plain(text: str) -> bool:
@@ -73,10 +78,11 @@ def _columns(character: str) -> int:
 
 def cut(text: str, columns: int) -> str:
     """At most `columns` columns of the text, cut at a word and ended by ` …` when shortened."""
-    if width(text) <= columns:
+    longest = columns * MARKS_A_COLUMN
+    if width(text[: longest + 1]) <= columns and len(text) <= longest:
         return text
     end, used = 0, 0
-    for character in text:
+    for character in text[:longest]:
         used += _columns(character)
         if used > columns - 2:
             break

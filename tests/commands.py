@@ -9,6 +9,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+INTERRUPTIBLE = [
+    sys.executable,
+    "-u",
+    "-c",
+    "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "runpy.run_module('newsletter', run_name='__main__', alter_sys=True)",
+]
+"""The command line as a terminal starts it: background jobs of a shell ignore Ctrl-C."""
+
 
 def newsletter(
     *arguments: str, cwd: Path, stdin: bytes = b"", **environment: str

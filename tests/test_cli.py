@@ -16,7 +16,7 @@ import pytest
 
 from newsletter.app.checks import sample
 from newsletter.formats import FORMATS
-from tests.commands import assert_one_line_each, newsletter, rows_of
+from tests.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
 
 REPLAY_KEYS = {"snapshot", "format", "papers", "new", "updated", "relisted", "held", "titles"}
 
@@ -194,7 +194,7 @@ def test_preview_serve_answers_on_loopback_until_it_is_stopped(configured: Path)
     """The folder is served to this machine, and Ctrl-C ends it."""
     newsletter("ingest", days()[0], cwd=configured)
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "newsletter", "preview", "--serve"],
+        [*INTERRUPTIBLE, "preview", "--serve"],
         cwd=configured,
         stdout=subprocess.PIPE,
         text=True,
@@ -492,7 +492,7 @@ def test_serve_gives_editions_to_this_machine_only(configured: Path) -> None:
     """No listing, nothing beside the edition, and no other host's name."""
     newsletter("ingest", days()[0], cwd=configured)
     with subprocess.Popen(
-        [sys.executable, "-u", "-m", "newsletter", "preview", "--out", ".", "--serve"],
+        [*INTERRUPTIBLE, "preview", "--out", ".", "--serve"],
         cwd=configured,
         stdout=subprocess.PIPE,
         text=True,
@@ -522,3 +522,88 @@ def test_an_umask_is_kept(tmp_path: Path) -> None:
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True, capture_output=True)
     modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "demo").rglob("edition.*")}
     assert modes == {0o600}
+
+
+def test_a_paper_with_a_flood_of_marks_blocks_nobody(configured: Path) -> None:
+    """Characters that take no room are cut too, so that the edition fits."""
+    rows = json.loads(Path(days()[0]).read_text())
+    rows[0]["title"] = "A" + "\u0301" * 30_000
+    rows[1]["paper"]["authors"] = [{"name": "B" + "\u200b" * 40_000}]
+    (configured / "a.json").write_text(json.dumps(rows))
+    newsletter("ingest", "a.json", cwd=configured)
+    done = newsletter("preview", "--json", cwd=configured)
+    assert done.returncode == 0, done.stderr
+    assert rows_of(done)[0]["papers"] == 9
+
+
+def test_a_folder_with_signs_in_its_name(tmp_path: Path) -> None:
+    """The database is where the configuration is, whatever its folder is called."""
+    folder = tmp_path / "50%41 done?"
+    folder.mkdir()
+    newsletter("init", cwd=folder)
+    assert newsletter("ingest", days()[0], cwd=folder).returncode == 0
+    assert (folder / "newsletter.db").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {folder.name}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("edition.txt.j2", "{{ nothing }}"),
+        ("subject.txt.j2", "{% broken"),
+        ("subject.txt.j2", '{{ 1 + "a" }}'),
+        ("edition.txt.j2", "no link to leave"),
+        ("edition.mjml.j2", "<mjml>" + "<div>" * 20_000),
+        ("edition.mjml.j2", '[% extends "themes/default/edition.mjml.j2" %]'),
+        (
+            "edition.mjml.j2",
+            '[% extends "bundled/themes/default/edition.mjml.j2" %]'
+            "[% block foot %]<script>x</script>[% endblock %]",
+        ),
+    ],
+)
+def test_config_check_makes_a_trial_edition(configured: Path, name: str, text: str) -> None:
+    """A theme that would fail when it is needed fails now, with one line."""
+    folder = configured / "mine" / "themes" / "default"
+    folder.mkdir(parents=True)
+    (folder / name).write_text(text)
+    (configured / "config.toml").write_text('[theme]\ntemplates_dir = "mine"\n')
+    done = newsletter("config", "check", cwd=configured)
+    assert done.returncode == 2, done.stdout
+    assert_one_line_each(done)
+    assert "theme" in done.stderr
+
+
+def test_a_second_run_leaves_no_edition_of_the_first(tmp_path: Path) -> None:
+    """Where nothing is new any more, what an earlier run wrote is taken away."""
+    (tmp_path / "c").mkdir()
+    _copied(days()[0], tmp_path / "c" / "b.json")
+    newsletter("replay", "c", "--out", "o", cwd=tmp_path)
+    _copied(days()[0], tmp_path / "c" / "a.json")
+    newsletter("replay", "c", "--out", "o", cwd=tmp_path)
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"a"}
+
+
+def test_odd_arguments_are_one_line(configured: Path) -> None:
+    """Nothing, a number beyond all numbers, a configuration that never ends."""
+    for arguments, status in (
+        (("replay", ""), 3),
+        (("snapshots", "release", "9" * 20), 2),
+        (("--config", "/dev/zero", "status"), 2),
+    ):
+        done = newsletter(*arguments, cwd=configured)
+        assert done.returncode == status, done
+        assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_row_is_said(configured: Path) -> None:
+    """Bytes that cannot be unpacked are a damaged database, not a fault of ours."""
+    (configured / "x.json").write_text("[{")
+    newsletter("ingest", "x.json", cwd=configured)
+    with sqlite3.connect(configured / "newsletter.db") as connection:
+        connection.execute("UPDATE blobs SET data = x'00'")
+    connection.close()
+    done = newsletter("snapshots", "release", "1", cwd=configured)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    assert "damaged" in done.stderr

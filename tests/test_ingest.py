@@ -452,6 +452,57 @@ def test_a_reader_that_fails_holds_one_capture(boy: Paperboy) -> None:
     assert good.counts.new == 1
 
 
+def test_text_that_no_encoder_takes_is_held_like_others(boy: Paperboy) -> None:
+    """A lone surrogate in an error page reaches neither the database nor a message."""
+    (held, good) = boy(Capture(b'{"error":"\\ud800 oops"}', "a", NOW), api(row(1)))
+    assert held.held is not None
+    assert held.held.encode()
+    assert good.counts.new == 1
+
+
+def test_the_operators_decision_counts_for_the_same_bytes(boy: Paperboy) -> None:
+    """What was released is not held again when it comes again later."""
+    cut = Capture(text("One Lantern").data[:-40], "cut.txt", NOW)
+    (held,) = boy(cut)
+    boy.ingest.release(held.snapshot or 0)
+    boy(api(row(1)))
+    (again,) = boy(cut)
+    assert (again.held, again.counts.new) == (None, 0)
+
+
+def test_an_empty_first_capture_opens_nothing(boy: Paperboy) -> None:
+    """The first capture with papers is the first."""
+    boy(Capture(b"[]", "a", NOW), announce_all=False)
+    reports = boy(*_folder_of_days(1, 2), announce_all=False)
+    assert [(r.counts.new, r.counts.learnt) for r in reports] == [(0, 1), (1, 0)]
+
+
+def test_rows_that_were_one_paper_are_counted_in_a_note(boy: Paperboy) -> None:
+    """Nine rows and seven papers: the difference is said."""
+    (report,) = boy(api(row(1), row(2), row(1)))
+    assert report.notes == ("1 of 3 rows were papers listed before in it",)
+
+
+def test_an_archive_is_held_without_history_too(boy: Paperboy) -> None:
+    """No list of a day has 20,000 papers."""
+    rows = [{"title": f"Lamp {n}"} for n in range(20_001)]
+    (held,) = boy(Capture(json.dumps(rows).encode(), "a", NOW))
+    assert held.held is not None
+    assert "20,001 papers" in held.held
+
+
+def test_an_id_that_is_an_address_leads_to_the_paper(boy: Paperboy) -> None:
+    """Ids with hosts, prefixes and versions are ids; nothing else gets into a link."""
+    ids = ["https://arxiv.org/abs/2611.00001v2", "arXiv:2611.00002", "../../evil?x#y"]
+    rows = [{"title": f"Lamp {n}", "paper": {"id": id_}} for n, id_ in enumerate(ids)]
+    (report,) = boy(Capture(json.dumps(rows).encode(), "a", NOW))
+    assert [entry.paper.url for entry in report.new] == [
+        "https://huggingface.co/papers/2611.00001",
+        "https://huggingface.co/papers/2611.00002",
+        None,
+    ]
+
+
 def test_a_snapshot_in_the_log_cannot_be_released_or_rejected(boy: Paperboy) -> None:
     """What is announced is announced."""
     (report,) = boy(api(row(1)))

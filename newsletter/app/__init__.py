@@ -7,8 +7,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from email.headerregistry import Address
-from email.utils import parseaddr
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -34,10 +32,8 @@ from newsletter.storage.sources import SourceStatus
 # Imported where they are used: an ingest of a file needs none of them, and half its time
 # would be theirs.
 if TYPE_CHECKING:
-    from newsletter.message import Sender
     from newsletter.planning import Edition, Planner
     from newsletter.preview import Written
-    from newsletter.render import Look
 
 MANUAL = "manual"
 """The source of files and addresses named on the command line."""
@@ -176,31 +172,10 @@ class App:
     # --- log → editions
 
     @cached_property
-    def _look(self) -> Look:
-        from newsletter.render import Look
-
-        config = self._config
-        return Look(
-            name=config.newsletter.name,
-            theme=config.theme.name,
-            language=config.newsletter.language,
-            accent=config.theme.accent,
-            accent_dark=config.theme.dark,
-            postal_address=config.newsletter.postal_address,
-        )
-
-    @cached_property
     def _planner(self) -> Planner:
-        from newsletter.planning import Planner
-        from newsletter.render import Renderer
+        from newsletter.app.editions import planner
 
-        templates = self._config.theme.templates_dir
-        return Planner(
-            Renderer(self._look, Path(templates) if templates else None),
-            self._look,
-            self._config.theme.excerpts,
-            self._config.newsletter.base_url,
-        )
+        return planner(self._config)
 
     def edition_of(self, report: Report) -> Edition | None:
         """The edition of what one capture brought; `None` when that is nothing."""
@@ -216,8 +191,9 @@ class App:
     def freeze(self, edition: Edition) -> None:
         """Keeps an edition as it was made."""
         from newsletter import planning
+        from newsletter.app import editions
 
-        planning.freeze(self._database, edition, self._look, now())
+        planning.freeze(self._database, edition, editions.look(self._config), now())
 
     def write(self, edition: Edition, folder: Path) -> Written:
         """The edition's files in a folder, as a recipient nobody is would get it.
@@ -226,21 +202,20 @@ class App:
             OutputError: they cannot be written.
         """
         from newsletter import preview
+        from newsletter.app.editions import sender
 
         base = self._config.newsletter.base_url
-        return preview.write(edition, folder, self._sender, base, now())
+        return preview.write(edition, folder, sender(self._config), base, now())
 
-    @property
-    def _sender(self) -> Sender:
-        from newsletter.message import NO_OWNER, Sender
+    def clear(self, folder: Path) -> None:
+        """Takes away what an earlier run wrote where there is no edition now.
 
-        section = self._config.newsletter
-        return Sender(
-            name=section.name,
-            address=_address(section.sender, section.name),
-            reply_to=_address(section.reply_to, "") if section.reply_to else None,
-            owner=_address(section.owner, "").addr_spec if section.owner else NO_OWNER,
-        )
+        Raises:
+            OutputError: it stays.
+        """
+        from newsletter import preview
+
+        preview.clear(folder)
 
     # --- how things stand
 
@@ -303,12 +278,3 @@ def _temporary_folder() -> Iterator[str]:
         ) from exc
     with folder as path:
         yield path
-
-
-def _address(mailbox: str, name: str) -> Address:
-    from newsletter.message import NOWHERE
-
-    if not mailbox:
-        return Address(name, "newsletter", NOWHERE)
-    display, spec = parseaddr(mailbox)
-    return Address(display or name, addr_spec=spec)

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-import sys
 from importlib.resources import files as resource_files
 from pathlib import Path
 
 from newsletter import configfile, formats
+from newsletter.app.editions import planner
 from newsletter.app.places import now
 from newsletter.config import Config
 from newsletter.errors import NewsletterError, SourceError, UsageError
 from newsletter.formats import opml
-from newsletter.models import Snapshot
+from newsletter.models import Entry, EntryKind, Snapshot
 from newsletter.sources.files import read
-from newsletter.sources.stdin import STANDARD_INPUT, StdinSource
+from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 
 
 def deeper_problems(config: Config) -> list[str]:
     """What is wrong beyond the values themselves: formats that do not exist, a broken theme."""
-    from newsletter.render import Look, Renderer
-
     problems = []
     for number, section in enumerate(config.sources, 1):
         try:
             _ = formats.named(section.format) if section.format else None
         except UsageError as error:
             problems.append(f"sources[{number}].format: {error}")
-    templates = config.theme.templates_dir
     try:
-        renderer = Renderer(Look(theme=config.theme.name), Path(templates) if templates else None)
-        _ = renderer.html, renderer.fingerprint
+        _trial_edition(config)
     except NewsletterError as error:
         problems.append(f"theme: {error}")
     return problems
+
+
+def _trial_edition(config: Config) -> None:
+    """An edition of the bundled sample in the configured theme, with all of its own checks."""
+    papers = formats.parse(sample()[0].read_bytes()).papers
+    entries = [
+        Entry(position, EntryKind.NEW, paper, "sample", "api-json")
+        for position, paper in enumerate(papers, 1)
+    ]
+    planner(config).edition(entries)
 
 
 def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:  # noqa: A002
@@ -44,7 +50,7 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:  # noq
         UsageError: there is no such format.
     """
     if place == STANDARD_INPUT:
-        (found,) = StdinSource(sys.stdin.buffer, now).captures()
+        (found,) = StdinSource(standard_input(), now).captures()
     else:
         found = read(Path(place))
     if isinstance(found, SourceError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -16,7 +15,7 @@ from newsletter.errors import SourceMissing
 from newsletter.reports import Captured
 from newsletter.sources import Source
 from newsletter.sources.files import RESTED, FileSource, FolderSource, is_folder
-from newsletter.sources.stdin import STANDARD_INPUT, StdinSource
+from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 from newsletter.storage import sources
 from newsletter.storage.database import Database
 
@@ -82,12 +81,12 @@ def configured(
 def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Source:
     """A file, a folder, an address or standard input named on the command line."""
     if place == STANDARD_INPUT:
-        return StdinSource(sys.stdin.buffer, now)
-    if re.match(r"https?://", place):
+        return StdinSource(standard_input(), now)
+    if re.match(r"https?://", place, re.IGNORECASE):
         from newsletter.sources.url import UrlSource
 
         return UrlSource(place, fetcher(), clock)
-    if re.match(r"[a-z][a-z0-9+.-]*://", place):
+    if not place or re.match(r"[a-z][a-z0-9+.-]*://", place, re.IGNORECASE):
         return _Refused(place)
     path = Path(place)
     return FolderSource(path) if is_folder(path) else FileSource(path)

@@ -82,8 +82,11 @@ def _replay(
 
     def writer(app: App) -> Callable[[Report], Written | None]:
         def written(report: Report) -> Written | None:
-            edition = app.edition_of(report) if out and report.new else None
-            if edition is None or out is None:
+            if out is None:
+                return None
+            edition = app.edition_of(report)
+            if edition is None:
+                app.clear(out / _stem(report.origin, set(taken)))
                 return None
             app.freeze(edition)
             return app.write(edition, out / _stem(report.origin, taken))
@@ -175,7 +178,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
 
 
 @snapshots.command("release")
-@click.argument("snapshot", type=int)
+@click.argument("snapshot", type=click.IntRange(1, 2**63 - 1))
 @click.option("--silent", is_flag=True, help="Learn its papers without announcing them.")
 @format_option
 @json_option
@@ -193,7 +196,7 @@ def snapshots_release(
 
 
 @snapshots.command("reject")
-@click.argument("snapshot", type=int)
+@click.argument("snapshot", type=click.IntRange(1, 2**63 - 1))
 @json_option
 @with_app
 def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:

@@ -65,8 +65,8 @@ def print_report(report: Report, subject: str = "", page: Path | None = None) ->
     """What became of one capture, for people; with the edition made of it, if any."""
     name = Path(report.origin).name if "://" not in report.origin else report.origin
     if report.held is not None:
-        number = f" (snapshot {report.snapshot})" if report.snapshot else ""
-        say(f"{name}  held{number}: {report.held}", err=True)
+        what = f"held (snapshot {report.snapshot})" if report.snapshot else "failed"
+        say(f"{name}  {what}: {report.held}", err=True)
         return
     if report.unchanged:
         say(f"{name}  unchanged since snapshot {report.snapshot}")
@@ -103,16 +103,16 @@ def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict
 
 def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> None:
     """What was recognised in a capture, for people."""
-    say(f"{place}: {name}, recognised by {sign}; {len(snapshot.papers)} papers")
+    say(f"{place}: {name}, recognised by {sign}; {plural(len(snapshot.papers), 'paper')}")
     for kind, lines in (("note", snapshot.notes), ("doubt", snapshot.doubts)):
         for line in lines:
             say(f"    {kind}: {line}")
     for paper in snapshot.papers[:SHOWN]:
         day = paper.listed_on or paper.day_label or "no day"
         say(f"  {title_of(paper)}")
-        facts = [keys_of(paper)[0], str(day), f"{len(paper.authors)} authors"]
+        facts = [keys_of(paper)[0], str(day), plural(len(paper.authors), "author")]
         if paper.upvotes:
-            facts.append(f"{paper.upvotes} upvotes")
+            facts.append(plural(paper.upvotes, "upvote"))
         say(f"      {' · '.join(facts)} · {cut(paper.abstract or 'no abstract', 60)}")
 
 
@@ -138,7 +138,7 @@ def status_line(source: SourceStatus) -> str:
     if source.held:
         facts.append(f"{source.held} held")
     if source.failing_since:
-        facts.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC: {source.failure}")
+        facts.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC")
     return f"{source.name}: " + " · ".join(facts)
 
 
@@ -160,6 +160,11 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
 
 def _iso(at: datetime | None) -> str | None:
     return at.isoformat().replace("+00:00", "Z") if at else None
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 paper`, `2 papers`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -56,9 +56,11 @@ def preview(
             }
         )
     else:
-        say(f"{len(edition.entries)} papers · {edition.parts[0].subject}")
+        say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
         for path in written.files:
             say(f"  {path}")
+        if not (loaded.newsletter.base_url or loaded.newsletter.owner):
+            say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
     page = written.files[0]
     if open_it:
         click.launch(page.absolute().as_uri())

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from newsletter.errors import printable
+from newsletter.errors import OutputError, printable
 
 
 def prepare() -> None:
@@ -34,6 +34,10 @@ def write(line: str, *, err: bool = False, end: bool = True) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, (sys.stderr if err else sys.stdout).fileno())
         os.close(nowhere)
+    except OSError as exc:
+        raise OutputError(
+            f"cannot be written to ({exc.strerror})", where="standard output", hint="make room"
+        ) from exc
 
 
 def knows_unicode() -> bool:

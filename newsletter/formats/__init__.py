@@ -28,6 +28,7 @@ from newsletter.formats import (
 )
 from newsletter.formats.base import Credit, Document, Format
 from newsletter.models import DatedBy, Snapshot
+from newsletter.text import clean
 
 FORMATS: tuple[Format, ...] = (
     # XML declares its own encoding: these look at bytes, all others at text.
@@ -128,5 +129,5 @@ def _looks_like(document: Document) -> str:
         except (ValueError, RecursionError):
             answer = None
         if isinstance(answer, dict) and "error" in answer:
-            return f"an error answer saved as data (“{str(answer['error'])[:80]}”)"
-    return f"it begins “{' '.join(text[:60].split())}”"
+            return f"an error answer saved as data (“{clean(str(answer['error']))[:80]}”)"
+    return f"it begins “{clean(text[:60])}”"

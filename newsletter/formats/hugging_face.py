@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
@@ -64,7 +65,7 @@ def paper_of(row: object, day: date | None) -> Paper | None:
         abstract=clean_or_none(inner.get("summary")) or clean_or_none(row.get("summary")),
         authors=_authors(inner.get("authors")),
         arxiv_id=links.arxiv_id(raw_id) if raw_id else None,
-        url=PAPER_PAGE + quote(raw_id, safe="/") if raw_id else None,
+        url=_page(raw_id),
         code_url=clean_or_none(inner.get("githubRepo")),
         project_url=clean_or_none(inner.get("projectPage")),
         organisation=_name(organisation),
@@ -73,6 +74,16 @@ def paper_of(row: object, day: date | None) -> Paper | None:
         upvotes=_count(inner.get("upvotes")),
         listed_on=iso_day(inner.get("submittedOnDailyAt")) or day,
     )
+
+
+def _page(raw_id: str | None) -> str | None:
+    """The paper's page; of an id that is an address itself, that address."""
+    if not raw_id:
+        return None
+    arxiv = links.arxiv_id(raw_id)
+    if arxiv or re.fullmatch(r"[\w-][\w.-]*", raw_id):
+        return PAPER_PAGE + quote(arxiv or raw_id, safe="/")
+    return raw_id if "://" in raw_id else None
 
 
 def _authors(value: object) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from newsletter.calendar import day_in
 from newsletter.errors import SourceError, SourceMissing, SourceUnreadable
 from newsletter.models import Capture, DatedBy
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 20 * 1024 * 1024
 """A larger file is no list of papers."""
 
 RESTED = 2.0

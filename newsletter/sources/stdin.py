@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import BinaryIO
@@ -24,12 +25,15 @@ class StdinSource:
         clock: the current instant.
     """
 
-    def __init__(self, stream: BinaryIO, clock: Callable[[], datetime]) -> None:
+    def __init__(self, stream: BinaryIO | None, clock: Callable[[], datetime]) -> None:
         self._stream = stream
         self._clock = clock
 
     def captures(self) -> Iterator[Capture | SourceError]:
         """All of it, as one capture."""
+        if self._stream is None:
+            yield SourceUnreadable("it is closed", where=NAME, hint="pipe a capture in")
+            return
         data = self._stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             yield SourceUnreadable(
@@ -37,3 +41,8 @@ class StdinSource:
             )
         else:
             yield Capture(data, NAME, self._clock())
+
+
+def standard_input() -> BinaryIO | None:
+    """What is piped in; `None` when standard input is closed."""
+    return sys.stdin.buffer if sys.stdin else None

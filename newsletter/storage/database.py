@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import sqlite3
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from newsletter.errors import (
@@ -34,6 +36,8 @@ from newsletter.storage.migrations import HEAD, REVISIONS
 
 APPLICATION_ID = 0x50415045
 """Marks a SQLite file as ours ("PAPE")."""
+
+_SQLITE = "sqlite:///"
 
 _HEADER = 100
 """Bytes of a SQLite file's header."""
@@ -168,25 +172,26 @@ class Database:
             if known is None:
                 raise  # a fault of ours, which keeps its traceback
             raise known from exc
+        except (json.JSONDecodeError, zlib.error) as exc:
+            raise DatabaseDamaged(
+                "a row of the database is damaged", where=str(self._path), hint="restore a backup"
+            ) from exc
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///` URL.
+    """The file of a `sqlite:///` URL, whatever characters its name has.
 
     Raises:
         StorageError: it is a URL of another kind.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError as exc:
-        raise StorageError("not a database URL", where=url, hint="write sqlite:///file") from exc
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.query:
+    path = url.removeprefix(_SQLITE)
+    if path == url or not path or "\0" in path:
         raise StorageError(
             "only SQLite files are supported so far",
-            where=parsed.render_as_string(),
-            hint=("write sqlite:///newsletter.db"),
+            where=url.partition("@")[2] or url,
+            hint="write sqlite:///newsletter.db",
         )
-    return Path(parsed.database)
+    return Path(path)
 
 
 def _make_private(path: Path) -> int:
@@ -225,7 +230,9 @@ def _refuse_foreign(path: Path) -> None:
 
 def _engine(path: Path, busy_seconds: float) -> Engine:
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": busy_seconds}
+        URL.create("sqlite", database=str(path)),
+        poolclass=NullPool,
+        connect_args={"timeout": busy_seconds},
     )
 
     # pysqlite opens transactions late and by itself; two writers then lose updates.

@@ -165,6 +165,24 @@ def sizes_before(tx: Connection, source: int) -> Sequence[int]:
     )
 
 
+def was_accepted(tx: Connection, source: int, snapshot: int) -> bool:
+    """Whether the same bytes are in the log already: then somebody has decided about them."""
+    same = snapshots.alias()
+    return (
+        tx.execute(
+            select(same.c.id)
+            .join(snapshots, snapshots.c.sha256 == same.c.sha256)
+            .where(
+                snapshots.c.id == snapshot,
+                same.c.source_id == source,
+                same.c.state == SnapshotState.ACCEPTED,
+            )
+            .limit(1)
+        ).scalar()
+        is not None
+    )
+
+
 def hold(
     tx: Connection, snapshot: int, reason: str, notes: Sequence[str], parsed: Snapshot | None
 ) -> None:

@@ -1,0 +1,53 @@
+"""The configuration as the parts that make editions and messages take it."""
+
+from __future__ import annotations
+
+from email.headerregistry import Address
+from email.utils import parseaddr
+from pathlib import Path
+
+from newsletter.config import Config
+from newsletter.message import NO_OWNER, NOWHERE, Sender
+from newsletter.planning import Planner
+from newsletter.render import Look, Renderer
+
+
+def look(config: Config) -> Look:
+    """What a theme is told."""
+    return Look(
+        name=config.newsletter.name,
+        theme=config.theme.name,
+        language=config.newsletter.language,
+        accent=config.theme.accent,
+        accent_dark=config.theme.dark,
+        postal_address=config.newsletter.postal_address,
+    )
+
+
+def planner(config: Config) -> Planner:
+    """What makes editions.
+
+    Raises:
+        RenderError: the templates' folder is not there.
+    """
+    templates = config.theme.templates_dir
+    renderer = Renderer(look(config), Path(templates) if templates else None)
+    return Planner(renderer, look(config), config.theme.excerpts, config.newsletter.base_url)
+
+
+def sender(config: Config) -> Sender:
+    """Whose newsletter it is."""
+    section = config.newsletter
+    return Sender(
+        name=section.name,
+        address=_address(section.sender, section.name),
+        reply_to=_address(section.reply_to, "") if section.reply_to else None,
+        owner=_address(section.owner, "").addr_spec if section.owner else NO_OWNER,
+    )
+
+
+def _address(mailbox: str, name: str) -> Address:
+    if not mailbox:
+        return Address(name, "newsletter", NOWHERE)
+    display, spec = parseaddr(mailbox)
+    return Address(display or name, addr_spec=spec)
