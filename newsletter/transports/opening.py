@@ -1,0 +1,230 @@
+"""A connection to a mail server: opened, secured and logged in, or not there at all.
+
+There is no way from a wish for TLS to a connection without, and no password goes over one.
+Login is by password (PLAIN, LOGIN) or by token (XOAUTH2); `smtplib` could do it but for
+names and passwords beyond ASCII.
+"""
+
+from __future__ import annotations
+
+import binascii
+import contextlib
+import re
+import shlex
+import smtplib
+import ssl
+import subprocess
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from newsletter.errors import OutputError
+from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
+from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
+from newsletter.values import LOOPBACK
+
+_HINTS: dict[Stage, str] = {
+    "connect": "check host, port and security under [transports.smtp], and the network",
+    "starttls": "check host and security under [transports.smtp]; mail never leaves in clear",
+    "auth": "check username and password or token under [transports.smtp]",
+}
+
+
+class SessionFailed(OutputError):
+    """There is no session with the mail server; `outcome` says why."""
+
+    def __init__(self, outcome: Outcome, *, where: str = "", hint: str = "") -> None:
+        super().__init__(outcome.reply, where=where, hint=hint)
+        self.outcome = outcome
+
+
+class _Unacceptable(Exception):
+    """The server, or the configuration, is not what we send through."""
+
+
+def opened(
+    settings: SmtpSettings, stop: threading.Event | None, clock: Callable[[], float]
+) -> Wire:
+    """A connection through which mail can be sent.
+
+    Raises:
+        SessionFailed: there is none. `LOST` and `DEFERRED` may pass, `OURS` will not.
+    """
+    opening = _Opening(settings, stop, clock)
+    try:
+        return opening.run()
+    except BaseException as error:
+        opening.abandon()
+        outcome = _failure(opening.stage, error)
+        if outcome is None:
+            raise
+        where = f"{settings.host}:{settings.port}"
+        raise SessionFailed(outcome, where=where, hint=_HINTS.get(opening.stage, "")) from error
+
+
+class _Opening:
+    """The steps to a connection, and how many of them were taken."""
+
+    def __init__(
+        self, settings: SmtpSettings, stop: threading.Event | None, clock: Callable[[], float]
+    ) -> None:
+        self.stage: Stage = "connect"
+        self._settings = settings
+        self._stop = stop
+        self._clock = clock
+        self._wire: Wire | None = None
+
+    def run(self) -> Wire:
+        settings = self._settings
+        if not settings.host:
+            raise _Unacceptable("no host is configured")
+        if settings.security == "none" and settings.host not in LOOPBACK:
+            raise _Unacceptable('security = "none" is for this machine itself only')
+        wire = self._wire = Wire(settings, _tls(settings.ca_file), self._stop, self._clock)
+        self._greet(wire)
+        if settings.security not in ("tls", "none"):
+            self.stage = "starttls"
+            wire.secure()
+            self._greet(wire)
+        if settings.username or settings.token_command:
+            self.stage = "auth"
+            _log_in(wire, settings)
+        return wire
+
+    def abandon(self) -> None:
+        """Lets go of what there is."""
+        if self._wire is not None:
+            with contextlib.suppress(OSError):
+                self._wire.close()
+
+    def _greet(self, wire: Wire) -> None:
+        self.stage = "ehlo"
+        code, text = wire.ehlo()
+        if not 200 <= code < 300:
+            raise smtplib.SMTPResponseException(code, text)
+
+
+def _failure(stage: Stage, error: BaseException) -> Outcome | None:
+    """What went wrong, as an outcome; `None` for what is a bug, or a wish to end."""
+    if isinstance(error, smtplib.SMTPResponseException):
+        said = error.smtp_error
+        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+        return classify(stage, error.smtp_code, text)
+    if ours := _our_fault(error):
+        return without_reply(Verdict.OURS, stage, ours)
+    if isinstance(error, BROKEN):
+        return without_reply(Verdict.LOST, stage, words_for(error))
+    return None
+
+
+def _our_fault(error: BaseException) -> str:
+    """What the operator has to mend; empty if it may pass by itself."""
+    if isinstance(error, _Unacceptable):
+        return str(error)
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return "the server does not offer STARTTLS"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"the server's certificate is not valid: {error.verify_message}"
+    if isinstance(error, ssl.SSLError) and not isinstance(
+        error, ssl.SSLEOFError | ssl.SSLZeroReturnError
+    ):
+        return f"the server speaks no TLS that we do: {error.reason or error}"
+    if isinstance(error, UnicodeError):
+        return f"the host is no name: {error}"
+    return ""
+
+
+def _tls(ca_file: str | Path | None) -> ssl.SSLContext:
+    try:
+        return _context(ca_file)
+    except OSError as error:
+        raise _Unacceptable(f"{ca_file}: {words_for(error)}") from error
+
+
+@cache  # the system's certificates take 20 ms to read
+def _context(ca_file: str | Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_file)
+
+
+def _log_in(wire: Wire, settings: SmtpSettings) -> None:
+    """Says who we are, over TLS only.
+
+    Raises:
+        SMTPAuthenticationError: the server does not believe it.
+        _Unacceptable: there is no way to say it that we go.
+        OSError: the connection ended.
+        ReplyBroken: the server answers nonsense.
+    """
+    if not isinstance(wire.sock, ssl.SSLSocket):
+        raise _Unacceptable("there is a username but no TLS; a password is never sent in clear")
+    offered = str(wire.esmtp_features.get("auth", "")).upper().split()
+    user, password = settings.username, settings.password
+    if settings.token_command and "XOAUTH2" in offered:
+        token = _token(settings.token_command, settings.timeout)
+        proof = _base64(f"user={user}\x01auth=Bearer {token}\x01\x01")
+        _exchange(wire, f"XOAUTH2 {proof}", "")  # the empty line ends a refusal
+    elif settings.token_command:
+        raise _Unacceptable("the server offers no login by token (XOAUTH2)")
+    elif "PLAIN" in offered:
+        _exchange(wire, "PLAIN " + _base64(f"\0{user}\0{password}"))
+    elif "LOGIN" in offered:
+        _exchange(wire, "LOGIN", user, password)
+    else:
+        raise _Unacceptable("the server offers no login by password (PLAIN or LOGIN)")
+
+
+def _exchange(wire: Wire, start: str, *answers: str) -> None:
+    """One AUTH command and our answers to what the server asks.
+
+    Raises:
+        SMTPAuthenticationError: it ended otherwise than with success.
+    """
+    code, text = wire.docmd("AUTH", start)
+    asked = b""
+    for answer in answers:
+        if code != 334:
+            break
+        asked = text
+        code, text = wire.docmd(_base64(answer))
+    if not 200 <= code < 300:
+        raise smtplib.SMTPAuthenticationError(code, text + _explanation(asked))
+
+
+def _explanation(challenge: bytes) -> bytes:
+    """What a server that refuses a token says about it: JSON in the challenge before."""
+    with contextlib.suppress(binascii.Error):
+        decoded = b64decode(challenge, validate=True)
+        return b" " + decoded if decoded.startswith(b"{") else b""
+    return b""
+
+
+def _base64(text: str) -> str:
+    return b64encode(text.encode()).decode("ascii")
+
+
+def _token(command: str, timeout: float) -> str:
+    """The first line that the command prints. Its errors go where ours go.
+
+    Raises:
+        _Unacceptable: there is none. The command itself is not shown: it may hold a secret.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  # the operator's own command
+            shlex.split(command),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=timeout,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise _Unacceptable(f"token_command ends with status {error.returncode}") from None
+    except subprocess.TimeoutExpired:
+        raise _Unacceptable(f"token_command is not done within {timeout:g} s") from None
+    except (OSError, ValueError, IndexError) as error:
+        raise _Unacceptable(f"token_command does not run: {words_for(error)}") from None
+    token = done.stdout.split(b"\n", 1)[0].strip().decode("ascii", "replace")
+    if not re.fullmatch(r"[\x21-\x7e]+", token):
+        raise _Unacceptable("the first line of token_command is no token")
+    return token

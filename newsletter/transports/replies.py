@@ -1,0 +1,172 @@
+"""What a mail server's replies mean. Pure: bytes and codes in, values out.
+
+`take_reply` finds whole replies in what has been received, within bounds; `classify`
+says what a reply means for the message, by the first line of `_RULES` that fits.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, get_args
+
+from newsletter.text import clean
+
+Stage = Literal["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "dot"]
+"""How far it came. `data` goes from the DATA command to the last byte of the message,
+`dot` is the wait for the answer to it."""
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+LONGEST_REPLY = 16_384  # bytes, all lines; real ones stay under 2,000
+_LONGEST_SHOWN = 500  # characters
+
+_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
+_ENHANCED = re.compile(r"^\s*#?([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)", re.MULTILINE)
+_ENHANCED_AT_THE_END = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)\s*$")  # as qmail writes it
+
+
+class Verdict(StrEnum):
+    """What became of a message."""
+
+    SENT = "sent"  # the server took it
+    DEFERRED = "deferred"  # not now
+    REFUSED = "refused"  # never, for this recipient
+    OURS = "ours"  # the fault is on our side: policy, login, size, a bad sender
+    UNKNOWN = "unknown"  # all of it was written, and no answer came
+    LOST = "lost"  # the connection ended before that: it cannot have been taken
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one attempt.
+
+    Attributes:
+        verdict: what became of it.
+        stage: where it was decided.
+        code: the reply's three digits; `None` if no reply decided it.
+        enhanced: the enhanced status code (RFC 3463), such as "5.1.1", if there was one.
+        reply: the whole reply on one clean line, code included; without one, what happened.
+        suppress: the mailbox does not exist: never write to it again.
+    """
+
+    verdict: Verdict
+    stage: Stage
+    code: int | None
+    enhanced: str | None
+    reply: str
+    suppress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply: its code, and its lines without code and line ends."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def text(self) -> str:
+        """The lines, joined by line feeds. Bytes that are no UTF-8 become U+FFFD."""
+        return b"\n".join(self.lines).decode("utf-8", "replace")
+
+
+class ReplyBroken(ValueError):
+    """What the server says is no reply, or has no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """One line of the table; `replies` is matched against "code enhanced"."""
+
+    stages: str
+    replies: re.Pattern[str]
+    verdict: Verdict
+    suppress: bool
+
+
+def _rule(stages: str, replies: str, verdict: Verdict, *, suppress: bool = False) -> _Rule:
+    return _Rule(
+        " ".join(STAGES) if stages == "any" else stages, re.compile(replies), verdict, suppress
+    )
+
+
+_RULES = (
+    _rule("dot", r"2", Verdict.SENT),
+    # The message was refused, and the connection ends: a clear answer, unlike a 421 before it.
+    _rule("dot", r"421", Verdict.DEFERRED),
+    _rule("any", r"421", Verdict.LOST),
+    _rule("auth", r"[45]", Verdict.OURS),
+    _rule("any", r"4", Verdict.DEFERRED),
+    # We are not logged in, or not understood. No mailbox is to blame, wherever it is said.
+    _rule("any", r"53[0458]|50[0234]|555", Verdict.OURS),
+    _rule("connect ehlo starttls mail", r"5", Verdict.OURS),
+    _rule("rcpt", r"5\d\d 5\.(1\.1|1\.10|2\.1)$", Verdict.REFUSED, suppress=True),
+    _rule("data dot", r"5\d\d 5\.7\.", Verdict.OURS),
+    _rule("any", r"5", Verdict.REFUSED),
+    # From here on it is no answer to what we said.
+    _rule("dot", r"", Verdict.UNKNOWN),
+    _rule("any", r"", Verdict.LOST),
+)
+"""The first that fits decides. Without a recipient no recipient can be refused: until
+RCPT, whatever is permanent is ours."""
+
+
+def classify(stage: Stage, code: int, text: str) -> Outcome:
+    """What a reply that ends the attempt means.
+
+    Args:
+        stage: what it answers.
+        code: three digits; whatever they are, there is a verdict.
+        text: the reply's lines without the code, joined by line feeds.
+    """
+    enhanced = _enhanced(code, text)
+    key = f"{code:03} {enhanced or ''}"
+    rule = next(rule for rule in _RULES if stage in rule.stages.split() and rule.replies.match(key))
+    shown = _shown(f"{code:03} {_without_repeats(text, enhanced)}")
+    return Outcome(rule.verdict, stage, code, enhanced, shown, rule.suppress)
+
+
+def without_reply(verdict: Verdict, stage: Stage, what: str) -> Outcome:
+    """An outcome that no reply decided; `what` is what happened, in words."""
+    return Outcome(verdict, stage, None, None, _shown(what))
+
+
+def take_reply(received: bytearray) -> Reply | None:
+    """Takes the first whole reply out of what was received; `None` if it is not whole yet.
+
+    Raises:
+        ReplyBroken: it is no reply, or longer than any.
+    """
+    code, start = b"", 0
+    lines: list[bytes] = []
+    while (end := received.find(b"\n", start)) >= 0 and end < LONGEST_REPLY:
+        line = bytes(received[start:end]).rstrip(b"\r")
+        match = _LINE.fullmatch(line)
+        if match is None or code not in (b"", match[1]):
+            raise ReplyBroken(f"the server answers {line[:80]!r}, which is no reply")
+        code, start = match[1], end + 1
+        lines.append(match[3] or b"")
+        if match[2] != b"-":
+            del received[:start]
+            return Reply(int(code), tuple(lines))
+    if len(received) >= LONGEST_REPLY:
+        raise ReplyBroken("the server's reply has no end")
+    return None
+
+
+def _enhanced(code: int, text: str) -> str | None:
+    match = _ENHANCED.search(text) or _ENHANCED_AT_THE_END.search(text)
+    if match:
+        return match[1]
+    return "5.7.1" if code == 571 else None  # the code itself says so; some servers say no more
+
+
+def _without_repeats(text: str, enhanced: str | None) -> str:
+    """The lines as one, the enhanced code only where it stands first: servers repeat it."""
+    first, *others = text.split("\n")
+    return " ".join([first, *(line.strip().removeprefix(enhanced or "") for line in others)])
+
+
+def _shown(text: str) -> str:
+    return clean(text[: 2 * _LONGEST_SHOWN])[:_LONGEST_SHOWN].rstrip()

@@ -1,0 +1,1053 @@
+"""The SMTP session against a real server that fails at every place it can."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.errors import OutputError
+from newsletter.transports.smtp import (
+    Outcome,
+    Session,
+    SessionFailed,
+    SmtpSettings,
+    Verdict,
+    dot_stuffed,
+)
+
+from .smtp_server import (
+    Dialogue,
+    Fault,
+    Options,
+    Server,
+    endless,
+    hang_up,
+    reset,
+    say_and_hang_up,
+    silence,
+)
+
+Serve = Callable[..., Server]
+Connect = Callable[..., Session]
+
+SENDER = "bounce+key@papers.example"
+READER = "ana@example.net"
+MESSAGE = b"Subject: Lamps\r\n\r\nA lamp.\r\n"
+SECRET = "secret"
+LARGE = MESSAGE + (b"x" * 76 + b"\r\n") * 100_000  # more than the buffers between us hold
+
+TAKEN_AGAIN = Outcome(Verdict.SENT, "dot", 250, "2.0.0", "250 2.0.0 taken")
+
+
+class Clock:
+    """Time that only passes when a test says so: no machine is too slow for it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.step = 0.0
+        """Seconds that pass with every look at the clock."""
+
+    def __call__(self) -> float:
+        self.now += self.step
+        return self.now
+
+    def fly(self) -> None:
+        """From now on more passes than anybody waits for."""
+        self.step = 3600.0
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Makes servers; `faults` as keyword arguments of their own."""
+    servers: list[Server] = []
+
+    def make(options: Options | None = None, **faults: list[Fault]) -> Server:
+        options = options or Options()
+        options.faults.update(faults)
+        servers.append(Server(options))
+        return servers[-1]
+
+    yield make
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def connect(clock: Clock) -> Iterator[Connect]:
+    """Makes open sessions, and closes them in the end."""
+    sessions: list[Session] = []
+
+    def make(server: Server, stop: threading.Event | None = None, **changes: Any) -> Session:
+        session = Session(local(server, **changes), stop=stop, clock=clock)
+        sessions.append(session)
+        session.open()
+        return session
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+def local(server: Server, **changes: Any) -> SmtpSettings:
+    """Settings for a server of ours, without security."""
+    plain = SmtpSettings("127.0.0.1", server.port, "none", local_hostname="client.example")
+    return replace(plain, **changes)
+
+
+def send(session: Session, *pieces: bytes, to: str = READER) -> Outcome:
+    return session.send(SENDER, to, pieces or (MESSAGE,))
+
+
+def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Outcome:
+    """What `open` says that cannot open; nothing is left open."""
+    session = Session(local(server, **changes), clock=clock or Clock())
+    with pytest.raises(SessionFailed) as caught:
+        session.open()
+    assert not session.is_open
+    assert isinstance(caught.value, OutputError)
+    assert str(caught.value).startswith(f"127.0.0.1:{server.port}: ")
+    assert send(session).verdict is Verdict.LOST
+    session.close()
+    return caught.value.outcome
+
+
+def check_usable(session: Session, server: Server) -> None:
+    """The session sends the next message, opened again if it has to be."""
+    before = len(server.received)
+    if not session.is_open:
+        session.open()
+    assert send(session) == TAKEN_AGAIN
+    assert [message.content for message in server.received[before:]] == [MESSAGE]
+
+
+# What is sent
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_several_messages_through_one_session(
+    serve: Serve, connect: Connect, pipelining: bool
+) -> None:
+    """One connection, and each message arrives with its own envelope."""
+    server = serve(Options(pipelining=pipelining))
+    session = connect(server)
+    bodies = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"line\r\n" * n) for n in range(20)]
+    for number, body in enumerate(bodies):
+        assert session.send(f"b+{number}@a.example", f"r{number}@b.example", [body]).code == 250
+    session.close()
+    assert [message.content for message in server.received] == bodies
+    assert [message.rcpt for message in server.received] == [
+        f"TO:<r{number}@b.example>" for number in range(20)
+    ]
+    assert server.received[3].mail == f"FROM:<b+3@a.example> SIZE={len(bodies[3])}"
+    assert server.connections == 1
+    assert server.verbs() == ["EHLO", *["MAIL", "RCPT", "DATA"] * 20, "QUIT"]
+
+
+def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
+    """With PIPELINING the three commands arrive before the first is answered."""
+    seen: list[bytes] = []
+
+    def look(dialogue: Dialogue) -> None:
+        seen.append(dialogue.read(len(f"RCPT TO:<{READER}>\r\nDATA\r\n")))
+        dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 nobody\r\n")
+
+    server = serve(MAIL=[look])
+    session = connect(server)
+    assert send(session).suppress
+    assert seen == [f"RCPT TO:<{READER}>\r\nDATA\r\n".encode()]
+
+
+@pytest.fixture(scope="module")
+def lasting() -> Iterator[tuple[Server, Session]]:
+    """A server and a session that many examples share."""
+    server = Server(Options(extensions=("8BITMIME",)))
+    session = Session(local(server))
+    session.open()
+    yield server, session
+    session.close()
+    server.close()
+
+
+LINES = st.lists(
+    st.one_of(
+        st.sampled_from([b"", b".", b"..", b".QUIT", b". ", b"...x"]),
+        st.binary(max_size=60).map(lambda b: re.sub(rb"[\r\n]", b".", b)),
+    ),
+    min_size=1,
+)
+
+
+@given(lines=LINES, cuts=st.lists(st.integers(0, 200), max_size=5))
+def test_bytes_received_are_the_bytes_sent(
+    lasting: tuple[Server, Session], lines: list[bytes], cuts: list[int]
+) -> None:
+    """Whatever the lines begin with, and wherever the message was cut into pieces."""
+    server, session = lasting
+    message = b"".join(line + b"\r\n" for line in lines)
+    stuffed = dot_stuffed(message)
+    edges = sorted({0, *(min(cut, len(stuffed)) for cut in cuts), len(stuffed)})
+    pieces = [stuffed[a:b] for a, b in pairwise(edges)]
+    assert session.send(SENDER, READER, pieces).verdict is Verdict.SENT
+    assert server.received.pop().content == message
+
+
+@pytest.mark.parametrize(
+    ("plain", "stuffed"),
+    [
+        (b"", b""),
+        (b"a\r\n", b"a\r\n"),
+        (b".\r\n", b"..\r\n"),
+        (b".\r\n.\r\n", b"..\r\n..\r\n"),
+        (b"a.\r\n.b\r\n..c\r\n", b"a.\r\n..b\r\n...c\r\n"),
+    ],
+)
+def test_dot_stuffing(plain: bytes, stuffed: bytes) -> None:
+    """One more dot in front of a line's first one."""
+    assert dot_stuffed(plain) == stuffed
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (),
+        (b"",),
+        (b"no line end",),
+        (b"bare\n",),
+        (b".\r\n",),
+        (b"early end\r\n.\r\nMAIL FROM:<evil@x.example>\r\n",),
+        (b"early end\r\n", b".\r\n", b"RCPT TO:<x@x.example>\r\n"),
+        (b"x" * 5000 + b"\r\n.", b"\r\n"),
+    ],
+)
+def test_message_that_ends_early_is_not_sent(
+    serve: Serve, connect: Connect, pieces: tuple[bytes, ...]
+) -> None:
+    """Nothing after its end could be taken for commands; nothing is written at all."""
+    server = serve()
+    session = connect(server)
+    outcome = session.send(SENDER, READER, pieces)
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "data", None)
+    check_usable(session, server)
+    assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
+
+
+def test_known_pieces_are_looked_at_where_they_meet(serve: Serve, connect: Connect) -> None:
+    """A large piece that was sent before is not looked through again; its ends are."""
+    server = serve()
+    session = connect(server)
+    head, tail = b"x" * 5000 + b"\r\n", b".\r\n" + b"y" * 5000 + b"\r\n"
+    assert session.send(SENDER, READER, [head, b"token\r\n." + tail]).code == 250
+    assert session.send(SENDER, READER, [b"z", tail]).code == 250
+    assert session.send(SENDER, READER, [head, b"token\r\n"]).code == 250
+    assert session.send(SENDER, READER, [head, b"a", tail]).code == 250
+    assert session.send(SENDER, READER, [head, tail]).verdict is Verdict.OURS
+    assert session.send(SENDER, READER, [tail, head]).verdict is Verdict.OURS
+    assert len(server.received) == 4
+
+
+# What cannot be sent
+
+
+@pytest.mark.parametrize("size", ["", "0", "many"])
+def test_size_without_a_limit(serve: Serve, connect: Connect, size: str) -> None:
+    """A server may offer SIZE without a number."""
+    server = serve(Options(size=size))
+    session = connect(server)
+    check_usable(session, server)
+
+
+def test_message_above_the_size_is_not_sent(serve: Serve, connect: Connect) -> None:
+    """A message that the server said it will not take is not even begun."""
+    server = serve(Options(size=str(len(MESSAGE))))
+    session = connect(server)
+    outcome = send(session, b"x" + MESSAGE)
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "mail", None)
+    check_usable(session, server)
+    assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
+
+
+def test_server_without_extensions(serve: Serve, connect: Connect) -> None:
+    """No SIZE, no PIPELINING, no 8BITMIME: plain commands."""
+    server = serve(Options(pipelining=False, size=None, extensions=()))
+    session = connect(server)
+    check_usable(session, server)
+    assert server.received[0].mail == f"FROM:<{SENDER}>"
+    outcome = send(session, "ä\r\n".encode())
+    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "mail")
+
+
+BAD_ADDRESSES = [
+    "",
+    "ana",
+    "@example.net",
+    "ana@",
+    "ana@example.net\r\nRCPT TO:<x@x.example>",
+    "ana@example.net\n",
+    "ana@example.net\0",
+    "ana@example.net>",
+    "<ana@example.net",
+    "ana @example.net",
+    "ana\u2028@example.net",
+    "ana\ud800@example.net",
+    "ana\x85@example.net",
+    "ana@bücher.example",
+    f"{'a' * 250}@example.net",
+]
+
+
+@pytest.mark.parametrize("address", BAD_ADDRESSES, ids=ascii)
+def test_bad_recipient_is_refused_unwritten(serve: Serve, connect: Connect, address: str) -> None:
+    """An address that could end its command is refused; the next one works."""
+    server = serve(Options(extensions=("SMTPUTF8", "8BITMIME")))
+    session = connect(server)
+    outcome = send(session, to=address)
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.REFUSED, "rcpt", None)
+    assert not outcome.suppress
+    check_usable(session, server)
+    assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
+
+
+@pytest.mark.parametrize("address", [*BAD_ADDRESSES[4:], "jürgen@example.net"], ids=ascii)
+def test_bad_sender_is_ours(serve: Serve, connect: Connect, address: str) -> None:
+    """The sender is the same for all, and none of the recipient's fault."""
+    server = serve()
+    session = connect(server)
+    outcome = session.send(address, READER, [MESSAGE])
+    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "mail")
+    assert server.verbs() == ["EHLO"]
+
+
+@given(sender=st.text(), name=st.text(), domain=st.sampled_from(["@example.net", ""]))
+def test_no_address_makes_a_command(
+    lasting: tuple[Server, Session], sender: str, name: str, domain: str
+) -> None:
+    """Whatever the addresses are, the server sees only commands that we meant."""
+    server, session = lasting
+    server.commands.clear()
+    session.send(sender, name + domain, [MESSAGE])
+    assert server.verbs() in ([], ["MAIL", "RCPT", "DATA"])
+    if server.commands:
+        assert server.commands[0] == f"MAIL FROM:<{sender}> SIZE={len(MESSAGE)}"
+        assert server.commands[1] == f"RCPT TO:<{name + domain}>"
+
+
+def test_no_sender_is_the_empty_path(serve: Serve, connect: Connect) -> None:
+    """A mail that nobody should answer has an empty envelope sender."""
+    server = serve()
+    assert connect(server).send("", READER, [MESSAGE]).verdict is Verdict.SENT
+    assert server.received[0].mail.startswith("FROM:<> ")
+
+
+def test_address_beyond_ascii(serve: Serve, connect: Connect) -> None:
+    """It goes where the server takes such addresses, and is refused unwritten elsewhere."""
+    modern, old = serve(Options(extensions=("SMTPUTF8", "8BITMIME"))), serve()
+    message = "To: jürgen@example.net\r\n\r\n".encode()
+    session = connect(modern)
+    assert send(session, message, to="jürgen@example.net").verdict is Verdict.SENT
+    assert modern.received[0].rcpt == "TO:<jürgen@example.net>"
+    options = f"SIZE={len(message)} BODY=8BITMIME SMTPUTF8"
+    assert modern.received[0].mail == f"FROM:<{SENDER}> {options}"
+    assert send(session).verdict is Verdict.SENT
+    assert modern.received[1].mail == f"FROM:<{SENDER}> SIZE={len(MESSAGE)}"
+
+    outcome = send(connect(old), message, to="jürgen@example.net")
+    assert (outcome.verdict, outcome.suppress) == (Verdict.REFUSED, False)
+    assert old.verbs() == ["EHLO"]
+
+
+# What the server refuses
+
+CODES = ["421", "450", "451", "452", "535", "550", "552", "554", "571"]
+EXPECTED = {
+    "MAIL": "lost deferred deferred deferred ours ours ours ours ours",
+    "RCPT": "lost deferred deferred deferred ours refused refused refused refused",
+    "DATA": "lost deferred deferred deferred ours refused refused refused ours",
+    "dot": "deferred deferred deferred deferred ours refused refused refused ours",
+}
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("place", EXPECTED)
+@pytest.mark.parametrize("code", CODES)
+def test_refusal_at_each_verb(
+    serve: Serve, connect: Connect, code: str, place: str, pipelining: bool
+) -> None:
+    """Each code at each verb has its verdict, and the session goes on with the next message."""
+    server = serve(Options(pipelining=pipelining), **{place: [f"{code} no\r\n".encode()]})
+    session = connect(server)
+    outcome = send(session)
+    assert outcome.verdict == EXPECTED[place].split()[CODES.index(code)]
+    assert (outcome.stage, outcome.code) == (place.lower(), int(code))
+    assert (outcome.reply, outcome.suppress) == (f"{code} no", False)
+    assert session.is_open == (code != "421")
+    assert not server.received
+    check_usable(session, server)
+    assert server.connections == 1 + (code == "421")
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_no_such_mailbox(serve: Serve, connect: Connect, pipelining: bool) -> None:
+    """Said at RCPT, by its enhanced code: never again. In several lines too."""
+    reply = b"550-5.1.1 No such\r\n550 5.1.1 user\r\n"
+    server = serve(Options(pipelining=pipelining), RCPT=[reply])
+    session = connect(server)
+    assert send(session) == Outcome(
+        Verdict.REFUSED, "rcpt", 550, "5.1.1", "550 5.1.1 No such user", True
+    )
+    check_usable(session, server)
+
+
+@pytest.mark.parametrize(
+    "answer", [None, b"250 2.0.0 fine\r\n", b"451 4.0.0 hm\r\n", b"421 4.0.0 bye\r\n", hang_up]
+)
+def test_content_wanted_for_nobody(serve: Serve, connect: Connect, answer: Fault) -> None:
+    """354 in spite of a refused recipient (RFC 2920 3.1): an empty message to nobody ends it."""
+    server = serve(Options(content_for_nobody=True), RCPT=[b"550 5.1.1 no\r\n"], nobody=[answer])
+    session = connect(server)
+    outcome = send(session)
+    assert (outcome.verdict, outcome.stage, outcome.suppress) == (Verdict.REFUSED, "rcpt", True)
+    assert not server.received
+    check_usable(session, server)
+
+
+def test_content_wanted_for_a_recipient_without_sender(serve: Serve, connect: Connect) -> None:
+    """MAIL refused, RCPT and DATA not: an empty message would arrive, so we hang up."""
+    server = serve(MAIL=[say_and_hang_up(b"451 no\r\n250 ok\r\n354 go\r\n")])
+    session = connect(server)
+    outcome = send(session)
+    assert (outcome.verdict, outcome.stage) == (Verdict.DEFERRED, "mail")
+    assert not session.is_open
+    check_usable(session, server)
+
+
+def test_connection_ends_behind_a_refusal(serve: Serve, connect: Connect) -> None:
+    """What the server said about the recipient counts, though it hangs up then."""
+    server = serve(RCPT=[say_and_hang_up(b"550 5.1.1 no\r\n")])
+    session = connect(server)
+    assert send(session).suppress
+    assert not session.is_open
+    check_usable(session, server)
+
+
+def test_closing_behind_a_refusal(serve: Serve, connect: Connect) -> None:
+    """The same with 421 for the rest of the commands."""
+    server = serve(RCPT=[say_and_hang_up(b"550 5.1.1 no\r\n421 4.3.2 closing\r\n")])
+    session = connect(server)
+    assert send(session).suppress
+    assert not session.is_open
+    check_usable(session, server)
+
+
+@pytest.mark.parametrize("answer", [b"500 what?\r\n", b"421 4.3.2 closing\r\n", hang_up])
+def test_server_that_does_not_forget(serve: Serve, connect: Connect, answer: Fault) -> None:
+    """Without RSET the next message would join the last one: a new connection instead."""
+    server = serve(RCPT=[b"550 no\r\n"], RSET=[answer])
+    session = connect(server)
+    assert send(session).verdict is Verdict.REFUSED
+    outcome = send(session)
+    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "mail")
+    assert outcome.code == (int(answer[:3]) if isinstance(answer, bytes) else None)
+    check_usable(session, server)
+
+
+# Connections that end
+
+PLACES = [("MAIL", "mail"), ("RCPT", "rcpt"), ("DATA", "data"), ("dot", "dot")]
+ENDINGS = {
+    "hang up": hang_up,
+    "reset": reset,
+    "half a reply": say_and_hang_up(b"250-hm"),
+    "nonsense": say_and_hang_up(b"hello\r\n"),
+    "other code": say_and_hang_up(b"250-a\r\n550 b\r\n"),
+    "endless lines": endless(b"", b"250-more\r\n" * 1000),
+    "endless line": endless(b"250 ", b"x" * 100_000),
+}
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize(("place", "stage"), PLACES)
+def test_connection_lost_at_each_verb(
+    serve: Serve, connect: Connect, place: str, stage: str, ending: str, pipelining: bool
+) -> None:
+    """Before the final dot it is certain that nothing was sent; after it, it is unknown."""
+    server = serve(Options(pipelining=pipelining), **{place: [ENDINGS[ending]]})
+    session = connect(server)
+    outcome = send(session)
+    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
+    assert (outcome.code, outcome.suppress) == (None, False)
+    assert outcome.reply
+    if not (pipelining and ending == "reset"):  # a reset takes unread replies with it
+        assert outcome.stage == stage
+    assert not session.is_open
+    check_usable(session, server)
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize(("place", "stage"), PLACES)
+def test_server_stalls(
+    serve: Serve, connect: Connect, clock: Clock, place: str, stage: str, pipelining: bool
+) -> None:
+    """A reply that does not come in its time."""
+    server = serve(Options(pipelining=pipelining), **{place: [silence(clock.fly)]})
+    session = connect(server)
+    outcome = send(session)
+    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
+    assert outcome.stage == stage
+    assert outcome.reply == f"no reply within {600 if place == 'dot' else 30} s"
+    clock.step = 0.0
+    check_usable(session, server)
+
+
+def test_reply_in_drops_is_over_in_time(serve: Serve, connect: Connect, clock: Clock) -> None:
+    """A byte now and then does not begin the time anew."""
+
+    def drip(dialogue: Dialogue) -> None:
+        clock.step = 100.0
+        while not dialogue.server.over.wait(0.01):
+            dialogue.say(b"2")
+
+    outcome = send(connect(serve(dot=[drip])))
+    assert (outcome.verdict, outcome.reply) == (Verdict.UNKNOWN, "no reply within 600 s")
+
+
+def test_slow_reply_to_the_dot_is_awaited(serve: Serve, connect: Connect, clock: Clock) -> None:
+    """The final dot has its own, longer time."""
+
+    def late(dialogue: Dialogue) -> None:
+        clock.now += 599.0
+        dialogue.say(b"250 2.0.0 at last\r\n")
+
+    server = serve(dot=[late])
+    assert send(connect(server)).verdict is Verdict.SENT
+
+
+@pytest.mark.parametrize(("place", "stage"), PLACES)
+def test_stop_ends_the_waiting(serve: Serve, connect: Connect, place: str, stage: str) -> None:
+    """Told to stop while waiting, we do not wait the whole time."""
+    stop = threading.Event()
+    server = serve(**{place: [silence(stop.set)]})
+    outcome = send(connect(server, stop, stop_grace=0.0))
+    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
+    assert (outcome.stage, outcome.code) == (stage, None)
+
+
+def test_stop_leaves_time_for_a_reply(serve: Serve, connect: Connect, clock: Clock) -> None:
+    """What is under way may still end well."""
+    stop = threading.Event()
+
+    def late(dialogue: Dialogue) -> None:
+        stop.set()
+        clock.now += 4.0
+        dialogue.say(b"250 2.0.0 taken\r\n")
+
+    server = serve(dot=[late])
+    session = connect(server, stop)
+    assert send(session).verdict is Verdict.SENT
+    check_usable(session, server)
+
+
+def test_connection_lost_within_the_content(serve: Serve, connect: Connect) -> None:
+    """The final dot was not written: it cannot have been taken."""
+    server = serve(content=[hang_up])
+    session = connect(server)
+    outcome = send(session, LARGE)
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.LOST, "data", None)
+    check_usable(session, server)
+
+
+def test_last_words_within_the_content(serve: Serve, connect: Connect) -> None:
+    """A server that says why it hangs up is heard; it has not taken half a message."""
+    for reply, verdict in [
+        (b"552 5.3.4 too long\r\n", Verdict.REFUSED),
+        (b"451 4.3.0 full\r\n", Verdict.DEFERRED),
+        (b"550 5.7.1 spam\r\n", Verdict.OURS),
+        (b"421 4.3.2 closing\r\n", Verdict.LOST),
+        (b"250 2.0.0 taken\r\n", Verdict.LOST),
+    ]:
+        server = serve(content=[say_and_hang_up(reply, after=1000)])
+        session = connect(server)
+        outcome = send(session, LARGE)
+        assert (outcome.verdict, outcome.stage) == (verdict, "data")
+        assert not session.is_open
+        check_usable(session, server)
+
+
+def test_server_that_stops_reading(serve: Serve, connect: Connect) -> None:
+    """A message that does not get away in time was not sent."""
+    server = serve(content=[silence()])
+    session = connect(server, timeout=0.5)  # the only wait here that takes real time
+    outcome = send(session, LARGE)
+    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "data")
+    check_usable(session, server)
+
+
+def test_hanging_up_instead_of_reading(serve: Serve, connect: Connect) -> None:
+    """A small message may have left when that is noticed: lost or unknown, never sent."""
+    server = serve(content=[hang_up])
+    session = connect(server)
+    assert send(session).verdict in (Verdict.LOST, Verdict.UNKNOWN)
+    check_usable(session, server)
+
+
+@pytest.mark.parametrize(
+    ("place", "answer"),
+    [("DATA", b"354 go\r\n250 2.0.0 taken\r\n"), ("DATA", b"354 go\r\n421 4.3.2 closing\r\n")],
+)
+def test_reply_to_nothing_is_not_taken_for_an_answer(
+    serve: Serve, connect: Connect, place: str, answer: bytes
+) -> None:
+    """A 250 before the content is written is not the answer to its dot."""
+    server = serve(**{place: [say_and_hang_up(answer)]})
+    session = connect(server)
+    outcome = send(session)
+    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "data")
+    assert "out of turn" in outcome.reply
+    check_usable(session, server)
+
+
+def test_reply_too_many_behind_the_dot(serve: Serve, connect: Connect) -> None:
+    """The message was taken; the next one must not inherit a 250."""
+    server = serve(dot=[b"250 2.0.0 taken\r\n250 2.0.0 taken\r\n"])
+    session = connect(server)
+    assert send(session).verdict is Verdict.SENT
+    assert send(session).verdict is Verdict.LOST
+    check_usable(session, server)
+
+
+def test_idle_connection_was_closed(serve: Serve, connect: Connect) -> None:
+    """A server that got tired of waiting said so: the message goes out on a new connection."""
+    server = serve(dot=[say_and_hang_up(b"250 2.0.0 taken\r\n")])
+    session = connect(server)
+    assert send(session).verdict is Verdict.SENT
+    assert send(session).verdict is Verdict.LOST
+    check_usable(session, server)
+
+
+def test_interruption_ends_the_session(serve: Serve, clock: Clock) -> None:
+    """An exception from outside in the middle of a message: what follows is no command."""
+
+    def interrupted() -> float:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        return clock()
+
+    stop = threading.Event()
+    server = serve(dot=[silence(stop.set)])
+    session = Session(local(server), clock=interrupted)
+    session.open()
+    with pytest.raises(KeyboardInterrupt):
+        send(session)
+    assert not session.is_open
+    session.close()
+    assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
+
+
+# Ends
+
+
+def test_close_says_goodbye_once(serve: Serve) -> None:
+    """QUIT, and nothing more however often it is closed; `with` does both ends."""
+    server = serve()
+    with Session(local(server)) as session:
+        assert session.is_open
+    assert not session.is_open
+    session.close()
+    assert server.verbs() == ["EHLO", "QUIT"]
+
+
+def test_open_again_closes_what_was_open(serve: Serve, connect: Connect) -> None:
+    """One session has one connection."""
+    server = serve()
+    session = connect(server)
+    session.open()
+    check_usable(session, server)
+    assert server.verbs() == ["EHLO", "QUIT", "EHLO", "MAIL", "RCPT", "DATA"]
+
+
+@pytest.mark.parametrize("ending", [*ENDINGS, "stall", "refusal"])
+def test_close_never_raises(serve: Serve, connect: Connect, clock: Clock, ending: str) -> None:
+    """Whatever the server answers to QUIT."""
+    answers = {"stall": silence(clock.fly), "refusal": b"500 no\r\n", **ENDINGS}
+    session = connect(serve(QUIT=[answers[ending]]))
+    session.close()
+    assert not session.is_open
+
+
+def test_close_without_open() -> None:
+    """A session that was never opened can be closed, and sends nothing."""
+    session = Session(SmtpSettings("", 25))
+    session.close()
+    assert send(session).verdict is Verdict.LOST
+
+
+# Connections that do not come about
+
+
+@pytest.mark.parametrize("place", ["connect", "EHLO"])
+@pytest.mark.parametrize(
+    ("reply", "verdict"),
+    [
+        ("421 4.3.2 closing", Verdict.LOST),
+        ("450 4.7.1 busy", Verdict.DEFERRED),
+        ("550 5.7.1 blocked", Verdict.OURS),
+        ("554 no service", Verdict.OURS),
+    ],
+)
+def test_server_refuses_us(serve: Serve, place: str, reply: str, verdict: Verdict) -> None:
+    """Before there is a recipient, a permanent refusal is about us."""
+    server = serve(**{place: [f"{reply}\r\n".encode()]})
+    outcome = failure(server)
+    assert (outcome.verdict, outcome.stage, outcome.reply) == (verdict, place.lower(), reply)
+
+
+@pytest.mark.parametrize("place", ["connect", "EHLO"])
+@pytest.mark.parametrize("ending", [*ENDINGS, "stall"])
+def test_connection_ends_before_it_began(
+    serve: Serve, clock: Clock, place: str, ending: str
+) -> None:
+    """It may work in a moment."""
+    fault = {"stall": silence(clock.fly), **ENDINGS}[ending]
+    outcome = failure(serve(**{place: [fault]}), clock)
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.LOST, place.lower(), None)
+
+
+def test_session_opens_after_it_failed(serve: Serve) -> None:
+    """A session that could not be opened can be tried again."""
+    server = serve(connect=[b"450 busy\r\n"])
+    session = Session(local(server))
+    with pytest.raises(SessionFailed, match="450 busy; check host"):
+        session.open()
+    check_usable(session, server)
+    session.close()
+
+
+def test_nobody_listens() -> None:
+    """No server: it may come back."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    session = Session(SmtpSettings("127.0.0.1", port, "none"))
+    with pytest.raises(SessionFailed, match="Connection refused") as caught:
+        session.open()
+    assert (caught.value.outcome.verdict, caught.value.outcome.stage) == (Verdict.LOST, "connect")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"host": ""}, "no host"),
+        ({"host": "mail.example"}, "this machine itself"),
+        ({"host": "a" * 64 + ".example", "security": "tls"}, "no name"),
+        ({"ca_file": "missing.pem"}, "missing.pem: No such file"),
+        ({"username": "papers", "password": "secret"}, "never sent in clear"),
+        ({"username": "papers", "token_command": "echo secret"}, "never sent in clear"),
+    ],
+)
+def test_settings_we_do_not_send_with(serve: Serve, changes: dict[str, Any], words: str) -> None:
+    """What only the operator can mend; no password leaves, and none is shown."""
+    server = serve()
+    session = Session(local(server, **changes))
+    with pytest.raises(SessionFailed, match=words) as caught:
+        session.open()
+    assert caught.value.outcome.verdict is Verdict.OURS
+    assert "secret" not in str(caught.value)
+    assert "AUTH" not in server.verbs()
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    """Not in a traceback either."""
+    shown = repr(SmtpSettings("h", 1, password=SECRET, token_command=f"echo {SECRET}"))
+    assert "secret" not in shown
+
+
+def test_own_name_is_one_that_servers_take(serve: Serve, connect: Connect) -> None:
+    """Without a configured name, this machine's, or an address where it has none."""
+    server = serve()
+    connect(server, local_hostname=None)
+    assert re.fullmatch(
+        r"ehlo ([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+|\[127\.0\.0\.1])", server.commands[0]
+    )
+
+
+# TLS
+
+
+def certificate(folder: Path, name: str) -> Path:
+    """A certificate that nobody signed, with its key in one file."""
+    path, key = folder / f"{name.replace(':', '-')}.pem", folder / "key.pem"
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
+            *("-nodes", "-days", "2", "-subj", "/CN=mail.example"),
+            *("-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(path)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
+
+
+@pytest.fixture(scope="module")
+def right(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for this machine."""
+    return certificate(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for another."""
+    return certificate(tmp_path_factory.mktemp("tls"), "DNS:mail.example")
+
+
+def secured(path: Path, **options: Any) -> Options:
+    """A server with that certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path)
+    return Options(tls=context, **options)
+
+
+WAYS = pytest.mark.parametrize("security", ["tls", "starttls"])
+
+
+@WAYS
+def test_messages_over_tls(serve: Serve, connect: Connect, right: Path, security: str) -> None:
+    """At once or by STARTTLS: nothing of a message is ever in clear."""
+    server = serve(secured(right, starttls=security == "starttls"))
+    session = connect(server, security=security, ca_file=right)
+    check_usable(session, server)
+    assert send(session, LARGE).verdict is Verdict.SENT
+    assert server.received[1].content == LARGE
+    session.close()
+    plain = ["ehlo client.example", "STARTTLS"] if security == "starttls" else []
+    assert server.in_clear == plain
+
+
+@WAYS
+@pytest.mark.parametrize("place", ["MAIL", "content", "dot"])
+def test_connection_lost_over_tls(
+    serve: Serve, connect: Connect, right: Path, security: str, place: str
+) -> None:
+    """The same certainty with TLS in between."""
+    server = serve(secured(right, starttls=security == "starttls"), **{place: [hang_up]})
+    session = connect(server, security=security, ca_file=right)
+    outcome = send(session, LARGE)
+    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
+    check_usable(session, server)
+
+
+@WAYS
+def test_stall_over_tls(
+    serve: Serve, connect: Connect, clock: Clock, right: Path, security: str
+) -> None:
+    """Waiting in small portions does not harm the connection either."""
+
+    def late(dialogue: Dialogue) -> None:
+        with pytest.raises(TimeoutError):
+            dialogue.connection.settimeout(0.3)
+            dialogue.connection.recv(1)
+        dialogue.connection.settimeout(None)
+        dialogue.say(b"250 2.0.0 taken\r\n")
+
+    server = serve(secured(right, starttls=security == "starttls"), dot=[late, silence(clock.fly)])
+    session = connect(server, security=security, ca_file=right)
+    assert send(session).verdict is Verdict.SENT
+    assert send(session).verdict is Verdict.UNKNOWN
+
+
+@WAYS
+def test_wrong_certificate(serve: Serve, wrong: Path, right: Path, security: str) -> None:
+    """Unknown, or for another name: no mail, and no word in clear instead."""
+    for path, ca_file, words in [(right, None, "self.signed"), (wrong, wrong, "not valid for")]:
+        server = serve(secured(path, starttls=security == "starttls"))
+        outcome = failure(server, security=security, ca_file=ca_file)
+        assert outcome.verdict is Verdict.OURS
+        assert outcome.stage == ("connect" if security == "tls" else "starttls")
+        assert re.search(f"certificate is not valid: .*{words}", outcome.reply)
+        assert set(server.verbs()) <= {"EHLO", "STARTTLS"}
+
+
+def test_starttls_is_not_offered(serve: Serve) -> None:
+    """No fallback: not one word more than EHLO."""
+    server = serve()
+    outcome = failure(server, security="starttls", username="papers", password=SECRET)
+    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "starttls")
+    assert server.verbs() == ["EHLO"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (b"421 4.3.2 closing\r\n", Verdict.LOST),
+        (b"454 4.7.0 not now\r\n", Verdict.DEFERRED),
+        (b"550 5.7.1 no\r\n", Verdict.OURS),
+        (b"502 5.5.1 what?\r\n", Verdict.OURS),
+        (b"250 2.0.0 go\r\n", Verdict.LOST),
+        (say_and_hang_up(b"220 go\r\n"), Verdict.LOST),
+        (hang_up, Verdict.LOST),
+        (reset, Verdict.LOST),
+    ],
+)
+def test_starttls_is_refused(serve: Serve, right: Path, answer: Fault, verdict: Verdict) -> None:
+    """No fallback here either."""
+    server = serve(secured(right, starttls=True), STARTTLS=[answer])
+    outcome = failure(server, security="starttls", ca_file=right)
+    assert (outcome.verdict, outcome.stage) == (verdict, "starttls")
+    assert server.verbs() == ["EHLO", "STARTTLS"]
+
+
+def test_words_slipped_in_before_tls(serve: Serve, right: Path) -> None:
+    """A reply put behind the 220 in clear is not taken for one that came over TLS."""
+
+    def slip(dialogue: Dialogue) -> None:
+        dialogue.say(b"220 go\r\n250 AUTH PLAIN\r\n")
+        dialogue.secure()
+
+    server = serve(secured(right, starttls=True), STARTTLS=[slip])
+    outcome = failure(server, security="starttls", ca_file=right)
+    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "starttls")
+    assert server.verbs() == ["EHLO", "STARTTLS"]
+
+
+def test_tls_with_a_server_without(serve: Serve) -> None:
+    """A port that speaks in clear: a wrong setting, said as such."""
+    outcome = failure(serve(), security="tls")
+    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "connect")
+    assert "no TLS" in outcome.reply
+
+
+def test_server_stalls_before_tls(serve: Serve) -> None:
+    """TLS that does not come about in time may come about later."""
+    server = serve(connect=[silence()])
+    outcome = failure(server, security="tls", timeout=0.2)  # nothing else is waited for
+    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "connect")
+
+
+# Login
+
+
+def prints(text: str, status: int = 0) -> str:
+    """A command that prints that."""
+    code = f"import sys; sys.stdout.write({text!r}); sys.exit({status})"
+    return f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+
+
+@WAYS
+@pytest.mark.parametrize("mechanisms", ["PLAIN LOGIN XOAUTH2", "LOGIN", "PLAIN", "XOAUTH2"])
+def test_login(serve: Serve, connect: Connect, right: Path, mechanisms: str, security: str) -> None:
+    """By password or token, over TLS, whatever characters a password has."""
+    password = "tokén" if mechanisms != "XOAUTH2" else "ya29.token-_"
+    options = secured(right, starttls=security == "starttls", auth=mechanisms, password=password)
+    server = serve(options)
+    changes: dict[str, Any] = {"password": password}
+    if mechanisms == "XOAUTH2":
+        changes = {"token_command": prints(f"{password}\nanother line\n")}
+    session = connect(server, security=security, ca_file=right, username="papers", **changes)
+    check_usable(session, server)
+    assert server.verbs().count("AUTH") == 1
+    assert not [command for command in server.in_clear if command.startswith("AUTH")]
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_wrong_password(serve: Serve, right: Path, mechanism: str) -> None:
+    """Ours, tried once; the password is not in what we say about it."""
+    server = serve(secured(right, auth=mechanism))
+    outcome = failure(
+        server, security="tls", ca_file=right, username="papers", password=SECRET + "s"
+    )
+    assert outcome == Outcome(
+        Verdict.OURS, "auth", 535, "5.7.8", "535 5.7.8 bad credentials", False
+    )
+    assert server.verbs().count("AUTH") == 1
+
+
+def test_wrong_token(serve: Serve, right: Path) -> None:
+    """The server's challenge is answered by an empty line, and what it says is passed on."""
+    server = serve(secured(right, auth="XOAUTH2"))
+    command = prints("old-token\n")
+    outcome = failure(
+        server, security="tls", ca_file=right, username="papers", token_command=command
+    )
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "auth", 535)
+    assert outcome.reply == '535 5.7.8 bad credentials {"status": "401"}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        (b"421 4.7.0 too many\r\n", Verdict.LOST),
+        (b"454 4.7.0 not now\r\n", Verdict.OURS),
+        (b"535 5.7.8 no\r\n", Verdict.OURS),
+        (b"550 no\r\n", Verdict.OURS),
+        (b"334 \r\n", Verdict.LOST),
+        (hang_up, Verdict.LOST),
+    ],
+)
+def test_login_fails(serve: Serve, right: Path, answer: Fault, verdict: Verdict) -> None:
+    """What a server may say to a right password."""
+    server = serve(secured(right, auth="PLAIN"), AUTH=[answer])
+    outcome = failure(server, security="tls", ca_file=right, username="papers", password=SECRET)
+    assert (outcome.verdict, outcome.stage) == (verdict, "auth")
+
+
+@pytest.mark.parametrize(
+    ("offered", "changes"),
+    [
+        ("", {"password": "secret"}),
+        ("GSSAPI CRAM-MD5", {"password": "secret"}),
+        ("XOAUTH2", {"password": "secret"}),
+        ("PLAIN", {"token_command": "echo token"}),
+        ("XOAUTH2", {"token_command": prints("")}),
+        ("XOAUTH2", {"token_command": prints("two words")}),
+        ("XOAUTH2", {"token_command": prints("tok\x01en")}),
+        ("XOAUTH2", {"token_command": prints("secret", status=3)}),
+        ("XOAUTH2", {"token_command": "no-such-command-anywhere secret"}),
+        ("XOAUTH2", {"token_command": "unbalanced 'secret"}),
+        ("XOAUTH2", {"token_command": " "}),
+    ],
+)
+def test_no_way_to_log_in(serve: Serve, right: Path, offered: str, changes: dict[str, str]) -> None:
+    """No common way, or no token: nothing is tried, and no secret is shown."""
+    server = serve(secured(right, auth=offered))
+    outcome = failure(server, security="tls", ca_file=right, username="papers", **changes)
+    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "auth", None)
+    assert "secret" not in outcome.reply
+    assert "AUTH" not in server.verbs()
+
+
+def test_token_command_that_does_not_end(serve: Serve, right: Path) -> None:
+    """It is given as long as a reply."""
+    server = serve(secured(right, auth="XOAUTH2"))
+    command = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
+    outcome = failure(
+        server,
+        security="tls",
+        ca_file=right,
+        username="papers",
+        token_command=command,
+        timeout=1.0,
+    )
+    assert (outcome.verdict, outcome.reply) == (
+        Verdict.OURS,
+        "token_command is not done within 1 s",
+    )
