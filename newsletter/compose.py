@@ -165,7 +165,7 @@ def title_of(paper: Paper) -> str:
 def compose(
     entries: Sequence[Entry],
     detail: Detail,
-    credits: Sequence[tuple[str, str | None]] = (),  # noqa: A002
+    credits: Sequence[tuple[str, str | None]] = (),
     part: Part = Part(),
     *,
     more_on_web: bool = False,

@@ -117,7 +117,7 @@ class Ingest:
         announce_all: bool = False,
         whole_folder: bool = False,
         watched: bool = False,
-        format: str | None = None,  # noqa: A002
+        format: str | None = None,
     ) -> Iterator[Report]:
         """Takes in what a source gave, in order; a report for each, one by one.
 
@@ -160,7 +160,7 @@ class Ingest:
         for name in names:
             yield from self.captures(name, ())
 
-    def release(self, snapshot: int, *, silent: bool = False, format: str | None = None) -> Report:  # noqa: A002
+    def release(self, snapshot: int, *, silent: bool = False, format: str | None = None) -> Report:
         """Announces what a snapshot has that is not in the log, because the operator says so.
 
         Args:

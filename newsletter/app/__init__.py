@@ -59,7 +59,7 @@ class App:
 
     # --- capture → log
 
-    def ingest_configured(self, format: str | None = None) -> Iterator[Report]:  # noqa: A002
+    def ingest_configured(self, format: str | None = None) -> Iterator[Report]:
         """Takes in what every configured source has now, and what runs that died have left.
 
         Raises:
@@ -79,7 +79,7 @@ class App:
     def ingest_named(
         self,
         places: Sequence[str],
-        format: str | None = None,  # noqa: A002
+        format: str | None = None,
     ) -> Iterator[Report]:
         """Takes in files, folders and addresses, in the order given.
 
@@ -105,7 +105,7 @@ class App:
                     )
         yield from self._ingest.leftovers()
 
-    def replay(self, places: Sequence[str], format: str | None = None) -> Iterator[Report]:  # noqa: A002
+    def replay(self, places: Sequence[str], format: str | None = None) -> Iterator[Report]:
         """Takes in files, folders and addresses in the order given, as one source.
 
         Raises:
@@ -118,7 +118,7 @@ class App:
             )
             yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
 
-    def release(self, snapshot: int, *, silent: bool, format: str | None = None) -> Report:  # noqa: A002
+    def release(self, snapshot: int, *, silent: bool, format: str | None = None) -> Report:
         """Announces what a held, rejected or unfinished snapshot has."""
         self._check_formats(format)
         return self._ingest.release(snapshot, silent=silent, format=format)
@@ -142,7 +142,7 @@ class App:
         self,
         section: SourceSection,
         fetcher: FetcherFor,
-        format: str | None,  # noqa: A002
+        format: str | None,
         *,
         rested: float = RESTED,
     ) -> Iterator[Report]:

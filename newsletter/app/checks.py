@@ -41,7 +41,7 @@ def _trial_edition(config: Config) -> None:
     planner(config).edition(entries)
 
 
-def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:  # noqa: A002
+def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
     """The format of a file or of standard input, the sign it was recognised by, its papers.
 
     Raises:

@@ -44,7 +44,7 @@ def demo(out: str) -> int:
 @click.argument("places", nargs=-1, metavar="[PATH|URL]...")
 @format_option
 @json_option
-def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:  # noqa: A002
+def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:
     """Take in captures: those named, or what every configured source has now."""
     from newsletter.app import opened
     from newsletter.configfile import load_config, places_of
@@ -64,7 +64,7 @@ def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int: 
 @click.option("--out", help="Folder for an edition per capture.")
 @format_option
 @json_option
-def replay(places: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:  # noqa: A002
+def replay(places: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:
     """Run captures through a throw-away database, in order; needs no configuration."""
     return _replay(places, Path(out) if out else None, format, as_json=as_json)
 
@@ -72,7 +72,7 @@ def replay(places: Sequence[str], out: str | None, format: str | None, *, as_jso
 def _replay(
     places: Sequence[str],
     out: Path | None,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,
     *,
     as_json: bool,
 ) -> int:
@@ -142,7 +142,7 @@ def list_formats(*, as_json: bool) -> None:
 @click.argument("place", metavar="FILE")
 @format_option
 @json_option
-def inspect(place: str, format: str | None, *, as_json: bool) -> None:  # noqa: A002
+def inspect(place: str, format: str | None, *, as_json: bool) -> None:
     """What was recognised in a capture, by which sign, and its first papers."""
     from newsletter.app import checks
     from newsletter.cli import output
@@ -186,7 +186,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
 def snapshots_release(
     app: App,
     snapshot: int,
-    format: str | None,  # noqa: A002
+    format: str | None,
     *,
     silent: bool,
     as_json: bool,

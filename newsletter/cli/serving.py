@@ -25,7 +25,7 @@ class _Editions(http.server.SimpleHTTPRequestHandler):
 
     do_HEAD = do_GET  # noqa: N815  # the name http.server asks for
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+    def log_message(self, format: str, *args: object) -> None:
         """Says nothing about each request."""
 
     def end_headers(self) -> None:

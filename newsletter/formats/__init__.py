@@ -54,7 +54,7 @@ def parse(
     *,
     day: date | None = None,
     dated_by: DatedBy | None = DatedBy.NAME,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,
 ) -> Snapshot:
     """The papers in `data`.
 

@@ -103,5 +103,6 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _count(value: object) -> int | None:
-    counted = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
-    return value if counted else None  # type: ignore[return-value]
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < 2**31 else None
