@@ -39,7 +39,8 @@ print("ready", flush=True)
 with Database(sys.argv[1]) as database:
     ingest = Ingest(database, lambda: datetime.now(UTC))
     captures = FolderSource(Path(sys.argv[2])).captures()
-    for report in ingest.captures("s", captures, announce_all=True):
+    first = sys.argv[3:] == ["first"]
+    for report in ingest.captures("s", captures, announce_all=not first, whole_folder=first):
         print(report.snapshot, flush=True)
 """
 
@@ -65,10 +66,10 @@ def announced(url: str) -> Counter[str]:
         return Counter(entry.paper.title for entry in log.new_entries(tx))
 
 
-def run_child(url: str, folder: Path) -> subprocess.Popen[str]:
+def run_child(url: str, folder: Path, *how: str) -> subprocess.Popen[str]:
     """An ingest in a process of its own, up to where it begins to work."""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, url, str(folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", CHILD, url, str(folder), *how], stdout=subprocess.PIPE, text=True
     )
     assert child.stdout is not None
     assert child.stdout.readline() == "ready\n"
@@ -114,6 +115,38 @@ def test_four_ingests_at_once(tmp_path: Path) -> None:
     children = [run_child(url, folder) for _ in range(4)]
     assert [finish(child) for child in children] == [0, 0, 0, 0]
     assert announced(url) == Counter(titles)
+
+
+def _dated(folder: Path) -> set[str]:
+    """Twelve captures with days in their names; the titles that only the latest has."""
+    write_captures(folder)
+    for number, path in enumerate(sorted(folder.iterdir()), 1):
+        path.rename(folder / f"2026-06-{number:02}.json")
+    return {f"Lantern number {number} seen from the harbour" for number in range(240, 260)}
+
+
+def test_a_first_ingest_by_many_at_once_announces_the_latest_day(tmp_path: Path) -> None:
+    """Four processes meet a new folder together: it is announced as one would."""
+    latest = _dated(tmp_path / "captures")
+    url = f"sqlite:///{tmp_path}/together.db"
+    children = [run_child(url, tmp_path / "captures", "first") for _ in range(4)]
+    assert [finish(child) for child in children] == [0, 0, 0, 0]
+    assert announced(url) == Counter(latest)
+
+
+def test_a_first_ingest_that_is_killed_announces_the_latest_day(tmp_path: Path) -> None:
+    """Killed at any instant and run again: the same papers are announced, each once."""
+    latest = _dated(tmp_path / "captures")
+    dice = random.Random(6)
+    for round_ in range(KILLS // KILLS_A_ROUND):
+        url = f"sqlite:///{tmp_path}/{round_}.db"
+        for _ in range(2):
+            child = run_child(url, tmp_path / "captures", "first")
+            time.sleep(dice.uniform(0, 0.6))
+            child.send_signal(signal.SIGKILL)
+            finish(child)
+        assert finish(run_child(url, tmp_path / "captures", "first")) == 0
+        assert announced(url) == Counter(latest)
 
 
 def _configured(folder: Path, database: str) -> None:
