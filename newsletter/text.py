@@ -38,7 +38,7 @@ def clean(text: str) -> str:
 def clean_or_none(value: object) -> str | None:
     """`clean` of a string; `None` for anything else and for what nobody can see."""
     cleaned = clean(value) if isinstance(value, str) else ""
-    return cleaned if width(cleaned[:1000]) else None
+    return cleaned if any(_columns(character) for character in cleaned) else None
 
 
 def is_plain(text: str) -> bool:
