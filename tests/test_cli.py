@@ -213,7 +213,9 @@ def test_held_snapshots_are_listed_released_and_rejected(configured: Path) -> No
         "Get trending papers in your email inbox!\nSubscribe\nA Lantern\n" + "It shines " * 30
     )
     (configured / "broken.json").write_text("[{")
-    assert newsletter("ingest", "cut.txt", "broken.json", cwd=configured).returncode == 3
+    done = newsletter("ingest", "cut.txt", "broken.json", cwd=configured)
+    assert done.returncode == 3
+    assert done.stderr.splitlines()[-1].startswith("2 held: `newsletter snapshots release N`")
     held = rows_of(newsletter("snapshots", "list", "--state", "held", "--json", cwd=configured))
     assert [row["path"] for row in held] == ["cut.txt", "broken.json"]
     assert (

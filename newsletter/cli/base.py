@@ -66,14 +66,18 @@ def reported(
     reports: Iterable[Report],
     *,
     as_json: bool,
+    decide: bool = False,
     written: Callable[[Report], Written | None] = lambda _: None,
 ) -> int:
-    """Prints a line for each report as it comes; the exit status."""
+    """Prints a line for each report as it comes; the exit status.
+
+    With `decide`, what is held stays, and the operator is told how to decide about it.
+    """
     from dataclasses import replace
 
     from newsletter.cli import output
 
-    failed, progress = 0, output.Progress(as_json=as_json)
+    failed, waiting, progress = 0, 0, output.Progress(as_json=as_json)
     for report in reports:
         files = None
         try:
@@ -81,6 +85,7 @@ def reported(
         except NewsletterError as error:
             report = replace(report, held=str(error))
         failed += report.held is not None
+        waiting += bool(decide and report.held and report.snapshot)
         progress.clear()
         if as_json:
             output.print_json(output.report_row(report))
@@ -89,4 +94,6 @@ def reported(
             output.print_report(report, *made)
         progress.show(report.origin)
     progress.clear()
+    if waiting and not as_json:
+        say(f"{waiting} held: `newsletter snapshots release N` or `reject N` decides", err=True)
     return FAILED if failed else 0

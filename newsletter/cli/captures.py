@@ -53,8 +53,8 @@ def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:
     try:
         with opened(loaded) as app:
             if places:
-                return reported(app.ingest_named(places, format), as_json=as_json)
-            return reported(app.ingest_configured(format), as_json=as_json)
+                return reported(app.ingest_named(places, format), as_json=as_json, decide=True)
+            return reported(app.ingest_configured(format), as_json=as_json, decide=True)
     except StorageError as error:
         return _all_failed(places or places_of(loaded), error, as_json=as_json)
 
