@@ -19,7 +19,8 @@ _KINDS = (
     "article|book|booklet|conference|inbook|incollection|inproceedings|manual|mastersthesis|misc|"
     "online|phdthesis|preprint|proceedings|techreport|thesis|unpublished|string|preamble|comment"
 )
-_START = re.compile(rf"(?:\s*(?:%[^\n]*)?\n)*\s*@(?:{_KINDS})\s*[{{(]", re.IGNORECASE)
+# Possessive throughout: many empty lines would otherwise be tried in every division.
+_START = re.compile(rf"(?:[^\S\n]*+(?:%[^\n]*+)?\n)*+\s*+@(?:{_KINDS})\s*+[{{(]", re.IGNORECASE)
 _ENTRY = re.compile(r"^[ \t]*@([A-Za-z]+)\s*[{(]\s*", re.MULTILINE)
 _NO_PAPERS = ("string", "preamble", "comment")
 _FIELD = re.compile(r"[,\s]*([A-Za-z][\w+:.-]*)\s*=\s*")

@@ -381,3 +381,13 @@ def test_any_row_may_hold_anything(rows: list[Any]) -> None:
     snapshot = formats.parse(json.dumps([sound, *rows]).encode(), format="api-json")
     check_clean(snapshot)
     assert titles(snapshot)[0] == "Oil"
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece", ["\n", " \n", "%\n", "<!---->", "<!-- -->\n", "---\n", "# \n", "[ ", "\t"]
+)
+def test_a_beginning_of_nothing_is_looked_at_once(piece: str) -> None:
+    """Thousands of empty lines or comments before what no format knows take no time."""
+    with pytest.raises(NewsletterError):
+        formats.parse((piece * 3000 + "x").encode())
