@@ -45,7 +45,7 @@ wheel: .venv/test        ## the wheel does in a fresh venv what the checkout doe
 
 constraints:             ## pin what pyproject.toml asks for (maintainers; needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-header \
-	  --no-annotate --no-emit-index-url --no-emit-find-links -q -o constraints.txt
+	  --no-annotate -q -o constraints.txt
 
 clean:
 	rm -rf .venv build dist demo out preview .mypy_cache .ruff_cache .hypothesis

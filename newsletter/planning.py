@@ -79,15 +79,15 @@ class Planner:
         )
 
     def _parts(self, ordered: Sequence[Entry], web_url: str) -> list[tuple[Content, Rendered]]:
-        credits = _credits(ordered)  # noqa: A001
+        thanks = _credits(ordered)
         for detail in details(self._excerpts):
-            content = compose(ordered, detail, credits)
+            content = compose(ordered, detail, thanks)
             rendered = self._renderer.render(content, web_url)
             if gate.fits(rendered):
                 return [(content, rendered)]
 
         def titles_only(part: Part) -> tuple[Content, Rendered]:
-            short = compose(ordered, detail, credits, part, more_on_web=bool(web_url))
+            short = compose(ordered, detail, thanks, part, more_on_web=bool(web_url))
             return short, self._renderer.render(short, web_url)
 
         if web_url:
