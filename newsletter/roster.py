@@ -1,0 +1,304 @@
+"""Subscribers as CSV: lines in, people and problems out; and back. Pure.
+
+Spreadsheets differ in separator, order of columns and byte order mark: all are read.
+No line that cannot be read hides the ones after it, and nothing that is written here is
+run by a spreadsheet that opens it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
+from typing import Any
+
+from newsletter import values
+from newsletter.cadence import Cadence
+from newsletter.recipients import Address, address
+from newsletter.text import clean, clean_or_none, cut
+
+DAILY = "daily"
+"""The cadence of somebody for whom none is written."""
+MOST_TOPICS = 50
+"""Topics one subscriber may have."""
+LONGEST_TOPIC = 200
+"""Characters of the longest topic."""
+
+_Record = tuple[int, list[str]]  # lines that belong together, and the number of the first
+_Cells = tuple[int, str, list[str] | str]  # of the line with that number; or what is wrong
+
+_MARK = "\ufeff"
+_BLANK = _MARK + " \t\r\n"
+_SEPARATORS = ",;\t"
+_LONGEST_RECORD = 20  # lines that a cell may run over: notes of people, never cells of ours
+_SHOWN = 60
+_TOPIC = ";"
+_ALIASES = {"email": "address", "e_mail": "address"}
+# With what a cell begins that a spreadsheet runs, full width among them. Quotation marks
+# before it may be lost where ";" separates cells. Apostrophes before it count too, so that
+# each one written is one taken off.
+_RUN = re.compile(r"""['" ]*[=+\-@\t\r＝＋－＠﹦﹢﹣﹫]""")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What is asked for one subscriber.
+
+    Attributes:
+        cadence: as `Cadence` writes it.
+        time_zone: `None` for the newsletter's own.
+        send_at: such as `07:30`; `None` for the newsletter's own.
+        topics: as `topics` gives them.
+    """
+
+    address: Address
+    cadence: str = DAILY
+    time_zone: str | None = None
+    send_at: str | None = None
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line that nobody can be made of.
+
+    Attributes:
+        text: the beginning of the line, safe to show.
+        what: all that is wrong in it, in words.
+    """
+
+    text: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """A file whose first line has been read.
+
+    Attributes:
+        ignored: names of columns that are none of ours, safe to show.
+        rows: the lines after it with their numbers in the file; read as it is walked
+            through, once.
+    """
+
+    ignored: tuple[str, ...]
+    rows: Iterator[tuple[int, Line | Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The first line: what separates cells, how many there are, and where ours stand."""
+
+    separator: str
+    cells: tuple[str, ...]
+    places: Mapping[str, int]
+
+
+def read(lines: Iterable[str]) -> Roster:
+    """The subscribers in the lines of a file. Blank lines are passed over.
+
+    Raises:
+        ValueError: the first line does not name the columns; says what to write.
+    """
+    records = _records(lines)
+    first = next((found for found in records if "".join(found[1]).strip(_BLANK)), None)
+    if first is None:
+        raise ValueError(f"there is nothing in it; its first line is {_columns()}")
+    number, (line, *more) = first
+    first = number, [line.removeprefix(_MARK), *more]
+    header = _header(first)
+    rows = _cells(chain([first], records), header.separator)
+    next(rows)  # the header
+    ours = set(header.places.values())
+    others = (clean(cell) for at, cell in enumerate(header.cells) if at not in ours)
+    return Roster(tuple(cut(name, _SHOWN) for name in others if name), _rows(rows, header))
+
+
+def write(lines: Iterable[Line]) -> Iterator[str]:
+    """The lines of a file that `read` reads the same from, the names of columns first."""
+    writer = csv.writer(_Echo())
+    yield str(writer.writerow(_PARSERS))
+    for line in lines:
+        cells = [line.address.display, line.cadence, line.time_zone or "", line.send_at or ""]
+        # Each topic is guarded: where ";" separates cells, any may begin one.
+        listed = _TOPIC.join(map(_guarded, line.topics))
+        yield str(writer.writerow([*map(_guarded, cells), listed]))
+
+
+def topics(text: str) -> tuple[str, ...]:
+    """The topics of a list such as `agents; speech`, each once and as first written.
+
+    Raises:
+        ValueError: one is too long, or there are too many.
+    """
+    found = tuple(dict.fromkeys(filter(None, map(clean_or_none, text.split(_TOPIC)))))
+    if len(found) > MOST_TOPICS:
+        raise ValueError(f"write at most {MOST_TOPICS} topics")
+    if any(len(topic) > LONGEST_TOPIC for topic in found):
+        raise ValueError(f"write topics of at most {LONGEST_TOPIC} characters")
+    return found
+
+
+def wish(column: str, text: str) -> object:
+    """What is written in a column of this name, as `Line` has it.
+
+    Raises:
+        ValueError: it is none; says what to write instead.
+    """
+    return _PARSERS[column](text.strip())
+
+
+def _records(lines: Iterable[str]) -> Iterator[_Record]:
+    """Each line with those that belong to it.
+
+    A quotation mark that nothing closes soon is alone with its line: a CSV parser would
+    take all that follows for one cell.
+    """
+    numbered = enumerate(lines, 1)
+    ahead: deque[tuple[int, str]] = deque()
+    while (first := ahead.popleft() if ahead else next(numbered, None)) is not None:
+        number, line = first
+        more = 0
+        if _opens(line):
+            ahead.extend(islice(numbered, _LONGEST_RECORD - 1 - len(ahead)))
+            more = next((at for at, (_, later) in enumerate(ahead, 1) if _opens(later)), 0)
+        yield number, [line, *(ahead.popleft()[1] for _ in range(more))]
+
+
+def _opens(line: str) -> bool:
+    """Whether a line opens a quotation that it does not close, or closes one."""
+    return line.count('"') % 2 == 1
+
+
+def _cells(records: Iterable[_Record], separator: str) -> Iterator[_Cells]:
+    """The cells of each line of the file, or why there are none."""
+    for number, lines in records:
+        reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+        while (at := reader.line_num) < len(lines):
+            try:
+                yield number + at, lines[at], next(reader)
+            except csv.Error as exc:
+                yield number + at, lines[at], f"cannot be read as CSV ({exc})"
+
+
+def _header(record: _Record) -> _Header:
+    """The line that names the columns, read with the separator that makes most sense of it."""
+    headers = [_split(record, separator) for separator in _SEPARATORS]
+    best = max(headers, key=lambda header: len(header.places))
+    if "address" in best.places:
+        return best
+    if any(_is_address(header.cells[0]) for header in headers if header.cells):
+        raise ValueError(f"it begins with an address; add a first line: {_columns()}")
+    raise ValueError(f'its first line has no column "address"; write {_columns()}')
+
+
+def _split(record: _Record, separator: str) -> _Header:
+    _, _, cells = next(_cells([record], separator))
+    if isinstance(cells, str):
+        return _Header(separator, (), {})
+    places: dict[str, int] = {}
+    for at, cell in enumerate(cells):
+        name = re.sub(r"[ -]", "_", clean(cell).casefold())
+        name = _ALIASES.get(name, name)
+        if name in places:
+            raise ValueError(f'its first line has two columns "{name}"')
+        if name in _PARSERS:
+            places[name] = at
+    return _Header(separator, tuple(cells), places)
+
+
+def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, Line | Problem]]:
+    for number, line, cells in rows:
+        found = cells if isinstance(cells, str) else _line(cells, header)
+        if isinstance(found, str):
+            yield number, Problem(_shown(line), clean(found))
+        elif found is not None:
+            yield number, found
+
+
+def _line(cells: list[str], header: _Header) -> Line | str | None:
+    """The subscriber, or what is wrong; `None` where there is nothing but separators."""
+    if not any(map(str.strip, cells)):
+        return None
+    wrong = []
+    if len(cells) > len(header.cells):
+        wrong.append('more cells than the first line (a cell with separators in it needs "…")')
+    found: dict[str, Any] = {}
+    for column, parse in _PARSERS.items():
+        at = header.places.get(column, len(cells))
+        try:
+            found[column] = parse(cells[at].strip() if at < len(cells) else "")
+        except ValueError as exc:
+            wrong.append(f"{column}: {exc}")
+    return "; ".join(wrong) or Line(**found)
+
+
+def _address(cell: str) -> Address:
+    return address(_unguarded(cell))
+
+
+# Few are written a million times; what is wrong is not kept.
+@lru_cache(maxsize=1_000)
+def _cadence(cell: str) -> str:
+    return str(Cadence.parse(_unguarded(cell) or DAILY))
+
+
+@lru_cache(maxsize=1_000)
+def _time_zone(cell: str) -> str | None:
+    return values.zone(_unguarded(cell)) if cell else None
+
+
+@lru_cache(maxsize=1_000)
+def _send_at(cell: str) -> str | None:
+    return f"{values.time_of_day(_unguarded(cell)):%H:%M}" if cell else None
+
+
+def _topics(cell: str) -> tuple[str, ...]:
+    if not cell:
+        return ()
+    return topics(_TOPIC.join(_unguarded(clean(topic)) for topic in cell.split(_TOPIC)))
+
+
+_PARSERS: dict[str, Callable[[str], object]] = {
+    "address": _address,
+    "cadence": _cadence,
+    "time_zone": _time_zone,
+    "send_at": _send_at,
+    "topics": _topics,
+}
+"""The columns, in the order in which they are written."""
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if _RUN.match(cell) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and _RUN.match(cell) else cell
+
+
+def _columns() -> str:
+    return ",".join(_PARSERS)
+
+
+def _shown(line: str) -> str:
+    return cut(clean(line[: 10 * _SHOWN]), _SHOWN)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        address(_unguarded(text.strip()))
+    except ValueError:
+        return False
+    return True
+
+
+class _Echo:
+    """A file that hands back what is written to it, for a writer that needs a file."""
+
+    def write(self, text: str) -> str:
+        return text
