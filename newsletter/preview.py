@@ -9,12 +9,11 @@ from email.headerregistry import Address
 from pathlib import Path
 
 from newsletter import files, message
+from newsletter.editing import Edition
 from newsletter.models import Rendered
-from newsletter.planning import Edition
-from newsletter.transports import TRANSPORTS
 
-TOKEN = "preview"  # noqa: S105  # valid nowhere
-"""Stands where a recipient's token would."""
+TOKEN = "preview-valid-nowhere-000000"  # noqa: S105
+"""Stands where a recipient's token would, and is as long."""
 
 EDITION_FILE = re.compile(r"edition(-\d+)?\.(html|txt|eml)")
 """Names of the files of an edition."""
@@ -44,11 +43,11 @@ def write(
     for number, part in enumerate(edition.parts, 1):
         recipient = message.Recipient(
             address=Address("", "reader", message.NOWHERE),
-            message_id=f"{edition.key}.{number}.{TOKEN}@{message.ascii_domain(sender.address.domain)}",
+            message_id=f"{edition.key[:16]}.{number}.preview@{sender.domain}",
             unsubscribe_url=f"{base_url}/unsubscribe/{TOKEN}" if base_url else "",
         )
         stem = "edition" if number == 1 else f"edition-{number}"
-        paths += _write_part(part, folder, stem, sender, recipient, now)
+        paths += _write_part(part, folder, stem, sender, recipient, now, edition.key)
     return Written(edition, tuple(paths))
 
 
@@ -77,10 +76,12 @@ def _write_part(
     sender: message.Sender,
     recipient: message.Recipient,
     now: datetime,
+    key: str,
 ) -> list[Path]:
     link = recipient.unsubscribe_url or sender.mailto
     html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
     files.write(html, message.html_for(part, link).encode())
     files.write(text, message.text_for(part, link).encode())
-    data = message.build(part, sender, recipient, now)
-    return [html, text, Path(TRANSPORTS["eml"](folder).send(stem, data))]
+    eml = folder / f"{stem}.eml"
+    files.write(eml, message.build(part, sender, recipient, now, key), 0o600)  # it holds live links
+    return [html, text, eml]

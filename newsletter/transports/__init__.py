@@ -1,6 +1,6 @@
 """How mail leaves. A transport takes finished bytes; what they say is not its business.
 
-To add one: a module here with a class that has `send` and `close`, and its line in
+To add one: a module here with a class that has `encoded` and `session`, and its line in
 `TRANSPORTS`. The contract test in `tests/contracts` runs over the table.
 """
 
@@ -8,30 +8,47 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Protocol
 
-from newsletter.transports.eml import EmlFolder
+from newsletter.transports.base import Letter, Session, SessionFailed, Settings, Transport
+from newsletter.transports.eml import Eml
+from newsletter.transports.maildir import Maildir
+from newsletter.transports.null import Null
+from newsletter.transports.replies import Outcome, Verdict
+from newsletter.transports.smtp import Smtp
+from newsletter.transports.wire import SmtpSettings
 
-
-class Transport(Protocol):
-    """A way for mail to leave."""
-
-    def send(self, name: str, data: bytes) -> str:
-        """Hands over one message; what the other side said.
-
-        Args:
-            name: the message's name, unique among those sent.
-            data: the whole message, CRLF line ends.
-
-        Raises:
-            OutputError: it was not taken.
-        """
-        ...
-
-    def close(self) -> None:
-        """Lets go of what it holds."""
-        ...
+__all__ = [
+    "TRANSPORTS",
+    "Letter",
+    "Outcome",
+    "Session",
+    "SessionFailed",
+    "Settings",
+    "SmtpSettings",
+    "Transport",
+    "Verdict",
+]
 
 
-TRANSPORTS: Mapping[str, Callable[[Path], Transport]] = {"eml": EmlFolder}
-"""Every transport that is configured by a folder, by its name in the configuration."""
+def _smtp(settings: Settings) -> Transport:
+    if settings.smtp is None:
+        raise ValueError("a transport to a server needs its settings")
+    return Smtp(settings.smtp, settings.stop)
+
+
+def _folder(settings: Settings) -> Path:
+    if settings.folder is None:
+        raise ValueError("a transport into a folder needs one")
+    return settings.folder
+
+
+TRANSPORTS: Mapping[str, Callable[[Settings], Transport]] = {
+    "smtp": _smtp,
+    "eml": lambda settings: Eml(_folder(settings)),
+    "maildir": lambda settings: Maildir(_folder(settings)),
+    "null": lambda _: Null(),
+}
+"""Every transport by its name in the configuration, made from its settings.
+
+They raise `ValueError` without the setting that they need.
+"""

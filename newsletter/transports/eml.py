@@ -5,25 +5,32 @@ from __future__ import annotations
 from pathlib import Path
 
 from newsletter import files
+from newsletter.transports.filing import OWNER, OWNERS, FilingSession, remove_stale
 
 
-class EmlFolder:
-    """Writes each message to a file of its own.
+class Eml:
+    """A folder with a file for each message; a copy made again replaces the first.
 
     Args:
         folder: where; made if missing.
-        mode: of the files. They hold live links, so only the owner reads them.
     """
 
-    def __init__(self, folder: Path, mode: int = 0o600) -> None:
-        self._folder = files.folder(folder)
-        self._mode = mode
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
-    def send(self, name: str, data: bytes) -> str:
-        """The file's path."""
+    def encoded(self, data: bytes) -> bytes:
+        """The message as it is, in CRLF lines."""
+        return data
+
+    def session(self) -> FilingSession:
+        """A session of its own."""
+        return FilingSession(self._prepare, self._put)
+
+    def _prepare(self) -> None:
+        files.folder(self._folder, OWNERS)
+        remove_stale(self._folder, ".*.eml.*.part")
+
+    def _put(self, name: str, data: bytes) -> str:
         path = self._folder / f"{name}.eml"
-        files.write(path, data, self._mode)
+        files.write(path, data, OWNER)
         return str(path)
-
-    def close(self) -> None:
-        """Nothing is held."""

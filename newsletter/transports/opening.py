@@ -20,7 +20,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from newsletter.errors import OutputError
+from newsletter.transports.base import SessionFailed
 from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 from newsletter.values import LOOPBACK
@@ -30,14 +30,6 @@ _HINTS: dict[Stage, str] = {
     "starttls": "check host and security under [transports.smtp]; mail never leaves in clear",
     "auth": "check username and password or token under [transports.smtp]",
 }
-
-
-class SessionFailed(OutputError):
-    """There is no session with the mail server; `outcome` says why."""
-
-    def __init__(self, outcome: Outcome, *, where: str = "", hint: str = "") -> None:
-        super().__init__(outcome.reply, where=where, hint=hint)
-        self.outcome = outcome
 
 
 class _Unacceptable(Exception):

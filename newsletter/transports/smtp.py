@@ -1,4 +1,4 @@
-"""The SMTP session through which finished messages leave.
+"""Mail to a server: the SMTP session through which finished messages leave.
 
 Messages are written as bytes, on a connection that is secured and logged in. What a session
 must be exact about is the moment from which a message may have been taken: when its final
@@ -16,11 +16,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Self
 
-from newsletter.transports.opening import SessionFailed, opened
+from newsletter.transports.base import NOT_OPEN, Letter, SessionFailed
+from newsletter.transports.opening import opened
 from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
-__all__ = ["Outcome", "Session", "SessionFailed", "SmtpSettings", "Verdict", "dot_stuffed"]
+__all__ = [
+    "Outcome",
+    "Session",
+    "SessionFailed",
+    "Smtp",
+    "SmtpSettings",
+    "Verdict",
+    "dot_stuffed",
+]
 
 _DOT = b".\r\n"
 _END = b"\r\n.\r\n"
@@ -92,7 +101,7 @@ class Session:
         """
         wire = self._wire
         if wire is None:
-            return without_reply(Verdict.LOST, "connect", "the session is not open")
+            return NOT_OPEN
         content = b"".join((*pieces, _DOT))
         fault = _address_fault(wire, sender, recipient)
         if fault := fault or self._content_fault(wire, pieces, content):
@@ -240,6 +249,51 @@ class Session:
         if fits:
             self._known = {id(piece): piece for piece in pieces if len(piece) >= _LARGE}
         return fits
+
+
+class Smtp:
+    """A mail server; each session is a connection of its own.
+
+    Args:
+        settings: the server.
+        stop: once set, no reply is awaited for more than a few seconds.
+    """
+
+    def __init__(self, settings: SmtpSettings, stop: threading.Event | None = None) -> None:
+        self._settings = settings
+        self._stop = stop
+
+    def encoded(self, data: bytes) -> bytes:
+        """The message `dot_stuffed`."""
+        return dot_stuffed(data)
+
+    def session(self) -> LetterSession:
+        """A session of its own."""
+        return LetterSession(Session(self._settings, stop=self._stop))
+
+
+class LetterSession:
+    """A session for letters. A message's name is of no use to a server."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next message can go through."""
+        return self._session.is_open
+
+    def open(self) -> None:
+        """Connects; raises `SessionFailed`."""
+        self._session.open()
+
+    def send(self, letter: Letter) -> Outcome:
+        """Sends one message; whatever happens is an outcome."""
+        return self._session.send(letter.sender, letter.recipient, letter.pieces)
+
+    def close(self) -> None:
+        """Says goodbye if it can, and lets go. Never raises."""
+        self._session.close()
 
 
 def dot_stuffed(data: bytes) -> bytes:

@@ -20,10 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.errors import OutputError
+from newsletter.transports import TRANSPORTS, Letter, Settings
 from newsletter.transports.smtp import (
     Outcome,
     Session,
     SessionFailed,
+    Smtp,
     SmtpSettings,
     Verdict,
     dot_stuffed,
@@ -160,6 +162,30 @@ def test_several_messages_through_one_session(
     assert server.received[3].mail == f"FROM:<b+3@a.example> SIZE={len(bodies[3])}"
     assert server.connections == 1
     assert server.verbs() == ["EHLO", *["MAIL", "RCPT", "DATA"] * 20, "QUIT"]
+
+
+def test_a_letter_has_its_own_envelope(serve: Serve) -> None:
+    """Its sender and its recipient are the transaction's; its name stays here."""
+    server = serve()
+    session = Smtp(local(server)).session()
+    session.open()
+    assert session.send(Letter("k.1.t", SENDER, READER, [MESSAGE])) == TAKEN_AGAIN
+    session.close()
+    (received,) = server.received
+    assert received.mail == f"FROM:<{SENDER}> SIZE={len(MESSAGE)}"
+    assert (received.rcpt, received.content) == (f"TO:<{READER}>", MESSAGE)
+    assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"]
+
+
+def test_a_letter_does_not_wait_once_told_to_stop(serve: Serve) -> None:
+    """The transport's sessions know of the wish to stop."""
+    stop = threading.Event()
+    settings = local(serve(dot=[silence(stop.set)]), stop_grace=0.0)
+    session = TRANSPORTS["smtp"](Settings(smtp=settings, stop=stop)).session()
+    session.open()
+    letter = Letter("k.1.t", SENDER, READER, [MESSAGE])
+    assert session.send(letter).verdict is Verdict.UNKNOWN
+    assert not session.is_open
 
 
 def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:

@@ -1,0 +1,91 @@
+"""What the transports into folders share: a session that puts each message into a file."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from newsletter import files
+from newsletter.errors import OutputError
+from newsletter.transports.base import NOT_OPEN, Letter, SessionFailed
+from newsletter.transports.replies import Outcome, Stage, Verdict, without_reply
+
+OWNER = 0o600
+"""The files' mode: they hold live links."""
+OWNERS = 0o700
+"""The mode of the folders that we make."""
+
+_NAME = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*")
+"""No way out of the folder, no hidden file, and no flags of a maildir."""
+_STALE = 36 * 3600  # seconds; maildir's own convention
+
+
+class FilingSession:
+    """A session that puts each message into a file.
+
+    Args:
+        prepare: makes the folders.
+        put: puts a message's bytes under its name; where they are, in words.
+            Both raise `OutputError`.
+    """
+
+    def __init__(self, prepare: Callable[[], None], put: Callable[[str, bytes], str]) -> None:
+        self._prepare = prepare
+        self._put = put
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages are taken. No failure of one message changes it."""
+        return self._is_open
+
+    def open(self) -> None:
+        """Makes the folders where they are missing.
+
+        Raises:
+            SessionFailed: they cannot be made.
+        """
+        self._is_open = False
+        try:
+            self._prepare()
+        except OutputError as error:
+            outcome = _failure("connect", error.what, error)
+            raise SessionFailed(outcome, where=error.where, hint=error.hint) from error
+        self._is_open = True
+
+    def send(self, letter: Letter) -> Outcome:
+        """Puts one message there; `SENT` when it survives a power cut."""
+        if not self._is_open:
+            return NOT_OPEN
+        if not _NAME.fullmatch(letter.name):
+            return without_reply(Verdict.OURS, "mail", f"{letter.name!r} cannot name a file")
+        try:
+            said = self._put(letter.name, b"".join(letter.pieces))
+        except OutputError as error:
+            return _failure("data", str(error), error)
+        return without_reply(Verdict.SENT, "dot", said)
+
+    def close(self) -> None:
+        """Takes no more messages; nothing else is held."""
+        self._is_open = False
+
+
+def _failure(stage: Stage, what: str, error: OutputError) -> Outcome:
+    verdict = Verdict.DEFERRED if files.may_pass(error) else Verdict.OURS
+    return without_reply(verdict, stage, what)
+
+
+def remove_stale(folder: Path, pattern: str) -> None:
+    """Takes away half-written files whose writer was killed; what resists stays.
+
+    Raises:
+        OutputError: the folder cannot be looked into.
+    """
+    oldest = time.time() - _STALE
+    for path in files.listed(folder):
+        with contextlib.suppress(OSError):
+            if path.match(pattern) and path.lstat().st_mtime < oldest:
+                path.unlink()
