@@ -56,7 +56,7 @@ class Newsletter(_Section):
     skip_dates: tuple[date, ...] = ()
     language: Literal["en"] = "en"
     postal_address: OneLine = ""
-    bounce_domain: str = ""
+    bounce_domain: Annotated[str, AfterValidator(values.domain)] = ""
 
 
 class DatabaseSection(_Section):
@@ -107,7 +107,17 @@ class Delivery(_Section):
     unknown: Literal["hold", "resend"] = "hold"
     give_up_after: Duration = timedelta(days=3)
     catch_up: Duration = timedelta(hours=6)
-    per_domain: dict[str, Rate] = Field(default_factory=dict)
+    per_domain: dict[Annotated[str, AfterValidator(values.domain)], Rate] = Field(
+        default_factory=dict
+    )
+
+    @field_validator("catch_up")
+    @classmethod
+    def _shorter_than_a_day(cls, value: timedelta) -> timedelta:
+        # A machine that always wakes late would put a daily edition off for ever.
+        if value >= timedelta(days=1):
+            raise ValueError('write less than a day, such as "6h"')
+        return value
 
 
 class Smtp(_Section):

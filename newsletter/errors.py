@@ -18,7 +18,10 @@
     │   └── DiskFull                    no room left
     ├── RenderError                     an edition that could not be made
     │   └── EditionFaulty               it was made and failed its own check
-    └── OutputError                     a file or folder that could not be written
+    ├── OutputError                     a file or folder that could not be written
+    ├── ClockBehind                     the clock is before what is on record
+    ├── SendingPaused                   the operator stopped all sending
+    └── SendingStopped                  the mail server will not have our mail
 
 A message is one line: where, what, and what to do next. Errors that are not in
 this tree are bugs and keep their traceback.
@@ -153,6 +156,18 @@ class EditionFaulty(RenderError):
 
 class OutputError(NewsletterError):
     """A file or folder could not be written."""
+
+
+class ClockBehind(NewsletterError):
+    """The clock says a time before the newest that was recorded."""
+
+
+class SendingPaused(NewsletterError):
+    """The operator stopped all sending."""
+
+
+class SendingStopped(NewsletterError):
+    """Sending ended before its work was done: the fault is on our side, or nobody answers."""
 
 
 def one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""When a snapshot waits for the operator instead of being announced.
+"""When a snapshot or an edition waits for the operator instead of going out.
 
 Decides over values. That all papers are new, that there are fewer than usual, or that
 a day has no year is no reason: every weekday's list is like that.
@@ -67,4 +67,16 @@ def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
             f"{history.renamed} of {rows} papers have the title of a known paper and "
             "another id: the source may have changed its ids"
         )
+    return None
+
+
+def reason_to_hold_edition(papers: int, sizes: Sequence[int]) -> str | None:
+    """Why an edition should be looked at before anybody gets it, or `None`.
+
+    Args:
+        papers: how many it has that the operator has not let go already.
+        sizes: how many papers earlier editions had.
+    """
+    if len(sizes) >= ENOUGH_HISTORY and papers > FLOOD * median(sizes):
+        return f"{papers:,} papers, more than {FLOOD} times the usual {median(sizes):,.0f}"
     return None

@@ -36,7 +36,14 @@ _NAME = 60  # leaves room for the header's own name beside it
 _LONGEST_LINE = 998
 _ASCII_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _TOO_LONG = re.compile(r"^(.{74,75})(=[0-9A-F]{2})$", re.MULTILINE)
-_VERBATIM = {"list-unsubscribe", "list-unsubscribe-post", "message-id", "date"}
+_VERBATIM = {
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+    "list-archive",
+    "message-id",
+    "date",
+    "feedback-id",
+}
 
 
 class Headers(EmailPolicy):
@@ -73,12 +80,24 @@ class Sender:
         address: the From address, as name and address.
         reply_to: where answers go, if elsewhere.
         owner: who takes unsubscriptions by mail.
+        archive: the web page of all editions; empty where there is none.
     """
 
     name: str
     address: Address
     reply_to: Address | None = None
     owner: str = NO_OWNER
+    archive: str = ""
+
+    @property
+    def domain(self) -> str:
+        """Ours, in ASCII."""
+        return ascii_domain(self.address.domain)
+
+    @property
+    def slug(self) -> str:
+        """The newsletter's name as a label of a domain."""
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:40] or "papers"
 
     @property
     def mailto(self) -> str:
@@ -101,18 +120,27 @@ class Recipient:
     unsubscribe_url: str = ""
 
 
-def build(rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime) -> bytes:
-    """The whole mail, CRLF line ends, at most 76 columns in its bodies.
+def build(
+    rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime, edition: str
+) -> bytes:
+    """An edition's part as a mail: CRLF line ends, at most 76 columns in its bodies.
+
+    Everybody's copy is the same but for what `recipient` and `now` say.
+
+    Args:
+        edition: its key.
 
     Raises:
         EditionFaulty: the finished bytes are not the headers we meant.
     """
     link = recipient.unsubscribe_url or sender.mailto
     message = EmailMessage(policy=POLICY)
-    for name, value in _headers(rendered, sender, recipient, now).items():
+    for name, value in _headers(rendered.subject, sender, recipient, now).items():
+        message[name] = value
+    for name, value in _list_headers(sender, recipient, edition).items():
         message[name] = value
     message["MIME-Version"] = "1.0"
-    boundary = hashlib.blake2b(recipient.message_id.encode(), digest_size=16).hexdigest()
+    boundary = hashlib.blake2b(f"{edition} {rendered.subject}".encode(), digest_size=16).hexdigest()
     message["Content-Type"] = f'multipart/alternative; boundary="={boundary}="'
     message.set_payload(
         [
@@ -120,9 +148,20 @@ def build(rendered: Rendered, sender: Sender, recipient: Recipient, now: datetim
             _body("html", html_for(rendered, link)),
         ]
     )
-    data = message.as_bytes()
-    _check(data, sorted(name.lower().encode() for name, _ in message.items()))
-    return data
+    return _checked(message)
+
+
+def notice(subject: str, text: str, sender: Sender, recipient: Recipient, now: datetime) -> bytes:
+    """A mail that is no edition: text alone, CRLF line ends, at most 76 columns.
+
+    Raises:
+        EditionFaulty: the finished bytes are not the headers we meant.
+    """
+    message = _body("plain", text)
+    for name, value in _headers(subject, sender, recipient, now).items():
+        message[name] = value
+    message["MIME-Version"] = "1.0"
+    return _checked(message)
 
 
 def html_for(rendered: Rendered, unsubscribe_url: str) -> str:
@@ -192,26 +231,32 @@ def encoded(value: str, indent: int) -> str:
     return header.encode(linesep="\r\n")
 
 
-def _headers(
-    rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime
-) -> dict[str, str]:
-    domain = ascii_domain(sender.address.domain)
-    slug = re.sub(r"[^a-z0-9]+", "-", sender.name.lower()).strip("-") or "papers"
+def _headers(subject: str, sender: Sender, recipient: Recipient, now: datetime) -> dict[str, str]:
     headers = {
         "From": mailbox(sender.address),
         "To": mailbox(recipient.address),
-        "Subject": clean(rendered.subject),
+        "Subject": clean(subject),
         "Date": format_datetime(now),
         "Message-ID": f"<{recipient.message_id}>",
-        "List-Id": f"{phrase(clean(sender.name))} <{slug}.{domain}>",
-        "List-Unsubscribe": f"<{sender.mailto}>",
         "Auto-Submitted": "auto-generated",
+    }
+    if sender.reply_to:
+        headers["Reply-To"] = mailbox(sender.reply_to)
+    return headers
+
+
+def _list_headers(sender: Sender, recipient: Recipient, edition: str) -> dict[str, str]:
+    headers = {
+        "List-Id": f"{phrase(clean(sender.name))} <{sender.slug}.{sender.domain}>",
+        "List-Unsubscribe": f"<{sender.mailto}>",
+        # Which edition, whose newsletter, what kind of mail, who sends; nothing of the reader.
+        "Feedback-ID": f"{edition[:16]}:{sender.slug}:edition:{sender.domain}",
     }
     if recipient.unsubscribe_url:
         headers["List-Unsubscribe"] = f"<{recipient.unsubscribe_url}>, <{sender.mailto}>"
         headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    if sender.reply_to:
-        headers["Reply-To"] = mailbox(sender.reply_to)
+    if sender.archive:
+        headers["List-Archive"] = f"<{sender.archive}>"
     return headers
 
 
@@ -237,10 +282,13 @@ def _folded(value: str, indent: int) -> str:
     return "\r\n ".join([*lines, line])
 
 
-def _check(data: bytes, names: list[bytes]) -> None:
+def _checked(message: EmailMessage) -> bytes:
+    data = message.as_bytes()
+    names = sorted(name.lower().encode() for name, _ in message.items())
     lines = data.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
     found = [line.split(b":", 1)[0].lower() for line in lines if line[:1] not in b" \t"]
     if sorted(found) != names:
         raise EditionFaulty("its headers are not the ones we meant", where="message")
     if max(map(len, data.split(b"\r\n"))) > _LONGEST_LINE:
         raise EditionFaulty("a line too long for mail", where="message")
+    return data

@@ -134,6 +134,37 @@ class SnapshotState(StrEnum):
     REJECTED = "rejected"  # the operator does not want it
 
 
+class SubscriberState(StrEnum):
+    """Whether somebody gets editions."""
+
+    PENDING = "pending"  # asked for it and has not confirmed
+    ACTIVE = "active"  # gets them
+    PAUSED = "paused"  # wants none for a while; nothing is skipped
+    UNSUBSCRIBED = "unsubscribed"  # left
+    SUPPRESSED = "suppressed"  # must not be written to: no such mailbox, or a complaint
+
+
+class EditionState(StrEnum):
+    """What became of an edition."""
+
+    FROZEN = "frozen"  # goes to whom it is planned for
+    HELD = "held"  # it looked wrong and waits for the operator
+    REJECTED = "rejected"  # the operator does not want it
+
+
+class DeliveryState(StrEnum):
+    """What became of one mail to one person."""
+
+    QUEUED = "queued"  # planned
+    SENDING = "sending"  # a sender that lives has it
+    SENT = "sent"  # the next server took it
+    DEFERRED = "deferred"  # not now; tried again later
+    REFUSED = "refused"  # never, says the server
+    EXPIRED = "expired"  # tried for as long as is sensible
+    CANCELLED = "cancelled"  # the person left before it went
+    UNKNOWN = "unknown"  # its sender died, or no answer came: it may have arrived
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """How many papers of one snapshot were what."""

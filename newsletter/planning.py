@@ -1,143 +1,391 @@
-"""Log → editions: which papers an edition has, and how it is made to fit.
+"""Log → editions and deliveries: who is due gets what is new to them, once.
 
-entries ─ compose ─ render ─ fits? ─ gate → Edition
-             └── less detail, then several parts ──┘
+    freeze   the edition is made, looked at and kept      one transaction
+    plan     deliveries, cursors and due times together   one transaction per chunk of people
+
+A held edition has moved nobody. A crash between two chunks leaves the others due; what is
+planned is guarded by the cursor it started from, so a second planner finds nobody left.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from itertools import groupby
+from zoneinfo import ZoneInfo
 
-from newsletter import formats, gate
-from newsletter.compose import Content, Part, compose, details, in_order
-from newsletter.errors import EditionFaulty
-from newsletter.models import Entry, Rendered
-from newsletter.render import Look, Renderer
-from newsletter.storage import editions, log
+from sqlalchemy import Connection
+
+from newsletter import holds
+from newsletter.cadence import Cadence, Schedule, Turn, turn
+from newsletter.editing import Editor
+from newsletter.errors import ClockBehind, EditionFaulty, UsageError
+from newsletter.models import EditionState, Entry, Rendered
+from newsletter.render import Look
+from newsletter.storage import due, editions, log, people, standing
 from newsletter.storage.database import Database
+from newsletter.storage.due import Group, Onward
+from newsletter.storage.editions import EditionRow
+from newsletter.storage.people import Wishes
 
-UNNAMED = ("manual", "replay")
-"""Sources whose names say nothing to a reader; nor does the path of a folder."""
+_LAST = 2**63 - 1
+SLACK = timedelta(minutes=1)
+"""How far the clock may go back without a word: time servers correct it by seconds."""
 
 
 @dataclass(frozen=True, slots=True)
-class Edition:
-    """A list of new papers as it will be sent: the same bytes for everyone but their links.
+class Rules:
+    """When people are due, as far as they do not say otherwise.
 
     Attributes:
-        key: its name, the same for the same papers in the same look.
-        parts: usually one; more where there is no web page for what does not fit.
+        catch_up: an overdue edition and one due sooner than this become one.
+        tz_version: of the time zone database; due times follow it.
     """
 
-    key: str
-    entries: tuple[Entry, ...]
-    titles: tuple[str, ...]
-    parts: tuple[Rendered, ...]
+    time_zone: str
+    send_at: time
+    skip_dates: frozenset[date]
+    catch_up: timedelta
+    tz_version: str = ""
+
+    def schedule(self, wishes: Wishes) -> Schedule:
+        """When somebody with these wishes is due."""
+        at = time.fromisoformat(wishes.send_at) if wishes.send_at else self.send_at
+        cadence = Cadence.parse(wishes.cadence)
+        return Schedule(cadence, at, wishes.time_zone or self.time_zone, self.skip_dates)
+
+    @property
+    def clockwork(self) -> str:
+        """What the due times are computed from, besides what people wish."""
+        days = " ".join(day.isoformat() for day in sorted(self.skip_dates))
+        return f"{self.time_zone} {self.send_at:%H:%M} [{days}] {self.tz_version}"
 
 
-class Planner:
-    """Makes editions.
+@dataclass(slots=True)
+class Planned:
+    """What a planning did.
 
-    Args:
-        renderer: puts them into the theme.
-        look: settings that shape an edition.
-        excerpts: papers with an excerpt.
-        base_url: where the pages of editions are; empty when there is no web side.
+    Attributes:
+        people: to whom an edition was planned.
+        editions: their keys.
+        held: editions that wait for the operator, made now or before.
+        open: people for whom today's date stays open, because a source fails.
     """
 
-    def __init__(self, renderer: Renderer, look: Look, excerpts: int, base_url: str = "") -> None:
-        self._renderer = renderer
-        self._look = look
-        self._excerpts = excerpts
-        self._base_url = base_url
+    people: int = 0
+    editions: list[str] = field(default_factory=list)
+    held: list[EditionRow] = field(default_factory=list)
+    open: int = 0
 
-    def edition(self, entries: Sequence[Entry]) -> Edition:
-        """The edition of these entries.
 
-        Raises:
-            EditionFaulty: it fails its own check.
-            RenderError: the theme cannot be rendered.
-        """
-        ordered = in_order(entries)
-        positions = [entry.position for entry in ordered]
-        shape = hashlib.blake2b(
-            f"{self._look} {self._excerpts} {self._base_url} {self._renderer.fingerprint}".encode()
-        ).hexdigest()
-        key = editions.key_of(positions, self._look.language, self._look.theme, shape)
-        made = self._parts(ordered, f"{self._base_url}/editions/{key}" if self._base_url else "")
-        for content, rendered in made:
-            gate.check(content, rendered)
-        return Edition(
-            key=key,
-            entries=tuple(ordered),
-            titles=tuple(title for content, _ in made for title in content.titles),
-            parts=tuple(rendered for _, rendered in made),
+@dataclass(frozen=True, slots=True)
+class _View:
+    """The log and the operator's decisions, as they were when planning began."""
+
+    now: datetime
+    head: int
+    held: tuple[EditionRow, ...]
+    rejected: tuple[EditionRow, ...]
+    released: frozenset[int]
+    sizes: tuple[int, ...]
+    failing: bool
+
+    def holding(self, positions: set[int]) -> EditionRow | None:
+        """The held edition that has one of these entries."""
+        return next((row for row in self.held if positions.intersection(row.positions)), None)
+
+    def said_no_at(self, positions: set[int]) -> datetime | None:
+        """When the operator last rejected an edition with one of these entries."""
+        return max(
+            (
+                row.decided_at
+                for row in self.rejected
+                if row.decided_at and positions.intersection(row.positions)
+            ),
+            default=None,
         )
 
-    def _parts(self, ordered: Sequence[Entry], web_url: str) -> list[tuple[Content, Rendered]]:
-        thanks = _credits(ordered)
-        for detail in details(self._excerpts):
-            content = compose(ordered, detail, thanks)
-            rendered = self._renderer.render(content, web_url)
-            if gate.fits(rendered):
-                return [(content, rendered)]
 
-        def titles_only(part: Part) -> tuple[Content, Rendered]:
-            short = compose(ordered, detail, thanks, part, more_on_web=bool(web_url))
-            return short, self._renderer.render(short, web_url)
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """A group, where it is afterwards, and whether it gets an edition."""
 
-        if web_url:
-            most = _largest(len(ordered), lambda n: gate.fits(titles_only(Part(last=n))[1]))
-            return [titles_only(Part(last=most))]
-        return [titles_only(part) for part in _split(len(ordered), titles_only)]
+    group: Group
+    onward: Onward
+    sends: bool
 
 
-def _split(count: int, made: Callable[[Part], tuple[Content, Rendered]]) -> list[Part]:
-    """The fewest parts of about equal length that all fit."""
-    for number in range(2, count + 1):
-        bounds = [round(count * at / number) for at in range(number + 1)]
-        parts = [
-            Part(at + 1, number, first, last) for at, (first, last) in enumerate(pairwise(bounds))
-        ]
-        if all(gate.fits(made(part)[1]) for part in parts):
-            return parts
-    raise EditionFaulty("a single paper does not fit into a mail", where="edition")
+class Planning:
+    """Plans editions for who is due.
+
+    Args:
+        database: where it is.
+        editor: makes editions; called when the first is needed.
+        look: settings that shape an edition.
+        rules: when people are due.
+    """
+
+    def __init__(
+        self, database: Database, editor: Callable[[], Editor], look: Look, rules: Rules
+    ) -> None:
+        self._database = database
+        self._editor = editor
+        self._look = look
+        self._rules = rules
+
+    def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> Planned:
+        """Plans for who is due now, or for everybody active, whose due times then stay.
+
+        Args:
+            failing: whether a source fails, so that nothing new may only mean not yet.
+
+        Raises:
+            ClockBehind: the clock is earlier than the newest record.
+            RenderError: no edition can be made.
+        """
+        planned = Planned()
+        with self._database.read() as tx:
+            refuse_old_clock(standing.get(tx), now)
+            groups = due.everybody(tx) if everybody else due.due(tx, now)
+            view = _view(tx, now, failing=failing)
+        if groups:
+            with self._database.write() as tx:
+                standing.note_instant(tx, now)
+        by_cursor = sorted(groups, key=lambda group: group.cursor)
+        for cursor, alike in groupby(by_cursor, key=lambda group: group.cursor):
+            self._serve(cursor, list(alike), view, planned)
+        return planned
+
+    def reschedule(self, now: datetime) -> int:
+        """Mends due times that no longer follow from what people wish; how many.
+
+        After a change of the newsletter's hour or zone, or of the time zone database, all are
+        looked at; otherwise those further away than any can be, which a wrong clock made.
+        """
+        with self._database.read() as tx:
+            changed = standing.get(tx).clockwork != self._rules.clockwork
+            found = list(due.scheduled(tx, now if changed else now + timedelta(days=2)))
+        many = sum(self._mend(now, group, last, all_of_them=changed) for group, last in found)
+        if changed:
+            with self._database.write() as tx:
+                standing.note_clockwork(tx, self._rules.clockwork)
+        return many
+
+    def release(self, number: int, now: datetime) -> EditionRow:
+        """Lets a held edition go, as it was made.
+
+        Raises:
+            UsageError: there is none, it is not held, or it could not be made.
+        """
+        with self._database.write() as tx:
+            if not editions.content(tx, editions.get(tx, number).id)[1]:
+                raise UsageError(
+                    f"edition {number} could not be made",
+                    hint="mend the theme, then reject it: its papers wait for the next one",
+                )
+            return editions.decide(tx, number, EditionState.FROZEN, now)
+
+    def reject(self, number: int, now: datetime, *, pass_over: bool = False) -> EditionRow:
+        """Drops a held edition. Its papers wait for the next due date, or are passed over.
+
+        Raises:
+            UsageError: there is none, or it is not held.
+        """
+        with self._database.write() as tx:
+            row = editions.decide(tx, number, EditionState.REJECTED, now)
+            if pass_over:
+                editions.pass_over(tx, row.positions)
+            return row
+
+    def _mend(self, now: datetime, group: Group, last: date | None, *, all_of_them: bool) -> int:
+        schedule = self._rules.schedule(_wishes(group))
+        assert group.due_at is not None  # noqa: S101  # only scheduled groups come here
+        if not all_of_them and group.due_at <= now + schedule.longest_gap():
+            return 0
+        today = now.astimezone(ZoneInfo(schedule.zone)).date()
+        # A date in the future was done with by a wrong clock.
+        want = schedule.next_due(now, after=last if last and last <= today else None)
+        if want == group.due_at:
+            return 0
+        many, after = 0, 0
+        while True:
+            with self._database.write() as tx:
+                done = due.reschedule(tx, group, last, want, after)
+            if done is None:
+                return many
+            many, after = many + 1, done
+
+    def _serve(self, cursor: int, groups: list[Group], view: _View, planned: Planned) -> None:
+        """Plans for everybody who has this cursor."""
+        with self._database.read() as tx:
+            entries = log.new_entries(tx, after=cursor, up_to=view.head)
+        positions = {entry.position for entry in entries}
+        if held := view.holding(positions):
+            _note_held(planned, held)
+            return
+        said_no_at = view.said_no_at(positions)
+        moves: list[_Move] = []
+        for group in groups:
+            no = said_no_at is not None and group.due_at is not None and group.due_at <= said_no_at
+            what, onward = self._step(group, view, papers=bool(entries) and not no, no=no)
+            if what is not Turn.WAIT:
+                moves.append(_Move(group, onward, sends=what is Turn.SEND))
+            elif group.due_at:
+                planned.open += group.size
+        self._carry_out(cursor, moves, entries, view, planned)
+
+    def _carry_out(
+        self,
+        cursor: int,
+        moves: Sequence[_Move],
+        entries: Sequence[Entry],
+        view: _View,
+        planned: Planned,
+    ) -> None:
+        """Freezes the edition if anybody gets it, then moves everybody on, chunk by chunk."""
+        edition = self._frozen(entries, view) if any(move.sends for move in moves) else None
+        if edition and edition.state is EditionState.HELD:
+            _note_held(planned, edition)
+            return
+        with self._database.read() as tx:
+            parts = len(editions.content(tx, edition.id)[1]) if edition else 0
+        people = 0
+        for span in self._spans(cursor, sum(move.group.size for move in moves)):
+            with self._database.write() as tx:
+                for move in moves:
+                    sent = {"edition": edition.id, "parts": parts} if edition else {}
+                    moved = due.plan(
+                        tx,
+                        move.group,
+                        span,
+                        move.onward,
+                        view.now,
+                        **(sent if move.sends else {}),
+                    )
+                    people += moved if move.sends else 0
+                if edition:
+                    editions.note_planned(tx, edition.id, view.now)
+        if edition and people:
+            planned.people += people
+            planned.editions.append(edition.key)
+
+    def _step(self, group: Group, view: _View, *, papers: bool, no: bool) -> tuple[Turn, Onward]:
+        """What a group gets now, and where it is afterwards."""
+        if group.due_at is None:
+            return (Turn.SEND if papers else Turn.WAIT), Onward(view.head)
+        schedule = self._rules.schedule(_wishes(group))
+        last = schedule.last_due(view.now)
+        day, at = last or (group.due_at.astimezone(ZoneInfo(schedule.zone)).date(), group.due_at)
+        following = schedule.next_due(view.now, after=day)
+        what = turn(
+            due=at,
+            following=following,
+            now=view.now,
+            catch_up=self._rules.catch_up,
+            papers=papers,
+            failing=view.failing and not no,
+        )
+        stays = what is Turn.MERGE or no
+        return what, Onward(group.cursor if stays else view.head, following, day)
+
+    def _frozen(self, entries: Sequence[Entry], view: _View) -> EditionRow:
+        """The edition of these entries, kept; held if it looks wrong."""
+        key, positions, parts, fault = self._made(entries)
+        with self._database.read() as tx:
+            known = editions.find(tx, key)
+        if known and known.state is not EditionState.REJECTED:
+            return known
+        fresh = set(positions) - view.released
+        reason = fault or holds.reason_to_hold_edition(len(fresh), view.sizes)
+        with self._database.write() as tx:
+            return editions.freeze(
+                tx,
+                key,
+                positions,
+                self._look.language,
+                self._look.theme,
+                parts,
+                view.now,
+                held=reason,
+            )
+
+    def _made(
+        self, entries: Sequence[Entry]
+    ) -> tuple[str, list[int], Sequence[Rendered], str | None]:
+        try:
+            edition, fault = self._editor().looked_at(entries)
+        except EditionFaulty as unmade:
+            positions = [entry.position for entry in entries]
+            language, theme = self._look.language, self._look.theme
+            return editions.key_of(positions, language, theme, "unmade"), positions, (), str(unmade)
+        positions = [entry.position for entry in edition.entries]
+        return edition.key, positions, edition.parts, str(fault) if fault else None
+
+    def _spans(self, cursor: int, size: int) -> Iterator[tuple[int, int]]:
+        """Ranges of numbers with at most a chunk of people each; one if they are few."""
+        if size <= due.CHUNK:
+            yield 0, _LAST
+            return
+        after = 0
+        while True:
+            with self._database.read() as tx:
+                last = due.chunk(tx, cursor, after)
+            if last is None:
+                return
+            yield after, last
+            after = last
 
 
-def _largest(most: int, fits: Callable[[int], bool]) -> int:
-    """The largest number up to `most` that fits; smaller ones fit too."""
-    low, high = 1, most
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+def latest_day(now: datetime) -> date:
+    """The last day that a list can be of: it may be tomorrow already elsewhere."""
+    return now.date() + timedelta(days=1)
 
 
-def _credits(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
-    """Whom to thank: the places the formats belong to, else the sources' names."""
-    thanks: dict[str, str | None] = {}
-    for entry in entries:
-        credit = formats.credit_of(entry.format)
-        if credit:
-            thanks[credit.text] = credit.url
-        elif entry.source not in UNNAMED and "/" not in entry.source:
-            thanks[entry.source] = None
-    return list(thanks.items())
+def next_entries(database: Database, now: datetime, cursor: int | None = None) -> list[Entry]:
+    """What somebody with this cursor gets next.
 
-
-def freeze(database: Database, edition: Edition, look: Look, now: datetime) -> None:
-    """Keeps an edition as it was made, in one transaction."""
-    positions = [entry.position for entry in edition.entries]
-    with database.write() as tx:
-        editions.freeze(tx, edition.key, positions, look.language, look.theme, edition.parts, now)
-
-
-def newcomers_entries(database: Database, now: datetime) -> list[Entry]:
-    """What somebody who joins now would get first."""
+    By default that of the daily subscriber without topics who is furthest behind; without
+    subscribers, a newcomer's.
+    """
     with database.read() as tx:
-        cursor = log.newcomer_cursor(tx, now.date() + timedelta(days=1))
+        if cursor is None:
+            cursor = people.oldest_cursor(tx, everyone=False)
+        if cursor is None:
+            cursor = log.newcomer_cursor(tx, latest_day(now))
         return log.new_entries(tx, after=cursor, up_to=log.head(tx))
+
+
+def refuse_old_clock(row: standing.StandingRow, now: datetime) -> None:
+    """Says so when the clock cannot be right.
+
+    Raises:
+        ClockBehind: it is earlier than the newest record.
+    """
+    if row.latest_at and now < row.latest_at - SLACK:
+        raise ClockBehind(
+            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but something was recorded at "
+            f"{row.latest_at:%Y-%m-%d %H:%M} UTC",
+            hint="set the clock; if it is right now, run `newsletter continue`",
+        )
+
+
+def _view(tx: Connection, now: datetime, *, failing: bool) -> _View:
+    return _View(
+        now=now,
+        head=log.head(tx),
+        held=tuple(editions.listed(tx, EditionState.HELD)),
+        rejected=tuple(editions.listed(tx, EditionState.REJECTED)),
+        released=frozenset(editions.released(tx)),
+        sizes=tuple(editions.sizes(tx)),
+        failing=failing,
+    )
+
+
+def _note_held(planned: Planned, row: EditionRow) -> None:
+    if row.id not in [held.id for held in planned.held]:
+        planned.held.append(row)
+
+
+def _wishes(group: Group) -> Wishes:
+    return Wishes(group.cadence, group.time_zone, group.send_at)

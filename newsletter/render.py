@@ -11,18 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from jinja2 import (
     BaseLoader,
-    ChoiceLoader,
     Environment,
-    FileSystemLoader,
-    PrefixLoader,
     StrictUndefined,
     Template,
     TemplateError,
@@ -31,15 +26,12 @@ from jinja2 import (
 )
 from mjml import mjml2html
 
-import newsletter
 from newsletter.compose import Content
 from newsletter.errors import RenderError
 from newsletter.models import UNSUBSCRIBE, Rendered
-from newsletter.text import isolate, wrap
+from newsletter.templating import FAULTS, environment, loader
 
 FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-
-TEXT_COLUMNS = 72
 
 DEEPEST = 500
 """Tags of MJML inside each other."""
@@ -62,18 +54,6 @@ class Look:
     postal_address: str = ""
 
 
-# What expressions in a template can raise, besides what Jinja says itself.
-_TEMPLATE_FAULTS = (
-    TemplateError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
-
 class Renderer:
     """Turns contents into editions in one theme.
 
@@ -87,7 +67,7 @@ class Renderer:
 
     def __init__(self, look: Look, templates_dir: Path | None = None) -> None:
         self._look = look
-        self._loader = _loader(templates_dir)
+        self._loader = loader(templates_dir)
         self._skeletons = Environment(
             loader=self._loader,
             autoescape=True,
@@ -99,7 +79,7 @@ class Renderer:
             comment_start_string="[#",
             comment_end_string="#]",
         )
-        self._templates = _environment(self._loader)
+        self._templates = environment(self._loader)
 
     def render(self, content: Content, web_url: str = "") -> Rendered:
         """The edition that says this content.
@@ -123,7 +103,7 @@ class Renderer:
                 html=self.html.render(values),
                 text=self._file("edition.txt.j2").render(values),
             )
-        except _TEMPLATE_FAULTS as exc:
+        except FAULTS as exc:
             raise self._fault(exc) from exc
 
     @cached_property
@@ -133,7 +113,7 @@ class Renderer:
         try:
             skeleton = self._skeletons.get_template(name).render(look=self._look, fonts=FONTS)
             return self._templates.from_string(compiled(skeleton))
-        except _TEMPLATE_FAULTS as exc:
+        except FAULTS as exc:
             raise self._fault(exc) from exc
 
     @cached_property
@@ -143,8 +123,9 @@ class Renderer:
         try:
             # All of them: a theme may extend and include what it likes.
             for name in sorted(self._loader.list_templates()):
-                digest.update(self._loader.get_source(self._templates, name)[0].encode())
-        except _TEMPLATE_FAULTS as exc:
+                if "themes/" in name:
+                    digest.update(self._loader.get_source(self._templates, name)[0].encode())
+        except FAULTS as exc:
             raise self._fault(exc) from exc
         return digest.hexdigest()
 
@@ -199,61 +180,6 @@ def compiled(mjml: str) -> str:
         ) from exc
 
 
-def bundled_templates() -> Path:
-    """The templates we ship: inside the wheel, or beside the package in a checkout."""
-    packaged = Path(newsletter.__file__).parent / "templates"
-    return packaged if packaged.is_dir() else packaged.parent.parent / "templates"
-
-
-def _loader(templates_dir: Path | None) -> BaseLoader:
-    bundled = FileSystemLoader(bundled_templates())
-    # The prefix lets a file extend the one it replaces.
-    ours: list[BaseLoader] = [PrefixLoader({"bundled": bundled}), bundled]
-    if templates_dir is None:
-        return ChoiceLoader(ours)
-    if not templates_dir.is_dir():
-        raise RenderError(
-            "no such folder", where=str(templates_dir), hint="check [theme] templates_dir"
-        )
-    return ChoiceLoader([FileSystemLoader(templates_dir), *ours])
-
-
 def _themes(loader: BaseLoader) -> set[str]:
     parts = (name.split("/") for name in loader.list_templates())
     return {part[1] for part in parts if part[0] == "themes" and len(part) > 2}
-
-
-def _environment(loader: BaseLoader) -> Environment:
-    environment = Environment(
-        loader=loader,
-        # `select_autoescape` knows neither `.mjml.j2` nor a template without a name.
-        autoescape=_escapes,  # noqa: S701  # on for all but text
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    filters: Mapping[str, Any] = {"isolate": isolate, "hang": _hang, "grouped": _grouped}
-    environment.filters.update(filters)
-    return environment
-
-
-def _escapes(name: str | None) -> bool:
-    """All but text is HTML, a template without a name included."""
-    return not (name or "").endswith(".txt.j2")
-
-
-def _hang(text: str, indent: int = 0, first: str = "", *, whole: bool = False) -> str:
-    """Lines of at most 72 columns that hang at `indent`, the first one after `first`.
-
-    A `whole` text is broken at spaces only, so that it reads back as it was.
-    """
-    lines = wrap(text, TEXT_COLUMNS - indent, whole=whole)
-    padded = [" " * indent + line for line in lines]
-    if padded and first:
-        padded[0] = first.rjust(indent - 1) + " " + padded[0][indent:]
-    return "\n".join(padded)
-
-
-def _grouped(number: int) -> str:
-    return f"{number:,}"

@@ -13,8 +13,12 @@ class Standing:
         held: numbers of the snapshots that wait, with the first one's reason.
         failing: sources that fail, with what the first one says.
         captured: snapshots ever captured.
-        waiting: announced papers that nobody has been sent.
-        subscribers: who would get an edition.
+        waiting: announced papers that somebody has not been sent; without subscribers,
+            that nobody has.
+        subscribers: who gets editions.
+        next_due: when the first of them is due, in words.
+        editions: numbers of the editions that wait, with the first one's reason.
+        clock: what is wrong with the clock.
     """
 
     held: tuple[int, ...] = ()
@@ -25,27 +29,42 @@ class Standing:
     waiting: int = 0
     subscribers: int = 0
     paused: bool = False
+    next_due: str = ""
+    editions: tuple[int, ...] = ()
+    editions_reason: str = ""
+    clock: str = ""
 
 
 def reason(standing: Standing) -> str:
     """The strongest reason, with what to do; it begins with one of six fixed words."""
     if standing.paused:
         return "paused: all sending is stopped; `newsletter continue` starts it"
+    if standing.clock:
+        return f"paused: {standing.clock}"
     if standing.held:
         numbers = ", ".join(map(str, standing.held[:5]))
         return (
             f"held: snapshot {numbers} waits for you ({standing.held_reason}); "
             f"`newsletter snapshots release {standing.held[0]}` or `reject` it"
         )
+    if standing.editions:
+        numbers = ", ".join(map(str, standing.editions[:5]))
+        return (
+            f"held: edition {numbers} waits for you ({standing.editions_reason}); "
+            f"`newsletter editions release {standing.editions[0]}` or `reject` it"
+        )
     if standing.failing:
         return f"source failing: {standing.failing[0]} ({standing.failure})"
     if not standing.captured:
         return "nothing new: nothing has been captured yet; run `newsletter ingest`"
     if not standing.waiting:
+        if standing.subscribers:
+            return "nothing new: everybody has, or is about to get, all that is known"
         return "nothing new: no capture had a paper that was not known"
     if not standing.subscribers:
         return (
             f"nobody subscribed: {standing.waiting:,} new papers are ready; "
             "`newsletter preview` shows them"
         )
-    return f"nobody due: {standing.waiting:,} new papers wait for the next due time"
+    when = f" ({standing.next_due})" if standing.next_due else ""
+    return f"nobody due: {standing.waiting:,} new papers wait for the next due time{when}"

@@ -11,6 +11,7 @@ from datetime import time, timedelta
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import idna
 from email_validator import EmailNotValidError, validate_email
 
 from newsletter import colour
@@ -18,7 +19,9 @@ from newsletter.text import clean, is_plain
 
 _DURATION = re.compile(r"(\d{1,6}) ?(s|min|m|h|d|w)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
-_MAILBOX = re.compile(r"(?:(?:\"[^\"<>]*\"|[^<>\",]*)\s*<(?=.*>$))?(?P<address>[^<>\s,]+)>?")
+_MAILBOX = re.compile(
+    r"(?:(?:\"(?P<quoted>[^\"<>]*)\"|(?P<name>[^<>\",]*))\s*<(?=.*>$))?(?P<address>[^<>\s,]+)>?"
+)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -51,14 +54,28 @@ def mailbox(value: str) -> str:
     """`Name <address>` or an address, or nothing."""
     if not value:
         return value
+    _, address = name_and_address(value)
     try:
-        match = _MAILBOX.fullmatch(value.strip())
-        validate_email(
-            match["address"] if match else "", check_deliverability=False, allow_smtputf8=False
-        )
+        validate_email(address, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as exc:
         raise ValueError('write "Name <address>" or an address') from exc
     return value
+
+
+def name_and_address(value: str) -> tuple[str, str]:
+    """The two parts of what `mailbox` accepts; either may be empty."""
+    match = _MAILBOX.fullmatch(value.strip())
+    return (clean(match["quoted"] or match["name"] or ""), match["address"]) if match else ("", "")
+
+
+def domain(value: str) -> str:
+    """A domain in ASCII and lower case, or nothing."""
+    if not value:
+        return value
+    try:
+        return idna.encode(value, uts46=True).decode().lower()
+    except idna.IDNAError as exc:
+        raise ValueError('write a domain, such as "example.org"') from exc
 
 
 def one_line(value: str) -> str:
@@ -82,6 +99,8 @@ def base_url(value: str) -> str:
         raise ValueError("write an https:// address (http:// only for this machine itself)")
     if parts.query or parts.fragment or "@" in parts.netloc or not is_plain(value):
         raise ValueError("write it without user name, query, fragment and spaces")
+    if not value.isascii():
+        raise ValueError('write it in ASCII, its domain such as "xn--bcher-kva.example"')
     return parts._replace(scheme=parts.scheme.lower()).geturl().rstrip("/")
 
 

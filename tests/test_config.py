@@ -336,7 +336,7 @@ def test_no_value_crashes(key: str, value: str) -> None:
 )
 def test_durations(written: str, meant: timedelta) -> None:
     """A number and a unit."""
-    assert parse(f"[delivery]\ncatch_up = '{written}'").delivery.catch_up == meant
+    assert parse(f"[delivery]\ngive_up_after = '{written}'").delivery.give_up_after == meant
 
 
 @pytest.mark.parametrize(
@@ -345,14 +345,14 @@ def test_durations(written: str, meant: timedelta) -> None:
 )
 def test_what_is_no_duration(written: str) -> None:
     """A bare number has no unit, and nothing lasts no time."""
-    assert problem(f"[delivery]\ncatch_up = {written}").startswith("delivery.catch_up: ")
+    assert problem(f"[delivery]\ngive_up_after = {written}").startswith("delivery.give_up_after: ")
 
 
 @pytest.mark.parametrize("digits", [12, 20, 5_000])
 def test_a_duration_beyond_all_time_is_a_problem(digits: int) -> None:
     """However many digits it has."""
-    found = problem(f"[delivery]\ncatch_up = '{'9' * digits}w'")
-    assert found.startswith("delivery.catch_up: ")
+    found = problem(f"[delivery]\ngive_up_after = '{'9' * digits}w'")
+    assert found.startswith("delivery.give_up_after: ")
     assert len(found) < 200
 
 
@@ -706,3 +706,9 @@ def test_a_configuration_does_not_show_its_secrets() -> None:
     )
     assert SECRET not in repr(made)
     assert SECRET not in str(made.model_dump())
+
+
+@pytest.mark.parametrize("written", ["1d", "24h", "2w"])
+def test_catch_up_is_less_than_a_day(written: str) -> None:
+    """Otherwise a machine that always wakes late would never send a daily edition."""
+    assert "less than a day" in problem(f"[delivery]\ncatch_up = '{written}'")

@@ -14,21 +14,21 @@ LAYERS = (
     # words
     "errors models",
     # pure: values in, values out; no clock, disk, network, database
-    "text calendar colour symbols",
-    "links values",
-    "tex",
-    "excerpt identity",
+    "text calendar colour symbols tokens rates",
+    "links values cadence",
+    "tex recipients",
+    "excerpt identity roster",
     "formats",
     "diff holds silence compose config",
     # edges: the only modules that touch the outside
-    "files",
-    "sources storage render transports",
-    "message",
-    "gate",
+    "files templating",
+    "sources storage render transports notices",
+    "message verdicts",
+    "gate letters",
     # use cases: transactions are drawn here
-    "reports planning configfile",
-    "ingest",
-    "preview",
+    "reports editing configfile",
+    "ingest planning",
+    "preview subscriptions delivery",
     # the one place where concrete parts are put together
     "app",
     # ways in
@@ -39,7 +39,7 @@ LAYERS = (
 
 PURE = """
     symbols values text calendar colour links tex excerpt identity formats diff holds silence
-    compose config
+    compose config cadence recipients roster tokens verdicts rates
 """
 ACTING = {
     "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",

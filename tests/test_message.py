@@ -38,8 +38,10 @@ TEXT = f"Lämps & 灯台\n\n-- \nLeave:\n{UNSUBSCRIBE}\n"
 
 TO_ONE = [
     "from", "to", "subject", "date", "message-id", "list-id", "list-unsubscribe",
-    "auto-submitted", "list-unsubscribe-post", "mime-version", "content-type",
+    "auto-submitted", "feedback-id", "list-unsubscribe-post", "mime-version", "content-type",
 ]  # fmt: skip
+
+KEY = "0123456789abcdef" * 2
 
 ANY_TEXT = st.text(st.characters())
 VISIBLE = ANY_TEXT.filter(lambda text: bool(clean(text)))
@@ -67,7 +69,7 @@ def mail(
     recipient = Recipient(
         to or Address("Ana Reader", "ana", "example.net"), "key.1.token@example.org", link
     )
-    return build(edition or rendered(), by or sender(), recipient, NOW)
+    return build(edition or rendered(), by or sender(), recipient, NOW, KEY)
 
 
 def read(data: bytes) -> EmailMessage:
@@ -390,7 +392,7 @@ def test_date_and_message_id_are_written_as_given() -> None:
 def test_a_line_end_in_a_message_id_is_refused(message_id: str) -> None:
     """It is ours, so it is a fault and not cleaned."""
     with pytest.raises(EditionFaulty):
-        build(rendered(), sender(), Recipient(Address("", "a", "b.example"), message_id), NOW)
+        build(rendered(), sender(), Recipient(Address("", "a", "b.example"), message_id), NOW, KEY)
 
 
 # --- leaving

@@ -15,9 +15,9 @@ import pytest
 
 from newsletter.app import App, throw_away
 from newsletter.compose import in_order, title_of
+from newsletter.editing import Edition
 from newsletter.gate import MAX_ENCODED
 from newsletter.models import Capture, Paper
-from newsletter.planning import Edition
 from newsletter.reports import Report
 from newsletter.text import without_isolates
 from tests.conftest import real_captures
@@ -238,5 +238,5 @@ def test_messages_read_back_by_another_parser(editions: list[Made]) -> None:
         assert b"\n" not in one.eml.replace(b"\r\n", b"")
         assert set(message.keys()) == {
             "From", "To", "Subject", "Date", "Message-ID", "List-Id", "List-Unsubscribe",
-            "Auto-Submitted", "MIME-Version", "Content-Type",
+            "Auto-Submitted", "Feedback-ID", "MIME-Version", "Content-Type",
         }  # fmt: skip

@@ -6,14 +6,14 @@ import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from newsletter import formats, silence
+from newsletter import formats
 from newsletter.app.places import FetcherFor, configured, fetching, named, now
 from newsletter.config import Config, SourceSection
 from newsletter.errors import (
@@ -24,16 +24,19 @@ from newsletter.ingest import Ingest
 from newsletter.models import SnapshotState
 from newsletter.reports import Captured, Report
 from newsletter.sources.files import RESTED, is_folder
-from newsletter.storage import log, snapshots, sources
+from newsletter.storage import snapshots, standing
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
-from newsletter.storage.sources import SourceStatus
 
 # Imported where they are used: an ingest of a file needs none of them, and half its time
 # would be theirs.
 if TYPE_CHECKING:
-    from newsletter.planning import Edition, Planner
+    from newsletter.app.mailing import Mailing
+    from newsletter.app.status import Status
+    from newsletter.app.why import Fact
+    from newsletter.editing import Edition
     from newsletter.preview import Written
+    from newsletter.subscriptions import Subscriptions
 
 MANUAL = "manual"
 """The source of files and addresses named on the command line."""
@@ -172,28 +175,52 @@ class App:
     # --- log → editions
 
     @cached_property
-    def _planner(self) -> Planner:
-        from newsletter.app.editions import planner
+    def mailing(self) -> Mailing:
+        """Plans and sends."""
+        from newsletter.app.mailing import Mailing
 
-        return planner(self._config)
+        return Mailing(self._config, self._database)
+
+    @cached_property
+    def subscriptions(self) -> Subscriptions:
+        """Changes who gets editions."""
+        from newsletter.app import parts
+        from newsletter.subscriptions import Subscriptions
+
+        return Subscriptions(self._database, parts.rules(self._config), now)
 
     def edition_of(self, report: Report) -> Edition | None:
         """The edition of what one capture brought; `None` when that is nothing."""
-        return self._planner.edition(report.new) if report.new else None
+        return self.mailing.editor.edition(report.new) if report.new else None
 
-    def next_edition(self) -> Edition | None:
-        """The edition a newcomer would get now; `None` on an empty log."""
+    def next_edition(self, subscriber: str | None = None) -> Edition | None:
+        """The edition that goes out next; `None` when there is nothing to send.
+
+        Args:
+            subscriber: the address of whose edition it is; by default it is that of the daily
+                subscriber without topics who is furthest behind, or else a newcomer's.
+
+        Raises:
+            UsageError: there is no such subscriber.
+        """
         from newsletter import planning
+        from newsletter.subscriptions import address_of
 
-        entries = planning.newcomers_entries(self._database, now())
-        return self._planner.edition(entries) if entries else None
+        cursor = None
+        if subscriber is not None:
+            cursor = self.subscriptions.find(address_of(subscriber)).cursor
+        entries = planning.next_entries(self._database, now(), cursor)
+        return self.mailing.editor.edition(entries) if entries else None
 
     def freeze(self, edition: Edition) -> None:
         """Keeps an edition as it was made."""
-        from newsletter import planning
         from newsletter.app import editions
+        from newsletter.storage import editions as kept
 
-        planning.freeze(self._database, edition, editions.look(self._config), now())
+        look = editions.look(self._config)
+        positions = [entry.position for entry in edition.entries]
+        with self._database.write() as tx:
+            kept.freeze(tx, edition.key, positions, look.language, look.theme, edition.parts, now())
 
     def write(self, edition: Edition, folder: Path) -> Written:
         """The edition's files in a folder, as a recipient nobody is would get it.
@@ -219,28 +246,31 @@ class App:
 
     # --- how things stand
 
-    def status(self) -> tuple[list[SourceStatus], list[SnapshotRow], str]:
-        """How every source fares, what is held, and why nothing went out."""
-        with self._database.read() as tx:
-            fares = sources.all_status(tx)
-            held = snapshots.listed(tx, SnapshotState.HELD)
-            waiting = log.waiting(tx, log.newcomer_cursor(tx, now().date() + timedelta(days=1)))
-        names = {section.name for section in self._config.sources}
-        failing = [one for one in fares if one.failing_since and one.name in names]
-        return (
-            fares,
-            held,
-            silence.reason(
-                silence.Standing(
-                    held=tuple(snapshot.id for snapshot in held),
-                    held_reason=(held[0].reason or "") if held else "",
-                    failing=tuple(source.name for source in failing),
-                    failure=(failing[0].failure or "") if failing else "",
-                    captured=sum(source.snapshots for source in fares),
-                    waiting=waiting,
-                )
-            ),
-        )
+    def status(self) -> Status:
+        """How everything stands, and why nothing goes out."""
+        from newsletter.app.status import status
+
+        return status(self._config, self._database)
+
+    def why(self, asked: str) -> list[Fact]:
+        """The story of one reader, or of one paper.
+
+        Raises:
+            UsageError: there is no such subscriber or paper.
+        """
+        from newsletter.app.why import story
+
+        return story(self._database, self.mailing, asked, self.status().silence)
+
+    def pause(self) -> None:
+        """Stops all sending, until `resume`."""
+        with self._database.write() as tx:
+            standing.pause(tx, now())
+
+    def resume(self) -> None:
+        """Starts sending again, and takes the clock as right."""
+        with self._database.write() as tx:
+            standing.resume(tx, now())
 
 
 @contextmanager

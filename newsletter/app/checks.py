@@ -6,7 +6,8 @@ from importlib.resources import files as resource_files
 from pathlib import Path
 
 from newsletter import configfile, formats
-from newsletter.app.editions import planner
+from newsletter.app.editions import editor
+from newsletter.app.parts import sending_problems
 from newsletter.app.places import now
 from newsletter.config import Config
 from newsletter.errors import NewsletterError, SourceError, UsageError
@@ -24,6 +25,7 @@ def deeper_problems(config: Config) -> list[str]:
             _ = formats.named(section.format) if section.format else None
         except UsageError as error:
             problems.append(f"sources[{number}].format: {error}")
+    problems += sending_problems(config)
     try:
         _trial_edition(config)
     except NewsletterError as error:
@@ -38,7 +40,7 @@ def _trial_edition(config: Config) -> None:
         Entry(position, EntryKind.NEW, paper, "sample", "api-json")
         for position, paper in enumerate(papers, 1)
     ]
-    planner(config).edition(entries)
+    editor(config).edition(entries)
 
 
 def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:

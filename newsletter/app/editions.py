@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from email.headerregistry import Address
-from email.utils import parseaddr
 from pathlib import Path
 
 from newsletter.config import Config
+from newsletter.editing import Editor
 from newsletter.message import NO_OWNER, NOWHERE, Sender
-from newsletter.planning import Planner
 from newsletter.render import Look, Renderer
+from newsletter.values import name_and_address
 
 
 def look(config: Config) -> Look:
@@ -24,7 +24,7 @@ def look(config: Config) -> Look:
     )
 
 
-def planner(config: Config) -> Planner:
+def editor(config: Config) -> Editor:
     """What makes editions.
 
     Raises:
@@ -32,7 +32,7 @@ def planner(config: Config) -> Planner:
     """
     templates = config.theme.templates_dir
     renderer = Renderer(look(config), Path(templates) if templates else None)
-    return Planner(renderer, look(config), config.theme.excerpts, config.newsletter.base_url)
+    return Editor(renderer, look(config), config.theme.excerpts, config.newsletter.base_url)
 
 
 def sender(config: Config) -> Sender:
@@ -43,11 +43,18 @@ def sender(config: Config) -> Sender:
         address=_address(section.sender, section.name),
         reply_to=_address(section.reply_to, "") if section.reply_to else None,
         owner=_address(section.owner, "").addr_spec if section.owner else NO_OWNER,
+        archive=f"{section.base_url}/archive" if section.base_url else "",
     )
+
+
+def owner_address(config: Config) -> str:
+    """Where reports go, as a bare address."""
+    return name_and_address(config.newsletter.owner)[1]
 
 
 def _address(mailbox: str, name: str) -> Address:
     if not mailbox:
         return Address(name, "newsletter", NOWHERE)
-    display, spec = parseaddr(mailbox)
-    return Address(display or name, addr_spec=spec)
+    display, spec = name_and_address(mailbox)
+    local, _, domain = spec.rpartition("@")
+    return Address(display or name, local, domain)

@@ -11,7 +11,7 @@ import sys
 import click
 
 from newsletter import __version__
-from newsletter.cli import captures, setup, standing
+from newsletter.cli import captures, people, sending, setup, standing
 from newsletter.cli.base import complain
 from newsletter.cli.terminal import prepare
 from newsletter.errors import NewsletterError
@@ -52,7 +52,9 @@ for command in (
     captures.list_formats,
     captures.inspect,
     captures.snapshots,
+    people.subscribers,
     standing.preview,
     standing.status,
+    *sending.COMMANDS,
 ):
     cli.add_command(command)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from newsletter.app.status import Status
 from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.compose import in_order, title_of
 from newsletter.errors import one_line
@@ -20,24 +22,36 @@ from newsletter.text import cut
 
 
 class Progress:
-    """A line on a terminal that says how far a long job is; silent elsewhere."""
+    """A line on a terminal that says how far a long job is; silent elsewhere.
 
-    def __init__(self, *, as_json: bool) -> None:
-        # With lines for people on the same terminal, those are the progress.
-        self._active = sys.stderr.isatty() and (as_json and not sys.stdout.isatty())
+    Args:
+        always: also while lines for people appear on the same terminal; they are few.
+    """
+
+    def __init__(self, *, as_json: bool, always: bool = False) -> None:
+        # With a line for everything that is done, those are the progress.
+        quiet = as_json and not sys.stdout.isatty()
+        self._active = sys.stderr.isatty() and (always or quiet)
         self._done = 0
 
     def show(self, last: str) -> None:
         """One more is done."""
         self._done += 1
-        if self._active:
-            done = one_line(f"{self._done} done, last {Path(last).name}")
-            write(f"\r\x1b[K{done}", err=True, end=False)
+        self._line(f"{self._done} done, last {Path(last).name}")
+
+    def count(self, done: int) -> None:
+        """So many are done."""
+        self._done = done
+        self._line(f"{done:,} done")
 
     def clear(self) -> None:
         """Makes room for other output."""
         if self._active and self._done:
             write("\r\x1b[K", err=True, end=False)
+
+    def _line(self, text: str) -> None:
+        if self._active:
+            write(f"\r\x1b[K{one_line(text)}", err=True, end=False)
 
 
 def report_row(report: Report) -> dict[str, Any]:
@@ -116,23 +130,53 @@ def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> No
         say(f"      {' · '.join(facts)} · {cut(paper.abstract or 'no abstract', 60)}")
 
 
-def status_row(source: SourceStatus) -> dict[str, Any]:
-    """How one source fares, for scripts."""
-    return {
-        "source": source.name,
-        "captured_at": _iso(source.captured_at),
-        "failing_since": _iso(source.failing_since),
-        "failure": source.failure,
-        "snapshots": source.snapshots,
-        "held": source.held,
-        "papers": source.papers,
-        "new": source.new,
-        "notes": list(source.notes),
+def status_rows(found: Status) -> Iterator[dict[str, Any]]:
+    """How everything stands, for scripts: a row for each source, then everything else."""
+    for source in found.sources:
+        yield {
+            "source": source.name,
+            "captured_at": iso(source.captured_at),
+            "failing_since": iso(source.failing_since),
+            "failure": source.failure,
+            "snapshots": source.snapshots,
+            "held": source.held,
+            "papers": source.papers,
+            "new": source.new,
+            "notes": list(source.notes),
+        }
+    yield {
+        "silence": found.silence,
+        "subscribers": {str(state): many for state, many in found.people.items()},
+        "next_due_at": iso(found.next_due_at),
+        "queued": found.queued,
+        "mails": {str(state): many for state, many in found.ended.items()},
+        "held_snapshots": [row.id for row in found.snapshots],
+        "held_editions": [row.id for row in found.editions],
     }
 
 
-def status_line(source: SourceStatus) -> str:
-    """How one source fares, for people."""
+def status_lines(found: Status) -> Iterator[str]:
+    """How everything stands, for people; why nothing goes out is last."""
+    for source in found.sources:
+        yield _source_line(source)
+        yield from (f"    note: {note}" for note in source.notes)
+    for snapshot in found.snapshots:
+        yield f"held snapshot {snapshot.id} of {snapshot.source} ({snapshot.origin})"
+        yield from (f"    {line}" for line in (snapshot.reason, *snapshot.notes))
+    for edition in found.editions:
+        yield f"held edition {edition.id}: {edition.subject}"
+        yield f"    {edition.reason}"
+    if found.people:
+        counts = ", ".join(f"{many:,} {state}" for state, many in sorted(found.people.items()))
+        due = f"; first due {found.next_due_at:%Y-%m-%d %H:%M} UTC" if found.next_due_at else ""
+        yield f"subscribers: {counts}{due}"
+    if found.queued or found.ended:
+        facts = [(found.queued, "waiting"), *((many, s) for s, many in sorted(found.ended.items()))]
+        yield "mails: " + ", ".join(f"{many:,} {what}" for many, what in facts if many)
+    yield found.silence
+
+
+def _source_line(source: SourceStatus) -> str:
     captured = f"{source.captured_at:%Y-%m-%d %H:%M} UTC" if source.captured_at else "never"
     facts = [f"last captured {captured}", f"{source.new} new of {source.papers} in the newest"]
     if source.held:
@@ -148,7 +192,7 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
         "snapshot": row.id,
         "source": row.source,
         "path": row.origin,
-        "captured_at": _iso(row.captured_at),
+        "captured_at": iso(row.captured_at),
         "state": row.state,
         "held": row.reason if row.state == "held" else None,
         "format": row.format,
@@ -158,7 +202,8 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
     }
 
 
-def _iso(at: datetime | None) -> str | None:
+def iso(at: datetime | None) -> str | None:
+    """An instant as ISO 8601 in UTC."""
     return at.isoformat().replace("+00:00", "Z") if at else None
 
 

@@ -8,7 +8,7 @@ import click
 
 from newsletter.cli.base import config_option, json_option
 from newsletter.cli.terminal import say
-from newsletter.errors import DatabaseMissing, UsageError
+from newsletter.errors import DatabaseMissing
 
 
 @click.command()
@@ -33,16 +33,11 @@ def preview(
     from newsletter.configfile import load_config, with_theme
 
     loaded = load_config(config_option())
-    if subscriber:
-        raise UsageError(
-            f"there is no subscriber {subscriber}",
-            hint="leave --subscriber out to see what a newcomer would get",
-        )
     try:
         with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
-            edition = app.next_edition()
+            edition = app.next_edition(subscriber)
             if edition is None:
-                return _silent(app.status()[-1], as_json=as_json)
+                return _silent(app.status().silence, as_json=as_json)
             written = app.write(edition, Path(out))
     except DatabaseMissing as missing:
         return _silent(_nothing_yet(missing), as_json=as_json)
@@ -81,21 +76,14 @@ def status(*, as_json: bool) -> int:
 
     try:
         with opened(load_config(config_option()), create=False) as app:
-            fares, held, silence = app.status()
+            found = app.status()
     except DatabaseMissing as missing:
         return _silent(_nothing_yet(missing), as_json=as_json)
-    for source in fares:
-        if as_json:
-            output.print_json(output.status_row(source))
-        else:
-            say(output.status_line(source))
-            for note in source.notes:
-                say(f"    note: {note}")
-    for snapshot in held if not as_json else []:
-        say(f"held snapshot {snapshot.id} of {snapshot.source} ({snapshot.origin})")
-        for line in (snapshot.reason, *snapshot.notes):
-            say(f"    {line}")
-    return _silent(silence, as_json=as_json)
+    for row in output.status_rows(found) if as_json else ():
+        output.print_json(row)
+    for line in output.status_lines(found) if not as_json else ():
+        say(line)
+    return 0
 
 
 def _nothing_yet(missing: DatabaseMissing) -> str:

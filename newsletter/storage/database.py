@@ -81,6 +81,11 @@ class Database:
             self.close()
             raise
 
+    @property
+    def file(self) -> Path:
+        """Where it is; what locks lie beside it have names that begin with its own."""
+        return self._path
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""

@@ -22,6 +22,7 @@ from newsletter.storage.schema import (
     log_head,
     paper_keys,
     papers,
+    passed,
     snapshots,
     source_days,
     sources,
@@ -241,7 +242,8 @@ def new_entries(
     """The announced papers with `after < position <= up_to`, in log order.
 
     Each with its text as it was then and its newest votes; papers withdrawn since are
-    left out. With `snapshot`, only those that came with it.
+    left out, and so are those that the operator passed over. With `snapshot`, only those
+    that came with it.
     """
     query = (
         select(
@@ -266,6 +268,7 @@ def new_entries(
             entries.c.kind == EntryKind.NEW,
             entries.c.position > after,
             papers.c.withdrawn.is_(False),
+            entries.c.position.not_in(select(passed.c.position)),
         )
         .order_by(entries.c.position)
     )
@@ -311,6 +314,7 @@ def waiting(tx: Connection, after: int) -> int:
                 entries.c.kind == EntryKind.NEW,
                 entries.c.position > after,
                 papers.c.withdrawn.is_(False),
+                entries.c.position.not_in(select(passed.c.position)),
             )
         ).scalar_one()
     )

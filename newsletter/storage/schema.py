@@ -12,6 +12,14 @@ entries     the paper log
 listings    what each source said last of each paper
 source_days the days for which a source listed anything
 editions    frozen lists of new papers with what was made of them
+passed      entries that the operator passed over: nobody gets them any more
+secrets     keys that are made here and never leave
+standing    one row: what holds for the whole program
+subscribers who gets editions, when, and how far down the log they are
+suppressions  addresses never to be written to, as keyed hashes; they outlive their people
+notices     mails that are no editions
+deliveries  one mail to one person: an edition's part, or a notice
+sendings    how many mails left in each hour
 """
 
 from __future__ import annotations
@@ -36,6 +44,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    text,
 )
 
 
@@ -208,4 +217,107 @@ editions = Table(
     Column("theme", String, nullable=False),
     Column("parts", JSON, nullable=False, comment="subject, html and text of each part"),
     Column("frozen_at", Utc, nullable=False),
+    Column("planned_at", Utc, comment="when the first person was to get it"),
+    Column("decided_at", Utc, comment="when the operator released or rejected it"),
+)
+
+passed = Table(
+    "passed",
+    metadata,
+    Column("position", ForeignKey(entries.c.position), primary_key=True, autoincrement=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+standing = Table(
+    "standing",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
+    Column("paused_at", Utc, comment="since when nothing is sent, if the operator stopped it"),
+    Column("latest_at", Utc, comment="the newest instant at which anything was planned or sent"),
+    Column("clockwork", String, comment="what the due times were computed from"),
+    Column("told", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
+)
+
+subscribers = Table(
+    "subscribers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("address", String, nullable=False, comment="as written"),
+    Column("normal", String, nullable=False, unique=True, comment="as compared"),
+    Column("domain", String, nullable=False, comment="in ASCII"),
+    Column("state", String, nullable=False),
+    Column("cadence", String, nullable=False),
+    Column("time_zone", String, comment="none: the newsletter's"),
+    Column("send_at", String, comment="HH:MM; none: the newsletter's"),
+    Column("topics", JSON, nullable=False, comment="none: everything"),
+    Column("cursor", Integer, nullable=False),
+    Column("next_due_at", Utc, comment="none unless active"),
+    Column("last_due_on", Date, comment="the last local date that is done with"),
+    Column("added_at", Utc, nullable=False),
+    Column("changed_at", Utc, nullable=False, comment="when the state became what it is"),
+    Column("refusals", Integer, nullable=False, server_default="0"),
+    Column("refused_edition", Integer, comment="the last one counted in `refusals`"),
+    Index("ix_subscribers_next_due_at", "next_due_at"),
+    sqlite_autoincrement=True,  # links in old mail must never lead to somebody else
+)
+
+suppressions = Table(
+    "suppressions",
+    metadata,
+    Column("hash", LargeBinary(32), primary_key=True),
+    Column("reason", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("address", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("at", Utc, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+ENDED_OTHERWISE = "state NOT IN ('queued', 'sending', 'sent')"
+"""Of deliveries: few, and what the operator asks for; so they have an index of their own."""
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("edition_id", ForeignKey(editions.c.id)),
+    Column("part", Integer, nullable=False, comment="of the edition, from 1"),
+    Column("subscriber_id", Integer, comment="may be gone by now"),
+    Column("notice_id", ForeignKey(notices.c.id)),
+    Column("state", String, nullable=False),
+    Column("try_at", Utc, comment="while it waits to be sent"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("first_at", Utc, comment="of the first attempt"),
+    Column("claimed_by", String, comment="the sender that has it"),
+    Column("reply", Text, comment="what the server said last"),
+    Column("changed_at", Utc, nullable=False),
+    Index("uq_deliveries_person", "subscriber_id", "edition_id", "part", unique=True),
+    Index("ix_deliveries_try_at", "try_at", sqlite_where=text("try_at IS NOT NULL")),
+    Index("ix_deliveries_claimed_by", "claimed_by", sqlite_where=text("claimed_by IS NOT NULL")),
+    Index("ix_deliveries_state", "state", sqlite_where=text(ENDED_OTHERWISE)),
+    Index("ix_deliveries_notice_id", "notice_id", sqlite_where=text("notice_id IS NOT NULL")),
+    sqlite_autoincrement=True,
+)
+
+sendings = Table(
+    "sendings",
+    metadata,
+    Column("hour", Utc, primary_key=True),
+    Column("count", Integer, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -14,8 +14,8 @@ from mjml import mjml2html
 
 from newsletter import gate
 from newsletter.compose import Content, Detail, compose
+from newsletter.editing import Editor
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Paper
-from newsletter.planning import Planner
 from newsletter.render import Look, Renderer
 from tests.benchmarks.invented import DAY, Invented, papers
 from tests.benchmarks.measure import Row, again, alone, turns
@@ -63,7 +63,7 @@ def run() -> Iterator[Row]:
     )
     yield alone("theme compiled, once a process", again(lambda: Renderer(look).html), ROUNDS // 4)
     for excerpts in (12, PAPERS):
-        job = partial(Planner(renderer, look, excerpts).edition, entries)
+        job = partial(Editor(renderer, look, excerpts).edition, entries)
         yield alone(
             f"a whole edition of {PAPERS}, up to {excerpts} excerpts", again(job), ROUNDS // 10
         )

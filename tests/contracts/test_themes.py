@@ -12,9 +12,10 @@ import pytest
 from newsletter import gate
 from newsletter.colour import AA, PAGE_DARK, PAGE_LIGHT, contrast
 from newsletter.compose import Content, compose, details
+from newsletter.editing import Edition, Editor
 from newsletter.models import UNSUBSCRIBE, Entry, Paper, Rendered
-from newsletter.planning import Edition, Planner
-from newsletter.render import Look, Renderer, bundled_templates
+from newsletter.render import Look, Renderer
+from newsletter.templating import bundled_templates
 from newsletter.text import clean, width, without_isolates
 from tests.builders import HOSTILE, bare, day, entries, paper
 
@@ -387,7 +388,7 @@ def long_list(count: int) -> list[Entry]:
 def planned(theme: str, count: int, base_url: str = "") -> Edition:
     """The edition of so many papers."""
     look = Look(theme=theme)
-    return Planner(renderer(look), look, 12, base_url).edition(long_list(count))
+    return Editor(renderer(look), look, 12, base_url).edition(long_list(count))
 
 
 def all_titles(edition: Edition) -> list[str]:
@@ -451,8 +452,8 @@ def test_the_same_entries_make_the_same_edition(theme: str) -> None:
     """Key and bytes alike, in whatever order the entries come."""
     look = Look(theme=theme)
     rows = long_list(12)
-    one = Planner(renderer(look), look, 12).edition(rows)
-    other = Planner(renderer(look), look, 12).edition(rows[::-1])
+    one = Editor(renderer(look), look, 12).edition(rows)
+    other = Editor(renderer(look), look, 12).edition(rows[::-1])
     assert one == other
 
 
@@ -465,6 +466,6 @@ def test_another_look_makes_another_edition(theme: str) -> None:
         Look(theme=theme, name="Other"),
         Look(theme=theme, accent="#0a6040"),
     ]
-    keys = {Planner(renderer(look), look, 12).edition(rows).key for look in looks}
-    keys.add(Planner(renderer(looks[0]), looks[0], 3).edition(rows).key)
+    keys = {Editor(renderer(look), look, 12).edition(rows).key for look in looks}
+    keys.add(Editor(renderer(looks[0]), looks[0], 3).edition(rows).key)
     assert len(keys) == 4

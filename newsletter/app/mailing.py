@@ -1,0 +1,303 @@
+"""Planning, delivery and the owner's reports, put together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+
+from newsletter.app import editions, parts
+from newsletter.app.places import now
+from newsletter.config import Config
+from newsletter.delivery import Copies, Delivery, Tally
+from newsletter.delivery.copies import copy_name
+from newsletter.editing import Editor
+from newsletter.errors import SendingPaused, SendingStopped
+from newsletter.models import DeliveryState, EditionState, SnapshotState
+from newsletter.notices import REPORT, TEST, Notices
+from newsletter.planning import Planned, Planning
+from newsletter.recipients import Address
+from newsletter.storage import deliveries, outbox, snapshots, sources, standing
+from newsletter.storage import editions as kept
+from newsletter.storage.database import Database
+from newsletter.storage.deliveries import Delivery as Mail
+from newsletter.storage.deliveries import Filter
+from newsletter.storage.editions import EditionRow
+
+Progress = Callable[[Tally, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that needs the owner.
+
+    Attributes:
+        name: the same as long as it is the same.
+        words: what, and what to do.
+    """
+
+    name: str
+    words: str
+
+
+@dataclass(slots=True)
+class Ran:
+    """What a run did."""
+
+    planned: Planned = field(default_factory=Planned)
+    tally: Tally = field(default_factory=Tally)
+    stopped: str = ""
+
+
+class Mailing:
+    """Plans and sends with one configuration.
+
+    Args:
+        config: the configuration.
+        database: where everything is remembered.
+    """
+
+    def __init__(self, config: Config, database: Database) -> None:
+        self._config = config
+        self._database = database
+
+    @cached_property
+    def editor(self) -> Editor:
+        """Makes editions."""
+        return editions.editor(self._config)
+
+    @cached_property
+    def planning(self) -> Planning:
+        """Plans them."""
+        return Planning(
+            self._database,
+            lambda: self.editor,
+            editions.look(self._config),
+            parts.rules(self._config),
+        )
+
+    def delivery(self, stop: threading.Event, progress: Progress) -> Delivery:
+        """Sends them.
+
+        Raises:
+            ConfigError: something that the transport needs is not configured.
+        """
+        transport = parts.transport(self._config, stop)
+        copies = Copies(self._database, parts.origin(self._config), transport.encoded)
+        limits = parts.limits(self._config)
+        return Delivery(self._database, transport, copies, limits, now, stop, progress)
+
+    def plan(self, *, due_now: bool) -> Planned:
+        """Plans for who is due, or for everybody. May be broken off anywhere.
+
+        Raises:
+            SendingPaused: the operator stopped all sending.
+            ClockBehind: the clock is earlier than the newest record.
+            RenderError: no edition can be made.
+        """
+        self.refuse_if_paused()
+        at = now()
+        self.planning.reschedule(at)
+        return self.planning.plan(at, everybody=due_now, failing=bool(self._failing()))
+
+    def send(self, planned: Planned, stop: threading.Event, progress: Progress) -> Ran:
+        """Sends what waits, then tells the owner if something needs them.
+
+        Raises:
+            SendingPaused: the operator stopped all sending.
+            ClockBehind: the clock is earlier than the newest record.
+            ConfigError: something that the transport needs is not configured.
+        """
+        delivery = self.delivery(stop, progress)
+        ran = Ran(planned, delivery.run())
+        ran.stopped = ran.tally.stopped
+        if not stop.is_set() and not ran.stopped and self.report(now()):
+            notices = delivery.run(only_notices=True)
+            ran.tally.notices += notices.notices
+            ran.stopped = notices.stopped
+        return ran
+
+    def refuse_if_paused(self) -> None:
+        """Says so when the operator stopped all sending.
+
+        Raises:
+            SendingPaused: they did.
+        """
+        with self._database.read() as tx:
+            if standing.get(tx).paused_at:
+                hint = "`newsletter continue` starts it"
+                raise SendingPaused("all sending is stopped", hint=hint)
+
+    def send_test(self, address: Address, stop: threading.Event) -> Mail:
+        """Sends a test mail the way everything goes; what became of it.
+
+        Raises:
+            SendingPaused: the operator stopped all sending.
+            SendingStopped: the mail server will not have it, or is not there.
+            ConfigError: something that the transport needs is not configured.
+        """
+        delivery = self.delivery(stop, lambda _tally, _total: None)
+        self.refuse_if_paused()
+        at = now()
+        subject, text = self._notices.words(
+            TEST,
+            name=self._config.newsletter.name,
+            at=f"{at:%Y-%m-%d %H:%M} UTC",
+            through=self._through(),
+        )
+        with self._database.write() as tx:
+            number = outbox.add_notice(tx, TEST, address.display, subject, text, at)
+        tally = delivery.run(only_notices=True)
+        with self._database.read() as tx:
+            sent = deliveries.get(tx, number)
+        if sent.state is not DeliveryState.SENT and tally.stopped and not sent.attempts:
+            with self._database.write() as tx:  # nobody waits for a test that comes tomorrow
+                outbox.cancel_notice(tx, number, tally.stopped, now())
+            raise SendingStopped(tally.stopped)
+        return sent
+
+    def report(self, at: datetime) -> bool:
+        """Queues a mail to the owner if there is trouble they do not know of, or none any more.
+
+        Returns:
+            Whether there is such a mail.
+        """
+        found = self.troubles()
+        names = [trouble.name for trouble in found]
+        with self._database.read() as tx:
+            told = standing.get(tx).told
+        if set(names) <= set(told) and (names or not told):
+            return False
+        owner = self._config.newsletter.owner
+        with self._database.write() as tx:
+            standing.note_told(tx, names)
+            if owner:
+                subject, text = self._notices.words(
+                    REPORT,
+                    name=self._config.newsletter.name,
+                    troubles=[trouble.words for trouble in found],
+                )
+                address = editions.owner_address(self._config)
+                outbox.add_notice(tx, REPORT, address, subject, text, at)
+        return bool(owner)
+
+    def troubles(self) -> list[Trouble]:
+        """What needs the owner now."""
+        found = [
+            Trouble(f"source {name}", f"The source {name} fails: {failure}.")
+            for name, failure in self._failing()
+        ]
+        with self._database.read() as tx:
+            found += [
+                Trouble(
+                    f"snapshot {row.id}",
+                    f"Snapshot {row.id} of {row.source} is held: {row.reason}. "
+                    f"`newsletter snapshots release {row.id}` or `reject` it.",
+                )
+                for row in snapshots.listed(tx, SnapshotState.HELD)
+            ]
+            found += [
+                Trouble(
+                    f"edition {row.id}",
+                    f"Edition {row.id} is held: {row.reason}. "
+                    f"`newsletter editions release {row.id}` or `reject` it.",
+                )
+                for row in kept.listed(tx, EditionState.HELD)
+            ]
+            counts = deliveries.ended_otherwise(tx)
+            for state, what in _UNSETTLED.items():
+                if counts.get(state):
+                    name = f"{state} {deliveries.newest(tx, state)}"
+                    found.append(Trouble(name, what.format(counts[state])))
+        return found
+
+    def deliveries(self, wanted: Filter) -> Iterator[Mail]:
+        """The deliveries that are wanted, in the order they were planned."""
+        with self._database.read() as tx:
+            yield from deliveries.listed(tx, wanted)
+
+    def message_id(self, row: Mail) -> str:
+        """A delivery's Message-ID: the same however often it is sent."""
+        name = copy_name(self._own_key, row.edition, row.part, row.subscriber or row.notice)
+        return f"<{name}@{editions.sender(self._config).domain}>"
+
+    def editions(self, state: EditionState | None) -> list[EditionRow]:
+        """All editions, oldest first."""
+        with self._database.read() as tx:
+            return kept.listed(tx, state)
+
+    def release(self, number: int) -> EditionRow:
+        """Lets a held edition go.
+
+        Raises:
+            UsageError: there is none, it is not held, or it could not be made.
+        """
+        return self.planning.release(number, now())
+
+    def reject(self, number: int, *, pass_over: bool) -> EditionRow:
+        """Drops a held edition; its papers wait, or are passed over.
+
+        Raises:
+            UsageError: there is none, or it is not held.
+        """
+        return self.planning.reject(number, now(), pass_over=pass_over)
+
+    @cached_property
+    def _own_key(self) -> bytes:
+        with self._database.read() as tx:
+            return standing.secret(tx, "own")
+
+    def retry(self, wanted: Filter) -> int:
+        """Queues what ended otherwise than sent, and is wanted, once more; how many."""
+        with self._database.write() as tx:
+            return deliveries.retry(tx, wanted, now(), _RETRIABLE)
+
+    def settle(self, wanted: Filter, *, sent: bool) -> int:
+        """Says what became of what is `unknown` and wanted; how many."""
+        state = DeliveryState.SENT if sent else DeliveryState.EXPIRED
+        reply = "settled by the operator: it " + ("arrived" if sent else "was lost")
+        with self._database.write() as tx:
+            return deliveries.settle(tx, wanted, state, reply, now())
+
+    @cached_property
+    def _notices(self) -> Notices:
+        folder = self._config.theme.templates_dir
+        return Notices(Path(folder) if folder else None)
+
+    def _failing(self) -> list[tuple[str, str]]:
+        """The configured sources that fail, and what they say."""
+        names = {section.name for section in self._config.sources}
+        with self._database.read() as tx:
+            return [
+                (one.name, one.failure or "")
+                for one in sources.all_status(tx)
+                if one.failing_since and one.name in names
+            ]
+
+    def _through(self) -> str:
+        kind = self._config.delivery.transport
+        if kind == "smtp":
+            return f"{self._config.transports.smtp.host}:{self._config.transports.smtp.port}"
+        return f"the transport {kind}"
+
+
+_UNSETTLED = {
+    DeliveryState.UNKNOWN: (
+        "{:,} mails may have arrived or not, because a sender died or a server did not answer. "
+        "`newsletter deliveries --state unknown` lists them; `deliveries settle` or `retry` them."
+    ),
+    DeliveryState.EXPIRED: (
+        "{:,} mails were given up. `newsletter deliveries --state expired` lists them; "
+        "`deliveries retry` sends them."
+    ),
+}
+_RETRIABLE = (
+    DeliveryState.DEFERRED,
+    DeliveryState.REFUSED,
+    DeliveryState.EXPIRED,
+    DeliveryState.UNKNOWN,
+    DeliveryState.CANCELLED,
+)

@@ -1,0 +1,98 @@
+"""How everything stands, for `status` and for the summary of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from newsletter import planning, silence
+from newsletter.app.places import now
+from newsletter.config import Config
+from newsletter.errors import ClockBehind
+from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
+from newsletter.storage import deliveries, editions, log, outbox, people, snapshots, standing
+from newsletter.storage import sources as places
+from newsletter.storage.database import Database
+from newsletter.storage.editions import EditionRow
+from newsletter.storage.snapshots import SnapshotRow
+from newsletter.storage.sources import SourceStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How everything stands.
+
+    Attributes:
+        people: how many subscribers are in each state.
+        next_due_at: when the first of them is due.
+        queued: mails that may go now.
+        ended: how many mails ended otherwise than sent, or wait for another try.
+        silence: why nothing goes out.
+    """
+
+    sources: list[SourceStatus]
+    snapshots: list[SnapshotRow]
+    editions: list[EditionRow]
+    people: dict[SubscriberState, int]
+    next_due_at: datetime | None
+    queued: int
+    ended: dict[DeliveryState, int]
+    silence: str
+
+
+def status(config: Config, database: Database) -> Status:
+    """How everything stands now."""
+    at = now()
+    with database.read() as tx:
+        fares = places.all_status(tx)
+        held = snapshots.listed(tx, SnapshotState.HELD)
+        stuck = editions.listed(tx, EditionState.HELD)
+        counts = people.counts(tx)
+        due = people.first_due(tx)
+        row = standing.get(tx)
+        names = {section.name for section in config.sources}
+        failing = [one for one in fares if one.failing_since and one.name in names]
+        reason = silence.reason(
+            silence.Standing(
+                held=tuple(snapshot.id for snapshot in held),
+                held_reason=(held[0].reason or "") if held else "",
+                failing=tuple(source.name for source in failing),
+                failure=(failing[0].failure or "") if failing else "",
+                captured=sum(source.snapshots for source in fares),
+                waiting=_waiting(tx, at),
+                subscribers=counts.get(SubscriberState.ACTIVE, 0),
+                paused=row.paused_at is not None,
+                next_due=f"{due:%Y-%m-%d %H:%M} UTC" if due else "",
+                editions=tuple(edition.id for edition in stuck),
+                editions_reason=(stuck[0].reason or "") if stuck else "",
+                clock=_clock(row, at),
+            )
+        )
+        return Status(
+            sources=fares,
+            snapshots=held,
+            editions=stuck,
+            people=counts,
+            next_due_at=due,
+            queued=outbox.count_waiting(tx, at),
+            ended=deliveries.ended_otherwise(tx),
+            silence=reason,
+        )
+
+
+def _waiting(tx: Connection, at: datetime) -> int:
+    """Papers that the subscriber furthest behind has not been planned; or a newcomer."""
+    cursor = people.oldest_cursor(tx, everyone=True)
+    if cursor is None:
+        cursor = log.newcomer_cursor(tx, planning.latest_day(at))
+    return log.waiting(tx, cursor)
+
+
+def _clock(row: standing.StandingRow, at: datetime) -> str:
+    try:
+        planning.refuse_old_clock(row, at)
+    except ClockBehind as behind:
+        return str(behind)
+    return ""

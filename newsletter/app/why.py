@@ -1,0 +1,157 @@
+"""The story of one reader, or of one paper, from what is on record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from newsletter import links, recipients, tokens
+from newsletter.app.mailing import Mailing
+from newsletter.errors import UsageError
+from newsletter.identity import keys_of
+from newsletter.models import EntryKind, Paper
+from newsletter.recipients import Address
+from newsletter.storage import deliveries, log, people, standing, stories
+from newsletter.storage.database import Database
+from newsletter.storage.deliveries import Filter
+from newsletter.storage.people import Subscriber
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that is on record.
+
+    Attributes:
+        at: when it happened; `None` for how it is now.
+        what: a word for scripts.
+        words: a sentence for people.
+        details: further facts for scripts.
+    """
+
+    at: datetime | None
+    what: str
+    words: str
+    details: dict[str, object] = field(default_factory=dict)
+
+
+def story(database: Database, mailing: Mailing, asked: str, silence: str) -> list[Fact]:
+    """What is on record of an address, or of a paper by an id, an address or a title.
+
+    Args:
+        silence: why nothing goes out at the moment.
+
+    Raises:
+        UsageError: there is no such subscriber or paper.
+    """
+    with database.read() as tx:
+        try:
+            address = recipients.address(asked)
+        except ValueError:
+            return list(_of_paper(tx, asked))
+        return list(_of_reader(tx, mailing, address, silence))
+
+
+def _of_reader(tx: Connection, mailing: Mailing, address: Address, silence: str) -> Iterator[Fact]:
+    mark = tokens.mark(standing.secret(tx, "own"), address.normal)
+    reason = people.suppressed(tx, [mark]).get(mark)
+    found = people.find(tx, address.normal)
+    mails = [_mail(row, mailing) for row in deliveries.listed(tx, Filter(address=address.normal))]
+    if found is None and reason is None and not mails:
+        raise UsageError(
+            f"nothing is on record of {address.display}", hint="`newsletter subscribers list`"
+        )
+    if found:
+        yield Fact(found.added_at, "added", f"{found.address} was added.")
+    yield from mails
+    if found:
+        yield Fact(found.changed_at, str(found.state), f"Is {found.state} since then.")
+    if reason:
+        yield Fact(None, "suppressed", f"Must not be written to: {reason}.", {"reason": reason})
+    if found and found.next_due_at:
+        yield from _to_come(tx, found, silence)
+
+
+def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[Fact]:
+    waiting = log.waiting(tx, found.cursor)
+    due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
+    words = f"Due next at {due} ({found.wishes.cadence}); {waiting:,} new papers wait for it."
+    details = {"due": due, "cadence": found.wishes.cadence, "papers": waiting}
+    yield Fact(None, "due", words, details)
+    yield Fact(None, "silence", f"At the moment: {silence}", {"silence": silence})
+
+
+def _mail(row: deliveries.Delivery, mailing: Mailing) -> Fact:
+    what = f"a {row.edition} mail" if row.notice else f"edition {row.edition[:12]}"
+    part = f", part {row.part} of {row.parts}" if row.parts > 1 else ""
+    said = f": {row.reply}" if row.reply else ""
+    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
+    return Fact(
+        row.changed_at,
+        "delivery",
+        f"{what[0].upper()}{what[1:]}{part} is {row.state}{tries}{said}",
+        {
+            "edition": row.edition,
+            "part": row.part,
+            "state": row.state,
+            "attempts": row.attempts,
+            "reply": row.reply,
+            "message_id": mailing.message_id(row),
+        },
+    )
+
+
+def _of_paper(tx: Connection, asked: str) -> Iterator[Fact]:
+    paper = _paper(tx, asked)
+    for mention in stories.mentions(tx, paper):
+        day = f" for {mention.day}" if mention.day else ""
+        yield Fact(
+            mention.at,
+            str(mention.kind),
+            f"“{mention.title}” is {mention.kind}{day}: {mention.source}, "
+            f"snapshot {mention.snapshot} ({mention.origin})",
+            {
+                "title": mention.title,
+                "position": mention.position,
+                "source": mention.source,
+                "snapshot": mention.snapshot,
+            },
+        )
+        if mention.kind is EntryKind.NEW:
+            yield from _where_announced(tx, mention.position)
+        if mention.passed:
+            yield Fact(None, "passed", "The operator passed it over: nobody gets it any more.")
+
+
+def _where_announced(tx: Connection, position: int) -> Iterator[Fact]:
+    for part in stories.editions_with(tx, position):
+        mails = ", ".join(f"{many:,} {state}" for state, many in sorted(part.counts.items()))
+        reason = f" ({part.reason})" if part.state == "held" else ""
+        yield Fact(
+            part.at,
+            "edition",
+            f"In edition {part.edition}, {part.state}{reason}: {mails or 'planned for nobody'}",
+            {"id": part.edition, "edition": part.key, "state": part.state, "counts": part.counts},
+        )
+    left = stories.still_to_come(tx, position)
+    yield Fact(None, "to come", f"{left:,} active subscribers have yet to come to it.", {"n": left})
+
+
+def _paper(tx: Connection, asked: str) -> int:
+    """The number of the paper that has one of the keys that were asked for."""
+    as_paper = Paper(
+        title=asked,
+        arxiv_id=links.arxiv_id(asked),
+        doi=links.doi(asked),
+        url=asked if "://" in asked else None,
+    )
+    keys = (asked, *keys_of(as_paper))
+    owners = log.owners(tx, keys)
+    for key in keys:
+        if key in owners:
+            return owners[key]
+    raise UsageError(
+        f"no paper is known as {asked}", hint="name its arXiv id, its DOI, its page or its title"
+    )

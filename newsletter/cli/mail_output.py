@@ -1,0 +1,205 @@
+"""What is printed of people, deliveries and runs: rows for scripts, lines for people."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+from newsletter.app.mailing import Ran
+from newsletter.cli.output import iso, plural
+from newsletter.cli.terminal import write
+from newsletter.delivery import Tally
+from newsletter.models import DeliveryState
+from newsletter.storage.deliveries import Delivery
+from newsletter.storage.editions import EditionRow
+from newsletter.storage.people import Subscriber
+from newsletter.subscriptions import Imported
+
+_SHOWN = (
+    DeliveryState.SENT,
+    DeliveryState.DEFERRED,
+    DeliveryState.REFUSED,
+    DeliveryState.UNKNOWN,
+    DeliveryState.EXPIRED,
+    DeliveryState.CANCELLED,
+)
+_ATTENTION = (
+    DeliveryState.DEFERRED,
+    DeliveryState.REFUSED,
+    DeliveryState.UNKNOWN,
+    DeliveryState.EXPIRED,
+)
+
+
+class SendingProgress:
+    """A line on a terminal: how many mails of how many, how fast, how long still."""
+
+    def __init__(self) -> None:
+        self._active = sys.stderr.isatty()
+        self._began = monotonic()
+        self._shown = 0.0
+
+    def show(self, tally: Tally, total: int) -> None:
+        """So much is done."""
+        now = monotonic()
+        if not self._active or now - self._shown < 0.2:
+            return
+        self._shown = now
+        rate = tally.done / max(now - self._began, 0.001)
+        left = max(0, total - tally.done)
+        text = f"{tally.done:,} of {total:,}"
+        if tally.done:
+            text += f" · {rate:,.0f}/s · {_span(left / rate)} left"
+        write(f"\r\x1b[K{text}", err=True, end=False)
+
+    def clear(self) -> None:
+        """Makes room for other output."""
+        if self._active and self._shown:
+            write("\r\x1b[K", err=True, end=False)
+
+
+def _span(seconds: float) -> str:
+    whole = round(seconds)
+    hours, minutes = whole // 3600, whole % 3600 // 60
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {whole % 60} s" if minutes else f"{whole} s"
+
+
+def subscriber_row(row: Subscriber) -> dict[str, Any]:
+    """One subscriber, for scripts."""
+    return {
+        "address": row.address,
+        "state": row.state,
+        "cadence": row.wishes.cadence,
+        "time_zone": row.wishes.time_zone,
+        "send_at": row.wishes.send_at,
+        "topics": list(row.wishes.topics),
+        "cursor": row.cursor,
+        "next_due_at": iso(row.next_due_at),
+        "added_at": iso(row.added_at),
+    }
+
+
+def subscriber_line(row: Subscriber) -> str:
+    """One subscriber, for people."""
+    due = f"due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
+    topics = f"topics: {'; '.join(row.wishes.topics)}" if row.wishes.topics else ""
+    facts = [row.wishes.cadence, due, topics]
+    return f"{row.state:<12}  {row.address}  {' · '.join(filter(None, facts))}"
+
+
+def imported_row(done: Imported, seconds: float) -> dict[str, Any]:
+    """What became of a file, for scripts."""
+    return {
+        "lines": done.lines,
+        "added": done.added,
+        "known": done.known,
+        "unsubscribed": done.left,
+        "suppressed": done.suppressed,
+        "bad": done.bad,
+        "seconds": round(seconds, 3),
+    }
+
+
+def imported_line(done: Imported) -> str:
+    """What became of a file, for people."""
+    facts = [
+        (done.known, "known already"),
+        (done.left, "unsubscribed, and stay so"),
+        (done.suppressed, "suppressed, and stay so"),
+        (done.bad, "bad lines"),
+    ]
+    others = [f"{count:,} {what}" for count, what in facts if count]
+    return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others]) + "."
+
+
+def delivery_row(row: Delivery, message_id: str) -> dict[str, Any]:
+    """One mail, for scripts."""
+    return {
+        "edition": row.edition,
+        "part": row.part,
+        "address": row.address,
+        "state": row.state,
+        "attempts": row.attempts,
+        "message_id": message_id,
+        "reply": row.reply,
+        "try_at": iso(row.try_at),
+        "changed_at": iso(row.changed_at),
+    }
+
+
+def delivery_line(row: Delivery) -> str:
+    """One mail, for people."""
+    name = row.edition[:12] + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
+    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
+    again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
+    said = f": {row.reply}" if row.reply else ""
+    address = row.address or "(gone)"
+    at = f"{row.changed_at:%Y-%m-%d %H:%M}"
+    return f"{at}  {row.state:<9}  {address}  {name}{tries}{again}{said}"
+
+
+def edition_row(row: EditionRow) -> dict[str, Any]:
+    """One edition, for scripts."""
+    return {
+        "id": row.id,
+        "edition": row.key,
+        "state": row.state,
+        "held": row.reason if row.state == "held" else None,
+        "papers": len(row.positions),
+        "subject": row.subject,
+        "frozen_at": iso(row.frozen_at),
+        "planned_at": iso(row.planned_at),
+    }
+
+
+def ran_row(ran: Ran, silence: str | None) -> dict[str, Any]:
+    """What a run did, for scripts."""
+    return {
+        **{str(state): ran.tally[state] for state in _SHOWN},
+        "notices": ran.tally.notices,
+        "queued": ran.tally.queued,
+        "planned": ran.planned.people,
+        "editions": ran.planned.editions,
+        "held": [row.id for row in ran.planned.held],
+        "suppressed": ran.tally.suppressed,
+        "stopped": ran.stopped or None,
+        "silence": silence,
+        "seconds": round(ran.tally.seconds, 3),
+    }
+
+
+def ran_lines(ran: Ran, silence: str | None) -> Iterator[str]:
+    """What a run did, for people."""
+    tally = ran.tally
+    if ran.planned.people:
+        what = plural(len(ran.planned.editions), "edition")
+        who = "1 person" if ran.planned.people == 1 else f"{ran.planned.people:,} people"
+        yield f"Planned {what} for {who}."
+    for row in ran.planned.held:
+        yield (
+            f"held: edition {row.id} waits for you ({row.reason}); "
+            f"`newsletter editions release {row.id}` or `reject` it"
+        )
+    if tally.done:
+        facts = [f"{tally[state]:,} {state}" for state in _SHOWN if tally[state]]
+        if tally.notices:
+            facts.append(plural(tally.notices, "notice"))
+        yield f"{' · '.join(facts)} · {tally.seconds:.1f} s"
+    if tally.suppressed:
+        yield f"{plural(tally.suppressed, 'address').replace('addresss', 'addresses')} suppressed."
+    if tally.limited:
+        yield "The day's limit (max_per_day) is reached; the next run goes on."
+    elif tally.queued:
+        yield f"{plural(tally.queued, 'mail')} still waiting; the next run goes on."
+    if silence:
+        yield silence
+
+
+def wants_attention(ran: Ran) -> bool:
+    """Whether the exit status says that something was held, refused or failed."""
+    states = any(ran.tally[state] for state in _ATTENTION)
+    return bool(states or ran.planned.held or ran.stopped)

@@ -1,0 +1,285 @@
+"""Commands that send, stop and start sending, and settle what is left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from newsletter.cli.base import FAILED, config_option, json_option, reported, with_app
+from newsletter.cli.terminal import say
+from newsletter.errors import ConfigError, NewsletterError, SendingPaused
+
+if TYPE_CHECKING:
+    from newsletter.app import App
+    from newsletter.app.mailing import Ran
+    from newsletter.cli.signals import Signals
+    from newsletter.storage.deliveries import Filter
+    from newsletter.storage.editions import EditionRow
+
+STATES = ["queued", "sending", "sent", "deferred", "refused", "expired", "cancelled", "unknown"]
+
+
+@click.command()
+@click.option("--due-now", is_flag=True, help="As if everybody were due; due times stay.")
+@json_option
+def run(*, due_now: bool, as_json: bool) -> int:
+    """Do the whole job once: take in what is new, plan for who is due, send. Safe from cron."""
+    from newsletter.app import opened
+    from newsletter.app.parts import sending_problems
+    from newsletter.cli.signals import Signals, Stopped
+    from newsletter.configfile import load_config
+
+    loaded = load_config(config_option())
+    if problems := sending_problems(loaded):
+        raise ConfigError(problems, hint="`newsletter config check` lists them")
+    status = 0
+    with Signals() as signals, opened(loaded) as app:
+        try:
+            if loaded.sources:
+                with signals.ends_at_once():
+                    status = reported(app.ingest_configured(), as_json=as_json, decide=True)
+            ran = _ran(app, signals, due_now=due_now)
+        except Stopped:
+            ran = _nothing()
+        status = max(status, _summarised(app, ran, as_json=as_json))
+        return signals.exit_status if signals.number else status
+
+
+def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
+    """What was planned and sent; why it was not is part of it."""
+    from newsletter.cli import mail_output
+
+    progress = mail_output.SendingProgress()
+    try:
+        with signals.ends_at_once():
+            planned = app.mailing.plan(due_now=due_now)
+        return app.mailing.send(planned, signals.stop, progress.show)
+    except SendingPaused:
+        return _nothing()
+    except ConfigError:
+        raise
+    except NewsletterError as error:
+        return _nothing(str(error))
+    finally:
+        progress.clear()
+
+
+def _nothing(stopped: str = "") -> Ran:
+    from newsletter.app.mailing import Ran
+
+    return Ran(stopped=stopped)
+
+
+def _summarised(app: App, ran: Ran, *, as_json: bool) -> int:
+    from newsletter.cli import mail_output, output
+
+    quiet = not (ran.tally.done or ran.planned.people or ran.stopped)
+    silence = app.status().silence if quiet else None
+    if as_json:
+        output.print_json(mail_output.ran_row(ran, silence))
+    else:
+        for line in mail_output.ran_lines(ran, silence):
+            say(line)
+        if ran.stopped:
+            say(f"error: {ran.stopped}", err=True)
+    return FAILED if mail_output.wants_attention(ran) else 0
+
+
+@click.command("send-test")
+@click.argument("address")
+@json_option
+@with_app
+def send_test(app: App, address: str, *, as_json: bool) -> int:
+    """Send a test mail the way editions go, and say what became of it."""
+    from newsletter.cli import mail_output, output
+    from newsletter.cli.signals import Signals
+    from newsletter.subscriptions import address_of
+
+    with Signals() as signals:
+        row = app.mailing.send_test(address_of(address), signals.stop)
+    if as_json:
+        output.print_json(mail_output.delivery_row(row, app.mailing.message_id(row)))
+    else:
+        say(f"{row.state}: {row.reply or 'nothing was said'}")
+    return 0 if row.state == "sent" else FAILED
+
+
+@click.command()
+def pause() -> None:
+    """Stop all sending. Nothing is lost: `newsletter continue` goes on."""
+    _standing("pause", "Sending is stopped. `newsletter continue` starts it.")
+
+
+@click.command("continue")
+def go_on() -> None:
+    """Start sending again; also says that the clock is right now."""
+    _standing("resume", "Sending goes on with the next `newsletter run`.")
+
+
+def _standing(what: str, said: str) -> None:
+    from newsletter.app import opened
+    from newsletter.configfile import load_config
+
+    with opened(load_config(config_option())) as app:
+        getattr(app, what)()
+    say(said)
+
+
+@click.group(invoke_without_command=True)
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@json_option
+@click.pass_context
+def deliveries(
+    context: click.Context,
+    state: str | None,
+    address: str | None,
+    edition: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """What became of every mail; try some again, or settle what is unknown."""
+    if context.invoked_subcommand is None:
+        _list(state, address, edition, as_json=as_json)
+
+
+@deliveries.command("list")
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@json_option
+def deliveries_list(
+    state: str | None, address: str | None, edition: str | None, *, as_json: bool
+) -> None:
+    """The mails, in the order they were planned."""
+    _list(state, address, edition, as_json=as_json)
+
+
+@with_app
+def _list(
+    app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
+) -> None:
+    from newsletter.cli import mail_output, output
+
+    for row in app.mailing.deliveries(_filter(state, address, edition)):
+        if as_json:
+            output.print_json(mail_output.delivery_row(row, app.mailing.message_id(row)))
+        else:
+            say(mail_output.delivery_line(row))
+
+
+@deliveries.command()
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@with_app
+def retry(app: App, state: str | None, address: str | None, edition: str | None) -> None:
+    """Queue mails once more that were refused, given up, cancelled, put off or are unknown."""
+    many = app.mailing.retry(_some(_filter(state, address, edition)))
+    say(f"{many:,} queued; `newsletter run` sends them.")
+
+
+@deliveries.command()
+@click.option("--as", "as_what", type=click.Choice(["sent", "lost"]), required=True)
+@click.option("--state", type=click.Choice(["unknown"]))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@with_app
+def settle(
+    app: App, as_what: str, state: str | None, address: str | None, edition: str | None
+) -> None:
+    """Say what became of mails that are unknown: they arrived, or they were lost."""
+    wanted = _some(_filter(state, address, edition))
+    many = app.mailing.settle(wanted, sent=as_what == "sent")
+    say(f"{many:,} settled.")
+
+
+def _filter(state: str | None, address: str | None, edition: str | None) -> Filter:
+    from newsletter.models import DeliveryState
+    from newsletter.storage.deliveries import Filter
+    from newsletter.subscriptions import address_of
+
+    return Filter(
+        DeliveryState(state) if state else None,
+        address_of(address).normal if address else None,
+        edition or None,
+    )
+
+
+def _some(wanted: Filter) -> Filter:
+    if wanted.state is None and wanted.address is None and wanted.edition is None:
+        raise click.UsageError("name some: --state, --address or --edition")
+    return wanted
+
+
+@click.group()
+def editions() -> None:
+    """Look at what was frozen, and decide about what is held."""
+
+
+@editions.command("list")
+@click.option("--state", type=click.Choice(["frozen", "held", "rejected"]))
+@json_option
+@with_app
+def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
+    """All editions, oldest first."""
+    from newsletter.cli import mail_output, output
+    from newsletter.models import EditionState
+
+    for row in app.mailing.editions(EditionState(state) if state else None):
+        if as_json:
+            output.print_json(mail_output.edition_row(row))
+        else:
+            about = row.reason if row.state == "held" else row.subject
+            papers = output.plural(len(row.positions), "paper")
+            say(f"{row.id:>5}  {row.state:<8}  {row.frozen_at:%Y-%m-%d %H:%M}  {papers}: {about}")
+
+
+@editions.command("release")
+@click.argument("edition", type=click.IntRange(1, 2**63 - 1))
+@json_option
+@with_app
+def editions_release(app: App, edition: int, *, as_json: bool) -> None:
+    """Let a held edition go as it is; who is due gets it with the next run."""
+    _decided(app.mailing.release(edition), as_json=as_json)
+
+
+@editions.command("reject")
+@click.argument("edition", type=click.IntRange(1, 2**63 - 1))
+@click.option("--pass", "pass_over", is_flag=True, help="Nobody gets its papers any more.")
+@json_option
+@with_app
+def editions_reject(app: App, edition: int, *, pass_over: bool, as_json: bool) -> None:
+    """Drop a held edition; its papers wait for the next due time, unless they are passed."""
+    _decided(app.mailing.reject(edition, pass_over=pass_over), as_json=as_json)
+
+
+def _decided(row: EditionRow, *, as_json: bool) -> None:
+    from newsletter.cli import mail_output, output
+
+    if as_json:
+        output.print_json(mail_output.edition_row(row))
+    else:
+        say(f"Edition {row.id} is {row.state} ({output.plural(len(row.positions), 'paper')}).")
+
+
+@click.command()
+@click.argument("whom_or_what", metavar="ADDRESS|PAPER")
+@json_option
+@with_app
+def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
+    """The story of one reader (an address), or of one paper (an id, a URL or a title)."""
+    from newsletter.cli import output
+
+    for fact in app.why(whom_or_what):
+        if as_json:
+            output.print_json({"at": output.iso(fact.at), "what": fact.what, **fact.details})
+        else:
+            when = f"{fact.at:%Y-%m-%d %H:%M}" if fact.at else " " * 16
+            say(f"{when}  {fact.words}")
+
+
+COMMANDS: Sequence[click.Command] = (run, send_test, pause, go_on, deliveries, editions, why)

@@ -1,0 +1,19 @@
+"""Deliveries → transport: every one that waits is claimed, sent once, and settled.
+
+    queue     what may go now, by its rates
+    copies    a claimed delivery as a letter
+    workers   the sessions, each in a thread
+    desk      claims and outcomes, in the database
+    run       the loop that brings them together
+
+Only one thread touches the database. A session's last outcome and its next claim are one
+transaction, shared with other sessions that finish within the same two milliseconds; so a
+death leaves at most one message per session `unknown`, and a commit that fails ends every
+session before its next message.
+"""
+
+from newsletter.delivery.copies import Copies, Origin
+from newsletter.delivery.desk import Limits, Tally
+from newsletter.delivery.run import Delivery
+
+__all__ = ["Copies", "Delivery", "Limits", "Origin", "Tally"]

@@ -1,0 +1,181 @@
+"""Claims and outcomes: what a run writes into the database, and what it has counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import Connection
+
+from newsletter import recipients, tokens
+from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage import outbox, people, standing
+from newsletter.storage.database import Database
+from newsletter.storage.outbox import Settled, Waiting
+from newsletter.transports.replies import Outcome
+from newsletter.verdicts import EDITIONS, Judgement, judged
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How mail leaves.
+
+    Attributes:
+        sessions: at once.
+        max_per_second: mails; `None` for no limit.
+        max_per_day: mails in any 24 hours; `None` for no limit.
+        per_domain: mails per second to single domains, in ASCII and lower case.
+        give_up_after: how long a delivery is tried.
+        unknown: whether what may have arrived is sent once more.
+        pause: seconds before a connection that failed is tried again, and a commit.
+    """
+
+    sessions: int = 4
+    max_per_second: float | None = None
+    max_per_day: int | None = None
+    per_domain: Mapping[str, float] = field(default_factory=dict)
+    give_up_after: timedelta = timedelta(days=3)
+    unknown: Literal["hold", "resend"] = "hold"
+    pause: float = 1.0
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a run did, in mails.
+
+    Attributes:
+        sent: and the like: editions by what became of them.
+        notices: mails that are no editions, sent.
+        queued: what still waits, and could have gone now.
+        suppressed: people who get nothing any more, because there is no such mailbox.
+        seconds: from the first claim to the last outcome.
+        stopped: why the run ended before its work was done; empty if it did not.
+    """
+
+    counts: dict[DeliveryState, int] = field(default_factory=dict)
+    notices: int = 0
+    queued: int = 0
+    suppressed: int = 0
+    seconds: float = 0.0
+    stopped: str = ""
+    limited: bool = False
+    """The day's limit was reached."""
+
+    def __getitem__(self, state: DeliveryState) -> int:
+        return self.counts.get(state, 0)
+
+    def add(self, state: DeliveryState, many: int = 1) -> None:
+        """So many more ended in this state."""
+        if many:
+            self.counts[state] = self[state] + many
+
+    @property
+    def done(self) -> int:
+        """Mails that came to an end, for now."""
+        return sum(self.counts.values()) + self.notices
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """An attempt that ended."""
+
+    waiting: Waiting
+    outcome: Outcome
+
+
+class Desk:
+    """What one sender writes down.
+
+    Args:
+        database: where.
+        sender: whose claims they are.
+        limits: how long a delivery is tried, and how many leave in a day.
+        tally: what is counted.
+    """
+
+    def __init__(self, database: Database, sender: str, limits: Limits, tally: Tally) -> None:
+        self._database = database
+        self._sender = sender
+        self._limits = limits
+        self._tally = tally
+        with database.read() as tx:
+            self._own_key = standing.secret(tx, "own")
+
+    def record(self, done: Sequence[Done], wanted: Sequence[Waiting], now: datetime) -> set[int]:
+        """Settles what was done and claims what is wanted, in one transaction; what it got.
+
+        Raises:
+            StorageError: none of it is on disk.
+        """
+        judgements = [(one, self._judged(one, now)) for one in done]
+        gone: list[Waiting] = []
+        with self._database.write() as tx:
+            outbox.settle(tx, self._sender, (_settled(one, what) for one, what in judgements), now)
+            for one, what in judgements:
+                if one.waiting.subscriber and self._is_gone(tx, one, what):
+                    self._suppress(tx, one, now)
+                    gone.append(one.waiting)
+            sent = [
+                one.waiting.subscriber
+                for one, what in judgements
+                if what.state is DeliveryState.SENT and one.waiting.subscriber
+            ]
+            if sent:
+                people.accepted(tx, sent)
+            claimed, cancelled = self._claim(tx, wanted, now)
+        self._count(judgements)
+        self._tally.suppressed += len(gone)
+        self._tally.add(DeliveryState.CANCELLED, cancelled)
+        return claimed
+
+    def _claim(
+        self, tx: Connection, wanted: Sequence[Waiting], now: datetime
+    ) -> tuple[set[int], int]:
+        if (most := self._limits.max_per_day) is not None:
+            left = max(0, most - standing.sendings_since(tx, now - _DAY))
+            self._tally.limited = left < len(wanted)
+            wanted = wanted[:left]
+        if not wanted:
+            return set(), 0
+        claimed, cancelled = outbox.claim(tx, [one.id for one in wanted], self._sender, now)
+        if claimed:
+            standing.count_sendings(tx, now, len(claimed))
+        return claimed, cancelled
+
+    def _judged(self, one: Done, now: datetime) -> Judgement:
+        return judged(
+            one.outcome,
+            attempts=one.waiting.attempts + 1,
+            first_at=one.waiting.first_at or now,
+            now=now,
+            give_up_after=self._limits.give_up_after,
+        )
+
+    def _is_gone(self, tx: Connection, one: Done, what: Judgement) -> bool:
+        """Whether this was the last mail to this person."""
+        if what.suppress:
+            return True
+        if not what.doubtful:
+            return False
+        return people.refused_again(tx, one.waiting.subscriber, one.waiting.edition) >= EDITIONS
+
+    def _suppress(self, tx: Connection, one: Done, now: datetime) -> None:
+        address = recipients.address(one.waiting.address)
+        people.stop(tx, one.waiting.subscriber, SubscriberState.SUPPRESSED, now)
+        people.suppress(tx, tokens.mark(self._own_key, address.normal), one.outcome.reply, now)
+        outbox.cancel(tx, one.waiting.subscriber, now)
+
+    def _count(self, judgements: Sequence[tuple[Done, Judgement]]) -> None:
+        for one, what in judgements:
+            if not one.waiting.notice:
+                self._tally.add(what.state)
+            elif what.state is DeliveryState.SENT:
+                self._tally.notices += 1
+
+
+def _settled(one: Done, what: Judgement) -> Settled:
+    return Settled(one.waiting.id, what.state, one.outcome.reply, what.try_at)

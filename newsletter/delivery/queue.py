@@ -1,0 +1,83 @@
+"""What may be sent now: the longest waiting first, as fast as its rates allow."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection
+
+from newsletter.rates import Rates
+from newsletter.storage.outbox import Waiting
+
+PAGE = 1_000
+"""Deliveries read at a time."""
+MOST_HELD_BACK = 500
+"""Deliveries kept in memory for a domain that is slow."""
+
+Refill = Callable[[Collection[int], Collection[str]], list[Waiting]]
+"""More that waits: without these deliveries, without these domains; at most `PAGE`."""
+
+
+class Queue:
+    """Deliveries that wait, in the order in which they may go.
+
+    Args:
+        rates: how fast.
+        refill: reads more.
+    """
+
+    def __init__(self, rates: Rates, refill: Refill) -> None:
+        self._rates = rates
+        self._refill = refill
+        self._ready: deque[Waiting] = deque()
+        self._slow: dict[str, deque[Waiting]] = defaultdict(deque)
+        self._exhausted = False
+
+    def take(self, many: int, now: float) -> list[Waiting]:
+        """Up to so many that may go now.
+
+        Args:
+            now: seconds that never go back.
+        """
+        taken: list[Waiting] = []
+        while len(taken) < many and (one := self._next(now)):
+            self._rates.take(one.domain, now)
+            taken.append(one)
+        return taken
+
+    def pause(self, now: float) -> float | None:
+        """Seconds until one may go that may not go yet; `None` when none waits for that."""
+        domains = [domain for domain, rows in self._slow.items() if rows]
+        if self._ready:
+            domains.append(self._ready[0].domain)
+        return min((self._rates.wait(domain, now) for domain in domains), default=None)
+
+    def look_again(self) -> None:
+        """There may be more by now."""
+        self._exhausted = False
+
+    def has_more(self) -> bool:
+        """Whether anything is left that may go, now or when its rate allows."""
+        return bool(self._ready or any(self._slow.values()) or self._more())
+
+    def _next(self, now: float) -> Waiting | None:
+        if self._rates.wait("", now):
+            return None
+        for domain, rows in self._slow.items():
+            if rows and not self._rates.wait(domain, now):
+                return rows.popleft()
+        while self._ready or self._more():
+            one = self._ready.popleft()
+            if not self._rates.wait(one.domain, now):
+                return one
+            self._slow[one.domain].append(one)
+        return None
+
+    def _more(self) -> bool:
+        if self._exhausted:
+            return False
+        held_back = [one.id for rows in self._slow.values() for one in rows]
+        full = [domain for domain, rows in self._slow.items() if len(rows) >= MOST_HELD_BACK]
+        found = self._refill(held_back, full)
+        self._ready.extend(found)
+        self._exhausted = not found
+        return bool(found)

@@ -1,0 +1,269 @@
+"""One run of deliveries: from what waits to nothing left that may go now."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from time import monotonic
+
+from newsletter.delivery.copies import Copies
+from newsletter.delivery.desk import Desk, Done, Limits, Tally
+from newsletter.delivery.queue import PAGE, Queue
+from newsletter.delivery.workers import Crew, Job, Report, Worker
+from newsletter.errors import DatabaseLocked, DiskFull, RenderError, SendingPaused, StorageError
+from newsletter.models import DeliveryState
+from newsletter.planning import refuse_old_clock
+from newsletter.rates import Rates
+from newsletter.storage import outbox, senders, standing
+from newsletter.storage.database import Database
+from newsletter.storage.outbox import Waiting
+from newsletter.transports.base import Transport
+from newsletter.transports.replies import Verdict, without_reply
+from newsletter.verdicts import Streak
+
+GATHER = 0.002
+"""Seconds between two commits, in which several sessions come to share one."""
+LISTEN = 0.25
+"""Seconds without a word after which a run looks around."""
+
+Progress = Callable[[Tally, int], None]
+
+
+class Delivery:
+    """Sends what waits.
+
+    Args:
+        database: where it waits.
+        transport: how it leaves.
+        copies: makes the letters.
+        limits: how fast, and for how long.
+        clock: the current instant, aware.
+        stop: set to end between two messages.
+        progress: told what was done, and how many there were to do, after every commit.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        transport: Transport,
+        copies: Copies,
+        limits: Limits,
+        clock: Callable[[], datetime],
+        stop: threading.Event,
+        progress: Progress = lambda _tally, _total: None,
+    ) -> None:
+        self._database = database
+        self._transport = transport
+        self._copies = copies
+        self._limits = limits
+        self._clock = clock
+        self._stop = stop
+        self._progress = progress
+
+    def run(self, *, only_notices: bool = False) -> Tally:
+        """Sends everything that may go now.
+
+        A database that fails on the way ends the run, and is said in the tally; what a
+        session had in hand is `unknown` when the next run begins.
+
+        Raises:
+            SendingPaused: the operator stopped all sending.
+            ClockBehind: the clock is earlier than the newest record.
+            StorageError: the database cannot be used at all.
+        """
+        with self._database.read() as tx:
+            row = standing.get(tx)
+        if row.paused_at:
+            raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
+        refuse_old_clock(row, self._clock())
+        tally = Tally()
+        with senders.sender(self._database.file) as name:
+            tally.add(DeliveryState.UNKNOWN, self.give_up_dead_claims())
+            desk = Desk(self._database, name, self._limits, tally)
+            self._send(desk, tally, only_notices=only_notices)
+        return tally
+
+    def give_up_dead_claims(self) -> int:
+        """Turns what dead senders had in hand into `unknown`; how many stay so.
+
+        Raises:
+            StorageError: it cannot be recorded.
+        """
+        now = self._clock()
+        with self._database.read() as tx:
+            names = outbox.senders(tx)
+        left = 0
+        for name in senders.dead(self._database.file, names):
+            with self._database.write() as tx:
+                left += outbox.give_up_claims(tx, name, now)
+        if self._limits.unknown == "resend":
+            with self._database.write() as tx:
+                left -= outbox.resend_unknown(tx, now - self._limits.give_up_after, now)
+        return max(0, left)
+
+    def _send(self, desk: Desk, tally: Tally, *, only_notices: bool) -> None:
+        def waiting(many: int, without: Collection[int], slow: Collection[str]) -> list[Waiting]:
+            with self._database.read() as tx:
+                return outbox.waiting(
+                    tx,
+                    self._clock(),
+                    many,
+                    only_notices=only_notices,
+                    without=without,
+                    domains_without=slow,
+                )
+
+        with self._database.read() as tx:
+            total = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
+        limits = self._limits
+        rates = Rates(limits.max_per_second, limits.per_domain)
+        crew = Crew(self._transport, min(limits.sessions, total), self._stop, limits.pause)
+        loop = _Loop(crew, Queue(rates, partial(waiting, PAGE)), desk, self._copies, tally)
+        loop.run(self._clock, self._stop, partial(self._say, total), limits.pause)
+        with suppress(StorageError), self._database.write() as tx:
+            standing.note_instant(tx, self._clock())
+            tally.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
+
+    def _say(self, total: int, tally: Tally) -> None:
+        self._progress(tally, total)
+
+
+class _Loop:
+    """Hears what workers did, writes it down, gives them more."""
+
+    def __init__(self, crew: Crew, queue: Queue, desk: Desk, copies: Copies, tally: Tally) -> None:
+        self._crew = crew
+        self._queue = queue
+        self._desk = desk
+        self._copies = copies
+        self._tally = tally
+        self._streak = Streak()
+        self._idle: list[Worker] = []
+        self._busy = 0
+        self._done: list[Done] = []  # and not yet on disk
+        self._no_session = ""
+
+    def run(
+        self,
+        clock: Callable[[], datetime],
+        stop: threading.Event,
+        progress: Callable[[Tally], None],
+        pause: float,
+    ) -> None:
+        """Until nothing is left that may go now, or no more should be begun."""
+        began = last_commit = monotonic()
+        with self._crew.at_work():
+            try:
+                while not self._is_over(begin := self._may_begin(stop)):
+                    gather = last_commit + GATHER - monotonic() if self._busy > 1 else 0.0
+                    self._hear(self._crew.said(self._patience(), max(0.0, gather)))
+                    wanted = self._wanted(clock()) if begin else {}
+                    self._give(self._recorded(wanted, clock, stop, pause), wanted)
+                    last_commit = monotonic()
+                    progress(self._tally)
+            except StorageError as error:
+                self._tally.stopped = str(error)
+                stop.set()  # whoever waits for a reply need not wait long
+        self._last_words(clock())
+        self._tally.seconds = monotonic() - began
+        if self._no_session and not self._crew.size and not self._tally.stopped:
+            self._tally.stopped = self._no_session
+
+    def _may_begin(self, stop: threading.Event) -> bool:
+        return not (self._tally.stopped or self._tally.limited or stop.is_set())
+
+    def _is_over(self, begin: bool) -> bool:
+        if self._busy or self._done:
+            return False
+        if not begin or not self._crew.size:
+            return True
+        if not self._idle or self._queue.pause(monotonic()) is not None:
+            return False
+        # What was lost on its way may be tried again by now.
+        self._queue.look_again()
+        return not self._queue.has_more()
+
+    def _patience(self) -> float:
+        """How long to listen for a word."""
+        if self._done:
+            return 0.0
+        pause = self._queue.pause(monotonic()) if self._idle else None
+        return LISTEN if pause is None else min(pause, LISTEN)
+
+    def _hear(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if report.job and report.outcome:
+                self._busy -= 1
+                self._note(Done(report.job.waiting, report.outcome))
+            elif report.outcome:
+                self._no_session = report.outcome.reply
+                if report.outcome.verdict is Verdict.OURS:
+                    self._tally.stopped = report.outcome.reply
+            if report.ready:
+                self._idle.append(report.worker)
+
+    def _note(self, done: Done) -> None:
+        self._done.append(done)
+        waiting = done.waiting
+        domain = waiting.domain or waiting.address.rpartition("@")[2]
+        if why := self._streak.note(done.outcome, domain):
+            self._tally.stopped = why
+
+    def _wanted(self, now: datetime) -> dict[int, Job | Done]:
+        """What the idle workers could do next, by delivery; what cannot be sent is done."""
+        rows = self._queue.take(len(self._idle), monotonic())
+        return {one.id: self._job(one, now) for one in rows}
+
+    def _job(self, waiting: Waiting, now: datetime) -> Job | Done:
+        try:
+            return Job(waiting, self._copies.letter(waiting, now))
+        except ValueError as fault:
+            return Done(waiting, without_reply(Verdict.REFUSED, "rcpt", str(fault)))
+        except RenderError as fault:
+            return Done(waiting, without_reply(Verdict.OURS, "data", str(fault)))
+
+    def _recorded(
+        self,
+        wanted: Mapping[int, Job | Done],
+        clock: Callable[[], datetime],
+        stop: threading.Event,
+        pause: float,
+    ) -> set[int]:
+        """Writes down what was done and what is claimed; what was got."""
+        if not self._done and not wanted:
+            return set()
+        rows = [one.waiting for one in wanted.values()]
+        for last in (False, False, True):
+            try:
+                got = self._desk.record(self._done, rows, clock())
+            except (DatabaseLocked, DiskFull):
+                if last or stop.wait(pause):
+                    raise
+            else:
+                self._done = []
+                return got
+        return set()
+
+    def _give(self, got: set[int], wanted: Mapping[int, Job | Done]) -> None:
+        for number in got:
+            what = wanted[number]
+            if isinstance(what, Job):
+                self._idle.pop().give(what)
+                self._busy += 1
+            else:
+                self._note(what)
+
+    def _last_words(self, now: datetime) -> None:
+        """What workers did after the loop broke off, written down if that is possible."""
+        self._hear(self._crew.left_over())
+        if not self._done:
+            return
+        try:
+            self._desk.record(self._done, [], now)
+        except StorageError as error:
+            self._tally.stopped = str(error)
+            self._tally.add(DeliveryState.UNKNOWN, len(self._done))
+        self._done = []

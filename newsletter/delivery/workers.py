@@ -1,0 +1,188 @@
+"""The sessions of a transport, each in a thread of its own.
+
+A worker has at most one letter. It asks for the next one with the outcome of the last,
+and waits until what it said is on disk.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from queue import Empty, SimpleQueue
+from time import monotonic
+
+from newsletter.storage.outbox import Waiting
+from newsletter.transports.base import Letter, SessionFailed, Transport
+from newsletter.transports.replies import Outcome, Verdict
+
+OPENINGS = 3
+"""Times that a session is opened in a row, in vain, before its worker gives up."""
+_FAREWELL = 7.0
+"""Seconds for a worker to come home. One that still connects is left behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed delivery and its letter."""
+
+    waiting: Waiting
+    letter: Letter
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker says.
+
+    Attributes:
+        job: what it did, with its `outcome`; without one, the outcome says why there is no
+            session.
+        ready: it takes another.
+        gone: it ends with this; `fault` is what it died of, if that was no failure of the
+            transport.
+    """
+
+    worker: Worker
+    job: Job | None = None
+    outcome: Outcome | None = None
+    ready: bool = False
+    gone: bool = False
+    fault: BaseException | None = None
+
+
+class Worker(threading.Thread):
+    """One session.
+
+    Args:
+        transport: where the session comes from.
+        reports: takes what the worker says.
+        stop: set when no more time should be lost.
+        pause: seconds before a session that failed is opened again; twice as long each time.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        reports: SimpleQueue[Report],
+        stop: threading.Event,
+        pause: float,
+    ) -> None:
+        super().__init__(name="session", daemon=True)
+        self._session = transport.session()
+        self._reports = reports
+        self._stop_now = stop
+        self._pause = pause
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+
+    def give(self, job: Job | None) -> None:
+        """The next letter; `None` sends it home."""
+        self._jobs.put(job)
+
+    def run(self) -> None:
+        """Opens the session, then sends what it is given, until sent home."""
+        fault = None
+        try:
+            while self._opens() and self._serves():
+                pass
+        except BaseException as error:  # noqa: BLE001  # raised again by who reads the reports
+            fault = error
+        finally:
+            self._session.close()
+        self._reports.put(Report(self, gone=True, fault=fault))
+
+    def _serves(self) -> bool:
+        """Sends while there is a session; `False` once it was sent home."""
+        self._reports.put(Report(self, ready=True))
+        while job := self._jobs.get():
+            outcome = self._session.send(job.letter)
+            # Said before anything else, so that it is on disk while a session is opened.
+            self._reports.put(Report(self, job, outcome, ready=self._session.is_open))
+            if not self._session.is_open:
+                return True
+        return False
+
+    def _opens(self) -> bool:
+        """Makes a session; `False` if there is none to be had."""
+        pause = self._pause
+        for _ in range(OPENINGS):
+            try:
+                self._session.open()
+            except SessionFailed as failure:
+                self._reports.put(Report(self, outcome=_explained(failure)))
+                if failure.outcome.verdict is Verdict.OURS or self._stop_now.wait(pause):
+                    return False
+                pause *= 2
+            else:
+                return True
+        return False
+
+
+def _explained(failure: SessionFailed) -> Outcome:
+    return replace(failure.outcome, reply=str(failure))
+
+
+class Crew:
+    """Workers, and what they say.
+
+    Args:
+        transport: where their sessions come from.
+        size: how many.
+        stop: set when no more time should be lost.
+        pause: see `Worker`.
+    """
+
+    def __init__(
+        self, transport: Transport, size: int, stop: threading.Event, pause: float
+    ) -> None:
+        self._reports: SimpleQueue[Report] = SimpleQueue()
+        self._workers = {Worker(transport, self._reports, stop, pause) for _ in range(size)}
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Starts them; afterwards none is left."""
+        for worker in self._workers:
+            worker.start()
+        try:
+            yield
+        finally:
+            for worker in self._workers:
+                worker.give(None)
+            ends = monotonic() + _FAREWELL
+            for worker in self._workers:
+                worker.join(max(0.0, ends - monotonic()))
+
+    @property
+    def size(self) -> int:
+        """How many are there still."""
+        return len(self._workers)
+
+    def said(self, patience: float, gather: float) -> list[Report]:
+        """What they say within `patience` seconds, and `gather` seconds more.
+
+        Raises:
+            BaseException: what a worker died of, if it was no failure of the transport.
+        """
+        try:
+            found = [self._reports.get(timeout=patience)]
+        except Empty:
+            return []
+        ends = monotonic() + gather
+        while len(found) < len(self._workers):
+            try:
+                found.append(self._reports.get(timeout=max(0.0, ends - monotonic())))
+            except Empty:
+                break
+        for report in found:
+            if report.fault:
+                raise report.fault
+            if report.gone:
+                self._workers.discard(report.worker)
+        return found
+
+    def left_over(self) -> list[Report]:
+        """What was said and nobody has heard."""
+        found = []
+        while not self._reports.empty():
+            found.append(self._reports.get())
+        return found

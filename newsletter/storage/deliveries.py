@@ -1,0 +1,182 @@
+"""Deliveries as the operator sees them: listed, counted, tried again, settled by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, text, update
+
+from newsletter.models import DeliveryState
+from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, notices, subscribers
+
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which deliveries; what is `None` does not matter.
+
+    Attributes:
+        address: the person's, in normal form, or a notice's.
+        edition: its key, or the beginning of it; or its number.
+    """
+
+    state: DeliveryState | None = None
+    address: str | None = None
+    edition: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One mail to one person.
+
+    Attributes:
+        edition: the edition's key; of a notice its kind.
+        address: `None` when the person is gone.
+    """
+
+    id: int
+    edition: str
+    part: int
+    parts: int
+    subscriber: int
+    notice: int
+    address: str | None
+    state: DeliveryState
+    attempts: int
+    reply: str | None
+    try_at: datetime | None
+    changed_at: datetime
+
+
+def listed(tx: Connection, wanted: Filter) -> Iterator[Delivery]:
+    """The deliveries in the order they were planned, a page in memory at a time."""
+    return _found(tx, _conditions(wanted))
+
+
+def _found(tx: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[Delivery]:
+    query = (
+        select(
+            deliveries,
+            editions.c.key,
+            func.json_array_length(editions.c.parts).label("parts"),
+            notices.c.kind,
+            func.coalesce(notices.c.address, subscribers.c.address).label("address"),
+        )
+        .select_from(_joined())
+        .where(*conditions)
+        .order_by(deliveries.c.id)
+    )
+    for row in tx.execution_options(yield_per=_PAGE).execute(query):
+        yield _delivery(row)
+
+
+def get(tx: Connection, number: int) -> Delivery:
+    """The delivery of that number."""
+    return next(_found(tx, [deliveries.c.id == number]))
+
+
+def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, int]:
+    """How many mails of editions are in each state."""
+    query = (
+        select(deliveries.c.state, func.count().label("many"))
+        .select_from(_joined())
+        .where(deliveries.c.notice_id.is_(None), *_conditions(wanted or Filter()))
+        .group_by(deliveries.c.state)
+    )
+    return {DeliveryState(row.state): row.many for row in tx.execute(query)}
+
+
+def ended_otherwise(tx: Connection) -> dict[DeliveryState, int]:
+    """How many mails ended otherwise than sent, or wait for another try. Quick."""
+    query = (
+        select(deliveries.c.state, func.count().label("many"))
+        .where(text(ENDED_OTHERWISE))
+        .group_by(deliveries.c.state)
+    )
+    return {DeliveryState(row.state): row.many for row in tx.execute(query)}
+
+
+def newest(tx: Connection, state: DeliveryState) -> int:
+    """The number of the newest mail in one of the states of `ended_otherwise`; 0 for none."""
+    query = select(func.max(deliveries.c.id)).where(
+        text(ENDED_OTHERWISE), deliveries.c.state == state
+    )
+    return int(tx.execute(query).scalar() or 0)
+
+
+def retry(tx: Connection, wanted: Filter, now: datetime, among: Sequence[DeliveryState]) -> int:
+    """Queues what is in one of these states and wanted, as if it were new; how many."""
+    return _set(
+        tx,
+        wanted,
+        among,
+        state=DeliveryState.QUEUED,
+        try_at=now,
+        first_at=None,
+        changed_at=now,
+    )
+
+
+def settle(tx: Connection, wanted: Filter, state: DeliveryState, reply: str, now: datetime) -> int:
+    """Gives what is `unknown` and wanted the state that the operator found out; how many."""
+    return _set(tx, wanted, [DeliveryState.UNKNOWN], state=state, reply=reply, changed_at=now)
+
+
+def _set(tx: Connection, wanted: Filter, among: Sequence[DeliveryState], **values: Any) -> int:
+    chosen = (
+        select(deliveries.c.id)
+        .select_from(_joined())
+        .where(deliveries.c.state.in_(among), *_conditions(wanted))
+    )
+    return tx.execute(
+        update(deliveries).where(deliveries.c.id.in_(chosen)).values(**values)
+    ).rowcount
+
+
+def _joined() -> Any:
+    return (
+        deliveries.outerjoin(editions, editions.c.id == deliveries.c.edition_id)
+        .outerjoin(notices, notices.c.id == deliveries.c.notice_id)
+        .outerjoin(subscribers, subscribers.c.id == deliveries.c.subscriber_id)
+    )
+
+
+def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.state:
+        found.append(deliveries.c.state == wanted.state)
+    if wanted.address is not None:
+        found.append(
+            or_(subscribers.c.normal == wanted.address, notices.c.address == wanted.address)
+        )
+    if wanted.edition is not None:
+        number = int(wanted.edition) if wanted.edition.isdecimal() else -1
+        found.append(
+            or_(
+                editions.c.id == number,
+                editions.c.key.startswith(wanted.edition, autoescape=True),
+                notices.c.kind == wanted.edition,
+            )
+        )
+    return found
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        edition=row.key or row.kind,
+        part=row.part,
+        parts=row.parts or 1,
+        subscriber=row.subscriber_id or 0,
+        notice=row.notice_id or 0,
+        address=row.address,
+        state=DeliveryState(row.state),
+        attempts=row.attempts,
+        reply=row.reply,
+        try_at=row.try_at,
+        changed_at=row.changed_at,
+    )

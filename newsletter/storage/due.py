@@ -1,0 +1,222 @@
+"""Who is due, and moving them on: SQL over `subscribers` and `deliveries`.
+
+People with the same cursor and the same wishes go together, at most `CHUNK` of them in a
+transaction, so that none lasts long. What is written holds only for whom it still fits:
+a second planner finds nobody left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage.schema import Utc, deliveries, subscribers
+
+CHUNK = 5_000
+"""People planned in one transaction; none lasts longer than 200 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Active people who are alike.
+
+    Attributes:
+        due_at: when they are due; `None` when that does not matter: everybody with the cursor.
+        size: how many they were.
+    """
+
+    cursor: int
+    due_at: datetime | None = None
+    cadence: str = ""
+    time_zone: str | None = None
+    send_at: str | None = None
+    size: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Onward:
+    """Where the members of a group are afterwards.
+
+    Attributes:
+        cursor: how far they are served.
+        due_at: when they are due next; `None` leaves it.
+        served_on: the local date that is done with; `None` leaves it.
+    """
+
+    cursor: int
+    due_at: datetime | None = None
+    served_on: date | None = None
+
+
+def due(tx: Connection, now: datetime) -> list[Group]:
+    """The groups that are due, longest overdue first."""
+    columns = (
+        subscribers.c.cursor,
+        subscribers.c.next_due_at,
+        subscribers.c.cadence,
+        subscribers.c.time_zone,
+        subscribers.c.send_at,
+    )
+    first = tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
+    if first is None or first > now:
+        return []
+    rows = tx.execute(
+        select(*columns, func.count().label("size"))
+        .where(subscribers.c.next_due_at <= now, _is_active())
+        .group_by(*columns)
+        .order_by(subscribers.c.next_due_at, subscribers.c.cursor)
+    )
+    return [
+        Group(row.cursor, row.next_due_at, row.cadence, row.time_zone, row.send_at, row.size)
+        for row in rows
+    ]
+
+
+def everybody(tx: Connection) -> list[Group]:
+    """All active people, by cursor alone."""
+    rows = tx.execute(
+        select(subscribers.c.cursor, func.count().label("size"))
+        .where(_is_active())
+        .group_by(subscribers.c.cursor)
+    )
+    return [Group(row.cursor, size=row.size) for row in rows]
+
+
+def chunk(tx: Connection, cursor: int, after: int) -> int | None:
+    """The last number of the next active people with this cursor, at most `CHUNK` of them.
+
+    `None` when there are none left. People whose numbers follow each other lie together,
+    so a chunk of them is written quickly, whatever groups they are in.
+    """
+    ids = (
+        select(subscribers.c.id)
+        .where(_is_active(), subscribers.c.cursor == cursor, subscribers.c.id > after)
+        .order_by(subscribers.c.id)
+        .limit(CHUNK)
+        .subquery()
+    )
+    return tx.execute(select(func.max(ids.c.id))).scalar()
+
+
+def plan(
+    tx: Connection,
+    group: Group,
+    span: tuple[int, int],
+    onward: Onward,
+    now: datetime,
+    *,
+    edition: int = 0,
+    parts: int = 0,
+) -> int:
+    """Queues an edition for the members of a group numbered in `span`, and moves them on.
+
+    Without an edition they are moved on only.
+
+    Args:
+        span: numbers after the first, up to the second.
+
+    Returns:
+        How many were moved.
+    """
+    after, last = span
+    whom = (*_members(group), subscribers.c.id > after, subscribers.c.id <= last)
+    for part in range(1, parts + 1):
+        rows = select(
+            literal(edition),
+            literal(part),
+            subscribers.c.id,
+            literal(str(DeliveryState.QUEUED)),
+            literal(now, Utc()),
+            literal(0),
+            literal(now, Utc()),
+        ).where(*whom)
+        names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
+        # Planned before, says the outbox: then the cursor is what is behind.
+        tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
+    moved = tx.execute(update(subscribers).where(*whom).values(_values(onward)))
+    return moved.rowcount
+
+
+def scheduled(tx: Connection, after: datetime) -> Iterator[tuple[Group, date | None]]:
+    """The groups that are due later than `after`, whatever their cursors, with their last date."""
+    columns = (
+        subscribers.c.next_due_at,
+        subscribers.c.cadence,
+        subscribers.c.time_zone,
+        subscribers.c.send_at,
+        subscribers.c.last_due_on,
+    )
+    rows = tx.execute(
+        select(*columns).where(subscribers.c.next_due_at > after, _is_active()).group_by(*columns)
+    )
+    for row in rows.all():
+        yield (
+            Group(0, row.next_due_at, row.cadence, row.time_zone, row.send_at),
+            row.last_due_on,
+        )
+
+
+def reschedule(
+    tx: Connection, group: Group, last_due_on: date | None, due_at: datetime, after: int
+) -> int | None:
+    """Gives the next members of a group, whatever their cursors, another due time.
+
+    Returns:
+        The last number changed; `None` when there was nobody left.
+    """
+    whom = (*_alike(group), subscribers.c.last_due_on.is_not_distinct_from(last_due_on))
+    ids = (
+        select(subscribers.c.id)
+        .where(*whom, subscribers.c.id > after)
+        .order_by(subscribers.c.id)
+        .limit(CHUNK)
+    )
+    last = tx.execute(select(func.max(ids.subquery().c.id))).scalar()
+    if last is not None:
+        tx.execute(
+            update(subscribers)
+            .where(*whom, subscribers.c.id > after, subscribers.c.id <= last)
+            .values(next_due_at=due_at)
+        )
+    return last
+
+
+def _members(group: Group) -> Sequence[ColumnElement[bool]]:
+    if group.due_at is None:
+        return (_is_active(), subscribers.c.cursor == group.cursor)
+    return (*_alike(group), subscribers.c.cursor == group.cursor)
+
+
+def _alike(group: Group) -> Sequence[ColumnElement[bool]]:
+    return (
+        subscribers.c.next_due_at == group.due_at,
+        _is_active(),
+        subscribers.c.cadence == group.cadence,
+        subscribers.c.time_zone.is_not_distinct_from(group.time_zone),
+        subscribers.c.send_at.is_not_distinct_from(group.send_at),
+    )
+
+
+def _is_active() -> ColumnElement[bool]:
+    return subscribers.c.state == SubscriberState.ACTIVE
+
+
+def _values(onward: Onward) -> dict[str, object]:
+    values: dict[str, object] = {"cursor": onward.cursor}
+    if onward.due_at is not None:
+        values["next_due_at"] = onward.due_at
+    if onward.served_on is not None:
+        values["last_due_on"] = onward.served_on
+    return values

@@ -1,0 +1,342 @@
+"""Deliveries on their way: SQL over `deliveries` and `notices`.
+
+    queued ─ claim ─→ sending ─ settle ─→ sent, refused, expired, unknown
+                         │         └────→ deferred (waits, then is claimed again)
+                         └─ its sender died ─→ unknown
+
+A claim is on disk before anything is sent, and belongs to a sender whose lock the
+operating system frees at its death; so whatever is claimed and has no live sender is
+`unknown`, and nothing else is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage.schema import Utc, deliveries, notices, subscribers
+
+_WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+
+LEFT = "the person left before it went"
+PAUSED = "the person paused before it went; it goes when they are back"
+"""Said of deliveries that were cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A mail that may be sent now.
+
+    Attributes:
+        edition: its edition's number, and `part` of it; 0 for a notice.
+        subscriber: the person's number; 0 for a notice.
+        notice: the notice's number; 0 for an edition.
+        address: as written.
+        domain: of the address, in ASCII; empty for a notice.
+        attempts: so far.
+        first_at: when it was tried first.
+    """
+
+    id: int
+    edition: int
+    part: int
+    subscriber: int
+    notice: int
+    address: str
+    domain: str
+    attempts: int
+    first_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a claimed delivery.
+
+    Attributes:
+        try_at: when it is tried again, if it is.
+        reply: what the server said, or what happened.
+    """
+
+    id: int
+    state: DeliveryState
+    reply: str
+    try_at: datetime | None = None
+
+
+def waiting(
+    tx: Connection,
+    now: datetime,
+    limit: int,
+    *,
+    only_notices: bool = False,
+    without: Collection[int] = (),
+    domains_without: Collection[str] = (),
+) -> list[Waiting]:
+    """What may be sent now, notices first, longest waiting first.
+
+    Args:
+        limit: how many at most.
+        only_notices: no editions.
+        without: deliveries that are known already.
+        domains_without: domains that get nothing for the moment.
+    """
+    due = and_(
+        deliveries.c.try_at.is_not(None),
+        deliveries.c.try_at <= now,
+        deliveries.c.id.not_in(list(without)),
+    )
+    urgent = (
+        select(deliveries, notices.c.address)
+        .join_from(deliveries, notices, notices.c.id == deliveries.c.notice_id)
+        .where(due, deliveries.c.notice_id.is_not(None))
+        .order_by(deliveries.c.id)
+        .limit(limit)
+    )
+    found = [_waiting(row, row.address, "") for row in tx.execute(urgent)]
+    if only_notices or len(found) >= limit:
+        return found
+    query = (
+        select(deliveries, subscribers.c.address, subscribers.c.domain)
+        .join_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
+        .where(due, deliveries.c.notice_id.is_(None))
+        .order_by(deliveries.c.try_at, deliveries.c.id)
+        .limit(limit - len(found))
+    )
+    if domains_without:
+        query = query.where(subscribers.c.domain.not_in(list(domains_without)))
+    return found + [_waiting(row, row.address, row.domain) for row in tx.execute(query)]
+
+
+def count_waiting(tx: Connection, now: datetime, *, only_notices: bool = False) -> int:
+    """How many may be sent now."""
+    query = select(func.count()).where(deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now)
+    if only_notices:
+        query = query.where(deliveries.c.notice_id.is_not(None))
+    return int(tx.execute(query).scalar_one())
+
+
+def next_try(tx: Connection) -> datetime | None:
+    """When something waits to be tried next."""
+    return tx.execute(
+        select(func.min(deliveries.c.try_at)).where(deliveries.c.try_at.is_not(None))
+    ).scalar()
+
+
+_ACTIVE = (
+    select(subscribers.c.id)
+    .where(
+        subscribers.c.id == deliveries.c.subscriber_id,
+        subscribers.c.state == SubscriberState.ACTIVE,
+    )
+    .exists()
+)
+_IS_PAUSED = (
+    select(subscribers.c.id)
+    .where(
+        subscribers.c.id == deliveries.c.subscriber_id,
+        subscribers.c.state == SubscriberState.PAUSED,
+    )
+    .exists()
+)
+_MAY_GO = or_(deliveries.c.notice_id.is_not(None), _ACTIVE)
+
+_CLAIM = (
+    update(deliveries)
+    .where(
+        deliveries.c.id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.state.in_(_WAITING),
+        _MAY_GO,
+    )
+    .values(
+        state=DeliveryState.SENDING,
+        claimed_by=bindparam("sender"),
+        attempts=deliveries.c.attempts + 1,
+        first_at=func.coalesce(
+            deliveries.c.first_at, bindparam("now", type_=deliveries.c.first_at.type)
+        ),
+        try_at=None,
+        changed_at=bindparam("now", type_=Utc()),
+    )
+    .returning(deliveries.c.id)
+    .execution_options(synchronize_session=False)
+)
+_CANCEL = (
+    update(deliveries)
+    .where(
+        deliveries.c.id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.state.in_(_WAITING),
+        ~_MAY_GO,
+    )
+    .values(
+        state=DeliveryState.CANCELLED,
+        try_at=None,
+        reply=case((_IS_PAUSED, PAUSED), else_=LEFT),
+        changed_at=bindparam("now", type_=Utc()),
+    )
+)
+_SETTLE = (
+    update(deliveries)
+    .where(
+        deliveries.c.id == bindparam("delivery"),
+        deliveries.c.claimed_by == bindparam("sender"),
+    )
+    .values(
+        state=bindparam("new_state"),
+        reply=bindparam("said"),
+        try_at=bindparam("again", type_=Utc()),
+        changed_at=bindparam("now", type_=Utc()),
+        claimed_by=None,
+    )
+)
+
+
+def claim(tx: Connection, ids: Sequence[int], sender: str, now: datetime) -> tuple[set[int], int]:
+    """Takes deliveries for a sender, if nobody else has; which, and how many it cancelled.
+
+    People who left meanwhile get nothing: theirs are cancelled.
+    """
+    claimed = set(tx.execute(_CLAIM, {"ids": ids, "sender": sender, "now": now}).scalars())
+    if len(claimed) == len(ids):
+        return claimed, 0
+    rest = [one for one in ids if one not in claimed]
+    return claimed, tx.execute(_CANCEL, {"ids": rest, "now": now}).rowcount
+
+
+def settle(tx: Connection, sender: str, settled: Iterable[Settled], now: datetime) -> None:
+    """Records what became of deliveries that the sender has."""
+    rows = [
+        {
+            "delivery": one.id,
+            "sender": sender,
+            "new_state": one.state,
+            "said": one.reply,
+            "again": one.try_at,
+            "now": now,
+        }
+        for one in settled
+    ]
+    if rows:
+        tx.execute(_SETTLE, rows)
+
+
+def senders(tx: Connection) -> list[str]:
+    """Who has claims: alive or not."""
+    query = select(deliveries.c.claimed_by).where(deliveries.c.claimed_by.is_not(None)).distinct()
+    return [sender for sender in tx.execute(query).scalars() if sender]
+
+
+def give_up_claims(tx: Connection, sender: str, now: datetime) -> int:
+    """Turns what a dead sender has into `unknown`; how many."""
+    return tx.execute(
+        update(deliveries)
+        .where(deliveries.c.claimed_by == sender)
+        .values(
+            state=DeliveryState.UNKNOWN,
+            claimed_by=None,
+            try_at=None,
+            reply="the sender ended before an answer was recorded; it may have arrived",
+            changed_at=now,
+        )
+    ).rowcount
+
+
+def resend_unknown(tx: Connection, planned_since: datetime, now: datetime) -> int:
+    """Queues what is `unknown` once more, unless it is older than that; how many."""
+    return tx.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.state == DeliveryState.UNKNOWN,
+            deliveries.c.first_at >= planned_since,
+        )
+        .values(state=DeliveryState.QUEUED, try_at=now, changed_at=now)
+    ).rowcount
+
+
+def cancel(tx: Connection, person: int, now: datetime, why: str = LEFT) -> int:
+    """Cancels everything that waits for somebody; how many."""
+    return tx.execute(
+        update(deliveries)
+        .where(deliveries.c.subscriber_id == person, deliveries.c.state.in_(_WAITING))
+        .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
+    ).rowcount
+
+
+def revive(tx: Connection, person: int, now: datetime) -> int:
+    """Queues what was cancelled because somebody paused; how many."""
+    return tx.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.subscriber_id == person,
+            deliveries.c.state == DeliveryState.CANCELLED,
+            deliveries.c.reply == PAUSED,
+        )
+        .values(state=DeliveryState.QUEUED, try_at=now, reply=None, changed_at=now)
+    ).rowcount
+
+
+def forget(tx: Connection, person: int, address: str) -> None:
+    """Takes away what could say who somebody was: what servers said of them, and notices."""
+    theirs = select(notices.c.id).where(notices.c.address == address)
+    tx.execute(
+        update(deliveries)
+        .where(or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs)))
+        .values(reply=None)
+    )
+    tx.execute(
+        update(notices).where(notices.c.address == address).values(address="", subject="", text="")
+    )
+
+
+def add_notice(
+    tx: Connection, kind: str, address: str, subject: str, text: str, now: datetime
+) -> int:
+    """Queues a mail that is no edition; its delivery's number."""
+    notice = tx.execute(
+        insert(notices)
+        .values(kind=kind, address=address, subject=subject, text=text, at=now)
+        .returning(notices.c.id)
+    ).scalar_one()
+    return int(
+        tx.execute(
+            insert(deliveries)
+            .values(
+                notice_id=notice, part=1, state=DeliveryState.QUEUED, try_at=now, changed_at=now
+            )
+            .returning(deliveries.c.id)
+        ).scalar_one()
+    )
+
+
+def cancel_notice(tx: Connection, delivery: int, why: str, now: datetime) -> None:
+    """Cancels a notice that waits."""
+    tx.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery, deliveries.c.state.in_(_WAITING))
+        .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
+    )
+
+
+def notice(tx: Connection, number: int) -> tuple[str, str, str]:
+    """Kind, subject and text of a notice."""
+    row = tx.execute(select(notices).where(notices.c.id == number)).one()
+    return row.kind, row.subject, row.text
+
+
+def _waiting(row: Any, address: str, domain: str) -> Waiting:
+    return Waiting(
+        id=row.id,
+        edition=row.edition_id or 0,
+        part=row.part,
+        subscriber=row.subscriber_id or 0,
+        notice=row.notice_id or 0,
+        address=address,
+        domain=domain,
+        attempts=row.attempts,
+        first_at=row.first_at,
+    )

@@ -1,0 +1,242 @@
+"""Subscribers and suppressions: SQL over `subscribers` and `suppressions`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.models import SubscriberState
+from newsletter.storage.schema import subscribers, suppressions
+
+_PAGE = 1_000
+"""Rows in memory at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """When somebody wants mail, and of what.
+
+    Attributes:
+        cadence: `daily`, `weekdays`, `weekly:mon` or `monthly:1`.
+        time_zone: the person's own; `None` for the newsletter's.
+        send_at: `HH:MM`; `None` for the newsletter's.
+        topics: none for everything.
+    """
+
+    cadence: str = "daily"
+    time_zone: str | None = None
+    send_at: str | None = None
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Somebody as the database knows them."""
+
+    id: int
+    address: str
+    state: SubscriberState
+    wishes: Wishes
+    cursor: int
+    next_due_at: datetime | None
+    last_due_on: date | None
+    added_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Somebody about to be added.
+
+    Attributes:
+        address: as written.
+        normal: as compared; see `recipients.Address`.
+        domain: in ASCII.
+        next_due_at: when they are due first.
+    """
+
+    address: str
+    normal: str
+    domain: str
+    wishes: Wishes
+    next_due_at: datetime
+
+
+def find(tx: Connection, normal: str) -> Subscriber | None:
+    """Who has this address, in its normal form."""
+    row = tx.execute(select(subscribers).where(subscribers.c.normal == normal)).one_or_none()
+    return _subscriber(row) if row else None
+
+
+def listed(tx: Connection, state: SubscriberState | None = None) -> Iterator[Subscriber]:
+    """All subscribers in the order they came, a page in memory at a time."""
+    query = select(subscribers).order_by(subscribers.c.id)
+    if state:
+        query = query.where(subscribers.c.state == state)
+    for row in tx.execution_options(yield_per=_PAGE).execute(query):
+        yield _subscriber(row)
+
+
+def counts(tx: Connection) -> dict[SubscriberState, int]:
+    """How many there are in each state."""
+    rows = tx.execute(
+        select(subscribers.c.state, func.count().label("many")).group_by(subscribers.c.state)
+    )
+    return {SubscriberState(row.state): row.many for row in rows}
+
+
+def states(tx: Connection, normals: Collection[str]) -> dict[str, SubscriberState]:
+    """What those of these addresses are, in normal form, that are known already."""
+    query = select(subscribers.c.normal, subscribers.c.state).where(
+        subscribers.c.normal.in_(normals)
+    )
+    return {row.normal: SubscriberState(row.state) for row in tx.execute(query)}
+
+
+def add(tx: Connection, newcomers: Sequence[Newcomer], cursor: int, at: datetime) -> None:
+    """Adds people as active, all with the same cursor."""
+    if not newcomers:
+        return
+    tx.execute(
+        insert(subscribers),
+        [
+            {
+                "address": one.address,
+                "normal": one.normal,
+                "domain": one.domain,
+                "state": SubscriberState.ACTIVE,
+                **_columns(one.wishes),
+                "cursor": cursor,
+                "next_due_at": one.next_due_at,
+                "added_at": at,
+                "changed_at": at,
+            }
+            for one in newcomers
+        ],
+    )
+
+
+def activate(tx: Connection, person: int, cursor: int, due: datetime, at: datetime) -> None:
+    """Makes somebody active (again). The cursor never goes back: nothing is sent twice."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == person)
+        .values(
+            state=SubscriberState.ACTIVE,
+            cursor=func.max(subscribers.c.cursor, cursor),
+            next_due_at=due,
+            changed_at=at,
+            refusals=0,
+            refused_edition=None,
+        )
+    )
+
+
+def stop(tx: Connection, person: int, state: SubscriberState, at: datetime) -> None:
+    """Puts somebody into a state in which they get nothing."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == person)
+        .values(state=state, next_due_at=None, changed_at=at)
+    )
+
+
+def change(tx: Connection, person: int, wishes: Wishes, due: datetime | None) -> None:
+    """Gives somebody other wishes, and the due time that follows from them."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == person)
+        .values(**_columns(wishes), next_due_at=due)
+    )
+
+
+def remove(tx: Connection, person: int) -> None:
+    """Takes somebody out; their number is never given to anybody else."""
+    tx.execute(delete(subscribers).where(subscribers.c.id == person))
+
+
+def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
+    """The lowest cursor of active people; `None` if there are none.
+
+    Unless `everyone` counts, of the daily ones without topics.
+    """
+    query = select(func.min(subscribers.c.cursor)).where(
+        subscribers.c.state == SubscriberState.ACTIVE
+    )
+    if not everyone:
+        query = query.where(subscribers.c.cadence == "daily", subscribers.c.topics == [])
+    return tx.execute(query).scalar()
+
+
+def first_due(tx: Connection) -> datetime | None:
+    """The next instant at which anybody is due."""
+    return tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
+
+
+def suppress(tx: Connection, mark: bytes, reason: str, at: datetime) -> None:
+    """Never write to the address with this mark again; the first reason stays."""
+    tx.execute(
+        insert(suppressions).values(hash=mark, reason=reason, at=at).on_conflict_do_nothing()
+    )
+
+
+def unsuppress(tx: Connection, mark: bytes) -> None:
+    """The address with this mark may be written to again."""
+    tx.execute(delete(suppressions).where(suppressions.c.hash == mark))
+
+
+def suppressed(tx: Connection, marks: Iterable[bytes]) -> dict[bytes, str]:
+    """Those of these marks that are suppressed, with the reason."""
+    query = select(suppressions).where(suppressions.c.hash.in_(list(marks)))
+    return {row.hash: row.reason for row in tx.execute(query)}
+
+
+def refused_again(tx: Connection, person: int, edition: int) -> int:
+    """Counts an edition that was refused without a clear reason; how many in a row by now."""
+    row = tx.execute(
+        update(subscribers)
+        .where(
+            subscribers.c.id == person,
+            func.coalesce(subscribers.c.refused_edition, 0) != edition,
+        )
+        .values(refusals=subscribers.c.refusals + 1, refused_edition=edition)
+        .returning(subscribers.c.refusals)
+    ).one_or_none()
+    return int(row.refusals) if row else 0
+
+
+def accepted(tx: Connection, people: Collection[int]) -> None:
+    """Forgets what was counted against these people: their server took something."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id.in_(people), subscribers.c.refusals > 0)
+        .values(refusals=0, refused_edition=None)
+    )
+
+
+def _columns(wishes: Wishes) -> dict[str, Any]:
+    return {
+        "cadence": wishes.cadence,
+        "time_zone": wishes.time_zone,
+        "send_at": wishes.send_at,
+        "topics": list(wishes.topics),
+    }
+
+
+def _subscriber(row: Row[Any]) -> Subscriber:
+    return Subscriber(
+        id=row.id,
+        address=row.address,
+        state=SubscriberState(row.state),
+        wishes=Wishes(row.cadence, row.time_zone, row.send_at, tuple(row.topics)),
+        cursor=row.cursor,
+        next_due_at=row.next_due_at,
+        last_due_on=row.last_due_on,
+        added_at=row.added_at,
+        changed_at=row.changed_at,
+    )

@@ -1,0 +1,92 @@
+"""What holds for the whole program: SQL over `standing`, `secrets` and `sendings`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.storage.schema import secrets, sendings, sources, standing
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRow:
+    """The one row.
+
+    Attributes:
+        paused_at: since when nothing is sent, if the operator stopped it.
+        latest_at: the newest instant anything was recorded at; the clock cannot be before it.
+        clockwork: what the due times were computed from.
+        told: the troubles that the owner knows of.
+    """
+
+    paused_at: datetime | None
+    latest_at: datetime | None
+    clockwork: str | None
+    told: tuple[str, ...]
+
+
+def get(tx: Connection) -> StandingRow:
+    """How things stand."""
+    row = tx.execute(select(standing)).one()
+    captured = tx.execute(select(func.max(sources.c.captured_at))).scalar()
+    latest = max(filter(None, (row.latest_at, captured)), default=None)
+    return StandingRow(row.paused_at, latest, row.clockwork, tuple(row.told))
+
+
+def pause(tx: Connection, at: datetime) -> None:
+    """Stops all sending; since when is kept."""
+    tx.execute(update(standing).values(paused_at=func.coalesce(standing.c.paused_at, at)))
+
+
+def resume(tx: Connection, now: datetime) -> None:
+    """Starts sending again, and takes the clock as right: nothing is later than now."""
+    tx.execute(update(standing).values(paused_at=None, latest_at=now))
+    tx.execute(update(sources).where(sources.c.captured_at > now).values(captured_at=now))
+
+
+def note_instant(tx: Connection, now: datetime) -> None:
+    """Remembers that it was this late already."""
+    tx.execute(
+        update(standing)
+        .where(func.coalesce(standing.c.latest_at, now) <= now)
+        .values(latest_at=now)
+    )
+
+
+def note_clockwork(tx: Connection, clockwork: str) -> None:
+    """Remembers what the due times are computed from."""
+    tx.execute(update(standing).values(clockwork=clockwork))
+
+
+def note_told(tx: Connection, troubles: Sequence[str]) -> None:
+    """Remembers which troubles the owner was told of."""
+    tx.execute(update(standing).values(told=list(troubles)))
+
+
+def secret(tx: Connection, name: str) -> bytes:
+    """A key of this database: `own` never changes; `links` signs links where none is configured."""
+    value: bytes = tx.execute(select(secrets.c.value).where(secrets.c.name == name)).scalar_one()
+    return value
+
+
+def count_sendings(tx: Connection, at: datetime, many: int) -> None:
+    """Counts mails that are about to leave."""
+    upsert = insert(sendings)
+    tx.execute(
+        upsert.on_conflict_do_update(
+            index_elements=[sendings.c.hour],
+            set_={"count": sendings.c.count + upsert.excluded.count},
+        ),
+        {"hour": at.replace(minute=0, second=0, microsecond=0), "count": many},
+    )
+
+
+def sendings_since(tx: Connection, at: datetime) -> int:
+    """How many mails left since then, to the hour, and never too few."""
+    hour = at - timedelta(hours=1)
+    many = tx.execute(select(func.sum(sendings.c.count)).where(sendings.c.hour > hour)).scalar()
+    return int(many or 0)

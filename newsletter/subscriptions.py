@@ -1,0 +1,369 @@
+"""Who gets editions: adding people, and everything they or the operator may change.
+
+Every change and what follows from it (due times, cancelled deliveries, suppressions) is
+one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from newsletter import recipients, roster, tokens
+from newsletter.errors import UsageError
+from newsletter.models import SubscriberState
+from newsletter.planning import Rules, latest_day
+from newsletter.recipients import Address
+from newsletter.roster import Line, Problem
+from newsletter.storage import log, outbox, people, standing
+from newsletter.storage.database import Database
+from newsletter.storage.people import Newcomer, Subscriber, Wishes
+
+CHUNK = 2_000
+"""Lines of a file taken in together."""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What became of the lines of a file.
+
+    Attributes:
+        known: were subscribers already, and stay as they are.
+        left: unsubscribed, and stay so.
+        suppressed: must not be written to, and stay so.
+        bad: lines that nobody could be made of.
+    """
+
+    added: int = 0
+    known: int = 0
+    left: int = 0
+    suppressed: int = 0
+    bad: int = 0
+
+    @property
+    def lines(self) -> int:
+        """All of them."""
+        return self.added + self.known + self.left + self.suppressed + self.bad
+
+
+@dataclass(frozen=True, slots=True)
+class BadLine:
+    """A line of a file that nobody could be made of."""
+
+    number: int
+    problem: Problem
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """People to be added together, by normal address, and lines nothing can be done with."""
+
+    lines: dict[str, Line] = field(default_factory=dict)
+    twice: int = 0
+    bad: list[BadLine] = field(default_factory=list)
+
+
+class Subscriptions:
+    """Changes who gets editions.
+
+    Args:
+        database: where it is.
+        rules: when people are due.
+        clock: the current instant, aware.
+    """
+
+    def __init__(self, database: Database, rules: Rules, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._rules = rules
+        self._clock = clock
+        with database.read() as tx:
+            self._own_key = standing.secret(tx, "own")
+
+    def add(self, line: Line, *, unsuppress: bool = False) -> tuple[Subscriber, bool]:
+        """Makes somebody active, whatever they were; and whether they were not before.
+
+        Args:
+            unsuppress: also if the address is suppressed; it may be written to again then.
+
+        Raises:
+            UsageError: the address is suppressed.
+        """
+        now = self._clock()
+        with self._database.write() as tx:
+            self._check_suppression(tx, line.address, unsuppress=unsuppress)
+            found = people.find(tx, line.address.normal)
+            if found is None:
+                people.add(tx, [self._newcomer(line, now)], _newcomer_cursor(tx, now), now)
+            elif found.state is not SubscriberState.ACTIVE:
+                self._reactivate(tx, found, now)
+            added = found is None or found.state is not SubscriberState.ACTIVE
+            return self._found(tx, line.address), added
+
+    def take_in(
+        self,
+        lines: Iterable[tuple[int, Line | Problem]],
+        done: Imported,
+        progress: Callable[[int], None] = lambda _lines: None,
+    ) -> Iterator[BadLine]:
+        """Adds the people of a file; the lines that could not be read, as they come.
+
+        Who is known keeps what they chose; who left, or must not be written to, stays so.
+
+        Args:
+            done: counts what became of them, after every chunk.
+            progress: told how many lines are done.
+        """
+        walked = iter(lines)
+        while chunk := list(islice(walked, CHUNK)):
+            sorted_out = _sorted_out(chunk)
+            self._add_chunk(sorted_out, done)
+            done.bad += len(sorted_out.bad)
+            yield from sorted_out.bad
+            progress(done.lines)
+
+    def change(self, address: Address, **wishes: object) -> Subscriber:
+        """Gives somebody other wishes: `cadence`, `time_zone`, `send_at`, `topics`.
+
+        Raises:
+            UsageError: there is no such subscriber.
+        """
+        now = self._clock()
+        with self._database.write() as tx:
+            found = self._found(tx, address)
+            wanted = replace(found.wishes, **wishes)  # type: ignore[arg-type]
+            active = found.state is SubscriberState.ACTIVE
+            overdue = found.next_due_at is not None and found.next_due_at <= now
+            due = found.next_due_at if overdue else self._due(wanted, found, now)
+            people.change(tx, found.id, wanted, due if active else None)
+            return self._found(tx, address)
+
+    def pause(self, address: Address) -> Subscriber:
+        """Somebody gets nothing for a while. What waits for them goes when they are back.
+
+        Raises:
+            UsageError: there is no such subscriber, or they are not active.
+        """
+        return self._stop(address, SubscriberState.PAUSED, outbox.PAUSED)
+
+    def unsubscribe(self, address: Address) -> Subscriber:
+        """Somebody leaves; their address is kept so that an import does not bring them back.
+
+        Raises:
+            UsageError: there is no such subscriber.
+        """
+        return self._stop(address, SubscriberState.UNSUBSCRIBED, outbox.LEFT)
+
+    def resume(self, address: Address) -> Subscriber:
+        """A pause ends: nothing was skipped.
+
+        Raises:
+            UsageError: there is no such subscriber, or they are not paused.
+        """
+        now = self._clock()
+        with self._database.write() as tx:
+            found = self._found(tx, address)
+            if found.state is SubscriberState.PAUSED:
+                due = self._due(found.wishes, found, now)
+                people.activate(tx, found.id, found.cursor, due, now)
+                outbox.revive(tx, found.id, now)
+            elif found.state is not SubscriberState.ACTIVE:
+                raise UsageError(
+                    f"{found.address} is {found.state}, not paused",
+                    hint="`newsletter subscribers add` brings somebody back who asks for it",
+                )
+            return self._found(tx, address)
+
+    def remove(self, address: Address, *, forget: bool = False) -> None:
+        """Deletes somebody. What waits for them is cancelled.
+
+        Args:
+            forget: also what servers said of them, and never write to the address again.
+
+        Raises:
+            UsageError: there is no such subscriber.
+        """
+        now = self._clock()
+        with self._database.write() as tx:
+            found = self._found(tx, address)
+            outbox.cancel(tx, found.id, now)
+            if forget:
+                outbox.forget(tx, found.id, found.address)
+                people.suppress(tx, self._mark(address), "asked to be forgotten", now)
+            people.remove(tx, found.id)
+
+    def find(self, address: Address) -> Subscriber:
+        """Somebody by their address.
+
+        Raises:
+            UsageError: there is no such subscriber.
+        """
+        with self._database.read() as tx:
+            return self._found(tx, address)
+
+    def listed(self, state: SubscriberState | None = None) -> Iterator[Subscriber]:
+        """All subscribers in the order they came."""
+        with self._database.read() as tx:
+            yield from people.listed(tx, state)
+
+    def exported(self) -> Iterator[str]:
+        """The lines of a file with everybody who is active or paused."""
+        states = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
+        return roster.write(_line(one) for one in self.listed() if one.state in states)
+
+    def _stop(self, address: Address, state: SubscriberState, why: str) -> Subscriber:
+        now = self._clock()
+        with self._database.write() as tx:
+            found = self._found(tx, address)
+            may = found.state is SubscriberState.ACTIVE or (
+                state is SubscriberState.UNSUBSCRIBED
+                and found.state is not SubscriberState.SUPPRESSED
+            )
+            if not may and found.state is not state:
+                raise UsageError(f"{found.address} is {found.state}, not active")
+            if may:
+                people.stop(tx, found.id, state, now)
+                outbox.cancel(tx, found.id, now, why)
+            return self._found(tx, address)
+
+    def _add_chunk(self, chunk: _Chunk, done: Imported) -> None:
+        now = self._clock()
+        marks = {self._mark(line.address): normal for normal, line in chunk.lines.items()}
+        with self._database.write() as tx:
+            suppressed = {marks[mark] for mark in people.suppressed(tx, marks)}
+            states = people.states(tx, chunk.lines.keys())
+            fresh = chunk.lines.keys() - suppressed - states.keys()
+            newcomers = [
+                self._newcomer(line, now) for normal, line in chunk.lines.items() if normal in fresh
+            ]
+            people.add(tx, newcomers, _newcomer_cursor(tx, now), now)
+            pending = [
+                normal
+                for normal, state in states.items()
+                if state is SubscriberState.PENDING and normal not in suppressed
+            ]
+            for normal in pending:
+                found = people.find(tx, normal)
+                if found:
+                    self._reactivate(tx, found, now)
+        left = sum(
+            state is SubscriberState.UNSUBSCRIBED and normal not in suppressed
+            for normal, state in states.items()
+        )
+        barred = len(
+            suppressed | {n for n, state in states.items() if state is SubscriberState.SUPPRESSED}
+        )
+        done.added += len(fresh) + len(pending)
+        done.left += left
+        done.suppressed += barred
+        done.known += chunk.twice + len(chunk.lines) - len(fresh) - len(pending) - left - barred
+
+    def _newcomer(self, line: Line, now: datetime) -> Newcomer:
+        wishes = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
+        return Newcomer(
+            address=line.address.display,
+            normal=line.address.normal,
+            domain=line.address.domain,
+            wishes=wishes,
+            next_due_at=self._rules.schedule(wishes).next_due(now),
+        )
+
+    def _reactivate(self, tx: Connection, found: Subscriber, now: datetime) -> None:
+        due = self._due(found.wishes, found, now)
+        people.activate(tx, found.id, _newcomer_cursor(tx, now), due, now)
+
+    def _due(self, wishes: Wishes, found: Subscriber, now: datetime) -> datetime:
+        schedule = self._rules.schedule(wishes)
+        today = now.astimezone(ZoneInfo(schedule.zone)).date()
+        last = found.last_due_on
+        return schedule.next_due(now, after=last if last and last <= today else None)
+
+    def _check_suppression(self, tx: Connection, address: Address, *, unsuppress: bool) -> None:
+        mark = self._mark(address)
+        if unsuppress:
+            people.unsuppress(tx, mark)
+        elif reason := people.suppressed(tx, [mark]).get(mark):
+            raise UsageError(
+                f"{address.display} is suppressed: {reason}",
+                hint="if they ask for it, `newsletter subscribers add --unsuppress`",
+            )
+
+    def _mark(self, address: Address) -> bytes:
+        return tokens.mark(self._own_key, address.normal)
+
+    def _found(self, tx: Connection, address: Address) -> Subscriber:
+        found = people.find(tx, address.normal)
+        if found is None:
+            raise UsageError(
+                f"there is no subscriber {address.display}", hint="`newsletter subscribers list`"
+            )
+        return found
+
+
+def address_of(text: str) -> Address:
+    """The address that somebody typed.
+
+    Raises:
+        UsageError: it is none.
+    """
+    try:
+        return recipients.address(text)
+    except ValueError as exc:
+        raise UsageError(str(exc), where=text) from exc
+
+
+def line_of(address: str, **typed: str | None) -> Line:
+    """Somebody as typed on a command line.
+
+    Raises:
+        UsageError: the address or a wish is none.
+    """
+    return Line(address_of(address), **wishes_of(**typed))
+
+
+def wishes_of(**typed: str | None) -> dict[str, Any]:
+    """Wishes as typed on a command line, without those that were not.
+
+    Raises:
+        UsageError: one is none; says what to write instead.
+    """
+    wishes: dict[str, Any] = {}
+    for name, text in typed.items():
+        if text is not None:
+            try:
+                wishes[name] = roster.wish(name, text)
+            except ValueError as exc:
+                raise UsageError(str(exc), where=f"--{name.replace('_', '-')} {text}") from exc
+    return wishes
+
+
+def _newcomer_cursor(tx: Connection, now: datetime) -> int:
+    return log.newcomer_cursor(tx, latest_day(now))
+
+
+def _sorted_out(rows: Sequence[tuple[int, Line | Problem]]) -> _Chunk:
+    chunk = _Chunk()
+    for number, row in rows:
+        if isinstance(row, Problem):
+            chunk.bad.append(BadLine(number, row))
+        elif row.address.normal in chunk.lines:
+            chunk.twice += 1
+        else:
+            chunk.lines[row.address.normal] = row
+    return chunk
+
+
+def _line(one: Subscriber) -> Line:
+    wishes = one.wishes
+    return Line(
+        recipients.address(one.address),
+        wishes.cadence,
+        wishes.time_zone,
+        wishes.send_at,
+        wishes.topics,
+    )
