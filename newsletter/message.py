@@ -18,6 +18,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import EmailPolicy
 from email.utils import format_datetime
+from functools import lru_cache
 from html import escape
 from urllib.parse import quote
 
@@ -196,6 +197,7 @@ def mailbox(address: Address) -> str:
     return f"{phrase(name)} <{spec}>" if name else spec
 
 
+@lru_cache(maxsize=1_000)
 def ascii_domain(domain: str) -> str:
     """The domain in ASCII letters, as mail needs it.
 

@@ -32,6 +32,8 @@ from newsletter.storage.people import Wishes
 _LAST = 2**63 - 1
 SLACK = timedelta(minutes=1)
 """How far the clock may go back without a word: time servers correct it by seconds."""
+_APART = timedelta(days=2)
+"""Between the dates of two zones at one instant, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class Rules:
         at = time.fromisoformat(wishes.send_at) if wishes.send_at else self.send_at
         cadence = Cadence.parse(wishes.cadence)
         return Schedule(cadence, at, wishes.time_zone or self.time_zone, self.skip_dates)
+
+    def next_due(self, wishes: Wishes, last: date | None, now: datetime) -> datetime:
+        """When somebody is due next, whose last date is done with."""
+        schedule = self.schedule(wishes)
+        today = now.astimezone(ZoneInfo(schedule.zone)).date()
+        # A date that is not even in another zone was done with by a wrong clock.
+        return schedule.next_due(now, after=last if last and last <= today + _APART else None)
 
     @property
     def clockwork(self) -> str:
@@ -90,10 +99,6 @@ class _View:
     released: frozenset[int]
     sizes: tuple[int, ...]
     failing: bool
-
-    def holding(self, positions: set[int]) -> EditionRow | None:
-        """The held edition that has one of these entries."""
-        return next((row for row in self.held if positions.intersection(row.positions)), None)
 
     def said_no_at(self, positions: set[int]) -> datetime | None:
         """When the operator last rejected an edition with one of these entries."""
@@ -203,9 +208,7 @@ class Planning:
         assert group.due_at is not None  # noqa: S101  # only scheduled groups come here
         if not all_of_them and group.due_at <= now + schedule.longest_gap():
             return 0
-        today = now.astimezone(ZoneInfo(schedule.zone)).date()
-        # A date in the future was done with by a wrong clock.
-        want = schedule.next_due(now, after=last if last and last <= today else None)
+        want = self._rules.next_due(_wishes(group), last, now)
         if want == group.due_at:
             return 0
         many, after = 0, 0
@@ -221,14 +224,13 @@ class Planning:
         with self._database.read() as tx:
             entries = log.new_entries(tx, after=cursor, up_to=view.head)
         positions = {entry.position for entry in entries}
-        if held := view.holding(positions):
+        if held := _holding((*view.held, *planned.held), positions):
             _note_held(planned, held)
             return
         said_no_at = view.said_no_at(positions)
         moves: list[_Move] = []
         for group in groups:
-            no = said_no_at is not None and group.due_at is not None and group.due_at <= said_no_at
-            what, onward = self._step(group, view, papers=bool(entries) and not no, no=no)
+            what, onward = self._step(group, view, said_no_at, papers=bool(entries))
             if what is not Turn.WAIT:
                 moves.append(_Move(group, onward, sends=what is Turn.SEND))
             elif group.due_at:
@@ -270,20 +272,27 @@ class Planning:
             planned.people += people
             planned.editions.append(edition.key)
 
-    def _step(self, group: Group, view: _View, *, papers: bool, no: bool) -> tuple[Turn, Onward]:
+    def _step(
+        self, group: Group, view: _View, said_no_at: datetime | None, *, papers: bool
+    ) -> tuple[Turn, Onward]:
         """What a group gets now, and where it is afterwards."""
         if group.due_at is None:
             return (Turn.SEND if papers else Turn.WAIT), Onward(view.head)
         schedule = self._rules.schedule(_wishes(group))
+        due_on = group.due_at.astimezone(ZoneInfo(schedule.zone)).date()
         last = schedule.last_due(view.now)
-        day, at = last or (group.due_at.astimezone(ZoneInfo(schedule.zone)).date(), group.due_at)
+        if last is None or (last[0] < due_on and last[1] < group.due_at):
+            # Due by other rules than those of now: by these, that date is none, or yet to come.
+            return Turn.MERGE, Onward(group.cursor, schedule.next_due(view.now))
+        day, at = last
+        no = said_no_at is not None and at <= said_no_at
         following = schedule.next_due(view.now, after=day)
         what = turn(
             due=at,
             following=following,
             now=view.now,
             catch_up=self._rules.catch_up,
-            papers=papers,
+            papers=papers and not no,
             failing=view.failing and not no,
         )
         stays = what is Turn.MERGE or no
@@ -380,6 +389,11 @@ def _view(tx: Connection, now: datetime, *, failing: bool) -> _View:
         sizes=tuple(editions.sizes(tx)),
         failing=failing,
     )
+
+
+def _holding(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
+    """The held edition that has one of these entries."""
+    return next((row for row in held if positions.intersection(row.positions)), None)
 
 
 def _note_held(planned: Planned, row: EditionRow) -> None:

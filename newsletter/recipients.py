@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from email_validator import ValidatedEmail, validate_email
 
+from newsletter import values
 from newsletter.text import clean, cut
 
 LONGEST = 254
@@ -22,7 +23,7 @@ _LONGEST_WRITTEN = 1_000  # characters; decomposed ones are more than those they
 _DOMAINS = 20_000
 _STAND_IN = "a"  # for the other part, while one is looked at; never longer than a real one
 _REASON = 120
-_LOCALHOST = "localhost"
+_LOCALHOST = values.LOOPBACK[0]
 # Needs no library: most addresses are like that, and a file may have a million.
 _PLAIN = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
 _ACTING = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')

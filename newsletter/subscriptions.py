@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
@@ -25,7 +24,7 @@ from newsletter.storage import log, outbox, people, standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
 
-CHUNK = 2_000
+CHUNK = 1_000
 """Lines of a file taken in together."""
 
 
@@ -169,9 +168,7 @@ class Subscriptions:
         with self._database.write() as tx:
             found = self._found(tx, address)
             if found.state is SubscriberState.PAUSED:
-                due = self._due(found.wishes, found, now)
-                people.activate(tx, found.id, found.cursor, due, now)
-                outbox.revive(tx, found.id, now)
+                self._reactivate(tx, found, now)
             elif found.state is not SubscriberState.ACTIVE:
                 raise UsageError(
                     f"{found.address} is {found.state}, not paused",
@@ -226,7 +223,7 @@ class Subscriptions:
             )
             if not may and found.state is not state:
                 raise UsageError(f"{found.address} is {found.state}, not active")
-            if may:
+            if may and found.state is not state:
                 people.stop(tx, found.id, state, now)
                 outbox.cancel(tx, found.id, now, why)
             return self._found(tx, address)
@@ -275,13 +272,14 @@ class Subscriptions:
 
     def _reactivate(self, tx: Connection, found: Subscriber, now: datetime) -> None:
         due = self._due(found.wishes, found, now)
-        people.activate(tx, found.id, _newcomer_cursor(tx, now), due, now)
+        if found.state is SubscriberState.PAUSED:
+            people.activate(tx, found.id, found.cursor, due, now)
+            outbox.revive(tx, found.id, now)
+        else:
+            people.activate(tx, found.id, _newcomer_cursor(tx, now), due, now)
 
     def _due(self, wishes: Wishes, found: Subscriber, now: datetime) -> datetime:
-        schedule = self._rules.schedule(wishes)
-        today = now.astimezone(ZoneInfo(schedule.zone)).date()
-        last = found.last_due_on
-        return schedule.next_due(now, after=last if last and last <= today else None)
+        return self._rules.next_due(wishes, found.last_due_on, now)
 
     def _check_suppression(self, tx: Connection, address: Address, *, unsuppress: bool) -> None:
         mark = self._mark(address)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import idna
-from email_validator import EmailNotValidError, validate_email
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from newsletter import colour
 from newsletter.text import clean, is_plain
@@ -22,6 +22,8 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAILBOX = re.compile(
     r"(?:(?:\"(?P<quoted>[^\"<>]*)\"|(?P<name>[^<>\",]*))\s*<(?=.*>$))?(?P<address>[^<>\s,]+)>?"
 )
+# A lab's own network has names that the Internet lacks, and so has who only tries things out.
+SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "onion"]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from newsletter.rates import Rates
 from newsletter.storage.outbox import Waiting
@@ -39,7 +39,7 @@ class Queue:
             now: seconds that never go back.
         """
         taken: list[Waiting] = []
-        while len(taken) < many and (one := self._next(now)):
+        while len(taken) < many and (one := self._next(now, taken)):
             self._rates.take(one.domain, now)
             taken.append(one)
         return taken
@@ -59,25 +59,26 @@ class Queue:
         """Whether anything is left that may go, now or when its rate allows."""
         return bool(self._ready or any(self._slow.values()) or self._more())
 
-    def _next(self, now: float) -> Waiting | None:
+    def _next(self, now: float, taken: Sequence[Waiting]) -> Waiting | None:
         if self._rates.wait("", now):
             return None
         for domain, rows in self._slow.items():
             if rows and not self._rates.wait(domain, now):
                 return rows.popleft()
-        while self._ready or self._more():
+        while self._ready or self._more(taken):
             one = self._ready.popleft()
             if not self._rates.wait(one.domain, now):
                 return one
             self._slow[one.domain].append(one)
         return None
 
-    def _more(self) -> bool:
+    def _more(self, taken: Sequence[Waiting] = ()) -> bool:
+        """Reads more, without what is known: held back, or taken and not yet claimed."""
         if self._exhausted:
             return False
-        held_back = [one.id for rows in self._slow.values() for one in rows]
+        known = [one.id for rows in (*self._slow.values(), taken) for one in rows]
         full = [domain for domain, rows in self._slow.items() if len(rows) >= MOST_HELD_BACK]
-        found = self._refill(held_back, full)
+        found = self._refill(known, full)
         self._ready.extend(found)
         self._exhausted = not found
         return bool(found)

@@ -159,8 +159,8 @@ class _Loop:
             try:
                 while not self._is_over(begin := self._may_begin(stop)):
                     gather = last_commit + GATHER - monotonic() if self._busy > 1 else 0.0
-                    self._hear(self._crew.said(self._patience(), max(0.0, gather)))
-                    wanted = self._wanted(clock()) if begin else {}
+                    self._hear(self._crew.said(self._patience(begin), max(0.0, gather)))
+                    wanted = self._wanted(clock()) if self._may_begin(stop) else {}
                     self._give(self._recorded(wanted, clock, stop, pause), wanted)
                     last_commit = monotonic()
                     progress(self._tally)
@@ -186,11 +186,11 @@ class _Loop:
         self._queue.look_again()
         return not self._queue.has_more()
 
-    def _patience(self) -> float:
+    def _patience(self, begin: bool) -> float:
         """How long to listen for a word."""
         if self._done:
             return 0.0
-        pause = self._queue.pause(monotonic()) if self._idle else None
+        pause = self._queue.pause(monotonic()) if self._idle and begin else None
         return LISTEN if pause is None else min(pause, LISTEN)
 
     def _hear(self, reports: Sequence[Report]) -> None:

@@ -106,6 +106,8 @@ class Worker(threading.Thread):
         """Makes a session; `False` if there is none to be had."""
         pause = self._pause
         for _ in range(OPENINGS):
+            if self._stop_now.is_set():
+                return False
             try:
                 self._session.open()
             except SessionFailed as failure:

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from newsletter.errors import (
     DatabaseDamaged,
@@ -236,8 +236,10 @@ def _refuse_foreign(path: Path) -> None:
 def _engine(path: Path, busy_seconds: float) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        poolclass=NullPool,
-        connect_args={"timeout": busy_seconds},
+        # Closing the last connection copies the whole log into the file: not after every
+        # transaction. Several threads may have one, each its own.
+        poolclass=QueuePool,
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 
     # pysqlite opens transactions late and by itself; two writers then lose updates.
@@ -249,6 +251,8 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
         _use_wal(connection, busy_seconds)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
+        # Who is forgotten is gone from the file too; not every SQLite is built that way.
+        connection.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:

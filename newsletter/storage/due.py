@@ -24,7 +24,7 @@ from sqlalchemy import (
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.schema import Utc, deliveries, subscribers
 
-CHUNK = 5_000
+CHUNK = 3_000
 """People planned in one transaction; none lasts longer than 200 ms."""
 
 

@@ -70,7 +70,10 @@ def freeze(
     tx.execute(
         upsert.on_conflict_do_update(
             index_elements=[editions.c.key],
-            set_={name: newer[name] for name in ("state", "reason", "parts", "frozen_at")},
+            set_={
+                name: newer[name]
+                for name in ("state", "reason", "parts", "frozen_at", "decided_at")
+            },
             where=editions.c.state == EditionState.REJECTED,
         )
     )

@@ -16,7 +16,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    bindparam,
+    case,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState, SubscriberState
@@ -37,7 +47,7 @@ class Waiting:
         edition: its edition's number, and `part` of it; 0 for a notice.
         subscriber: the person's number; 0 for a notice.
         notice: the notice's number; 0 for an edition.
-        address: as written.
+        address: as written; empty when the person is gone.
         domain: of the address, in ASCII; empty for a notice.
         attempts: so far.
         first_at: when it was tried first.
@@ -103,14 +113,15 @@ def waiting(
         return found
     query = (
         select(deliveries, subscribers.c.address, subscribers.c.domain)
-        .join_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
+        # Also of people who are gone: the claim cancels it.
+        .outerjoin_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
         .where(due, deliveries.c.notice_id.is_(None))
         .order_by(deliveries.c.try_at, deliveries.c.id)
         .limit(limit - len(found))
     )
     if domains_without:
         query = query.where(subscribers.c.domain.not_in(list(domains_without)))
-    return found + [_waiting(row, row.address, row.domain) for row in tx.execute(query)]
+    return found + [_waiting(row, row.address or "", row.domain or "") for row in tx.execute(query)]
 
 
 def count_waiting(tx: Connection, now: datetime, *, only_notices: bool = False) -> int:
@@ -259,38 +270,40 @@ def resend_unknown(tx: Connection, planned_since: datetime, now: datetime) -> in
 
 
 def cancel(tx: Connection, person: int, now: datetime, why: str = LEFT) -> int:
-    """Cancels everything that waits for somebody; how many."""
+    """Cancels everything that waits for somebody, or for the end of a pause; how many."""
     return tx.execute(
         update(deliveries)
-        .where(deliveries.c.subscriber_id == person, deliveries.c.state.in_(_WAITING))
+        .where(
+            deliveries.c.subscriber_id == person,
+            or_(deliveries.c.state.in_(_WAITING), _waits_for_them()),
+        )
         .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
     ).rowcount
 
 
 def revive(tx: Connection, person: int, now: datetime) -> int:
-    """Queues what was cancelled because somebody paused; how many."""
+    """Queues what was cancelled because somebody paused, as if it were new; how many."""
     return tx.execute(
         update(deliveries)
-        .where(
-            deliveries.c.subscriber_id == person,
-            deliveries.c.state == DeliveryState.CANCELLED,
-            deliveries.c.reply == PAUSED,
-        )
-        .values(state=DeliveryState.QUEUED, try_at=now, reply=None, changed_at=now)
+        .where(deliveries.c.subscriber_id == person, _waits_for_them())
+        .values(state=DeliveryState.QUEUED, try_at=now, first_at=None, reply=None, changed_at=now)
     ).rowcount
+
+
+def _waits_for_them() -> ColumnElement[bool]:
+    return and_(deliveries.c.state == DeliveryState.CANCELLED, deliveries.c.reply == PAUSED)
 
 
 def forget(tx: Connection, person: int, address: str) -> None:
     """Takes away what could say who somebody was: what servers said of them, and notices."""
-    theirs = select(notices.c.id).where(notices.c.address == address)
+    addressed = func.lower(notices.c.address) == address.lower()
+    theirs = select(notices.c.id).where(addressed)
     tx.execute(
         update(deliveries)
         .where(or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs)))
         .values(reply=None)
     )
-    tx.execute(
-        update(notices).where(notices.c.address == address).values(address="", subject="", text="")
-    )
+    tx.execute(update(notices).where(addressed).values(address="", subject="", text=""))
 
 
 def add_notice(

@@ -11,7 +11,7 @@ import fcntl
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from newsletter.errors import StorageError
@@ -32,7 +32,7 @@ def sender(database: Path) -> Iterator[str]:
     try:
         yield name
     finally:
-        path.unlink(missing_ok=True)
+        _take_away(path)
         os.close(descriptor)
 
 
@@ -55,7 +55,7 @@ def dead(database: Path, names: Iterator[str] | list[str]) -> Iterator[str]:
             continue
         else:
             yield name
-            path.unlink(missing_ok=True)
+            _take_away(path)
         finally:
             os.close(descriptor)
 
@@ -76,6 +76,12 @@ def _locked(path: Path) -> int:
         if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
             return descriptor
         os.close(descriptor)
+
+
+def _take_away(path: Path) -> None:
+    """The file is gone; on a disk that fails it stays, and goes with a later run."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _file(database: Path, name: str) -> Path:

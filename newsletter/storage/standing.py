@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter.storage.schema import secrets, sendings, sources, standing
+from newsletter.storage.schema import Utc, deliveries, secrets, sendings, sources, standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,22 @@ def pause(tx: Connection, at: datetime) -> None:
 
 
 def resume(tx: Connection, now: datetime) -> None:
-    """Starts sending again, and takes the clock as right: nothing is later than now."""
+    """Starts sending again, and takes the clock as right: nothing was later than now.
+
+    What a clock that was ahead put off goes now.
+    """
     tx.execute(update(standing).values(paused_at=None, latest_at=now))
     tx.execute(update(sources).where(sources.c.captured_at > now).values(captured_at=now))
+    tx.execute(
+        update(deliveries)
+        .where(deliveries.c.try_at > now, deliveries.c.changed_at > now)
+        .values(try_at=now, first_at=func.min(deliveries.c.first_at, now, type_=Utc()))
+    )
+    ahead = sendings.c.hour > now
+    many = tx.execute(select(func.sum(sendings.c.count)).where(ahead)).scalar()
+    if many:
+        tx.execute(delete(sendings).where(ahead))
+        count_sendings(tx, now, many)
 
 
 def note_instant(tx: Connection, now: datetime) -> None:

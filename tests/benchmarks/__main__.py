@@ -8,7 +8,16 @@ from dataclasses import asdict
 
 import click
 
-from tests.benchmarks import diff, ingest_process, parse, render, replay_memory, start
+from tests.benchmarks import (
+    deliver,
+    diff,
+    ingest_process,
+    million,
+    parse,
+    render,
+    replay_memory,
+    start,
+)
 from tests.benchmarks.measure import Row
 
 BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
@@ -18,6 +27,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "help": start.run,
     "ingest_process": ingest_process.run,
     "replay_memory": replay_memory.run,
+    "deliver": deliver.run,
+    "million": million.run,
 }
 _COLUMNS = "{:<15} {:<62} {:>19} {:>19} {:>7} {:>6}  {}"
 

@@ -1,0 +1,168 @@
+"""Sending with every outcome on disk, against `smtplib` without any record.
+
+Both send the same mail of 60 to 70 KB to Postfix's smtp-sink on this machine: ours with 16
+sessions and the outbox, `smtplib` with 16 threads, each with one connection and finished
+bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import smtplib
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+from newsletter.delivery import Copies, Delivery, Limits, Origin
+from newsletter.message import Sender
+from newsletter.models import DeliveryState, Rendered
+from newsletter.storage import due, editions, outbox, people
+from newsletter.storage.database import Database
+from newsletter.storage.due import Group, Onward
+from newsletter.storage.people import Newcomer, Wishes
+from newsletter.transports import TRANSPORTS, Settings, SmtpSettings
+from tests.benchmarks.invented import papers
+from tests.benchmarks.measure import Job, Row, turns
+
+GOAL = 1.0
+SESSIONS = 16
+MAILS = 4_000
+ROUNDS = 5
+NOW = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
+LAST = 2**63 - 1
+
+_SINK = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+def run() -> Iterator[Row]:
+    """Mails a second, ours against `smtplib`."""
+    if _SINK is None:
+        yield Row("smtp-sink is missing (Debian: postfix); nothing measured", "", 0)
+        return
+    with tempfile.TemporaryDirectory() as name, _sink(_SINK) as port:
+        folder = Path(name)
+        original = _planned(folder / "original.db")
+        ready = partial(_ours, original, folder, port)
+        found = turns(ready, partial(_theirs, original, port), ROUNDS)
+        size = sum(map(len, _copies(original)[0]))
+        yield found.row(f"{MAILS} mails of {size // 1000} KB, outbox recorded", GOAL)
+        yield found.rate("the same, mails a second", "mails", MAILS)
+
+
+def _ours(original: Path, folder: Path, port: int, number: int) -> Job:
+    path = folder / f"round{number}.db"
+    shutil.copyfile(original, path)
+    database = Database(f"sqlite:///{path}")
+
+    def send() -> None:
+        smtp = SmtpSettings("127.0.0.1", port, security="none", local_hostname="bench")
+        transport = TRANSPORTS["smtp"](Settings(smtp=smtp))
+        copies = Copies(database, _origin(), transport.encoded)
+        limits = Limits(sessions=SESSIONS)
+        delivery = Delivery(
+            database, transport, copies, limits, lambda: datetime.now(UTC), threading.Event()
+        )
+        tally = delivery.run()
+        if tally[DeliveryState.SENT] != MAILS:
+            raise RuntimeError(f"{tally}")
+
+    return send
+
+
+def _theirs(original: Path, port: int, _number: int) -> Job:
+    data = b"".join(_copies(original)[0])
+
+    def send() -> None:
+        left: SimpleQueue[int] = SimpleQueue()
+        for number in range(MAILS):
+            left.put(number)
+        threads = [threading.Thread(target=_work, args=(left, data, port)) for _ in range(SESSIONS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    return send
+
+
+def _work(left: SimpleQueue[int], data: bytes, port: int) -> None:
+    with smtplib.SMTP("127.0.0.1", port, "bench") as smtp:
+        while True:
+            try:
+                number = left.get_nowait()
+            except Empty:
+                return
+            smtp.sendmail("papers@example.org", f"reader{number}@example.net", data)
+
+
+def _planned(path: Path) -> Path:
+    """A database in which an edition waits for everybody."""
+    with Database(f"sqlite:///{path}") as database, database.write() as tx:
+        people.add(tx, [_reader(number) for number in range(MAILS)], 0, NOW)
+        edition = editions.freeze(
+            tx, "0123456789abcdef" * 2, [], "en", "default", [_edition()], NOW
+        )
+        due.plan(tx, Group(0), (0, LAST), Onward(1), NOW, edition=edition.id, parts=1)
+    return path
+
+
+def _reader(number: int) -> Newcomer:
+    address = f"reader{number}@example.net"
+    return Newcomer(address, address, "example.net", Wishes(), NOW)
+
+
+def _edition() -> Rendered:
+    """About as large as a mail may be before it is shortened, text and HTML together."""
+    abstracts = [paper.abstract for paper in papers(0, 34)]
+    html = "".join(f"<p>{abstract}</p>\n" for abstract in abstracts)
+    return Rendered("A long edition", html, "\n\n".join(abstracts)[: len(html) // 2])
+
+
+def _copies(original: Path) -> list[Sequence[bytes]]:
+    """The mail as a transport gets it."""
+    with Database(f"sqlite:///{original}") as database, database.read() as tx:
+        first = outbox.waiting(tx, NOW, 1)
+        copies = Copies(database, _origin(), lambda data: data)
+        return [copies.letter(one, NOW).pieces for one in first]
+
+
+def _origin() -> Origin:
+    sender = Sender("Bench", Address("Bench", "papers", "example.org"), owner="o@example.org")
+    return Origin(sender, base_url="https://papers.example.org")
+
+
+@contextmanager
+def _sink(program: str) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    sink = subprocess.Popen([program, *user, f"127.0.0.1:{port}", "200"])
+    try:
+        _await(port)
+        yield port
+    finally:
+        sink.terminate()
+        sink.wait()
+
+
+def _await(port: int) -> None:
+    ends = time.monotonic() + 10
+    while True:
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1):
+                return
+        except OSError:
+            if time.monotonic() > ends:
+                raise
+            time.sleep(0.05)
