@@ -32,6 +32,8 @@ LAYERS = (
     # the one place where concrete parts are put together
     "app",
     # ways in
+    "web",
+    "service",
     "cli",
     "__main__",
 )

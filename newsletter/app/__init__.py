@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cached_property
@@ -24,7 +24,7 @@ from newsletter.ingest import Ingest
 from newsletter.models import SnapshotState
 from newsletter.reports import Captured, Report
 from newsletter.sources.files import RESTED, is_folder
-from newsletter.storage import snapshots, standing
+from newsletter.storage import snapshots, sources, standing
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 
@@ -49,12 +49,19 @@ class App:
         config: the configuration.
         database: where everything is remembered; opened from the configuration when
             it is not given.
+        clock: the current instant, aware.
     """
 
-    def __init__(self, config: Config, database: Database | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        database: Database | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
         self._config = config
         self._database = database or Database(config.database.url)
-        self._ingest = Ingest(self._database, now)
+        self._clock = clock
+        self._ingest = Ingest(self._database, clock)
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -78,6 +85,16 @@ class App:
             for section in self._config.sources:
                 yield from self._configured(section, fetcher, format)
         yield from self._ingest.leftovers()
+
+    def ingest_source(self, section: SourceSection) -> Iterator[Report]:
+        """Takes in what one configured source has now, and what runs that died have left of it."""
+        with fetching() as fetcher:
+            yield from self._configured(section, fetcher, None)
+
+    def captured_at(self, source: str) -> datetime | None:
+        """When the source of that name gave anything last."""
+        with self._database.read() as tx:
+            return sources.captured_at(tx, source)
 
     def ingest_named(
         self,
@@ -170,7 +187,7 @@ class App:
         return path if is_folder(place) else MANUAL
 
     def _today(self) -> datetime:
-        return now().astimezone(ZoneInfo(self._config.newsletter.time_zone))
+        return self._clock().astimezone(ZoneInfo(self._config.newsletter.time_zone))
 
     # --- log → editions
 
@@ -179,7 +196,7 @@ class App:
         """Plans and sends."""
         from newsletter.app.mailing import Mailing
 
-        return Mailing(self._config, self._database)
+        return Mailing(self._config, self._database, self._clock)
 
     @cached_property
     def subscriptions(self) -> Subscriptions:
@@ -187,7 +204,7 @@ class App:
         from newsletter.app import parts
         from newsletter.subscriptions import Subscriptions
 
-        return Subscriptions(self._database, parts.rules(self._config), now)
+        return Subscriptions(self._database, parts.rules(self._config), self._clock)
 
     def edition_of(self, report: Report) -> Edition | None:
         """The edition of what one capture brought; `None` when that is nothing."""
@@ -209,7 +226,7 @@ class App:
         cursor = None
         if subscriber is not None:
             cursor = self.subscriptions.find(address_of(subscriber)).cursor
-        entries = planning.next_entries(self._database, now(), cursor)
+        entries = planning.next_entries(self._database, self._clock(), cursor)
         return self.mailing.editor.edition(entries) if entries else None
 
     def freeze(self, edition: Edition) -> None:
@@ -220,7 +237,9 @@ class App:
         look = editions.look(self._config)
         positions = [entry.position for entry in edition.entries]
         with self._database.write() as tx:
-            kept.freeze(tx, edition.key, positions, look.language, look.theme, edition.parts, now())
+            kept.freeze(
+                tx, edition.key, positions, look.language, look.theme, edition.parts, self._clock()
+            )
 
     def write(self, edition: Edition, folder: Path) -> Written:
         """The edition's files in a folder, as a recipient nobody is would get it.
@@ -232,7 +251,7 @@ class App:
         from newsletter.app.editions import sender
 
         base = self._config.newsletter.base_url
-        return preview.write(edition, folder, sender(self._config), base, now())
+        return preview.write(edition, folder, sender(self._config), base, self._clock())
 
     def clear(self, folder: Path) -> None:
         """Takes away what an earlier run wrote where there is no edition now.
@@ -250,7 +269,16 @@ class App:
         """How everything stands, and why nothing goes out."""
         from newsletter.app.status import status
 
-        return status(self._config, self._database)
+        return status(self._config, self._database, self._clock())
+
+    def check(self) -> None:
+        """Whether the database answers.
+
+        Raises:
+            StorageError: it does not.
+        """
+        with self._database.read() as tx:
+            standing.get(tx)
 
     def why(self, asked: str) -> list[Fact]:
         """The story of one reader, or of one paper.
@@ -265,12 +293,12 @@ class App:
     def pause(self) -> None:
         """Stops all sending, until `resume`."""
         with self._database.write() as tx:
-            standing.pause(tx, now())
+            standing.pause(tx, self._clock())
 
     def resume(self) -> None:
         """Starts sending again, and takes the clock as right."""
         with self._database.write() as tx:
-            standing.resume(tx, now())
+            standing.resume(tx, self._clock())
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 from newsletter.app import editions, parts
-from newsletter.app.places import now
 from newsletter.config import Config
 from newsletter.delivery import Copies, Delivery, Tally
 from newsletter.delivery.copies import copy_name
@@ -18,9 +17,9 @@ from newsletter.editing import Editor
 from newsletter.errors import SendingPaused, SendingStopped
 from newsletter.models import DeliveryState, EditionState, SnapshotState
 from newsletter.notices import REPORT, TEST, Notices
-from newsletter.planning import Planned, Planning
+from newsletter.planning import Planned, Planning, refuse_old_clock
 from newsletter.recipients import Address
-from newsletter.storage import deliveries, outbox, snapshots, sources, standing
+from newsletter.storage import deliveries, outbox, people, snapshots, sources, standing
 from newsletter.storage import editions as kept
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Delivery as Mail
@@ -58,11 +57,13 @@ class Mailing:
     Args:
         config: the configuration.
         database: where everything is remembered.
+        clock: the current instant, aware.
     """
 
-    def __init__(self, config: Config, database: Database) -> None:
+    def __init__(self, config: Config, database: Database, clock: Callable[[], datetime]) -> None:
         self._config = config
         self._database = database
+        self._clock = clock
 
     @cached_property
     def editor(self) -> Editor:
@@ -88,7 +89,7 @@ class Mailing:
         transport = parts.transport(self._config, stop)
         copies = Copies(self._database, parts.origin(self._config), transport.encoded)
         limits = parts.limits(self._config)
-        return Delivery(self._database, transport, copies, limits, now, stop, progress)
+        return Delivery(self._database, transport, copies, limits, self._clock, stop, progress)
 
     def plan(self, *, due_now: bool) -> Planned:
         """Plans for who is due, or for everybody. May be broken off anywhere.
@@ -98,10 +99,35 @@ class Mailing:
             ClockBehind: the clock is earlier than the newest record.
             RenderError: no edition can be made.
         """
-        self.refuse_if_paused()
-        at = now()
+        at = self._clock()
+        self.refuse_to_work(at)
         self.planning.reschedule(at)
         return self.planning.plan(at, everybody=due_now, failing=bool(self._failing()))
+
+    def plan_due(self, at: datetime) -> Planned:
+        """Plans for who is due, if anybody is.
+
+        Raises:
+            ClockBehind: the clock is earlier than the newest record.
+            RenderError: no edition can be made.
+        """
+        with self._database.read() as tx:
+            first = people.first_due(tx)
+        if first is None or first > at:
+            return Planned()
+        return self.planning.plan(at, failing=bool(self._failing()))
+
+    def has_work(self, at: datetime) -> bool:
+        """Whether mail waits that may go now, or a dead sender has left some."""
+        with self._database.read() as tx:
+            first = outbox.next_try(tx)
+            return (first is not None and first <= at) or bool(outbox.senders(tx))
+
+    def next_instant(self) -> datetime | None:
+        """When anybody is due, or a mail is tried again."""
+        with self._database.read() as tx:
+            found = (people.first_due(tx), outbox.next_try(tx))
+        return min(filter(None, found), default=None)
 
     def send(self, planned: Planned, stop: threading.Event, progress: Progress) -> Ran:
         """Sends what waits, then tells the owner if something needs them.
@@ -114,22 +140,24 @@ class Mailing:
         delivery = self.delivery(stop, progress)
         ran = Ran(planned, delivery.run())
         ran.stopped = ran.tally.stopped
-        if not stop.is_set() and not ran.stopped and self.report(now()):
+        if not stop.is_set() and not ran.stopped and self.report(self._clock()):
             notices = delivery.run(only_notices=True)
             ran.tally.notices += notices.notices
             ran.stopped = notices.stopped
         return ran
 
-    def refuse_if_paused(self) -> None:
-        """Says so when the operator stopped all sending.
+    def refuse_to_work(self, at: datetime) -> None:
+        """Says so when nothing may be planned or sent.
 
         Raises:
-            SendingPaused: they did.
+            SendingPaused: the operator stopped all sending.
+            ClockBehind: the clock is earlier than the newest record.
         """
         with self._database.read() as tx:
-            if standing.get(tx).paused_at:
-                hint = "`newsletter continue` starts it"
-                raise SendingPaused("all sending is stopped", hint=hint)
+            row = standing.get(tx)
+        if row.paused_at:
+            raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
+        refuse_old_clock(row, at)
 
     def send_test(self, address: Address, stop: threading.Event) -> Mail:
         """Sends a test mail the way everything goes; what became of it.
@@ -140,8 +168,8 @@ class Mailing:
             ConfigError: something that the transport needs is not configured.
         """
         delivery = self.delivery(stop, lambda _tally, _total: None)
-        self.refuse_if_paused()
-        at = now()
+        at = self._clock()
+        self.refuse_to_work(at)
         subject, text = self._notices.words(
             TEST,
             name=self._config.newsletter.name,
@@ -155,7 +183,7 @@ class Mailing:
             sent = deliveries.get(tx, number)
         if sent.state is not DeliveryState.SENT and tally.stopped and not sent.attempts:
             with self._database.write() as tx:  # nobody waits for a test that comes tomorrow
-                outbox.cancel_notice(tx, number, tally.stopped, now())
+                outbox.cancel_notice(tx, number, tally.stopped, self._clock())
             raise SendingStopped(tally.stopped)
         return sent
 
@@ -235,7 +263,7 @@ class Mailing:
         Raises:
             UsageError: there is none, it is not held, or it could not be made.
         """
-        return self.planning.release(number, now())
+        return self.planning.release(number, self._clock())
 
     def reject(self, number: int, *, pass_over: bool) -> EditionRow:
         """Drops a held edition; its papers wait, or are passed over.
@@ -243,7 +271,7 @@ class Mailing:
         Raises:
             UsageError: there is none, or it is not held.
         """
-        return self.planning.reject(number, now(), pass_over=pass_over)
+        return self.planning.reject(number, self._clock(), pass_over=pass_over)
 
     @cached_property
     def _own_key(self) -> bytes:
@@ -253,14 +281,14 @@ class Mailing:
     def retry(self, wanted: Filter) -> int:
         """Queues what ended otherwise than sent, and is wanted, once more; how many."""
         with self._database.write() as tx:
-            return deliveries.retry(tx, wanted, now(), _RETRIABLE)
+            return deliveries.retry(tx, wanted, self._clock(), _RETRIABLE)
 
     def settle(self, wanted: Filter, *, sent: bool) -> int:
         """Says what became of what is `unknown` and wanted; how many."""
         state = DeliveryState.SENT if sent else DeliveryState.EXPIRED
         reply = "settled by the operator: it " + ("arrived" if sent else "was lost")
         with self._database.write() as tx:
-            return deliveries.settle(tx, wanted, state, reply, now())
+            return deliveries.settle(tx, wanted, state, reply, self._clock())
 
     @cached_property
     def _notices(self) -> Notices:

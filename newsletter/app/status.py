@@ -8,7 +8,6 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from newsletter import planning, silence
-from newsletter.app.places import now
 from newsletter.config import Config
 from newsletter.errors import ClockBehind
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
@@ -42,9 +41,8 @@ class Status:
     silence: str
 
 
-def status(config: Config, database: Database) -> Status:
-    """How everything stands now."""
-    at = now()
+def status(config: Config, database: Database, at: datetime) -> Status:
+    """How everything stands at this instant."""
     with database.read() as tx:
         fares = places.all_status(tx)
         held = snapshots.listed(tx, SnapshotState.HELD)

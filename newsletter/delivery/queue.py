@@ -45,10 +45,13 @@ class Queue:
         return taken
 
     def pause(self, now: float) -> float | None:
-        """Seconds until one may go that may not go yet; `None` when none waits for that."""
+        """Seconds until one may go that may not go yet; `None` when none waits for that.
+
+        For when no more may go now, and all that was taken is claimed.
+        """
         domains = [domain for domain, rows in self._slow.items() if rows]
-        if self._ready:
-            domains.append(self._ready[0].domain)
+        if self._ready or self._more():
+            domains.append("")  # the common rate: nobody has looked at their own yet
         return min((self._rates.wait(domain, now) for domain in domains), default=None)
 
     def look_again(self) -> None:

@@ -97,6 +97,11 @@ def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
     )
 
 
+def captured_at(tx: Connection, name: str) -> datetime | None:
+    """When a source gave anything last; `None` if it never did, or is not known."""
+    return tx.execute(select(sources.c.captured_at).where(sources.c.name == name)).scalar()
+
+
 def begin_opening(tx: Connection, source: int, day: date | None, snapshot: int | None) -> None:
     """Settles what the source's first ingest announces, once its bytes are all safe.
 

@@ -1,0 +1,30 @@
+"""A word to systemd, if it started us: that we are ready, alive, or about to end."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+READY = "READY=1"
+ALIVE = "WATCHDOG=1"
+STOPPING = "STOPPING=1"
+
+
+def notify(word: str) -> None:
+    """Says it. Without systemd, or if it does not listen, nothing happens."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as wire:
+        try:
+            wire.sendto(word.encode(), name)
+        except OSError:
+            return
+
+
+def watchdog_seconds() -> float | None:
+    """How often systemd wants to hear that we are alive; `None` if it does not ask."""
+    asked = os.environ.get("WATCHDOG_USEC", "")
+    mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(asked) / 1e6 if asked.isdecimal() and int(asked) and mine else None

@@ -1,0 +1,99 @@
+"""Figures for Prometheus, from the database at each scrape. No label names a person."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from newsletter.app.status import Status
+
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
+class Figures(Collector):
+    """The figures of one moment.
+
+    Args:
+        status: how everything stands.
+        now: the current instant.
+    """
+
+    def __init__(self, status: Status, now: datetime) -> None:
+        self._status = status
+        self._now = now
+
+    def collect(self) -> Iterator[Metric]:
+        """All of them."""
+        status = self._status
+        yield _labelled(
+            "newsletter_subscribers",
+            "People by state.",
+            "state",
+            {str(state): many for state, many in status.people.items()},
+        )
+        yield _labelled(
+            "newsletter_mails",
+            "Mails that ended otherwise than sent, or wait for another try.",
+            "state",
+            {str(state): many for state, many in status.ended.items()},
+        )
+        yield GaugeMetricFamily(
+            "newsletter_mails_waiting", "Mails that may go now.", value=status.queued
+        )
+        yield GaugeMetricFamily(
+            "newsletter_held_snapshots", "Snapshots that wait.", value=len(status.snapshots)
+        )
+        yield GaugeMetricFamily(
+            "newsletter_held_editions", "Editions that wait.", value=len(status.editions)
+        )
+        failing = {one.name: float(one.failing_since is not None) for one in status.sources}
+        yield _labelled("newsletter_source_failing", "1 while it fails.", "source", failing)
+        ages = {
+            one.name: (self._now - one.captured_at).total_seconds()
+            for one in status.sources
+            if one.captured_at
+        }
+        yield _labelled("newsletter_source_age_seconds", "Since it gave anything.", "source", ages)
+        if status.next_due_at:
+            seconds = (status.next_due_at - self._now).total_seconds()
+            yield GaugeMetricFamily(
+                "newsletter_next_due_seconds", "Until somebody is due.", value=seconds
+            )
+
+
+def _labelled(name: str, about: str, label: str, values: dict[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, about, labels=[label])
+    for value, figure in values.items():
+        family.add_metric([value], figure)
+    return family
+
+
+def route(status: Callable[[], Status], now: Callable[[], datetime], token: str) -> Route:
+    """`/metrics`, for this machine itself, or with the token."""
+
+    def answer(request: Request) -> Response:
+        if not _may_see(request, token):
+            return PlainTextResponse("for this machine itself, or with the token\n", 403)
+        registry = CollectorRegistry()
+        registry.register(Figures(status(), now()))
+        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+
+    return Route("/metrics", answer, methods=["GET"])
+
+
+def _may_see(request: Request, token: str) -> bool:
+    given = request.headers.get("authorization", "")
+    if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        return True
+    # Behind a proxy every peer is this machine: then the token is needed.
+    forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
+    return bool(request.client and request.client.host in _LOOPBACK and not forwarded)

@@ -1,0 +1,67 @@
+"""uvicorn in a thread, on a socket that is had before anything else begins."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from newsletter.errors import OutputError
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket there.
+
+    Raises:
+        OutputError: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    wire = socket.socket(family, socket.SOCK_STREAM)
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        wire.bind((host, port))
+    except OSError as exc:
+        wire.close()
+        raise OutputError(
+            f"cannot listen there ({exc.strerror})",
+            where=f"{host}:{port}",
+            hint="change host or port under [web], or end what listens there",
+        ) from exc
+    return wire
+
+
+class Server:
+    """Answers until it is stopped.
+
+    Args:
+        app: what answers.
+        wire: where it listens.
+    """
+
+    def __init__(self, app: ASGIApp, wire: socket.socket) -> None:
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                timeout_graceful_shutdown=2,
+            )
+        )
+        self._wire = wire
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+
+    def start(self) -> None:
+        """Begins to answer."""
+        self._thread.start()
+
+    def stop(self, patience: float) -> None:
+        """Ends, within so many seconds."""
+        self._server.should_exit = True
+        self._thread.join(patience)
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._wire])
