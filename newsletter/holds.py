@@ -34,10 +34,12 @@ class History:
         sizes: numbers of papers of its accepted snapshots.
         renamed: rows of this snapshot with the title of a paper known under another
             key of the same kind (see `Identities.renamed`).
+        restored: the database is a backup, and the source may have announced more since.
     """
 
     sizes: Sequence[int] = ()
     renamed: int = 0
+    restored: bool = False
 
 
 def remark(snapshot: Snapshot, history: History) -> str | None:
@@ -53,6 +55,11 @@ def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
     """Why this snapshot should be looked at first, or `None`."""
     rows = len(snapshot.papers)
     usual = [size for size in history.sizes if size]
+    if history.restored and rows:
+        return (
+            "the database is a backup: what was announced since then is not known; "
+            "release it to announce what is new to the backup, or `release --silent`"
+        )
     if rows > LARGEST:
         return f"{rows:,} papers, more than any list of a day, week or month: it may be an archive"
     if snapshot.doubts:

@@ -354,11 +354,14 @@ class Ingest:
         history = holds.History(
             sizes=snapshots.sizes_before(tx, row.source_id),
             renamed=identities.renamed(line.keys for line in lines),
+            restored=sources.is_restored(tx, row.source_id),
         )
         reason = None if released else holds.reason_to_hold(parsed, history)
         if reason and not snapshots.was_accepted(tx, row.source_id, row.id):
             snapshots.hold(tx, row.id, reason, [stored.beginning, *parsed.notes], parsed)
             return
+        if released:
+            sources.mark_restored(tx, source=row.source_id, restored=False)
         known = log.known(tx, owners.values(), row.source_id, row.id)
         days = log.listing_days(tx, row.source_id, known.values())
         made = diff.changes(lines, identities, known, days, announce)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,9 @@ from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Delivery as Mail
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.editions import EditionRow
+
+WELL_AGAIN = timedelta(days=1)
+"""How long a source must not have failed before the owner hears that it is well."""
 
 Progress = Callable[[Tally, int], None]
 
@@ -214,10 +217,7 @@ class Mailing:
 
     def troubles(self) -> list[Trouble]:
         """What needs the owner now."""
-        found = [
-            Trouble(f"source {name}", f"The source {name} fails: {failure}.")
-            for name, failure in self._failing()
-        ]
+        found = self._source_troubles()
         with self._database.read() as tx:
             found += [
                 Trouble(
@@ -294,6 +294,23 @@ class Mailing:
     def _notices(self) -> Notices:
         folder = self._config.theme.templates_dir
         return Notices(Path(folder) if folder else None)
+
+    def _source_troubles(self) -> list[Trouble]:
+        """Sources that fail; and those that did a while ago, if the owner was told.
+
+        One that fails now and then is one trouble, not one for every time.
+        """
+        at = self._clock()
+        names = {section.name for section in self._config.sources}
+        with self._database.read() as tx:
+            told = standing.get(tx).told
+            fares = [one for one in sources.all_status(tx) if one.name in names]
+        return [
+            Trouble(f"source {one.name}", f"The source {one.name} fails: {one.failure or 'again'}.")
+            for one in fares
+            if one.failing_since
+            or (f"source {one.name}" in told and one.failed_at and at - one.failed_at < WELL_AGAIN)
+        ]
 
     def _failing(self) -> list[tuple[str, str]]:
         """The configured sources that fail, and what they say."""

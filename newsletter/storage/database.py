@@ -14,7 +14,7 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -74,6 +74,7 @@ class Database:
             )
         os.close(_make_private(self._path))
         _refuse_foreign(self._path)
+        self._in_use = _in_use(self._path)
         self._engine = _engine(self._path, busy_seconds)
         try:
             self._migrate()
@@ -120,6 +121,8 @@ class Database:
     def close(self) -> None:
         """Lets go of the file."""
         self._engine.dispose()
+        with suppress(OSError):
+            os.close(self._in_use)
 
     def __enter__(self) -> Self:
         return self
@@ -209,6 +212,13 @@ def _make_private(path: Path) -> int:
             where=str(path),
             hint="check that its folder exists and may be written to",
         ) from exc
+    return descriptor
+
+
+def _in_use(path: Path) -> int:
+    """A lock that many share: while anybody has it, the file is not replaced by a backup."""
+    descriptor = _make_private(path.with_name(f"{path.name}.use.lock"))
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
     return descriptor
 
 

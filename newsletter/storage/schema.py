@@ -93,6 +93,14 @@ sources = Table(
     Column("captured_at", Utc, comment="last time it gave anything, changed or not"),
     Column("failing_since", Utc),
     Column("failure", Text, comment="what it says, while it fails"),
+    Column("failed_at", Utc, comment="last time it could not be read"),
+    Column(
+        "restored",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="what it announced since the backup is not known, until a snapshot is released",
+    ),
 )
 
 validators = Table(

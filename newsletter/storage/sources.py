@@ -34,6 +34,7 @@ class SourceStatus:
     captured_at: datetime | None
     failing_since: datetime | None
     failure: str | None
+    failed_at: datetime | None
     snapshots: int
     held: int
     papers: int
@@ -93,6 +94,7 @@ def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
         .values(
             failing_since=func.coalesce(sources.c.failing_since, literal(at, Utc())),
             failure=failure,
+            failed_at=at,
         )
     )
 
@@ -100,6 +102,17 @@ def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
 def captured_at(tx: Connection, name: str) -> datetime | None:
     """When a source gave anything last; `None` if it never did, or is not known."""
     return tx.execute(select(sources.c.captured_at).where(sources.c.name == name)).scalar()
+
+
+def is_restored(tx: Connection, source: int) -> bool:
+    """Whether what the source announced since a backup is not known."""
+    return bool(tx.execute(select(sources.c.restored).where(sources.c.id == source)).scalar())
+
+
+def mark_restored(tx: Connection, *, source: int | None = None, restored: bool) -> None:
+    """Says so of a source, or of all."""
+    chosen = update(sources).values(restored=restored)
+    tx.execute(chosen if source is None else chosen.where(sources.c.id == source))
 
 
 def begin_opening(tx: Connection, source: int, day: date | None, snapshot: int | None) -> None:
@@ -162,6 +175,7 @@ def all_status(tx: Connection) -> list[SourceStatus]:
             row.captured_at,
             row.failing_since,
             row.failure,
+            row.failed_at,
             row.snapshots,
             row.held,
             row.papers,

@@ -17,6 +17,20 @@ KEY_BYTES = 32
 
 def upgrade() -> None:
     """Makes the tables, the one row of `standing`, and keys that nobody else has."""
+    with op.batch_alter_table("sources", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("failed_at", Utc(), nullable=True, comment="last time it could not be read")
+        )
+        batch_op.add_column(
+            sa.Column(
+                "restored",
+                sa.Boolean(),
+                nullable=False,
+                server_default="0",
+                comment="what it announced since the backup is not known, "
+                "until a snapshot is released",
+            )
+        )
     op.create_table(
         "notices",
         sa.Column("id", sa.Integer(), nullable=False),

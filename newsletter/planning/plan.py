@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from newsletter import holds
-from newsletter.cadence import Cadence, Schedule, Turn, turn
+from newsletter.cadence import Turn, turn
 from newsletter.editing import Editor
-from newsletter.errors import ClockBehind, EditionFaulty, UsageError
+from newsletter.errors import EditionFaulty, UsageError
 from newsletter.models import EditionState, Entry, Rendered
+from newsletter.planning.rules import Rules, latest_day, refuse_old_clock
 from newsletter.render import Look
 from newsletter.storage import due, editions, log, people, standing
 from newsletter.storage.database import Database
@@ -30,45 +31,6 @@ from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Wishes
 
 _LAST = 2**63 - 1
-SLACK = timedelta(minutes=1)
-"""How far the clock may go back without a word: time servers correct it by seconds."""
-_APART = timedelta(days=2)
-"""Between the dates of two zones at one instant, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """When people are due, as far as they do not say otherwise.
-
-    Attributes:
-        catch_up: an overdue edition and one due sooner than this become one.
-        tz_version: of the time zone database; due times follow it.
-    """
-
-    time_zone: str
-    send_at: time
-    skip_dates: frozenset[date]
-    catch_up: timedelta
-    tz_version: str = ""
-
-    def schedule(self, wishes: Wishes) -> Schedule:
-        """When somebody with these wishes is due."""
-        at = time.fromisoformat(wishes.send_at) if wishes.send_at else self.send_at
-        cadence = Cadence.parse(wishes.cadence)
-        return Schedule(cadence, at, wishes.time_zone or self.time_zone, self.skip_dates)
-
-    def next_due(self, wishes: Wishes, last: date | None, now: datetime) -> datetime:
-        """When somebody is due next, whose last date is done with."""
-        schedule = self.schedule(wishes)
-        today = now.astimezone(ZoneInfo(schedule.zone)).date()
-        # A date that is not even in another zone was done with by a wrong clock.
-        return schedule.next_due(now, after=last if last and last <= today + _APART else None)
-
-    @property
-    def clockwork(self) -> str:
-        """What the due times are computed from, besides what people wish."""
-        days = " ".join(day.isoformat() for day in sorted(self.skip_dates))
-        return f"{self.time_zone} {self.send_at:%H:%M} [{days}] {self.tz_version}"
 
 
 @dataclass(slots=True)
@@ -346,11 +308,6 @@ class Planning:
             after = last
 
 
-def latest_day(now: datetime) -> date:
-    """The last day that a list can be of: it may be tomorrow already elsewhere."""
-    return now.date() + timedelta(days=1)
-
-
 def next_entries(database: Database, now: datetime, cursor: int | None = None) -> list[Entry]:
     """What somebody with this cursor gets next.
 
@@ -363,20 +320,6 @@ def next_entries(database: Database, now: datetime, cursor: int | None = None) -
         if cursor is None:
             cursor = log.newcomer_cursor(tx, latest_day(now))
         return log.new_entries(tx, after=cursor, up_to=log.head(tx))
-
-
-def refuse_old_clock(row: standing.StandingRow, now: datetime) -> None:
-    """Says so when the clock cannot be right.
-
-    Raises:
-        ClockBehind: it is earlier than the newest record.
-    """
-    if row.latest_at and now < row.latest_at - SLACK:
-        raise ClockBehind(
-            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but something was recorded at "
-            f"{row.latest_at:%Y-%m-%d %H:%M} UTC",
-            hint="set the clock; if it is right now, run `newsletter continue`",
-        )
 
 
 def _view(tx: Connection, now: datetime, *, failing: bool) -> _View:

@@ -1,0 +1,144 @@
+"""Backups, restoring them, and letting old bytes go."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from newsletter.app import App
+from newsletter.config import Config
+from newsletter.errors import SourceMissing, StorageError
+from newsletter.storage import backups, pruning
+from newsletter.storage.database import Database, sqlite_path
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did.
+
+    Attributes:
+        kept: where the database is that was replaced; `None` if there was none.
+        merged: whether what was sent since the backup is known from it.
+        unknown: mails that may have been sent since.
+    """
+
+    kept: Path | None
+    merged: bool
+    unknown: int
+
+
+def backup(config: Config, target: Path) -> int:
+    """Copies the database, which may be in use; how many bytes.
+
+    Raises:
+        StorageError: it cannot be done.
+    """
+    source = sqlite_path(config.database.url)
+    Database(config.database.url, create=False).close()  # is it there, and ours?
+    if target.is_dir():
+        target /= source.name
+    backups.copy(source, target)
+    return target.stat().st_size
+
+
+def restore(config: Config, file: Path, now: datetime) -> Restored:
+    """Puts a backup in the place of the database, so that nothing is sent twice.
+
+    Raises:
+        StorageError: it is no backup of ours, or the database is in use.
+    """
+    if not file.is_file():
+        raise SourceMissing("no such file", where=str(file), hint="name a backup")
+    target = sqlite_path(config.database.url)
+    fresh = target.with_name(f".{target.name}.restoring")
+    _remove(fresh)
+    try:
+        backups.copy(file, fresh)
+        _check_ours(fresh)
+        with _nobody_else(target):
+            merged = target.is_file() and backups.grew_from(target, fresh)
+            unknown = 0
+            if merged:
+                backups.fold(target)
+                backups.take_over(fresh, target)
+            else:
+                unknown = _doubt(config, fresh, target, now)
+            kept = _move_away(target, now)
+            fresh.replace(target)
+    finally:
+        _remove(fresh)
+    return Restored(kept, merged, unknown)
+
+
+def prune(config: Config, older_than: timedelta, now: datetime) -> pruning.Pruned:
+    """Lets go of captured bytes and of what is left of mails that are long done.
+
+    Raises:
+        StorageError: it cannot be done.
+    """
+    with Database(config.database.url, create=False) as database:
+        return pruning.prune(database, now - older_than)
+
+
+def _check_ours(fresh: Path) -> None:
+    """Opens it once: brings an older one up to date, refuses a foreign or newer one."""
+    Database(f"sqlite:///{fresh}").close()
+    backups.fold(fresh)
+
+
+def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
+    """Everything that may have been sent since the backup is planned, and becomes `unknown`."""
+    app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
+    try:
+        app.resume()  # the clock is taken as right
+        app.mailing.planning.plan(now, everybody=True)
+    finally:
+        app.close()
+    backups.fold(fresh)
+    backups.doubt_what_waits(fresh, target)
+    with Database(f"sqlite:///{fresh}") as database:
+        unknown = pruning.count_unknown(database)
+    backups.fold(fresh)
+    return unknown
+
+
+def _move_away(target: Path, now: datetime) -> Path | None:
+    if not target.exists():
+        return None
+    kept = target.with_name(f"{target.name}.replaced-{now:%Y%m%dT%H%M%S}")
+    target.replace(kept)
+    for suffix in ("-wal", "-shm"):
+        beside = target.with_name(target.name + suffix)
+        if beside.exists():
+            beside.replace(kept.with_name(kept.name + suffix))
+    return kept
+
+
+def _remove(fresh: Path) -> None:
+    for path in fresh.parent.glob(f"{fresh.name}*"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _nobody_else(target: Path) -> Iterator[None]:
+    """The database is in nobody's use while it is replaced.
+
+    Raises:
+        StorageError: somebody has it open.
+    """
+    path = target.with_name(f"{target.name}.use.lock")
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as exc:
+        raise StorageError(
+            "the database is in use", where=str(target), hint="end `newsletter serve` first"
+        ) from exc
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,69 @@
+"""Commands that keep the database: copies of it, putting one back, letting old bytes go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from newsletter.cli.base import config_option, json_option
+from newsletter.cli.terminal import say
+
+
+@click.command()
+@click.argument("file")
+def backup(file: str) -> None:
+    """Copy the database to FILE, also while it is in use. It holds addresses: keep it private."""
+    from newsletter.app import keeping
+    from newsletter.configfile import load_config
+
+    size = keeping.backup(load_config(config_option()), Path(file))
+    say(f"Copied {size / 1e6:,.1f} MB to {file}.")
+
+
+@click.command()
+@click.argument("file")
+@json_option
+def restore(file: str, *, as_json: bool) -> None:
+    """Put a backup in the place of the database. Nothing is sent twice because of it."""
+    from newsletter.app import keeping
+    from newsletter.app.places import now
+    from newsletter.cli import output
+    from newsletter.configfile import load_config
+
+    done = keeping.restore(load_config(config_option()), Path(file), now())
+    if as_json:
+        kept = str(done.kept) if done.kept else None
+        output.print_json({"kept": kept, "merged": done.merged, "unknown": done.unknown})
+        return
+    say(f"Restored {file}.")
+    if done.kept:
+        say(f"The database that was there is {done.kept.name}.")
+    if done.merged:
+        say("What was sent since the backup, and who left, is taken over from it.")
+        return
+    say("What was sent since the backup is not known, so nothing of it is sent again:")
+    say(f"- {output.plural(done.unknown, 'mail')} unknown; `newsletter deliveries` shows them")
+    say("- the first capture of every source is held; `newsletter snapshots release` decides")
+
+
+@click.command()
+@click.option("--older-than", default="90d", show_default=True, metavar="LENGTH")
+def prune(older_than: str) -> None:
+    """Let old captured bytes and records of sent mails go. No paper comes back as new."""
+    from newsletter import values
+    from newsletter.app import keeping
+    from newsletter.app.places import now
+    from newsletter.cli.output import plural
+    from newsletter.configfile import load_config
+    from newsletter.errors import UsageError
+
+    try:
+        length = values.duration(older_than)
+    except ValueError as fault:
+        raise UsageError(str(fault), where="--older-than") from fault
+    done = keeping.prune(load_config(config_option()), length, now())
+    say(f"Let go of {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
+
+
+COMMANDS = (backup, restore, prune)

@@ -1,0 +1,18 @@
+"""Log → editions and deliveries: who is due gets what is new to them, once.
+
+rules   when people are due
+plan    freezing editions, planning deliveries, holding what looks wrong
+"""
+
+from newsletter.planning.plan import Planned, Planning, next_entries
+from newsletter.planning.rules import SLACK, Rules, latest_day, refuse_old_clock
+
+__all__ = [
+    "SLACK",
+    "Planned",
+    "Planning",
+    "Rules",
+    "latest_day",
+    "next_entries",
+    "refuse_old_clock",
+]

@@ -1,0 +1,75 @@
+"""Letting old bytes go. Keys and the log stay, so what is pruned never comes back as new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, func, select
+
+from newsletter.models import DeliveryState, SnapshotState
+from newsletter.storage.database import Database
+from newsletter.storage.schema import blobs, deliveries, notices, sendings, snapshots
+
+_DONE = (DeliveryState.SENT, DeliveryState.CANCELLED)
+_CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How much went.
+
+    Attributes:
+        captures: whose bytes are gone.
+        mails: records of mails that were sent or cancelled.
+    """
+
+    captures: int
+    mails: int
+
+
+def prune(database: Database, before: datetime) -> Pruned:
+    """Removes what is older: bytes of settled captures, records of mails that are done."""
+    return Pruned(_captures(database, before), _mails(database, before))
+
+
+def _captures(database: Database, before: datetime) -> int:
+    """Bytes that no newer capture and none that waits has."""
+    needed = select(snapshots.c.sha256).where(
+        (snapshots.c.captured_at >= before)
+        | snapshots.c.state.in_([SnapshotState.CAPTURED, SnapshotState.HELD])
+    )
+    with database.read() as tx:
+        old = list(
+            tx.execute(select(blobs.c.sha256).where(blobs.c.sha256.not_in(needed))).scalars()
+        )
+    for start in range(0, len(old), 100):
+        with database.write() as tx:
+            some = old[start : start + 100]
+            tx.execute(delete(blobs).where(blobs.c.sha256.in_(some), blobs.c.sha256.not_in(needed)))
+    return len(old)
+
+
+def _mails(database: Database, before: datetime) -> int:
+    many = 0
+    while True:
+        with database.write() as tx:
+            some = (
+                select(deliveries.c.id)
+                .where(deliveries.c.state.in_(_DONE), deliveries.c.changed_at < before)
+                .limit(_CHUNK)
+            )
+            gone = tx.execute(delete(deliveries).where(deliveries.c.id.in_(some))).rowcount
+            if not gone:
+                used = select(deliveries.c.notice_id).where(deliveries.c.notice_id.is_not(None))
+                tx.execute(delete(notices).where(notices.c.at < before, notices.c.id.not_in(used)))
+                tx.execute(delete(sendings).where(sendings.c.hour < before - timedelta(days=2)))
+                return many
+            many += gone
+
+
+def count_unknown(database: Database) -> int:
+    """How many mails are `unknown`."""
+    with database.read() as tx:
+        query = select(func.count()).where(deliveries.c.state == DeliveryState.UNKNOWN)
+        return int(tx.execute(query).scalar_one())
