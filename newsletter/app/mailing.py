@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ from newsletter.config import Config
 from newsletter.delivery import Copies, Delivery, Tally
 from newsletter.delivery.copies import copy_name
 from newsletter.editing import Editor
-from newsletter.errors import SendingPaused, SendingStopped
+from newsletter.errors import SendingPaused, SendingStopped, StorageError
 from newsletter.models import DeliveryState, EditionState, SnapshotState
 from newsletter.notices import REPORT, TEST, Notices
 from newsletter.planning import Planned, Planning, refuse_old_clock
@@ -143,10 +143,13 @@ class Mailing:
         delivery = self.delivery(stop, progress)
         ran = Ran(planned, delivery.run())
         ran.stopped = ran.tally.stopped
-        if not stop.is_set() and not ran.stopped and self.report(self._clock()):
-            notices = delivery.run(only_notices=True)
-            ran.tally.notices += notices.notices
-            ran.stopped = notices.stopped
+        try:
+            if not stop.is_set() and not ran.stopped and self.report(self._clock()):
+                notices = delivery.run(only_notices=True)
+                ran.tally.notices += notices.notices
+                ran.stopped = notices.stopped
+        except (SendingPaused, StorageError) as error:
+            ran.stopped = str(error)  # what was sent before is still said
         return ran
 
     def refuse_to_work(self, at: datetime) -> None:
@@ -199,11 +202,12 @@ class Mailing:
         found = self.troubles()
         names = [trouble.name for trouble in found]
         with self._database.read() as tx:
-            told = standing.get(tx).told
-        if set(names) <= set(told) and (names or not told):
-            return False
+            if _is_known(names, standing.get(tx).told):
+                return False
         owner = self._config.newsletter.owner
         with self._database.write() as tx:
+            if _is_known(names, standing.get(tx).told):
+                return False  # another run was quicker
             standing.note_told(tx, names)
             if owner:
                 subject, text = self._notices.words(
@@ -235,7 +239,8 @@ class Mailing:
                 )
                 for row in kept.listed(tx, EditionState.HELD)
             ]
-            counts = deliveries.ended_otherwise(tx)
+            # Not of reports: each that may not have arrived would be the reason for another.
+            counts = deliveries.ended_otherwise(tx, notices=False)
             for state, what in _UNSETTLED.items():
                 if counts.get(state):
                     name = f"{state} {deliveries.newest(tx, state)}"
@@ -327,6 +332,11 @@ class Mailing:
         if kind == "smtp":
             return f"{self._config.transports.smtp.host}:{self._config.transports.smtp.port}"
         return f"the transport {kind}"
+
+
+def _is_known(troubles: Sequence[str], told: Sequence[str]) -> bool:
+    """Whether the owner knows all of it, also that there is nothing any more."""
+    return set(troubles) <= set(told) and bool(troubles or not told)
 
 
 _UNSETTLED = {

@@ -11,7 +11,7 @@ import sys
 import click
 
 from newsletter import __version__
-from newsletter.cli import captures, keeping, people, sending, service, setup, standing
+from newsletter.cli import captures, doctor, keeping, people, sending, service, setup, standing
 from newsletter.cli.base import complain
 from newsletter.cli.terminal import prepare
 from newsletter.errors import NewsletterError
@@ -58,5 +58,6 @@ for command in (
     *sending.COMMANDS,
     service.serve,
     *keeping.COMMANDS,
+    doctor.doctor,
 ):
     cli.add_command(command)

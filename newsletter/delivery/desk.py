@@ -19,6 +19,9 @@ from newsletter.verdicts import EDITIONS, Judgement, judged
 
 _DAY = timedelta(days=1)
 
+PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
+"""Why a run ends that was under way."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -102,6 +105,7 @@ class Desk:
         self._sender = sender
         self._limits = limits
         self._tally = tally
+        self._put_off: set[int] = set()  # by this run, and counted as such
         with database.read() as tx:
             self._own_key = standing.secret(tx, "own")
 
@@ -135,6 +139,11 @@ class Desk:
     def _claim(
         self, tx: Connection, wanted: Sequence[Waiting], now: datetime
     ) -> tuple[set[int], int]:
+        if not wanted:
+            return set(), 0
+        if standing.is_paused(tx):
+            self._tally.stopped = PAUSED
+            return set(), 0
         if (most := self._limits.max_per_day) is not None:
             left = max(0, most - standing.sendings_since(tx, now - _DAY))
             self._tally.limited = left < len(wanted)
@@ -172,9 +181,18 @@ class Desk:
     def _count(self, judgements: Sequence[tuple[Done, Judgement]]) -> None:
         for one, what in judgements:
             if not one.waiting.notice:
-                self._tally.add(what.state)
+                self._count_again(one.waiting.id, what.state)
             elif what.state is DeliveryState.SENT:
                 self._tally.notices += 1
+
+    def _count_again(self, number: int, state: DeliveryState) -> None:
+        """Counts a mail by its last state: one that was put off may be tried once more."""
+        if number in self._put_off:
+            self._put_off.remove(number)
+            self._tally.add(DeliveryState.DEFERRED, -1)
+        if state is DeliveryState.DEFERRED:
+            self._put_off.add(number)
+        self._tally.add(state)
 
 
 def _settled(one: Done, what: Judgement) -> Settled:

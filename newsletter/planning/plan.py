@@ -129,9 +129,14 @@ class Planning:
 
         After a change of the newsletter's hour or zone, or of the time zone database, all are
         looked at; otherwise those further away than any can be, which a wrong clock made.
+
+        Raises:
+            ClockBehind: the clock is earlier than the newest record.
         """
         with self._database.read() as tx:
-            changed = standing.get(tx).clockwork != self._rules.clockwork
+            row = standing.get(tx)
+            refuse_old_clock(row, now)
+            changed = row.clockwork != self._rules.clockwork
             found = list(due.scheduled(tx, now if changed else now + timedelta(days=2)))
         many = sum(self._mend(now, group, last, all_of_them=changed) for group, last in found)
         if changed:

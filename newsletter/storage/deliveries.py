@@ -90,20 +90,26 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
-def ended_otherwise(tx: Connection) -> dict[DeliveryState, int]:
-    """How many mails ended otherwise than sent, or wait for another try. Quick."""
+def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliveryState, int]:
+    """How many mails ended otherwise than sent, or wait for another try. Quick.
+
+    Args:
+        notices: whether they count.
+    """
     query = (
         select(deliveries.c.state, func.count().label("many"))
         .where(text(ENDED_OTHERWISE))
         .group_by(deliveries.c.state)
     )
+    if not notices:
+        query = query.where(deliveries.c.notice_id.is_(None))
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
 def newest(tx: Connection, state: DeliveryState) -> int:
-    """The number of the newest mail in one of the states of `ended_otherwise`; 0 for none."""
+    """The number of the newest mail of an edition in a state of `ended_otherwise`; 0 for none."""
     query = select(func.max(deliveries.c.id)).where(
-        text(ENDED_OTHERWISE), deliveries.c.state == state
+        text(ENDED_OTHERWISE), deliveries.c.state == state, deliveries.c.notice_id.is_(None)
     )
     return int(tx.execute(query).scalar() or 0)
 

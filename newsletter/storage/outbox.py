@@ -162,6 +162,8 @@ _CLAIM = (
     .where(
         deliveries.c.id.in_(bindparam("ids", expanding=True)),
         deliveries.c.state.in_(_WAITING),
+        # Another sender may have put it off since it was read.
+        deliveries.c.try_at <= bindparam("now", type_=Utc()),
         _MAY_GO,
     )
     .values(

@@ -202,7 +202,8 @@ def refused_again(tx: Connection, person: int, edition: int) -> int:
         update(subscribers)
         .where(
             subscribers.c.id == person,
-            func.coalesce(subscribers.c.refused_edition, 0) != edition,
+            # An older one, tried again, counts no more: it has been counted, or arrived late.
+            func.coalesce(subscribers.c.refused_edition, 0) < edition,
         )
         .values(refusals=subscribers.c.refusals + 1, refused_edition=edition)
         .returning(subscribers.c.refusals)

@@ -272,6 +272,7 @@ subscribers = Table(
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("refused_edition", Integer, comment="the last one counted in `refusals`"),
     Index("ix_subscribers_next_due_at", "next_due_at"),
+    Index("ix_subscribers_state_cursor", "state", "cursor"),
     sqlite_autoincrement=True,  # links in old mail must never lead to somebody else
 )
 

@@ -42,6 +42,11 @@ def pause(tx: Connection, at: datetime) -> None:
     tx.execute(update(standing).values(paused_at=func.coalesce(standing.c.paused_at, at)))
 
 
+def is_paused(tx: Connection) -> bool:
+    """Whether the operator stopped all sending. Quick."""
+    return tx.execute(select(standing.c.paused_at)).scalar() is not None
+
+
 def resume(tx: Connection, now: datetime) -> None:
     """Starts sending again, and takes the clock as right: nothing was later than now.
 

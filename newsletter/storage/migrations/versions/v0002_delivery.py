@@ -109,6 +109,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("subscribers", schema=None) as batch_op:
         batch_op.create_index("ix_subscribers_next_due_at", ["next_due_at"], unique=False)
+        batch_op.create_index("ix_subscribers_state_cursor", ["state", "cursor"], unique=False)
 
     op.create_table(
         "suppressions",
