@@ -122,6 +122,23 @@ def test_a_restore_onto_nothing_sends_nothing_that_may_have_been_sent(place: Pat
     assert set(mails(place).values()) == {1}
 
 
+def test_a_source_met_after_the_backup_is_held_too(tmp_path: Path) -> None:
+    """What it announced before the loss is not known to the backup at all."""
+    (tmp_path / "config.toml").write_text(CONFIG)
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    newsletter("backup", "copy.db", cwd=tmp_path)
+    publish(tmp_path, "2026-11-19", FIRST)
+    assert run(tmp_path)["sent"] == 1
+    for file in tmp_path.glob("newsletter.db*"):
+        file.unlink()
+    newsletter("restore", "copy.db", cwd=tmp_path)
+    assert run(tmp_path)["sent"] == 0
+    newsletter("snapshots", "release", "1", "--silent", cwd=tmp_path)
+    publish(tmp_path, "2026-11-20", SECOND)
+    assert run(tmp_path)["sent"] == 1
+    assert set(mails(tmp_path).values()) == {1}
+
+
 def test_resend_does_not_send_what_a_restore_made_unknown(place: Path) -> None:
     """It is the operator who says so, not the setting for deaths."""
     newsletter("backup", "copy.db", cwd=place)

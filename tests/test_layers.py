@@ -19,9 +19,9 @@ LAYERS = (
     "tex recipients",
     "excerpt identity roster",
     "formats",
-    "diff holds silence compose config",
+    "diff holds silence compose config domains",
     # edges: the only modules that touch the outside
-    "files templating",
+    "files templating resolver",
     "sources storage render transports notices",
     "message verdicts",
     "gate letters",
@@ -41,7 +41,7 @@ LAYERS = (
 
 PURE = """
     symbols values text calendar colour links tex excerpt identity formats diff holds silence
-    compose config cadence recipients roster tokens verdicts rates
+    compose config cadence recipients roster tokens verdicts rates domains
 """
 ACTING = {
     "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",

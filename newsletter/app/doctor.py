@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -325,7 +326,7 @@ class Doctor:
         else:
             yield ok(f"{where} answers, without TLS on this machine itself")
         said = str(wire.esmtp_features.get("size", ""))
-        if said.isdecimal() and 0 < int(said) < _LARGEST_MAIL:
+        if re.fullmatch(r"[0-9]{1,18}", said) and 0 < int(said) < _LARGEST_MAIL:
             yield warning(
                 f"the server takes {int(said):,} bytes a mail; editions may have {_LARGEST_MAIL:,}",
                 "have its limit raised, or lower excerpts under [theme]",
@@ -339,7 +340,7 @@ class Doctor:
             many = health.count_needing_smtputf8(tx)
         if many:
             yield warning(
-                f"{many:,} subscribers have addresses beyond ASCII; the server takes no such",
+                f"the server takes no addresses beyond ASCII, and {many:,} subscribed with one",
                 "send through a server with SMTPUTF8, or ask them for another address",
             )
 

@@ -72,6 +72,8 @@ def doctor(
     else:
         others = (output.plural(levels["warning"], "warning"), output.plural(failed, "failure"))
         say(", ".join([f"{levels['ok']} ok", *others]))
+    if signals and signals.number:
+        return signals.exit_status
     return FAILED if failed else 0
 
 

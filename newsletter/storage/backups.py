@@ -64,6 +64,7 @@ _NOBODY_KNOWS = (
     "reply = 'the database was restored from a backup; it may have been sent since' "
     "WHERE state IN ('queued', 'deferred', 'sending')",
     "UPDATE sources SET restored = 1",
+    "UPDATE standing SET restored = 1",
     "DELETE FROM validators",
 )
 

@@ -249,6 +249,13 @@ standing = Table(
     Column("paused_at", Utc, comment="since when nothing is sent, if the operator stopped it"),
     Column("latest_at", Utc, comment="the newest instant at which anything was planned or sent"),
     Column("clockwork", String, comment="what the due times were computed from"),
+    Column(
+        "restored",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="sources met from now on may have announced something before",
+    ),
     Column("told", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
 )
 

@@ -74,6 +74,13 @@ def upgrade() -> None:
             "clockwork", sa.String(), nullable=True, comment="what the due times were computed from"
         ),
         sa.Column(
+            "restored",
+            sa.Boolean(),
+            nullable=False,
+            server_default="0",
+            comment="sources met from now on may have announced something before",
+        ),
+        sa.Column(
             "told", sa.JSON(), server_default="[]", nullable=False, comment="what the owner knows"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_standing")),
