@@ -201,7 +201,7 @@ def test_preview_serve_answers_on_loopback_until_it_is_stopped(configured: Path)
     ) as server:
         assert server.stdout is not None
         line = next(line for line in server.stdout if line.startswith("http://127.0.0.1:"))
-        with urllib.request.urlopen(line.split()[0]) as answer:  # noqa: S310  # our own server
+        with urllib.request.urlopen(line.split()[0]) as answer:  # our own server
             assert b"9 new papers" in answer.read()
         server.send_signal(2)
         assert server.wait() == 0
@@ -507,11 +507,11 @@ def test_serve_gives_editions_to_this_machine_only(configured: Path) -> None:
             ("/newsletter.db", None),
             ("/edition.html", "evil.example"),
         ):
-            request = urllib.request.Request(base + path)  # noqa: S310  # our own server
+            request = urllib.request.Request(base + path)  # our own server
             if host:
                 request.add_header("Host", host)
             with pytest.raises(urllib.error.HTTPError) as refused:
-                urllib.request.urlopen(request)  # noqa: S310
+                urllib.request.urlopen(request)
             assert refused.value.code == 404
             refused.value.close()
         server.send_signal(2)

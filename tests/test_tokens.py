@@ -1,0 +1,208 @@
+"""Tokens and labels: read back by whoever made them, and by nobody who did not."""
+
+from __future__ import annotations
+
+import re
+import string
+from binascii import b2a_qp
+from hashlib import blake2b
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.tokens import (
+    BOUNCE,
+    COPY,
+    SUPPRESSION,
+    TOKEN_LENGTH,
+    UNSUBSCRIBE,
+    label,
+    mark,
+    number_of,
+    token,
+)
+
+KEY = b"k" * 32
+OLD = b"o" * 32
+LAST = 2**48 - 1
+PURPOSES = (UNSUBSCRIBE, COPY, BOUNCE, SUPPRESSION, b"confirm", b"preferences", b"p" * 16)
+WRITTEN = string.ascii_letters + string.digits + "-_"
+LOOKALIKES = "\u0410\uff21\u0661\u2010\u2212\u200b\u0301\ud800é灯🏮"
+
+KEYS = st.binary(min_size=1, max_size=64)
+NUMBERS = st.integers(0, LAST)
+
+
+@given(KEYS, st.sampled_from(PURPOSES), NUMBERS)
+def test_a_token_is_its_number(key: bytes, purpose: bytes, number: int) -> None:
+    """For the key and the purpose that it was made with."""
+    assert number_of([key], purpose, token(key, purpose, number)) == number
+
+
+@given(KEYS, st.sampled_from(PURPOSES), NUMBERS)
+def test_a_token_fits_everywhere(key: bytes, purpose: bytes, number: int) -> None:
+    """Always of one length, and neither an address nor quoted-printable writes it differently."""
+    text = token(key, purpose, number)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", text)
+    assert len(text) == TOKEN_LENGTH
+    assert quote(text, safe="") == text
+    assert b2a_qp(text.encode()) == text.encode()
+
+
+def test_tokens_of_old_mail_stay_good() -> None:
+    """A link never expires, so what was made once is made, and read, for ever."""
+    assert token(KEY, UNSUBSCRIBE, 7) == "AAAAAAAHs6VjeR8rYhzz37lRHftF"
+    assert number_of([KEY], UNSUBSCRIBE, "AAAAAAAHs6VjeR8rYhzz37lRHftF") == 7
+    assert label(KEY, COPY, 7, 1) == "i73igjxpg3eumuuu"
+    assert mark(KEY, "mira@example.org").hex()[:16] == "e2922106eaae922b"
+
+
+@pytest.mark.parametrize("number", [-1, LAST + 1])
+def test_a_number_without_room_is_refused(number: int) -> None:
+    """Aloud: two people never share a token."""
+    with pytest.raises(OverflowError):
+        token(KEY, UNSUBSCRIBE, number)
+
+
+@pytest.mark.parametrize("made_for", PURPOSES)
+def test_a_token_is_good_for_one_purpose(made_for: bytes) -> None:
+    """Whoever may unsubscribe somebody may not confirm them."""
+    text = token(KEY, made_for, 7)
+    for purpose in PURPOSES:
+        assert number_of([KEY], purpose, text) == (7 if purpose == made_for else None)
+
+
+@given(KEYS, KEYS, NUMBERS)
+def test_another_key_reads_nothing(key: bytes, other: bytes, number: int) -> None:
+    """Only the key that made a token says whose it is."""
+    read = number_of([other], UNSUBSCRIBE, token(key, UNSUBSCRIBE, number))
+    assert read == (number if key == other else None)
+
+
+@given(st.lists(KEYS, unique=True, max_size=5), st.data())
+def test_keys_rotate(keys: list[bytes], data: st.DataObject) -> None:
+    """A token is good as long as its key is among those that are known, at whatever place."""
+    at = data.draw(st.integers(0, len(keys)))
+    retired = b"retired" * 9
+    text = token(retired, UNSUBSCRIBE, 7)
+    assert number_of(keys, UNSUBSCRIBE, text) is None
+    assert number_of([*keys[:at], retired, *keys[at:]], UNSUBSCRIBE, text) == 7
+    for key in keys:
+        assert number_of(keys, UNSUBSCRIBE, token(key, UNSUBSCRIBE, 8)) == 8
+
+
+def test_without_a_key_nothing_is_read() -> None:
+    """Nor with keys that are looked at only once."""
+    text = token(KEY, UNSUBSCRIBE, 7)
+    assert number_of([], UNSUBSCRIBE, text) is None
+    assert number_of(iter([OLD, KEY]), UNSUBSCRIBE, text) == 7
+
+
+@pytest.mark.parametrize("number", [0, 7, 62, 63, LAST])
+def test_no_character_can_be_changed(number: int) -> None:
+    """At no place, to nothing that can be typed, and to nothing that looks the same."""
+    text = token(KEY, UNSUBSCRIBE, number)
+    for place, character in enumerate(text):
+        for other in string.printable + LOOKALIKES:
+            changed = text[:place] + other + text[place + 1 :]
+            assert other == character or number_of([KEY], UNSUBSCRIBE, changed) is None, changed
+
+
+def test_a_token_is_written_in_one_way() -> None:
+    """The signs of another base64 do not stand for its own."""
+    texts = [token(KEY, UNSUBSCRIBE, number) for number in range(200)]
+    assert any("-" in text for text in texts)
+    assert any("_" in text for text in texts)
+    for text in texts:
+        other = text.replace("-", "+").replace("_", "/")
+        assert other == text or number_of([KEY], UNSUBSCRIBE, other) is None
+
+
+@given(NUMBERS, NUMBERS)
+def test_a_proof_belongs_to_its_number(number: int, other: int) -> None:
+    """The beginning of one token and the end of another are none."""
+    mine, theirs = token(KEY, UNSUBSCRIBE, number), token(KEY, UNSUBSCRIBE, other)
+    read = number_of([KEY], UNSUBSCRIBE, mine[:8] + theirs[8:])
+    assert read == (number if number == other else None)
+
+
+def test_a_token_has_one_length() -> None:
+    """Cut, doubled, or with something before, behind or in it, it is none."""
+    text = token(KEY, UNSUBSCRIBE, 7)
+    wrong = [text[:length] for length in range(len(text))]
+    wrong += [text + text, *(text + end for end in ["A", "=", "==", "\n", "\r\n", " ", "\0", "/"])]
+    wrong += [f" {text}", f"\ufeff{text}", text[:9] + "\n" + text[9:], text[:-1] + "=", "=" * 28]
+    assert [one for one in wrong if number_of([KEY], UNSUBSCRIBE, one) is not None] == []
+
+
+@given(st.text(st.characters()) | st.text(WRITTEN, min_size=28, max_size=28))
+def test_no_other_text_is_a_token(text: str) -> None:
+    """Whatever somebody sends instead, the answer is `None` and no error."""
+    assert number_of([KEY, OLD], UNSUBSCRIBE, text) is None
+
+
+def test_tokens_differ() -> None:
+    """By number, by purpose and by key."""
+    made = {
+        token(key, purpose, number)
+        for key in (KEY, OLD)
+        for purpose in PURPOSES
+        for number in range(1_000)
+    }
+    assert len(made) == 2 * len(PURPOSES) * 1_000
+
+
+# --- labels
+
+
+@given(KEYS, st.sampled_from(PURPOSES), st.lists(st.integers(0, 2**64 - 1), max_size=4))
+def test_a_label_fits_into_a_mailbox_name(key: bytes, purpose: bytes, numbers: list[int]) -> None:
+    """Lower case, as mailboxes do not tell cases apart; the same when it is made again."""
+    for size in (5, 10, 20):
+        made = label(key, purpose, *numbers, size=size)
+        assert re.fullmatch(r"[a-z2-7]+", made)
+        assert len(made) == size * 8 // 5
+        assert made == label(key, purpose, *numbers, size=size)
+
+
+def test_labels_differ() -> None:
+    """By each number, by their order and how many they are, by purpose, by key and by size."""
+    numbers = [(), (0,), (1,), (2,), (1, 2), (2, 1), (0, 1), (1, 0), (256,), (1, 2, 3), (2**40,)]
+    made = [
+        label(key, purpose, *some, size=size)
+        for key in (KEY, OLD)
+        for purpose in PURPOSES
+        for some in numbers
+        for size in (5, 10)
+    ]
+    assert len(set(made)) == len(made)
+    assert not [(one, two) for one in made for two in made if one != two and one in two]
+
+
+def test_a_label_hides_its_numbers() -> None:
+    """Neighbours have nothing in common, and no label is a token."""
+    first, second = label(KEY, COPY, 1, 1), label(KEY, COPY, 2, 1)
+    assert sum(a == b for a, b in zip(first, second, strict=True)) < 6
+    assert number_of([KEY], COPY, label(KEY, COPY, 1, size=20)[:TOKEN_LENGTH]) is None
+
+
+# --- marks
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_a_mark_stands_for_one_text(text: str, other: str) -> None:
+    """Known again, and different for everything else."""
+    assert mark(KEY, text) == mark(KEY, text)
+    assert (mark(KEY, text) == mark(KEY, other)) is (text == other)
+
+
+def test_a_mark_cannot_be_guessed_from() -> None:
+    """Without the key nobody can try out addresses: it is no plain hash, and has none in it."""
+    made = mark(KEY, "mira@example.org")
+    assert len(made) == 32
+    assert made != mark(OLD, "mira@example.org")
+    assert made != blake2b(b"mira@example.org", digest_size=32).digest()
+    assert made != blake2b(b"mira@example.org", digest_size=32, person=SUPPRESSION).digest()
+    assert b"mira" not in made
