@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from newsletter.roster import Line
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import line_of
+from tests.captures import api_json, made
 from tests.conftest import SOAK
 from tests.test_long_run import POLLS, feed, polls
 
@@ -100,7 +102,7 @@ class Machine:
             if path.name in self.seen:
                 continue
             self.seen.add(path.name)
-            message = message_from_bytes(path.read_bytes(), policy=policy.default)
+            message = email_of(path)
             body = message.get_body(("plain",))
             assert body is not None
             ids = re.findall(r"arxiv\.org/abs/2511\.(\d+)", body.get_content())
@@ -223,3 +225,38 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
     assert had == Counter(expected)
     assert POLLS >= 60
     machine.kill()
+
+
+def test_a_source_that_fails_half_the_time_is_one_notice(tmp_path: Path) -> None:
+    """In a day of it: one mail to the owner, nothing lost, and the edition goes out once."""
+    dice = random.Random(24)
+    clock = Clock(datetime(2026, 11, 19, 0, 5, tzinfo=UTC))
+    page = tmp_path / "page.json"
+    text = CONFIG.replace('url = "https://page.example"', 'path = "page.json"\nevery = "30m"')
+    config = parse(text, {}, where="config.toml", folder=tmp_path)
+    app = App(config, clock=clock)
+    jobs = Jobs(app, config, clock, threading.Event())
+    app.subscriptions.add(line_of("ada@example.net"))
+    failed = 0
+    while clock.now < datetime(2026, 11, 20, 0, 5, tzinfo=UTC):
+        papers = made(*(f"Lamp of Hour {hour}" for hour in range(clock.now.hour + 1)))
+        page.write_bytes(api_json(papers)) if dice.random() < 0.5 else page.unlink(missing_ok=True)
+        for capture in jobs.captures_due():
+            failed += not page.exists()
+            capture()
+        jobs.tick()
+        clock.now += timedelta(minutes=10)
+    app.close()
+    assert failed > 10
+    mails = [email_of(path) for path in sorted((tmp_path / "outbox").glob("*.eml"))]
+    assert Counter(str(mail["To"]) for mail in mails) == {
+        "keeper@example.org": 1,
+        "ada@example.net": 1,
+    }
+
+
+def email_of(path: Path) -> EmailMessage:
+    """A mail as it lies in the folder."""
+    found = message_from_bytes(path.read_bytes(), policy=policy.default)
+    assert isinstance(found, EmailMessage)
+    return found
