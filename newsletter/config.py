@@ -111,6 +111,13 @@ class Delivery(_Section):
         default_factory=dict
     )
 
+    @field_validator("give_up_after")
+    @classmethod
+    def _at_most_a_year(cls, value: timedelta) -> timedelta:
+        if value > timedelta(days=366):
+            raise ValueError('write at most a year, such as "3d"')
+        return value
+
     @field_validator("catch_up")
     @classmethod
     def _shorter_than_a_day(cls, value: timedelta) -> timedelta:

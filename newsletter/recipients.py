@@ -79,6 +79,8 @@ def _checked(written: str) -> str:
     """The same text, if it has one `@` and a part before it that mail allows."""
     if not written:
         raise ValueError('write an address, such as "mira@example.org"')
+    if "\ufffd" in written:
+        raise ValueError("it was written in another encoding; save the file as UTF-8")
     if _ACTING.search(written):
         raise ValueError("write the address alone: no name, space, bracket or other sign")
     if written.count("@") != 1:

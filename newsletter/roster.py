@@ -177,12 +177,26 @@ def _opens(line: str) -> bool:
 def _cells(records: Iterable[_Record], separator: str) -> Iterator[_Cells]:
     """The cells of each line of the file, or why there are none."""
     for number, lines in records:
+        if len(lines) > 1 and not _belong_together(lines, separator):
+            # A mark that was never meant to open anything: its lines are read one by one.
+            yield from _cells(((number + at, [line]) for at, line in enumerate(lines)), separator)
+            continue
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
         while (at := reader.line_num) < len(lines):
             try:
                 yield number + at, lines[at], next(reader)
             except csv.Error as exc:
                 yield number + at, lines[at], f"cannot be read as CSV ({exc})"
+
+
+def _belong_together(lines: list[str], separator: str) -> bool:
+    """Whether lines are one row: a cell of them goes on, and no further address is in it."""
+    try:
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return False
+    more = (cell.split("\n")[1:] for row in rows for cell in row)
+    return not any("@" in line for lines_of_it in more for line in lines_of_it)
 
 
 def _header(record: _Record) -> _Header:

@@ -100,6 +100,10 @@ class Subscriptions:
             if found is None:
                 people.add(tx, [self._newcomer(line, now)], _newcomer_cursor(tx, now), now)
             elif found.state is not SubscriberState.ACTIVE:
+                asked = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
+                if asked != Wishes():
+                    people.change(tx, found.id, asked, None)
+                    found = replace(found, wishes=asked)
                 self._reactivate(tx, found, now)
             added = found is None or found.state is not SubscriberState.ACTIVE
             return self._found(tx, line.address), added

@@ -45,7 +45,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A newsletter with people and papers, that has never run."""
     room = Newsroom(tmp_path_factory.mktemp("template") / "room", 1)
     room.subscribe(PEOPLE)
-    for _ in range(6):
+    for _ in range(3):
         room.add_papers(40)
     return room.folder
 
@@ -521,7 +521,7 @@ def test_a_signal_at_any_instant(template: Path, usual: float, tmp_path: Path) -
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         ends: list[int] = []
-        for _ in range(200 if SOAK else 4):
+        for _ in range(200 if SOAK else 3):
             run = room.start()
             time.sleep(dice.uniform(usual / 4, usual * 1.2))
             run.send_signal(signal.SIGTERM)

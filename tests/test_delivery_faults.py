@@ -28,7 +28,7 @@ from newsletter.planning import Planned
 from newsletter.storage import deliveries
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
-from newsletter.subscriptions import line_of
+from newsletter.subscriptions import address_of
 from newsletter.transports.smtp import Smtp, SmtpSettings
 from tests.commands import assert_one_line_each, rows_of
 from tests.mail_server import Fault, MailServer, Newsroom, summary
@@ -201,8 +201,6 @@ def test_three_domains_with_a_policy_stop_the_run(
     server.plan(Fault(at, say))
     room.subscribe(EVERYBODY)
     assert_stopped(room, server, say, tried=3)
-    server.plan()
-    assert summary(room.run())["sent"] == 2
 
 
 def test_one_domain_with_a_policy_stops_the_run_after_twenty(
@@ -216,6 +214,8 @@ def test_one_domain_with_a_policy_stops_the_run_after_twenty(
     assert POLICY in summary(done)["stopped"]
     assert Counter(room.states().values()) == {"deferred": 20, "queued": 5}
     assert not room.people("suppressed")
+    server.plan()
+    assert summary(room.run())["sent"] == 5
 
 
 def test_a_policy_that_is_not_always_meant_stops_nothing(
@@ -574,16 +574,18 @@ def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> 
     room.subscribe(EVERYBODY)
     assert summary(room.run())["queued"] == 5
     server.plan()
-    room.command("subscribers", "unsubscribe", ANA)
-    room.command("subscribers", "pause", BEN)
-    room.command("subscribers", "remove", CLEO)
+    with room.opened() as app:
+        app.subscriptions.unsubscribe(address_of(ANA))
+        app.subscriptions.pause(address_of(BEN))
+        app.subscriptions.remove(address_of(CLEO))
     assert len(room.deliveries("cancelled")) == 3
     room.command("deliveries", "retry", "--address", ANA)
     done = room.run()
     assert (done.returncode, summary(done)["sent"], summary(done)["queued"]) == (0, 2, 0)
     assert server.recipients() == {DAN: 1, EVA: 1}
     assert len(room.deliveries("cancelled")) == 3
-    room.command("subscribers", "resume", BEN)
+    with room.opened() as app:
+        app.subscriptions.resume(address_of(BEN))
     assert summary(room.run())["sent"] == 1
     assert summary(room.run())["sent"] == 0
     assert server.recipients() == {BEN: 1, DAN: 1, EVA: 1}
@@ -942,7 +944,7 @@ def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> No
 
     def leave(tally: Tally, _total: int) -> None:
         if not tally.done:
-            one.app.subscriptions.unsubscribe(line_of(CLEO).address)
+            one.app.subscriptions.unsubscribe(address_of(CLEO))
 
     assert one.send(leave)[State.SENT] == 2
     assert [row.state for row in one.rows()] == ["sent", "sent", "cancelled"]

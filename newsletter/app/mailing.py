@@ -202,8 +202,12 @@ class Mailing:
         found = self.troubles()
         names = [trouble.name for trouble in found]
         with self._database.read() as tx:
-            if _is_known(names, standing.get(tx).told):
-                return False
+            told = standing.get(tx).told
+        if _is_known(names, told):
+            if len(names) < len(told):
+                with self._database.write() as tx:
+                    standing.note_told(tx, names)  # what comes back is told again
+            return False
         owner = self._config.newsletter.owner
         with self._database.write() as tx:
             if _is_known(names, standing.get(tx).told):

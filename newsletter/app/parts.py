@@ -84,6 +84,10 @@ def sending_problems(config: Config) -> list[str]:
         )
     if not config.transports.smtp.host:
         problems.append("transports.smtp.host: mail by SMTP needs a server")
+    try:
+        _password(config)
+    except ConfigError as error:
+        problems += error.problems
     return problems
 
 

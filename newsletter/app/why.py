@@ -47,6 +47,8 @@ def story(database: Database, mailing: Mailing, asked: str, silence: str) -> lis
         UsageError: there is no such subscriber or paper.
     """
     with database.read() as tx:
+        if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
+            raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
         try:
             address = recipients.address(asked)
         except ValueError:

@@ -110,7 +110,7 @@ def imported_line(done: Imported) -> str:
         (done.known, "known already"),
         (done.left, "unsubscribed, and stay so"),
         (done.suppressed, "suppressed, and stay so"),
-        (done.bad, "bad lines"),
+        (done.bad, "bad line" if done.bad == 1 else "bad lines"),
     ]
     others = [f"{count:,} {what}" for count, what in facts if count]
     return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others]) + "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import click
 
 from newsletter.cli.base import FAILED, config_option, json_option, reported, with_app
 from newsletter.cli.terminal import say
-from newsletter.errors import ConfigError, NewsletterError, SendingPaused
+from newsletter.errors import ConfigError, NewsletterError, RenderError, SendingPaused
 
 if TYPE_CHECKING:
     from newsletter.app import App
@@ -50,18 +51,26 @@ def run(*, due_now: bool, as_json: bool) -> int:
 def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
     """What was planned and sent; why it was not is part of it."""
     from newsletter.cli import mail_output
+    from newsletter.planning import Planned
 
     progress = mail_output.SendingProgress()
     try:
+        fault = ""
         with signals.ends_at_once():
-            planned = app.mailing.plan(due_now=due_now)
-        return app.mailing.send(planned, signals.stop, progress.show)
+            try:
+                planned = app.mailing.plan(due_now=due_now)
+            except RenderError as error:  # what is frozen already can go all the same
+                planned, fault = Planned(), str(error)
+        ran = app.mailing.send(planned, signals.stop, progress.show)
     except SendingPaused:
         return _nothing()
     except ConfigError:
         raise
     except NewsletterError as error:
         return _nothing(str(error))
+    else:
+        ran.stopped = ran.stopped or fault
+        return ran
     finally:
         progress.clear()
 
@@ -144,6 +153,9 @@ def deliveries(
     """What became of every mail; try some again, or settle what is unknown."""
     if context.invoked_subcommand is None:
         _list(state, address, edition, as_json=as_json)
+    elif as_json or (state, address, edition) != (None, None, None):
+        # Taken for nothing, they would widen what the command changes.
+        raise click.UsageError(f"write options behind {context.invoked_subcommand}")
 
 
 @deliveries.command("list")
@@ -202,10 +214,12 @@ def _filter(state: str | None, address: str | None, edition: str | None) -> Filt
     from newsletter.storage.deliveries import Filter
     from newsletter.subscriptions import address_of
 
+    if edition is not None and not re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{8,32}|[a-z-]+", edition):
+        raise click.UsageError("--edition is a number, or 8 or more signs of the edition's key")
     return Filter(
         DeliveryState(state) if state else None,
-        address_of(address).normal if address else None,
-        edition or None,
+        address_of(address).normal if address is not None else None,
+        edition,
     )
 
 

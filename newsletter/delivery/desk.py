@@ -175,7 +175,10 @@ class Desk:
     def _suppress(self, tx: Connection, one: Done, now: datetime) -> None:
         address = recipients.address(one.waiting.address)
         people.stop(tx, one.waiting.subscriber, SubscriberState.SUPPRESSED, now)
-        people.suppress(tx, tokens.mark(self._own_key, address.normal), one.outcome.reply, now)
+        # Not what the server said: it may name the address, which must go when they are forgotten.
+        said = one.outcome.enhanced or one.outcome.code
+        reason = f"its server says that there is no such mailbox ({said})"
+        people.suppress(tx, tokens.mark(self._own_key, address.normal), reason, now)
         outbox.cancel(tx, one.waiting.subscriber, now)
 
     def _count(self, judgements: Sequence[tuple[Done, Judgement]]) -> None:

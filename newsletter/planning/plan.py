@@ -31,6 +31,7 @@ from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Wishes
 
 _LAST = 2**63 - 1
+_REMEMBERED = timedelta(days=64)  # more than two of the slowest cadence
 
 
 @dataclass(slots=True)
@@ -258,12 +259,14 @@ class Planning:
             due=at,
             following=following,
             now=view.now,
-            catch_up=self._rules.catch_up,
+            # Two dates become one, once: else a run before the hour would never send.
+            catch_up=timedelta() if group.merged else self._rules.catch_up,
             papers=papers and not no,
             failing=view.failing and not no,
         )
         stays = what is Turn.MERGE or no
-        return what, Onward(group.cursor if stays else view.head, following, day)
+        cursor = group.cursor if stays else view.head
+        return what, Onward(cursor, following, day, merged=what is Turn.MERGE)
 
     def _frozen(self, entries: Sequence[Entry], view: _View) -> EditionRow:
         """The edition of these entries, kept; held if it looks wrong."""
@@ -272,7 +275,10 @@ class Planning:
             known = editions.find(tx, key)
         if known and known.state is not EditionState.REJECTED:
             return known
-        fresh = set(positions) - view.released
+        with self._database.read() as tx:
+            seen = editions.planned_since(tx, view.now - _REMEMBERED)
+        # What went out in smaller editions is not looked at again for a slower cadence.
+        fresh = set(positions) - view.released - seen
         reason = fault or holds.reason_to_hold_edition(len(fresh), view.sizes)
         with self._database.write() as tx:
             return editions.freeze(

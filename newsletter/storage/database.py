@@ -67,7 +67,8 @@ class Database:
     def __init__(
         self, url: str, *, busy_seconds: float = BUSY_SECONDS, create: bool = True
     ) -> None:
-        self._path = sqlite_path(url)
+        # Locks lie beside the file itself, whatever leads to it.
+        self._path = Path(os.path.realpath(sqlite_path(url)))
         if not create and not self._path.is_file():
             raise DatabaseMissing(
                 "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"

@@ -13,6 +13,7 @@ from newsletter.models import DeliveryState
 from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, notices, subscribers
 
 _PAGE = 1_000
+_SHORTEST_KEY = 19  # digits: longer ones are no number of an edition, but part of its key
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +161,11 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
             or_(subscribers.c.normal == wanted.address, notices.c.address == wanted.address)
         )
     if wanted.edition is not None:
-        number = int(wanted.edition) if wanted.edition.isdecimal() else -1
+        is_number = wanted.edition.isdecimal() and len(wanted.edition) < _SHORTEST_KEY
         found.append(
-            or_(
-                editions.c.id == number,
+            editions.c.id == int(wanted.edition)
+            if is_number
+            else or_(
                 editions.c.key.startswith(wanted.edition, autoescape=True),
                 notices.c.kind == wanted.edition,
             )

@@ -34,6 +34,7 @@ class Group:
 
     Attributes:
         due_at: when they are due; `None` when that does not matter: everybody with the cursor.
+        merged: the date before became one with this one.
         size: how many they were.
     """
 
@@ -42,6 +43,7 @@ class Group:
     cadence: str = ""
     time_zone: str | None = None
     send_at: str | None = None
+    merged: bool = False
     size: int = field(default=0, compare=False)
 
 
@@ -53,11 +55,13 @@ class Onward:
         cursor: how far they are served.
         due_at: when they are due next; `None` leaves it.
         served_on: the local date that is done with; `None` leaves it.
+        merged: because it becomes one with the next.
     """
 
     cursor: int
     due_at: datetime | None = None
     served_on: date | None = None
+    merged: bool = False
 
 
 def due(tx: Connection, now: datetime) -> list[Group]:
@@ -68,6 +72,7 @@ def due(tx: Connection, now: datetime) -> list[Group]:
         subscribers.c.cadence,
         subscribers.c.time_zone,
         subscribers.c.send_at,
+        subscribers.c.merged,
     )
     first = tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
     if first is None or first > now:
@@ -79,7 +84,15 @@ def due(tx: Connection, now: datetime) -> list[Group]:
         .order_by(subscribers.c.next_due_at, subscribers.c.cursor)
     )
     return [
-        Group(row.cursor, row.next_due_at, row.cadence, row.time_zone, row.send_at, row.size)
+        Group(
+            row.cursor,
+            row.next_due_at,
+            row.cadence,
+            row.time_zone,
+            row.send_at,
+            row.merged,
+            row.size,
+        )
         for row in rows
     ]
 
@@ -196,7 +209,8 @@ def reschedule(
 def _members(group: Group) -> Sequence[ColumnElement[bool]]:
     if group.due_at is None:
         return (_is_active(), subscribers.c.cursor == group.cursor)
-    return (*_alike(group), subscribers.c.cursor == group.cursor)
+    same = subscribers.c.merged.is_(group.merged)
+    return (*_alike(group), subscribers.c.cursor == group.cursor, same)
 
 
 def _alike(group: Group) -> Sequence[ColumnElement[bool]]:
@@ -219,4 +233,5 @@ def _values(onward: Onward) -> dict[str, object]:
         values["next_due_at"] = onward.due_at
     if onward.served_on is not None:
         values["last_due_on"] = onward.served_on
+        values["merged"] = onward.merged
     return values

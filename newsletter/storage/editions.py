@@ -117,6 +117,12 @@ def sizes(tx: Connection) -> list[int]:
     return list(rows.scalars())
 
 
+def planned_since(tx: Connection, at: datetime) -> set[int]:
+    """Positions in editions that somebody was to get since then."""
+    rows = tx.execute(select(editions.c.positions).where(editions.c.planned_at >= at))
+    return {position for positions in rows.scalars() for position in positions}
+
+
 def released(tx: Connection) -> set[int]:
     """Positions that the operator has looked at and let go."""
     rows = tx.execute(

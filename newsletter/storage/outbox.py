@@ -25,12 +25,13 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.storage.schema import Utc, deliveries, notices, subscribers
+from newsletter.storage.schema import ENDED_OTHERWISE, Utc, deliveries, notices, subscribers
 
 _WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
@@ -104,7 +105,7 @@ def waiting(
     urgent = (
         select(deliveries, notices.c.address)
         .join_from(deliveries, notices, notices.c.id == deliveries.c.notice_id)
-        .where(due, deliveries.c.notice_id.is_not(None))
+        .where(due, deliveries.c.notice_id > 0)  # said so that its index is taken
         .order_by(deliveries.c.id)
         .limit(limit)
     )
@@ -260,12 +261,18 @@ def give_up_claims(tx: Connection, sender: str, now: datetime) -> int:
 
 
 def resend_unknown(tx: Connection, planned_since: datetime, now: datetime) -> int:
-    """Queues what is `unknown` once more, unless it is older than that; how many."""
+    """Queues what is `unknown` once more, unless it is older than that; how many.
+
+    Once: a server that never answers would else get the same mail with every run.
+    """
     return tx.execute(
         update(deliveries)
         .where(
+            text(ENDED_OTHERWISE),
             deliveries.c.state == DeliveryState.UNKNOWN,
             deliveries.c.first_at >= planned_since,
+            deliveries.c.attempts < 2,
+            deliveries.c.notice_id.is_(None),
         )
         .values(state=DeliveryState.QUEUED, try_at=now, changed_at=now)
     ).rowcount

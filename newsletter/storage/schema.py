@@ -274,6 +274,13 @@ subscribers = Table(
     Column("cursor", Integer, nullable=False),
     Column("next_due_at", Utc, comment="none unless active"),
     Column("last_due_on", Date, comment="the last local date that is done with"),
+    Column(
+        "merged",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="that date became one with the next: not a second time",
+    ),
     Column("added_at", Utc, nullable=False),
     Column("changed_at", Utc, nullable=False, comment="when the state became what it is"),
     Column("refusals", Integer, nullable=False, server_default="0"),

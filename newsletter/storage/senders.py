@@ -49,6 +49,12 @@ def dead(database: Path, names: Iterator[str] | list[str]) -> Iterator[str]:
         except FileNotFoundError:
             yield name
             continue
+        except OSError as exc:
+            raise StorageError(
+                f"cannot look at a lock file ({exc.strerror})",
+                where=str(path),
+                hint="run it as the user who owns the database, or take that file away",
+            ) from exc
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

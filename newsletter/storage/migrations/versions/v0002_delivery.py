@@ -101,6 +101,13 @@ def upgrade() -> None:
         sa.Column(
             "last_due_on", sa.Date(), nullable=True, comment="the last local date that is done with"
         ),
+        sa.Column(
+            "merged",
+            sa.Boolean(),
+            nullable=False,
+            server_default="0",
+            comment="that date became one with the next: not a second time",
+        ),
         sa.Column("added_at", Utc(), nullable=False),
         sa.Column("changed_at", Utc(), nullable=False, comment="when the state became what it is"),
         sa.Column("refusals", sa.Integer(), server_default="0", nullable=False),
