@@ -23,9 +23,10 @@ import dns.rrset
 import pytest
 
 from newsletter import resolver as resolvers
-from newsletter.app import App, doctor
+from newsletter.app import App
 from newsletter.app.checks import sample
-from newsletter.app.doctor import Asked, Doctor
+from newsletter.app.doctor import Asked, Doctor, machine
+from newsletter.app.doctor import mail as mail_checks
 from newsletter.configfile import load_config
 from newsletter.domains import Finding, Level, Unanswered
 from newsletter.recipients import address
@@ -515,7 +516,7 @@ def test_a_server_that_offers_a_login(
     """Elsewhere it usually wants one."""
     configure(tmp_path, **by_smtp(mail(extensions=("AUTH PLAIN",))))
     assert len(look(tmp_path)["smtp"]) == 1
-    monkeypatch.setattr(doctor, "LOOPBACK", ())
+    monkeypatch.setattr(mail_checks, "LOOPBACK", ())
     assert "none is configured" in look(tmp_path, Asked())["smtp"][1].what
 
 
@@ -609,12 +610,12 @@ def test_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(tmp_path)
     (found,) = look(tmp_path)["database"]
     assert found.what.endswith("undamaged")
-    monkeypatch.setattr(doctor, "_LOOKED_THROUGH", 10)
+    monkeypatch.setattr(machine, "_LOOKED_THROUGH", 10)
     (tmp_path / "newsletter.db").chmod(0o644)
     opened, large = look(tmp_path)["database"]
     assert "others could read" in opened.what
     assert "too large to be looked through" in large.what
-    monkeypatch.setattr(doctor, "_ROOM", 10**18)
+    monkeypatch.setattr(machine, "_ROOM", 10**18)
     tmp_path.chmod(0o777)
     folder, room, _ = look(tmp_path)["database"]
     assert "may replace" in folder.what
@@ -691,7 +692,7 @@ def test_a_zone_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.Monkey
     def gone(key: str) -> None:
         raise KeyError(key)
 
-    monkeypatch.setattr(doctor, "ZoneInfo", gone)
+    monkeypatch.setattr(machine, "ZoneInfo", gone)
     (found,) = look(tmp_path)["clock"]
     assert found.level is Level.FAILURE
     assert "tzdata" in found.hint
