@@ -819,8 +819,12 @@ def test_answers(names: Callable[..., NameServer]) -> None:
     """What is there, and what is not: no such record, and no such name."""
     found = names({**WELL, "none.quay MX": ["0 ."], "4.2.0.192.in-addr.arpa PTR": ["a.quay."]})
     resolver = Resolver("127.0.0.1", found.port)
-    assert resolver.txt(HOME) == ("site=1", "v=spf1 mx include:relay.quay ~all")
-    assert resolver.mx(HOME) == ("mx1.quay", "mx2.quay")
+    # Name servers and resolvers give records in any order.
+    said = resolver.txt(HOME), resolver.mx(HOME)
+    assert [sorted(one) for one in said if isinstance(one, tuple)] == [
+        ["site=1", "v=spf1 mx include:relay.quay ~all"],
+        ["mx1.quay", "mx2.quay"],
+    ]
     assert resolver.mx("none.quay") == ("",)
     assert resolver.addresses("mx1.quay") == ("192.0.2.1",)
     assert resolver.addresses("mx2.quay") == ("2001:db8::1",)
