@@ -182,7 +182,8 @@ def encoded_size(html: str) -> int:
 
 
 def quoted_printable(text: str) -> str:
-    """The text in quoted-printable, `\\n` line ends."""
+    """The text in quoted-printable, `\\n` line ends whatever it has."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     packed = b2a_qp(text.encode(), istext=True).decode("ascii")
     # White space at the end of a full line is encoded past the limit: broken before it.
     return _TOO_LONG.sub(r"\1=\n\2", packed)

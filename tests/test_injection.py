@@ -247,6 +247,7 @@ def test_papers_make_one_mail(texts: list[str], post: Post, wire: Wire) -> None:
 @settings(max_examples=FUZZED)
 @given(subject=HOSTILE_TEXT, text=HOSTILE_TEXT, html=HOSTILE_TEXT)
 @example(subject="\r\nBcc: x@y.example", text="\r\n.\r\nQUIT\r\n", html="\n.\n")
+@example(subject="Lamps", text=f"\r\n{'x' * 74} \r\nx", html=f"\r{'x' * 74} \rx")
 def test_raw_text_makes_one_mail(subject: str, text: str, html: str, wire: Wire) -> None:
     """Even if nobody had cleaned it: what a theme of somebody's own might let through."""
     subject, text, html = (

@@ -546,6 +546,15 @@ def test_late_mail_and_the_next_become_one_when_that_is_near(room: Newsroom) -> 
     assert room.got("mira") == [[2, 1]]
 
 
+def test_a_machine_that_is_on_before_the_hour_only_still_sends(room: Newsroom) -> None:
+    """Two dates become one, and then not a third: what is late goes the next night."""
+    room.join("mira")
+    for number in range(5):
+        room.papers(number + 1, day=day(number))
+        room.plan(MORNING + (number + 1) * A_DAY)
+    assert room.got("mira") == [[2, 1], [4, 3]]
+
+
 def test_late_mail_goes_when_the_next_is_not_near(room: Newsroom) -> None:
     """A second more than `catch_up` before the next due time."""
     room.papers(1)
@@ -838,6 +847,20 @@ def test_more_than_ten_times_the_usual_is_held(
     assert (len(planned.held), planned.people) == ((1, 0) if held else (0, 1))
     if held:
         assert f"{many} papers" in (planned.held[0].reason or "")
+
+
+def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: Newsroom) -> None:
+    """Twenty-one of a week, where one to three are usual; more that nobody had are one."""
+    room.history(1, 1, 1, 1, 1)
+    room.join("daily")
+    room.join("weekly", cadence="weekly:thu")
+    for number in range(7):
+        room.papers(*range(3 * number + 1, 3 * number + 4), day=day(number))
+        assert room.plan(DUE + number * A_DAY).held == []
+    assert [len(papers) for papers in room.got("weekly")] == [21]
+    room.join("new", cadence="weekly:thu")
+    room.papers(*range(100, 131), day=day(7), source="other")
+    assert room.plan(DUE + 13 * A_DAY).held
 
 
 def test_held_and_rejected_editions_say_nothing_about_the_usual(room: Newsroom) -> None:

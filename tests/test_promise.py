@@ -690,9 +690,9 @@ class Promise(RuleBasedStateMachine):
             self._continue()  # the clock is right, says the operator
             assert self._plan(due_now=due_now, failing=failing)
         self.post.script = deque(script)
-        doubtful = [row.id for row in self._rows() if row.state in DOUBTFUL]
+        doubtful = {row.id: row.attempts for row in self._rows() if row.state in DOUBTFUL}
         if self.limits.unknown == "resend":
-            self.again.update(doubtful)
+            self.again.update(number for number, attempts in doubtful.items() if attempts == 1)
         try:
             self._deliver()
         except Died:
