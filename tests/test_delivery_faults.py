@@ -254,7 +254,7 @@ def test_who_is_gone_gets_nothing_that_waits(room: Newsroom, server: MailServer)
     assert summary(room.run())["planned"] == 1
     refused = room.command("subscribers", "add", ANA)
     assert refused.returncode == 2
-    assert "550 5.1.1 no such user" in refused.stderr
+    assert "no such mailbox (5.1.1)" in refused.stderr
 
 
 def test_three_editions_refused_without_a_reason(room: Newsroom, server: MailServer) -> None:
@@ -614,6 +614,17 @@ def test_a_test_mail(room: Newsroom, server: MailServer) -> None:
     assert (taken.recipient, taken.subject) == (CLEO, "A test mail from Daily Papers")
     assert f"<{taken.message_id.strip('<>')}>" == rows_of(sent)[0]["message_id"]
     assert room.states()[ANA] == "queued"
+
+
+def test_a_test_mail_over_the_limit(room: Newsroom, server: MailServer) -> None:
+    """Once the day's mails are sent it is said why it does not go, and it does not go later."""
+    room.subscribe([ANA])
+    room.configure(server.port, max_per_day=1)
+    room.run()
+    done = room.command("send-test", BEN)
+    assert done.returncode == 3
+    assert "max_per_day" in done.stderr
+    assert not room.deliveries("queued")
 
 
 def test_notices_go_before_editions(room: Newsroom, server: MailServer) -> None:

@@ -187,10 +187,12 @@ class Mailing:
         tally = delivery.run(only_notices=True)
         with self._database.read() as tx:
             sent = deliveries.get(tx, number)
-        if sent.state is not DeliveryState.SENT and tally.stopped and not sent.attempts:
+        if not sent.attempts:
+            limited = "the day's limit (max_per_day) is reached" if tally.limited else ""
+            why = tally.stopped or limited or "it was interrupted"
             with self._database.write() as tx:  # nobody waits for a test that comes tomorrow
-                outbox.cancel_notice(tx, number, tally.stopped, self._clock())
-            raise SendingStopped(tally.stopped)
+                outbox.cancel_notice(tx, number, why, self._clock())
+            raise SendingStopped(why)
         return sent
 
     def report(self, at: datetime) -> bool:

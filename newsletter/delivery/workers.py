@@ -105,14 +105,15 @@ class Worker(threading.Thread):
     def _opens(self) -> bool:
         """Makes a session; `False` if there is none to be had."""
         pause = self._pause
-        for _ in range(OPENINGS):
+        for left in reversed(range(OPENINGS)):
             if self._stop_now.is_set():
                 return False
             try:
                 self._session.open()
             except SessionFailed as failure:
                 self._reports.put(Report(self, outcome=_explained(failure)))
-                if failure.outcome.verdict is Verdict.OURS or self._stop_now.wait(pause):
+                ours = failure.outcome.verdict is Verdict.OURS
+                if ours or not left or self._stop_now.wait(pause):
                     return False
                 pause *= 2
             else:
