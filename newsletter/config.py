@@ -36,7 +36,7 @@ Duration = Annotated[timedelta, BeforeValidator(values.duration)]
 TimeOfDay = Annotated[time, BeforeValidator(values.time_of_day)]
 OneLine = Annotated[str, AfterValidator(values.one_line)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Mailbox = Annotated[str, AfterValidator(values.mailbox)]
+Mailbox = Annotated[str, Field(max_length=320), AfterValidator(values.mailbox)]
 
 
 class _Section(BaseModel):
@@ -50,7 +50,7 @@ class Newsletter(_Section):
     sender: Mailbox = ""
     reply_to: Mailbox = ""
     owner: Mailbox = ""
-    base_url: Annotated[str, AfterValidator(values.base_url)] = ""
+    base_url: Annotated[str, AfterValidator(values.base_url)] = Field("", max_length=300)
     time_zone: Annotated[str, AfterValidator(values.zone)] = "UTC"
     send_at: TimeOfDay = time(7, 30)
     skip_dates: tuple[date, ...] = ()
@@ -107,7 +107,7 @@ class Delivery(_Section):
     unknown: Literal["hold", "resend"] = "hold"
     give_up_after: Duration = timedelta(days=3)
     catch_up: Duration = timedelta(hours=6)
-    per_domain: dict[Annotated[str, AfterValidator(values.domain)], Rate] = Field(
+    per_domain: dict[Annotated[str, AfterValidator(values.named_domain)], Rate] = Field(
         default_factory=dict
     )
 

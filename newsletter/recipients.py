@@ -18,6 +18,8 @@ from newsletter.text import clean, cut
 
 LONGEST = 254
 """Octets of the longest address that mail has."""
+LONGEST_LOCAL = 64
+"""Octets of the longest part before the `@`."""
 
 _LONGEST_WRITTEN = 1_000  # characters; decomposed ones are more than those they become
 _DOMAINS = 20_000
@@ -72,6 +74,8 @@ def address(text: str) -> Address:
     found = Address(f"{local}@{shown}", f"{_folded(local)}@{domain}", local, domain)
     if max(len(form.encode()) for form in (found.display, found.normal, found.spec)) > LONGEST:
         raise ValueError(_too_long())
+    if len(local.encode()) > LONGEST_LOCAL:
+        raise ValueError(f'longer before the "@" than mail allows ({LONGEST_LOCAL} bytes)')
     return found
 
 

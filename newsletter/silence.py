@@ -19,6 +19,8 @@ class Standing:
         next_due: when the first of them is due, in words.
         editions: numbers of the editions that wait, with the first one's reason.
         clock: what is wrong with the clock.
+        people_paused: subscribers who wait for nothing for a while.
+        mails: that could go now, but for `mails_reason`, which ended the last run.
     """
 
     held: tuple[int, ...] = ()
@@ -33,14 +35,23 @@ class Standing:
     editions: tuple[int, ...] = ()
     editions_reason: str = ""
     clock: str = ""
+    people_paused: int = 0
+    mails: int = 0
+    mails_reason: str = ""
 
 
 def reason(standing: Standing) -> str:
     """The strongest reason, with what to do; it begins with one of six fixed words."""
+    return _stopped(standing) or _held(standing) or _quiet(standing)
+
+
+def _stopped(standing: Standing) -> str:
     if standing.paused:
         return "paused: all sending is stopped; `newsletter continue` starts it"
-    if standing.clock:
-        return f"paused: {standing.clock}"
+    return f"paused: {standing.clock}" if standing.clock else ""
+
+
+def _held(standing: Standing) -> str:
     if standing.held:
         numbers = ", ".join(map(str, standing.held[:5]))
         return (
@@ -53,6 +64,16 @@ def reason(standing: Standing) -> str:
             f"held: edition {numbers} waits for you ({standing.editions_reason}); "
             f"`newsletter editions release {standing.editions[0]}` or `reject` it"
         )
+    if standing.mails and standing.mails_reason:
+        many = "1 mail waits" if standing.mails == 1 else f"{standing.mails:,} mails wait"
+        return (
+            f"held: {many}, because the last run ended early ({standing.mails_reason}); "
+            "the next run tries again, `newsletter doctor` looks for the cause"
+        )
+    return ""
+
+
+def _quiet(standing: Standing) -> str:
     if standing.failing:
         return f"source failing: {standing.failing[0]} ({standing.failure})"
     if not standing.captured:
@@ -62,9 +83,18 @@ def reason(standing: Standing) -> str:
             return "nothing new: everybody has, or is about to get, all that is known"
         return "nothing new: no capture had a paper that was not known"
     if not standing.subscribers:
-        return (
-            f"nobody subscribed: {standing.waiting:,} new papers are ready; "
-            "`newsletter preview` shows them"
-        )
+        return _nobody(standing)
     when = f" ({standing.next_due})" if standing.next_due else ""
     return f"nobody due: {standing.waiting:,} new papers wait for the next due time{when}"
+
+
+def _nobody(standing: Standing) -> str:
+    if standing.people_paused:
+        return (
+            f"nobody subscribed: all {standing.people_paused:,} are paused; "
+            "`newsletter subscribers resume ADDRESS` ends a pause"
+        )
+    return (
+        f"nobody subscribed: {standing.waiting:,} new papers are ready; "
+        "`newsletter preview` shows them"
+    )

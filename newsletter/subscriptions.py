@@ -212,10 +212,9 @@ class Subscriptions:
         with self._database.read() as tx:
             yield from people.listed(tx, state)
 
-    def exported(self) -> Iterator[str]:
-        """The lines of a file with everybody who is active or paused."""
-        states = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
-        return roster.write(_line(one) for one in self.listed() if one.state in states)
+    def exported(self, state: SubscriberState) -> Iterator[str]:
+        """The lines of a file with everybody in a state."""
+        return roster.write(_line(one) for one in self.listed(state))
 
     def _stop(self, address: Address, state: SubscriberState, why: str) -> Subscriber:
         now = self._clock()

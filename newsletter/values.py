@@ -80,6 +80,13 @@ def domain(value: str) -> str:
         raise ValueError('write a domain, such as "example.org"') from exc
 
 
+def named_domain(value: str) -> str:
+    """A domain in ASCII and lower case."""
+    if not value:
+        raise ValueError('write a domain, such as "example.org"')
+    return domain(value)
+
+
 def one_line(value: str) -> str:
     """Text for a header: nothing in it that acts, and nothing around it."""
     if value != clean(value):

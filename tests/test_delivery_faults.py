@@ -513,12 +513,12 @@ def test_so_many_per_second(room: Newsroom, server: MailServer) -> None:
 
 
 def test_so_many_per_day(room: Newsroom, server: MailServer) -> None:
-    """The limit counts over all runs; what is over it waits, and that is no failure."""
+    """The limit counts over all runs; what is over it waits, and the exit status says so."""
     room.subscribe(f"reader{number}@many.example" for number in range(12))
     room.configure(server.port, sessions=4, max_per_day=7)
     first, second = room.run(), room.run()
-    assert (first.returncode, summary(first)["sent"], summary(first)["queued"]) == (0, 7, 5)
-    assert (second.returncode, summary(second)["sent"], summary(second)["queued"]) == (0, 0, 5)
+    assert (first.returncode, summary(first)["sent"], summary(first)["queued"]) == (3, 7, 5)
+    assert (second.returncode, summary(second)["sent"], summary(second)["queued"]) == (3, 0, 5)
     room.configure(server.port, sessions=4, max_per_day=9)
     assert summary(room.run())["sent"] == 2
     assert server.count() == 9
@@ -625,6 +625,47 @@ def test_a_test_mail_over_the_limit(room: Newsroom, server: MailServer) -> None:
     assert done.returncode == 3
     assert "max_per_day" in done.stderr
     assert not room.deliveries("queued")
+
+
+def test_a_test_mail_to_nobody(room: Newsroom, server: MailServer) -> None:
+    """An address that must not be written to gets none; one that could not go is not counted."""
+    room.subscribe([ANA])
+    room.command("subscribers", "forget", ANA)
+    done = room.command("send-test", ANA)
+    assert (done.returncode, server.count()) == (2, 0)
+    assert "must not be written to: asked to be forgotten" in done.stderr
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    assert room.command("send-test", BEN).returncode == 3
+    assert rows_of(room.command("status", "--json"))[-1]["mails"] == {}
+
+
+def test_why_mail_waits(room: Newsroom, server: MailServer) -> None:
+    """`status` says what ended the last run as long as mail waits for the next, and no longer."""
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    room.subscribe([ANA, BEN])
+    room.run()
+    why = rows_of(room.command("status", "--json"))[-1]["silence"]
+    assert why.startswith("held: 2 mails wait, because the last run ended early (")
+    assert "554 5.3.2 no" in why
+    server.plan()
+    room.run()
+    why = rows_of(room.command("status", "--json"))[-1]["silence"]
+    assert why.startswith("nothing new: ")
+
+
+def test_a_copy_keeps_its_name_when_the_sender_moves(room: Newsroom, server: MailServer) -> None:
+    """Sent again after that, it has the Message-ID it had."""
+    server.plan(Fault("dot", drop=True, take=True, to=ANA))
+    room.subscribe([ANA])
+    room.run()
+    (before,) = room.deliveries("unknown")
+    room.configure(server.port, newsletter={"sender": "Lamps <lamps@elsewhere.example>"})
+    server.plan()
+    room.command("deliveries", "retry", "--address", ANA)
+    room.run()
+    names = [one.message_id for one in server.taken() if one.recipient == ANA]
+    assert names == [before["message_id"]] * 2
+    assert before["message_id"] in {row["message_id"] for row in room.deliveries("sent")}
 
 
 def test_notices_go_before_editions(room: Newsroom, server: MailServer) -> None:
@@ -962,8 +1003,27 @@ def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> No
     assert server.recipients() == {ANA: 1, BEN: 1}
 
 
-def test_so_many_in_any_24_hours(post: Open, server: MailServer) -> None:
-    """Whenever it runs: no window of a day has more than the limit, and all get theirs."""
+def test_who_leaves_while_theirs_is_put_off(post: Open, server: MailServer) -> None:
+    """Nothing is left waiting for somebody who is gone."""
+    server.plan(Fault("RCPT", "451 4.3.0 later", stall=0.2))
+    one = post(ANA, BEN)
+    left: list[str] = []
+
+    def leave(tally: Tally, _total: int) -> None:
+        if not left:  # the first is claimed by now
+            left.append(ANA)
+            one.app.subscriptions.remove(address_of(ANA))
+
+    tally = one.send(leave)
+    assert (tally[State.DEFERRED], tally[State.CANCELLED]) == (1, 1)
+    assert {(row.address, str(row.state)) for row in one.rows()} == {
+        (None, "cancelled"),
+        (BEN, "deferred"),
+    }
+
+
+def test_so_many_in_a_day(post: Open, server: MailServer) -> None:
+    """Whenever it runs: no window of nearly a day has more than the limit; all get theirs."""
     one = post(*(f"reader{number}@many.example" for number in range(16)), max_per_day=4)
     sent: list[datetime] = []
     hours = 0
@@ -973,8 +1033,22 @@ def test_so_many_in_any_24_hours(post: Open, server: MailServer) -> None:
         assert hours < 24 * 6
         one.now, hours = one.now + timedelta(minutes=97), hours + 2
     for first, fifth in zip(sent, sent[4:], strict=False):
-        assert fifth - first >= timedelta(days=1)
+        assert fifth - first >= timedelta(hours=22, minutes=30)
     assert server.count() == 16
+
+
+def test_a_job_that_runs_once_a_day_sends_so_many_each_day(post: Open, server: MailServer) -> None:
+    """Also when it took a while the day before, and begins a little early."""
+    one = post(*(f"reader{number}@many.example" for number in range(12)), max_per_day=4)
+    one.now = (one.now + timedelta(days=1)).replace(hour=7, minute=30)
+    for early in (0, 20, 5):
+        began = one.now
+
+        assert one.send()[State.SENT] == 4
+        one.now += timedelta(minutes=80)
+        assert one.send()[State.SENT] == 0
+        one.now = began + timedelta(days=1, minutes=-early)
+    assert server.count() == 12
 
 
 def test_what_is_too_old_is_not_sent_again(post: Open, server: MailServer) -> None:

@@ -21,7 +21,7 @@ from fast_mail_parser import PyMail, parse_email
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from newsletter import formats, message, preview, tokens
+from newsletter import formats, message, preview, recipients, tokens
 from newsletter.app.checks import sample
 from newsletter.delivery import Copies, Origin
 from newsletter.editing import Edition, Editor
@@ -270,7 +270,7 @@ class Post:
 
     def letter(self, waiting: Waiting, at: datetime = AT) -> Letter:
         """The letter of a delivery."""
-        return self.copies.letter(waiting, at)
+        return self.copies.letter(waiting, recipients.address(waiting.address), at)
 
     def mail(self, waiting: Waiting, at: datetime = AT) -> bytes:
         """All of its bytes."""

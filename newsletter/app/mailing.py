@@ -9,12 +9,15 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 
+from sqlalchemy import Connection
+
+from newsletter import tokens
 from newsletter.app import editions, parts
 from newsletter.config import Config
 from newsletter.delivery import Copies, Delivery, Tally
 from newsletter.delivery.copies import copy_name
 from newsletter.editing import Editor
-from newsletter.errors import SendingPaused, SendingStopped, StorageError
+from newsletter.errors import SendingPaused, SendingStopped, StorageError, UsageError
 from newsletter.models import DeliveryState, EditionState, SnapshotState
 from newsletter.notices import REPORT, TEST, Notices
 from newsletter.planning import Planned, Planning, refuse_old_clock
@@ -81,6 +84,7 @@ class Mailing:
             lambda: self.editor,
             editions.look(self._config),
             parts.rules(self._config),
+            self._sender_domain if self._config.newsletter.sender else None,
         )
 
     def delivery(self, stop: threading.Event, progress: Progress) -> Delivery:
@@ -169,6 +173,7 @@ class Mailing:
         """Sends a test mail the way everything goes; what became of it.
 
         Raises:
+            UsageError: the address must not be written to.
             SendingPaused: the operator stopped all sending.
             SendingStopped: the mail server will not have it, or is not there.
             ConfigError: something that the transport needs is not configured.
@@ -183,6 +188,9 @@ class Mailing:
             through=self._through(),
         )
         with self._database.write() as tx:
+            mark = tokens.mark(self._own_key, address.normal)
+            if reason := people.suppressed(tx, [mark]).get(mark):
+                raise UsageError(f"must not be written to: {reason}", where=address.display)
             number = outbox.add_notice(tx, TEST, address.display, subject, text, at)
         tally = delivery.run(only_notices=True)
         with self._database.read() as tx:
@@ -261,7 +269,7 @@ class Mailing:
     def message_id(self, row: Mail) -> str:
         """A delivery's Message-ID: the same however often it is sent."""
         name = copy_name(self._own_key, row.edition, row.part, row.subscriber or row.notice)
-        return f"<{name}@{editions.sender(self._config).domain}>"
+        return f"<{name}@{row.domain or self._sender_domain}>"
 
     def editions(self, state: EditionState | None) -> list[EditionRow]:
         """All editions, oldest first."""
@@ -285,21 +293,37 @@ class Mailing:
         return self.planning.reject(number, self._clock(), pass_over=pass_over)
 
     @cached_property
+    def _sender_domain(self) -> str:
+        return editions.sender(self._config).domain
+
+    @cached_property
     def _own_key(self) -> bytes:
         with self._database.read() as tx:
             return standing.secret(tx, "own")
 
     def retry(self, wanted: Filter) -> int:
         """Queues what ended otherwise than sent, and is wanted, once more; how many."""
-        with self._database.write() as tx:
-            return deliveries.retry(tx, wanted, self._clock(), _RETRIABLE)
+        now = self._clock()
+        return self._in_chunks(lambda tx, after: deliveries.retry(tx, wanted, now, after))
 
     def settle(self, wanted: Filter, *, sent: bool) -> int:
         """Says what became of what is `unknown` and wanted; how many."""
         state = DeliveryState.SENT if sent else DeliveryState.EXPIRED
         reply = "settled by the operator: it " + ("arrived" if sent else "was lost")
-        with self._database.write() as tx:
-            return deliveries.settle(tx, wanted, state, reply, self._clock())
+        now = self._clock()
+        return self._in_chunks(
+            lambda tx, after: deliveries.settle(tx, wanted, state, reply, now, after)
+        )
+
+    def _in_chunks(self, change: Callable[[Connection, int], tuple[int, int]]) -> int:
+        """Changes deliveries, a transaction for each chunk; how many."""
+        total, after = 0, 0
+        while True:
+            with self._database.write() as tx:
+                many, after = change(tx, after)
+            if not many:
+                return total
+            total += many
 
     @cached_property
     def _notices(self) -> Notices:
@@ -355,10 +379,3 @@ _UNSETTLED = {
         "`deliveries retry` sends them."
     ),
 }
-_RETRIABLE = (
-    DeliveryState.DEFERRED,
-    DeliveryState.REFUSED,
-    DeliveryState.EXPIRED,
-    DeliveryState.UNKNOWN,
-    DeliveryState.CANCELLED,
-)

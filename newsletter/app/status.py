@@ -50,6 +50,7 @@ def status(config: Config, database: Database, at: datetime) -> Status:
         counts = people.counts(tx)
         due = people.first_due(tx)
         row = standing.get(tx)
+        queued = outbox.count_waiting(tx, at)
         names = {section.name for section in config.sources}
         failing = [one for one in fares if one.failing_since and one.name in names]
         reason = silence.reason(
@@ -66,6 +67,9 @@ def status(config: Config, database: Database, at: datetime) -> Status:
                 editions=tuple(edition.id for edition in stuck),
                 editions_reason=(stuck[0].reason or "") if stuck else "",
                 clock=_clock(row, at),
+                people_paused=counts.get(SubscriberState.PAUSED, 0),
+                mails=queued,
+                mails_reason=row.stopped,
             )
         )
         return Status(
@@ -74,7 +78,7 @@ def status(config: Config, database: Database, at: datetime) -> Status:
             editions=stuck,
             people=counts,
             next_due_at=due,
-            queued=outbox.count_waiting(tx, at),
+            queued=queued,
             ended=deliveries.ended_otherwise(tx),
             silence=reason,
         )

@@ -80,7 +80,8 @@ def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[Fact]:
     waiting = log.waiting(tx, found.cursor)
     due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
     words = f"Due next at {due} ({found.wishes.cadence}); {waiting:,} new papers wait for it."
-    details = {"due": due, "cadence": found.wishes.cadence, "papers": waiting}
+    at = found.next_due_at.isoformat().replace("+00:00", "Z") if found.next_due_at else None
+    details: dict[str, object] = {"due": at, "cadence": found.wishes.cadence, "papers": waiting}
     yield Fact(None, "due", words, details)
     yield Fact(None, "silence", f"At the moment: {silence}", {"silence": silence})
 

@@ -195,11 +195,11 @@ def ran_lines(ran: Ran, silence: str | None) -> Iterator[str]:
         yield "The day's limit (max_per_day) is reached; the next run goes on."
     elif tally.queued:
         yield f"{plural(tally.queued, 'mail')} still waiting; the next run goes on."
-    if silence:
+    if silence and not ran.planned.held:  # which says the same
         yield silence
 
 
 def wants_attention(ran: Ran) -> bool:
     """Whether the exit status says that something was held, refused or failed."""
     states = any(ran.tally[state] for state in _ATTENTION)
-    return bool(states or ran.planned.held or ran.stopped)
+    return bool(states or ran.planned.held or ran.stopped or ran.tally.limited)

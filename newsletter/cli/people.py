@@ -127,11 +127,27 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
 
 
 @subscribers.command()
+@click.option(
+    "--state", type=click.Choice(["active", "paused"]), default="active", show_default=True
+)
+@json_option
 @with_app
-def export(app: App) -> None:
-    """Everybody active or paused, as CSV that `import` reads; no spreadsheet runs its cells."""
-    for line in app.subscriptions.exported():
+def export(app: App, state: str, *, as_json: bool) -> None:
+    """Everybody active, as CSV that `import` reads; no spreadsheet runs its cells."""
+    from newsletter.cli import mail_output, output
+    from newsletter.models import SubscriberState
+
+    wanted = SubscriberState(state)
+    if as_json:
+        for row in app.subscriptions.listed(wanted):
+            output.print_json(mail_output.subscriber_row(row))
+        return
+    for line in app.subscriptions.exported(wanted):
         write(line.rstrip("\r\n"))
+    paused = app.status().people.get(SubscriberState.PAUSED, 0)
+    if paused and wanted is SubscriberState.ACTIVE:  # an import would end their pause
+        who = "1 person is" if paused == 1 else f"{paused:,} people are"
+        say(f"note: {who} paused and not in it; `--state paused` writes them", err=True)
 
 
 def _simple(name: str, said: str, words: str) -> click.Command:
@@ -159,24 +175,29 @@ subscribers.add_command(
 
 @subscribers.command()
 @click.argument("address")
+@json_option
 @with_app
-def remove(app: App, address: str) -> None:
+def remove(app: App, address: str, *, as_json: bool) -> None:
     """Delete somebody; the address may be added again."""
+    from newsletter.cli.output import print_json
     from newsletter.subscriptions import address_of
 
     app.subscriptions.remove(address_of(address))
-    say(f"Removed {address}.")
+    print_json({"address": address, "removed": True}) if as_json else say(f"Removed {address}.")
 
 
 @subscribers.command()
 @click.argument("address")
+@json_option
 @with_app
-def forget(app: App, address: str) -> None:
+def forget(app: App, address: str, *, as_json: bool) -> None:
     """Delete somebody with all that was said of them, and never write to the address again."""
+    from newsletter.cli.output import print_json
     from newsletter.subscriptions import address_of
 
     app.subscriptions.remove(address_of(address), forget=True)
-    say(f"Forgot {address}; only a keyed hash is kept, so that it is never written to again.")
+    said = f"Forgot {address}; only a keyed hash is kept, so that it is never written to again."
+    print_json({"address": address, "forgotten": True}) if as_json else say(said)
 
 
 def _show(row: Subscriber, said: str, *, as_json: bool) -> None:

@@ -116,24 +116,29 @@ def send_test(app: App, address: str, *, as_json: bool) -> int:
 
 
 @click.command()
-def pause() -> None:
+@json_option
+def pause(*, as_json: bool) -> None:
     """Stop all sending. Nothing is lost: `newsletter continue` goes on."""
-    _standing("pause", "Sending is stopped. `newsletter continue` starts it.")
+    said = "Sending is stopped. `newsletter continue` starts it."
+    _standing("pause", {"paused": True}, said, as_json=as_json)
 
 
 @click.command("continue")
-def go_on() -> None:
+@json_option
+def go_on(*, as_json: bool) -> None:
     """Start sending again; also says that the clock is right now."""
-    _standing("resume", "Sending goes on with the next `newsletter run`.")
+    said = "Sending goes on with the next `newsletter run`."
+    _standing("resume", {"paused": False}, said, as_json=as_json)
 
 
-def _standing(what: str, said: str) -> None:
+def _standing(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
     from newsletter.app import opened
+    from newsletter.cli.output import print_json
     from newsletter.configfile import load_config
 
     with opened(load_config(config_option())) as app:
         getattr(app, what)()
-    say(said)
+    print_json(row) if as_json else say(said)
 
 
 @click.group(invoke_without_command=True)
@@ -187,11 +192,18 @@ def _list(
 @click.option("--state", type=click.Choice(STATES))
 @click.option("--address")
 @click.option("--edition", metavar="KEY")
+@json_option
 @with_app
-def retry(app: App, state: str | None, address: str | None, edition: str | None) -> None:
+def retry(
+    app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
+) -> None:
     """Queue mails once more that were refused, given up, cancelled, put off or are unknown."""
+    from newsletter.cli.output import print_json
+
     many = app.mailing.retry(_some(_filter(state, address, edition)))
-    say(f"{many:,} queued; `newsletter run` sends them.")
+    print_json({"queued": many}) if as_json else say(
+        f"{many:,} queued; `newsletter run` sends them."
+    )
 
 
 @deliveries.command()
@@ -199,14 +211,23 @@ def retry(app: App, state: str | None, address: str | None, edition: str | None)
 @click.option("--state", type=click.Choice(["unknown"]))
 @click.option("--address")
 @click.option("--edition", metavar="KEY")
+@json_option
 @with_app
 def settle(
-    app: App, as_what: str, state: str | None, address: str | None, edition: str | None
+    app: App,
+    as_what: str,
+    state: str | None,
+    address: str | None,
+    edition: str | None,
+    *,
+    as_json: bool,
 ) -> None:
     """Say what became of mails that are unknown: they arrived, or they were lost."""
+    from newsletter.cli.output import print_json
+
     wanted = _some(_filter(state, address, edition))
     many = app.mailing.settle(wanted, sent=as_what == "sent")
-    say(f"{many:,} settled.")
+    print_json({"settled": many}) if as_json else say(f"{many:,} settled.")
 
 
 def _filter(state: str | None, address: str | None, edition: str | None) -> Filter:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from newsletter import recipients, tokens
+from newsletter import tokens
 from newsletter.letters import Copy, Stencil, edition_stencil, notice_stencil
 from newsletter.message import Sender
+from newsletter.recipients import Address
 from newsletter.storage import editions, outbox, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
@@ -54,20 +55,19 @@ class Copies:
         with database.read() as tx:
             self._own_key = standing.secret(tx, "own")
             self._link_key = origin.link_key or standing.secret(tx, "links")
-        self._stencils: OrderedDict[tuple[int, int, int], tuple[str, Stencil]] = OrderedDict()
+        self._stencils: OrderedDict[tuple[int, int, int], tuple[str, str, Stencil]] = OrderedDict()
 
-    def letter(self, waiting: Waiting, at: datetime) -> Letter:
-        """The letter of a delivery, dated `at`.
+    def letter(self, waiting: Waiting, to: Address, at: datetime) -> Letter:
+        """The letter of a delivery to this address, dated `at`.
 
         Raises:
-            ValueError: its address cannot be written into a mail.
+            RenderError: it cannot be made.
         """
-        to = recipients.address(waiting.address)
-        key, stencil = self._stencil(waiting)
+        key, domain, stencil = self._stencil(waiting)
         name = copy_name(self._own_key, key, waiting.part, waiting.subscriber or waiting.notice)
         copy = Copy(
             to=to.spec,
-            message_id=f"{name}@{self._origin.sender.domain}",
+            message_id=f"{name}@{domain}",
             token=tokens.token(self._link_key, tokens.UNSUBSCRIBE, waiting.subscriber),
         )
         return Letter(
@@ -84,7 +84,8 @@ class Copies:
         proof = tokens.label(self._own_key, tokens.BOUNCE, delivery, size=5)
         return f"bounce+{delivery}.{proof}@{self._origin.bounce_domain}"
 
-    def _stencil(self, waiting: Waiting) -> tuple[str, Stencil]:
+    def _stencil(self, waiting: Waiting) -> tuple[str, str, Stencil]:
+        """The key or kind, the domain of Message-IDs, and the stencil."""
         which = (waiting.edition, waiting.part, waiting.notice)
         if which not in self._stencils:
             self._stencils[which] = self._made(waiting)
@@ -93,15 +94,17 @@ class Copies:
         self._stencils.move_to_end(which)
         return self._stencils[which]
 
-    def _made(self, waiting: Waiting) -> tuple[str, Stencil]:
+    def _made(self, waiting: Waiting) -> tuple[str, str, Stencil]:
         origin = self._origin
         with self._database.read() as tx:
             if waiting.notice:
                 kind, subject, text = outbox.notice(tx, waiting.notice)
-                return kind, notice_stencil(subject, text, origin.sender, self._encode)
-            key, parts = editions.content(tx, waiting.edition)
-        part = parts[waiting.part - 1]
-        return key, edition_stencil(part, key, origin.sender, origin.base_url, self._encode)
+                made = notice_stencil(subject, text, origin.sender, self._encode)
+                return kind, origin.sender.domain, made
+            content = editions.content(tx, waiting.edition)
+        part = content.parts[waiting.part - 1]
+        made = edition_stencil(part, content.key, origin.sender, origin.base_url, self._encode)
+        return content.key, content.domain or origin.sender.domain, made
 
 
 def copy_name(own_key: bytes, key: str, part: int, person: int) -> str:

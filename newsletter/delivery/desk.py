@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -17,7 +17,8 @@ from newsletter.storage.outbox import Settled, Waiting
 from newsletter.transports.replies import Outcome
 from newsletter.verdicts import EDITIONS, Judgement, judged
 
-_DAY = timedelta(days=1)
+_DAY = timedelta(hours=23)
+"""Shorter than a day: else a job that runs once a day met its own mails of the day before."""
 
 PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
 """Why a run ends that was under way."""
@@ -30,7 +31,7 @@ class Limits:
     Attributes:
         sessions: at once.
         max_per_second: mails; `None` for no limit.
-        max_per_day: mails in any 24 hours; `None` for no limit.
+        max_per_day: mails in any 23 hours, to the hour; `None` for no limit.
         per_domain: mails per second to single domains, in ASCII and lower case.
         give_up_after: how long a delivery is tried.
         unknown: whether what may have arrived is sent once more.
@@ -123,6 +124,8 @@ class Desk:
                 if one.waiting.subscriber and self._is_gone(tx, one, what):
                     self._suppress(tx, one, now)
                     gone.append(one.waiting)
+            again = [one.waiting.id for one, what in judgements if what.try_at]
+            left = outbox.cancel_left(tx, again, now) if again else set()
             sent = [
                 one.waiting.subscriber
                 for one, what in judgements
@@ -131,7 +134,7 @@ class Desk:
             if sent:
                 people.accepted(tx, sent)
             claimed, cancelled = self._claim(tx, wanted, now)
-        self._count(judgements)
+        self._count(judgements, left)
         self._tally.suppressed += len(gone)
         self._tally.add(DeliveryState.CANCELLED, cancelled)
         return claimed
@@ -181,10 +184,11 @@ class Desk:
         people.suppress(tx, tokens.mark(self._own_key, address.normal), reason, now)
         outbox.cancel(tx, one.waiting.subscriber, now)
 
-    def _count(self, judgements: Sequence[tuple[Done, Judgement]]) -> None:
+    def _count(self, judgements: Sequence[tuple[Done, Judgement]], left: Collection[int]) -> None:
         for one, what in judgements:
             if not one.waiting.notice:
-                self._count_again(one.waiting.id, what.state)
+                gone = one.waiting.id in left
+                self._count_again(one.waiting.id, DeliveryState.CANCELLED if gone else what.state)
             elif what.state is DeliveryState.SENT:
                 self._tally.notices += 1
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from time import monotonic
 
+from newsletter import recipients
 from newsletter.delivery.copies import Copies
 from newsletter.delivery.desk import Desk, Done, Limits, Tally
 from newsletter.delivery.queue import PAGE, Queue
@@ -125,6 +126,8 @@ class Delivery:
         loop.run(self._clock, self._stop, partial(self._say, total), limits.pause)
         with suppress(StorageError), self._database.write() as tx:
             standing.note_instant(tx, self._clock())
+            if not self._stop.is_set() or tally.stopped:
+                standing.note_stopped(tx, tally.stopped, self._clock())
             tally.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
 
     def _say(self, total: int, tally: Tally) -> None:
@@ -219,9 +222,11 @@ class _Loop:
 
     def _job(self, waiting: Waiting, now: datetime) -> Job | Done:
         try:
-            return Job(waiting, self._copies.letter(waiting, now))
+            to = recipients.address(waiting.address)
         except ValueError as fault:
             return Done(waiting, without_reply(Verdict.REFUSED, "rcpt", str(fault)))
+        try:
+            return Job(waiting, self._copies.letter(waiting, to, now))
         except RenderError as fault:
             return Done(waiting, without_reply(Verdict.OURS, "data", str(fault)))
 

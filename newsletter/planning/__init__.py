@@ -1,6 +1,7 @@
 """Log → editions and deliveries: who is due gets what is new to them, once.
 
 rules   when people are due
+view    the log and the decisions, as planning finds them
 plan    freezing editions, planning deliveries, holding what looks wrong
 """
 

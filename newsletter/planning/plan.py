@@ -10,12 +10,10 @@ planned is guarded by the cursor it started from, so a second planner finds nobo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
-
-from sqlalchemy import Connection
 
 from newsletter import holds
 from newsletter.cadence import Turn, turn
@@ -23,6 +21,7 @@ from newsletter.editing import Editor
 from newsletter.errors import EditionFaulty, UsageError
 from newsletter.models import EditionState, Entry, Rendered
 from newsletter.planning.rules import Rules, latest_day, refuse_old_clock
+from newsletter.planning.view import View, holding, view
 from newsletter.render import Look
 from newsletter.storage import due, editions, log, people, standing
 from newsletter.storage.database import Database
@@ -52,30 +51,6 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """The log and the operator's decisions, as they were when planning began."""
-
-    now: datetime
-    head: int
-    held: tuple[EditionRow, ...]
-    rejected: tuple[EditionRow, ...]
-    released: frozenset[int]
-    sizes: tuple[int, ...]
-    failing: bool
-
-    def said_no_at(self, positions: set[int]) -> datetime | None:
-        """When the operator last rejected an edition with one of these entries."""
-        return max(
-            (
-                row.decided_at
-                for row in self.rejected
-                if row.decided_at and positions.intersection(row.positions)
-            ),
-            default=None,
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Move:
     """A group, where it is afterwards, and whether it gets an edition."""
 
@@ -92,15 +67,22 @@ class Planning:
         editor: makes editions; called when the first is needed.
         look: settings that shape an edition.
         rules: when people are due.
+        domain: of the Message-IDs; `None` to follow the sender.
     """
 
     def __init__(
-        self, database: Database, editor: Callable[[], Editor], look: Look, rules: Rules
+        self,
+        database: Database,
+        editor: Callable[[], Editor],
+        look: Look,
+        rules: Rules,
+        domain: str | None = None,
     ) -> None:
         self._database = database
         self._editor = editor
         self._look = look
         self._rules = rules
+        self._domain = domain
 
     def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> Planned:
         """Plans for who is due now, or for everybody active, whose due times then stay.
@@ -116,13 +98,13 @@ class Planning:
         with self._database.read() as tx:
             refuse_old_clock(standing.get(tx), now)
             groups = due.everybody(tx) if everybody else due.due(tx, now)
-            view = _view(tx, now, failing=failing)
+            seen = view(tx, now, failing=failing)
         if groups:
             with self._database.write() as tx:
                 standing.note_instant(tx, now)
         by_cursor = sorted(groups, key=lambda group: group.cursor)
         for cursor, alike in groupby(by_cursor, key=lambda group: group.cursor):
-            self._serve(cursor, list(alike), view, planned)
+            self._serve(cursor, list(alike), seen, planned)
         return planned
 
     def reschedule(self, now: datetime) -> int:
@@ -152,7 +134,7 @@ class Planning:
             UsageError: there is none, it is not held, or it could not be made.
         """
         with self._database.write() as tx:
-            if not editions.content(tx, editions.get(tx, number).id)[1]:
+            if not editions.content(tx, editions.get(tx, number).id).parts:
                 raise UsageError(
                     f"edition {number} could not be made",
                     hint="mend the theme, then reject it: its papers wait for the next one",
@@ -166,7 +148,10 @@ class Planning:
             UsageError: there is none, or it is not held.
         """
         with self._database.write() as tx:
-            row = editions.decide(tx, number, EditionState.REJECTED, now)
+            row = editions.get(tx, number)
+            # Whether its papers wait may be decided later too.
+            if not (pass_over and row.state is EditionState.REJECTED):
+                row = editions.decide(tx, number, EditionState.REJECTED, now)
             if pass_over:
                 editions.pass_over(tx, row.positions)
             return row
@@ -187,12 +172,31 @@ class Planning:
                 return many
             many, after = many + 1, done
 
-    def _serve(self, cursor: int, groups: list[Group], view: _View, planned: Planned) -> None:
+    def _serve(self, cursor: int, groups: list[Group], view: View, planned: Planned) -> None:
         """Plans for everybody who has this cursor."""
         with self._database.read() as tx:
             entries = log.new_entries(tx, after=cursor, up_to=view.head)
+        if freed := view.freed(entries):
+            # Who waited for it gets it as it was made; what came since is for the next due time.
+            waited = [one for one in groups if _was_due(one, freed.decided_at)]
+            groups = [one for one in groups if one not in waited]
+            head = max(freed.positions)
+            first = [entry for entry in entries if entry.position <= head]
+            self._decide(cursor, waited, first, replace(view, head=head), planned, freed)
+        self._decide(cursor, groups, entries, view, planned)
+
+    def _decide(
+        self,
+        cursor: int,
+        groups: Sequence[Group],
+        entries: Sequence[Entry],
+        view: View,
+        planned: Planned,
+        freed: EditionRow | None = None,
+    ) -> None:
+        """Plans an edition of these entries, or one that was let go."""
         positions = {entry.position for entry in entries}
-        if held := _holding((*view.held, *planned.held), positions):
+        if held := holding((*view.held, *planned.held), positions):
             _note_held(planned, held)
             return
         said_no_at = view.said_no_at(positions)
@@ -203,23 +207,25 @@ class Planning:
                 moves.append(_Move(group, onward, sends=what is Turn.SEND))
             elif group.due_at:
                 planned.open += group.size
-        self._carry_out(cursor, moves, entries, view, planned)
+        self._carry_out(cursor, moves, entries, view, planned, freed)
 
     def _carry_out(
         self,
         cursor: int,
         moves: Sequence[_Move],
         entries: Sequence[Entry],
-        view: _View,
+        view: View,
         planned: Planned,
+        freed: EditionRow | None,
     ) -> None:
         """Freezes the edition if anybody gets it, then moves everybody on, chunk by chunk."""
-        edition = self._frozen(entries, view) if any(move.sends for move in moves) else None
+        wanted = any(move.sends for move in moves)
+        edition = (freed or self._frozen(entries, view)) if wanted else None
         if edition and edition.state is EditionState.HELD:
             _note_held(planned, edition)
             return
         with self._database.read() as tx:
-            parts = len(editions.content(tx, edition.id)[1]) if edition else 0
+            parts = len(editions.content(tx, edition.id).parts) if edition else 0
         people = 0
         for span in self._spans(cursor, sum(move.group.size for move in moves)):
             with self._database.write() as tx:
@@ -241,7 +247,7 @@ class Planning:
             planned.editions.append(edition.key)
 
     def _step(
-        self, group: Group, view: _View, said_no_at: datetime | None, *, papers: bool
+        self, group: Group, view: View, said_no_at: datetime | None, *, papers: bool
     ) -> tuple[Turn, Onward]:
         """What a group gets now, and where it is afterwards."""
         if group.due_at is None:
@@ -268,7 +274,7 @@ class Planning:
         cursor = group.cursor if stays else view.head
         return what, Onward(cursor, following, day, merged=what is Turn.MERGE)
 
-    def _frozen(self, entries: Sequence[Entry], view: _View) -> EditionRow:
+    def _frozen(self, entries: Sequence[Entry], view: View) -> EditionRow:
         """The edition of these entries, kept; held if it looks wrong."""
         key, positions, parts, fault = self._made(entries)
         with self._database.read() as tx:
@@ -290,6 +296,7 @@ class Planning:
                 parts,
                 view.now,
                 held=reason,
+                domain=self._domain,
             )
 
     def _made(
@@ -333,21 +340,8 @@ def next_entries(database: Database, now: datetime, cursor: int | None = None) -
         return log.new_entries(tx, after=cursor, up_to=log.head(tx))
 
 
-def _view(tx: Connection, now: datetime, *, failing: bool) -> _View:
-    return _View(
-        now=now,
-        head=log.head(tx),
-        held=tuple(editions.listed(tx, EditionState.HELD)),
-        rejected=tuple(editions.listed(tx, EditionState.REJECTED)),
-        released=frozenset(editions.released(tx)),
-        sizes=tuple(editions.sizes(tx)),
-        failing=failing,
-    )
-
-
-def _holding(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
-    """The held edition that has one of these entries."""
-    return next((row for row in held if positions.intersection(row.positions)), None)
+def _was_due(group: Group, at: datetime | None) -> bool:
+    return at is not None and group.due_at is not None and group.due_at <= at
 
 
 def _note_held(planned: Planned, row: EditionRow) -> None:

@@ -7,12 +7,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, text, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Connection,
+    Row,
+    and_,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from newsletter.models import DeliveryState
 from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, notices, subscribers
 
 _PAGE = 1_000
+CHUNK = 2_000
+"""Deliveries changed in one transaction; none lasts longer than 200 ms."""
+# With the table's name: others that are joined have states too.
+_ENDED_OTHERWISE: ColumnElement[bool] = literal_column(f"deliveries.{ENDED_OTHERWISE}", Boolean())
+_WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
 _SHORTEST_KEY = 19  # digits: longer ones are no number of an edition, but part of its key
 
 
@@ -37,6 +53,7 @@ class Delivery:
     Attributes:
         edition: the edition's key; of a notice its kind.
         address: `None` when the person is gone.
+        domain: of its Message-ID; `None` for the sender's.
     """
 
     id: int
@@ -46,6 +63,7 @@ class Delivery:
     subscriber: int
     notice: int
     address: str | None
+    domain: str | None
     state: DeliveryState
     attempts: int
     reply: str | None
@@ -63,6 +81,7 @@ def _found(tx: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterato
         select(
             deliveries,
             editions.c.key,
+            editions.c.domain,
             func.json_array_length(editions.c.parts).label("parts"),
             notices.c.kind,
             func.coalesce(notices.c.address, subscribers.c.address).label("address"),
@@ -99,49 +118,72 @@ def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliverySta
     """
     query = (
         select(deliveries.c.state, func.count().label("many"))
-        .where(text(ENDED_OTHERWISE))
+        .where(_ENDED_OTHERWISE)
         .group_by(deliveries.c.state)
     )
-    if not notices:
-        query = query.where(deliveries.c.notice_id.is_(None))
+    of_editions = deliveries.c.notice_id.is_(None)
+    # A cancelled notice was of no use any more: nobody has to hear of it.
+    counted = or_(of_editions, deliveries.c.state != DeliveryState.CANCELLED)
+    query = query.where(counted if notices else of_editions)
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
 def newest(tx: Connection, state: DeliveryState) -> int:
     """The number of the newest mail of an edition in a state of `ended_otherwise`; 0 for none."""
     query = select(func.max(deliveries.c.id)).where(
-        text(ENDED_OTHERWISE), deliveries.c.state == state, deliveries.c.notice_id.is_(None)
+        _ENDED_OTHERWISE, deliveries.c.state == state, deliveries.c.notice_id.is_(None)
     )
     return int(tx.execute(query).scalar() or 0)
 
 
-def retry(tx: Connection, wanted: Filter, now: datetime, among: Sequence[DeliveryState]) -> int:
-    """Queues what is in one of these states and wanted, as if it were new; how many."""
+def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[int, int]:
+    """Queues the next ones that ended otherwise than sent and are wanted, as if they were new.
+
+    Args:
+        after: the number after which to look.
+
+    Returns:
+        How many, and the last one's number; at most `CHUNK`, none when there are none left.
+    """
     return _set(
         tx,
         wanted,
-        among,
+        _ENDED_OTHERWISE,
+        after,
         state=DeliveryState.QUEUED,
         try_at=now,
         first_at=None,
+        attempts=0,
         changed_at=now,
     )
 
 
-def settle(tx: Connection, wanted: Filter, state: DeliveryState, reply: str, now: datetime) -> int:
-    """Gives what is `unknown` and wanted the state that the operator found out; how many."""
-    return _set(tx, wanted, [DeliveryState.UNKNOWN], state=state, reply=reply, changed_at=now)
+def settle(
+    tx: Connection, wanted: Filter, state: DeliveryState, reply: str, now: datetime, after: int
+) -> tuple[int, int]:
+    """Gives the next ones that are `unknown` and wanted the state that the operator found out.
+
+    Args:
+        after: see `retry`, also for what is returned.
+    """
+    unknown = and_(_ENDED_OTHERWISE, deliveries.c.state == DeliveryState.UNKNOWN)
+    return _set(tx, wanted, unknown, after, state=state, reply=reply, changed_at=now)
 
 
-def _set(tx: Connection, wanted: Filter, among: Sequence[DeliveryState], **values: Any) -> int:
-    chosen = (
+def _set(
+    tx: Connection, wanted: Filter, among: ColumnElement[bool], after: int, **values: Any
+) -> tuple[int, int]:
+    query = (
         select(deliveries.c.id)
         .select_from(_joined())
-        .where(deliveries.c.state.in_(among), *_conditions(wanted))
+        .where(among, deliveries.c.id > after, *_conditions(wanted))
+        .order_by(deliveries.c.id)
+        .limit(CHUNK)
     )
-    return tx.execute(
-        update(deliveries).where(deliveries.c.id.in_(chosen)).values(**values)
-    ).rowcount
+    ids = tx.execute(query).scalars().all()
+    if ids:
+        tx.execute(update(deliveries).where(deliveries.c.id.in_(ids)).values(**values))
+    return len(ids), max(ids, default=after)
 
 
 def _joined() -> Any:
@@ -156,9 +198,17 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.state:
         found.append(deliveries.c.state == wanted.state)
+        if wanted.state not in _WAY:
+            found.append(_ENDED_OTHERWISE)  # so that its index is taken
     if wanted.address is not None:
+        person = select(subscribers.c.id).where(subscribers.c.normal == wanted.address)
+        theirs = select(notices.c.id).where(notices.c.address == wanted.address)
+        # Said of columns that have an index, so that not all deliveries are looked at.
         found.append(
-            or_(subscribers.c.normal == wanted.address, notices.c.address == wanted.address)
+            or_(
+                deliveries.c.subscriber_id == person.scalar_subquery(),
+                deliveries.c.notice_id.in_(theirs),
+            )
         )
     if wanted.edition is not None:
         is_number = wanted.edition.isdecimal() and len(wanted.edition) < _SHORTEST_KEY
@@ -182,6 +232,7 @@ def _delivery(row: Row[Any]) -> Delivery:
         subscriber=row.subscriber_id or 0,
         notice=row.notice_id or 0,
         address=row.address,
+        domain=row.domain,
         state=DeliveryState(row.state),
         attempts=row.attempts,
         reply=row.reply,

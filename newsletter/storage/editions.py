@@ -35,6 +35,19 @@ class EditionRow:
     decided_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an edition is made of.
+
+    Attributes:
+        domain: of its Message-IDs; `None` for the sender's.
+    """
+
+    key: str
+    parts: tuple[Rendered, ...]
+    domain: str | None
+
+
 def key_of(positions: Sequence[int], language: str, theme: str, fingerprint: str) -> str:
     """The name of an edition: a hash of its entries and of all that shapes its look."""
     facts = json.dumps([list(positions), language, theme, fingerprint])
@@ -50,11 +63,16 @@ def freeze(
     parts: Sequence[Rendered],
     at: datetime,
     held: str | None = None,
+    domain: str | None = None,
 ) -> EditionRow:
     """Keeps an edition as it was made, held if there is a reason; the row of that key.
 
     One that is there already stays as it is, unless it was rejected: that said no to an
     earlier due date.
+
+    Args:
+        domain: of its Message-IDs, so that they stay when the sender moves; `None` to follow
+            the sender.
     """
     upsert = insert(editions).values(
         key=key,
@@ -65,6 +83,7 @@ def freeze(
         theme=theme,
         parts=[asdict(part) for part in parts],
         frozen_at=at,
+        domain=domain,
     )
     newer = upsert.excluded
     tx.execute(
@@ -133,6 +152,20 @@ def released(tx: Connection) -> set[int]:
     return {position for positions in rows.scalars() for position in positions}
 
 
+def let_go(tx: Connection) -> list[EditionRow]:
+    """Editions that the operator released and nobody was to get yet, oldest first."""
+    rows = tx.execute(
+        _query()
+        .where(
+            editions.c.state == EditionState.FROZEN,
+            editions.c.decided_at.is_not(None),
+            editions.c.planned_at.is_(None),
+        )
+        .order_by(editions.c.id)
+    )
+    return [_row(row) for row in rows]
+
+
 def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> EditionRow:
     """Releases or rejects a held edition.
 
@@ -175,10 +208,11 @@ def parts_of(tx: Connection, key: str) -> list[Rendered] | None:
     return _parts(parts) if parts is not None else None
 
 
-def content(tx: Connection, number: int) -> tuple[str, list[Rendered]]:
-    """The key and the parts of an edition."""
-    row = tx.execute(select(editions.c.key, editions.c.parts).where(editions.c.id == number)).one()
-    return row.key, _parts(row.parts)
+def content(tx: Connection, number: int) -> Content:
+    """What an edition is made of."""
+    query = select(editions.c.key, editions.c.parts, editions.c.domain)
+    row = tx.execute(query.where(editions.c.id == number)).one()
+    return Content(row.key, tuple(_parts(row.parts)), row.domain)
 
 
 def _parts(parts: list[dict[str, str]]) -> list[Rendered]:

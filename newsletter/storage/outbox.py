@@ -239,6 +239,11 @@ def settle(tx: Connection, sender: str, settled: Iterable[Settled], now: datetim
         tx.execute(_SETTLE, rows)
 
 
+def cancel_left(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
+    """Cancels those of people who left or paused while theirs was on its way; which."""
+    return set(tx.execute(_CANCEL.returning(deliveries.c.id), {"ids": ids, "now": now}).scalars())
+
+
 def senders(tx: Connection) -> list[str]:
     """Who has claims: alive or not."""
     query = select(deliveries.c.claimed_by).where(deliveries.c.claimed_by.is_not(None)).distinct()

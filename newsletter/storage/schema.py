@@ -227,6 +227,7 @@ editions = Table(
     Column("frozen_at", Utc, nullable=False),
     Column("planned_at", Utc, comment="when the first person was to get it"),
     Column("decided_at", Utc, comment="when the operator released or rejected it"),
+    Column("domain", String, comment="of its Message-IDs; none: the sender's"),
 )
 
 passed = Table(
@@ -257,6 +258,8 @@ standing = Table(
         comment="sources met from now on may have announced something before",
     ),
     Column("told", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
+    Column("stopped", Text, comment="why the last run ended before its work was done"),
+    Column("stopped_at", Utc, comment="since when it does"),
 )
 
 subscribers = Table(

@@ -21,12 +21,16 @@ class StandingRow:
         latest_at: the newest instant anything was recorded at; the clock cannot be before it.
         clockwork: what the due times were computed from.
         told: the troubles that the owner knows of.
+        stopped: why the last run ended before its work was done; empty if it did not.
+        stopped_at: since when runs do.
     """
 
     paused_at: datetime | None
     latest_at: datetime | None
     clockwork: str | None
     told: tuple[str, ...]
+    stopped: str
+    stopped_at: datetime | None
 
 
 def get(tx: Connection) -> StandingRow:
@@ -34,7 +38,14 @@ def get(tx: Connection) -> StandingRow:
     row = tx.execute(select(standing)).one()
     captured = tx.execute(select(func.max(sources.c.captured_at))).scalar()
     latest = max(filter(None, (row.latest_at, captured)), default=None)
-    return StandingRow(row.paused_at, latest, row.clockwork, tuple(row.told))
+    return StandingRow(
+        row.paused_at,
+        latest,
+        row.clockwork,
+        tuple(row.told),
+        row.stopped or "",
+        row.stopped_at,
+    )
 
 
 def pause(tx: Connection, at: datetime) -> None:
@@ -52,7 +63,9 @@ def resume(tx: Connection, now: datetime) -> None:
 
     What a clock that was ahead put off goes now.
     """
-    tx.execute(update(standing).values(paused_at=None, latest_at=now))
+    tx.execute(
+        update(standing).values(paused_at=None, latest_at=now, stopped=None, stopped_at=None)
+    )
     tx.execute(update(sources).where(sources.c.captured_at > now).values(captured_at=now))
     tx.execute(
         update(deliveries)
@@ -80,6 +93,12 @@ def note_clockwork(tx: Connection, clockwork: str) -> None:
     tx.execute(update(standing).values(clockwork=clockwork))
 
 
+def note_stopped(tx: Connection, why: str, now: datetime) -> None:
+    """Remembers why a run ended before its work was done, and since when runs do; or forgets it."""
+    since = func.coalesce(standing.c.stopped_at, now, type_=Utc()) if why else None
+    tx.execute(update(standing).values(stopped=why or None, stopped_at=since))
+
+
 def note_told(tx: Connection, troubles: Sequence[str]) -> None:
     """Remembers which troubles the owner was told of."""
     tx.execute(update(standing).values(told=list(troubles)))
@@ -104,7 +123,7 @@ def count_sendings(tx: Connection, at: datetime, many: int) -> None:
 
 
 def sendings_since(tx: Connection, at: datetime) -> int:
-    """How many mails left since then, to the hour, and never too few."""
-    hour = at - timedelta(hours=1)
+    """How many mails left since then; all of an hour count where its half did."""
+    hour = at - timedelta(minutes=30)
     many = tx.execute(select(func.sum(sendings.c.count)).where(sendings.c.hour > hour)).scalar()
     return int(many or 0)

@@ -156,19 +156,22 @@ def _log_in(wire: Wire, settings: SmtpSettings) -> None:
     if settings.token_command and "XOAUTH2" in offered:
         token = _token(settings.token_command, settings.timeout)
         proof = _base64(f"user={user}\x01auth=Bearer {token}\x01\x01")
-        _exchange(wire, f"XOAUTH2 {proof}", "")  # the empty line ends a refusal
+        _exchange(wire, f"XOAUTH2 {proof}", "", hidden=token)  # the empty line ends a refusal
     elif settings.token_command:
         raise _Unacceptable("the server offers no login by token (XOAUTH2)")
     elif "PLAIN" in offered:
-        _exchange(wire, "PLAIN " + _base64(f"\0{user}\0{password}"))
+        _exchange(wire, "PLAIN " + _base64(f"\0{user}\0{password}"), hidden=password)
     elif "LOGIN" in offered:
-        _exchange(wire, "LOGIN", user, password)
+        _exchange(wire, "LOGIN", user, password, hidden=password)
     else:
         raise _Unacceptable("the server offers no login by password (PLAIN or LOGIN)")
 
 
-def _exchange(wire: Wire, start: str, *answers: str) -> None:
+def _exchange(wire: Wire, start: str, *answers: str, hidden: str) -> None:
     """One AUTH command and our answers to what the server asks.
+
+    Args:
+        hidden: the secret in them, never shown though the server repeats it.
 
     Raises:
         SMTPAuthenticationError: it ended otherwise than with success.
@@ -181,7 +184,10 @@ def _exchange(wire: Wire, start: str, *answers: str) -> None:
         asked = text
         code, text = wire.docmd(_base64(answer))
     if not 200 <= code < 300:
-        raise smtplib.SMTPAuthenticationError(code, text + _explanation(asked))
+        said = text + _explanation(asked)
+        for secret in (start.partition(" ")[2], _base64(hidden), hidden):
+            said = said.replace(secret.encode(), b"[hidden]") if secret else said
+        raise smtplib.SMTPAuthenticationError(code, said)
 
 
 def _explanation(challenge: bytes) -> bytes:

@@ -46,7 +46,7 @@ class SmtpSettings:
     """For the connection, for every reply before the final dot, and for each write."""
     reply_timeout: float = 600.0
     """For the reply to the final dot (RFC 5321 4.5.3.2.6)."""
-    stop_grace: float = 5.0
+    stop_grace: float = 7.5
     """What is left of either once we are told to stop."""
     local_hostname: str | None = None
     """Who we say we are; by default this machine's name."""

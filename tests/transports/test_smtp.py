@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 import socket
@@ -1034,6 +1035,23 @@ def test_login_fails(serve: Serve, right: Path, answer: Fault, verdict: Verdict)
     server = serve(secured(right, auth="PLAIN"), AUTH=[answer])
     outcome = failure(server, security="tls", ca_file=right, username="papers", password=SECRET)
     assert (outcome.verdict, outcome.stage) == (verdict, "auth")
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "XOAUTH2"])
+def test_a_secret_is_never_repeated(serve: Serve, right: Path, mechanism: str) -> None:
+    """Though the server says it back, as it came and as it is."""
+    proofs = {
+        "PLAIN": f"\0papers\0{SECRET}",
+        "LOGIN": SECRET,
+        "XOAUTH2": f"user=papers\x01auth=Bearer {SECRET}\x01\x01",
+    }
+    proof = base64.b64encode(proofs[mechanism].encode()).decode()
+    said = f"535 5.7.8 no: {proof} {SECRET} no\r\n".encode()
+    server = serve(secured(right, auth=mechanism), AUTH=[said])
+    server.options = replace(server.options, password=SECRET)
+    secret = {"token_command": prints(SECRET)} if mechanism == "XOAUTH2" else {"password": SECRET}
+    outcome = failure(server, security="tls", ca_file=right, username="papers", **secret)
+    assert outcome.reply == "535 5.7.8 no: [hidden] [hidden] no"
 
 
 @pytest.mark.parametrize(
