@@ -228,6 +228,13 @@ editions = Table(
     Column("planned_at", Utc, comment="when the first person was to get it"),
     Column("decided_at", Utc, comment="when the operator released or rejected it"),
     Column("domain", String, comment="of its Message-IDs; none: the sender's"),
+    Column(
+        "public",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="it was the first with one of its entries",
+    ),
 )
 
 passed = Table(
@@ -288,6 +295,11 @@ subscribers = Table(
     Column("changed_at", Utc, nullable=False, comment="when the state became what it is"),
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("refused_edition", Integer, comment="the last one counted in `refusals`"),
+    Column("paused_until", Date, comment="the local date a pause ends"),
+    Column("consented_at", Utc, comment="when they confirmed"),
+    Column("consent_text", String, comment="the version of what they read"),
+    Column("consent_network", String, comment="from where, cut short"),
+    Column("left_because", Text, comment="what they said, if they did"),
     Index("ix_subscribers_next_due_at", "next_due_at"),
     Index("ix_subscribers_state_cursor", "state", "cursor"),
     sqlite_autoincrement=True,  # links in old mail must never lead to somebody else
@@ -311,6 +323,23 @@ notices = Table(
     Column("subject", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Utc, nullable=False),
+    Index("ix_notices_address", "address", "at"),
+    sqlite_autoincrement=True,
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String, nullable=False, comment="subscribe, settings or change"),
+    Column("address", String, nullable=False, comment="as written; empty once handled"),
+    Column("subscriber_id", Integer, comment="whose, once that is known"),
+    Column("time_zone", String, comment="of the visitor's browser"),
+    Column("network", String, nullable=False, comment="from where, cut short"),
+    Column("at", Utc, nullable=False),
+    Column("handled_at", Utc, comment="when it was looked at"),
+    Index("ix_requests_waiting", "id", sqlite_where=text("handled_at IS NULL")),
+    Index("ix_requests_at", "at"),
     sqlite_autoincrement=True,
 )
 
