@@ -10,7 +10,7 @@ demo: .venv/run          ## install, and run the main job on a bundled sample: d
 	$(BIN)/newsletter demo --out demo
 
 test: .venv/test         ## install the test tools, and run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 lint: .venv/test
 	$(BIN)/ruff check .

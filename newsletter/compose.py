@@ -121,6 +121,8 @@ class Content:
     days: tuple[Day, ...]
     subject: str
     preheader: str
+    dates: str
+    """The days its papers are from; empty where nothing says."""
     tally: str
     credits: tuple[tuple[str, str | None], ...]
     sources: tuple[str, ...]
@@ -188,6 +190,7 @@ def compose(
         days=days,
         subject=_subject(ordered, part),
         preheader=_preheader(ordered, minutes),
+        dates=_dates(ordered),
         tally=" · ".join(filter(None, (_dates(ordered), _plural(minutes, "minute")))),
         credits=tuple(credits),
         sources=tuple(dict.fromkeys(entry.source for entry in ordered)),

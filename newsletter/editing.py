@@ -87,15 +87,15 @@ class Editor:
         return edition, _fault(made)
 
     def _parts(self, ordered: Sequence[Entry], web_url: str) -> list[tuple[Content, Rendered]]:
-        thanks = _credits(ordered)
+        whom = thanks(ordered)
         for detail in details(self._excerpts):
-            content = compose(ordered, detail, thanks)
+            content = compose(ordered, detail, whom)
             rendered = self._renderer.render(content, web_url)
             if gate.fits(rendered):
                 return [(content, rendered)]
 
         def titles_only(part: Part) -> tuple[Content, Rendered]:
-            short = compose(ordered, detail, thanks, part, more_on_web=bool(web_url))
+            short = compose(ordered, detail, whom, part, more_on_web=bool(web_url))
             return short, self._renderer.render(short, web_url)
 
         if web_url:
@@ -134,13 +134,13 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def _credits(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
+def thanks(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
     """Whom to thank: the places the formats belong to, else the sources' names."""
-    thanks: dict[str, str | None] = {}
+    found: dict[str, str | None] = {}
     for entry in entries:
         credit = formats.credit_of(entry.format)
         if credit:
-            thanks[credit.text] = credit.url
+            found[credit.text] = credit.url
         elif entry.source not in UNNAMED and "/" not in entry.source:
-            thanks[entry.source] = None
-    return list(thanks.items())
+            found[entry.source] = None
+    return list(found.items())

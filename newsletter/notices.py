@@ -9,6 +9,11 @@ from newsletter.templating import FAULTS, environment, loader
 
 TEST = "test"
 REPORT = "report"
+CONFIRM = "confirm"
+KNOWN = "known"
+SETTINGS = "settings"
+CHANGE = "change"
+CHANGED = "changed"
 
 
 class Notices:

@@ -20,7 +20,7 @@ from newsletter.models import SubscriberState
 from newsletter.planning import Rules, latest_day
 from newsletter.recipients import Address
 from newsletter.roster import Line, Problem
-from newsletter.storage import log, outbox, people, standing
+from newsletter.storage import log, outbox, people, readers, standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
 
@@ -195,6 +195,7 @@ class Subscriptions:
             outbox.cancel(tx, found.id, now)
             if forget:
                 outbox.forget(tx, found.id, found.address)
+                readers.forget(tx, found.id)
                 people.suppress(tx, self._mark(address), "asked to be forgotten", now)
             people.remove(tx, found.id)
 

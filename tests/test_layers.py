@@ -19,7 +19,7 @@ LAYERS = (
     "tex recipients",
     "excerpt identity roster",
     "formats",
-    "diff holds silence compose config domains",
+    "diff holds silence compose config domains feeds readerlinks",
     # edges: the only modules that touch the outside
     "files templating resolver",
     "sources storage render transports notices",
@@ -28,7 +28,8 @@ LAYERS = (
     # use cases: transactions are drawn here
     "reports editing configfile",
     "ingest planning",
-    "preview subscriptions delivery",
+    "preview subscriptions signups delivery",
+    "choices",
     # the one place where concrete parts are put together
     "app",
     # ways in
@@ -42,6 +43,7 @@ LAYERS = (
 PURE = """
     symbols values text calendar colour links tex excerpt identity formats diff holds silence
     compose config cadence recipients roster tokens verdicts rates domains
+    feeds readerlinks
 """
 ACTING = {
     "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",

@@ -32,6 +32,7 @@ from newsletter.storage.snapshots import SnapshotRow
 # would be theirs.
 if TYPE_CHECKING:
     from newsletter.app.mailing import Mailing
+    from newsletter.app.readers import Readers
     from newsletter.app.status import Status
     from newsletter.app.why import Fact
     from newsletter.editing import Edition
@@ -205,6 +206,13 @@ class App:
         from newsletter.subscriptions import Subscriptions
 
         return Subscriptions(self._database, parts.rules(self._config), self._clock)
+
+    @cached_property
+    def readers(self) -> Readers:
+        """What readers do of their own accord."""
+        from newsletter.app.readers import Readers
+
+        return Readers(self._config, self._database, self.mailing, self.subscriptions, self._clock)
 
     def edition_of(self, report: Report) -> Edition | None:
         """The edition of what one capture brought; `None` when that is nothing."""

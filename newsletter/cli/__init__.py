@@ -57,6 +57,7 @@ for command in (
     standing.status,
     *sending.COMMANDS,
     service.serve,
+    service.web,
     *keeping.COMMANDS,
     doctor.doctor,
 ):

@@ -1,4 +1,4 @@
-"""The command that runs for years."""
+"""The commands that run for years."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import click
 
 from newsletter.cli.base import config_option
 
-
-@click.command()
-@click.option(
+log_option = click.option(
     "--log",
     "form",
     type=click.Choice(["auto", "console", "json"]),
@@ -16,6 +14,10 @@ from newsletter.cli.base import config_option
     show_default=True,
     help="How it logs; auto is JSON unless on a terminal.",
 )
+
+
+@click.command()
+@log_option
 def serve(form: str) -> int:
     """Capture, plan and send, each when it is time, until told to end. Ends with status 0."""
     from newsletter.cli.signals import Signals
@@ -26,4 +28,19 @@ def serve(form: str) -> int:
     logs.configure(form)  # type: ignore[arg-type]
     with Signals() as signals:
         run.serve(loaded, signals.stop)
+    return 0
+
+
+@click.command()
+@log_option
+def web(form: str) -> int:
+    """Serve the pages for readers alone, and send the mails they ask for. Ends with status 0."""
+    from newsletter.cli.signals import Signals
+    from newsletter.configfile import load_config
+    from newsletter.service import alone, logs
+
+    loaded = load_config(config_option())
+    logs.configure(form)  # type: ignore[arg-type]
+    with Signals() as signals:
+        alone.serve_pages(loaded, signals.stop)
     return 0

@@ -9,6 +9,7 @@ planned is guarded by the cursor it started from, so a second planner finds nobo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
@@ -29,6 +30,8 @@ from newsletter.storage.due import Group, Onward
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Wishes
 
+BREATH = 0.002
+"""Seconds between two chunks: whoever waits to write, such as to unsubscribe, comes in."""
 _LAST = 2**63 - 1
 _REMEMBERED = timedelta(days=64)  # more than two of the slowest cadence
 
@@ -106,6 +109,31 @@ class Planning:
         for cursor, alike in groupby(by_cursor, key=lambda group: group.cursor):
             self._serve(cursor, list(alike), seen, planned)
         return planned
+
+    def welcome(self, person: int, cursor: int, now: datetime) -> bool:
+        """Plans for somebody who has just come what is new to them; whether there was anything.
+
+        Their next due time stays. What is held goes to them later, like to everybody.
+
+        Raises:
+            RenderError: no edition can be made.
+        """
+        with self._database.read() as tx:
+            seen = view(tx, now, failing=False)
+            entries = log.new_entries(tx, after=cursor, up_to=seen.head)
+        if not entries or holding(seen.held, {entry.position for entry in entries}):
+            return False
+        edition = self._frozen(entries, seen)
+        if edition.state is EditionState.HELD:
+            return False
+        with self._database.write() as tx:
+            parts = len(editions.content(tx, edition.id).parts)
+            whom, onward = Group(cursor), Onward(seen.head)
+            span = (person - 1, person)
+            moved = due.plan(tx, whom, span, onward, now, edition=edition.id, parts=parts)
+            if moved:
+                editions.note_planned(tx, edition.id, now)
+        return bool(moved)
 
     def reschedule(self, now: datetime) -> int:
         """Mends due times that no longer follow from what people wish; how many.
@@ -242,6 +270,7 @@ class Planning:
                     people += moved if move.sends else 0
                 if edition:
                     editions.note_planned(tx, edition.id, view.now)
+            time.sleep(BREATH)
         if edition and people:
             planned.people += people
             planned.editions.append(edition.key)
@@ -297,6 +326,7 @@ class Planning:
                 view.now,
                 held=reason,
                 domain=self._domain,
+                public=not seen.issuperset(positions),
             )
 
     def _made(

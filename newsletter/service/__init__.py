@@ -5,6 +5,7 @@
     scheduler  the clock: a tick every minute, and one at the next due instant
     notify     a word to systemd
     run        all of it from start to a signal
+    alone      `newsletter web`: the pages without the rest
 
 The clock only wakes it up. What is due is read from the database each time, so a machine
 that slept, a clock that was set, a restart and a second process change nothing.

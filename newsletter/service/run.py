@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import structlog
-from starlette.applications import Starlette
+from starlette.routing import BaseRoute
 
 from newsletter.app import App
 from newsletter.app.parts import sending_problems
@@ -19,6 +20,8 @@ from newsletter.service import notify
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
 from newsletter.web import health, metrics
+from newsletter.web.errands import Errands
+from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
 
 log = structlog.get_logger()
@@ -43,8 +46,10 @@ def serve(config: Config, stop: threading.Event) -> None:
     app = App(config)
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
-    server = Server(_pages(config, app, jobs), wire)
+    errands = Errands(lambda: app.readers.run_errands(stop), app.readers.signups.tidy, jobs.tick)
+    server = Server(pages(config, app.readers, errands.wake, now, _others(config, app, jobs)), wire)
     server.start()
+    errands.start()
     ending = threading.Thread(target=_until, args=(stop, scheduler, jobs), daemon=True)
     ending.start()
     log.info(
@@ -55,6 +60,7 @@ def serve(config: Config, stop: threading.Event) -> None:
     notify.notify(notify.READY)
     scheduler.run()
     server.stop(1.0)
+    errands.stop(1.0)
     _end(jobs)
     app.close()
     log.info("ended")
@@ -84,7 +90,9 @@ def _stuck(jobs: Jobs, at: datetime) -> bool:
     return abs(at - jobs.beat_at) > STUCK
 
 
-def _pages(config: Config, app: App, jobs: Jobs) -> Starlette:
+def _others(config: Config, app: App, jobs: Jobs) -> Sequence[BaseRoute]:
+    """What is answered besides the pages."""
+
     def alive() -> str:
         return f"nothing was done since {jobs.beat_at:%H:%M:%S} UTC" if _stuck(jobs, now()) else ""
 
@@ -93,4 +101,4 @@ def _pages(config: Config, app: App, jobs: Jobs) -> Starlette:
         return ""
 
     token = config.web.metrics_token.get_secret_value()
-    return Starlette(routes=[*health.routes(alive, ready), metrics.route(app.status, now, token)])
+    return [*health.routes(alive, ready), metrics.route(app.status, now, token)]

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from newsletter.errors import (
@@ -43,6 +43,7 @@ _HEADER = 100
 """Bytes of a SQLite file's header."""
 
 _PAUSE = 0.02
+_ASK_AGAIN = 0.001  # seconds
 """Seconds between two tries of what SQLite itself does not wait for."""
 
 BUSY_SECONDS = 10
@@ -268,9 +269,35 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
         writing = connection.get_execution_options().get("write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        if writing:
+            _begin_writing(connection, busy_seconds)
+        else:
+            connection.exec_driver_sql("BEGIN")
 
     return engine
+
+
+def _begin_writing(connection: Connection, busy_seconds: float) -> None:
+    """Begins a transaction that writes, as soon as no other does.
+
+    SQLite's own wait asks less and less often: who does much in many short transactions
+    would hardly ever let anybody else in.
+    """
+    give_up = time.monotonic() + busy_seconds
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except OperationalError as exc:
+                busy = getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or time.monotonic() > give_up:
+                    raise
+                time.sleep(_ASK_AGAIN)
+            else:
+                return
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
 
 
 def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:

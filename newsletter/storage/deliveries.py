@@ -153,7 +153,6 @@ def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[in
         state=DeliveryState.QUEUED,
         try_at=now,
         first_at=None,
-        attempts=0,
         changed_at=now,
     )
 

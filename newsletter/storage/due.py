@@ -24,8 +24,8 @@ from sqlalchemy import (
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.schema import Utc, deliveries, subscribers
 
-CHUNK = 3_000
-"""People planned in one transaction; none lasts longer than 200 ms."""
+CHUNK = 1_500
+"""People planned in one transaction: 30 ms, so that nobody who clicks waits long."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.errors import UsageError
@@ -64,6 +64,8 @@ def freeze(
     at: datetime,
     held: str | None = None,
     domain: str | None = None,
+    *,
+    public: bool = False,
 ) -> EditionRow:
     """Keeps an edition as it was made, held if there is a reason; the row of that key.
 
@@ -73,6 +75,7 @@ def freeze(
     Args:
         domain: of its Message-IDs, so that they stay when the sender moves; `None` to follow
             the sender.
+        public: it is the first with one of its entries: the archive shows it.
     """
     upsert = insert(editions).values(
         key=key,
@@ -84,19 +87,23 @@ def freeze(
         parts=[asdict(part) for part in parts],
         frozen_at=at,
         domain=domain,
+        public=public,
+        subject=parts[0].subject if parts else "",
+        papers=len(positions),
     )
     newer = upsert.excluded
     tx.execute(
         upsert.on_conflict_do_update(
             index_elements=[editions.c.key],
-            set_={
-                name: newer[name]
-                for name in ("state", "reason", "parts", "frozen_at", "decided_at")
-            },
+            set_={name: newer[name] for name in _MADE},
             where=editions.c.state == EditionState.REJECTED,
         )
     )
     return _row(tx.execute(_query().where(editions.c.key == key)).one())
+
+
+_MADE = ("state", "reason", "parts", "frozen_at", "decided_at", "public", "subject")
+"""What is new of an edition that is made again."""
 
 
 def find(tx: Connection, key: str) -> EditionRow | None:
@@ -128,7 +135,7 @@ def listed(tx: Connection, state: EditionState | None = None) -> list[EditionRow
 def sizes(tx: Connection) -> list[int]:
     """Numbers of papers of the last editions that somebody was to get."""
     rows = tx.execute(
-        select(func.json_array_length(editions.c.positions))
+        select(editions.c.papers)
         .where(editions.c.planned_at.is_not(None))
         .order_by(editions.c.id.desc())
         .limit(HISTORY)
@@ -184,7 +191,7 @@ def replace_parts(tx: Connection, number: int, parts: Sequence[Rendered]) -> Non
     tx.execute(
         update(editions)
         .where(editions.c.id == number)
-        .values(parts=[asdict(part) for part in parts])
+        .values(parts=[asdict(part) for part in parts], subject=parts[0].subject if parts else "")
     )
 
 
@@ -226,7 +233,7 @@ def _query() -> Any:
         editions.c.positions,
         editions.c.state,
         editions.c.reason,
-        func.coalesce(func.json_extract(editions.c.parts, "$[0].subject"), "").label("subject"),
+        editions.c.subject,
         editions.c.frozen_at,
         editions.c.planned_at,
         editions.c.decided_at,

@@ -246,6 +246,34 @@ def new_entries(
     that came with it.
     """
     query = (
+        _entries()
+        .where(
+            entries.c.kind == EntryKind.NEW,
+            entries.c.position > after,
+            papers.c.withdrawn.is_(False),
+            entries.c.position.not_in(select(passed.c.position)),
+        )
+        .order_by(entries.c.position)
+    )
+    if up_to is not None:
+        query = query.where(entries.c.position <= up_to)
+    if snapshot is not None:
+        query = query.where(entries.c.snapshot_id == snapshot)
+    return [_entry(row) for row in tx.execute(query)]
+
+
+def entries_at(tx: Connection, positions: Sequence[int]) -> list[Entry]:
+    """The entries at these positions, in the order given, whatever became of them since.
+
+    Each with its text as it was then and its newest votes; where there is none, none.
+    """
+    rows = _in_chunks(tx, _entries(), entries.c.position, set(positions))
+    found = {row.position: _entry(row) for row in rows}
+    return [found[position] for position in positions if position in found]
+
+
+def _entries() -> Select[Any]:
+    return (
         select(
             entries.c.position,
             entries.c.kind,
@@ -264,19 +292,7 @@ def new_entries(
         .join(papers, papers.c.id == entries.c.paper_id)
         .join(sources, sources.c.id == entries.c.source_id)
         .join(snapshots, snapshots.c.id == entries.c.snapshot_id)
-        .where(
-            entries.c.kind == EntryKind.NEW,
-            entries.c.position > after,
-            papers.c.withdrawn.is_(False),
-            entries.c.position.not_in(select(passed.c.position)),
-        )
-        .order_by(entries.c.position)
     )
-    if up_to is not None:
-        query = query.where(entries.c.position <= up_to)
-    if snapshot is not None:
-        query = query.where(entries.c.snapshot_id == snapshot)
-    return [_entry(row) for row in tx.execute(query)]
 
 
 def _entry(row: Any) -> Entry:

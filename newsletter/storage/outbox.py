@@ -304,6 +304,20 @@ def revive(tx: Connection, person: int, now: datetime) -> int:
     ).rowcount
 
 
+def revive_left(tx: Connection, person: int, since: datetime, now: datetime) -> int:
+    """Queues what was cancelled since then because somebody left, as if it were new; how many."""
+    return tx.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.subscriber_id == person,
+            deliveries.c.state == DeliveryState.CANCELLED,
+            deliveries.c.reply == LEFT,
+            deliveries.c.changed_at >= since,
+        )
+        .values(state=DeliveryState.QUEUED, try_at=now, first_at=None, reply=None, changed_at=now)
+    ).rowcount
+
+
 def _waits_for_them() -> ColumnElement[bool]:
     return and_(deliveries.c.state == DeliveryState.CANCELLED, deliveries.c.reply == PAUSED)
 

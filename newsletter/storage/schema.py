@@ -20,6 +20,9 @@ suppressions  addresses never to be written to, as keyed hashes; they outlive th
 notices     mails that are no editions
 deliveries  one mail to one person: an edition's part, or a notice
 sendings    how many mails left in each hour
+requests    what visitors asked for, until their link is used
+
+Beside them, made by their migration: `paper_search`, the index of words of announced papers.
 """
 
 from __future__ import annotations
@@ -235,6 +238,14 @@ editions = Table(
         server_default="0",
         comment="it was the first with one of its entries",
     ),
+    Column("subject", String, nullable=False, server_default="", comment="of its first part"),
+    Column("papers", Integer, nullable=False, server_default="0", comment="how many it has"),
+    # All that the archive lists, so that the long texts of editions need not be walked through.
+    Index(
+        "ix_editions_listed",
+        *("id", "key", "subject", "papers", "frozen_at", "state", "public", "planned_at"),
+        sqlite_where=text("state = 'frozen' AND public = 1 AND planned_at IS NOT NULL"),
+    ),
 )
 
 passed = Table(
@@ -332,12 +343,13 @@ requests = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("kind", String, nullable=False, comment="subscribe, settings or change"),
-    Column("address", String, nullable=False, comment="as written; empty once handled"),
+    Column("address", String, nullable=False, comment="as written; empty when of no more use"),
     Column("subscriber_id", Integer, comment="whose, once that is known"),
     Column("time_zone", String, comment="of the visitor's browser"),
     Column("network", String, nullable=False, comment="from where, cut short"),
     Column("at", Utc, nullable=False),
     Column("handled_at", Utc, comment="when it was looked at"),
+    Column("confirmed_at", Utc, comment="when its link was used"),
     Index("ix_requests_waiting", "id", sqlite_where=text("handled_at IS NULL")),
     Index("ix_requests_at", "at"),
     sqlite_autoincrement=True,

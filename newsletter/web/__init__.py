@@ -1,5 +1,14 @@
-"""What the service answers over HTTP: whether it lives, whether it is ready, its figures.
+"""What the service answers over HTTP: pages for readers, whether it lives, its figures.
 
+site      templates filled, with the headers that keep them safe
+guard     who is asked, how much is sent, and from where
+forms     what visitors send
+limits    how often they may
+public    the front page, the archive, editions, feeds
+signup    subscribing, confirming
+choices   settings, unsubscribing
+pages     all of them, behind their guard
+errands   what visitors' requests need done at once
 health    /healthz, /readyz
 metrics   /metrics, computed from the database at each scrape
 server    uvicorn in a thread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -22,9 +23,15 @@ from newsletter.storage.schema import metadata
 
 
 def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
-    """What the steps leave is what the code expects."""
+    """What the steps leave is what the code expects, but for the indexes of the archive."""
+
+    def declared(name: str | None, _kind: str, _parents: Mapping[str, str | None]) -> bool:
+        return not (name or "").startswith("paper_search")  # SQLite's own tables of words
+
     with database.read() as tx:
-        context = MigrationContext.configure(tx, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            tx, opts={"compare_type": True, "include_name": declared}
+        )
         assert compare_metadata(context, metadata) == []
 
 

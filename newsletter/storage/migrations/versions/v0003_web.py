@@ -31,6 +31,24 @@ def upgrade() -> None:
                 comment="it was the first with one of its entries",
             )
         )
+        batch_op.add_column(
+            sa.Column(
+                "subject",
+                sa.String(),
+                nullable=False,
+                server_default="",
+                comment="of its first part",
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "papers",
+                sa.Integer(),
+                nullable=False,
+                server_default="0",
+                comment="how many it has",
+            )
+        )
     with op.batch_alter_table("standing", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column(
@@ -71,7 +89,9 @@ def upgrade() -> None:
         "requests",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False, comment="subscribe, settings or change"),
-        sa.Column("address", sa.String(), nullable=False, comment="as written; empty once handled"),
+        sa.Column(
+            "address", sa.String(), nullable=False, comment="as written; empty when of no more use"
+        ),
         sa.Column(
             "subscriber_id", sa.Integer(), nullable=True, comment="whose, once that is known"
         ),
@@ -79,6 +99,7 @@ def upgrade() -> None:
         sa.Column("network", sa.String(), nullable=False, comment="from where, cut short"),
         sa.Column("at", Utc(), nullable=False),
         sa.Column("handled_at", Utc(), nullable=True, comment="when it was looked at"),
+        sa.Column("confirmed_at", Utc(), nullable=True, comment="when its link was used"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_requests")),
         sqlite_autoincrement=True,
     )
@@ -89,4 +110,15 @@ def upgrade() -> None:
         batch_op.create_index("ix_requests_at", ["at"], unique=False)
     with op.batch_alter_table("notices", schema=None) as batch_op:
         batch_op.create_index("ix_notices_address", ["address", "at"], unique=False)
-    op.execute("UPDATE editions SET public = 1 WHERE planned_at IS NOT NULL")
+    with op.batch_alter_table("editions", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_editions_listed",
+            ["id", "key", "subject", "papers", "frozen_at", "state", "public", "planned_at"],
+            unique=False,
+            sqlite_where=sa.text("state = 'frozen' AND public = 1 AND planned_at IS NOT NULL"),
+        )
+    op.execute(
+        "UPDATE editions SET public = planned_at IS NOT NULL, "
+        "papers = json_array_length(positions), "
+        "subject = coalesce(json_extract(parts, '$[0].subject'), '')"
+    )

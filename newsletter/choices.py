@@ -1,0 +1,163 @@
+"""What somebody may do who holds a link of their own: choose, pause, leave, come back, go.
+
+People are named by their number here; whoever is gone is `None`, and nothing happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from newsletter import recipients
+from newsletter.models import SubscriberState
+from newsletter.planning import Rules
+from newsletter.recipients import Address
+from newsletter.storage import outbox, people, readers
+from newsletter.storage.database import Database
+from newsletter.storage.people import Subscriber
+from newsletter.storage.readers import Reader
+from newsletter.subscriptions import Subscriptions
+
+UNDO_FOR = timedelta(days=1)
+"""How long leaving can be undone by the link that did it."""
+LONGEST_PAUSE = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody, with what only their own page shows."""
+
+    row: Subscriber
+    reader: Reader
+
+
+class Choices:
+    """Does what people choose.
+
+    Args:
+        database: where it is.
+        subscriptions: changes who gets editions.
+        rules: when people are due.
+        clock: the current instant, aware.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        subscriptions: Subscriptions,
+        rules: Rules,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._subscriptions = subscriptions
+        self._rules = rules
+        self._clock = clock
+
+    def person(self, number: int) -> Person | None:
+        """Somebody by their number."""
+        with self._database.read() as tx:
+            row = readers.person(tx, number)
+            return Person(row, readers.about(tx, number)) if row else None
+
+    def wish(self, number: int, **wishes: object) -> None:
+        """Gives somebody other wishes."""
+        if address := self._address(number):
+            self._subscriptions.change(address, **wishes)
+
+    def pause(self, number: int, until: date | None) -> str:
+        """Sends nothing until that date, or until they say so; what is wrong with the date."""
+        now = self._clock()
+        if until and not now.date() < until <= (now + LONGEST_PAUSE).date():
+            return "write a date from tomorrow on, at most a year from now"
+        with self._database.write() as tx:
+            row = readers.person(tx, number)
+            if row and row.state is SubscriberState.ACTIVE:
+                people.stop(tx, number, SubscriberState.PAUSED, now)
+                outbox.cancel(tx, number, now, outbox.PAUSED)
+            if row and row.state in _REACHED:
+                readers.note_pause(tx, number, until)
+        return ""
+
+    def resume(self, number: int) -> None:
+        """Ends a pause: nothing was skipped."""
+        found = self.person(number)
+        if found and found.row.state is SubscriberState.PAUSED:
+            self._subscriptions.resume(recipients.address(found.row.address))
+            with self._database.write() as tx:
+                readers.note_pause(tx, number, None)
+
+    def unsubscribe(self, number: int) -> None:
+        """Somebody leaves; what waits for them is cancelled. Again, it does nothing."""
+        now = self._clock()
+        with self._database.write() as tx:
+            row = readers.person(tx, number)
+            if row and row.state in (*_REACHED, SubscriberState.PENDING):
+                people.stop(tx, number, SubscriberState.UNSUBSCRIBED, now)
+                readers.note_pause(tx, number, None)
+                outbox.cancel(tx, number, now)
+
+    def undo(self, number: int) -> bool:
+        """Takes back that somebody left a short while ago; whether that was so."""
+        now = self._clock()
+        with self._database.write() as tx:
+            row = readers.person(tx, number)
+            if row is None or row.state is not SubscriberState.UNSUBSCRIBED:
+                return row is not None and row.state in _REACHED
+            if not timedelta() <= now - row.changed_at <= UNDO_FOR:
+                return False
+            due = self._rules.next_due(row.wishes, row.last_due_on, now)
+            people.activate(tx, number, row.cursor, due, now)
+            outbox.revive_left(tx, number, row.changed_at, now)
+            return True
+
+    def explain(self, number: int, why: str) -> None:
+        """Remembers why somebody left, if they said so."""
+        with self._database.write() as tx:
+            readers.note_reason(tx, number, why)
+
+    def delete(self, number: int) -> None:
+        """Takes somebody out with all that is known of them; they are never written to again."""
+        if address := self._address(number):
+            self._subscriptions.remove(address, forget=True)
+
+    def export(self, number: int) -> Mapping[str, object] | None:
+        """All that is known of somebody, as JSON values."""
+        with self._database.read() as tx:
+            row = readers.person(tx, number)
+            if row is None:
+                return None
+            about = readers.about(tx, number)
+            editions = readers.received(tx, number)
+        return {
+            "address": row.address,
+            "state": str(row.state),
+            "cadence": row.wishes.cadence,
+            "time_zone": row.wishes.time_zone,
+            "send_at": row.wishes.send_at,
+            "topics": list(row.wishes.topics),
+            "paused_until": about.paused_until.isoformat() if about.paused_until else None,
+            "added_at": _iso(row.added_at),
+            "changed_at": _iso(row.changed_at),
+            "next_due_at": _iso(row.next_due_at),
+            "consent": {
+                "at": _iso(about.consented_at),
+                "text": about.consent_text,
+                "network": about.consent_network,
+            },
+            "left_because": about.left_because,
+            "editions": [
+                {"subject": one.subject, "state": one.state, "at": _iso(one.at)} for one in editions
+            ],
+        }
+
+    def _address(self, number: int) -> Address | None:
+        found = self.person(number)
+        return recipients.address(found.row.address) if found else None
+
+
+_REACHED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat().replace("+00:00", "Z") if at else None

@@ -1,0 +1,54 @@
+"""The pages alone: where editions are made and sent by another process, or by cron."""
+
+from __future__ import annotations
+
+import threading
+
+import structlog
+
+from newsletter.app import App
+from newsletter.app.parts import sending_problems
+from newsletter.app.places import now
+from newsletter.config import Config
+from newsletter.errors import ConfigError
+from newsletter.service import notify
+from newsletter.web import health, metrics
+from newsletter.web.errands import Errands
+from newsletter.web.pages import pages
+from newsletter.web.server import Server, listening
+
+log = structlog.get_logger()
+
+
+def serve_pages(config: Config, stop: threading.Event) -> None:
+    """Answers visitors, and sends the mails they ask for, until `stop` is set.
+
+    Raises:
+        ConfigError: something that sending needs is not configured.
+        OutputError: the port cannot be had.
+        StorageError: the database cannot be used.
+        RenderError: there is no such folder of templates.
+    """
+    if problems := sending_problems(config):
+        raise ConfigError(problems, hint="`newsletter config check` lists them")
+    wire = listening(config.web.host, config.web.port)
+    app = App(config)
+    errands = Errands(lambda: app.readers.run_errands(stop), app.readers.signups.tidy)
+    token = config.web.metrics_token.get_secret_value()
+
+    def ready() -> str:
+        app.check()
+        return ""
+
+    others = [*health.routes(lambda: "", ready), metrics.route(app.status, now, token)]
+    server = Server(pages(config, app.readers, errands.wake, now, others), wire)
+    server.start()
+    errands.start()
+    log.info("serving pages", address=f"http://{config.web.host}:{wire.getsockname()[1]}")
+    notify.notify(notify.READY)
+    stop.wait()
+    log.info("ending")
+    notify.notify(notify.STOPPING)
+    server.stop(3.0)
+    errands.stop(6.0)
+    app.close()

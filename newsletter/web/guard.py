@@ -1,0 +1,138 @@
+"""What stands before every page: who is asked, how much is sent, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from ipaddress import IPv6Address, ip_address, ip_network
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from newsletter.values import LOOPBACK
+from newsletter.web.site import POLICY
+
+LARGEST_BODY = 16 * 1024
+"""Bytes of the largest form."""
+ANY_HOST = ("/healthz", "/readyz", "/metrics")
+"""Paths that answer by whatever name they are asked."""
+
+_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "interest-cohort=()",
+}
+
+
+class Guard:
+    """Lets through what may come, and puts the headers on what goes.
+
+    Args:
+        app: what is guarded.
+        base_url: of the pages; links are made from it, never from what a visitor says.
+    """
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        self._app = app
+        self._hosts = hosts(base_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        refusal = self._refusal(scope)
+        if refusal:
+            await refusal(scope, receive, _with_headers(send))
+            return
+        await self._app(scope, _bounded(receive), _with_headers(send))
+
+    def _refusal(self, scope: Scope) -> PlainTextResponse | None:
+        headers = Headers(scope=scope)
+        if scope["path"] not in ANY_HOST and _name(headers.get("host", "")) not in self._hosts:
+            return PlainTextResponse("no such site here\n", 421)
+        length = headers.get("content-length", "0")
+        if not length.isdecimal() or int(length[:10]) > LARGEST_BODY:
+            return PlainTextResponse("too much\n", 413)
+        return None
+
+
+def hosts(base_url: str) -> Collection[str]:
+    """The names this site is asked by: its own, and this machine's."""
+    return {*LOOPBACK, "[::1]", (urlsplit(base_url).hostname or "localhost").lower()}
+
+
+def is_from_elsewhere(request: Request, base_url: str) -> bool:
+    """Whether a form was sent from a page of somebody else's, as the browser says."""
+    site = request.headers.get("sec-fetch-site", "none")
+    if site not in ("none", "same-origin"):
+        return True
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    return origin == "null" or _name(urlsplit(origin).netloc) not in hosts(base_url)
+
+
+def has_origin(request: Request) -> bool:
+    """Whether a browser sent it, as far as that can be told."""
+    return "origin" in request.headers or "sec-fetch-site" in request.headers
+
+
+def network_of(request: Request, trusted_hops: int) -> str:
+    """The network of the visitor, cut short: 256 addresses of IPv4, a /56 of IPv6.
+
+    Args:
+        trusted_hops: proxies of ours that each add the address they were asked from.
+    """
+    peer = request.client.host if request.client else ""
+    if trusted_hops:
+        said = [one.strip() for one in request.headers.get("x-forwarded-for", "").split(",")]
+        peer = said[-trusted_hops] if len(said) >= trusted_hops and said[0] else peer
+    try:
+        address = ip_address(peer.strip("[]"))
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    size = 56 if address.version == 6 else 24
+    return str(ip_network((address, size), strict=False))
+
+
+def _name(host: str) -> str:
+    """The name in a Host header, without its port."""
+    if host.startswith("["):
+        return host.partition("]")[0].lower() + "]"
+    return host.partition(":")[0].lower()
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Takes no more of a body than the largest form has, whatever its length was said to be."""
+    had = 0
+
+    async def receive_bounded() -> Message:
+        nonlocal had
+        message = await receive()
+        had += len(message.get("body", b""))
+        if had > LARGEST_BODY:
+            raise HTTPException(413)
+        return message
+
+    return receive_bounded
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_with_headers(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            for name, value in _HEADERS.items():
+                headers.setdefault(name, value)
+            headers.setdefault("Cache-Control", "no-store")
+        await send(message)
+
+    return send_with_headers

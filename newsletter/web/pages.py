@@ -1,0 +1,80 @@
+"""All pages of one configuration, behind their guard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount
+
+from newsletter.app.readers import Readers
+from newsletter.config import Config
+from newsletter.errors import NewsletterError
+from newsletter.web.choices import OwnPages
+from newsletter.web.guard import Guard
+from newsletter.web.limits import Limits
+from newsletter.web.public import Public
+from newsletter.web.signup import Signup
+from newsletter.web.site import Pages, site
+
+log = structlog.get_logger()
+
+_WORDS = {
+    404: ("There is no such page", "It may have been written differently."),
+    405: ("That is not done here", "Please go back and use the form."),
+    413: ("That is too much", "Please send less."),
+}
+
+
+def pages(
+    config: Config,
+    readers: Readers,
+    wake: Callable[[], None],
+    clock: Callable[[], datetime],
+    others: Sequence[BaseRoute] = (),
+) -> Starlette:
+    """What answers visitors.
+
+    Args:
+        wake: called when a visitor's request waits to be worked on.
+        others: further routes, which are answered whatever the path of `base_url` is.
+
+    Raises:
+        RenderError: the templates' folder is not there.
+    """
+    folder = config.theme.templates_dir
+    filled = Pages(site(config), Path(folder) if folder else None)
+    limits, links, hops = Limits(), readers.links, config.web.trusted_hops
+    public = Public(readers.reading, filled, links, clock)
+    signup = Signup(readers, public, filled, links, limits, wake, clock, hops)
+    own = OwnPages(readers, filled, links, limits, wake, clock, config.newsletter, hops)
+    routes = [*public.routes(), *signup.routes(), *own.routes()]
+    root = filled.site.root
+    return Starlette(
+        routes=[*others, Mount(root, routes=routes)] if root else [*others, *routes],
+        middleware=[Middleware(Guard, base_url=config.newsletter.base_url)],
+        exception_handlers={
+            HTTPException: lambda _request, error: _in_words(filled, error),
+            NewsletterError: lambda request, error: _unavailable(filled, request, error),
+        },
+    )
+
+
+def _in_words(filled: Pages, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    heading, text = _WORDS.get(status, ("That cannot be done", "Please go back and try again."))
+    return filled.say(heading, text, status)
+
+
+def _unavailable(filled: Pages, request: Request, error: Exception) -> Response:
+    """The database is busy, or a template wrong: nothing of it is for visitors."""
+    # The path may hold somebody's token: its first step says enough.
+    log.warning("page failed", page=request.url.path.split("/")[1], reason=str(error))
+    return filled.say("Not at the moment", "Please try again in a minute.", 503)

@@ -1,0 +1,150 @@
+"""Subscribing: the form, and the page of the link that confirms it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+
+import structlog
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from newsletter import recipients
+from newsletter.app.readers import Readers
+from newsletter.errors import NewsletterError
+from newsletter.readerlinks import ReaderLinks
+from newsletter.signups import Confirmed
+from newsletter.storage.readers import RequestKind
+from newsletter.web.forms import TOO_OFTEN, read
+from newsletter.web.guard import has_origin, is_from_elsewhere, network_of
+from newsletter.web.limits import Limits
+from newsletter.web.public import Public
+from newsletter.web.site import Pages
+
+log = structlog.get_logger()
+
+_QUICKEST = 1.0
+"""Seconds that people need at least to fill in the form."""
+_OVER = (
+    "This link does not hold any more",
+    "Links in mails hold for three days. Ask for a new one: subscribe again.",
+)
+
+
+class Signup:
+    """Answers who wants to subscribe.
+
+    Args:
+        readers: does it.
+        public: has the page with the form.
+        pages: fills templates.
+        links: reads links.
+        limits: how often.
+        wake: called when there is work, so that no mail waits.
+        clock: the current instant, aware.
+        trusted_hops: proxies of ours before us.
+    """
+
+    def __init__(
+        self,
+        readers: Readers,
+        public: Public,
+        pages: Pages,
+        links: ReaderLinks,
+        limits: Limits,
+        wake: Callable[[], None],
+        clock: Callable[[], datetime],
+        trusted_hops: int,
+    ) -> None:
+        self._readers = readers
+        self._public = public
+        self._pages = pages
+        self._links = links
+        self._limits = limits
+        self._wake = wake
+        self._clock = clock
+        self._hops = trusted_hops
+
+    def routes(self) -> Sequence[Route]:
+        """All of them."""
+        return [
+            Route("/subscribe", self._public.front, methods=["GET"]),
+            Route("/subscribe", self.subscribe, methods=["POST"]),
+            Route("/confirm/{token}", self.confirm, methods=["GET"]),
+            Route("/confirm/{token}", self.confirmed, methods=["POST"]),
+        ]
+
+    async def subscribe(self, request: Request) -> Response:
+        """Takes an address. Whoever it is, the answer is the same."""
+        form = await read(request)
+        return await run_in_threadpool(self._subscribe, request, form)
+
+    def _subscribe(self, request: Request, form: Mapping[str, str]) -> Response:
+        site = self._pages.site
+        if not site.can_subscribe:
+            return self._pages.say("Nobody can subscribe here", "Ask the owner.", 403)
+        if is_from_elsewhere(request, site.base_url):
+            return self._pages.say("Not from another site", "Please use the form here.", 403)
+        written = form.get("address", "").strip()
+        try:
+            address = recipients.address(written)
+        except ValueError as why:
+            return self._public.front_page(status=422, problem=f"Please {why}.", address=written)
+        network = network_of(request, self._hops)
+        if not self._limits.lets_in(network, by_browser=self._is_person(request, form)):
+            return self._pages.say(*TOO_OFTEN, 429)
+        # Who fills in what people do not see is told what people are told.
+        if not form.get("website") and self._limits.lets_write_to(address.normal):
+            self._readers.signups.ask(address, network, form.get("time_zone", ""))
+            self._wake()
+        return self._pages.page("sent")
+
+    def confirm(self, request: Request) -> Response:
+        """Shows the button. Opening the page changes nothing: mail scanners do that."""
+        token = request.path_params["token"]
+        kind = self._links.kind_of(token, self._clock())
+        if kind is None:
+            return self._pages.say(*_OVER, 404)
+        action = self._pages.address(f"/confirm/{token}")
+        return self._pages.page("confirm", action=action, what=kind)
+
+    def confirmed(self, request: Request) -> Response:
+        """The button was pressed."""
+        if is_from_elsewhere(request, self._pages.site.base_url):
+            return self._pages.say("Not from another site", "Please open the link again.", 403)
+        token = request.path_params["token"]
+        kind = self._links.kind_of(token, self._clock())
+        done = self._confirm(RequestKind(kind), token, request) if kind else None
+        if done is None:
+            return self._pages.say(*_OVER, 404)
+        settings = self._links.settings_token(done.person.id, self._clock())
+        return self._pages.page(
+            "confirmed",
+            what=str(done.kind),
+            settings_url=self._pages.address(f"/preferences/{settings}"),
+            welcome=self._welcomed(done),
+            due=self._readers.due_words(done.person),
+        )
+
+    def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
+        network = network_of(request, self._hops)
+        return self._readers.signups.confirm(kind, token, network)
+
+    def _welcomed(self, done: Confirmed) -> bool:
+        """Whether the latest edition is on its way to them; if not, it comes when they are due."""
+        if not done.came:
+            return False
+        try:
+            planned = self._readers.welcome(done.person)
+        except NewsletterError as error:
+            log.warning("no welcome", reason=str(error))
+            return False
+        self._wake()
+        return planned
+
+    def _is_person(self, request: Request, form: Mapping[str, str]) -> bool:
+        now = self._clock()
+        shown = self._links.shown_at(form.get("started", ""), now)
+        return has_origin(request) and shown is not None and now.timestamp() - shown >= _QUICKEST

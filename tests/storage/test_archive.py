@@ -1,0 +1,383 @@
+"""The archive finds what was announced, all of it and nothing else, whatever somebody types."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.config import Config
+from hypothesis import example, given
+from hypothesis import strategies as st
+from sqlalchemy import Connection, create_engine
+
+import newsletter.storage.migrations as migrations
+from newsletter.ingest import Ingest
+from newsletter.models import Capture, Entry, Rendered
+from newsletter.storage import archive, backups, editions, log
+from newsletter.storage.archive import DayCount, PublicEdition
+from newsletter.storage.database import APPLICATION_ID, Database
+from tests.builders import DAY, HOSTILE, day
+
+NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+WITHDRAWN = "This paper has been withdrawn by the authors due to an error."
+VOCABULARY = ("lamp", "lamps", "lantern", "oil", "Öl", "the", "NEAR", "OR")
+
+
+def publish(
+    database: Database, *titles: str, on: date | None = DAY, first: int = 1, **said: Any
+) -> None:
+    """The page of a day lists papers with these titles, numbered from `first`."""
+    rows = []
+    for number, title in enumerate(titles, first):
+        inner = {"id": f"2611.{number:05}", "title": title, "summary": f"About {number}.", **said}
+        if on:
+            inner["submittedOnDailyAt"] = f"{on}T00:00:00.000Z"
+        rows.append({"paper": inner, "title": title})
+    capture = Capture(json.dumps(rows).encode(), "a.json", NOW)
+    (report,) = Ingest(database, lambda: NOW).captures("s", [capture], announce_all=True)
+    assert report.held is None
+
+
+def learn(database: Database, *titles: str) -> None:
+    """A source's first capture lists them for a day before its latest: nobody is told."""
+    rows = [
+        {
+            "paper": {
+                "id": f"2611.{number:05}",
+                "title": title,
+                "submittedOnDailyAt": f"{on}T00:00:00.000Z",
+            },
+            "title": title,
+        }
+        for number, (on, title) in enumerate([(DAY, "Today"), *((day(-1), t) for t in titles)], 1)
+    ]
+    capture = Capture(json.dumps(rows).encode(), "b.json", NOW)
+    list(Ingest(database, lambda: NOW).captures("other", [capture]))
+
+
+def found(database: Database, words: str, limit: int = 50, before: int | None = None) -> list[int]:
+    """The positions of what is found."""
+    with database.read() as tx:
+        return positions(archive.search(tx, words, limit, before))
+
+
+def positions(entries: Sequence[Entry]) -> list[int]:
+    """Where they stand in the log."""
+    return [entry.position for entry in entries]
+
+
+def pass_over(database: Database, *at: int) -> None:
+    """The operator wants nobody to get these."""
+    with database.write() as tx:
+        editions.pass_over(tx, at)
+
+
+def pages(read: Callable[[int | None], Sequence[int]]) -> list[int]:
+    """All pages one after the other, each asked for by the end of the one before it."""
+    seen: list[int] = []
+    while page := read(seen[-1] if seen else None):
+        seen += page
+    return seen
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """Papers with hostile titles, and papers with one to three words of the vocabulary."""
+    with Database(f"sqlite:///{tmp_path_factory.mktemp('library')}/a.db") as opened:
+        titles = [f"{one} {two} {one}" for one in VOCABULARY for two in VOCABULARY]
+        publish(opened, *titles, summary="")
+        publish(opened, *HOSTILE, first=500)
+        yield opened
+
+
+SYNTAX = (
+    *"\"'*^-+:(){}\\%;\0 ",
+    "{{", "NEAR(", "AND", "OR", "NOT", "title:", "lamp", "oil",
+    "🏮", "\u030b", "\ud800", "👩\u200d👩\u200d👧",
+)  # fmt: skip
+
+
+@given(
+    st.text(st.characters(exclude_categories=()))
+    | st.lists(st.sampled_from(SYNTAX) | st.text(max_size=3)).map("".join)
+)
+@example('"')
+@example("NEAR(lamp oil, 2)")
+@example("lamp AND NOT oil")
+@example('title:"lamp')
+@example("-lamp* ^oil {{7*7}}")
+@example("a" * 100_000)
+@example("lamp " * 10_000)
+def test_any_text_is_a_question(library: Database, words: str) -> None:
+    """Nothing that is typed raises; without a word nothing is found."""
+    at = found(library, words)
+    assert at == sorted(set(at), reverse=True)
+    if not any(character.isalnum() for character in words):
+        assert at == []
+
+
+@given(
+    st.lists(st.sampled_from(VOCABULARY), min_size=1, max_size=4),
+    st.sampled_from([" ", "-", '" "', " * ", ":", "("]),
+    st.integers(1, 7),
+)
+def test_all_words_must_occur_and_the_last_may_be_a_beginning(
+    library: Database, words: list[str], between: str, letters: int
+) -> None:
+    """What is found is what reading every title would find; signs only part words."""
+    last = words.pop()[:letters]
+
+    def fits(title: str) -> bool:
+        has = re.findall(r"\w+", plain(title))
+        return all(plain(word) in has for word in words) and any(
+            one.startswith(plain(last)) for one in has
+        )
+
+    with library.read() as tx:
+        new = [e for e in log.new_entries(tx) if e.position <= len(VOCABULARY) ** 2]
+        expected = [e.position for e in reversed(new) if fits(e.paper.title)]
+    limit = len(VOCABULARY) ** 2 + len(HOSTILE)
+    at = found(library, between.join([*words, last]), limit)
+    assert [one for one in at if one <= len(VOCABULARY) ** 2] == expected
+
+
+def plain(text: str) -> str:
+    """As words are compared."""
+    return text.lower().replace("ö", "o")
+
+
+@pytest.mark.parametrize("words", ["erdos", "ERDŐS", "Erdős", "Erdo\u030bs", "erd", "paul erdos"])
+def test_accents_and_capitals_do_not_count(database: Database, words: str) -> None:
+    """A name is found however it is typed, and among the authors too."""
+    publish(database, "On Lamps", authors=[{"name": "Paul Erdős"}, {"name": "共感 Ōe"}])
+    publish(database, "Erdős and Lamps", first=2, authors=[{"name": "Paul"}])
+    publish(database, "Others", first=3)
+    assert found(database, words) == [2, 1]
+
+
+def test_a_rewritten_paper_is_found_by_its_new_words_only(database: Database) -> None:
+    """Old words lead nowhere; what is shown is the text as it was announced."""
+    publish(database, "Lamps", "Ships", summary="Burning oil.", authors=[{"name": "Ada Grün"}])
+    for turn, abstract in enumerate(("Burning gas.", "Burning wax."), 1):
+        publish(database, "Lanterns", "Ships", summary=abstract, on=day(turn))
+    assert found(database, "wax lanterns") == [1]
+    assert found(database, "wax ships grun") == [2]
+    assert found(database, "burning") == [2, 1]
+    for old in ("lamps", "gas", "oil"):
+        assert found(database, old) == []
+    with database.read() as tx:
+        (entry,) = archive.search(tx, "wax lanterns", 1)
+    assert entry.paper.title == "Lamps"
+
+
+def test_a_snapshot_that_is_accepted_again_adds_nothing(database: Database) -> None:
+    """Words that were taken in twice would not go with the text they came from."""
+    publish(database, "Lamps", "Ships")
+    with database.write() as tx:
+        tx.exec_driver_sql("UPDATE snapshots SET state = 'captured'")
+        tx.exec_driver_sql("UPDATE snapshots SET state = 'accepted'")
+    publish(database, "Lanterns", on=day(1), summary="Rewritten")
+    assert found(database, "lamps") == []
+    assert found(database, "lanterns") == [1]
+
+
+def test_what_was_only_learnt_is_nowhere(database: Database) -> None:
+    """It was never announced, also when its text changes."""
+    learn(database, "Lamps")
+    publish(database, "Lanterns", "Lighthouses", first=2, on=day(3), summary="Lamps")
+    with database.read() as tx:
+        texts = tx.exec_driver_sql("SELECT max(version) FROM texts").scalar()
+        at = positions([one.entry for one in archive.latest(tx, 9)])
+    assert texts == 2
+    assert len(at) == 2
+    assert found(database, "lam") == [max(at)]
+    assert found(database, "today") == [min(at)]
+
+
+def test_what_was_passed_over_or_withdrawn_is_nowhere(database: Database) -> None:
+    """Neither in a search, nor in a day, nor among the latest."""
+    publish(database, "Lamp one", "Lamp two", "Lamp three")
+    publish(database, "Lamp four", first=4, on=day(1))
+    publish(database, "Lamp two", first=2, on=day(2), summary=WITHDRAWN)
+    pass_over(database, 3, 4)
+    assert found(database, "lamp") == [1]
+    assert found(database, "withdrawn") == []
+    with database.read() as tx:
+        assert positions([one.entry for one in archive.latest(tx, 9)]) == [1]
+        assert archive.days(tx, 9) == [DayCount(DAY, 1)]
+        assert positions(archive.day_entries(tx, DAY)) == [1]
+        assert archive.day_entries(tx, day(1)) == []
+        assert archive.neighbours(tx, day(2)) == (DAY, None)
+
+
+def test_pages_of_a_search_have_no_gap_and_no_repeat(database: Database) -> None:
+    """Each begins where the one before it ended, also where papers are left out."""
+    publish(database, *(f"Lamp {number}" for number in range(1, 24)))
+    pass_over(database, 5, 6, 7, 8, 9, 10, 23)
+    everything = found(database, "lamp")
+    assert everything == [*range(22, 10, -1), 4, 3, 2, 1]
+    for size in (1, 4, 5, 16):
+        assert pages(lambda before, size=size: found(database, "la", size, before)) == everything  # type: ignore[misc]
+
+
+def test_the_latest_come_with_their_time(database: Database) -> None:
+    """The newest first, and no more than asked for."""
+    publish(database, *(f"Lamp {number}" for number in range(1, 6)), on=None)
+    with database.read() as tx:
+        latest = archive.latest(tx, 3)
+    assert [(one.entry.position, one.at) for one in latest] == [(5, NOW), (4, NOW), (3, NOW)]
+
+
+def test_days_know_their_papers_and_their_neighbours(database: Database) -> None:
+    """Days without papers are no neighbours; papers without a day are in none."""
+    publish(database, "One", "Two", on=day(0))
+    publish(database, "Three", first=3, on=day(-3))
+    publish(database, "Four", first=4, on=day(5))
+    publish(database, "Five", first=5, on=None)
+    counts = [DayCount(day(5), 1), DayCount(day(0), 2), DayCount(day(-3), 1)]
+    with database.read() as tx:
+        assert archive.days(tx, 9) == counts
+        assert archive.days(tx, 1) == counts[:1]
+        assert archive.days(tx, 9, before=day(5)) == counts[1:]
+        assert positions(archive.day_entries(tx, day(0))) == [1, 2]
+        assert archive.neighbours(tx, day(0)) == (day(-3), day(5))
+        assert archive.neighbours(tx, day(2)) == (day(0), day(5))
+        assert archive.neighbours(tx, day(-3)) == (None, day(0))
+
+
+def test_an_empty_log_has_an_empty_archive(database: Database) -> None:
+    """Nothing of it raises."""
+    with database.read() as tx:
+        lists = (archive.latest(tx, 9), archive.days(tx, 9), archive.editions(tx, 9))
+        assert lists == ([], [], [])
+        assert archive.search(tx, "lamp", 9) == archive.edition_entries(tx, "none") == []
+        assert archive.latest_edition(tx) is archive.edition(tx, "none") is None
+        assert archive.neighbours(tx, DAY) == (None, None)
+
+
+def freeze(tx: Connection, at: Sequence[int], **said: Any) -> str:
+    """An edition with these entries; its key. It is sent unless it is held, or `sent` is off."""
+    sent = said.pop("sent", "held" not in said)
+    key = editions.key_of(at, "en", "default", "look")
+    parts = [Rendered(f"{len(at)} papers", "<p>", ""), Rendered("more", "<p>", "")]
+    row = editions.freeze(tx, key, at, "en", "default", parts, NOW, **said)
+    if sent:
+        editions.note_planned(tx, row.id, NOW + timedelta(hours=1))
+    return key
+
+
+def test_editions_are_listed_when_they_are_public_and_sent(database: Database) -> None:
+    """Others have an address only, and only once somebody was to get them."""
+    publish(database, "One", "Two", "Three")
+    with database.write() as tx:
+        first = freeze(tx, [2, 1], public=True)
+        private = freeze(tx, [1])
+        second = freeze(tx, [3], public=True)
+        hidden = [
+            freeze(tx, [3, 2], public=True, held="too many"),
+            freeze(tx, [3, 1], public=True, sent=False),
+        ]
+    with database.read() as tx:
+        newest, oldest = archive.editions(tx, 9)
+        assert oldest == PublicEdition(1, first, "2 papers", 2, NOW)
+        assert newest.key == second
+        assert archive.editions(tx, 1) == [newest]
+        assert archive.editions(tx, 9, before=newest.id) == [oldest]
+        assert archive.latest_edition(tx) == newest
+        assert archive.edition(tx, first) == oldest
+        assert archive.edition(tx, first[:8]) is None
+        unlisted = archive.edition(tx, private)
+        assert unlisted is not None
+        assert unlisted.papers == 1
+        for key in hidden:
+            assert archive.edition(tx, key) is None
+            assert archive.edition_entries(tx, key) == []
+
+
+def test_an_edition_shows_what_was_sent(database: Database) -> None:
+    """In its order, with the text of then, whatever became of its papers."""
+    publish(database, "One", "Two", "Three")
+    with database.write() as tx:
+        key = freeze(tx, [3, 1, 2])
+    publish(database, "Uno", on=day(1), summary="Other")
+    publish(database, "Two", first=2, on=day(2), summary=WITHDRAWN)
+    pass_over(database, 3)
+    with database.read() as tx:
+        titles = [entry.paper.title for entry in archive.edition_entries(tx, key)]
+    assert titles == ["Three", "One", "Two"]
+
+
+def test_a_long_edition_is_whole(database: Database) -> None:
+    """Also with more papers than one statement takes."""
+    publish(database, *(f"Lamp {number}" for number in range(1, 1203)))
+    at = list(range(1202, 0, -1))
+    with database.write() as tx:
+        key = freeze(tx, at)
+    with database.read() as tx:
+        assert positions(archive.edition_entries(tx, key)) == at
+
+
+def test_a_restored_log_is_found_again(tmp_path: Path) -> None:
+    """What came since the backup, and what was rewritten, and each paper once."""
+    file, copy = tmp_path / "a.db", tmp_path / "copy.db"
+    with Database(f"sqlite:///{file}") as database:
+        publish(database, "Lamps", "Ships")
+        backups.copy(file, copy)
+        publish(database, "Lanterns", on=day(1), summary="Rewritten")
+        publish(database, "Harbours", first=3, on=day(2))
+    backups.take_over(copy, file)
+    with Database(f"sqlite:///{copy}") as database:
+        assert found(database, "about") == [4, 2]
+        assert found(database, "lanterns") == [1]
+        assert found(database, "lamps") == []
+        publish(database, "Lighthouses", on=day(3), summary="Rewritten again")
+        publish(database, "Moles", first=4, on=day(3))
+        assert found(database, "rewritten again") == [1]
+        assert found(database, "lanterns") == []
+        assert found(database, "moles") == [6]
+        with database.write() as tx:
+            tx.exec_driver_sql("INSERT INTO paper_search (paper_search) VALUES ('integrity-check')")
+
+
+BEFORE = (
+    "INSERT INTO sources (id, name) VALUES (1, 's')",
+    "INSERT INTO snapshots (id, source_id, sha256, size, origin, captured_at, state, format, "
+    "opening) VALUES (1, 1, x'00', 1, 'a.json', '2026-11-20 06:00:00.000000', 'accepted', "
+    "'api-json', 0)",
+    "INSERT INTO papers (id, version) VALUES (1, 2), (2, 1), (3, 1)",
+    """INSERT INTO texts VALUES (1, 1, '{"title": "Lamps"}'),
+        (1, 2, '{"title": "Lanterns", "authors": ["Ada", "Paul Erd\\u0151s"]}'),
+        (2, 1, '{"title": "Learnt lanterns"}'), (3, 1, '{"title": "Ships", "abstract": "Oil"}')""",
+    "INSERT INTO entries (position, kind, paper_id, version, source_id, snapshot_id, at) "
+    "SELECT p.id, CASE p.id WHEN 2 THEN 'learnt' ELSE 'new' END, p.id, 1, 1, 1, "
+    "'2026-11-20 06:00:00.000000' FROM papers AS p",
+    "UPDATE log_head SET position = 3",
+)
+"""Two announced papers, one of them rewritten, and one that was only learnt."""
+
+
+def test_a_database_from_before_is_searched_too(tmp_path: Path) -> None:
+    """The step to the index takes in what was announced until then, by its newest text."""
+    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0003")
+        for statement in BEFORE:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    with Database(f"sqlite:///{tmp_path}/old.db") as database:
+        assert found(database, "lanterns erdos") == [1]
+        assert found(database, "oil") == [3]
+        assert found(database, "lamps") == []
+        publish(database, "Lanterns of a new day", on=day(1))
+        assert found(database, "lanterns") == [4, 1]
