@@ -8,15 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Connection,
     Row,
     and_,
     func,
-    literal_column,
     or_,
     select,
+    text,
     update,
 )
 
@@ -27,7 +26,7 @@ _PAGE = 1_000
 CHUNK = 2_000
 """Deliveries changed in one transaction; none lasts longer than 200 ms."""
 # With the table's name: others that are joined have states too.
-_ENDED_OTHERWISE: ColumnElement[bool] = literal_column(f"deliveries.{ENDED_OTHERWISE}", Boolean())
+_ENDED_OTHERWISE: Any = text(f"deliveries.{ENDED_OTHERWISE}")
 _WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
 _SHORTEST_KEY = 19  # digits: longer ones are no number of an edition, but part of its key
 

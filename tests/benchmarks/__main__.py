@@ -16,7 +16,9 @@ from tests.benchmarks import (
     parse,
     render,
     replay_memory,
+    serve,
     start,
+    web,
 )
 from tests.benchmarks.measure import Row
 
@@ -29,6 +31,8 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "replay_memory": replay_memory.run,
     "deliver": deliver.run,
     "million": million.run,
+    "serve": serve.run,
+    "web": web.run,
 }
 _COLUMNS = "{:<15} {:<62} {:>19} {:>19} {:>7} {:>6}  {}"
 

@@ -46,7 +46,7 @@ def run() -> Iterator[Row]:
         list(app.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
-        list(app.subscriptions.take_in(read(_lines()).rows, done))
+        list(app.subscriptions.take_in(read(roster_lines()).rows, done))
         taken = time.perf_counter() - began
         yield _limited(f"{done.added:,} subscribers imported", "s", taken, IMPORT_SECONDS)
         yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)
@@ -73,7 +73,8 @@ def _planned(folder: Path, what: str, *, everybody: bool) -> Iterator[Row]:
     app.close()
 
 
-def _lines() -> Iterator[str]:
+def roster_lines() -> Iterator[str]:
+    """A file with a million people."""
     yield "address,cadence,time_zone,send_at,topics\n"
     for number in range(MANY):
         cadence, zone = CADENCES[number % 3], ZONES[number % 5]
