@@ -283,10 +283,14 @@ class Newsroom:
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
-    def start(self) -> subprocess.Popen[str]:
-        """The whole job, begun."""
+    def start(
+        self, *command: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """The whole job, or another command, begun."""
+        words = command or ("run", "--due-now", "--json")
         return subprocess.Popen(
-            [sys.executable, "-m", "newsletter", "run", "--due-now", "--json"],
+            [sys.executable, "-m", "newsletter", *words],
+            env={**os.environ, **(environment or {})},
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
