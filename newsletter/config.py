@@ -56,6 +56,7 @@ class Newsletter(_Section):
     skip_dates: tuple[date, ...] = ()
     language: Literal["en"] = "en"
     postal_address: OneLine = ""
+    weekly_report: bool = False
     bounce_domain: Annotated[str, AfterValidator(values.domain)] = ""
 
 

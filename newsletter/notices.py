@@ -9,6 +9,7 @@ from newsletter.templating import FAULTS, environment, loader
 
 TEST = "test"
 REPORT = "report"
+WEEKLY = "weekly"
 CONFIRM = "confirm"
 KNOWN = "known"
 SETTINGS = "settings"

@@ -1072,7 +1072,7 @@ def test_two_reports_at_once_are_one(post: Open, server: MailServer) -> None:
     def report() -> None:
         with Database(one.config.database.url) as database:
             mailing = App(one.config, database).mailing
-            mailing.troubles()
+            mailing.owner.troubles(one.now)
             both.wait()
             written.append(mailing.report(one.now))
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
@@ -13,39 +13,24 @@ from sqlalchemy import Connection
 
 from newsletter import tokens
 from newsletter.app import editions, parts
+from newsletter.app.owner import Owner
 from newsletter.config import Config
 from newsletter.delivery import Copies, Delivery, Tally
 from newsletter.delivery.copies import copy_name
 from newsletter.editing import Editor
 from newsletter.errors import SendingPaused, SendingStopped, StorageError, UsageError
-from newsletter.models import DeliveryState, EditionState, SnapshotState
-from newsletter.notices import REPORT, TEST, Notices
+from newsletter.models import DeliveryState, EditionState
+from newsletter.notices import TEST, Notices
 from newsletter.planning import Planned, Planning, refuse_old_clock
 from newsletter.recipients import Address
-from newsletter.storage import deliveries, outbox, people, snapshots, sources, standing
+from newsletter.storage import deliveries, outbox, people, sources, standing
 from newsletter.storage import editions as kept
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Delivery as Mail
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.editions import EditionRow
 
-WELL_AGAIN = timedelta(days=1)
-"""How long a source must not have failed before the owner hears that it is well."""
-
 Progress = Callable[[Tally, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that needs the owner.
-
-    Attributes:
-        name: the same as long as it is the same.
-        words: what, and what to do.
-    """
-
-    name: str
-    words: str
 
 
 @dataclass(slots=True)
@@ -204,62 +189,13 @@ class Mailing:
         return sent
 
     def report(self, at: datetime) -> bool:
-        """Queues a mail to the owner if there is trouble they do not know of, or none any more.
+        """Queues a mail to the owner if there is something they do not know; whether there is."""
+        return self.owner.report(at)
 
-        Returns:
-            Whether there is such a mail.
-        """
-        found = self.troubles()
-        names = [trouble.name for trouble in found]
-        with self._database.read() as tx:
-            told = standing.get(tx).told
-        if _is_known(names, told):
-            if len(names) < len(told):
-                with self._database.write() as tx:
-                    standing.note_told(tx, names)  # what comes back is told again
-            return False
-        owner = self._config.newsletter.owner
-        with self._database.write() as tx:
-            if _is_known(names, standing.get(tx).told):
-                return False  # another run was quicker
-            standing.note_told(tx, names)
-            if owner:
-                subject, text = self._notices.words(
-                    REPORT,
-                    name=self._config.newsletter.name,
-                    troubles=[trouble.words for trouble in found],
-                )
-                address = editions.owner_address(self._config)
-                outbox.add_notice(tx, REPORT, address, subject, text, at)
-        return bool(owner)
-
-    def troubles(self) -> list[Trouble]:
-        """What needs the owner now."""
-        found = self._source_troubles()
-        with self._database.read() as tx:
-            found += [
-                Trouble(
-                    f"snapshot {row.id}",
-                    f"Snapshot {row.id} of {row.source} is held: {row.reason}. "
-                    f"`newsletter snapshots release {row.id}` or `reject` it.",
-                )
-                for row in snapshots.listed(tx, SnapshotState.HELD)
-            ]
-            found += [
-                Trouble(
-                    f"edition {row.id}",
-                    f"Edition {row.id} is held: {row.reason}. "
-                    f"`newsletter editions release {row.id}` or `reject` it.",
-                )
-                for row in kept.listed(tx, EditionState.HELD)
-            ]
-            # Not of reports: each that may not have arrived would be the reason for another.
-            counts = deliveries.ended_otherwise(tx, notices=False)
-            for state, what in _UNSETTLED.items():
-                if counts.get(state):
-                    name = f"{state} {deliveries.newest(tx, state)}"
-                    found.append(Trouble(name, what.format(counts[state])))
-        return found
+    @cached_property
+    def owner(self) -> Owner:
+        """What the owner is told."""
+        return Owner(self._config, self._database, self._notices)
 
     def deliveries(self, wanted: Filter) -> Iterator[Mail]:
         """The deliveries that are wanted, in the order they were planned."""
@@ -330,23 +266,6 @@ class Mailing:
         folder = self._config.theme.templates_dir
         return Notices(Path(folder) if folder else None)
 
-    def _source_troubles(self) -> list[Trouble]:
-        """Sources that fail; and those that did a while ago, if the owner was told.
-
-        One that fails now and then is one trouble, not one for every time.
-        """
-        at = self._clock()
-        names = {section.name for section in self._config.sources}
-        with self._database.read() as tx:
-            told = standing.get(tx).told
-            fares = [one for one in sources.all_status(tx) if one.name in names]
-        return [
-            Trouble(f"source {one.name}", f"The source {one.name} fails: {one.failure or 'again'}.")
-            for one in fares
-            if one.failing_since
-            or (f"source {one.name}" in told and one.failed_at and at - one.failed_at < WELL_AGAIN)
-        ]
-
     def _failing(self) -> list[tuple[str, str]]:
         """The configured sources that fail, and what they say."""
         names = {section.name for section in self._config.sources}
@@ -362,20 +281,3 @@ class Mailing:
         if kind == "smtp":
             return f"{self._config.transports.smtp.host}:{self._config.transports.smtp.port}"
         return f"the transport {kind}"
-
-
-def _is_known(troubles: Sequence[str], told: Sequence[str]) -> bool:
-    """Whether the owner knows all of it, also that there is nothing any more."""
-    return set(troubles) <= set(told) and bool(troubles or not told)
-
-
-_UNSETTLED = {
-    DeliveryState.UNKNOWN: (
-        "{:,} mails may have arrived or not, because a sender died or a server did not answer. "
-        "`newsletter deliveries --state unknown` lists them; `deliveries settle` or `retry` them."
-    ),
-    DeliveryState.EXPIRED: (
-        "{:,} mails were given up. `newsletter deliveries --state expired` lists them; "
-        "`deliveries retry` sends them."
-    ),
-}

@@ -187,6 +187,23 @@ def first_due(tx: Connection) -> datetime | None:
     return tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
 
 
+def added_since(tx: Connection, at: datetime) -> int:
+    """How many came since then, and are there still."""
+    query = select(func.count()).where(
+        subscribers.c.added_at >= at, subscribers.c.state != SubscriberState.PENDING
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def left_since(tx: Connection, at: datetime) -> int:
+    """How many left, or could not be written to any more, since then."""
+    gone = (SubscriberState.UNSUBSCRIBED, SubscriberState.SUPPRESSED)
+    query = select(func.count()).where(
+        subscribers.c.state.in_(gone), subscribers.c.changed_at >= at
+    )
+    return int(tx.execute(query).scalar_one())
+
+
 def suppress(tx: Connection, mark: bytes, reason: str, at: datetime) -> None:
     """Never write to the address with this mark again; the first reason stays."""
     tx.execute(

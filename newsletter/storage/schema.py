@@ -278,6 +278,7 @@ standing = Table(
     Column("told", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
     Column("stopped", Text, comment="why the last run ended before its work was done"),
     Column("stopped_at", Utc, comment="since when it does"),
+    Column("week_told_on", Date, comment="the Monday of the last weekly report"),
 )
 
 subscribers = Table(

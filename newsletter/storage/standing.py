@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -23,6 +23,7 @@ class StandingRow:
         told: the troubles that the owner knows of.
         stopped: why the last run ended before its work was done; empty if it did not.
         stopped_at: since when runs do.
+        week_told_on: the Monday of the last weekly report.
     """
 
     paused_at: datetime | None
@@ -31,6 +32,7 @@ class StandingRow:
     told: tuple[str, ...]
     stopped: str
     stopped_at: datetime | None
+    week_told_on: date | None
 
 
 def get(tx: Connection) -> StandingRow:
@@ -45,6 +47,7 @@ def get(tx: Connection) -> StandingRow:
         tuple(row.told),
         row.stopped or "",
         row.stopped_at,
+        row.week_told_on,
     )
 
 
@@ -97,6 +100,11 @@ def note_stopped(tx: Connection, why: str, now: datetime) -> None:
     """Remembers why a run ended before its work was done, and since when runs do; or forgets it."""
     since = func.coalesce(standing.c.stopped_at, now, type_=Utc()) if why else None
     tx.execute(update(standing).values(stopped=why or None, stopped_at=since))
+
+
+def note_week_told(tx: Connection, monday: date) -> None:
+    """Remembers that the owner was told of the week before."""
+    tx.execute(update(standing).values(week_told_on=monday))
 
 
 def note_told(tx: Connection, troubles: Sequence[str]) -> None:

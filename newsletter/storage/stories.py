@@ -111,3 +111,9 @@ def still_to_come(tx: Connection, position: int) -> int:
             )
         ).scalar_one()
     )
+
+
+def announced_since(tx: Connection, at: datetime) -> int:
+    """How many papers were announced since then."""
+    query = select(func.count()).where(entries.c.kind == EntryKind.NEW, entries.c.at >= at)
+    return int(tx.execute(query).scalar_one())

@@ -20,6 +20,7 @@ LARGEST_BODY = 16 * 1024
 ANY_HOST = ("/healthz", "/readyz", "/metrics")
 """Paths that answer by whatever name they are asked."""
 
+_THIS_MACHINE = ("127.0.0.1", "::1")
 _HEADERS = {
     "Content-Security-Policy": POLICY,
     "Referrer-Policy": "no-referrer",
@@ -41,6 +42,7 @@ class Guard:
     def __init__(self, app: ASGIApp, base_url: str) -> None:
         self._app = app
         self._hosts = hosts(base_url)
+        self._only_here = not base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""
@@ -55,12 +57,19 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
-        if scope["path"] not in ANY_HOST and _name(headers.get("host", "")) not in self._hosts:
+        if scope["path"] not in ANY_HOST and not self._is_ours(scope, headers):
             return PlainTextResponse("no such site here\n", 421)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:10]) > LARGEST_BODY:
             return PlainTextResponse("too much\n", 413)
         return None
+
+    def _is_ours(self, scope: Scope, headers: Headers) -> bool:
+        """Whether it is asked by a name of this site; without one, by this machine itself."""
+        peer = (scope.get("client") or ("",))[0]
+        if self._only_here and peer not in _THIS_MACHINE:
+            return False
+        return _name(headers.get("host", "")) in self._hosts
 
 
 def hosts(base_url: str) -> Collection[str]:

@@ -61,6 +61,14 @@ def upgrade() -> None:
         batch_op.add_column(
             sa.Column("stopped_at", Utc(), nullable=True, comment="since when it does")
         )
+        batch_op.add_column(
+            sa.Column(
+                "week_told_on",
+                sa.Date(),
+                nullable=True,
+                comment="the Monday of the last weekly report",
+            )
+        )
     with op.batch_alter_table("subscribers", schema=None) as batch_op:
         batch_op.add_column(
             sa.Column(
