@@ -13,14 +13,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.errors import RenderError
-from newsletter.notices import REPORT, TEST, Notices
+from newsletter.notices import (
+    CHANGE,
+    CHANGED,
+    CONFIRM,
+    KNOWN,
+    REPORT,
+    SETTINGS,
+    TEST,
+    WEEKLY,
+    Notices,
+)
 from newsletter.templating import TEXT_COLUMNS, bundled_templates
 from newsletter.text import clean, width
 from tests.builders import HOSTILE
 
+LINK = "https://lamps.example.org/confirm/" + "A" * 36
+
 FACTS: Mapping[str, Mapping[str, object]] = {
     TEST: {"name": "Lamps", "at": "2026-11-20 07:30 UTC", "through": "mail.example.org:465"},
     REPORT: {"name": "Lamps", "troubles": ["The source harbour fails: no such page."]},
+    WEEKLY: {
+        "name": "Lamps",
+        "since": "2026-11-16",
+        "papers": 1_204,
+        "mails": 31_000,
+        "active": 4_400,
+        "paused": 12,
+        "came": 40,
+        "left": 3,
+        "ended": ["2 refused", "1 unknown"],
+        "troubles": ["The source harbour fails: no such page."],
+    },
+    CONFIRM: {"name": "Lamps", "link": LINK, "settings": LINK},
+    KNOWN: {"name": "Lamps", "settings": LINK},
+    SETTINGS: {"name": "Lamps", "settings": LINK},
+    CHANGE: {"name": "Lamps", "link": LINK, "settings": LINK},
+    CHANGED: {"name": "Lamps"},
 }
 KINDS = sorted(
     path.name.removesuffix(".txt.j2") for path in (bundled_templates() / "mail").iterdir()
