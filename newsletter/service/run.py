@@ -46,7 +46,9 @@ def serve(config: Config, stop: threading.Event) -> None:
     app = App(config)
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
-    errands = Errands(lambda: app.readers.run_errands(stop), app.readers.signups.tidy, jobs.tick)
+    errands = Errands(
+        lambda: app.readers.run_errands(stop), app.readers.signups.tidy, scheduler.soon
+    )
     server = Server(pages(config, app.readers, errands.wake, now, _others(config, app, jobs)), wire)
     server.start()
     errands.start()

@@ -61,6 +61,11 @@ class Scheduler:
         self._stopping.set()
         threading.Thread(target=self._scheduler.shutdown, kwargs={"wait": False}).start()
 
+    def soon(self) -> None:
+        """Ticks at once, besides; returns before it does."""
+        if not self._stopping.is_set():
+            self._scheduler.add_job(self._work, id="soon", replace_existing=True)
+
     def _every_minute(self) -> None:
         trigger = IntervalTrigger(seconds=TICK, timezone=UTC)
         self._scheduler.add_job(
