@@ -20,7 +20,7 @@ from newsletter.errors import SendingPaused
 from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
 from newsletter.signups import Signups
-from newsletter.storage import standing
+from newsletter.storage import outbox, standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Subscriptions
@@ -108,7 +108,9 @@ class Readers:
             NewsletterError: that cannot be done now. What was asked for is kept.
         """
         done = self.signups.work() if self.signups.has_work() else 0
-        if done:
+        with self._database.read() as tx:
+            waiting = outbox.has_notices(tx, self._clock())
+        if waiting:
             self.send_notices(stop)
         return done
 

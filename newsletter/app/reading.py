@@ -64,6 +64,11 @@ class Reading:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def stamp(self) -> tuple[int, ...]:
+        """Another one whenever anything that is shown may be another."""
+        with self._database.read() as tx:
+            return archive.stamp(tx)
+
     def latest(self) -> Shown | None:
         """The latest public edition."""
         with self._database.read() as tx:

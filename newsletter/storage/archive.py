@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, Select, func, select, text
 from newsletter.models import EditionState, Entry, EntryKind
 from newsletter.storage import log
 from newsletter.storage.schema import editions as frozen
-from newsletter.storage.schema import entries, papers, passed
+from newsletter.storage.schema import entries, log_head, papers, passed, snapshots
 from newsletter.text import clean
 
 _TOKENIZER = "unicode61 remove_diacritics 2"
@@ -71,6 +71,19 @@ class PublicEdition:
     subject: str
     papers: int
     frozen_at: datetime
+
+
+def stamp(tx: Connection) -> tuple[int, ...]:
+    """Another one whenever anything that the archive shows may be another. Quick."""
+    row = tx.execute(
+        select(
+            select(func.max(snapshots.c.id)).scalar_subquery(),
+            select(log_head.c.position).scalar_subquery(),
+            select(func.max(frozen.c.id)).where(_LISTED).scalar_subquery(),
+            select(func.count()).select_from(passed).scalar_subquery(),
+        )
+    ).one()
+    return tuple(int(one or 0) for one in row)
 
 
 def search(tx: Connection, words: str, limit: int, before: int | None = None) -> list[Entry]:

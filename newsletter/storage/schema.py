@@ -376,6 +376,11 @@ deliveries = Table(
     Column("changed_at", Utc, nullable=False),
     Index("uq_deliveries_person", "subscriber_id", "edition_id", "part", unique=True),
     Index("ix_deliveries_try_at", "try_at", sqlite_where=text("try_at IS NOT NULL")),
+    Index(
+        "ix_deliveries_notices",
+        "try_at",
+        sqlite_where=text("notice_id IS NOT NULL AND try_at IS NOT NULL"),
+    ),
     Index("ix_deliveries_claimed_by", "claimed_by", sqlite_where=text("claimed_by IS NOT NULL")),
     Index("ix_deliveries_state", "state", sqlite_where=text(ENDED_OTHERWISE)),
     Index("ix_deliveries_notice_id", "notice_id", sqlite_where=text("notice_id IS NOT NULL")),

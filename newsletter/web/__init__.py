@@ -5,6 +5,7 @@ guard     who is asked, how much is sent, and from where
 forms     what visitors send
 limits    how often they may
 public    the front page, the archive, editions, feeds
+memory    pages for everybody, kept until something changes
 signup    subscribing, confirming
 choices   settings, unsubscribing
 pages     all of them, behind their guard

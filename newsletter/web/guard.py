@@ -78,10 +78,14 @@ def hosts(base_url: str) -> Collection[str]:
 
 
 def is_from_elsewhere(request: Request, base_url: str) -> bool:
-    """Whether a form was sent from a page of somebody else's, as the browser says."""
-    site = request.headers.get("sec-fetch-site", "none")
-    if site not in ("none", "same-origin"):
-        return True
+    """Whether a form was sent from a page of somebody else's, as the browser says.
+
+    Our pages have no referrer, so browsers say `null` for their origin: what they say of the
+    site goes first.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("none", "same-origin")
     origin = request.headers.get("origin")
     if origin is None:
         return False

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from newsletter.app.reading import LISTED, Reading
+from newsletter.app.reading import LISTED, Reading, Shown
 from newsletter.calendar import long_day
 from newsletter.feeds import FEEDS, Feed
 from newsletter.readerlinks import ReaderLinks
+from newsletter.web.memory import Memory
 from newsletter.web.site import Pages
 
 _LONGEST_QUERY = 200
@@ -44,6 +45,8 @@ class Public:
         self._pages = pages
         self._links = links
         self._clock = clock
+        self._kept: Memory[Response] = Memory(reading.stamp)
+        self._latest: Memory[Shown | None] = Memory(reading.stamp)
 
     def routes(self) -> Sequence[Route]:
         """All of them."""
@@ -67,7 +70,7 @@ class Public:
 
     def front_page(self, *, status: int = 200, problem: str = "", address: str = "") -> Response:
         """The front page, with what is wrong with the form."""
-        latest = self._reading.latest()
+        latest = self._latest.get("latest", self._reading.latest)
         return self._pages.page(
             "front",
             status,
@@ -84,19 +87,27 @@ class Public:
         """Days and editions, or what was searched for."""
         query = " ".join(request.query_params.get("q", "").split())[:_LONGEST_QUERY]
         before = request.query_params.get("before", "")
-        return self._results(query, before) if query else self._listing(before)
+        if query:
+            return self._results(query, before)
+        since = _date(before)
+        return self._kept.get(("archive", since), lambda: self._listing(since))
 
     def day(self, request: Request) -> Response:
         """What was announced for one day."""
         asked = _date(request.path_params["day"])
-        shown = self._reading.day(asked) if asked else None
-        if asked is None or shown is None:
+        if asked is None:
+            return self._pages.say(*_NOT_HERE, status=404)
+        return self._kept.get(("day", asked), lambda: self._day(asked))
+
+    def _day(self, asked: date) -> Response:
+        shown = self._reading.day(asked)
+        if shown is None:
             return self._pages.say(*_NOT_HERE, status=404)
         return self._pages.page(
             "day",
             private=False,
             content=shown.content,
-            label=long_day(asked),
+            label=_dated(asked),
             previous_url=self._day_url(shown.previous),
             next_url=self._day_url(shown.following),
         )
@@ -104,7 +115,12 @@ class Public:
     def edition(self, request: Request) -> Response:
         """One edition, with all of its papers."""
         key = request.path_params["key"]
-        shown = self._reading.edition(key) if re.fullmatch(r"[0-9a-f]{32}", key) else None
+        if not re.fullmatch(r"[0-9a-f]{32}", key):
+            return self._pages.say(*_NOT_HERE, status=404)
+        return self._kept.get(("edition", key), lambda: self._edition(key))
+
+    def _edition(self, key: str) -> Response:
+        shown = self._reading.edition(key)
         if shown is None:
             return self._pages.say(*_NOT_HERE, status=404)
         return self._pages.page(
@@ -112,7 +128,7 @@ class Public:
             private=False,
             content=shown.content,
             subject=shown.edition.subject,
-            label=long_day(shown.edition.frozen_at.date()),
+            label=_dated(shown.edition.frozen_at.date()),
         )
 
     def papers_feed(self, request: Request) -> Response:
@@ -147,20 +163,19 @@ class Public:
         more = self._pages.address("/archive", q=query, before=found.before) if found.before else ""
         return self._archive_page(query=query, found=found.blocks, more_url=more)
 
-    def _listing(self, before: str) -> Response:
-        since = _date(before)
+    def _listing(self, since: date | None) -> Response:
         days = self._reading.days(since)
         older = days[LISTED - 1].day if len(days) > LISTED else None
         return self._archive_page(
             days=[
-                {"url": self._day_url(one.day), "label": long_day(one.day), "count": one.papers}
+                {"url": self._day_url(one.day), "label": _dated(one.day), "count": one.papers}
                 for one in days[:LISTED]
             ],
             editions=[
                 {
                     "url": self._edition_url(one.key),
                     "subject": one.subject,
-                    "label": long_day(one.frozen_at.date()),
+                    "label": _dated(one.frozen_at.date()),
                     "count": one.papers,
                 }
                 for one in ([] if since else self._reading.editions())
@@ -182,8 +197,11 @@ class Public:
         return self._pages.page("archive", private=False, **(nothing | facts))
 
     def _feed(self, request: Request, about: str, fill: Callable[[Feed], Feed]) -> Response:
-        site = self._pages.site
         path = request.url.path
+        return self._kept.get(path, lambda: self._written(path, about, fill))
+
+    def _written(self, path: str, about: str, fill: Callable[[Feed], Feed]) -> Response:
+        site = self._pages.site
         writer = FEEDS[path.rpartition(".")[2]]
         feed = Feed(
             title=site.name + about,
@@ -216,6 +234,11 @@ class Public:
 
     def _day_url(self, day: date | None) -> str:
         return self._pages.address(f"/archive/{day.isoformat()}") if day else ""
+
+
+def _dated(day: date) -> str:
+    """With its year: the archive goes back for long."""
+    return f"{long_day(day)} {day.year}"
 
 
 def _date(text: str) -> date | None:

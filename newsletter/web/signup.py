@@ -119,11 +119,14 @@ class Signup:
         done = self._confirm(RequestKind(kind), token, request) if kind else None
         if done is None:
             return self._pages.say(*_OVER, 404)
+        if done.kind is RequestKind.CHANGE:
+            self._wake()  # the old address hears of it
         settings = self._links.settings_token(done.person.id, self._clock())
         return self._pages.page(
             "confirmed",
             what=str(done.kind),
             settings_url=self._pages.address(f"/preferences/{settings}"),
+            came=done.came,
             welcome=self._welcomed(done),
             due=self._readers.due_words(done.person),
         )

@@ -116,6 +116,13 @@ def upgrade() -> None:
             "ix_requests_waiting", ["id"], unique=False, sqlite_where=sa.text("handled_at IS NULL")
         )
         batch_op.create_index("ix_requests_at", ["at"], unique=False)
+    with op.batch_alter_table("deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_deliveries_notices",
+            ["try_at"],
+            unique=False,
+            sqlite_where=sa.text("notice_id IS NOT NULL AND try_at IS NOT NULL"),
+        )
     with op.batch_alter_table("notices", schema=None) as batch_op:
         batch_op.create_index("ix_notices_address", ["address", "at"], unique=False)
     with op.batch_alter_table("editions", schema=None) as batch_op:
