@@ -92,7 +92,9 @@ class Choices:
         now = self._clock()
         with self._database.write() as tx:
             row = readers.person(tx, number)
-            if row and row.state in (*_REACHED, SubscriberState.PENDING):
+            if row and row.state is SubscriberState.PENDING:
+                readers.erase(tx, row, now)  # who never agreed leaves no trace
+            elif row and row.state in _REACHED:
                 people.stop(tx, number, SubscriberState.UNSUBSCRIBED, now)
                 readers.note_pause(tx, number, None)
                 outbox.cancel(tx, number, now)

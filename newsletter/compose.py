@@ -199,6 +199,11 @@ def compose(
     )
 
 
+def alone(paper: Paper, characters: int) -> Block:
+    """One paper by itself, as search and feeds show it, with an excerpt of so many characters."""
+    return _block(paper, 0, Detail(1, characters, characters), brief=False)
+
+
 def _one_day(entries: Sequence[Entry]) -> bool:
     return len({_day_key(entry) for entry in entries}) == 1
 

@@ -22,7 +22,7 @@ from newsletter.notices import CHANGE, CHANGED, CONFIRM, KNOWN, SETTINGS, Notice
 from newsletter.planning import Rules, latest_day
 from newsletter.readerlinks import ReaderLinks
 from newsletter.recipients import Address
-from newsletter.storage import log, outbox, people, readers, standing
+from newsletter.storage import log, notices, outbox, people, readers, standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
 from newsletter.storage.readers import Request, RequestKind
@@ -138,9 +138,7 @@ class Signups:
                 self._end_pause(tx, one, now)
         for one in stale:
             with self._database.write() as tx:
-                outbox.cancel(tx, one.id, now)
-                outbox.forget(tx, one.id, one.address)
-                people.remove(tx, one.id)
+                readers.erase(tx, one, now)
         with self._database.write() as tx:
             readers.forget_requests(tx, now - STALE)
 
@@ -168,7 +166,8 @@ class Signups:
         is_active = found.state in (SubscriberState.ACTIVE, SubscriberState.PAUSED)
         if is_active or asked.confirmed_at:
             return Confirmed(asked.kind, found, came=False) if is_active else None
-        if found.state is SubscriberState.SUPPRESSED:
+        left_since = found.state is SubscriberState.UNSUBSCRIBED and asked.at < found.changed_at
+        if left_since or found.state is SubscriberState.SUPPRESSED:
             return None
         cursor = log.newcomer_cursor(tx, latest_day(now))
         due = self._rules.next_due(found.wishes, found.last_due_on, now)
@@ -186,8 +185,7 @@ class Signups:
         address = _parsed(asked.address)
         if address is None or self._is_taken(tx, address):
             return None
-        facts = {"name": self._name}
-        self._queue(tx, CHANGED, found.address, now, **facts)
+        self._queue(tx, CHANGED, found.address, found, now)
         readers.rename(tx, found.id, address.display, address.normal, address.domain)
         readers.note_confirmed(tx, asked.id, now)
         person = readers.person(tx, found.id)
@@ -247,14 +245,22 @@ class Signups:
         **facts: Any,
     ) -> None:
         """Queues a mail, unless the address had such a one a short while ago."""
-        if readers.noticed_since(tx, to, [kind], now - ONE_MAIL):
+        if notices.was_told(tx, recipients.address(to).normal, kind, now - ONE_MAIL):
             return
         settings = self._links.settings(person.id, now)
-        self._queue(tx, kind, to, now, name=self._name, settings=settings, **facts)
+        self._queue(tx, kind, to, person, now, settings=settings, **facts)
 
-    def _queue(self, tx: Connection, kind: str, to: str, now: datetime, **facts: Any) -> None:
-        subject, text = self._notices.words(kind, **facts)
-        outbox.add_notice(tx, kind, to, subject, text, now)
+    def _queue(
+        self,
+        tx: Connection,
+        kind: str,
+        to: str,
+        person: Subscriber,
+        now: datetime,
+        **facts: Any,
+    ) -> None:
+        subject, text = self._notices.words(kind, name=self._name, **facts)
+        notices.add(tx, kind, to, subject, text, now, subscriber=person.id)
 
     def _end_pause(self, tx: Connection, one: Subscriber, now: datetime) -> None:
         zone = ZoneInfo(self._rules.schedule(one.wishes).zone)

@@ -192,11 +192,11 @@ class Subscriptions:
         now = self._clock()
         with self._database.write() as tx:
             found = self._found(tx, address)
-            outbox.cancel(tx, found.id, now)
             if forget:
-                outbox.forget(tx, found.id, found.address)
-                readers.forget(tx, found.id)
                 people.suppress(tx, self._mark(address), "asked to be forgotten", now)
+                readers.erase(tx, found, now)
+                return
+            outbox.cancel(tx, found.id, now)
             people.remove(tx, found.id)
 
     def find(self, address: Address) -> Subscriber:

@@ -30,7 +30,7 @@ from newsletter.message import Recipient, Sender
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
 from newsletter.notices import REPORT, TEST, Notices
 from newsletter.render import Look, Renderer
-from newsletter.storage import editions, outbox, standing
+from newsletter.storage import editions, notices, outbox, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
 from newsletter.text import without_isolates
@@ -264,7 +264,7 @@ class Post:
     def notice(self, kind: str, address: str, subject: str, text: str) -> Waiting:
         """Queues a notice; what waits then."""
         with self.database.write() as tx:
-            number = outbox.add_notice(tx, kind, address, subject, text, AT)
+            number = notices.add(tx, kind, address, subject, text, AT)
             (waiting,) = [one for one in outbox.waiting(tx, AT, 10**6) if one.id == number]
         return waiting
 

@@ -14,7 +14,7 @@ from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import address
 from newsletter.roster import Line
-from newsletter.storage import deliveries, outbox, people
+from newsletter.storage import deliveries, notices, outbox, people
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.outbox import Settled
@@ -456,7 +456,7 @@ def test_forgetting_leaves_a_keyed_hash_and_nothing_else(office: Office) -> None
     office.plan(DUE + A_DAY)
     with office.database.write() as tx:
         for spelt in ("mira@example.org", "Mira@Example.org"):
-            outbox.add_notice(tx, "test", spelt, f"To {spelt}", f"Dear {spelt}", office.now)
+            notices.add(tx, "test", spelt, f"To {spelt}", f"Dear {spelt}", office.now)
     assert len(dumped(office.database, "mira")) == 5
     office.sql("UPDATE deliveries SET reply = NULL WHERE subscriber_id = 2")
     office.subscriptions.remove(MIRA, forget=True)

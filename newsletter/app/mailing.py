@@ -25,6 +25,7 @@ from newsletter.planning import Planned, Planning, refuse_old_clock
 from newsletter.recipients import Address
 from newsletter.storage import deliveries, outbox, people, sources, standing
 from newsletter.storage import editions as kept
+from newsletter.storage import notices as letters
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Delivery as Mail
 from newsletter.storage.deliveries import Filter
@@ -176,7 +177,7 @@ class Mailing:
             mark = tokens.mark(self._own_key, address.normal)
             if reason := people.suppressed(tx, [mark]).get(mark):
                 raise UsageError(f"must not be written to: {reason}", where=address.display)
-            number = outbox.add_notice(tx, TEST, address.display, subject, text, at)
+            number = letters.add(tx, TEST, address.display, subject, text, at)
         tally = delivery.run(only_notices=True)
         with self._database.read() as tx:
             sent = deliveries.get(tx, number)
@@ -184,7 +185,7 @@ class Mailing:
             limited = "the day's limit (max_per_day) is reached" if tally.limited else ""
             why = tally.stopped or limited or "it was interrupted"
             with self._database.write() as tx:  # nobody waits for a test that comes tomorrow
-                outbox.cancel_notice(tx, number, why, self._clock())
+                letters.cancel(tx, number, why, self._clock())
             raise SendingStopped(why)
         return sent
 

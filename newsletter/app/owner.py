@@ -13,8 +13,9 @@ from newsletter.app import editions, parts
 from newsletter.config import Config
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.notices import REPORT, WEEKLY, Notices
-from newsletter.storage import deliveries, outbox, people, snapshots, sources, standing, stories
+from newsletter.storage import deliveries, people, snapshots, sources, standing, stories
 from newsletter.storage import editions as kept
+from newsletter.storage import notices as letters
 from newsletter.storage.database import Database
 from newsletter.storage.people import Wishes
 
@@ -143,7 +144,7 @@ class Owner:
 
     def _queue(self, tx: Connection, kind: str, at: datetime, **facts: object) -> None:
         subject, text = self._notices.words(kind, name=self._config.newsletter.name, **facts)
-        outbox.add_notice(tx, kind, self._address, subject, text, at)
+        letters.add(tx, kind, self._address, subject, text, at)
 
     @property
     def _address(self) -> str:

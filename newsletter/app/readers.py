@@ -20,7 +20,8 @@ from newsletter.errors import SendingPaused
 from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
 from newsletter.signups import Signups
-from newsletter.storage import outbox, standing
+from newsletter.storage import notices as letters
+from newsletter.storage import standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Subscriptions
@@ -109,7 +110,7 @@ class Readers:
         """
         done = self.signups.work() if self.signups.has_work() else 0
         with self._database.read() as tx:
-            waiting = outbox.has_notices(tx, self._clock())
+            waiting = letters.are_waiting(tx, self._clock())
         if waiting:
             self.send_notices(stop)
         return done

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
 
-from newsletter.compose import Block, Content, Detail, compose
+from newsletter.compose import Block, Content, Detail, alone, compose
 from newsletter.editing import thanks
 from newsletter.feeds import Feed, Item
 from newsletter.models import Entry
@@ -22,6 +22,7 @@ LISTED = 40
 IN_FEED = 50
 """Papers, or editions, in a feed."""
 _EXCERPTS = 500
+_FOUND_EXCERPT = 300  # characters
 _DETAIL = Detail(_EXCERPTS, lead=600, excerpt=400)
 
 
@@ -106,7 +107,7 @@ class Reading:
             entries = archive.search(tx, words, FOUND + 1, before)
         shown = entries[:FOUND]
         more = shown[-1].position if len(entries) > FOUND else 0
-        return Found(tuple(_content([one]).blocks[0] for one in shown), more)
+        return Found(tuple(alone(one.paper, _FOUND_EXCERPT) for one in shown), more)
 
     def papers_feed(self, about: Feed, tag: str) -> Feed:
         """The newest papers as a feed.
@@ -151,8 +152,8 @@ def _filled(about: Feed, items: tuple[Item, ...]) -> Feed:
 
 
 def _paper_item(one: Announced, tag: str) -> Item:
-    block = _content([one.entry]).blocks[0]
     paper = one.entry.paper
+    block = alone(paper, _DETAIL.lead)
     return Item(
         id=f"{tag}:paper:{one.entry.position}",
         title=block.title,

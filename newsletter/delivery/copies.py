@@ -11,7 +11,7 @@ from newsletter import tokens
 from newsletter.letters import Copy, Stencil, edition_stencil, notice_stencil
 from newsletter.message import Sender
 from newsletter.recipients import Address
-from newsletter.storage import editions, outbox, standing
+from newsletter.storage import editions, notices, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
 from newsletter.transports.base import Letter
@@ -98,7 +98,7 @@ class Copies:
         origin = self._origin
         with self._database.read() as tx:
             if waiting.notice:
-                kind, subject, text = outbox.notice(tx, waiting.notice)
+                kind, subject, text = notices.content(tx, waiting.notice)
                 made = notice_stencil(subject, text, origin.sender, self._encode)
                 return kind, origin.sender.domain, made
             content = editions.content(tx, waiting.edition)

@@ -251,6 +251,7 @@ def _engine(path: Path, busy_seconds: float) -> Engine:
         # Closing the last connection copies the whole log into the file: not after every
         # transaction. Several threads may have one, each its own.
         poolclass=QueuePool,
+        hide_parameters=True,  # addresses, in what a fault says
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 

@@ -200,7 +200,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
             found.append(_ENDED_OTHERWISE)  # so that its index is taken
     if wanted.address is not None:
         person = select(subscribers.c.id).where(subscribers.c.normal == wanted.address)
-        theirs = select(notices.c.id).where(notices.c.address == wanted.address)
+        theirs = select(notices.c.id).where(notices.c.normal == wanted.address)
         # Said of columns that have an index, so that not all deliveries are looked at.
         found.append(
             or_(

@@ -1,4 +1,4 @@
-"""Deliveries on their way: SQL over `deliveries` and `notices`.
+"""Deliveries on their way: SQL over `deliveries`.
 
     queued ─ claim ─→ sending ─ settle ─→ sent, refused, expired, unknown
                          │         └────→ deferred (waits, then is claimed again)
@@ -28,15 +28,14 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.schema import ENDED_OTHERWISE, Utc, deliveries, notices, subscribers
 
-_WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
 # Among a million editions that wait, or a million notices that were sent, few are both.
-_NOTICES_FIRST = ("INDEXED BY ix_deliveries_notices", "sqlite")
+NOTICES_FIRST = ("INDEXED BY ix_deliveries_notices", "sqlite")
 
 LEFT = "the person left before it went"
 PAUSED = "the person paused before it went; it goes when they are back"
@@ -109,7 +108,7 @@ def waiting(
         select(deliveries, notices.c.address)
         .join_from(deliveries, notices, notices.c.id == deliveries.c.notice_id)
         .where(due, deliveries.c.notice_id > 0)
-        .with_hint(deliveries, *_NOTICES_FIRST)
+        .with_hint(deliveries, *NOTICES_FIRST)
         .order_by(deliveries.c.id)
         .limit(limit)
     )
@@ -133,21 +132,8 @@ def count_waiting(tx: Connection, now: datetime, *, only_notices: bool = False) 
     """How many may be sent now."""
     query = select(func.count()).where(deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now)
     if only_notices:
-        query = query.where(deliveries.c.notice_id > 0).with_hint(deliveries, *_NOTICES_FIRST)
+        query = query.where(deliveries.c.notice_id > 0).with_hint(deliveries, *NOTICES_FIRST)
     return int(tx.execute(query).scalar_one())
-
-
-def has_notices(tx: Connection, now: datetime) -> bool:
-    """Whether a notice may be sent now. Quick."""
-    query = (
-        select(deliveries.c.id)
-        .where(
-            deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now, deliveries.c.notice_id > 0
-        )
-        .with_hint(deliveries, *_NOTICES_FIRST)
-        .limit(1)
-    )
-    return tx.execute(query).scalar() is not None
 
 
 def next_try(tx: Connection) -> datetime | None:
@@ -179,7 +165,7 @@ _CLAIM = (
     update(deliveries)
     .where(
         deliveries.c.id.in_(bindparam("ids", expanding=True)),
-        deliveries.c.state.in_(_WAITING),
+        deliveries.c.state.in_(WAITING),
         # Another sender may have put it off since it was read.
         deliveries.c.try_at <= bindparam("now", type_=Utc()),
         _MAY_GO,
@@ -201,7 +187,7 @@ _CANCEL = (
     update(deliveries)
     .where(
         deliveries.c.id.in_(bindparam("ids", expanding=True)),
-        deliveries.c.state.in_(_WAITING),
+        deliveries.c.state.in_(WAITING),
         ~_MAY_GO,
     )
     .values(
@@ -306,7 +292,7 @@ def cancel(tx: Connection, person: int, now: datetime, why: str = LEFT) -> int:
         update(deliveries)
         .where(
             deliveries.c.subscriber_id == person,
-            or_(deliveries.c.state.in_(_WAITING), _waits_for_them()),
+            or_(deliveries.c.state.in_(WAITING), _waits_for_them()),
         )
         .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
     ).rowcount
@@ -337,53 +323,6 @@ def revive_left(tx: Connection, person: int, since: datetime, now: datetime) -> 
 
 def _waits_for_them() -> ColumnElement[bool]:
     return and_(deliveries.c.state == DeliveryState.CANCELLED, deliveries.c.reply == PAUSED)
-
-
-def forget(tx: Connection, person: int, address: str) -> None:
-    """Takes away what could say who somebody was: what servers said of them, and notices."""
-    addressed = func.lower(notices.c.address) == address.lower()
-    theirs = select(notices.c.id).where(addressed)
-    tx.execute(
-        update(deliveries)
-        .where(or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs)))
-        .values(reply=None)
-    )
-    tx.execute(update(notices).where(addressed).values(address="", subject="", text=""))
-
-
-def add_notice(
-    tx: Connection, kind: str, address: str, subject: str, text: str, now: datetime
-) -> int:
-    """Queues a mail that is no edition; its delivery's number."""
-    notice = tx.execute(
-        insert(notices)
-        .values(kind=kind, address=address, subject=subject, text=text, at=now)
-        .returning(notices.c.id)
-    ).scalar_one()
-    return int(
-        tx.execute(
-            insert(deliveries)
-            .values(
-                notice_id=notice, part=1, state=DeliveryState.QUEUED, try_at=now, changed_at=now
-            )
-            .returning(deliveries.c.id)
-        ).scalar_one()
-    )
-
-
-def cancel_notice(tx: Connection, delivery: int, why: str, now: datetime) -> None:
-    """Cancels a notice that waits."""
-    tx.execute(
-        update(deliveries)
-        .where(deliveries.c.id == delivery, deliveries.c.state.in_(_WAITING))
-        .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
-    )
-
-
-def notice(tx: Connection, number: int) -> tuple[str, str, str]:
-    """Kind, subject and text of a notice."""
-    row = tx.execute(select(notices).where(notices.c.id == number)).one()
-    return row.kind, row.subject, row.text
 
 
 def _waiting(row: Any, address: str, domain: str) -> Waiting:

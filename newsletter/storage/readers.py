@@ -8,7 +8,6 @@ says nothing about who is subscribed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -17,9 +16,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from newsletter.models import SubscriberState
-from newsletter.storage import people
+from newsletter.storage import notices, outbox, people
 from newsletter.storage.people import Newcomer, Subscriber
-from newsletter.storage.schema import deliveries, editions, notices, requests, subscribers
+from newsletter.storage.schema import deliveries, editions, requests, subscribers
 
 
 class RequestKind(StrEnum):
@@ -152,19 +151,14 @@ def forget_requests(tx: Connection, before: datetime) -> None:
     )
 
 
-def forget(tx: Connection, number: int) -> None:
-    """Takes out of requests what could say who somebody was."""
+def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
+    """Takes somebody out with all that could say who they were."""
+    outbox.cancel(tx, one.id, now)
+    notices.forget(tx, one.id, one.address, now)
     tx.execute(
-        update(requests).where(requests.c.subscriber_id == number).values(address="", network="")
+        update(requests).where(requests.c.subscriber_id == one.id).values(address="", network="")
     )
-
-
-def noticed_since(tx: Connection, address: str, kinds: Sequence[str], at: datetime) -> bool:
-    """Whether such a notice went to the address since then."""
-    query = select(notices.c.id).where(
-        notices.c.address == address, notices.c.kind.in_(kinds), notices.c.at > at
-    )
-    return tx.execute(query.limit(1)).scalar() is not None
+    people.remove(tx, one.id)
 
 
 def pend(tx: Connection, newcomer: Newcomer, cursor: int, now: datetime) -> None:

@@ -332,10 +332,13 @@ notices = Table(
     Column("id", Integer, primary_key=True),
     Column("kind", String, nullable=False),
     Column("address", String, nullable=False),
+    Column("normal", String, nullable=False, server_default="", comment="the address as compared"),
+    Column("subscriber_id", Integer, comment="whom it is about, if that is a subscriber"),
     Column("subject", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Utc, nullable=False),
-    Index("ix_notices_address", "address", "at"),
+    Index("ix_notices_normal", "normal", "at"),
+    Index("ix_notices_subscriber_id", "subscriber_id"),
     sqlite_autoincrement=True,
 )
 

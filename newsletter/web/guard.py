@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ LARGEST_BODY = 16 * 1024
 ANY_HOST = ("/healthz", "/readyz", "/metrics")
 """Paths that answer by whatever name they are asked."""
 
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 _THIS_MACHINE = ("127.0.0.1", "::1")
 _HEADERS = {
     "Content-Security-Policy": POLICY,
@@ -87,9 +89,7 @@ def is_from_elsewhere(request: Request, base_url: str) -> bool:
     if site is not None:
         return site not in ("none", "same-origin")
     origin = request.headers.get("origin")
-    if origin is None:
-        return False
-    return origin == "null" or _name(urlsplit(origin).netloc) not in hosts(base_url)
+    return origin is not None and origin.lower() not in _origins(request, base_url)
 
 
 def has_origin(request: Request) -> bool:
@@ -105,7 +105,8 @@ def network_of(request: Request, trusted_hops: int) -> str:
     """
     peer = request.client.host if request.client else ""
     if trusted_hops:
-        said = [one.strip() for one in request.headers.get("x-forwarded-for", "").split(",")]
+        lines = ",".join(request.headers.getlist("x-forwarded-for"))
+        said = [one.strip() for one in lines.split(",")]
         peer = said[-trusted_hops] if len(said) >= trusted_hops and said[0] else peer
     try:
         address = ip_address(peer.strip("[]"))
@@ -117,11 +118,18 @@ def network_of(request: Request, trusted_hops: int) -> str:
     return str(ip_network((address, size), strict=False))
 
 
+def _origins(request: Request, base_url: str) -> Collection[str]:
+    """Where our own pages are, as browsers write it; on this machine also by its own names."""
+    parts = urlsplit(base_url)
+    host = request.headers.get("host", "").lower()
+    here = {f"http://{host}"} if _name(host) in (*LOOPBACK, "[::1]") else set()
+    return {f"{parts.scheme}://{parts.netloc}".lower(), *here}
+
+
 def _name(host: str) -> str:
-    """The name in a Host header, without its port."""
-    if host.startswith("["):
-        return host.partition("]")[0].lower() + "]"
-    return host.partition(":")[0].lower()
+    """The name in a Host header, without its port; empty if it is none."""
+    match = _HOST.fullmatch(host)
+    return match[1].lower() if match else ""
 
 
 def _bounded(receive: Receive) -> Receive:

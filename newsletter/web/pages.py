@@ -9,14 +9,14 @@ from pathlib import Path
 import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount
+from starlette.routing import BaseRoute, Mount, Route, Router
+from starlette.types import ASGIApp
 
 from newsletter.app.readers import Readers
 from newsletter.config import Config
-from newsletter.errors import NewsletterError
+from newsletter.errors import NewsletterError, UsageError
 from newsletter.web.choices import OwnPages
 from newsletter.web.guard import Guard
 from newsletter.web.limits import Limits
@@ -39,7 +39,7 @@ def pages(
     wake: Callable[[], None],
     clock: Callable[[], datetime],
     others: Sequence[BaseRoute] = (),
-) -> Starlette:
+) -> ASGIApp:
     """What answers visitors.
 
     Args:
@@ -55,16 +55,21 @@ def pages(
     public = Public(readers.reading, filled, links, clock)
     signup = Signup(readers, public, filled, links, limits, wake, clock, hops)
     own = OwnPages(readers, filled, links, limits, wake, clock, config.newsletter, hops)
-    routes = [*public.routes(), *signup.routes(), *own.routes()]
+    routes: list[BaseRoute] = [*public.routes(), *signup.routes(), *own.routes()]
     root = filled.site.root
-    return Starlette(
-        routes=[*others, Mount(root, routes=routes)] if root else [*others, *routes],
-        middleware=[Middleware(Guard, base_url=config.newsletter.base_url)],
+    if root:
+        below = Router(routes, redirect_slashes=False)
+        routes = [Route(root, public.front), Mount(root, app=below)]
+    app = Starlette(
+        routes=[*others, *routes],
         exception_handlers={
             HTTPException: lambda _request, error: _in_words(filled, error),
             NewsletterError: lambda request, error: _unavailable(filled, request, error),
         },
     )
+    # A redirect would lead to where the visitor's own Host header says.
+    app.router.redirect_slashes = False
+    return Guard(app, config.newsletter.base_url)
 
 
 def _in_words(filled: Pages, error: Exception) -> Response:
@@ -75,6 +80,7 @@ def _in_words(filled: Pages, error: Exception) -> Response:
 
 def _unavailable(filled: Pages, request: Request, error: Exception) -> Response:
     """The database is busy, or a template wrong: nothing of it is for visitors."""
-    # The path may hold somebody's token: its first step says enough.
-    log.warning("page failed", page=request.url.path.split("/")[1], reason=str(error))
+    # The path may hold somebody's token, and what was asked for an address.
+    reason = type(error).__name__ if isinstance(error, UsageError) else str(error)
+    log.warning("page failed", page=request.url.path.split("/")[1], reason=reason)
     return filled.say("Not at the moment", "Please try again in a minute.", 503)

@@ -48,6 +48,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                proxy_headers=False,  # `trusted_hops` decides whom to believe
                 timeout_graceful_shutdown=2,
             )
         )

@@ -24,13 +24,13 @@ from newsletter.roster import read
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported
-from tests.benchmarks.invented import api_json, papers
+from tests.benchmarks.invented import DAY, api_json, papers
 from tests.benchmarks.measure import Row, newsletter
 from tests.benchmarks.million import MANY, roster_lines
 
 PAPERS = 100_000
 EDITIONS = 1_000
-_A_CAPTURE = 1_000
+_A_CAPTURE = 100
 _SECONDS = 5.0
 _CLIENTS = 4
 
@@ -62,7 +62,8 @@ def _archive(folder: Path) -> list[str]:
     with closing(App(Config(), Database(f"sqlite:///{path}"))) as app:
         for first in range(0, PAPERS, _A_CAPTURE):
             capture = folder / f"{first}.json"
-            capture.write_bytes(api_json(papers(first, _A_CAPTURE)))
+            day = DAY - timedelta(days=(PAPERS - first) // _A_CAPTURE)
+            capture.write_bytes(api_json(papers(first, _A_CAPTURE), day))
             list(app.replay([str(capture)]))
             capture.unlink()
     rendered = Rendered("A day of papers", "<p>lamps</p>" * 10_000, "lamps")

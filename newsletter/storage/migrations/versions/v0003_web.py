@@ -124,7 +124,27 @@ def upgrade() -> None:
             sqlite_where=sa.text("notice_id IS NOT NULL AND try_at IS NOT NULL"),
         )
     with op.batch_alter_table("notices", schema=None) as batch_op:
-        batch_op.create_index("ix_notices_address", ["address", "at"], unique=False)
+        batch_op.add_column(
+            sa.Column(
+                "normal",
+                sa.String(),
+                nullable=False,
+                server_default="",
+                comment="the address as compared",
+            )
+        )
+        batch_op.add_column(
+            sa.Column(
+                "subscriber_id",
+                sa.Integer(),
+                nullable=True,
+                comment="whom it is about, if that is a subscriber",
+            )
+        )
+    with op.batch_alter_table("notices", schema=None) as batch_op:
+        batch_op.create_index("ix_notices_normal", ["normal", "at"], unique=False)
+        batch_op.create_index("ix_notices_subscriber_id", ["subscriber_id"], unique=False)
+    op.execute("UPDATE notices SET normal = lower(address)")
     with op.batch_alter_table("editions", schema=None) as batch_op:
         batch_op.create_index(
             "ix_editions_listed",

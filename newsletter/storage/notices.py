@@ -1,0 +1,114 @@
+"""Mails that are no editions: SQL over `notices` and their deliveries."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, or_, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter import recipients
+from newsletter.models import DeliveryState
+from newsletter.storage.outbox import NOTICES_FIRST, WAITING
+from newsletter.storage.schema import deliveries, notices
+
+
+def add(
+    tx: Connection,
+    kind: str,
+    address: str,
+    subject: str,
+    text: str,
+    now: datetime,
+    *,
+    subscriber: int = 0,
+) -> int:
+    """Queues a mail that is no edition; its delivery's number.
+
+    Args:
+        subscriber: whom it is about, if that is a subscriber.
+    """
+    notice = tx.execute(
+        insert(notices)
+        .values(
+            kind=kind,
+            address=address,
+            normal=_normal(address),
+            subscriber_id=subscriber or None,
+            subject=subject,
+            text=text,
+            at=now,
+        )
+        .returning(notices.c.id)
+    ).scalar_one()
+    return int(
+        tx.execute(
+            insert(deliveries)
+            .values(
+                notice_id=notice, part=1, state=DeliveryState.QUEUED, try_at=now, changed_at=now
+            )
+            .returning(deliveries.c.id)
+        ).scalar_one()
+    )
+
+
+def cancel(tx: Connection, delivery: int, why: str, now: datetime) -> None:
+    """Cancels a notice that waits."""
+    tx.execute(
+        update(deliveries)
+        .where(deliveries.c.id == delivery, deliveries.c.state.in_(WAITING))
+        .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
+    )
+
+
+def content(tx: Connection, number: int) -> tuple[str, str, str]:
+    """Kind, subject and text of a notice."""
+    row = tx.execute(select(notices).where(notices.c.id == number)).one()
+    return row.kind, row.subject, row.text
+
+
+def are_waiting(tx: Connection, now: datetime) -> bool:
+    """Whether a notice may be sent now. Quick."""
+    query = (
+        select(deliveries.c.id)
+        .where(
+            deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now, deliveries.c.notice_id > 0
+        )
+        .with_hint(deliveries, *NOTICES_FIRST)
+        .limit(1)
+    )
+    return tx.execute(query).scalar() is not None
+
+
+def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
+    """Whether such a notice went to the address, in its normal form, since then."""
+    query = select(notices.c.id).where(
+        notices.c.normal == normal, notices.c.kind == kind, notices.c.at > since
+    )
+    return tx.execute(query.limit(1)).scalar() is not None
+
+
+def forget(tx: Connection, person: int, address: str, now: datetime) -> None:
+    """Takes away what could say who somebody was: what servers said of them, and notices.
+
+    Also those to addresses that they had before, or asked for.
+    """
+    about = or_(notices.c.subscriber_id == person, notices.c.normal == _normal(address))
+    theirs = select(notices.c.id).where(about)
+    mine = or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs))
+    tx.execute(
+        update(deliveries)
+        .where(deliveries.c.notice_id.in_(theirs), deliveries.c.state.in_(WAITING))
+        .values(state=DeliveryState.CANCELLED, try_at=None, changed_at=now)
+    )
+    tx.execute(update(deliveries).where(mine).values(reply=None))
+    gone = {"address": "", "normal": "", "subscriber_id": None, "subject": "", "text": ""}
+    tx.execute(update(notices).where(about).values(**gone))
+
+
+def _normal(address: str) -> str:
+    """As addresses are compared."""
+    try:
+        return recipients.address(address).normal
+    except ValueError:
+        return address.casefold()
