@@ -198,6 +198,7 @@ def configure(folder: Path, **sections: Mapping[str, object]) -> Path:
             "postal_address": "1 Quay, Harbour",
         },
         "delivery": {"transport": "eml"},
+        "web": {"trusted_hops": 1},
     }
     for name, keys in sections.items():
         tables.setdefault(name.replace("_", "."), {}).update(keys)
@@ -592,6 +593,30 @@ def test_secrets_that_others_can_read(tmp_path: Path) -> None:
     (tmp_path / "secret").chmod(0o644)
     configure(tmp_path, transports_smtp={"password_file": "secret"})
     assert "secret, which holds a secret" in look(tmp_path)["config"][1].what
+
+
+@pytest.mark.parametrize(
+    ("base_url", "web", "level", "says"),
+    [
+        ("", {}, Level.OK, "for this machine only"),
+        ("https://papers.example.org", {"trusted_hops": 0}, Level.WARNING, "only visitor"),
+        ("https://papers.example.org", {}, Level.OK, "answers for"),
+        (
+            "https://papers.example.org",
+            {"host": "192.0.2.1", "trusted_hops": 0},
+            Level.OK,
+            "192.0.2.1:8000",
+        ),
+        ("http://localhost:8000", {}, Level.OK, "answers for"),
+    ],
+)
+def test_the_pages(
+    tmp_path: Path, base_url: str, web: dict[str, object], level: Level, says: str
+) -> None:
+    """Whether visitors are told apart behind a web server."""
+    configure(tmp_path, newsletter={"base_url": base_url}, web=web)
+    (found,) = look(tmp_path)["web"]
+    assert (found.level, says in found.what) == (level, True)
 
 
 def test_a_short_key(tmp_path: Path) -> None:

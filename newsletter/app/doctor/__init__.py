@@ -43,6 +43,7 @@ class Doctor(Domains):
             (self._config.delivery.transport, self._transport),
             ("sender", self._sender),
             ("secrets", self._secrets),
+            ("web", self._web),
             ("DNS", self._whether_to_ask),
             ("SPF", self._spf),
             ("DKIM", self._dkim),

@@ -229,6 +229,18 @@ class Mail(Machine):
         else:
             yield ok("links are signed with a key of the database")
 
+    def _web(self) -> Iterator[Finding]:
+        base, web = self._config.newsletter.base_url, self._config.web
+        if not base:
+            yield ok("no base_url: the pages are for this machine only, nobody can subscribe there")
+        elif base.startswith("https:") and web.host in LOOPBACK and not web.trusted_hops:
+            yield warning(
+                f"{base} leads through a web server here, which counts as the only visitor",
+                "set trusted_hops = 1 under [web], and let it add X-Forwarded-For",
+            )
+        else:
+            yield ok(f"`newsletter serve` answers for {base} on {web.host}:{web.port}")
+
     @property
     def _domain(self) -> str:
         """The domain to ask about; empty for none."""
