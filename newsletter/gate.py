@@ -121,7 +121,7 @@ def _faults_of(element: Tag) -> Iterator[str]:
 def _allowed(tag: str, name: str, value: str) -> bool:
     if tag != "a" or name != "href":
         return False
-    if value == UNSUBSCRIBE or value.startswith(("https://", "mailto:")):
+    if value.partition("#")[0] == UNSUBSCRIBE or value.startswith(("https://", "mailto:")):
         return True
     try:
         parts = urlsplit(value)
