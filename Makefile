@@ -10,7 +10,7 @@ demo: .venv/run          ## install, and run the main job on a bundled sample: d
 	$(BIN)/newsletter demo --out demo
 
 test: .venv/test         ## install the test tools, and run the tests
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -20,7 +20,7 @@ types: .venv/test
 	$(BIN)/mypy
 
 soak: .venv/test         ## the long sizes of the checks: about an hour
-	SOAK=1 $(BIN)/python -m pytest --timeout 14400
+	SOAK=1 $(BIN)/python -m pytest -n auto --dist worksteal --timeout 14400
 
 bench: .venv/bench       ## ratios against peers and limits
 	$(BIN)/python -m tests.benchmarks
