@@ -18,7 +18,8 @@ def listening(host: str, port: int) -> socket.socket:
         OutputError: it cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    wire = socket.socket(family, socket.SOCK_STREAM)
+    # Named, because asyncio sends small answers at once only where the protocol is known to be TCP.
+    wire = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         wire.bind((host, port))
