@@ -1186,3 +1186,19 @@ def test_all_parts_of_an_edition_are_planned_together(room: Newsroom) -> None:
     parts = room.parts(row.id)
     assert [part.subject[-5:] for part in parts] == ["(1/2)", "(2/2)"]
     assert room.rows("SELECT part, count(*) FROM deliveries GROUP BY 1") == [(1, 3), (2, 3)]
+
+
+def test_no_date_comes_twice_when_the_newsletter_moves_west(room: Newsroom) -> None:
+    """Who is overdue there has had that date already, and waits for the next one."""
+    room.join("mira")
+    room.papers(1)
+    room.plan(DUE)
+    room.papers(2, day=day(1))
+    room.rules = replace(RULES, time_zone="Pacific/Pago_Pago")  # eleven hours behind
+    planned = room.plan(DUE + A_DAY)  # still the same date there
+    mira = room.person("mira")
+    assert (planned.people, mira.last_due_on) == (0, DAY)
+    assert mira.next_due_at == DUE + A_DAY + 11 * HOUR
+    assert room.plan(mira.next_due_at).people == 1
+    assert room.person("mira").last_due_on == DAY + A_DAY
+    assert [len(papers) for papers in room.got("mira")] == [1, 1]

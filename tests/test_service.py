@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -221,11 +222,11 @@ def test_two_services_send_each_mail_once(tmp_path: Path) -> None:
     newsletter("ingest", cwd=tmp_path)
     for number in range(3):
         newsletter("subscribers", "add", f"reader{number}@example.net", cwd=tmp_path)
-    _make_due(tmp_path)
+    since = _make_due(tmp_path)
     outbox = tmp_path / "outbox"
     with (
-        serving(tmp_path, port) as first,
-        serving(tmp_path, other, NEWSLETTER__WEB__PORT=str(other)) as second,
+        serving(tmp_path, port, **since) as first,
+        serving(tmp_path, other, NEWSLETTER__WEB__PORT=str(other), **since) as second,
     ):
         until(lambda: len(list(outbox.glob("*.eml"))) == 3)
         first.process.kill()
@@ -235,8 +236,10 @@ def test_two_services_send_each_mail_once(tmp_path: Path) -> None:
     assert len(list(outbox.glob("*.eml"))) == 3
 
 
-def _make_due(place: Path) -> None:
-    """Everybody was due a moment ago."""
+def _make_due(place: Path) -> dict[str, str]:
+    """Everybody was due a moment ago; the newsletter's hour, so that this is so."""
+    at = (datetime.now(UTC) - timedelta(minutes=2)).replace(second=0, microsecond=0)
     with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
-        earlier = "strftime('%Y-%m-%d %H:%M:%S.000000', 'now', '-60 seconds')"
-        database.execute(f"UPDATE subscribers SET next_due_at = {earlier}")  # noqa: S608
+        said = f"{at:%Y-%m-%d %H:%M:%S.%f}"
+        database.execute("UPDATE subscribers SET next_due_at = ?", (said,))
+    return {"NEWSLETTER__NEWSLETTER__SEND_AT": f"{at:%H:%M}"}

@@ -288,6 +288,10 @@ class Planning:
             # Due by other rules than those of now: by these, that date is none, or yet to come.
             return Turn.MERGE, Onward(group.cursor, schedule.next_due(view.now))
         day, at = last
+        if self._is_done(group.last_on, day, view.now):
+            # In another zone it was that date already: no date comes twice.
+            due = self._rules.next_due(_wishes(group), group.last_on, view.now)
+            return Turn.MERGE, Onward(group.cursor, due)
         no = said_no_at is not None and at <= said_no_at
         following = schedule.next_due(view.now, after=day)
         what = turn(
@@ -302,6 +306,11 @@ class Planning:
         stays = what is Turn.MERGE or no
         cursor = group.cursor if stays else view.head
         return what, Onward(cursor, following, day, merged=what is Turn.MERGE)
+
+    @staticmethod
+    def _is_done(last: date | None, day: date, now: datetime) -> bool:
+        """Whether a date was served before; one far ahead was only said by a wrong clock."""
+        return last is not None and day <= last <= now.date() + timedelta(days=2)
 
     def _frozen(self, entries: Sequence[Entry], view: View) -> EditionRow:
         """The edition of these entries, kept; held if it looks wrong."""

@@ -35,6 +35,7 @@ class Group:
     Attributes:
         due_at: when they are due; `None` when that does not matter: everybody with the cursor.
         merged: the date before became one with this one.
+        last_on: the last local date that is done with.
         size: how many they were.
     """
 
@@ -44,6 +45,7 @@ class Group:
     time_zone: str | None = None
     send_at: str | None = None
     merged: bool = False
+    last_on: date | None = None
     size: int = field(default=0, compare=False)
 
 
@@ -73,6 +75,7 @@ def due(tx: Connection, now: datetime) -> list[Group]:
         subscribers.c.time_zone,
         subscribers.c.send_at,
         subscribers.c.merged,
+        subscribers.c.last_due_on,
     )
     first = tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
     if first is None or first > now:
@@ -91,6 +94,7 @@ def due(tx: Connection, now: datetime) -> list[Group]:
             row.time_zone,
             row.send_at,
             row.merged,
+            row.last_due_on,
             row.size,
         )
         for row in rows
@@ -209,8 +213,12 @@ def reschedule(
 def _members(group: Group) -> Sequence[ColumnElement[bool]]:
     if group.due_at is None:
         return (_is_active(), subscribers.c.cursor == group.cursor)
-    same = subscribers.c.merged.is_(group.merged)
-    return (*_alike(group), subscribers.c.cursor == group.cursor, same)
+    return (
+        *_alike(group),
+        subscribers.c.cursor == group.cursor,
+        subscribers.c.merged.is_(group.merged),
+        subscribers.c.last_due_on.is_not_distinct_from(group.last_on),
+    )
 
 
 def _alike(group: Group) -> Sequence[ColumnElement[bool]]:
