@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -33,6 +33,11 @@ def day_in(name: str) -> date | None:
 def long_day(day: date) -> str:
     """`Monday, 8 June`."""
     return f"{WEEKDAYS[day.weekday()]}, {day.day} {MONTHS[day.month - 1]}"
+
+
+def iso(at: datetime | None) -> str | None:
+    """An instant in UTC as scripts read it: `2026-06-08T07:30:00Z`."""
+    return at.isoformat().replace("+00:00", "Z") if at else None
 
 
 def short_range(days: Sequence[date]) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from newsletter import recipients
+from newsletter.calendar import iso
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import Address
@@ -139,17 +140,17 @@ class Choices:
             "send_at": row.wishes.send_at,
             "topics": list(row.wishes.topics),
             "paused_until": about.paused_until.isoformat() if about.paused_until else None,
-            "added_at": _iso(row.added_at),
-            "changed_at": _iso(row.changed_at),
-            "next_due_at": _iso(row.next_due_at),
+            "added_at": iso(row.added_at),
+            "changed_at": iso(row.changed_at),
+            "next_due_at": iso(row.next_due_at),
             "consent": {
-                "at": _iso(about.consented_at),
+                "at": iso(about.consented_at),
                 "text": about.consent_text,
                 "network": about.consent_network,
             },
             "left_because": about.left_because,
             "editions": [
-                {"subject": one.subject, "state": one.state, "at": _iso(one.at)} for one in editions
+                {"subject": one.subject, "state": one.state, "at": iso(one.at)} for one in editions
             ],
         }
 
@@ -159,7 +160,3 @@ class Choices:
 
 
 _REACHED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
-
-
-def _iso(at: datetime | None) -> str | None:
-    return at.isoformat().replace("+00:00", "Z") if at else None

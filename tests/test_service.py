@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.web.server import listening
 from tests.captures import api_json, made
 from tests.commands import newsletter, rows_of
 
@@ -243,3 +244,9 @@ def _make_due(place: Path) -> dict[str, str]:
         said = f"{at:%Y-%m-%d %H:%M:%S.%f}"
         database.execute("UPDATE subscribers SET next_due_at = ?", (said,))
     return {"NEWSLETTER__NEWSLETTER__SEND_AT": f"{at:%H:%M}"}
+
+
+def test_small_answers_leave_at_once() -> None:
+    """asyncio turns off their waiting only on sockets whose protocol is named."""
+    with listening("127.0.0.1", 0) as wire:
+        assert wire.proto == socket.IPPROTO_TCP

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from newsletter import links, recipients, tokens
 from newsletter.app.mailing import Mailing
+from newsletter.calendar import iso
 from newsletter.errors import UsageError
 from newsletter.identity import keys_of
 from newsletter.models import EntryKind, Paper
@@ -80,8 +81,11 @@ def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[Fact]:
     waiting = log.waiting(tx, found.cursor)
     due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
     words = f"Due next at {due} ({found.wishes.cadence}); {waiting:,} new papers wait for it."
-    at = found.next_due_at.isoformat().replace("+00:00", "Z") if found.next_due_at else None
-    details: dict[str, object] = {"due": at, "cadence": found.wishes.cadence, "papers": waiting}
+    details: dict[str, object] = {
+        "due": iso(found.next_due_at),
+        "cadence": found.wishes.cadence,
+        "papers": waiting,
+    }
     yield Fact(None, "due", words, details)
     yield Fact(None, "silence", f"At the moment: {silence}", {"silence": silence})
 

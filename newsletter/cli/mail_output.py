@@ -8,7 +8,8 @@ from time import monotonic
 from typing import Any
 
 from newsletter.app.mailing import Ran
-from newsletter.cli.output import iso, plural
+from newsletter.calendar import iso
+from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery import Tally
 from newsletter.models import DeliveryState

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from newsletter.app.status import Status
+from newsletter.calendar import iso
 from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.compose import in_order, title_of
 from newsletter.errors import one_line
@@ -200,11 +200,6 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
         "new": row.counts.new,
         "size": row.size,
     }
-
-
-def iso(at: datetime | None) -> str | None:
-    """An instant as ISO 8601 in UTC."""
-    return at.isoformat().replace("+00:00", "Z") if at else None
 
 
 def plural(count: int, noun: str) -> str:

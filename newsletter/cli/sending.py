@@ -307,11 +307,12 @@ def _decided(row: EditionRow, *, as_json: bool) -> None:
 @with_app
 def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
     """The story of one reader (an address), or of one paper (an id, a URL or a title)."""
+    from newsletter.calendar import iso
     from newsletter.cli import output
 
     for fact in app.why(whom_or_what):
         if as_json:
-            output.print_json({"at": output.iso(fact.at), "what": fact.what, **fact.details})
+            output.print_json({"at": iso(fact.at), "what": fact.what, **fact.details})
         else:
             when = f"{fact.at:%Y-%m-%d %H:%M}" if fact.at else " " * 16
             say(f"{when}  {fact.words}")

@@ -186,15 +186,6 @@ def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> Ed
     return get(tx, number)
 
 
-def replace_parts(tx: Connection, number: int, parts: Sequence[Rendered]) -> None:
-    """Gives a held edition what was made of it now."""
-    tx.execute(
-        update(editions)
-        .where(editions.c.id == number)
-        .values(parts=[asdict(part) for part in parts], subject=parts[0].subject if parts else "")
-    )
-
-
 def pass_over(tx: Connection, positions: Iterable[int]) -> None:
     """Nobody gets these entries any more."""
     tx.execute(insert(passed).on_conflict_do_nothing(), [{"position": one} for one in positions])
