@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import SubscriberState
@@ -237,13 +237,16 @@ def refused_again(tx: Connection, person: int, edition: int) -> int:
     return int(row.refusals) if row else 0
 
 
+_ACCEPTED = (
+    update(subscribers)
+    .where(subscribers.c.id.in_(bindparam("people", expanding=True)), subscribers.c.refusals > 0)
+    .values(refusals=0, refused_edition=None)
+)
+
+
 def accepted(tx: Connection, people: Collection[int]) -> None:
     """Forgets what was counted against these people: their server took something."""
-    tx.execute(
-        update(subscribers)
-        .where(subscribers.c.id.in_(people), subscribers.c.refusals > 0)
-        .values(refusals=0, refused_edition=None)
-    )
+    tx.execute(_ACCEPTED, {"people": list(people)})
 
 
 def _columns(wishes: Wishes) -> dict[str, Any]:

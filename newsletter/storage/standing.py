@@ -56,9 +56,12 @@ def pause(tx: Connection, at: datetime) -> None:
     tx.execute(update(standing).values(paused_at=func.coalesce(standing.c.paused_at, at)))
 
 
+_PAUSED_AT = select(standing.c.paused_at)
+
+
 def is_paused(tx: Connection) -> bool:
     """Whether the operator stopped all sending. Quick."""
-    return tx.execute(select(standing.c.paused_at)).scalar() is not None
+    return tx.execute(_PAUSED_AT).scalar() is not None
 
 
 def resume(tx: Connection, now: datetime) -> None:
@@ -118,16 +121,17 @@ def secret(tx: Connection, name: str) -> bytes:
     return value
 
 
+_SENDINGS = insert(sendings)
+_COUNT_SENDINGS = _SENDINGS.on_conflict_do_update(
+    index_elements=[sendings.c.hour],
+    set_={"count": sendings.c.count + _SENDINGS.excluded.count},
+)
+
+
 def count_sendings(tx: Connection, at: datetime, many: int) -> None:
     """Counts mails that are about to leave."""
-    upsert = insert(sendings)
-    tx.execute(
-        upsert.on_conflict_do_update(
-            index_elements=[sendings.c.hour],
-            set_={"count": sendings.c.count + upsert.excluded.count},
-        ),
-        {"hour": at.replace(minute=0, second=0, microsecond=0), "count": many},
-    )
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    tx.execute(_COUNT_SENDINGS, {"hour": hour, "count": many})
 
 
 def sendings_since(tx: Connection, at: datetime) -> int:

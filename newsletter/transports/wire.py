@@ -1,12 +1,16 @@
 """The connection to a mail server, and the settings of it.
 
 `smtplib` connects, greets and reads what the server can do. Replies are read here: each
-within its size and its time, whatever the server sends.
+within its size and its time, whatever the server sends. The socket does not block, and is
+waited for where there is something to wait for: a blocking one with a time limit is a call of
+the system more for every step, and with many sessions at once each is a fight for the
+interpreter's lock.
 """
 
 from __future__ import annotations
 
 import re
+import select
 import smtplib
 import socket
 import ssl
@@ -87,7 +91,15 @@ class Wire(smtplib.SMTP):
             ReplyBroken: there are replies left that nobody asked for.
         """
         self._expect_nothing()
-        self._socket.sendall(data)
+        left = memoryview(data).cast("B")
+        ends = self._clock() + self._settings.timeout
+        while left:
+            try:
+                left = left[self._socket.send(left) :]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                self._await(select.POLLOUT, ends)
+            except ssl.SSLWantReadError:
+                self._await(select.POLLIN, ends)
 
     def expect_silence(self) -> None:
         """Looks, without waiting, whether the server is still there and has no more to say.
@@ -141,7 +153,9 @@ class Wire(smtplib.SMTP):
             OSError: there is no TLS.
             ReplyBroken: somebody put replies in front of it.
         """
+        self._socket.settimeout(self._settings.timeout)  # for the handshake
         self.starttls(context=self._tls)
+        self._socket.setblocking(False)
         self._expect_nothing()
 
     def _expect_nothing(self) -> None:
@@ -156,29 +170,45 @@ class Wire(smtplib.SMTP):
 
     def _receive(self, patience: float) -> bool:
         """Waits some seconds, or not at all, for more; whether there was any."""
-        self._socket.settimeout(patience)
-        try:
-            data = self._socket.recv(_CHUNK)
-        except (TimeoutError, BlockingIOError, ssl.SSLWantReadError):
+        wire = self._socket
+        decrypted = isinstance(wire, ssl.SSLSocket) and wire.pending()
+        if not decrypted and not _is_ready(wire, select.POLLIN, patience):
             return False
-        finally:
-            self._socket.settimeout(self._settings.timeout)
+        try:
+            data = wire.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False  # part of a TLS record, or one that is no data
         if not data:
             raise ConnectionError("the server ended the connection")
         self._received += data
         return True
 
+    def _await(self, event: int, ends: float) -> None:
+        """Waits until the connection takes or brings more; `TimeoutError` when it is too late."""
+        left = ends - self._clock()
+        if left <= 0 or not _is_ready(self._socket, event, left):
+            raise TimeoutError("the server takes no more")
+
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)
         # The end of a message must not wait for the receipt of its beginning.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self._settings.security != "tls":
-            return plain
+        made = plain
         try:
-            return self._tls.wrap_socket(plain, server_hostname=host)
+            if self._settings.security == "tls":
+                made = self._tls.wrap_socket(plain, server_hostname=host)
+            made.setblocking(False)
         except BaseException:
-            plain.close()
+            made.close()
             raise
+        return made
+
+
+def _is_ready(wire: socket.socket, event: int, patience: float) -> bool:
+    """Whether what is waited for, or the end, comes within so many seconds."""
+    poll = select.poll()
+    poll.register(wire, event)
+    return bool(poll.poll(patience * 1000))
 
 
 def words_for(error: BaseException) -> str:

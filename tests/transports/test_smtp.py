@@ -629,6 +629,15 @@ def test_server_that_stops_reading(serve: Serve, connect: Connect) -> None:
     check_usable(session, server)
 
 
+def test_message_larger_than_the_buffers(serve: Serve, connect: Connect) -> None:
+    """It leaves bit by bit, each byte once."""
+    server = serve()
+    session = connect(server)
+    assert send(session, LARGE).verdict is Verdict.SENT
+    assert server.received.pop().content == LARGE
+    check_usable(session, server)
+
+
 def test_hanging_up_instead_of_reading(serve: Serve, connect: Connect) -> None:
     """A small message may have left when that is noticed: lost or unknown, never sent."""
     server = serve(content=[hang_up])
@@ -900,6 +909,18 @@ def test_stall_over_tls(
     session = connect(server, security=security, ca_file=right)
     assert send(session).verdict is Verdict.SENT
     assert send(session).verdict is Verdict.UNKNOWN
+
+
+@WAYS
+def test_more_than_the_buffers_hold(
+    serve: Serve, connect: Connect, right: Path, security: str
+) -> None:
+    """A connection that takes no more for a moment gets the rest later, each byte once."""
+    server = serve(secured(right, starttls=security == "starttls"))
+    session = connect(server, security=security, ca_file=right)
+    assert send(session, LARGE).verdict is Verdict.SENT
+    assert server.received.pop().content == LARGE
+    check_usable(session, server)
 
 
 @WAYS
