@@ -52,11 +52,6 @@ class Address:
         """What a header and a mail server get."""
         return f"{self.local}@{self.domain}"
 
-    @property
-    def needs_smtputf8(self) -> bool:
-        """Whether only servers with that extension take it."""
-        return not self.local.isascii()
-
 
 def address(text: str) -> Address:
     """The address, without outer white space.

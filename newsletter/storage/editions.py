@@ -200,12 +200,6 @@ def note_planned(tx: Connection, number: int, at: datetime) -> None:
     )
 
 
-def parts_of(tx: Connection, key: str) -> list[Rendered] | None:
-    """The parts of a frozen edition; `None` when there is none of that key."""
-    parts = tx.execute(select(editions.c.parts).where(editions.c.key == key)).scalar()
-    return _parts(parts) if parts is not None else None
-
-
 def content(tx: Connection, number: int) -> Content:
     """What an edition is made of."""
     query = select(editions.c.key, editions.c.parts, editions.c.domain)

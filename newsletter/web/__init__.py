@@ -1,7 +1,8 @@
 """What the service answers over HTTP: pages for readers, whether it lives, its figures.
 
 site      templates filled, with the headers that keep them safe
-guard     who is asked, how much is sent, and from where
+guard     who is asked, and how much is sent
+visitors  from where they come, how often they ask
 forms     what visitors send
 limits    how often they may
 public    the front page, the archive, editions, feeds

@@ -17,12 +17,10 @@ from newsletter.app.readers import Readers
 from newsletter.choices import Person
 from newsletter.config import Newsletter
 from newsletter.models import SubscriberState
-from newsletter.readerlinks import ReaderLinks
 from newsletter.text import clean, cut
 from newsletter.web.forms import TOO_OFTEN, read
-from newsletter.web.guard import has_origin, is_from_elsewhere, network_of
-from newsletter.web.limits import Limits
 from newsletter.web.site import Pages
+from newsletter.web.visitors import Visitors
 
 _LONGEST_REASON = 500
 _NO_LINK = (
@@ -38,34 +36,29 @@ class OwnPages:
     Args:
         readers: does what they choose.
         pages: fills templates.
-        links: reads links.
-        limits: how often they may ask for mails.
+        visitors: says who may ask.
         wake: called when there is work, so that no mail waits.
         clock: the current instant, aware.
         defaults: the newsletter's own hour and zone.
-        trusted_hops: proxies of ours before us.
     """
 
     def __init__(
         self,
         readers: Readers,
         pages: Pages,
-        links: ReaderLinks,
-        limits: Limits,
+        visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
         defaults: Newsletter,
-        trusted_hops: int,
     ) -> None:
         self._choices = readers.choices
         self._signups = readers.signups
         self._pages = pages
-        self._links = links
-        self._limits = limits
+        self._links = readers.links
+        self._visitors = visitors
         self._wake = wake
         self._clock = clock
         self._defaults = defaults
-        self._hops = trusted_hops
 
     def routes(self) -> Sequence[Route]:
         """All of them."""
@@ -98,7 +91,7 @@ class OwnPages:
             return self._pages.say(*_NO_LINK, 404)
         act = {"undo": self._undo, "reason": self._explain, "settings": self._mail_settings}
         if what := act.get(form.get("do", "")):
-            if is_from_elsewhere(request, self._pages.site.base_url):
+            if self._visitors.is_from_elsewhere(request):
                 return self._pages.say(*_ELSEWHERE, 403)
             return what(number, token, request, form)
         self._choices.unsubscribe(number)
@@ -126,10 +119,9 @@ class OwnPages:
     def _mail_settings(
         self, number: int, _token: str, request: Request, _form: Mapping[str, str]
     ) -> Response:
-        network = network_of(request, self._hops)
-        if not self._limits.lets_in(network, by_browser=has_origin(request)):
+        if not self._visitors.lets_in(request):
             return self._pages.say(*TOO_OFTEN, 429)
-        self._signups.ask_settings(number, network)
+        self._signups.ask_settings(number, self._visitors.network_of(request))
         self._wake()
         return self._pages.page("sent")
 
@@ -172,7 +164,7 @@ class OwnPages:
         number = self._links.settings_of(token, self._clock())
         if number is None or self._choices.person(number) is None:
             return self._pages.say(*_NO_LINK, 404)
-        if is_from_elsewhere(request, self._pages.site.base_url):
+        if self._visitors.is_from_elsewhere(request):
             return self._pages.say(*_ELSEWHERE, 403)
         acts = {
             "wishes": self._wish,
@@ -230,10 +222,10 @@ class OwnPages:
 
     def _change_address(self, number: int, form: Mapping[str, str], request: Request) -> str:
         address = recipients.address(form.get("address", ""))
-        network = network_of(request, self._hops)
-        if not self._limits.lets_in(network, by_browser=has_origin(request)):
+        if not self._visitors.lets_in(request):
             raise ValueError("try again in an hour: that was too often")
-        if self._limits.lets_write_to(address.normal):
+        if self._visitors.lets_write_to(address.normal):
+            network = self._visitors.network_of(request)
             self._signups.ask_change(number, address, network)
             self._wake()
         return "A mail to the new address is on its way. The link in it makes the change."

@@ -1,15 +1,13 @@
-"""What stands before every page: who is asked, how much is sent, and from where."""
+"""What stands before every page: who is asked, and how much is sent."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -71,7 +69,7 @@ class Guard:
         peer = (scope.get("client") or ("",))[0]
         if self._only_here and peer not in _THIS_MACHINE:
             return False
-        return _name(headers.get("host", "")) in self._hosts
+        return name_in(headers.get("host", "")) in self._hosts
 
 
 def hosts(base_url: str) -> Collection[str]:
@@ -79,54 +77,7 @@ def hosts(base_url: str) -> Collection[str]:
     return {*LOOPBACK, "[::1]", (urlsplit(base_url).hostname or "localhost").lower()}
 
 
-def is_from_elsewhere(request: Request, base_url: str) -> bool:
-    """Whether a form was sent from a page of somebody else's, as the browser says.
-
-    Our pages have no referrer, so browsers say `null` for their origin: what they say of the
-    site goes first.
-    """
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        return site not in ("none", "same-origin")
-    origin = request.headers.get("origin")
-    return origin is not None and origin.lower() not in _origins(request, base_url)
-
-
-def has_origin(request: Request) -> bool:
-    """Whether a browser sent it, as far as that can be told."""
-    return "origin" in request.headers or "sec-fetch-site" in request.headers
-
-
-def network_of(request: Request, trusted_hops: int) -> str:
-    """The network of the visitor, cut short: 256 addresses of IPv4, a /56 of IPv6.
-
-    Args:
-        trusted_hops: proxies of ours that each add the address they were asked from.
-    """
-    peer = request.client.host if request.client else ""
-    if trusted_hops:
-        lines = ",".join(request.headers.getlist("x-forwarded-for"))
-        said = [one.strip() for one in lines.split(",")]
-        peer = said[-trusted_hops] if len(said) >= trusted_hops and said[0] else peer
-    try:
-        address = ip_address(peer.strip("[]"))
-    except ValueError:
-        return "unknown"
-    if isinstance(address, IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
-    size = 56 if address.version == 6 else 24
-    return str(ip_network((address, size), strict=False))
-
-
-def _origins(request: Request, base_url: str) -> Collection[str]:
-    """Where our own pages are, as browsers write it; on this machine also by its own names."""
-    parts = urlsplit(base_url)
-    host = request.headers.get("host", "").lower()
-    here = {f"http://{host}"} if _name(host) in (*LOOPBACK, "[::1]") else set()
-    return {f"{parts.scheme}://{parts.netloc}".lower(), *here}
-
-
-def _name(host: str) -> str:
+def name_in(host: str) -> str:
     """The name in a Host header, without its port; empty if it is none."""
     match = _HOST.fullmatch(host)
     return match[1].lower() if match else ""

@@ -19,10 +19,10 @@ from newsletter.config import Config
 from newsletter.errors import NewsletterError, UsageError
 from newsletter.web.choices import OwnPages
 from newsletter.web.guard import Guard
-from newsletter.web.limits import Limits
 from newsletter.web.public import Public
 from newsletter.web.signup import Signup
 from newsletter.web.site import Pages, site
+from newsletter.web.visitors import Visitors
 
 log = structlog.get_logger()
 
@@ -51,10 +51,10 @@ def pages(
     """
     folder = config.theme.templates_dir
     filled = Pages(site(config), Path(folder) if folder else None)
-    limits, links, hops = Limits(), readers.links, config.web.trusted_hops
-    public = Public(readers.reading, filled, links, clock)
-    signup = Signup(readers, public, filled, links, limits, wake, clock, hops)
-    own = OwnPages(readers, filled, links, limits, wake, clock, config.newsletter, hops)
+    visitors = Visitors(config.newsletter.base_url, config.web.trusted_hops)
+    public = Public(readers.reading, filled, readers.links, clock)
+    signup = Signup(readers, public, filled, visitors, wake, clock)
+    own = OwnPages(readers, filled, visitors, wake, clock, config.newsletter)
     routes: list[BaseRoute] = [*public.routes(), *signup.routes(), *own.routes()]
     root = filled.site.root
     if root:

@@ -14,14 +14,12 @@ from starlette.routing import Route
 from newsletter import recipients
 from newsletter.app.readers import Readers
 from newsletter.errors import NewsletterError
-from newsletter.readerlinks import ReaderLinks
 from newsletter.signups import Confirmed
 from newsletter.storage.readers import RequestKind
 from newsletter.web.forms import TOO_OFTEN, read
-from newsletter.web.guard import has_origin, is_from_elsewhere, network_of
-from newsletter.web.limits import Limits
 from newsletter.web.public import Public
 from newsletter.web.site import Pages
+from newsletter.web.visitors import Visitors
 
 log = structlog.get_logger()
 
@@ -40,11 +38,9 @@ class Signup:
         readers: does it.
         public: has the page with the form.
         pages: fills templates.
-        links: reads links.
-        limits: how often.
+        visitors: says who may ask.
         wake: called when there is work, so that no mail waits.
         clock: the current instant, aware.
-        trusted_hops: proxies of ours before us.
     """
 
     def __init__(
@@ -52,20 +48,17 @@ class Signup:
         readers: Readers,
         public: Public,
         pages: Pages,
-        links: ReaderLinks,
-        limits: Limits,
+        visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
-        trusted_hops: int,
     ) -> None:
         self._readers = readers
         self._public = public
         self._pages = pages
-        self._links = links
-        self._limits = limits
+        self._links = readers.links
+        self._visitors = visitors
         self._wake = wake
         self._clock = clock
-        self._hops = trusted_hops
 
     def routes(self) -> Sequence[Route]:
         """All of them."""
@@ -85,18 +78,18 @@ class Signup:
         site = self._pages.site
         if not site.can_subscribe:
             return self._pages.say("Nobody can subscribe here", "Ask the owner.", 403)
-        if is_from_elsewhere(request, site.base_url):
+        if self._visitors.is_from_elsewhere(request):
             return self._pages.say("Not from another site", "Please use the form here.", 403)
         written = form.get("address", "").strip()
         try:
             address = recipients.address(written)
         except ValueError as why:
             return self._public.front_page(status=422, problem=f"Please {why}.", address=written)
-        network = network_of(request, self._hops)
-        if not self._limits.lets_in(network, by_browser=self._is_person(request, form)):
+        if not self._visitors.lets_in(request, as_person=self._took_time(form)):
             return self._pages.say(*TOO_OFTEN, 429)
         # Who fills in what people do not see is told what people are told.
-        if not form.get("website") and self._limits.lets_write_to(address.normal):
+        if not form.get("website") and self._visitors.lets_write_to(address.normal):
+            network = self._visitors.network_of(request)
             self._readers.signups.ask(address, network, form.get("time_zone", ""))
             self._wake()
         return self._pages.page("sent")
@@ -112,7 +105,7 @@ class Signup:
 
     def confirmed(self, request: Request) -> Response:
         """The button was pressed."""
-        if is_from_elsewhere(request, self._pages.site.base_url):
+        if self._visitors.is_from_elsewhere(request):
             return self._pages.say("Not from another site", "Please open the link again.", 403)
         token = request.path_params["token"]
         kind = self._links.kind_of(token, self._clock())
@@ -132,7 +125,7 @@ class Signup:
         )
 
     def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
-        network = network_of(request, self._hops)
+        network = self._visitors.network_of(request)
         return self._readers.signups.confirm(kind, token, network)
 
     def _welcomed(self, done: Confirmed) -> bool:
@@ -147,7 +140,8 @@ class Signup:
         self._wake()
         return planned
 
-    def _is_person(self, request: Request, form: Mapping[str, str]) -> bool:
+    def _took_time(self, form: Mapping[str, str]) -> bool:
+        """Whether the form was open as long as people need."""
         now = self._clock()
         shown = self._links.shown_at(form.get("started", ""), now)
-        return has_origin(request) and shown is not None and now.timestamp() - shown >= _QUICKEST
+        return shown is not None and now.timestamp() - shown >= _QUICKEST

@@ -96,14 +96,14 @@ def test_an_edition_is_frozen_once(database: Database) -> None:
     """The same key keeps what was made first."""
     first, second = Rendered("s", "<p>1</p>", "1"), Rendered("s", "<p>2</p>", "2")
     key = editions.key_of([1, 2], "en", "default", "look")
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    frozen = []
     for rendered in (first, second):
         with database.write() as tx:
-            editions.freeze(
-                tx, key, [1, 2], "en", "default", [rendered], datetime(2026, 1, 1, tzinfo=UTC)
-            )
+            frozen.append(editions.freeze(tx, key, [1, 2], "en", "default", [rendered], at))
+    assert frozen[0].id == frozen[1].id
     with database.read() as tx:
-        assert editions.parts_of(tx, key) == [first]
-        assert editions.parts_of(tx, "other") is None
+        assert editions.content(tx, frozen[0].id).parts == (first,)
 
 
 def test_the_key_of_an_edition_has_all_that_shapes_it() -> None:
