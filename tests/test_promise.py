@@ -305,6 +305,7 @@ class Promise(RuleBasedStateMachine):
         self.settled: set[int] = set()
         self.contents: dict[str, tuple[int, ...]] = {}
         self.faulty: set[str] = set()
+        self.let_go: set[str] = set()
         self.cancelled: set[int] = set()
         self.earlier: set[int] = set()
         self.read: dict[tuple[str, str], set[int]] = {}
@@ -553,6 +554,9 @@ class Promise(RuleBasedStateMachine):
     def _held(self) -> list[editions.EditionRow]:
         return self.room.editions(EditionState.HELD)
 
+    def _held_papers(self) -> set[int]:
+        return {place for row in self._held() for place in self._places(row.positions)}
+
     @precondition(lambda self: self._held())
     @rule(data=st.data(), what=st.sampled_from(["release", "reject", "pass"]))
     def a_held_edition_is_decided(self, data: st.DataObject, what: str) -> None:
@@ -726,6 +730,7 @@ class Promise(RuleBasedStateMachine):
         """Plans; whether the clock allowed it."""
         room = self.room
         self.dates = {one.id: one.last_due_on for one in room.subscriptions.listed()}
+        held = self._held_papers()
         planning = Planning(room.database, editor or room.editor, room.look, room.rules)
         try:
             planning.reschedule(room.now)
@@ -735,8 +740,11 @@ class Promise(RuleBasedStateMachine):
             return False
         finally:
             new = self._learn_what_was_planned(dated=not due_now)
-        held = {place for row in self._held() for place in self._places(row.positions)}
-        assert not alone or not held & new
+        if alone:
+            assert not held & {place for key in new for place in self.contents[key]}
+            # What the operator let go may also be in a longer edition, for others, that is held.
+            by_itself = {place for key in new - self.let_go for place in self.contents[key]}
+            assert not self._held_papers() & by_itself
         return True
 
     def _deliver(self) -> Tally:
@@ -790,10 +798,10 @@ class Promise(RuleBasedStateMachine):
         places = {position: place for place, (position,) in enumerate(rows)}
         return [places[position] for position in positions]
 
-    def _learn_what_was_planned(self, *, dated: bool) -> set[int]:
-        """Looks at what is new among the deliveries, and keeps it; of which papers it is."""
+    def _learn_what_was_planned(self, *, dated: bool) -> set[str]:
+        """Looks at what is new among the deliveries, and keeps it; of which editions it is."""
         people = {one.id: one for one in self.room.subscriptions.listed()}
-        planned = set[int]()
+        planned = set[str]()
         for row in self._rows():
             if row.id in self.seen:
                 continue
@@ -804,7 +812,7 @@ class Promise(RuleBasedStateMachine):
             self._check_planned(reader, places)
             if dated:
                 self._check_date(people[row.subscriber])
-            planned.update(places)
+            planned.add(row.edition)
         return planned
 
     def _papers_of(self, key: str) -> tuple[int, ...]:
@@ -814,6 +822,8 @@ class Promise(RuleBasedStateMachine):
             assert row
             assert row.state is EditionState.FROZEN
             self.contents[key] = tuple(self._places(row.positions))
+            if row.reason:
+                self.let_go.add(key)
             if "the text lacks" in (row.reason or ""):
                 self.faulty.add(key)  # and released all the same
         return self.contents[key]
