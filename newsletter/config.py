@@ -53,7 +53,7 @@ class Newsletter(_Section):
     base_url: Annotated[str, AfterValidator(values.base_url)] = Field("", max_length=300)
     time_zone: Annotated[str, AfterValidator(values.zone)] = "UTC"
     send_at: TimeOfDay = time(7, 30)
-    skip_dates: tuple[date, ...] = ()
+    skip_dates: Annotated[tuple[date, ...], BeforeValidator(values.several)] = ()
     language: Literal["en"] = "en"
     postal_address: OneLine = ""
     weekly_report: bool = False
@@ -192,7 +192,7 @@ class Web(_Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
-    secret_keys: tuple[SecretStr, ...] = ()
+    secret_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values.several)] = ()
     metrics_token: SecretStr = SecretStr("")
     trusted_hops: int = Field(0, ge=0, le=8)
 

@@ -129,18 +129,35 @@ class Signups:
     def tidy(self) -> None:
         """Ends pauses whose date has come, and forgets who never confirmed."""
         now = self._clock()
-        with self._database.read() as tx:
-            # The date of the earliest zone; everybody's own is looked at below.
-            over = readers.pauses_over(tx, (now + timedelta(hours=14)).date(), _MANY)
-            stale = readers.stale(tx, now - STALE, _MANY)
-        for one in over:
-            with self._database.write() as tx:
-                self._end_pause(tx, one, now)
-        for one in stale:
-            with self._database.write() as tx:
-                readers.erase(tx, one, now)
+        # The date of the earliest zone; everybody's own is looked at below.
+        today = (now + timedelta(hours=14)).date()
+        self._each(
+            lambda tx, after: readers.pauses_over(tx, today, after, _MANY),
+            lambda tx, one: self._end_pause(tx, one, now),
+        )
+        self._each(
+            lambda tx, after: readers.stale(tx, now - STALE, after, _MANY),
+            lambda tx, one: readers.erase(tx, one, now),
+        )
         with self._database.write() as tx:
             readers.forget_requests(tx, now - STALE)
+
+    def _each(
+        self,
+        found: Callable[[Connection, int], list[Subscriber]],
+        change: Callable[[Connection, Subscriber], None],
+    ) -> None:
+        """Changes everybody who is found, each in a transaction of their own."""
+        after = 0
+        while True:
+            with self._database.read() as tx:
+                some = found(tx, after)
+            if not some:
+                return
+            for one in some:
+                with self._database.write() as tx:
+                    change(tx, one)
+            after = some[-1].id
 
     def confirm(self, kind: RequestKind, token: str, network: str) -> Confirmed | None:
         """What the link of a mail asks for; `None` when it does not hold any more.
@@ -269,7 +286,6 @@ class Signups:
             return
         due = self._rules.next_due(one.wishes, one.last_due_on, now)
         people.activate(tx, one.id, one.cursor, due, now)
-        readers.note_pause(tx, one.id, None)
         outbox.revive(tx, one.id, now)
 
     def _is_taken(self, tx: Connection, address: Address) -> bool:

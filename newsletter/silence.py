@@ -20,7 +20,11 @@ class Standing:
         editions: numbers of the editions that wait, with the first one's reason.
         clock: what is wrong with the clock.
         people_paused: subscribers who wait for nothing for a while.
-        mails: that could go now, but for `mails_reason`, which ended the last run.
+        people_suppressed: subscribers whose servers say that there is no such mailbox.
+        mails: that could go now.
+        overdue: since when somebody is due who was not planned for, in words; empty if nobody
+            is, or not for long.
+        stopped: what ended the last run before its work was done.
     """
 
     held: tuple[int, ...] = ()
@@ -36,8 +40,10 @@ class Standing:
     editions_reason: str = ""
     clock: str = ""
     people_paused: int = 0
+    people_suppressed: int = 0
     mails: int = 0
-    mails_reason: str = ""
+    overdue: str = ""
+    stopped: str = ""
 
 
 def reason(standing: Standing) -> str:
@@ -64,13 +70,26 @@ def _held(standing: Standing) -> str:
             f"held: edition {numbers} waits for you ({standing.editions_reason}); "
             f"`newsletter editions release {standing.editions[0]}` or `reject` it"
         )
-    if standing.mails and standing.mails_reason:
-        many = "1 mail waits" if standing.mails == 1 else f"{standing.mails:,} mails wait"
+    if standing.stopped and (standing.mails or _is_overdue(standing)):
         return (
-            f"held: {many}, because the last run ended early ({standing.mails_reason}); "
+            f"held: {_waiting(standing)}, because the last run ended early ({standing.stopped}); "
             "the next run tries again, `newsletter doctor` looks for the cause"
         )
     return ""
+
+
+def _is_overdue(standing: Standing) -> bool:
+    return bool(standing.overdue and standing.waiting)
+
+
+def _waiting(standing: Standing) -> str:
+    if standing.mails:
+        return "1 mail waits" if standing.mails == 1 else f"{standing.mails:,} mails wait"
+    return f"{_papers(standing)} since {standing.overdue}"
+
+
+def _papers(standing: Standing) -> str:
+    return "1 new paper waits" if standing.waiting == 1 else f"{standing.waiting:,} new papers wait"
 
 
 def _quiet(standing: Standing) -> str:
@@ -84,8 +103,13 @@ def _quiet(standing: Standing) -> str:
         return "nothing new: no capture had a paper that was not known"
     if not standing.subscribers:
         return _nobody(standing)
+    if _is_overdue(standing):
+        return (
+            f"held: {_waiting(standing)}, and nothing has run since; `newsletter run` sends them, "
+            "`newsletter serve` or a timer does it by itself"
+        )
     when = f" ({standing.next_due})" if standing.next_due else ""
-    return f"nobody due: {standing.waiting:,} new papers wait for the next due time{when}"
+    return f"nobody due: {_papers(standing)} for the next due time{when}"
 
 
 def _nobody(standing: Standing) -> str:
@@ -94,7 +118,11 @@ def _nobody(standing: Standing) -> str:
             f"nobody subscribed: all {standing.people_paused:,} are paused; "
             "`newsletter subscribers resume ADDRESS` ends a pause"
         )
-    return (
-        f"nobody subscribed: {standing.waiting:,} new papers are ready; "
-        "`newsletter preview` shows them"
-    )
+    if standing.people_suppressed:
+        return (
+            f"nobody subscribed: {standing.people_suppressed:,} are suppressed, because their "
+            "servers say that there is no such mailbox; if that is wrong, "
+            "`newsletter subscribers add --unsuppress ADDRESS` brings somebody back"
+        )
+    ready = "1 new paper is" if standing.waiting == 1 else f"{standing.waiting:,} new papers are"
+    return f"nobody subscribed: {ready} ready; `newsletter preview` shows what comes"

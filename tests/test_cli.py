@@ -143,7 +143,9 @@ def test_ingest_preview_status(configured: Path) -> None:
     *fares, last = rows_of(newsletter("status", "--json", cwd=configured))
     assert [fare["source"] for fare in fares] == ["manual"]
     assert last["silence"].startswith("nobody subscribed")
-    assert "nobody subscribed: 9 new papers" in newsletter("status", cwd=configured).stdout
+    assert (
+        "nobody subscribed: 9 new papers are ready" in newsletter("status", cwd=configured).stdout
+    )
 
 
 def test_preview_changes_nothing(configured: Path) -> None:
@@ -205,6 +207,53 @@ def test_preview_serve_answers_on_loopback_until_it_is_stopped(configured: Path)
             assert b"9 new papers" in answer.read()
         server.send_signal(2)
         assert server.wait() == 0
+
+
+def test_an_address_that_is_served_is_a_row_for_scripts(configured: Path) -> None:
+    """All of standard output is."""
+    newsletter("ingest", days()[0], cwd=configured)
+    with subprocess.Popen(
+        [*INTERRUPTIBLE, "preview", "--serve", "--json"],
+        cwd=configured,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        said = [server.stdout.readline() for _ in range(2)]
+        server.send_signal(2)
+        rest = server.stdout.read()
+        assert (server.wait(), rest) == (0, "")
+    made, where = map(json.loads, said)
+    assert (made["papers"], where["url"][:17]) == (9, "http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_stops_no_work(configured: Path, closed: str) -> None:
+    """Whoever started it does not listen; the work is done all the same."""
+    command = f'"$0" -m newsletter ingest --json "$1" {closed}'
+    done = subprocess.run(
+        ["bash", "-c", command, sys.executable, days()[0]],
+        cwd=configured,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "9 new papers are ready" in newsletter("status", cwd=configured).stdout
+
+
+def test_sources_that_were_never_asked_have_rows(configured: Path) -> None:
+    """Before the first ingest too."""
+    with (configured / "config.toml").open("a") as config:
+        config.write('[[sources]]\nname = "never"\npath = "never"\n')
+    first = rows_of(newsletter("status", "--json", cwd=configured))
+    newsletter("ingest", days()[0], cwd=configured)
+    second = rows_of(newsletter("status", "--json", cwd=configured))
+    for rows in (first, second):
+        row = next(row for row in rows if row.get("source") == "never")
+        assert (row["captured_at"], row["held"], row["papers"]) == (None, None, 0)
+        assert "silence" in rows[-1]
 
 
 def test_held_snapshots_are_listed_released_and_rejected(configured: Path) -> None:

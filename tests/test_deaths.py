@@ -12,14 +12,20 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from newsletter.storage import log
+from newsletter.app import opened
+from newsletter.configfile import load_config
+from newsletter.models import Capture
+from newsletter.service.jobs import Jobs
+from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from tests.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
 from tests.conftest import SOAK
@@ -292,6 +298,33 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
     known = announced(f"sqlite:///{tmp_path}/papers.db")
     assert set(known.values()) == {1}
     assert set(known) <= titles
+
+
+@pytest.mark.parametrize("by", ["run", "serve"])
+def test_what_a_killed_ingest_left_is_taken_in_by_whoever_comes_next(
+    tmp_path: Path, by: str
+) -> None:
+    """Also where no source is configured, or another one."""
+    write_captures(tmp_path / "captures", days=1, a_day=3)
+    text = '[newsletter]\nowner = "keeper@example.org"\n[delivery]\ntransport = "eml"\n'
+    if by == "serve":
+        (tmp_path / "empty").mkdir()
+        text += '[[sources]]\nname = "other"\npath = "empty"\n'
+    (tmp_path / "config.toml").write_text(text)
+    assert newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path).returncode == 0
+    with Database(f"sqlite:///{tmp_path}/newsletter.db") as database, database.write() as tx:
+        row = sources.ensure(tx, "manual")
+        data = (tmp_path / "captures" / "000.json").read_bytes()
+        at = datetime.now(UTC)
+        snapshots.store(tx, row.id, Capture(data, "000.json", at, at.date()), opening=True)
+    if by == "run":
+        assert newsletter("run", "--due-now", cwd=tmp_path).returncode == 0
+    else:
+        config = load_config(str(tmp_path / "config.toml"))
+        with opened(config) as app:
+            for job in Jobs(app, config, lambda: at, threading.Event()).captures_due():
+                job()
+    assert len(announced(f"sqlite:///{tmp_path}/newsletter.db")) == 3
 
 
 def _files(folder: Path) -> Sequence[str]:

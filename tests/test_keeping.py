@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.app import opened
+from newsletter.configfile import load_config
 from newsletter.storage.database import Database
 from tests.captures import api_json, made
 from tests.commands import newsletter, rows_of
@@ -198,6 +200,40 @@ def test_what_is_no_backup_of_ours_is_refused(place: Path, what: str) -> None:
     assert done.returncode in (2, 3)
     assert "Traceback" not in done.stderr
     assert (place / "newsletter.db").read_bytes() == before
+
+
+def test_pruning_leaves_what_waits_for_the_end_of_a_pause(place: Path) -> None:
+    """However long the pause is: it goes when they are back."""
+    with opened(load_config(str(place / "config.toml"))) as app:
+        app.mailing.plan(due_now=True)
+    for name in ("ada", "bob"):
+        newsletter("subscribers", "pause", f"{name}@example.net", cwd=place)
+    newsletter("subscribers", "unsubscribe", "bob@example.net", cwd=place)
+    with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
+        database.execute("UPDATE deliveries SET changed_at = '2026-01-01 00:00:00.000000'")
+    done = newsletter("prune", "--older-than", "1d", "--json", cwd=place)
+    assert rows_of(done)[0]["mails"] == 1, "bob's"
+    newsletter("subscribers", "resume", "ada@example.net", cwd=place)
+    run(place)
+    assert {to for to, _ in mails(place)} == {f"{who}@example.net" for who in ("ada", "cy", "dan")}
+
+
+def test_a_capture_whose_bytes_are_pruned_cannot_be_released(place: Path) -> None:
+    """That is said, and no traceback."""
+    (place / "saved" / "2026-11-20.json").write_text("<html>nothing</html>")
+    subprocess.run(
+        ["touch", "-d", "2026-11-19 06:00", str(place / "saved" / "2026-11-20.json")], check=True
+    )
+    newsletter("ingest", cwd=place)
+    (held,) = rows_of(newsletter("snapshots", "list", "--state", "held", "--json", cwd=place))
+    number = str(held["snapshot"])
+    assert newsletter("snapshots", "reject", number, cwd=place).returncode == 0
+    with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
+        database.execute("UPDATE snapshots SET captured_at = '2026-01-01 00:00:00.000000'")
+    newsletter("prune", "--older-than", "1d", cwd=place)
+    done = newsletter("snapshots", "release", number, cwd=place)
+    assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+    assert f"the bytes of snapshot {number} were pruned" in done.stderr
 
 
 def test_what_is_pruned_never_comes_back_as_new(place: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from newsletter.app import App
 from newsletter.config import parse
-from newsletter.storage import deliveries
+from newsletter.models import SubscriberState
+from newsletter.storage import deliveries, people
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.subscriptions import line_of
@@ -96,3 +97,14 @@ def test_a_machine_that_was_off_reports_once(office: Office) -> None:
     office.now += timedelta(days=21)
     assert len(office.live(5)) == 1
     assert len(office.mails()) == before + 1
+
+
+def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
+    """Once, when they are many: then it is rather our own server that is wrong."""
+    for number in range(12):
+        office.app.subscriptions.add(line_of(f"reader{number}@example.org"))
+    with office.database.write() as tx:
+        for number in range(1, 11):
+            people.stop(tx, number, SubscriberState.SUPPRESSED, office.now)
+    assert len(office.live(3)) == 1
+    assert "10 people were suppressed within a day" in office.mails()[-1][1]

@@ -24,7 +24,7 @@ from newsletter.planning import Planned, Planning, Rules
 from newsletter.recipients import address
 from newsletter.render import Look, Renderer
 from newsletter.roster import Line
-from newsletter.storage import deliveries, due, editions, outbox, people, standing
+from newsletter.storage import deliveries, due, editions, log, outbox, people, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Settled
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
@@ -231,6 +231,20 @@ def test_a_newcomer_without_days_begins_with_the_last_snapshot(room: Newsroom) -
     room.join("mira")
     room.plan(DUE)
     assert room.got("mira") == [[3, 4]]
+
+
+def test_days_of_long_ago_are_no_newcomers_days(room: Newsroom) -> None:
+    """The source that gave days is gone; the one that gives none is what newcomers begin with."""
+    room.papers(1, 2)
+    room.now += 3 * A_DAY
+    room.papers(3, 4, day=None, source="feed")
+    with room.database.read() as tx:
+        assert log.newcomer_cursor(tx, room.now.date()) == 0
+    room.now += A_DAY
+    room.papers(5, 6, day=None, source="feed")
+    room.join("mira")
+    room.plan(room.now, everybody=True)
+    assert room.got("mira") == [[5, 6]]
 
 
 def test_a_newcomer_on_an_empty_log_gets_everything_that_comes(room: Newsroom) -> None:
@@ -863,6 +877,23 @@ def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: New
     assert room.plan(DUE + 13 * A_DAY).held
 
 
+def test_who_comes_back_after_months_holds_nobodys_mail(room: Newsroom) -> None:
+    """What the others were sent day by day is no flood, however long ago that began."""
+    room.join("daily")
+    room.join("away")
+    room.papers(1)
+    room.plan(DUE)
+    room.subscriptions.pause(address("away@example.org"))
+    for number in range(1, 100):
+        room.papers(number + 1, day=day(number))
+        room.plan(DUE + number * A_DAY)
+    room.subscriptions.resume(address("away@example.org"))
+    room.papers(101, day=day(100))
+    assert room.plan(DUE + 100 * A_DAY).held == []
+    assert len(room.got("away")[-1]) == 100
+    assert len(room.got("daily")) == 101
+
+
 def test_held_and_rejected_editions_say_nothing_about_the_usual(room: Newsroom) -> None:
     """Only what somebody was to get counts."""
     flood(room, 11, (1, 1, 1, 1))
@@ -949,6 +980,19 @@ def test_a_rejected_editions_papers_wait_for_the_next_date(room: Newsroom) -> No
     room.planning.release(held.id, DUE + A_DAY)
     assert room.plan(DUE + A_DAY).people == 1
     assert [len(papers) for papers in room.got("mira")] == [11]
+
+
+def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: Newsroom) -> None:
+    """It was for that date, and that date is far away; the operator is asked again now."""
+    (held,) = flood(room, 11).held
+    room.now = DUE + 365 * A_DAY
+    room.plan()
+    room.planning.reject(held.id, room.now)
+    room.now = DUE + HOUR
+    with room.database.write() as tx:
+        standing.resume(tx, room.now)
+    (again,) = room.plan(DUE + A_DAY).held
+    assert again.id == held.id
 
 
 def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: Newsroom) -> None:

@@ -51,6 +51,10 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
         waiting=st.integers(0, 9),
         subscribers=st.integers(0, 9),
         paused=st.booleans(),
+        people_suppressed=st.integers(0, 9),
+        mails=st.integers(0, 9),
+        overdue=st.sampled_from(["", "2026-11-21 07:30 UTC"]),
+        stopped=st.sampled_from(["", "the server is not there"]),
     )
 )
 def test_it_always_begins_with_one_of_six_words(standing: Standing) -> None:
@@ -91,3 +95,18 @@ def test_papers_that_everybody_got_are_not_new() -> None:
     """When nobody waits for anything, nothing is said to wait for a due time."""
     said = reason(Standing(captured=9, waiting=0, subscribers=2))
     assert said.startswith("nothing new: ")
+
+
+def test_people_whose_servers_know_them_no_more_are_why_nobody_is_subscribed() -> None:
+    """With what to do if that is wrong."""
+    said = reason(Standing(**WELL | {"subscribers": 0, "people_suppressed": 60}))
+    assert said.startswith("nobody subscribed: 60 are suppressed")
+    assert "--unsuppress" in said
+
+
+def test_who_is_overdue_waits_for_the_next_run() -> None:
+    """It says since when, and why the last run did not do it, if that is known."""
+    late = WELL | {"overdue": "2026-11-21 07:30 UTC"}
+    assert "nothing has run since" in reason(Standing(**late))
+    assert "(no room)" in reason(Standing(**late, stopped="no room"))
+    assert reason(Standing(**late | {"waiting": 0})).startswith("nothing new: ")

@@ -14,7 +14,7 @@ from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import address
 from newsletter.roster import Line
-from newsletter.storage import deliveries, notices, outbox, people
+from newsletter.storage import deliveries, notices, outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.outbox import Settled
@@ -236,6 +236,18 @@ def test_a_pause_stops_what_waits_and_its_end_brings_back_exactly_that(office: O
     office.subscriptions.resume(MIRA)
     assert office.states_of("mira") == [SENT, DeliveryState.REFUSED, QUEUED, QUEUED]
     assert len(office.claim()) == 4
+
+
+def test_a_pause_ends_only_on_its_own_date(office: Office) -> None:
+    """Not on that of an earlier one, which ended before; nor does leaving end on one."""
+    person = office.join("mira")
+    for end in (office.subscriptions.resume, office.subscriptions.unsubscribe):
+        with office.database.write() as tx:
+            people.stop(tx, person.id, SubscriberState.PAUSED, office.now)
+            readers.note_pause(tx, person.id, date(2026, 12, 10))
+        end(address("mira@example.org"))
+        with office.database.read() as tx:
+            assert readers.about(tx, person.id).paused_until is None
 
 
 def test_nothing_is_skipped_by_a_pause(office: Office) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
@@ -287,6 +289,31 @@ def test_who_never_confirms_is_forgotten(site: Site) -> None:
     site.subscribe()
     site.work()
     assert len(site.mails("confirm")) == 2
+
+
+def test_pauses_of_many_end_on_their_date(site: Site) -> None:
+    """All of them at once, and nobody's whose date is not there yet."""
+    number = site.joined()
+    with closing(sqlite3.connect(site.database.file, isolation_level=None)) as wire:
+        wire.execute(
+            "UPDATE subscribers SET state = 'paused', paused_until = '2026-12-10', "
+            "next_due_at = NULL WHERE id = ?",
+            (number,),
+        )
+        columns = ", ".join(
+            name for name in site.person() if name not in ("id", "address", "normal")
+        )
+        wire.executemany(
+            f"INSERT INTO subscribers (address, normal, {columns}) "  # noqa: S608  # its columns
+            f"SELECT ?1, ?1, {columns} FROM subscribers WHERE id = ?2",
+            [(f"{who}@example.net", number) for who in range(250)],
+        )
+        wire.execute("UPDATE subscribers SET paused_until = '2026-12-24' WHERE id % 50 = 0")
+    site.now = datetime(2026, 12, 10, 12, tzinfo=UTC)
+    site.readers.signups.tidy()
+    left = site.rows("SELECT count(*) FROM subscribers WHERE state = 'paused'")
+    assert left == site.rows("SELECT count(*) FROM subscribers WHERE id % 50 = 0")
+    assert left[0][0] >= 5
 
 
 def test_their_other_addresses_are_nowhere_either(site: Site) -> None:

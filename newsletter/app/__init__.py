@@ -85,6 +85,10 @@ class App:
         with fetching() as fetcher:
             for section in self._config.sources:
                 yield from self._configured(section, fetcher, format)
+        yield from self.settle_leftovers()
+
+    def settle_leftovers(self) -> Iterator[Report]:
+        """Takes in what runs that died have left, of any source."""
         yield from self._ingest.leftovers()
 
     def ingest_source(self, section: SourceSection) -> Iterator[Report]:
@@ -124,7 +128,7 @@ class App:
                     yield from self._ingest.captures(
                         source, captured, whole_folder=whole, format=format
                     )
-        yield from self._ingest.leftovers()
+        yield from self.settle_leftovers()
 
     def replay(self, places: Sequence[str], format: str | None = None) -> Iterator[Report]:
         """Takes in files, folders and addresses in the order given, as one source.

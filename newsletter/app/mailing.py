@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -15,7 +16,7 @@ from newsletter import tokens
 from newsletter.app import editions, parts
 from newsletter.app.owner import Owner
 from newsletter.config import Config
-from newsletter.delivery import Copies, Delivery, Tally
+from newsletter.delivery import LIMITED, Copies, Delivery, Tally
 from newsletter.delivery.copies import copy_name
 from newsletter.editing import Editor
 from newsletter.errors import SendingPaused, SendingStopped, StorageError, UsageError
@@ -122,8 +123,13 @@ class Mailing:
             found = (people.first_due(tx), outbox.next_try(tx))
         return min(filter(None, found), default=None)
 
-    def send(self, planned: Planned, stop: threading.Event, progress: Progress) -> Ran:
+    def send(
+        self, planned: Planned, stop: threading.Event, progress: Progress, fault: str = ""
+    ) -> Ran:
         """Sends what waits, then tells the owner if something needs them.
+
+        Args:
+            fault: what kept editions from being planned, if anything.
 
         Raises:
             SendingPaused: the operator stopped all sending.
@@ -131,16 +137,26 @@ class Mailing:
             ConfigError: something that the transport needs is not configured.
         """
         delivery = self.delivery(stop, progress)
-        ran = Ran(planned, delivery.run())
+        ran = Ran(planned, delivery.run(fault=fault))
         ran.stopped = ran.tally.stopped
         try:
             if not stop.is_set() and not ran.stopped and self.report(self._clock()):
-                notices = delivery.run(only_notices=True)
+                notices = delivery.run(only_notices=True, fault=fault)
                 ran.tally.notices += notices.notices
                 ran.stopped = notices.stopped
         except (SendingPaused, StorageError) as error:
             ran.stopped = str(error)  # what was sent before is still said
+        ran.stopped = ran.stopped or fault
         return ran
+
+    def note_stopped(self, why: str) -> None:
+        """Remembers why nothing goes out, as far as it can be written down."""
+        with suppress(StorageError):
+            with self._database.read() as tx:
+                known = standing.get(tx).stopped
+            if known != why:
+                with self._database.write() as tx:
+                    standing.note_stopped(tx, why, self._clock())
 
     def refuse_to_work(self, at: datetime) -> None:
         """Says so when nothing may be planned or sent.
@@ -182,8 +198,7 @@ class Mailing:
         with self._database.read() as tx:
             sent = deliveries.get(tx, number)
         if not sent.attempts:
-            limited = "the day's limit (max_per_day) is reached" if tally.limited else ""
-            why = tally.stopped or limited or "it was interrupted"
+            why = tally.stopped or (LIMITED if tally.limited else "it was interrupted")
             with self._database.write() as tx:  # nobody waits for a test that comes tomorrow
                 letters.cancel(tx, number, why, self._clock())
             raise SendingStopped(why)

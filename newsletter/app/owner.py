@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from newsletter.app import editions, parts
 from newsletter.config import Config
+from newsletter.delivery import LIMITED
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.notices import REPORT, WEEKLY, Notices
 from newsletter.storage import deliveries, people, snapshots, sources, standing, stories
@@ -21,7 +22,11 @@ from newsletter.storage.people import Wishes
 
 WELL_AGAIN = timedelta(days=1)
 """How long a source must not have failed before the owner hears that it is well."""
+PASSES = timedelta(hours=1)
+"""How long sending may fail before the owner hears of it."""
 _WEEK = timedelta(days=7)
+_DAY = timedelta(days=1)
+_MANY = 10
 _EVERY = "weekly:mon"
 
 
@@ -76,12 +81,34 @@ class Owner:
                 )
                 for row in kept.listed(tx, EditionState.HELD)
             ]
+            found += self._sending_troubles(tx, at)
             # Not of reports: each that may not have arrived would be the reason for another.
             counts = deliveries.ended_otherwise(tx, notices=False)
             for state, what in _UNSETTLED.items():
                 if counts.get(state):
                     name = f"{state} {deliveries.newest(tx, state)}"
                     found.append(Trouble(name, what.format(counts[state])))
+        return found
+
+    def _sending_troubles(self, tx: Connection, at: datetime) -> list[Trouble]:
+        """What has kept mail from going out for a while, and servers that know nobody any more."""
+        found = []
+        row = standing.get(tx)
+        since = row.stopped_at
+        if row.stopped and row.stopped != LIMITED and since and at - since >= PASSES:
+            words = f"Nothing goes out since {since:%Y-%m-%d %H:%M} UTC: {row.stopped}."
+            found.append(Trouble("sending", words))
+        counts = people.counts(tx)
+        gone = people.suppressed_since(tx, at - _DAY)
+        if gone >= _MANY and gone > counts.get(SubscriberState.ACTIVE, 0) / 10:
+            found.append(
+                Trouble(
+                    "suppressed",
+                    f"{gone:,} people were suppressed within a day: their servers say that there "
+                    "is no such mailbox. If that is wrong, your own mail server says so; "
+                    "`newsletter subscribers add --unsuppress ADDRESS` brings somebody back.",
+                )
+            )
         return found
 
     def _report_troubles(self, at: datetime) -> bool:

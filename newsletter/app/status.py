@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -17,6 +17,9 @@ from newsletter.storage.database import Database
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
+
+_SOON = timedelta(minutes=15)
+"""How long who is due may wait for the next run before anything is said of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ def status(config: Config, database: Database, at: datetime) -> Status:
     """How everything stands at this instant."""
     with database.read() as tx:
         fares = places.all_status(tx)
+        met = {one.name for one in fares}
+        fares += [one for one in _never_asked(config) if one.name not in met]
         held = snapshots.listed(tx, SnapshotState.HELD)
         stuck = editions.listed(tx, EditionState.HELD)
         counts = people.counts(tx)
@@ -63,13 +68,15 @@ def status(config: Config, database: Database, at: datetime) -> Status:
                 waiting=_waiting(tx, at),
                 subscribers=counts.get(SubscriberState.ACTIVE, 0),
                 paused=row.paused_at is not None,
-                next_due=f"{due:%Y-%m-%d %H:%M} UTC" if due else "",
+                next_due=_in_words(due) if due else "",
                 editions=tuple(edition.id for edition in stuck),
                 editions_reason=(stuck[0].reason or "") if stuck else "",
                 clock=_clock(row, at),
                 people_paused=counts.get(SubscriberState.PAUSED, 0),
+                people_suppressed=counts.get(SubscriberState.SUPPRESSED, 0),
                 mails=queued,
-                mails_reason=row.stopped,
+                overdue=_in_words(due) if due and due < at - _SOON else "",
+                stopped=row.stopped,
             )
         )
         return Status(
@@ -82,6 +89,20 @@ def status(config: Config, database: Database, at: datetime) -> Status:
             ended=deliveries.ended_otherwise(tx),
             silence=reason,
         )
+
+
+def nothing_yet(config: Config, where: str) -> Status:
+    """How everything stands before there is a database."""
+    silent = f"{silence.reason(silence.Standing())} (no database at {where})"
+    return Status(_never_asked(config), [], [], {}, None, 0, {}, silent)
+
+
+def _never_asked(config: Config) -> list[SourceStatus]:
+    return [SourceStatus.never_asked(section.name) for section in config.sources]
+
+
+def _in_words(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _waiting(tx: Connection, at: datetime) -> int:

@@ -24,7 +24,8 @@ FAILED = 3
 def complain(error: NewsletterError) -> None:
     """The error on standard error; a configuration's problems one a line."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
-        say(f"{error.where}: {len(error.problems)} problems", err=True)
+        where = error.where or "the configuration"
+        say(f"{where}: {len(error.problems)} problems", err=True)
         for problem in error.problems:
             say(f"  {problem}", err=True)
     else:

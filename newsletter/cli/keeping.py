@@ -12,12 +12,17 @@ from newsletter.cli.terminal import say
 
 @click.command()
 @click.argument("file")
-def backup(file: str) -> None:
+@json_option
+def backup(file: str, *, as_json: bool) -> None:
     """Copy the database to FILE, also while it is in use. It holds addresses: keep it private."""
     from newsletter.app import keeping
+    from newsletter.cli import output
     from newsletter.configfile import load_config
 
     size = keeping.backup(load_config(config_option()), Path(file))
+    if as_json:
+        output.print_json({"file": file, "bytes": size})
+        return
     say(f"Copied {size / 1e6:,.1f} MB to {file}.")
 
 
@@ -49,12 +54,13 @@ def restore(file: str, *, as_json: bool) -> None:
 
 @click.command()
 @click.option("--older-than", default="90d", show_default=True, metavar="LENGTH")
-def prune(older_than: str) -> None:
+@json_option
+def prune(older_than: str, *, as_json: bool) -> None:
     """Let old captured bytes and records of sent mails go. No paper comes back as new."""
     from newsletter import values
     from newsletter.app import keeping
     from newsletter.app.places import now
-    from newsletter.cli.output import plural
+    from newsletter.cli.output import plural, print_json
     from newsletter.configfile import load_config
     from newsletter.errors import UsageError
 
@@ -63,6 +69,9 @@ def prune(older_than: str) -> None:
     except ValueError as fault:
         raise UsageError(str(fault), where="--older-than") from fault
     done = keeping.prune(load_config(config_option()), length, now())
+    if as_json:
+        print_json({"captures": done.captures, "mails": done.mails})
+        return
     say(f"Let go of {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
 
 

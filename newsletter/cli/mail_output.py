@@ -165,9 +165,11 @@ def ran_row(ran: Ran, silence: str | None) -> dict[str, Any]:
         "queued": ran.tally.queued,
         "planned": ran.planned.people,
         "editions": ran.planned.editions,
-        "held": [row.id for row in ran.planned.held],
+        "held": ran.planned.held[0].reason if ran.planned.held else None,
+        "held_editions": [row.id for row in ran.planned.held],
         "suppressed": ran.tally.suppressed,
         "stopped": ran.stopped or None,
+        "limited": ran.tally.limited,
         "silence": silence,
         "seconds": round(ran.tally.seconds, 3),
     }

@@ -132,6 +132,7 @@ def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> No
 
 def status_rows(found: Status) -> Iterator[dict[str, Any]]:
     """How everything stands, for scripts: a row for each source, then everything else."""
+    reasons = {row.source: row.reason for row in reversed(found.snapshots)}
     for source in found.sources:
         yield {
             "source": source.name,
@@ -139,7 +140,8 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
             "failing_since": iso(source.failing_since),
             "failure": source.failure,
             "snapshots": source.snapshots,
-            "held": source.held,
+            "held": reasons.get(source.name),
+            "held_snapshots": source.held,
             "papers": source.papers,
             "new": source.new,
             "notes": list(source.notes),

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from newsletter.cli.base import FAILED, config_option, json_option, reported, with_app
 from newsletter.cli.terminal import say
-from newsletter.errors import ConfigError, NewsletterError, RenderError, SendingPaused
+from newsletter.errors import (
+    ClockBehind,
+    ConfigError,
+    NewsletterError,
+    RenderError,
+    SendingPaused,
+    StorageError,
+)
 
 if TYPE_CHECKING:
     from newsletter.app import App
@@ -34,13 +42,15 @@ def run(*, due_now: bool, as_json: bool) -> int:
 
     loaded = load_config(config_option())
     if problems := sending_problems(loaded):
+        with suppress(StorageError), opened(loaded, create=False) as app:
+            app.mailing.note_stopped("; ".join(problems))
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
     with Signals() as signals, opened(loaded) as app:
         try:
-            if loaded.sources:
-                with signals.ends_at_once():
-                    status = reported(app.ingest_configured(), as_json=as_json, decide=True)
+            with signals.ends_at_once():
+                found = app.ingest_configured() if loaded.sources else app.settle_leftovers()
+                status = reported(found, as_json=as_json, decide=True)
             ran = _ran(app, signals, due_now=due_now)
         except Stopped:
             ran = _nothing()
@@ -61,16 +71,16 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
                 planned = app.mailing.plan(due_now=due_now)
             except RenderError as error:  # what is frozen already can go all the same
                 planned, fault = Planned(), str(error)
-        ran = app.mailing.send(planned, signals.stop, progress.show)
+        return app.mailing.send(planned, signals.stop, progress.show, fault)
     except SendingPaused:
         return _nothing()
-    except ConfigError:
-        raise
-    except NewsletterError as error:
+    except ClockBehind as error:
         return _nothing(str(error))
-    else:
-        ran.stopped = ran.stopped or fault
-        return ran
+    except NewsletterError as error:
+        app.mailing.note_stopped(str(error))
+        if isinstance(error, ConfigError):
+            raise
+        return _nothing(str(error))
     finally:
         progress.clear()
 

@@ -6,6 +6,7 @@ import http.server
 from functools import partial
 from pathlib import Path
 
+from newsletter.cli.output import print_json
 from newsletter.cli.terminal import say
 from newsletter.preview import EDITION_FILE
 
@@ -34,12 +35,13 @@ class _Editions(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
 
-def serve_folder(folder: Path, page: str, port: int = 0) -> None:
+def serve_folder(folder: Path, page: str, port: int = 0, *, as_json: bool = False) -> None:
     """Serves the editions in `folder` on a loopback port until Ctrl-C, and says where."""
     handler = partial(_Editions, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        say(f"http://127.0.0.1:{server.server_address[1]}/{page}  (Ctrl-C ends it)")
+        url = f"http://127.0.0.1:{server.server_address[1]}/{page}"
         try:
+            print_json({"url": url}) if as_json else say(f"{url}  (Ctrl-C ends it)")
             server.serve_forever()
         except KeyboardInterrupt:
-            say()
+            say(err=as_json)

@@ -62,7 +62,7 @@ def preview(
     if serve:
         from newsletter.cli.serving import serve_folder
 
-        serve_folder(Path(out), page.name)
+        serve_folder(Path(out), page.name, as_json=as_json)
     return 0
 
 
@@ -71,14 +71,16 @@ def preview(
 def status(*, as_json: bool) -> int:
     """How every source fares, and why nothing went out."""
     from newsletter.app import opened
+    from newsletter.app.status import nothing_yet
     from newsletter.cli import output
     from newsletter.configfile import load_config
 
+    loaded = load_config(config_option())
     try:
-        with opened(load_config(config_option()), create=False) as app:
+        with opened(loaded, create=False) as app:
             found = app.status()
     except DatabaseMissing as missing:
-        return _silent(_nothing_yet(missing), as_json=as_json)
+        found = nothing_yet(loaded, missing.where)
     for row in output.status_rows(found) if as_json else ():
         output.print_json(row)
     for line in output.status_lines(found) if not as_json else ():

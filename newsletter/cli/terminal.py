@@ -15,7 +15,18 @@ from newsletter.errors import OutputError, printable
 
 
 def prepare() -> None:
-    """Lets terminals that do not know a character show its number instead."""
+    """Lets terminals that do not know a character show its number instead.
+
+    A stream that whoever started us closed leads nowhere from now on: the work is done all
+    the same, and no file that is opened gets its number.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, "w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -13,7 +13,7 @@ session before its next message.
 """
 
 from newsletter.delivery.copies import Copies, Origin
-from newsletter.delivery.desk import Limits, Tally
+from newsletter.delivery.desk import LIMITED, Limits, Tally
 from newsletter.delivery.run import Delivery
 
-__all__ = ["Copies", "Delivery", "Limits", "Origin", "Tally"]
+__all__ = ["LIMITED", "Copies", "Delivery", "Limits", "Origin", "Tally"]

@@ -22,6 +22,8 @@ _DAY = timedelta(hours=23)
 
 PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
 """Why a run ends that was under way."""
+LIMITED = "the day's limit (max_per_day) is reached"
+"""Why mails wait that are as good as any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ class Limits:
 
 @dataclass(slots=True)
 class Tally:
-    """What a run did, in mails.
+    """What a run did.
 
     Attributes:
-        sent: and the like: editions by what became of them.
+        counts: editions by what became of them. One in several parts is sent once, with its
+            first; a part of it that is not sent is counted by itself.
+        further_parts: mails that were sent besides the first of their edition.
         notices: mails that are no editions, sent.
         queued: what still waits, and could have gone now.
         suppressed: people who get nothing any more, because there is no such mailbox.
@@ -61,6 +65,7 @@ class Tally:
     """
 
     counts: dict[DeliveryState, int] = field(default_factory=dict)
+    further_parts: int = 0
     notices: int = 0
     queued: int = 0
     suppressed: int = 0
@@ -80,7 +85,7 @@ class Tally:
     @property
     def done(self) -> int:
         """Mails that came to an end, for now."""
-        return sum(self.counts.values()) + self.notices
+        return sum(self.counts.values()) + self.further_parts + self.notices
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +193,21 @@ class Desk:
         for one, what in judgements:
             if not one.waiting.notice:
                 gone = one.waiting.id in left
-                self._count_again(one.waiting.id, DeliveryState.CANCELLED if gone else what.state)
+                self._count_again(one.waiting, DeliveryState.CANCELLED if gone else what.state)
             elif what.state is DeliveryState.SENT:
                 self._tally.notices += 1
 
-    def _count_again(self, number: int, state: DeliveryState) -> None:
+    def _count_again(self, waiting: Waiting, state: DeliveryState) -> None:
         """Counts a mail by its last state: one that was put off may be tried once more."""
-        if number in self._put_off:
-            self._put_off.remove(number)
+        if waiting.id in self._put_off:
+            self._put_off.remove(waiting.id)
             self._tally.add(DeliveryState.DEFERRED, -1)
         if state is DeliveryState.DEFERRED:
-            self._put_off.add(number)
-        self._tally.add(state)
+            self._put_off.add(waiting.id)
+        if state is DeliveryState.SENT and waiting.part > 1:
+            self._tally.further_parts += 1
+        else:
+            self._tally.add(state)
 
 
 def _settled(one: Done, what: Judgement) -> Settled:

@@ -11,7 +11,7 @@ from time import monotonic
 
 from newsletter import recipients
 from newsletter.delivery.copies import Copies
-from newsletter.delivery.desk import Desk, Done, Limits, Tally
+from newsletter.delivery.desk import LIMITED, Desk, Done, Limits, Tally
 from newsletter.delivery.queue import PAGE, Queue
 from newsletter.delivery.workers import Crew, Job, Report, Worker
 from newsletter.errors import DatabaseLocked, DiskFull, RenderError, SendingPaused, StorageError
@@ -64,11 +64,16 @@ class Delivery:
         self._stop = stop
         self._progress = progress
 
-    def run(self, *, only_notices: bool = False) -> Tally:
+    def run(self, *, only_notices: bool = False, fault: str = "") -> Tally:
         """Sends everything that may go now.
 
         A database that fails on the way ends the run, and is said in the tally; what a
         session had in hand is `unknown` when the next run begins.
+
+        Args:
+            only_notices: no editions.
+            fault: what kept editions from being planned, if anything: remembered as the
+                reason why nothing goes out, unless sending has one of its own.
 
         Raises:
             SendingPaused: the operator stopped all sending.
@@ -84,7 +89,7 @@ class Delivery:
         with senders.sender(self._database.file) as name:
             tally.add(DeliveryState.UNKNOWN, self.give_up_dead_claims())
             desk = Desk(self._database, name, self._limits, tally)
-            self._send(desk, tally, only_notices=only_notices)
+            self._send(desk, tally, fault, only_notices=only_notices)
         return tally
 
     def give_up_dead_claims(self) -> int:
@@ -105,7 +110,7 @@ class Delivery:
                 left -= outbox.resend_unknown(tx, now - self._limits.give_up_after, now)
         return max(0, left)
 
-    def _send(self, desk: Desk, tally: Tally, *, only_notices: bool) -> None:
+    def _send(self, desk: Desk, tally: Tally, fault: str, *, only_notices: bool) -> None:
         def waiting(many: int, without: Collection[int], slow: Collection[str]) -> list[Waiting]:
             with self._database.read() as tx:
                 return outbox.waiting(
@@ -127,7 +132,8 @@ class Delivery:
         with suppress(StorageError), self._database.write() as tx:
             standing.note_instant(tx, self._clock())
             if not self._stop.is_set() or tally.stopped:
-                standing.note_stopped(tx, tally.stopped, self._clock())
+                why = tally.stopped or (LIMITED if tally.limited else fault)
+                standing.note_stopped(tx, why, self._clock())
             tally.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
 
     def _say(self, total: int, tally: Tally) -> None:

@@ -33,7 +33,6 @@ from newsletter.storage.people import Wishes
 BREATH = 0.002
 """Seconds between two chunks: whoever waits to write, such as to unsubscribe, comes in."""
 _LAST = 2**63 - 1
-_REMEMBERED = timedelta(days=64)  # more than two of the slowest cadence
 
 
 @dataclass(slots=True)
@@ -320,8 +319,9 @@ class Planning:
         if known and known.state is not EditionState.REJECTED:
             return known
         with self._database.read() as tx:
-            seen = editions.planned_since(tx, view.now - _REMEMBERED)
-        # What went out in smaller editions is not looked at again for a slower cadence.
+            seen = editions.planned_since(tx, log.came_at(tx, min(positions)))
+        # What went out in smaller editions is not looked at again for a slower cadence, or for
+        # somebody who comes back.
         fresh = set(positions) - view.released - seen
         reason = fault or holds.reason_to_hold_edition(len(fresh), view.sizes)
         with self._database.write() as tx:

@@ -17,14 +17,22 @@ from newsletter.app import App
 from newsletter.app.mailing import Ran
 from newsletter.config import Config, SourceSection
 from newsletter.delivery import Tally
-from newsletter.errors import ClockBehind, NewsletterError, SendingPaused, one_line
+from newsletter.errors import (
+    ClockBehind,
+    NewsletterError,
+    RenderError,
+    SendingPaused,
+    one_line,
+)
+from newsletter.planning import Planned
 from newsletter.reports import Report
 from newsletter.sources.files import RESTED, is_folder
 
 log = structlog.get_logger()
 
 HOURLY = timedelta(hours=1)
-"""How often due times are looked through for those that a wrong clock made."""
+"""How often due times are looked through for those that a wrong clock made, and captures for
+those that a process which died has left."""
 REPORTED = timedelta(minutes=10)
 """How often the owner's reports are looked after when nothing happens."""
 
@@ -66,6 +74,7 @@ class Jobs:
         self._sending = threading.Lock()
         self._rescheduled_at: datetime | None = None
         self._reported_at: datetime | None = None
+        self._looked_back_at: datetime | None = None
         self._said = ""
         self.beat_at = clock()
         """When something was done last."""
@@ -73,6 +82,9 @@ class Jobs:
     def captures_due(self) -> Iterator[Callable[[], None]]:
         """What to run for each source whose time has come; each in a thread of its own."""
         now = self._clock()
+        if _is_time(self._looked_back_at, now, HOURLY):
+            self._looked_back_at = now
+            yield self._settle_leftovers
         for place in self._places:
             if not place.busy.locked() and self._is_due(place, now):
                 place.tried_at = now
@@ -89,8 +101,7 @@ class Jobs:
             self._say_once("sending waits", why)
         except NewsletterError as error:
             self._say_once("sending failed", error)
-        else:
-            self._said = ""
+            self._app.mailing.note_stopped(str(error))
         finally:
             self._sending.release()
 
@@ -116,24 +127,31 @@ class Jobs:
         now = self._clock()
         mailing = self._app.mailing
         mailing.refuse_to_work(now)
-        if self._rescheduled_at is None or not timedelta() <= now - self._rescheduled_at < HOURLY:
+        if _is_time(self._rescheduled_at, now, HOURLY):
             mended = mailing.planning.reschedule(now)
             self._rescheduled_at = now
             if mended:
                 log.info("due times mended", groups=mended)
-        planned = mailing.plan_due(now)
+        planned, fault = Planned(), ""
+        try:
+            planned = mailing.plan_due(now)
+        except RenderError as error:  # what is frozen already can go all the same
+            fault = str(error)
         for edition in planned.held:
             log.warning("edition held", edition=edition.id, reason=edition.reason)
         if planned.people:
             log.info("planned", people=planned.people, editions=planned.editions)
         elif planned.open:
             log.info("nothing new yet, and a source fails", people=planned.open)
+        ran = Ran(planned, stopped=fault)
         if mailing.has_work(now) or (self._is_report_due(now) and mailing.report(now)):
-            self._log_sent(mailing.send(planned, self._stop, self._beat))
+            ran = mailing.send(planned, self._stop, self._beat, fault)
+        elif fault:
+            mailing.note_stopped(fault)
+        self._log_sent(ran)
 
     def _is_report_due(self, now: datetime) -> bool:
-        last = self._reported_at
-        due = last is None or not timedelta() <= now - last < REPORTED
+        due = _is_time(self._reported_at, now, REPORTED)
         if due:
             self._reported_at = now
         return due
@@ -149,6 +167,8 @@ class Jobs:
             log.info("the day's limit is reached", waiting=ran.tally.queued)
         if ran.stopped:
             self._say_once("sending stopped", ran.stopped)
+        else:
+            self._said = ""
 
     def _say_once(self, what: str, why: object) -> None:
         """Logs a reason when it is another than the last time."""
@@ -166,8 +186,15 @@ class Jobs:
         last = place.tried_at
         if last is None:
             last = self._app.captured_at(place.section.name)
-        # A last time in the future was said by a clock that was wrong.
-        return last is None or not timedelta() <= now - last < place.section.every
+        return _is_time(last, now, place.section.every)
+
+    def _settle_leftovers(self) -> None:
+        """What was captured and never looked at, of sources that are not configured too."""
+        try:
+            for report in self._app.settle_leftovers():
+                self._log_report(report)
+        except NewsletterError as error:
+            log.warning("captures left behind stay so", reason=str(error))
 
     def _capture(self, place: _Place) -> None:
         with place.busy:
@@ -192,6 +219,11 @@ class Jobs:
             log.info("unchanged", source=report.source, origin=report.origin)
         else:
             log.info("captured", **_facts(report))
+
+
+def _is_time(last: datetime | None, now: datetime, every: timedelta) -> bool:
+    """Whether it is so long ago; a last time in the future was said by a wrong clock."""
+    return last is None or not timedelta() <= now - last < every
 
 
 def _facts(report: Report) -> dict[str, object]:

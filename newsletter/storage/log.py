@@ -8,10 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, bindparam, case, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.diff import Change, Known, Said
@@ -29,6 +40,8 @@ from newsletter.storage.schema import (
     texts,
 )
 
+_DAYS_COUNT = timedelta(days=3)
+"""How long the latest day is that of newcomers, though only papers without a day came since."""
 _CHUNK = 500
 """Values in one `IN (…)`: far below every database's limit."""
 
@@ -302,22 +315,45 @@ def _entry(row: Any) -> Entry:
     return Entry(row.position, EntryKind(row.kind), paper, row.name, row.format)
 
 
+def came_at(tx: Connection, position: int) -> datetime:
+    """When an entry was appended."""
+    found: datetime = tx.execute(
+        select(entries.c.at).where(entries.c.position == position)
+    ).scalar_one()
+    return found
+
+
 def newcomer_cursor(tx: Connection, latest_day: date) -> int:
     """The cursor of somebody who joins now: just before the latest day's new papers.
 
     Without days, before those of the last snapshot that had any; 0 on an empty log.
-    Days after `latest_day` are mistakes of their page and do not count.
+    Days after `latest_day` are mistakes of their page and do not count; and days count no more
+    when for a while only papers without came.
     """
     new = entries.c.kind == EntryKind.NEW
     days = select(func.max(entries.c.day)).where(new, entries.c.day <= latest_day)
     day = tx.execute(days).scalar()
-    if day is not None:
+    if day is not None and _days_count(tx, day):
         latest = entries.c.day == day
     else:
         last = select(func.max(entries.c.snapshot_id)).where(new).scalar_subquery()
         latest = entries.c.snapshot_id == last
     first = tx.execute(select(func.min(entries.c.position)).where(new, latest)).scalar()
     return int(first) - 1 if first else 0
+
+
+def _days_count(tx: Connection, day: date) -> bool:
+    """Whether it is not too long that papers of the latest day came, and only others since."""
+    dated, undated = _last_at(tx, entries.c.day == day), _last_at(tx, entries.c.day.is_(None))
+    return dated is None or undated is None or undated - dated <= _DAYS_COUNT
+
+
+def _last_at(tx: Connection, which: ColumnElement[bool]) -> datetime | None:
+    """When the newest of these new entries was appended."""
+    last = select(func.max(entries.c.position)).where(entries.c.kind == EntryKind.NEW, which)
+    return tx.execute(
+        select(entries.c.at).where(entries.c.position == last.scalar_subquery())
+    ).scalar()
 
 
 def waiting(tx: Connection, after: int) -> int:

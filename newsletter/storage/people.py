@@ -139,6 +139,7 @@ def activate(tx: Connection, person: int, cursor: int, due: datetime, at: dateti
             state=SubscriberState.ACTIVE,
             cursor=func.max(subscribers.c.cursor, cursor),
             next_due_at=due,
+            paused_until=None,
             changed_at=at,
             refusals=0,
             refused_edition=None,
@@ -147,11 +148,11 @@ def activate(tx: Connection, person: int, cursor: int, due: datetime, at: dateti
 
 
 def stop(tx: Connection, person: int, state: SubscriberState, at: datetime) -> None:
-    """Puts somebody into a state in which they get nothing."""
+    """Puts somebody into a state in which they get nothing, until somebody says otherwise."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == person)
-        .values(state=state, next_due_at=None, changed_at=at)
+        .values(state=state, next_due_at=None, paused_until=None, changed_at=at)
     )
 
 
@@ -200,6 +201,14 @@ def left_since(tx: Connection, at: datetime) -> int:
     gone = (SubscriberState.UNSUBSCRIBED, SubscriberState.SUPPRESSED)
     query = select(func.count()).where(
         subscribers.c.state.in_(gone), subscribers.c.changed_at >= at
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def suppressed_since(tx: Connection, at: datetime) -> int:
+    """How many could not be written to any more since then."""
+    query = select(func.count()).where(
+        subscribers.c.state == SubscriberState.SUPPRESSED, subscribers.c.changed_at >= at
     )
     return int(tx.execute(query).scalar_one())
 

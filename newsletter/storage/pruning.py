@@ -5,14 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import and_, delete, func, or_, select
 
 from newsletter.models import DeliveryState, SnapshotState
 from newsletter.storage.database import Database
+from newsletter.storage.outbox import PAUSED
 from newsletter.storage.schema import blobs, deliveries, notices, sendings, snapshots
 
-_DONE = (DeliveryState.SENT, DeliveryState.CANCELLED)
 _CHUNK = 5_000
+
+_DONE = or_(
+    deliveries.c.state == DeliveryState.SENT,
+    and_(
+        deliveries.c.state == DeliveryState.CANCELLED,
+        # What a pause put aside goes when it ends, however long it is.
+        func.coalesce(deliveries.c.reply, "") != PAUSED,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +64,7 @@ def _mails(database: Database, before: datetime) -> int:
     while True:
         with database.write() as tx:
             some = (
-                select(deliveries.c.id)
-                .where(deliveries.c.state.in_(_DONE), deliveries.c.changed_at < before)
-                .limit(_CHUNK)
+                select(deliveries.c.id).where(_DONE, deliveries.c.changed_at < before).limit(_CHUNK)
             )
             gone = tx.execute(delete(deliveries).where(deliveries.c.id.in_(some))).rowcount
             if not gone:

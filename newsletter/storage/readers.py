@@ -13,7 +13,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 
 from newsletter.models import SubscriberState
 from newsletter.storage import notices, outbox, people
@@ -171,13 +171,10 @@ def pend(tx: Connection, newcomer: Newcomer, cursor: int, now: datetime) -> None
     )
 
 
-def stale(tx: Connection, before: datetime, limit: int) -> list[Subscriber]:
-    """People who asked before then and never confirmed."""
-    query = select(subscribers.c.normal).where(
-        subscribers.c.state == SubscriberState.PENDING, subscribers.c.changed_at < before
-    )
-    found = (people.find(tx, one) for one in tx.execute(query.limit(limit)).scalars().all())
-    return [one for one in found if one]
+def stale(tx: Connection, before: datetime, after: int, limit: int) -> list[Subscriber]:
+    """People with higher numbers than `after` who asked before then and never confirmed."""
+    never = and_(subscribers.c.state == SubscriberState.PENDING, subscribers.c.changed_at < before)
+    return _some(tx, never, after, limit)
 
 
 def person(tx: Connection, number: int) -> Subscriber | None:
@@ -221,12 +218,20 @@ def note_reason(tx: Connection, number: int, why: str) -> None:
     )
 
 
-def pauses_over(tx: Connection, today: date, limit: int) -> list[Subscriber]:
-    """People whose pause ended on this date or before."""
-    query = select(subscribers.c.normal).where(
-        subscribers.c.state == SubscriberState.PAUSED, subscribers.c.paused_until <= today
+def pauses_over(tx: Connection, today: date, after: int, limit: int) -> list[Subscriber]:
+    """People with higher numbers than `after` whose pause ended on this date or before."""
+    over = and_(subscribers.c.state == SubscriberState.PAUSED, subscribers.c.paused_until <= today)
+    return _some(tx, over, after, limit)
+
+
+def _some(tx: Connection, wanted: ColumnElement[bool], after: int, limit: int) -> list[Subscriber]:
+    query = (
+        select(subscribers.c.normal)
+        .where(wanted, subscribers.c.id > after)
+        .order_by(subscribers.c.id)
+        .limit(limit)
     )
-    found = (people.find(tx, one) for one in tx.execute(query.limit(limit)).scalars().all())
+    found = (people.find(tx, one) for one in tx.execute(query).scalars().all())
     return [one for one in found if one]
 
 

@@ -142,13 +142,22 @@ def listed(tx: Connection, state: SnapshotState | None = None) -> list[SnapshotR
 
 
 def data_of(tx: Connection, snapshot: int) -> bytes:
-    """The bytes of a snapshot, as captured."""
-    packed = tx.execute(
+    """The bytes of a snapshot, as captured.
+
+    Raises:
+        UsageError: they were pruned.
+    """
+    found = tx.execute(
         select(blobs.c.data)
         .join_from(blobs, snapshots, snapshots.c.sha256 == blobs.c.sha256)
         .where(snapshots.c.id == snapshot)
-    ).scalar_one()
-    return zlib.decompress(packed)
+    ).scalar()
+    if found is None:
+        raise UsageError(
+            f"the bytes of snapshot {snapshot} were pruned",
+            hint="what is in the log stays there; capture its page again",
+        )
+    return zlib.decompress(found)
 
 
 def sizes_before(tx: Connection, source: int) -> Sequence[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import Connection, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -43,6 +43,11 @@ class SourceStatus:
     """In its newest accepted snapshot."""
     notes: tuple[str, ...]
     """Of its newest accepted snapshot."""
+
+    @classmethod
+    def never_asked(cls, name: str) -> Self:
+        """How a source fares that was never captured."""
+        return cls(name, None, None, None, None, 0, 0, 0, 0, ())
 
 
 def ensure(tx: Connection, name: str) -> SourceRow:

@@ -9,7 +9,18 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter.storage.schema import Utc, deliveries, secrets, sendings, sources, standing
+from newsletter.storage.schema import (
+    Utc,
+    deliveries,
+    editions,
+    notices,
+    requests,
+    secrets,
+    sendings,
+    sources,
+    standing,
+    subscribers,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +75,16 @@ def is_paused(tx: Connection) -> bool:
     return tx.execute(_PAUSED_AT).scalar() is not None
 
 
+_SAID_BY_A_CLOCK = (
+    sources.c.captured_at,
+    editions.c.decided_at,
+    notices.c.at,
+    requests.c.at,
+    subscribers.c.changed_at,
+)
+"""Instants from which something is waited for: in the future they would be waited for too long."""
+
+
 def resume(tx: Connection, now: datetime) -> None:
     """Starts sending again, and takes the clock as right: nothing was later than now.
 
@@ -72,7 +93,8 @@ def resume(tx: Connection, now: datetime) -> None:
     tx.execute(
         update(standing).values(paused_at=None, latest_at=now, stopped=None, stopped_at=None)
     )
-    tx.execute(update(sources).where(sources.c.captured_at > now).values(captured_at=now))
+    for column in _SAID_BY_A_CLOCK:
+        tx.execute(update(column.table).where(column > now).values({column: now}))
     tx.execute(
         update(deliveries)
         .where(deliveries.c.try_at > now, deliveries.c.changed_at > now)
