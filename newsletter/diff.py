@@ -54,6 +54,31 @@ class Line:
     said: Said
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which papers nobody has seen are announced; the others are learnt.
+
+    With neither field set, all are. A source's first ingest announces the papers of
+    its latest day; where days are not known, those of its last capture.
+    """
+
+    latest_day: date | None = None
+    last_snapshot: int | None = None
+    silent: bool = False
+
+    def for_snapshot(self, snapshot: int) -> Callable[[Paper], bool]:
+        """What tells of each paper of that snapshot whether it is announced."""
+
+        def announced(paper: Paper) -> bool:
+            if self.silent:
+                return False
+            if self.latest_day and paper.listed_on:
+                return paper.listed_on >= self.latest_day
+            return self.last_snapshot in (None, snapshot)
+
+        return announced
+
+
 def lines_of(papers: Sequence[Paper]) -> list[Line]:
     """The rows of one capture, prepared: the costly part, done before any lock is held."""
     keyed = zip(papers, keys_of_all(papers), strict=True)

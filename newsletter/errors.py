@@ -7,6 +7,7 @@
     │   ├── SourceMissing               no such file or folder
     │   ├── SourceUnreadable            it is there and cannot be read
     │   └── FetchError                  a URL did not give a page
+    │       ├── PageRefused             the server answers that there is none for us
     │       └── AddressRefused          it leads to a private address
     ├── SnapshotUnreadable              bytes that are no list of papers we can read
     ├── StorageError                    the database
@@ -104,6 +105,10 @@ class FetchError(SourceError):
     ) -> None:
         super().__init__(what, where=where, hint=hint)
         self.retry_after = retry_after
+
+
+class PageRefused(FetchError):
+    """The server answers that there is no page for us, and nothing says that one will come."""
 
 
 class AddressRefused(FetchError):

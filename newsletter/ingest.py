@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import chain
 
@@ -20,6 +20,7 @@ from sqlalchemy import Connection
 
 from newsletter import diff, formats, holds, reports
 from newsletter.errors import (
+    PageRefused,
     SnapshotUnreadable,
     SourceError,
     StorageError,
@@ -40,29 +41,6 @@ from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.text import clean
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """Which papers nobody has seen are announced; the others are learnt.
-
-    With neither field set, all are. A source's first ingest announces the papers of
-    its latest day; where days are not known, those of its last capture.
-    """
-
-    latest_day: date | None = None
-    last_snapshot: int | None = None
-    silent: bool = False
-
-    def for_snapshot(self, snapshot: int) -> Callable[[Paper], bool]:
-        def announced(paper: Paper) -> bool:
-            if self.silent:
-                return False
-            if self.latest_day and paper.listed_on:
-                return paper.listed_on >= self.latest_day
-            return self.last_snapshot in (None, snapshot)
-
-        return announced
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +66,19 @@ class _Stored:
 
 @dataclass(slots=True)
 class _Taking:
-    """Whose captures are taken in, and how; and the snapshots this run settles."""
+    """Whose captures are taken in, and how.
+
+    Attributes:
+        done: the snapshots this run settles.
+        refused: the addresses for which the server said that there is no page.
+    """
 
     name: str
     source: int
     watched: bool
     format: str | None
     done: set[int]
+    refused: list[str] = field(default_factory=list)
 
 
 class Ingest:
@@ -143,12 +127,12 @@ class Ingest:
             taking = _Taking(source, row.id, watched=watched, format=format, done=set(left))
             if row.opened or announce_all:
                 kept = self._keep_all(captured, taking, opening=False, ever=whole_folder)
-                yield from self._settle_each(chain(left, kept), _Rule())
+                yield from self._settle_each(chain(left, kept), diff.Rule())
             elif row.opening_day or row.opening_snapshot:
-                rule = _Rule(row.opening_day, row.opening_snapshot)
+                rule = diff.Rule(row.opening_day, row.opening_snapshot)
                 yield from self._settle_each(left, rule, opens=True)
                 kept = self._keep_all(captured, taking, opening=False, ever=True)
-                yield from self._settle_each(kept, _Rule())
+                yield from self._settle_each(kept, diff.Rule())
             else:
                 kept = self._keep_all(captured, taking, opening=True, ever=True)
                 yield from self._open(row.id, [*left, *kept])
@@ -180,9 +164,9 @@ class Ingest:
                 source = sources.ensure(tx, row.source)
                 if format:
                     snapshots.ask(tx, snapshot, format)
-            rule = _Rule(silent=silent)
+            rule, day = diff.Rule(silent=silent), source.opening_day
             if row.opening and not silent:
-                rule = _Rule(source.opening_day) if source.opening_day else self._rule([snapshot])
+                rule = diff.Rule(day) if day else self._rule([snapshot])
             return self._settle(snapshot, rule, opens=True, released=True)
 
     def reject(self, snapshot: int) -> SnapshotRow:
@@ -218,7 +202,7 @@ class Ingest:
         yield from self._settle_each(steps, rule, opens=True)
 
     def _settle_each(
-        self, steps: Iterable[int | Report], rule: _Rule, *, opens: bool = False
+        self, steps: Iterable[int | Report], rule: diff.Rule, *, opens: bool = False
     ) -> Iterator[Report]:
         """Settles each; with `opens` (then `steps` is a list), the last one opens the source."""
         last = None
@@ -249,9 +233,15 @@ class Ingest:
         packed = snapshots.packed(one) if isinstance(one, Capture) else None
         with self._database.write() as tx:
             if isinstance(one, SourceError):
+                if isinstance(one, PageRefused):
+                    taking.refused.append(one.origin)
                 if taking.watched:
                     sources.failed(tx, taking.source, self._clock(), str(one))
                 return reports.failed(taking.name, reports.origin(one), one)
+            if taking.watched and "://" in one.origin:
+                # It is well, so what it refused before this one it does not have.
+                answered = [*taking.refused, one.origin]
+                sources.answered(tx, taking.source, answered, one.at)
             if isinstance(one, NotModified):
                 sources.gave(tx, taking.source, one.at, well=well)
                 same = snapshots.newest_of(tx, taking.source, one.origin)
@@ -281,7 +271,7 @@ class Ingest:
                 return same.id
         return reports.unchanged(same, one.origin)
 
-    def _rule(self, ids: Sequence[int]) -> _Rule:
+    def _rule(self, ids: Sequence[int]) -> diff.Rule:
         """Announce the latest day of these snapshots; without days, the last of them.
 
         A day that had not come when it was captured is a mistake of its page.
@@ -300,7 +290,7 @@ class Ingest:
             days = [p.listed_on for p in parsed.papers if p.listed_on and p.listed_on <= tomorrow]
             latest = max([*days, latest] if latest else days, default=None)
             last = snapshot
-        return _Rule(latest, last)
+        return diff.Rule(latest, last)
 
     def _load(self, snapshot: int) -> _Stored:
         with self._database.read() as tx:
@@ -309,7 +299,7 @@ class Ingest:
     def _settle(
         self,
         snapshot: int,
-        rule: _Rule,
+        rule: diff.Rule,
         *,
         opens: bool,
         released: bool = False,

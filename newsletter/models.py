@@ -94,6 +94,11 @@ class Capture:
     etag: str | None = None
     last_modified: str | None = None
 
+    @property
+    def at(self) -> datetime:
+        """When its source answered."""
+        return self.captured_at
+
 
 @dataclass(frozen=True, slots=True)
 class NotModified:

@@ -64,12 +64,14 @@ def configured(
 
         with database.read() as tx:
             validators = sources.validators_of(tx, section.name)
+            answered = sources.answers_of(tx, section.name)
         place = UrlSource(
             section.url,
             fetcher(),
             clock,
             allow_private=section.allow_private,
             validators=validators,
+            answered=answered,
         )
         return place, False
     path = Path(section.path)

@@ -25,7 +25,7 @@ import httpcore2
 import httpx2
 
 from newsletter import __version__
-from newsletter.errors import FetchError
+from newsletter.errors import FetchError, PageRefused
 from newsletter.sources.addresses import CheckedNetwork, Patience, Resolve
 from newsletter.sources.bodies import capped, inflated, too_large
 from newsletter.sources.locations import HINTS, checked_url, joined, shown
@@ -360,7 +360,7 @@ def _status_error(response: httpcore2.Response) -> FetchError:
     wait = _retry_after(response) if status in (429, 503) else None
     if wait is not None:
         hint = f"try again in {wait:.0f} s"
-    kind = _Passing if busy else FetchError
+    kind = _Passing if busy else PageRefused
     return kind(f"the server answers {_status_words(status)}", hint=hint, retry_after=wait)
 
 

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime
 
 from newsletter.calendar import day_in
-from newsletter.errors import FetchError, SourceError
+from newsletter.errors import FetchError, PageRefused, SourceError
 from newsletter.models import Capture, DatedBy, NotModified
+from newsletter.sources.days import FURTHEST, wanted
 from newsletter.sources.fetch import Fetcher
+from newsletter.sources.locations import shown
 
 DATE = "{date}"
 
 Validators = Mapping[str, tuple[str | None, str | None]]
 """ETag and Last-Modified of an address, as its server said them last."""
 
+_PATIENCE = 3
+"""After so many days in a row without an answer the other overdue ones wait for a later run:
+a server that is down would keep us for a minute each."""
+
 
 class UrlSource:
     """A page, feed or API answer behind an address.
 
     Args:
-        url: the address. With `{date}` it is fetched for yesterday and for today:
-            a day's list still grows after the day's first capture.
+        url: the address. With `{date}` it is fetched for yesterday, for today and for
+            the days before whose list was not got after their end.
         fetcher: what fetches it.
         clock: the current instant, in the zone whose days count.
         allow_private: whether it may lead to a private address.
         validators: of its addresses, so that only what changed is sent.
+        answered: when each of its addresses answered last.
     """
 
     def __init__(
@@ -36,21 +43,69 @@ class UrlSource:
         *,
         allow_private: bool = False,
         validators: Validators | None = None,
+        answered: Mapping[str, datetime] | None = None,
     ) -> None:
         self._url = url
         self._fetcher = fetcher
         self._clock = clock
         self._allow_private = allow_private
         self._validators = validators or {}
+        self._answered = answered or {}
 
     def captures(self) -> Iterator[Capture | NotModified | SourceError]:
         """What each address answered, or why it did not."""
-        for url in self._urls():
+        if DATE in self._url:
+            yield from self._dated()
+        else:
+            yield self._answer(self._url)
+
+    def _dated(self) -> Iterator[Capture | NotModified | SourceError]:
+        """The list of each day, oldest first."""
+        days = wanted(self._answered_days(), self._clock())
+        if days.given_up:
+            yield self._given_up(*days.given_up)
+        in_vain = 0
+        for day in days.overdue:
+            if in_vain == _PATIENCE:
+                break
+            answer = self._answer(self._of(day))
+            in_vain = in_vain + 1 if _is_in_vain(answer) else 0
+            yield answer
+        for day in days.always:
+            yield self._answer(self._of(day))
+
+    def _of(self, day: date) -> str:
+        return self._url.replace(DATE, str(day))
+
+    def _answered_days(self) -> dict[date, datetime]:
+        """When the list of each day was got last."""
+        start = self._url.index(DATE)
+        found = {}
+        for url, at in self._answered.items():
             try:
-                yield self._fetched(url)
-            except FetchError as error:
-                error.origin = url
-                yield error
+                day = date.fromisoformat(url[start : start + len("2026-06-08")])
+            except ValueError:
+                continue  # of an address that was configured before
+            if url == self._of(day):
+                found[day] = at
+        return found
+
+    def _given_up(self, first: date, last: date) -> SourceError:
+        days = f"{first}" if first == last else f"{first} to {last}"
+        error = SourceError(
+            f"nothing came for more than {FURTHEST} days, so {days} will not be asked for",
+            where=shown(self._url),
+            hint="`newsletter ingest URL` with a day's own address still takes it in",
+        )
+        error.origin = self._url
+        return error
+
+    def _answer(self, url: str) -> Capture | NotModified | FetchError:
+        try:
+            return self._fetched(url)
+        except FetchError as error:
+            error.origin = url
+            return error
 
     def _fetched(self, url: str) -> Capture | NotModified:
         etag, last_modified = self._validators.get(url, (None, None))
@@ -71,8 +126,7 @@ class UrlSource:
             fetched.last_modified,
         )
 
-    def _urls(self) -> list[str]:
-        if DATE not in self._url:
-            return [self._url]
-        today = self._clock().date()
-        return [self._url.replace(DATE, str(day)) for day in (today - timedelta(days=1), today)]
+
+def _is_in_vain(answer: Capture | NotModified | FetchError) -> bool:
+    """Whether the server did not even say that it has no such page."""
+    return isinstance(answer, FetchError) and not isinstance(answer, PageRefused)

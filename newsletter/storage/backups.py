@@ -65,7 +65,7 @@ _NOBODY_KNOWS = (
     "WHERE state IN ('queued', 'deferred', 'sending')",
     "UPDATE sources SET restored = 1",
     "UPDATE standing SET restored = 1",
-    "DELETE FROM validators",
+    "UPDATE validators SET etag = NULL, last_modified = NULL",
 )
 
 

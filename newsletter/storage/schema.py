@@ -2,7 +2,7 @@
 
 log_head    one row: the position of the newest entry; its lock orders the writers
 sources     places papers come from
-validators  what a server said of a page's version, to ask only for newer ones
+validators  what a server said of a page's version, to ask only for newer ones; and when
 blobs       captured bytes, compressed, once per content
 snapshots   what was captured when, and what became of it
 papers      one row a work; its number is the position at which it entered the log
@@ -113,6 +113,7 @@ validators = Table(
     Column("url", String, primary_key=True),
     Column("etag", Text),
     Column("last_modified", Text),
+    Column("answered_at", Utc, comment="last time it answered, changed or not"),
     sqlite_with_rowid=False,
 )
 

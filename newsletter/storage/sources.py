@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Self
@@ -90,6 +91,28 @@ def validators_of(tx: Connection, name: str) -> dict[str, tuple[str | None, str 
     """ETag and Last-Modified of every address of a source."""
     rows = tx.execute(select(validators).join(sources).where(sources.c.name == name))
     return {row.url: (row.etag, row.last_modified) for row in rows}
+
+
+def answered(tx: Connection, source: int, urls: Iterable[str], at: datetime) -> None:
+    """Records that these addresses answered, whether with a page, the same page or none."""
+    upsert = insert(validators)
+    tx.execute(
+        upsert.on_conflict_do_update(
+            index_elements=[validators.c.source_id, validators.c.url],
+            set_={"answered_at": upsert.excluded.answered_at},
+        ),
+        [{"source_id": source, "url": url, "answered_at": at} for url in urls],
+    )
+
+
+def answers_of(tx: Connection, name: str) -> dict[str, datetime]:
+    """When each address of a source answered last."""
+    rows = tx.execute(
+        select(validators.c.url, validators.c.answered_at)
+        .join(sources)
+        .where(sources.c.name == name, validators.c.answered_at.is_not(None))
+    )
+    return {row.url: row.answered_at for row in rows}
 
 
 def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:

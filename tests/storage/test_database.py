@@ -9,16 +9,19 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
 from sqlalchemy.exc import StatementError
 
 import newsletter.storage.migrations as migrations
 from newsletter.errors import StorageError
 from newsletter.models import Rendered
 from newsletter.storage import editions, sources
-from newsletter.storage.database import Database
+from newsletter.storage.database import APPLICATION_ID, Database
 from newsletter.storage.schema import metadata
 
 
@@ -39,6 +42,43 @@ def test_the_known_revisions_are_the_files() -> None:
     """A new step is also named in the list that an ordinary run compares with."""
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
     assert [step.revision for step in script.walk_revisions()][::-1] == list(migrations.REVISIONS)
+
+
+CAPTURED = (
+    "INSERT INTO sources (id, name) VALUES (1, 's')",
+    "INSERT INTO validators VALUES (1, 'https://example.org/19', '\"a\"', NULL)",
+    "INSERT INTO validators VALUES (1, 'https://example.org/17', NULL, 'then')",
+    "INSERT INTO snapshots (source_id, sha256, size, origin, captured_at, state, opening) VALUES "
+    "(1, x'00', 1, 'https://example.org/18', '2026-11-18 07:00:00.000000', 'accepted', 0),"
+    "(1, x'00', 1, 'https://example.org/18', '2026-11-19 07:00:00.000000', 'accepted', 0),"
+    "(1, x'00', 1, 'https://example.org/19', '2026-11-19 07:00:00.000000', 'accepted', 0),"
+    "(1, x'00', 1, '/saved/a.json', '2026-11-19 07:00:00.000000', 'accepted', 0)",
+)
+"""What a database knew of a source before it kept when an address answered."""
+
+
+def test_a_database_from_before_knows_which_addresses_answered(tmp_path: Path) -> None:
+    """By its captures; what it knew of the pages stays."""
+    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+        config.set_main_option("path_separator", "os")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for statement in CAPTURED:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    with Database(f"sqlite:///{tmp_path}/old.db") as database, database.read() as tx:
+        at = datetime(2026, 11, 19, 7, tzinfo=UTC)
+        answered = {"https://example.org/18": at, "https://example.org/19": at}
+        assert sources.answers_of(tx, "s") == answered
+        assert sources.validators_of(tx, "s") == {
+            "https://example.org/17": (None, "then"),
+            "https://example.org/18": (None, None),
+            "https://example.org/19": ('"a"', None),
+        }
 
 
 def test_an_ordinary_run_does_not_import_alembic(tmp_path: Path) -> None:
