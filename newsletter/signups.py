@@ -261,8 +261,13 @@ class Signups:
         now: datetime,
         **facts: Any,
     ) -> None:
-        """Queues a mail, unless the address had such a one a short while ago."""
-        if notices.was_told(tx, recipients.address(to).normal, kind, now - ONE_MAIL):
+        """Queues a mail, unless the address had such a one a short while ago.
+
+        What went to somebody before they left leads nowhere any more, and does not count.
+        """
+        left = person.state is SubscriberState.UNSUBSCRIBED
+        since = max(now - ONE_MAIL, person.changed_at) if left else now - ONE_MAIL
+        if notices.was_told(tx, recipients.address(to).normal, kind, since):
             return
         settings = self._links.settings(person.id, now)
         self._queue(tx, kind, to, person, now, settings=settings, **facts)

@@ -820,7 +820,7 @@ def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: Newsroom) -> 
     with room.database.write() as tx:
         standing.count_sendings(tx, wrong, 1)
         one, _ = outbox.waiting(tx, wrong, 9)
-        assert outbox.claim(tx, [one.id], "sender", wrong) == ({one.id}, 0)
+        assert outbox.claim(tx, [one], "sender", wrong) == ({one.id}, 0)
         later = Settled(one.id, DeliveryState.DEFERRED, "not now", wrong + HOUR)
         outbox.settle(tx, "sender", [later], wrong)
     with room.database.write() as tx:

@@ -68,8 +68,8 @@ class Office(Newsroom):
     def claim(self) -> list[int]:
         """A sender takes everything that waits."""
         with self.database.write() as tx:
-            ids = [one.id for one in outbox.waiting(tx, self.now, 1_000)]
-            return sorted(outbox.claim(tx, ids, "sender", self.now)[0])
+            found = outbox.waiting(tx, self.now, 1_000)
+            return sorted(outbox.claim(tx, found, "sender", self.now)[0])
 
     def settle(self, ids: Sequence[int], state: DeliveryState, reply: str = "said") -> None:
         """What the sender took comes to an end."""
@@ -327,6 +327,20 @@ def test_a_pause_that_is_none_can_be_ended(office: Office) -> None:
 
 
 # --- leaving
+
+
+def test_who_has_another_address_by_now_gets_it_there(office: Office) -> None:
+    """A sender has read the old one: it claims nothing, and finds the new one afterwards."""
+    person = office.join("mira")
+    office.papers(1)
+    office.plan(DUE)
+    with office.database.write() as tx:
+        read = outbox.waiting(tx, office.now, 10)
+        readers.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
+        assert outbox.claim(tx, read, "sender", office.now) == (set(), 0)
+        (again,) = outbox.waiting(tx, office.now, 10)
+        assert again.address == "new@example.net"
+        assert outbox.claim(tx, [again], "sender", office.now) == ({again.id}, 0)
 
 
 def test_leaving_cancels_for_good(office: Office) -> None:

@@ -291,6 +291,30 @@ def test_who_never_confirms_is_forgotten(site: Site) -> None:
     assert len(site.mails("confirm")) == 2
 
 
+def test_who_left_may_come_back_on_the_same_day(site: Site) -> None:
+    """The first confirmation is used up: they get another, however soon; and only one."""
+    number = site.joined()
+    site.post(site.leaving(number), ONE_CLICK)
+    for _ in range(2):
+        site.restart()
+        site.now += timedelta(minutes=5)
+        site.subscribe()
+        site.work()
+    assert len(site.mails("confirm")) == 2
+    assert site.post(site.link("confirm")).status_code == 200
+    assert site.person()["state"] == "active"
+
+
+def test_a_confirmation_that_was_refused_is_sent_again(site: Site) -> None:
+    """Asked again, because nothing came."""
+    for expected in (1, 2):
+        site.subscribe()
+        site.work()
+        assert len(site.mails("confirm")) == expected
+        with closing(sqlite3.connect(site.database.file, isolation_level=None)) as wire:
+            wire.execute("UPDATE deliveries SET state = 'refused', try_at = NULL")
+
+
 def test_pauses_of_many_end_on_their_date(site: Site) -> None:
     """All of them at once, and nobody's whose date is not there yet."""
     number = site.joined()

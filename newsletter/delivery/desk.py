@@ -158,7 +158,7 @@ class Desk:
             wanted = wanted[:left]
         if not wanted:
             return set(), 0
-        claimed, cancelled = outbox.claim(tx, [one.id for one in wanted], self._sender, now)
+        claimed, cancelled = outbox.claim(tx, wanted, self._sender, now)
         if claimed:
             standing.count_sendings(tx, now, len(claimed))
         return claimed, cancelled
@@ -182,12 +182,14 @@ class Desk:
 
     def _suppress(self, tx: Connection, one: Done, now: datetime) -> None:
         address = recipients.address(one.waiting.address)
-        people.stop(tx, one.waiting.subscriber, SubscriberState.SUPPRESSED, now)
         # Not what the server said: it may name the address, which must go when they are forgotten.
         said = one.outcome.enhanced or one.outcome.code
         reason = f"its server says that there is no such mailbox ({said})"
         people.suppress(tx, tokens.mark(self._own_key, address.normal), reason, now)
-        outbox.cancel(tx, one.waiting.subscriber, now)
+        found = people.find(tx, address.normal)
+        if found and found.id == one.waiting.subscriber:  # and has no other address by now
+            people.stop(tx, found.id, SubscriberState.SUPPRESSED, now)
+            outbox.cancel(tx, found.id, now)
 
     def _count(self, judgements: Sequence[tuple[Done, Judgement]], left: Collection[int]) -> None:
         for one, what in judgements:

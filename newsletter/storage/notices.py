@@ -80,10 +80,19 @@ def are_waiting(tx: Connection, now: datetime) -> bool:
     return tx.execute(query).scalar() is not None
 
 
+_LOST = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
+
+
 def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
-    """Whether such a notice went to the address, in its normal form, since then."""
+    """Whether such a notice went to the address, in its normal form, since then, or will go."""
+    lost = select(deliveries.c.notice_id).where(
+        deliveries.c.notice_id == notices.c.id, deliveries.c.state.in_(_LOST)
+    )
     query = select(notices.c.id).where(
-        notices.c.normal == normal, notices.c.kind == kind, notices.c.at > since
+        notices.c.normal == normal,
+        notices.c.kind == kind,
+        notices.c.at > since,
+        ~lost.exists(),
     )
     return tx.execute(query.limit(1)).scalar() is not None
 

@@ -160,6 +160,15 @@ _IS_PAUSED = (
     .exists()
 )
 _MAY_GO = or_(deliveries.c.notice_id.is_not(None), _ACTIVE)
+_STILL_THERE = (
+    select(subscribers.c.id)
+    .where(
+        subscribers.c.id == deliveries.c.subscriber_id,
+        subscribers.c.state == SubscriberState.ACTIVE,
+        subscribers.c.address.in_(bindparam("addresses", expanding=True)),
+    )
+    .exists()
+)
 
 _CLAIM = (
     update(deliveries)
@@ -168,7 +177,7 @@ _CLAIM = (
         deliveries.c.state.in_(WAITING),
         # Another sender may have put it off since it was read.
         deliveries.c.try_at <= bindparam("now", type_=Utc()),
-        _MAY_GO,
+        or_(deliveries.c.notice_id.is_not(None), _STILL_THERE),
     )
     .values(
         state=DeliveryState.SENDING,
@@ -213,15 +222,24 @@ _SETTLE = (
 )
 
 
-def claim(tx: Connection, ids: Sequence[int], sender: str, now: datetime) -> tuple[set[int], int]:
+def claim(
+    tx: Connection, wanted: Sequence[Waiting], sender: str, now: datetime
+) -> tuple[set[int], int]:
     """Takes deliveries for a sender, if nobody else has; which, and how many it cancelled.
 
-    People who left meanwhile get nothing: theirs are cancelled.
+    People who left meanwhile get nothing: theirs are cancelled. Those of people who have
+    another address meanwhile still wait, and go there when they are read again.
     """
-    claimed = set(tx.execute(_CLAIM, {"ids": ids, "sender": sender, "now": now}).scalars())
-    if len(claimed) == len(ids):
+    found = {
+        "ids": [one.id for one in wanted],
+        "addresses": [one.address for one in wanted],
+        "sender": sender,
+        "now": now,
+    }
+    claimed = set(tx.execute(_CLAIM, found).scalars())
+    if len(claimed) == len(wanted):
         return claimed, 0
-    rest = [one for one in ids if one not in claimed]
+    rest = [one.id for one in wanted if one.id not in claimed]
     return claimed, tx.execute(_CANCEL, {"ids": rest, "now": now}).rowcount
 
 
