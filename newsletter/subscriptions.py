@@ -26,6 +26,12 @@ from newsletter.storage.people import Newcomer, Subscriber, Wishes
 
 CHUNK = 1_000
 """Lines of a file taken in together."""
+_FORGOTTEN = "asked to be forgotten"
+_WHEN_REMOVED = {
+    SubscriberState.PAUSED: people.PAUSED_WHEN_REMOVED,
+    SubscriberState.UNSUBSCRIBED: "had left when removed",
+    SubscriberState.SUPPRESSED: "suppressed when removed",
+}
 
 
 @dataclass(slots=True)
@@ -192,8 +198,9 @@ class Subscriptions:
         now = self._clock()
         with self._database.write() as tx:
             found = self._found(tx, address)
+            self._note_removal(tx, found, now, forget=forget)
             if forget:
-                people.suppress(tx, self._mark(address), "asked to be forgotten", now)
+                people.suppress(tx, self._mark(address), _FORGOTTEN, now)
                 readers.erase(tx, found, now)
                 return
             outbox.cancel(tx, found.id, now)
@@ -297,6 +304,20 @@ class Subscriptions:
 
     def _mark(self, address: Address) -> bytes:
         return tokens.mark(self._own_key, address.normal)
+
+    def _note_removal(
+        self, tx: Connection, found: Subscriber, now: datetime, *, forget: bool
+    ) -> None:
+        """A restore brings back who was removed: not who left, and paused who was.
+
+        The backup may have them active, and under another address; so it is their number that
+        is suppressed, which nobody else is ever given.
+        """
+        mark = tokens.mark(self._own_key, str(found.id))
+        why = _FORGOTTEN if forget else _WHEN_REMOVED.get(found.state)
+        people.unsuppress(tx, mark)
+        if why:
+            people.suppress(tx, mark, why, now)
 
     def _found(self, tx: Connection, address: Address) -> Subscriber:
         found = people.find(tx, address.normal)

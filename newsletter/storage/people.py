@@ -16,6 +16,9 @@ from newsletter.storage.schema import subscribers, suppressions
 _PAGE = 1_000
 """Rows in memory at a time."""
 
+PAUSED_WHEN_REMOVED = "paused when removed"
+"""Said of the number of somebody who is gone; any other reason: they are not to come back."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
