@@ -113,7 +113,7 @@ def test_a_restore_onto_nothing_sends_nothing_that_may_have_been_sent(place: Pat
     for file in place.glob("newsletter.db*"):
         file.unlink()
     row = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))[0]
-    assert row == {"kept": None, "merged": False, "unknown": 4}
+    assert row == {"kept": None, "merged": False, "unknown": 4, "back": 0, "away": 0}
     assert run(place)["sent"] == 0
     publish(place, "2026-11-20", SECOND)
     assert run(place)["sent"] == 0

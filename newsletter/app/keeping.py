@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, count
 from pathlib import Path
 
 from newsletter.app import App
+from newsletter.choices import UNDO_FOR
 from newsletter.config import Config
 from newsletter.errors import SourceMissing, StorageError
 from newsletter.storage import backups, pruning
@@ -23,13 +25,17 @@ class Restored:
 
     Attributes:
         kept: where the database is that was replaced; `None` if there was none.
-        merged: whether what was sent since the backup is known from it.
+        merged: whether what was sent since the backup, and who did what, is known from it.
         unknown: mails that may have been sent since.
+        back: people removed since the backup who are there again.
+        away: such people who are not: they had left, were forgotten, or had another address.
     """
 
     kept: Path | None
     merged: bool
-    unknown: int
+    unknown: int = 0
+    back: int = 0
+    away: int = 0
 
 
 def backup(config: Config, target: Path) -> int:
@@ -54,25 +60,20 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
     """
     if not file.is_file():
         raise SourceMissing("no such file", where=str(file), hint="name a backup")
-    target = sqlite_path(config.database.url)
+    # The file itself, whatever leads to it: its locks lie beside it.
+    target = Path(os.path.realpath(sqlite_path(config.database.url)))
     fresh = target.with_name(f".{target.name}.restoring")
     _remove(fresh)
     try:
         backups.copy(file, fresh)
         _check_ours(fresh)
         with _nobody_else(target):
-            merged = target.is_file() and backups.grew_from(target, fresh)
-            unknown = 0
-            if merged:
-                backups.fold(target)
-                backups.take_over(fresh, target)
-            else:
-                unknown = _doubt(config, fresh, target, now)
-            kept = _move_away(target, now)
-            fresh.replace(target)
+            kept = _free_name(target, now)
+            done = _brought_up(config, fresh, target, kept, now)
+            backups.exchange(fresh, target, kept)
     finally:
         _remove(fresh)
-    return Restored(kept, merged, unknown)
+    return done
 
 
 def prune(config: Config, older_than: timedelta, now: datetime) -> pruning.Pruned:
@@ -91,32 +92,39 @@ def _check_ours(fresh: Path) -> None:
     backups.fold(fresh)
 
 
+def _brought_up(config: Config, fresh: Path, target: Path, kept: Path, now: datetime) -> Restored:
+    """Brings into the backup what is known of the time since, or that nothing is."""
+    if not target.is_file():
+        return Restored(None, merged=False, unknown=_doubt(config, fresh, target, now))
+    if not backups.grew_from(target, fresh):
+        return Restored(kept, merged=False, unknown=_doubt(config, fresh, target, now))
+    backups.fold(target)
+    taken = backups.take_over(fresh, target)
+    return Restored(kept, merged=True, back=taken.back, away=taken.away)
+
+
 def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
     """Everything that may have been sent since the backup is planned, and becomes `unknown`."""
-    app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
-    try:
-        app.resume()  # the clock is taken as right
-        app.mailing.planning.plan(now, everybody=True)
-    finally:
-        app.close()
-    backups.fold(fresh)
-    backups.doubt_what_waits(fresh, target)
+    with backups.all_awake(fresh):
+        app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
+        try:
+            app.resume()  # the clock is taken as right
+            app.mailing.planning.plan(now, everybody=True)
+        finally:
+            app.close()
+        backups.fold(fresh)
+    backups.doubt_what_waits(fresh, target, now - UNDO_FOR)
     with Database(f"sqlite:///{fresh}") as database:
         unknown = pruning.count_unknown(database)
     backups.fold(fresh)
     return unknown
 
 
-def _move_away(target: Path, now: datetime) -> Path | None:
-    if not target.exists():
-        return None
-    kept = target.with_name(f"{target.name}.replaced-{now:%Y%m%dT%H%M%S}")
-    target.replace(kept)
-    for suffix in ("-wal", "-shm"):
-        beside = target.with_name(target.name + suffix)
-        if beside.exists():
-            beside.replace(kept.with_name(kept.name + suffix))
-    return kept
+def _free_name(target: Path, now: datetime) -> Path:
+    """What the database that is replaced is called then."""
+    plain = target.with_name(f"{target.name}.replaced-{now:%Y%m%dT%H%M%S}")
+    others = (plain.with_name(f"{plain.name}-{number}") for number in count(2))
+    return next(path for path in chain([plain], others) if not path.exists())
 
 
 def _remove(fresh: Path) -> None:

@@ -38,18 +38,28 @@ def restore(file: str, *, as_json: bool) -> None:
 
     done = keeping.restore(load_config(config_option()), Path(file), now())
     if as_json:
-        kept = str(done.kept) if done.kept else None
-        output.print_json({"kept": kept, "merged": done.merged, "unknown": done.unknown})
+        row = {"merged": done.merged, "unknown": done.unknown, "back": done.back, "away": done.away}
+        output.print_json({"kept": str(done.kept) if done.kept else None, **row})
         return
     say(f"Restored {file}.")
     if done.kept:
         say(f"The database that was there is {done.kept.name}.")
     if done.merged:
-        say("What was sent since the backup, and who left, is taken over from it.")
+        say("What was sent since the backup, and what people did, is taken over from it.")
+        _say_who_is_back(done.back, done.away)
         return
     say("What was sent since the backup is not known, so nothing of it is sent again:")
     say(f"- {output.plural(done.unknown, 'mail')} unknown; `newsletter deliveries` shows them")
     say("- the first capture of every source is held; `newsletter snapshots release` decides")
+
+
+def _say_who_is_back(back: int, away: int) -> None:
+    if back:
+        who = "1 person who was" if back == 1 else f"{back:,} people who were"
+        say(f"- {who} removed since the backup: back")
+    if away:
+        who = "1 person who was" if away == 1 else f"{away:,} people who were"
+        say(f"- {who} removed since: not back; they had left, were forgotten or had moved")
 
 
 @click.command()

@@ -1,72 +1,150 @@
 """Copies of a database while it is used, and what of a newer one has to survive a restore.
 
 A restore must not send anything twice, nor write to anybody who left. The database that it
-replaces knows what was sent since the backup: its log, its deliveries, its suppressions
-and who left are taken over. Where it cannot be read, nobody knows, and nothing goes out
-that may have gone out before.
+replaces knows what was sent since the backup, and what people did: its log, its deliveries,
+its people, requests and suppressions are taken over. Where it cannot be read, nobody knows,
+and nothing goes out that may have gone out before.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from newsletter import tokens
 from newsletter.errors import DatabaseDamaged, StorageError
+from newsletter.storage.outbox import LEFT, PAUSED
+from newsletter.storage.people import PAUSED_WHEN_REMOVED
 
 _PAGES = 2_000
 """Pages copied at a time; others may write in between."""
+_BESIDE = ("-wal", "-journal", "-shm")
+"""What SQLite keeps beside a database; it would take it for the one that comes in its place."""
 
-# What was captured, announced and sent, and what it is made of: as the newer one has it.
+# What was captured, announced and sent, what it is made of, and what was asked for: as the
+# newer one has it.
 _NEWER = (
     "log_head", "blobs", "sources", "validators", "snapshots", "papers", "paper_keys", "texts",
     "entries", "listings", "source_days", "editions", "passed", "notices", "deliveries",
-    "sendings", "standing",
+    "sendings", "standing", "requests",
 )  # fmt: skip
 
 _MERGE = (
     *(f"DELETE FROM main.{table}" for table in reversed(_NEWER)),  # noqa: S608  # our names
     *(f"INSERT INTO main.{table} SELECT * FROM newer.{table}" for table in _NEWER),  # noqa: S608
+    "INSERT INTO main.subscribers SELECT * FROM newer.subscribers",
     # Numbers are never given twice: links in old mail must not lead to somebody else.
     "UPDATE main.sqlite_sequence SET seq = max(seq, coalesce("
     "(SELECT seq FROM newer.sqlite_sequence AS n WHERE n.name = main.sqlite_sequence.name), 0))",
     "INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM newer.sqlite_sequence "
     "WHERE name NOT IN (SELECT name FROM main.sqlite_sequence)",
-    # Who is still there has come as far as they have come.
-    "UPDATE main.subscribers SET cursor = max(main.subscribers.cursor, n.cursor), "
-    "next_due_at = n.next_due_at, last_due_on = n.last_due_on, refusals = n.refusals, "
-    "refused_edition = n.refused_edition "
-    "FROM newer.subscribers AS n WHERE n.id = main.subscribers.id",
-    # Who was removed since comes back, but not to what they had until then.
-    "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
-    "FROM main.deliveries AS d JOIN main.editions AS e ON e.id = d.edition_id, "
-    "json_each(e.positions) AS p WHERE d.subscriber_id = main.subscribers.id), 0)) "
-    "WHERE id NOT IN (SELECT id FROM newer.subscribers)",
 )
-_LEAVERS = (
-    "INSERT OR IGNORE INTO main.suppressions SELECT * FROM newer.suppressions",
-    "UPDATE main.subscribers SET state = n.state, changed_at = n.changed_at "
-    "FROM newer.subscribers AS n WHERE n.normal = main.subscribers.normal "
-    "AND n.state IN ('paused', 'unsubscribed', 'suppressed')",
-    # Whoever was forgotten since stays so.
+_KNOWN = (
+    # A suppression may have been lifted since.
+    "DELETE FROM main.suppressions WHERE hash IN (SELECT mark(normal) FROM newer.subscribers)",
+    # Whoever the newer one knows is as it says, under the number and the address it says.
+    "DELETE FROM main.subscribers WHERE id IN (SELECT id FROM newer.subscribers) "
+    "OR normal IN (SELECT normal FROM newer.subscribers)",
+)
+_MARKS = ("INSERT OR REPLACE INTO main.suppressions SELECT * FROM newer.suppressions",)
+_GONE = (
+    # Whoever was forgotten since stays so, and who had left before they were removed.
     "DELETE FROM main.subscribers WHERE normal NOT IN (SELECT normal FROM newer.subscribers) "
-    "AND mark(main.subscribers.normal) IN (SELECT hash FROM main.suppressions)",
+    "AND (mark(normal) IN (SELECT hash FROM main.suppressions) OR mark(id) IN "
+    "(SELECT hash FROM main.suppressions WHERE reason != :paused_then))",
+    "UPDATE main.subscribers SET state = 'paused' WHERE state = 'active' AND mark(id) IN "
+    "(SELECT hash FROM main.suppressions WHERE reason = :paused_then) "
+    "AND id NOT IN (SELECT id FROM newer.subscribers)",
+)
+_MOVED = (
+    # An address that somebody gave up is not theirs any more; the one since is not known.
+    "DELETE FROM main.subscribers WHERE id IN (SELECT subscriber_id FROM newer.requests "
+    "WHERE kind = 'change' AND confirmed_at IS NOT NULL "
+    "AND id NOT IN (SELECT id FROM main.requests WHERE confirmed_at IS NOT NULL))",
+)
+_CAUGHT_UP = (
+    # Who was removed since comes back, but not to what they had until then,
+    "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
+    "FROM newer.deliveries AS d JOIN newer.editions AS e ON e.id = d.edition_id, "
+    "json_each(e.positions) AS p WHERE d.subscriber_id = main.subscribers.id), 0))",
+    # nor to what they may have had so long ago that its record is pruned.
+    "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
+    "FROM newer.editions AS e, json_each(e.positions) AS p WHERE e.planned_at < coalesce("
+    "(SELECT min(changed_at) FROM newer.deliveries WHERE state = 'sent'), '9999')), 0)) "
+    "WHERE (SELECT count(*) FROM newer.deliveries) < "
+    "(SELECT seq FROM newer.sqlite_sequence WHERE name = 'deliveries')",
+)
+_NOT_DUE = ("UPDATE main.subscribers SET next_due_at = NULL WHERE state != 'active'",)
+_LEAVERS = (
+    *_MARKS,
+    "UPDATE main.subscribers SET state = n.state, changed_at = n.changed_at, "
+    "paused_until = n.paused_until FROM newer.subscribers AS n "
+    "WHERE (n.id = main.subscribers.id OR n.normal = main.subscribers.normal) "
+    "AND n.state IN ('paused', 'unsubscribed', 'suppressed')",
+    *_GONE,
     "UPDATE main.subscribers SET state = 'suppressed' WHERE state != 'suppressed' "
     "AND mark(main.subscribers.normal) IN (SELECT hash FROM main.suppressions)",
-    "UPDATE main.subscribers SET next_due_at = NULL WHERE state != 'active'",
-)  # fmt: skip
+    *_NOT_DUE,
+)
+_AWAKE = (
+    "CREATE TABLE asleep AS SELECT id FROM subscribers WHERE state = 'paused'",
+    "UPDATE subscribers SET state = 'active' WHERE state = 'paused'",
+)
+_ASLEEP = (
+    "UPDATE subscribers SET state = 'paused' WHERE id IN (SELECT id FROM asleep)",
+    "DROP TABLE asleep",
+)
 _NOBODY_KNOWS = (
     "UPDATE deliveries SET state = 'unknown', try_at = NULL, claimed_by = NULL, first_at = NULL, "
     "reply = 'the database was restored from a backup; it may have been sent since' "
-    "WHERE state IN ('queued', 'deferred', 'sending')",
+    "WHERE state IN ('queued', 'deferred', 'sending') "
+    # What was cancelled goes after all when they are back: they may have been.
+    "OR (state = 'cancelled' AND reply = :paused) OR (state = 'cancelled' "
+    "AND reply = :left AND changed_at >= :undone AND changed_at >= (SELECT p.changed_at "
+    "FROM subscribers AS p WHERE p.id = subscriber_id AND p.state = 'unsubscribed'))",
+    # Who comes, or comes back, begins before the latest papers: they may have had those.
+    "UPDATE subscribers SET cursor = max(cursor, (SELECT position FROM log_head)) "
+    "WHERE state NOT IN ('active', 'paused')",
+    "UPDATE editions SET reason = coalesce(reason || '; ', '') || :doubt "
+    "WHERE state = 'held' AND instr(coalesce(reason, ''), :doubt) = 0",
+    # Links in mails since the backup must not lead to somebody else.
+    "INSERT INTO sqlite_sequence (name, seq) SELECT n.name, 0 FROM "
+    "(SELECT 'subscribers' AS name UNION SELECT 'requests') AS n "
+    "WHERE n.name NOT IN (SELECT name FROM sqlite_sequence)",
+    "UPDATE sqlite_sequence SET seq = seq + :jump WHERE name IN ('subscribers', 'requests')",
     "UPDATE sources SET restored = 1",
     "UPDATE standing SET restored = 1",
     "UPDATE validators SET etag = NULL, last_modified = NULL",
 )
+_VALUES = {
+    "paused_then": PAUSED_WHEN_REMOVED,
+    "paused": PAUSED,
+    "left": LEFT,
+    # Of a held edition, so that the operator decides knowingly.
+    "doubt": "the database is a backup: it may have gone out since",
+    # More numbers than are given between a backup and its restore.
+    "jump": 1_000_000,
+}
+"""What stands in these statements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of people whom only the backup has, in numbers.
+
+    Attributes:
+        back: are there again.
+        away: are not: they had left, were forgotten, or had another address by then.
+    """
+
+    back: int
+    away: int
 
 
 def copy(source: Path, target: Path) -> None:
@@ -118,28 +196,100 @@ def _same_keys(newer: Path, older: Path) -> bool:
     return keys[0] is not None and keys[0] == keys[1]
 
 
-def take_over(restored: Path, newer: Path) -> None:
+def take_over(restored: Path, newer: Path) -> Taken:
     """Brings into a restored database what must not be lost of a newer one.
 
     Raises:
         StorageError: it cannot be done; nothing is changed.
     """
-    _change(restored, _MERGE + _LEAVERS, newer)
+    with _changing(restored, newer) as database:
+        _run(database, _KNOWN + _MARKS)
+        missing = _people(database)
+        _run(database, _GONE + _MOVED)
+        back = _people(database)
+        _run(database, _CAUGHT_UP + _NOT_DUE + _MERGE)
+    return Taken(back, missing - back)
 
 
-def doubt_what_waits(restored: Path, newer: Path) -> None:
+@contextmanager
+def all_awake(restored: Path) -> Iterator[None]:
+    """Who is paused in a restored database is active meanwhile: they may have been since.
+
+    Raises:
+        StorageError: it cannot be done.
+    """
+    with _changing(restored) as database:
+        _run(database, _AWAKE)
+    yield
+    with _changing(restored) as database:
+        _run(database, _ASLEEP)
+
+
+def doubt_what_waits(restored: Path, newer: Path, undone: datetime) -> None:
     """Marks everything in a restored database that may have been sent since as `unknown`.
 
     Args:
         newer: what is left of the database that is replaced: who left, if it can be read.
+        undone: who left since then may have come back to what was cancelled.
 
     Raises:
         StorageError: it cannot be done; nothing is changed.
     """
-    _change(restored, _NOBODY_KNOWS)
+    since = undone.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    with _changing(restored) as database:
+        _run(database, _NOBODY_KNOWS, undone=since)
     if newer.is_file() and _same_keys(newer, restored):
-        with suppress(StorageError):  # so much of it can be read, and no more
-            _change(restored, _LEAVERS, newer)
+        # So much of it can be read, and no more.
+        with suppress(StorageError), _changing(restored, newer) as database:
+            _run(database, _LEAVERS)
+
+
+def exchange(fresh: Path, target: Path, kept: Path) -> None:
+    """Puts a database in the place of another, if there is one, which is kept.
+
+    At every instant `target` is one of the two. Nobody may have them open.
+
+    Raises:
+        StorageError: it cannot be done; the other one stays.
+    """
+    with _in_words(target):
+        _settle(fresh)
+        if target.exists():
+            _fold_what_can_be(target)
+            _keep(target, kept)
+        for suffix in _BESIDE:
+            # What is left here is of a database that is gone, or that SQLite cannot read.
+            beside = target.with_name(target.name + suffix)
+            if beside.exists():
+                beside.replace(kept.with_name(kept.name + suffix))
+        _settle(target.parent)
+        fresh.replace(target)
+        _settle(target.parent)
+
+
+def _fold_what_can_be(path: Path) -> None:
+    """Brings what lies beside a database into it, if SQLite can; its format stays."""
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as database:
+        with suppress(sqlite3.Error):  # a transaction that was cut short is taken back by this
+            database.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def _keep(target: Path, kept: Path) -> None:
+    """Gives a file a second name; where it can have only one, that is a copy."""
+    try:
+        os.link(target, kept)
+    except FileExistsError:
+        raise
+    except OSError:
+        part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+            shutil.copyfile(target, part)
+            _settle(part)
+            part.replace(kept)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def fold(path: Path) -> None:
@@ -152,17 +302,31 @@ def fold(path: Path) -> None:
         database.execute("PRAGMA journal_mode=DELETE")
 
 
-def _change(path: Path, statements: tuple[str, ...], newer: Path | None = None) -> None:
+@contextmanager
+def _changing(path: Path, newer: Path | None = None) -> Iterator[sqlite3.Connection]:
+    """A transaction that changes a database: all of it, or nothing when it raises."""
     with _in_words(path), closing(sqlite3.connect(path, isolation_level=None)) as database:
         if newer:
             database.execute("ATTACH ? AS newer", (str(newer),))
             own = database.execute("SELECT value FROM secrets WHERE name = 'own'").fetchone()[0]
-            database.create_function("mark", 1, partial(tokens.mark, own), deterministic=True)
+
+            def mark(of: str | int) -> bytes:
+                return tokens.mark(own, str(of))
+
+            database.create_function("mark", 1, mark, deterministic=True)
         database.execute("PRAGMA synchronous=FULL")
         database.execute("BEGIN IMMEDIATE")
-        for statement in statements:
-            database.execute(statement)
+        yield database
         database.execute("COMMIT")
+
+
+def _run(database: sqlite3.Connection, statements: tuple[str, ...], **values: str) -> None:
+    for statement in statements:
+        database.execute(statement, {**_VALUES, **values})
+
+
+def _people(database: sqlite3.Connection) -> int:
+    return int(database.execute("SELECT count(*) FROM main.subscribers").fetchone()[0])
 
 
 def _settle(path: Path) -> None:
