@@ -16,8 +16,7 @@ passed      entries that the operator passed over: nobody gets them any more
 secrets     keys that are made here and never leave
 standing    one row: what holds for the whole program
 subscribers who gets editions, when, and how far down the log they are
-suppressions  addresses never to be written to, as keyed hashes; they outlive their people; also
-            numbers of people who are gone, for a restore of when they were there
+suppressions  keyed hashes of addresses never to be written to, and of numbers of who is gone
 notices     mails that are no editions
 deliveries  one mail to one person: an edition's part, or a notice
 sendings    how many mails left in each hour
