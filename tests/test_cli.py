@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -254,6 +256,28 @@ def test_sources_that_were_never_asked_have_rows(configured: Path) -> None:
         row = next(row for row in rows if row.get("source") == "never")
         assert (row["captured_at"], row["held"], row["papers"]) == (None, None, 0)
         assert "silence" in rows[-1]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_replay_that_is_ended_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
+    """Its database was to be thrown away."""
+    with subprocess.Popen(
+        [*INTERRUPTIBLE, "replay", "-"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,  # and nothing ever comes
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as process:
+        while not list(tmp_path.glob("newsletter-*/replay.db-wal")):
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait() == status
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_held_snapshots_are_listed_released_and_rejected(configured: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -84,7 +85,8 @@ class App:
         self._check_formats(format)
         with fetching() as fetcher:
             for section in self._config.sources:
-                yield from self._configured(section, fetcher, format)
+                # Who runs this once puts a page into a folder and wants it taken in.
+                yield from self._configured(section, fetcher, format, wait=time.sleep)
         yield from self.settle_leftovers()
 
     def settle_leftovers(self) -> Iterator[Report]:
@@ -170,8 +172,11 @@ class App:
         format: str | None,
         *,
         rested: float = RESTED,
+        wait: Callable[[float], None] | None = None,
     ) -> Iterator[Report]:
-        place, whole = configured(section, fetcher, self._today, self._database, rested=rested)
+        place, whole = configured(
+            section, fetcher, self._today, self._database, rested=rested, wait=wait
+        )
         yield from self._ingest.captures(
             section.name,
             place.captures(),

@@ -54,10 +54,12 @@ def configured(
     database: Database,
     *,
     rested: float = RESTED,
+    wait: Callable[[float], None] | None = None,
 ) -> tuple[Source, bool]:
     """The source a section of the configuration describes, and whether it is a folder.
 
-    Files of a folder count when they have not changed for `rested` seconds.
+    Files of a folder count when they have not changed for `rested` seconds; with `wait` it
+    is waited until then.
     """
     if section.url:
         from newsletter.sources.url import UrlSource
@@ -76,7 +78,7 @@ def configured(
         return place, False
     path = Path(section.path)
     if is_folder(path):
-        return FolderSource(path, rested=rested, dated=True), True
+        return FolderSource(path, rested=rested, wait=wait, dated=True), True
     return FileSource(path), False
 
 

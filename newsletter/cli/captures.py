@@ -77,6 +77,7 @@ def _replay(
     as_json: bool,
 ) -> int:
     from newsletter.app import throw_away
+    from newsletter.cli.signals import Signals, Stopped
 
     taken: set[str] = set()
 
@@ -93,11 +94,14 @@ def _replay(
 
         return written
 
-    try:
-        with throw_away() as app:
-            return reported(app.replay(places, format), as_json=as_json, written=writer(app))
-    except StorageError as error:
-        return _all_failed(places, error, as_json=as_json)
+    with Signals() as signals:
+        try:
+            with throw_away() as app, signals.ends_at_once():
+                return reported(app.replay(places, format), as_json=as_json, written=writer(app))
+        except Stopped:  # and what was thrown away is gone
+            return signals.exit_status
+        except StorageError as error:
+            return _all_failed(places, error, as_json=as_json)
 
 
 def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) -> int:

@@ -42,6 +42,9 @@ class FolderSource:
         path: the folder.
         rested: seconds for which a file must not have changed, so that one that is
             still being written is left for the next time.
+        wait: waits so many seconds until the newest file has rested, for who has no next
+            time soon; a file that changes meanwhile is reported. By default nothing is waited
+            for, and such a file left out.
         dated: whether a file's time may say which day it is from, where its name does not.
         clock: the current time in seconds since 1970.
     """
@@ -51,11 +54,13 @@ class FolderSource:
         path: Path,
         *,
         rested: float = 0.0,
+        wait: Callable[[float], None] | None = None,
         dated: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path = path
         self._rested = rested
+        self._wait = wait
         self._dated = dated
         self._clock = clock
 
@@ -66,17 +71,26 @@ class FolderSource:
         except OSError as exc:
             yield _explained(self._path, exc)
             return
-        for name in names:
-            path = self._path / name
-            if not name.startswith(".") and not is_folder(path) and self._has_rested(path):
+        found = [self._path / name for name in names if not name.startswith(".")]
+        paths = [path for path in found if not is_folder(path)]
+        if self._wait and (left := max(map(self._unrest, paths), default=0.0)):
+            self._wait(left)
+        for path in paths:
+            if not self._unrest(path):
                 yield read(path, dated=self._dated)
+            elif self._wait:
+                yield SourceUnreadable(
+                    "is still being written", where=origin_of(path), hint="the next run takes it in"
+                )
 
-    def _has_rested(self, path: Path) -> bool:
+    def _unrest(self, path: Path) -> float:
+        """Seconds until a file has rested."""
         try:
             age = self._clock() - path.stat().st_mtime
         except OSError:
-            return True  # reading it will say what is wrong
-        return not 0 <= age < self._rested  # a time to come is a clock that was wrong
+            return 0.0  # reading it will say what is wrong
+        # A time to come is a clock that was wrong.
+        return max(0.0, self._rested - age) if age >= 0 else 0.0
 
 
 def is_folder(path: str | Path) -> bool:
