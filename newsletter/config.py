@@ -53,7 +53,7 @@ class Newsletter(_Section):
     base_url: Annotated[str, AfterValidator(values.base_url)] = Field("", max_length=300)
     time_zone: Annotated[str, AfterValidator(values.zone)] = "UTC"
     send_at: TimeOfDay = time(7, 30)
-    skip_dates: Annotated[tuple[date, ...], BeforeValidator(values.several)] = ()
+    skip_dates: tuple[date, ...] = ()
     language: Literal["en"] = "en"
     postal_address: OneLine = ""
     weekly_report: bool = False
@@ -192,7 +192,7 @@ class Web(_Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
-    secret_keys: Annotated[tuple[SecretStr, ...], BeforeValidator(values.several)] = ()
+    secret_keys: tuple[SecretStr, ...] = ()
     metrics_token: SecretStr = SecretStr("")
     trusted_hops: int = Field(0, ge=0, le=8)
 
@@ -257,6 +257,10 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
     return config
 
 
+_LISTS = (("newsletter", "skip_dates"), ("web", "secret_keys"))
+"""Settings that are lists; a variable has one between commas."""
+
+
 def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
     for name, value in sorted(environment.items()):
         if name.startswith(ENVIRONMENT):
@@ -270,7 +274,7 @@ def _override(tables: dict[str, Any], path: Sequence[str], value: str) -> str | 
         section = section.setdefault(key, {}) if isinstance(section, dict) else None
     if not isinstance(section, dict) or len(path) < 2 or isinstance(section.get(path[-1]), dict):
         return f"{ENVIRONMENT}{'__'.join(path).upper()}: no setting can be reached by this name"
-    section[path[-1]] = value
+    section[path[-1]] = values.several(value) if tuple(path) in _LISTS else value
     return None
 
 

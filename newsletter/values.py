@@ -43,11 +43,9 @@ def time_of_day(value: object) -> time:
     return time(int(match[1]), int(match[2]))
 
 
-def several(value: object) -> object:
+def several(value: str) -> list[str]:
     """A list written in one string, as in a variable of the environment: `a, b`."""
-    if isinstance(value, str):
-        return tuple(part for one in value.split(",") if (part := one.strip()))
-    return value
+    return [part for one in value.split(",") if (part := one.strip())]
 
 
 def zone(value: str) -> str:

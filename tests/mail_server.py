@@ -155,7 +155,7 @@ class MailServer:
         return 0
 
     def reached(self, place: str) -> int:
-        """How often its process came to a place of `Fault.at`."""
+        """How often its process came to a place of `Fault.at`, or to a `stall`."""
         assert self._process.stdin is not None
         print(json.dumps(place), file=self._process.stdin, flush=True)
         return int(self._said())
@@ -422,6 +422,7 @@ class _Dialogue:
 
     async def _go_wrong(self, fault: Fault) -> None:
         await self._writer.drain()
+        self._state.reached["stall"] += bool(fault.stall)
         await asyncio.sleep(fault.stall)
         if fault.say:
             self._write(fault.say)

@@ -143,7 +143,7 @@ def test_ingest_preview_status(configured: Path) -> None:
         "edition.eml",
     }
     *fares, last = rows_of(newsletter("status", "--json", cwd=configured))
-    assert [fare["source"] for fare in fares] == ["manual"]
+    assert [fare["source"] for fare in fares] == ["manual", "daily-papers"]
     assert last["silence"].startswith("nobody subscribed")
     assert (
         "nobody subscribed: 9 new papers are ready" in newsletter("status", cwd=configured).stdout
