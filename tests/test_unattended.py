@@ -125,7 +125,7 @@ def local_day(line: Line, at: datetime) -> date:
     return at.astimezone(ZoneInfo(line.time_zone or "UTC")).date()
 
 
-@pytest.mark.timeout(3000)
+@pytest.mark.timeout(14_400)
 def test_months_of_minutes(tmp_path: Path) -> None:
     """At most one edition for each date and reader; altogether every paper, once each."""
     dice = random.Random(14)
