@@ -179,8 +179,11 @@ def status_lines(found: Status) -> Iterator[str]:
 
 
 def _source_line(source: SourceStatus) -> str:
-    captured = f"{source.captured_at:%Y-%m-%d %H:%M} UTC" if source.captured_at else "never"
-    facts = [f"last captured {captured}", f"{source.new} new of {source.papers} in the newest"]
+    facts = ["never captured"]
+    if source.captured_at:
+        facts = [f"last captured {source.captured_at:%Y-%m-%d %H:%M} UTC"]
+    if source.snapshots:
+        facts.append(f"{source.new} new of {source.papers} in the newest")
     if source.held:
         facts.append(f"{source.held} held")
     if source.failing_since:
