@@ -69,7 +69,6 @@ class Machine:
     clock: Clock
     processes: list[Jobs] = field(default_factory=list)
     apps: list[App] = field(default_factory=list)
-    seen: set[str] = field(default_factory=set)
 
     @property
     def config(self) -> Config:
@@ -99,10 +98,8 @@ class Machine:
     def arrived(self) -> Iterator[tuple[str, Counter[str]]]:
         """Mails since the last look: to whom, and how often it names each paper."""
         for path in sorted((self.folder / "outbox").glob("*.eml")):
-            if path.name in self.seen:
-                continue
-            self.seen.add(path.name)
             message = email_of(path)
+            path.unlink()  # a mail that came twice would be there twice
             body = message.get_body(("plain",))
             assert body is not None
             ids = re.findall(r"arxiv\.org/abs/2511\.(\d+)", body.get_content())
