@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from newsletter import roster
+from newsletter.delivery import Limits, Tally
+from newsletter.delivery.desk import Desk, Done
 from newsletter.errors import UsageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
@@ -26,6 +28,7 @@ from newsletter.subscriptions import (
     line_of,
     wishes_of,
 )
+from newsletter.transports.replies import classify
 from tests.builders import day
 from tests.test_planning import A_DAY, DUE, HOUR, MORNING, RULES, Newsroom
 
@@ -341,6 +344,28 @@ def test_who_has_another_address_by_now_gets_it_there(office: Office) -> None:
         (again,) = outbox.waiting(tx, office.now, 10)
         assert again.address == "new@example.net"
         assert outbox.claim(tx, [again], "sender", office.now) == ({again.id}, 0)
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
+    office: Office, *, moved: bool
+) -> None:
+    """The old address is never written to again; its reader has another one by now."""
+    person = office.join("mira")
+    office.papers(1)
+    office.plan(DUE)
+    with office.database.read() as tx:
+        (waiting,) = outbox.waiting(tx, office.now, 10)
+    desk = Desk(office.database, "sender", Limits(), Tally())
+    assert desk.record([], [waiting], office.now) == {waiting.id}
+    if moved:
+        with office.database.write() as tx:
+            readers.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
+    gone = Done(waiting, classify("rcpt", 550, "5.1.1 no such user"))
+    desk.record([gone], [], office.now)
+    (one,) = office.subscriptions.listed()
+    assert one.state is (SubscriberState.ACTIVE if moved else SubscriberState.SUPPRESSED)
+    assert office.rows("SELECT count(*) FROM suppressions") == [(1,)]
 
 
 def test_leaving_cancels_for_good(office: Office) -> None:
