@@ -85,8 +85,6 @@ class Choices:
         found = self.person(number)
         if found and found.row.state is SubscriberState.PAUSED:
             self._subscriptions.resume(recipients.address(found.row.address))
-            with self._database.write() as tx:
-                readers.note_pause(tx, number, None)
 
     def unsubscribe(self, number: int) -> None:
         """Somebody leaves; what waits for them is cancelled. Again, it does nothing."""
@@ -97,7 +95,6 @@ class Choices:
                 readers.erase(tx, row, now)  # who never agreed leaves no trace
             elif row and row.state in _REACHED:
                 people.stop(tx, number, SubscriberState.UNSUBSCRIBED, now)
-                readers.note_pause(tx, number, None)
                 outbox.cancel(tx, number, now)
 
     def undo(self, number: int) -> bool:

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alembic import command
-from alembic.config import Config
 from hypothesis import example, given
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine
+from sqlalchemy import Connection
 
-import newsletter.storage.migrations as migrations
 from newsletter.ingest import Ingest
 from newsletter.models import Capture, Entry, Rendered
 from newsletter.storage import archive, backups, editions, log
 from newsletter.storage.archive import DayCount, PublicEdition
-from newsletter.storage.database import APPLICATION_ID, Database
+from newsletter.storage.database import Database
 from tests.builders import DAY, HOSTILE, day
+from tests.storage.old import make_old
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 WITHDRAWN = "This paper has been withdrawn by the authors due to an error."
@@ -364,17 +362,7 @@ BEFORE = (
 
 def test_a_database_from_before_is_searched_too(tmp_path: Path) -> None:
     """The step to the index takes in what was announced until then, by its newest text."""
-    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0003")
-        for statement in BEFORE:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+    make_old(tmp_path / "old.db", "0003", BEFORE)
     with Database(f"sqlite:///{tmp_path}/old.db") as database:
         assert found(database, "lanterns erdos") == [1]
         assert found(database, "oil") == [3]

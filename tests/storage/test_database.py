@@ -9,20 +9,18 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
 from sqlalchemy.exc import StatementError
 
 import newsletter.storage.migrations as migrations
 from newsletter.errors import StorageError
 from newsletter.models import Rendered
 from newsletter.storage import editions, sources
-from newsletter.storage.database import APPLICATION_ID, Database
+from newsletter.storage.database import Database
 from newsletter.storage.schema import metadata
+from tests.storage.old import make_old
 
 
 def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
@@ -59,17 +57,7 @@ CAPTURED = (
 
 def test_a_database_from_before_knows_which_addresses_answered(tmp_path: Path) -> None:
     """By its captures; what it knew of the pages stays."""
-    engine = create_engine(f"sqlite:///{tmp_path}/old.db")
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-        config.set_main_option("path_separator", "os")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
-        for statement in CAPTURED:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+    make_old(tmp_path / "old.db", "0004", CAPTURED)
     with Database(f"sqlite:///{tmp_path}/old.db") as database, database.read() as tx:
         at = datetime(2026, 11, 19, 7, tzinfo=UTC)
         answered = {"https://example.org/18": at, "https://example.org/19": at}
