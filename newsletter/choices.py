@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from newsletter import recipients
-from newsletter.calendar import iso
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import Address
@@ -19,6 +18,7 @@ from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.storage.readers import Reader
 from newsletter.subscriptions import Subscriptions
+from newsletter.text.dates import iso
 
 UNDO_FOR = timedelta(days=1)
 """How long leaving can be undone by the link that did it."""

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
 
-from newsletter import links
-from newsletter.calendar import WEEKDAYS, long_day, short_range
-from newsletter.excerpt import excerpt, sentences
 from newsletter.models import Entry, Paper
-from newsletter.tex import to_unicode
-from newsletter.text import clean, cut, isolate, width
+from newsletter.text import urls
+from newsletter.text.clean import clean, cut, isolate, width
+from newsletter.text.dates import WEEKDAYS, long_day, short_range
+from newsletter.text.excerpt import excerpt, sentences
+from newsletter.text.tex import to_unicode
 
 WORDS_A_MINUTE = 230
 META_COLUMNS = 66
@@ -283,9 +283,9 @@ def _first_of(authors: Sequence[str]) -> str:
 def page_of(paper: Paper) -> str | None:
     """Where the title leads: the paper's page at its source, else arXiv, else its DOI."""
     return (
-        links.safe(paper.url)
+        urls.safe(paper.url)
         or (f"https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else None)
-        or (links.safe(f"https://doi.org/{paper.doi}") if paper.doi else None)
+        or (urls.safe(f"https://doi.org/{paper.doi}") if paper.doi else None)
     )
 
 
@@ -295,17 +295,17 @@ def _links(paper: Paper) -> Iterable[Link]:
         abstract = f"https://arxiv.org/abs/{paper.arxiv_id}"
         if page != abstract:
             yield Link("arXiv", abstract)
-    elif paper.doi and (doi := links.safe(f"https://doi.org/{paper.doi}")) and page != doi:
+    elif paper.doi and (doi := urls.safe(f"https://doi.org/{paper.doi}")) and page != doi:
         yield Link("doi.org", doi)
-    pdf = links.safe(paper.pdf_url)
+    pdf = urls.safe(paper.pdf_url)
     if not pdf and paper.arxiv_id:
         pdf = f"https://arxiv.org/pdf/{paper.arxiv_id}"
-    code = links.safe(paper.code_url) or links.code_in(paper.abstract or "")
-    for label, url in (("PDF", pdf), ("Code", code), ("Project", links.safe(paper.project_url))):
+    code = urls.safe(paper.code_url) or urls.code_in(paper.abstract or "")
+    for label, url in (("PDF", pdf), ("Code", code), ("Project", urls.safe(paper.project_url))):
         if url and url != page:
             yield Link(label, url)
     for url in (paper.url, paper.code_url, paper.project_url):
-        if url and not links.safe(url) and re.match(r"https?://", url):
+        if url and not urls.safe(url) and re.match(r"https?://", url):
             yield Link(cut(clean(url), ADDRESS_COLUMNS), None)
 
 

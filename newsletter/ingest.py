@@ -40,7 +40,7 @@ from newsletter.reports import Captured, Report
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ from datetime import datetime
 from email.headerregistry import Address
 from pathlib import Path
 
-from newsletter import files, message
+from newsletter import message
 from newsletter.editing import Edition
 from newsletter.models import Rendered
+from newsletter.text import files
 
 TOKEN = "preview-valid-nowhere-000000"  # noqa: S105
 """Stands where a recipient's token would, and is as long."""

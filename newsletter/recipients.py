@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from email_validator import ValidatedEmail, validate_email
 
-from newsletter import values
-from newsletter.text import clean, cut
+from newsletter.config import values
+from newsletter.text.clean import clean, cut
 
 LONGEST = 254
 """Octets of the longest address that mail has."""

@@ -16,10 +16,10 @@ from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from newsletter import values
 from newsletter.cadence import Cadence
+from newsletter.config import values
 from newsletter.recipients import Address, address
-from newsletter.text import clean, clean_or_none, cut
+from newsletter.text.clean import clean, clean_or_none, cut
 
 DAILY = "daily"
 """The cadence of somebody for whom none is written."""

@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from newsletter import recipients, tokens, values
+from newsletter import recipients, tokens
+from newsletter.config import values
 from newsletter.models import SubscriberState
 from newsletter.notices import CHANGE, CHANGED, CONFIRM, KNOWN, SETTINGS, Notices
 from newsletter.planning import Rules, latest_day

@@ -301,7 +301,7 @@ class Newsroom:
     def opened(self) -> Iterator[App]:
         """The program in this process, which is quicker to look at things with."""
         from newsletter.app import opened
-        from newsletter.configfile import load_config
+        from newsletter.config.file import load_config
 
         with opened(load_config(str(self.folder / "config.toml"))) as app:
             yield app

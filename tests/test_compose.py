@@ -27,7 +27,7 @@ from newsletter.compose import (
     title_of,
 )
 from newsletter.models import Entry, Paper
-from newsletter.text import clean, width
+from newsletter.text.clean import clean, width
 from tests.builders import DAY, HOSTILE, bare, day, entries, entry, paper
 
 FULL = details(12)[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App
-from newsletter.config import parse
+from newsletter.config.parse import parse
 from newsletter.reports import Report
 from newsletter.storage import backups, log
 from newsletter.storage.database import Database

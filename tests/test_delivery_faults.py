@@ -21,7 +21,7 @@ import pytest
 
 from newsletter.app import App
 from newsletter.app.parts import limits, origin
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
 from newsletter.delivery import Copies, Delivery, Tally
 from newsletter.models import DeliveryState as State
 from newsletter.planning import Planned

@@ -27,7 +27,7 @@ from newsletter.app import App
 from newsletter.app.checks import sample
 from newsletter.app.doctor import Asked, Doctor, machine
 from newsletter.app.doctor import mail as mail_checks
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
 from newsletter.domains import Finding, Level, Unanswered
 from newsletter.recipients import address
 from newsletter.resolver import Resolver, place

@@ -24,13 +24,13 @@ from pydantic import ValidationError
 from newsletter import formats, roster
 from newsletter.app import parts
 from newsletter.app.editions import owner_address
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.letters import Copy, edition_stencil
 from newsletter.message import Sender
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
 from newsletter.notices import REPORT, Notices
 from newsletter.storage.database import Database
-from newsletter.text import clean
+from newsletter.text.clean import clean
 from newsletter.transports import TRANSPORTS, Letter, Session, Settings, SmtpSettings, Verdict
 from tests.builders import HOSTILE
 from tests.conftest import SOAK

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import opened
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
 from newsletter.storage.database import Database
 from tests.captures import api_json, made
 from tests.commands import newsletter, rows_of

@@ -33,7 +33,7 @@ from newsletter.render import Look, Renderer
 from newsletter.storage import editions, notices, outbox, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
-from newsletter.text import without_isolates
+from newsletter.text.clean import without_isolates
 from newsletter.transports import TRANSPORTS, Letter, Settings, SmtpSettings
 from tests.builders import entries, paper
 from tests.conftest import SOAK

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App
-from newsletter.config import parse
+from newsletter.config.parse import parse
 from newsletter.models import SubscriberState
 from newsletter.storage import deliveries, people
 from newsletter.storage.database import Database

@@ -19,7 +19,7 @@ from newsletter.editing import Edition
 from newsletter.gate import MAX_ENCODED
 from newsletter.models import Capture, Paper
 from newsletter.reports import Report
-from newsletter.text import without_isolates
+from newsletter.text.clean import without_isolates
 from tests.conftest import real_captures
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from newsletter import recipients
 from newsletter.message import mailbox
 from newsletter.recipients import LONGEST, Address, address
-from newsletter.text import clean
+from newsletter.text.clean import clean
 from tests.builders import HOSTILE
 from tests.conftest import SOAK
 

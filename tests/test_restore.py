@@ -23,7 +23,7 @@ import pytest
 from newsletter.app import keeping
 from newsletter.app.keeping import Restored
 from newsletter.choices import Choices
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.delivery import Copies, Delivery, Limits, Origin
 from newsletter.ingest import Ingest
 from newsletter.message import Sender

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from newsletter.recipients import address
 from newsletter.roster import Line, Problem, read, topics, write
-from newsletter.text import clean, width
+from newsletter.text.clean import clean, width
 from tests.builders import HOSTILE
 from tests.conftest import SOAK
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App
-from newsletter.config import parse
+from newsletter.config.parse import parse
 from newsletter.delivery import Copies, Delivery, Limits, Origin
 from newsletter.message import Sender
 from newsletter.models import DeliveryState

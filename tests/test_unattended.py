@@ -19,7 +19,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from newsletter.app import App
-from newsletter.config import Config, parse
+from newsletter.config.parse import parse
+from newsletter.config.schema import Config
 from newsletter.ingest import Ingest
 from newsletter.roster import Line
 from newsletter.service.jobs import Jobs

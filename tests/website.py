@@ -22,7 +22,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from newsletter.app import App
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.recipients import address as parsed
 from newsletter.storage.database import Database
 from newsletter.web import health

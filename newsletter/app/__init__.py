@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from newsletter import formats
 from newsletter.app.places import FetcherFor, configured, fetching, named, now
-from newsletter.config import Config, SourceSection
+from newsletter.config.schema import Config, SourceSection
 from newsletter.errors import (
     ConfigError,
     StorageError,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from newsletter.app import App
 from newsletter.choices import UNDO_FOR
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import SourceMissing, StorageError
 from newsletter.storage import backups, pruning
 from newsletter.storage.database import Database, sqlite_path

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from newsletter import tokens
 from newsletter.app import editions, parts
 from newsletter.app.owner import Owner
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.delivery import LIMITED, Copies, Delivery, Tally
 from newsletter.delivery.copies import copy_name
 from newsletter.editing import Editor

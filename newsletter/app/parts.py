@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from newsletter.app.editions import sender
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.delivery import Limits, Origin
 from newsletter.errors import ConfigError
 from newsletter.planning import Rules

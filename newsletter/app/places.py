@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newsletter.config import SourceSection
+from newsletter.config.schema import SourceSection
 from newsletter.errors import SourceMissing
 from newsletter.reports import Captured
 from newsletter.sources import Source

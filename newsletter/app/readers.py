@@ -12,9 +12,8 @@ from zoneinfo import ZoneInfo
 from newsletter.app import parts
 from newsletter.app.mailing import Mailing
 from newsletter.app.reading import Reading
-from newsletter.calendar import WEEKDAYS
 from newsletter.choices import Choices
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.delivery import Tally
 from newsletter.errors import SendingPaused
 from newsletter.notices import Notices
@@ -25,6 +24,7 @@ from newsletter.storage import standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Subscriptions
+from newsletter.text.dates import WEEKDAYS
 
 
 class Readers:

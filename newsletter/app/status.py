@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from newsletter import planning, silence
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.storage import deliveries, editions, log, outbox, people, snapshots, standing

@@ -8,9 +8,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter import links, recipients, tokens
+from newsletter import recipients, tokens
 from newsletter.app.mailing import Mailing
-from newsletter.calendar import iso
 from newsletter.errors import UsageError
 from newsletter.identity import keys_of
 from newsletter.models import EntryKind, Paper
@@ -19,6 +18,8 @@ from newsletter.storage import deliveries, log, people, standing, stories
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
+from newsletter.text import urls
+from newsletter.text.dates import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +151,8 @@ def _paper(tx: Connection, asked: str) -> int:
     """The number of the paper that has one of the keys that were asked for."""
     as_paper = Paper(
         title=asked,
-        arxiv_id=links.arxiv_id(asked),
-        doi=links.doi(asked),
+        arxiv_id=urls.arxiv_id(asked),
+        doi=urls.doi(asked),
         url=asked if "://" in asked else None,
     )
     keys = (asked, *keys_of(as_paper))

@@ -47,7 +47,7 @@ def demo(out: str) -> int:
 def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:
     """Take in captures: those named, or what every configured source has now."""
     from newsletter.app import opened
-    from newsletter.configfile import load_config, places_of
+    from newsletter.config.file import load_config, places_of
 
     loaded = load_config(config_option())
     try:

@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 from newsletter.app.mailing import Ran
-from newsletter.calendar import iso
 from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery import Tally
@@ -17,6 +16,7 @@ from newsletter.storage.deliveries import Delivery
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Imported
+from newsletter.text.dates import iso
 
 _SHOWN = (
     DeliveryState.SENT,

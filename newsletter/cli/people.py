@@ -42,7 +42,7 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **wishes: str | None) 
     """Make somebody active: from the latest day's papers on, or from where they were."""
     from newsletter.app import opened
     from newsletter.cli.base import config_option
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
     from newsletter.subscriptions import line_of
 
     line = line_of(address, **wishes)
@@ -94,7 +94,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     from newsletter.app import opened
     from newsletter.cli import mail_output, output
     from newsletter.cli.base import config_option
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
     from newsletter.errors import UsageError
     from newsletter.roster import read
     from newsletter.subscriptions import Imported

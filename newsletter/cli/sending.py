@@ -38,7 +38,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
     from newsletter.app import opened
     from newsletter.app.parts import sending_problems
     from newsletter.cli.signals import Signals, Stopped
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
     if problems := sending_problems(loaded):
@@ -144,7 +144,7 @@ def go_on(*, as_json: bool) -> None:
 def _standing(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
     from newsletter.app import opened
     from newsletter.cli.output import print_json
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     with opened(load_config(config_option())) as app:
         getattr(app, what)()
@@ -317,8 +317,8 @@ def _decided(row: EditionRow, *, as_json: bool) -> None:
 @with_app
 def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
     """The story of one reader (an address), or of one paper (an id, a URL or a title)."""
-    from newsletter.calendar import iso
     from newsletter.cli import output
+    from newsletter.text.dates import iso
 
     for fact in app.why(whom_or_what):
         if as_json:

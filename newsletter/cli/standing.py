@@ -30,7 +30,7 @@ def preview(
     """Write the next edition's files, exactly as they would be sent. Changes nothing."""
     from newsletter.app import opened
     from newsletter.cli import output
-    from newsletter.configfile import load_config, with_theme
+    from newsletter.config.file import load_config, with_theme
 
     loaded = load_config(config_option())
     try:
@@ -73,7 +73,7 @@ def status(*, as_json: bool) -> int:
     from newsletter.app import opened
     from newsletter.app.status import nothing_yet
     from newsletter.cli import output
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
     try:

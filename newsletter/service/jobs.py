@@ -15,7 +15,7 @@ import structlog
 
 from newsletter.app import App
 from newsletter.app.mailing import Ran
-from newsletter.config import Config, SourceSection
+from newsletter.config.schema import Config, SourceSection
 from newsletter.delivery import Tally
 from newsletter.errors import (
     ClockBehind,

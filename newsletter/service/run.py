@@ -14,7 +14,7 @@ from starlette.routing import BaseRoute
 from newsletter.app import App
 from newsletter.app.parts import sending_problems
 from newsletter.app.places import now
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import notify
 from newsletter.service.jobs import Jobs

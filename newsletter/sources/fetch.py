@@ -29,7 +29,7 @@ from newsletter.errors import FetchError, PageRefused
 from newsletter.sources.addresses import CheckedNetwork, Patience, Resolve
 from newsletter.sources.bodies import capped, inflated, too_large
 from newsletter.sources.locations import HINTS, checked_url, joined, shown
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 _USER_AGENT = f"paper-newsletter/{__version__}"
 _ENCODINGS = "gzip, deflate"

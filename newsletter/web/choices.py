@@ -15,9 +15,9 @@ from starlette.routing import Route
 from newsletter import recipients, roster
 from newsletter.app.readers import Readers
 from newsletter.choices import Person
-from newsletter.config import Newsletter
+from newsletter.config.schema import Newsletter
 from newsletter.models import SubscriberState
-from newsletter.text import clean, cut
+from newsletter.text.clean import clean, cut
 from newsletter.web.forms import TOO_OFTEN, read
 from newsletter.web.site import Pages
 from newsletter.web.visitors import Visitors

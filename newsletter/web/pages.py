@@ -15,7 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from newsletter.app.readers import Readers
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, UsageError
 from newsletter.web.choices import OwnPages
 from newsletter.web.guard import Guard

@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from newsletter.app import App
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.roster import read
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported

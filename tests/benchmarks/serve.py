@@ -22,7 +22,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
 from newsletter.app import App
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.roster import read
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database

@@ -17,8 +17,8 @@ from pathlib import Path
 from random import Random
 
 from newsletter.app import App
-from newsletter.config import Config
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
+from newsletter.config.schema import Config
 from newsletter.models import Rendered
 from newsletter.roster import read
 from newsletter.storage import editions, log

@@ -10,8 +10,8 @@ import pytest
 
 from newsletter import formats
 from newsletter.app import throw_away
-from newsletter.calendar import day_in
 from newsletter.reports import Report
+from newsletter.text.dates import day_in
 from tests.conftest import real_captures
 
 

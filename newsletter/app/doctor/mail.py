@@ -17,13 +17,13 @@ from newsletter.app import parts
 from newsletter.app.doctor.machine import Machine
 from newsletter.app.editions import owner_address, sender
 from newsletter.app.mailing import Mailing
+from newsletter.config.values import LOOPBACK
 from newsletter.domains import Finding, failure, ok, warning
 from newsletter.models import DeliveryState
 from newsletter.storage import health
 from newsletter.transports import SessionFailed, SmtpSettings
 from newsletter.transports.opening import opened
 from newsletter.transports.wire import BROKEN, Wire
-from newsletter.values import LOOPBACK
 
 _LARGEST_MAIL = 150_000
 """Bytes of the largest mail that we send, about."""
