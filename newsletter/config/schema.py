@@ -36,8 +36,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Newsletter(_Section):
-    """Who writes to whom, when, and under which name."""
+class NewsletterSection(_Section):
+    """The sender, the time of day and what editions are called."""
 
     name: OneLine = Field("Daily Papers", min_length=1, max_length=78)
     sender: Mailbox = ""
@@ -54,7 +54,7 @@ class Newsletter(_Section):
 
 
 class DatabaseSection(_Section):
-    """Where everything is remembered."""
+    """The database of this installation."""
 
     url: str = "sqlite:///newsletter.db"
 
@@ -91,7 +91,7 @@ class SourceSection(_Section):
         return value
 
 
-class Delivery(_Section):
+class DeliverySection(_Section):
     """How editions leave."""
 
     transport: Literal["smtp", "eml", "maildir", "null"] = "eml"
@@ -121,7 +121,7 @@ class Delivery(_Section):
         return value
 
 
-class Smtp(_Section):
+class SmtpSection(_Section):
     """A mail server."""
 
     host: str = Field("", max_length=253)
@@ -148,21 +148,21 @@ class Smtp(_Section):
         return value
 
 
-class Folder(_Section):
+class FolderSection(_Section):
     """A transport that writes files."""
 
     folder: str = "outbox"
 
 
-class Transports(_Section):
+class TransportsSection(_Section):
     """The settings of each transport."""
 
-    smtp: Smtp = Smtp()
-    eml: Folder = Folder()
-    maildir: Folder = Folder()
+    smtp: SmtpSection = SmtpSection()
+    eml: FolderSection = FolderSection()
+    maildir: FolderSection = FolderSection()
 
 
-class Theme(_Section):
+class ThemeSection(_Section):
     """How editions look."""
 
     name: str = Field("default", pattern=r"^[\w-]+$")
@@ -174,14 +174,14 @@ class Theme(_Section):
     @property
     def dark(self) -> str:
         """The accent on a dark page: the configured one, or a shade of the light one."""
-        default = self.accent == Theme.model_fields["accent"].default
+        default = self.accent == ThemeSection.model_fields["accent"].default
         return self.accent_dark or (
             "#8fb4ff" if default else colour.readable(self.accent, colour.PAGE_DARK)
         )
 
 
-class Web(_Section):
-    """The pages readers see."""
+class WebSection(_Section):
+    """The web server and its pages."""
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
@@ -193,13 +193,13 @@ class Web(_Section):
 class Config(_Section):
     """The whole configuration; paths are absolute."""
 
-    newsletter: Newsletter = Newsletter()
+    newsletter: NewsletterSection = NewsletterSection()
     database: DatabaseSection = DatabaseSection()
     sources: tuple[SourceSection, ...] = ()
-    delivery: Delivery = Delivery()
-    transports: Transports = Transports()
-    theme: Theme = Theme()
-    web: Web = Web()
+    delivery: DeliverySection = DeliverySection()
+    transports: TransportsSection = TransportsSection()
+    theme: ThemeSection = ThemeSection()
+    web: WebSection = WebSection()
 
     @field_validator("sources")
     @classmethod

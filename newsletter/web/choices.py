@@ -15,7 +15,7 @@ from starlette.routing import Route
 from newsletter import recipients, roster
 from newsletter.app.readers import Readers
 from newsletter.choices import Person
-from newsletter.config.schema import Newsletter
+from newsletter.config.schema import NewsletterSection
 from newsletter.models import SubscriberState
 from newsletter.text.clean import clean, cut
 from newsletter.web.forms import TOO_OFTEN, read
@@ -49,7 +49,7 @@ class OwnPages:
         visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
-        defaults: Newsletter,
+        defaults: NewsletterSection,
     ) -> None:
         self._choices = readers.choices
         self._signups = readers.signups
