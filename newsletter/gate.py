@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Comment, Tag
 
-from newsletter.compose import Content
 from newsletter.config.values import LOOPBACK
+from newsletter.content import Content
 from newsletter.errors import EditionFaulty
 from newsletter.message import encoded_size
 from newsletter.models import UNSUBSCRIBE, Rendered

@@ -19,7 +19,10 @@ LAYERS = (
     "recipients",
     "identity roster",
     "formats",
-    "diff holds silence compose domains feeds readerlinks",
+    "diff holds silence content domains feeds readerlinks",
+    "paper_block",
+    "subject",
+    "compose",
     # edges: the only modules that touch the outside
     "templating resolver",
     "sources storage render transports notices",
@@ -41,8 +44,8 @@ LAYERS = (
 """A module may import from the rows above its own, and from its own directory."""
 
 PURE = """
-    text config identity formats diff holds silence compose cadence recipients roster tokens
-    verdicts rates domains feeds readerlinks
+    text config identity formats diff holds silence content paper_block subject compose
+    cadence recipients roster tokens verdicts rates domains feeds readerlinks
 """
 FILES = ("newsletter.text.files", "newsletter.config.file")
 """Modules of pure packages that read and write files; no pure module may import them."""

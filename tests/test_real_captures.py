@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App, throw_away
-from newsletter.compose import in_order, title_of
+from newsletter.compose import in_order
 from newsletter.editing import Edition
 from newsletter.gate import MAX_ENCODED
 from newsletter.models import Capture, Paper
+from newsletter.paper_block import title_of
 from newsletter.reports import Report
 from newsletter.text.clean import without_isolates
 from tests.conftest import real_captures

@@ -10,10 +10,11 @@ from typing import Any
 
 from newsletter.app.status import Status
 from newsletter.cli.terminal import knows_unicode, say, write
-from newsletter.compose import in_order, title_of
+from newsletter.compose import in_order
 from newsletter.errors import one_line
 from newsletter.identity import keys_of
 from newsletter.models import Snapshot
+from newsletter.paper_block import title_of
 from newsletter.reports import Report
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus

@@ -10,7 +10,8 @@ from html.parser import HTMLParser
 import pytest
 
 from newsletter import gate
-from newsletter.compose import Content, compose, details
+from newsletter.compose import compose
+from newsletter.content import Content, details
 from newsletter.editing import Edition, Editor
 from newsletter.models import UNSUBSCRIBE, Entry, Paper, Rendered
 from newsletter.render import Look, Renderer
