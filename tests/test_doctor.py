@@ -28,10 +28,10 @@ from newsletter.app.checks import sample
 from newsletter.app.doctor import Asked, Doctor, machine
 from newsletter.app.doctor import mail as mail_checks
 from newsletter.config.file import load_config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.domains import Finding, Level, Unanswered
 from newsletter.recipients import address
 from newsletter.resolver import Resolver, place
-from newsletter.roster import Line
 from newsletter.storage.database import Database
 
 from .commands import newsletter, rows_of
@@ -231,7 +231,7 @@ def fill(folder: Path, *people: str, at: datetime | None = None) -> None:
     app = App(load_config(str(folder / "config.toml")), clock=lambda: at or datetime.now(UTC))
     list(app.ingest_configured())
     for one in people or ("mira@inbox.quay",):
-        app.subscriptions.add(Line(address(one)))
+        app.subscriptions.add(SubscriberRow(address(one)))
     app.close()
 
 

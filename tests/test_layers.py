@@ -17,7 +17,8 @@ LAYERS = (
     "text tokens rates",
     "config cadence",
     "recipients",
-    "identity roster",
+    "identity csv_columns",
+    "csv_import csv_export",
     "formats",
     "diff holds silence content domains feeds readerlinks",
     "paper_block",
@@ -45,7 +46,8 @@ LAYERS = (
 
 PURE = """
     text config identity formats diff holds silence content paper_block subject compose
-    cadence recipients roster tokens verdicts rates domains feeds readerlinks
+    cadence recipients csv_columns csv_import csv_export tokens verdicts rates domains feeds
+    readerlinks
 """
 FILES = ("newsletter.text.files", "newsletter.config.file")
 """Modules of pure packages that read and write files; no pure module may import them."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from newsletter.csv_columns import SubscriberRow
 from newsletter.editing import Edition, Editor
 from newsletter.errors import ClockBehind, DiskFull, EditionFaulty, RenderError, UsageError
 from newsletter.ingest import Ingest
@@ -23,7 +24,6 @@ from newsletter.models import Capture, DeliveryState, EditionState, Entry, Rende
 from newsletter.planning import Planned, Planning, Rules
 from newsletter.recipients import address
 from newsletter.render import Look, Renderer
-from newsletter.roster import Line
 from newsletter.storage import deliveries, due, editions, log, outbox, people, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Settled
@@ -94,7 +94,7 @@ class Newsroom:
 
     def join(self, name: str, **wishes: Any) -> Subscriber:
         """Somebody subscribes."""
-        return self.subscriptions.add(Line(address(f"{name}@example.org"), **wishes))[0]
+        return self.subscriptions.add(SubscriberRow(address(f"{name}@example.org"), **wishes))[0]
 
     def person(self, name: str) -> Subscriber:
         """Somebody as they are now."""

@@ -35,7 +35,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from newsletter import roster
+from newsletter import csv_import
+from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Copies, Delivery, Limits, Origin, Tally
 from newsletter.editing import Editor
 from newsletter.errors import ClockBehind, SendingPaused, UsageError
@@ -43,7 +44,6 @@ from newsletter.message import Sender
 from newsletter.models import DeliveryState, EditionState, SubscriberState
 from newsletter.planning import Planning
 from newsletter.recipients import address
-from newsletter.roster import Line
 from newsletter.storage import deliveries, editions, outbox, senders, standing
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Delivery as Row
@@ -446,7 +446,7 @@ class Promise(RuleBasedStateMachine):
     def subscribes(self, name: str, cadence: str, zone: str | None, hour: str | None) -> None:
         """Comes, or comes back, or is there already."""
         before = self._reader(name)
-        line = Line(address(f"{name}@example.org"), cadence, zone, hour)
+        line = SubscriberRow(address(f"{name}@example.org"), cadence, zone, hour)
         try:
             _, added = self.room.subscriptions.add(line)
         except UsageError:
@@ -462,7 +462,7 @@ class Promise(RuleBasedStateMachine):
         known = {name: self._reader(name) for name in several}
         lines = ["address\n", *(f"{name}@example.org\n" for name in several)]
         done = Imported()
-        assert not list(self.room.subscriptions.take_in(roster.read(lines).rows, done))
+        assert not list(self.room.subscriptions.take_in(csv_import.read(lines).rows, done))
         for name, before in known.items():
             if before is None and self._reader_exists(name):
                 self._comes(name)

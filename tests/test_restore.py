@@ -24,6 +24,7 @@ from newsletter.app import keeping
 from newsletter.app.keeping import Restored
 from newsletter.choices import Choices
 from newsletter.config.schema import Config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Copies, Delivery, Limits, Origin
 from newsletter.ingest import Ingest
 from newsletter.message import Sender
@@ -31,7 +32,6 @@ from newsletter.models import Capture
 from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
 from newsletter.recipients import address
-from newsletter.roster import Line
 from newsletter.signups import Signups
 from newsletter.storage import editions, pruning, standing
 from newsletter.storage.database import Database
@@ -288,7 +288,7 @@ def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
     mira = address("mira@example.org")
     room.subscriptions.remove(mira, forget=True)
     room.backup()
-    room.subscriptions.add(Line(mira), unsuppress=True)
+    room.subscriptions.add(SubscriberRow(mira), unsuppress=True)
     room.restore()
     assert room.who() == {"mira": "active"}
     assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from newsletter import roster
+from newsletter import csv_import
+from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Limits, Tally
 from newsletter.delivery.desk import Desk, Done
 from newsletter.errors import UsageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import address
-from newsletter.roster import Line
 from newsletter.storage import deliveries, notices, outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
@@ -50,7 +50,7 @@ class Office(Newsroom):
         """The lines of a file, the first of them naming the columns."""
         done = Imported()
         bad = list(
-            self.subscriptions.take_in(roster.read(f"{line}\n" for line in lines).rows, done)
+            self.subscriptions.take_in(csv_import.read(f"{line}\n" for line in lines).rows, done)
         )
         return done, bad
 
@@ -126,10 +126,10 @@ def test_somebody_suppressed_is_not_added_unless_they_ask_for_it(office: Office)
     with pytest.raises(UsageError, match=r"suppressed: 550 5\.1\.1 no such user.*--unsuppress"):
         office.join("mira")
     assert office.state_of("mira") is SubscriberState.SUPPRESSED
-    mira, added = office.subscriptions.add(Line(MIRA), unsuppress=True)
+    mira, added = office.subscriptions.add(SubscriberRow(MIRA), unsuppress=True)
     assert (mira.state, added) == (SubscriberState.ACTIVE, True)
     assert office.rows("SELECT count(*) FROM suppressions") == [(0,)]
-    assert office.subscriptions.add(Line(MIRA)) == (mira, False)
+    assert office.subscriptions.add(SubscriberRow(MIRA)) == (mira, False)
 
 
 def test_the_first_reason_of_a_suppression_stays(office: Office) -> None:
@@ -208,7 +208,7 @@ def test_who_has_not_confirmed_is_made_active_by_an_import(office: Office) -> No
 def test_a_long_file_is_taken_in_by_and_by(office: Office) -> None:
     """What is twice in it is known, near or far; progress says how many lines are done."""
     names = [f"{number}@example.org" for number in range(2 * CHUNK)]
-    rows = roster.read(["address\n", *(f"{name}\n" for name in [*names, *names[:3]])]).rows
+    rows = csv_import.read(["address\n", *(f"{name}\n" for name in [*names, *names[:3]])]).rows
     done, heard = Imported(), list[int]()
     assert list(office.subscriptions.take_in(rows, done, heard.append)) == []
     assert (done.added, done.known) == (2 * CHUNK, 3)
@@ -288,7 +288,7 @@ def test_who_is_added_while_paused_is_back_as_if_resumed(office: Office) -> None
     office.subscriptions.pause(MIRA)
     office.papers(2, day=day(1))
     office.papers(3, day=day(2))
-    _, added = office.subscriptions.add(Line(MIRA))
+    _, added = office.subscriptions.add(SubscriberRow(MIRA))
     assert added
     assert office.states_of("mira") == [QUEUED]
     office.plan(DUE + A_DAY)
@@ -539,7 +539,7 @@ def test_who_was_forgotten_comes_back_only_by_asking(office: Office) -> None:
     assert office.taken_in("address", "MIRA@example.org").suppressed == 1
     with pytest.raises(UsageError, match="asked to be forgotten"):
         office.join("mira")
-    assert office.subscriptions.add(Line(MIRA), unsuppress=True)[1]
+    assert office.subscriptions.add(SubscriberRow(MIRA), unsuppress=True)[1]
 
 
 # --- wishes
@@ -628,7 +628,7 @@ def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -
     for number, wished in enumerate(wishes):
         office.join(f"reader.{number}", **wished)
     for odd in ("+odd'name@example.org", "jürgen@bücher.example", "Ana.B@example.net"):
-        office.subscriptions.add(Line(address(odd)))
+        office.subscriptions.add(SubscriberRow(address(odd)))
     office.join("left")
     office.subscriptions.unsubscribe(address("left@example.org"))
     office.join("gone")

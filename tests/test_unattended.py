@@ -21,8 +21,8 @@ import pytest
 from newsletter.app import App
 from newsletter.config.parse import parse
 from newsletter.config.schema import Config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.ingest import Ingest
-from newsletter.roster import Line
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import line_of
@@ -107,7 +107,7 @@ class Machine:
             yield str(message["To"]), Counter(str(int(one)) for one in ids)
 
 
-def someone(number: int) -> Line:
+def someone(number: int) -> SubscriberRow:
     """A reader: every zone, hour and cadence occurs."""
     cadence = ("daily", "daily", "weekdays", "weekly:mon", "monthly:31")[number % 5]
     return line_of(
@@ -118,7 +118,7 @@ def someone(number: int) -> Line:
     )
 
 
-def local_day(line: Line, at: datetime) -> date:
+def local_day(line: SubscriberRow, at: datetime) -> date:
     """The date where this reader lives."""
     return at.astimezone(ZoneInfo(line.time_zone or "UTC")).date()
 
@@ -185,7 +185,7 @@ def _something_happens(machine: Machine, dice: random.Random) -> None:
 
 
 def _all_caught_up(
-    machine: Machine, had: dict[str, Counter[str]], readers: dict[str, Line]
+    machine: Machine, had: dict[str, Counter[str]], readers: dict[str, SubscriberRow]
 ) -> None:
     """Everybody gets what they have not had."""
     machine.start()

@@ -95,8 +95,8 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
     from newsletter.cli.base import config_option
     from newsletter.config.file import load_config
+    from newsletter.csv_import import read
     from newsletter.errors import UsageError
-    from newsletter.roster import read
     from newsletter.subscriptions import Imported
 
     done, began = Imported(), monotonic()
@@ -104,12 +104,12 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     loaded = load_config(config_option())
     with _lines(file) as lines, opened(loaded) as app:
         try:
-            roster = read(lines)
+            found = read(lines)
         except ValueError as fault:
             raise UsageError(str(fault), where=file) from fault
-        for name in roster.ignored:
+        for name in found.ignored:
             say(f"note: the column “{name}” is ignored", err=True)
-        for bad in app.subscriptions.take_in(roster.rows, done, progress.count):
+        for bad in app.subscriptions.take_in(found.rows, done, progress.count):
             progress.clear()
             if as_json:
                 problem = {

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from newsletter import recipients, roster
+from newsletter import recipients
 from newsletter.app.readers import Readers
 from newsletter.choices import Person
 from newsletter.config.schema import NewsletterSection
+from newsletter.csv_columns import parse_column
 from newsletter.models import SubscriberState
 from newsletter.text.clean import clean, cut
 from newsletter.web.forms import TOO_OFTEN, read
@@ -198,10 +199,10 @@ class OwnPages:
         at = form.get("send_at", "").strip()
         zone = form.get("time_zone", "").strip()
         wishes = {
-            "cadence": roster.wish("cadence", _cadence(form)),
-            "send_at": roster.wish("send_at", at),
-            "time_zone": roster.wish("time_zone", zone),
-            "topics": roster.wish("topics", ";".join(form.get("topics", "").splitlines())),
+            "cadence": parse_column("cadence", _cadence(form)),
+            "send_at": parse_column("send_at", at),
+            "time_zone": parse_column("time_zone", zone),
+            "topics": parse_column("topics", ";".join(form.get("topics", "").splitlines())),
         }
         self._choices.wish(number, **wishes)
         return "Your wishes are saved."

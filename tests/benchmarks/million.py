@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from newsletter.app import App
 from newsletter.config.schema import Config
-from newsletter.roster import read
+from newsletter.csv_import import read
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported
 from tests.benchmarks.invented import api_json, papers

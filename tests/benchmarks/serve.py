@@ -23,7 +23,7 @@ from sqlalchemy import text
 
 from newsletter.app import App
 from newsletter.config.schema import Config
-from newsletter.roster import read
+from newsletter.csv_import import read
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported

@@ -19,8 +19,8 @@ from random import Random
 from newsletter.app import App
 from newsletter.config.file import load_config
 from newsletter.config.schema import Config
+from newsletter.csv_import import read
 from newsletter.models import Rendered
-from newsletter.roster import read
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported
