@@ -29,7 +29,8 @@ from newsletter.storage import deliveries
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.subscriptions import address_of
-from newsletter.transports.smtp import Smtp, SmtpSettings
+from newsletter.transports.smtp import Smtp
+from newsletter.transports.wire import SmtpSettings
 from tests.commands import assert_one_line_each, rows_of
 from tests.mail_server import Fault, MailServer, Newsroom, summary
 from tests.transports.test_smtp import certificate
