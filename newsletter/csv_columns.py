@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from newsletter.cadence import Cadence
 from newsletter.config import values
-from newsletter.recipients import Address, address
+from newsletter.recipients import Address, parse_address
 from newsletter.text.clean import clean, clean_or_none
 
 DAILY = "daily"
@@ -72,7 +72,7 @@ def parse_column(column: str, text: str) -> object:
 
 
 def _address(cell: str) -> Address:
-    return address(unguarded(cell))
+    return parse_address(unguarded(cell))
 
 
 # Few are written a million times; what is wrong is not kept.

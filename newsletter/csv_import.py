@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any
 
 from newsletter.csv_columns import COLUMNS, SubscriberRow, unguarded
-from newsletter.recipients import address
+from newsletter.recipients import parse_address
 from newsletter.text.clean import clean, cut
 
 _Record = tuple[int, list[str]]  # lines that belong together, and the number of the first
@@ -195,7 +195,7 @@ def _shown(line: str) -> str:
 
 def _is_address(text: str) -> bool:
     try:
-        address(unguarded(text.strip()))
+        parse_address(unguarded(text.strip()))
     except ValueError:
         return False
     return True

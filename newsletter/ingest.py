@@ -169,6 +169,11 @@ class Ingest:
                 rule = diff.Rule(day) if day else self._rule([snapshot])
             return self._settle(snapshot, rule, opens=True, released=True)
 
+    def listed(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
+        """All snapshots, or those in one state, oldest first."""
+        with self._database.read() as tx:
+            return snapshots.listed(tx, state)
+
     def reject(self, snapshot: int) -> SnapshotRow:
         """Leaves a snapshot out for good; its bytes stay.
 

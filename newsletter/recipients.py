@@ -53,7 +53,7 @@ class Address:
         return f"{self.local}@{self.domain}"
 
 
-def address(text: str) -> Address:
+def parse_address(text: str) -> Address:
     """The address, without outer white space.
 
     Raises:

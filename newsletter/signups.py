@@ -16,13 +16,13 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from newsletter import recipients, tokens
+from newsletter import tokens
 from newsletter.config import values
 from newsletter.models import SubscriberState
 from newsletter.notices import CHANGE, CHANGED, CONFIRM, KNOWN, SETTINGS, Notices
 from newsletter.planning import Rules, latest_day
 from newsletter.readerlinks import ReaderLinks
-from newsletter.recipients import Address
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import log, notices, outbox, people, readers, standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
@@ -268,7 +268,7 @@ class Signups:
         """
         left = person.state is SubscriberState.UNSUBSCRIBED
         since = max(now - ONE_MAIL, person.changed_at) if left else now - ONE_MAIL
-        if notices.was_told(tx, recipients.address(to).normal, kind, since):
+        if notices.was_told(tx, parse_address(to).normal, kind, since):
             return
         settings = self._links.settings(person.id, now)
         self._queue(tx, kind, to, person, now, settings=settings, **facts)
@@ -311,7 +311,7 @@ _REACHED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 def _parsed(text: str) -> Address | None:
     try:
-        return recipients.address(text)
+        return parse_address(text)
     except ValueError:
         return None
 

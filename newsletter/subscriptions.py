@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from newsletter import csv_export, recipients, tokens
+from newsletter import csv_export, tokens
 from newsletter.csv_columns import SubscriberRow, parse_column
 from newsletter.csv_import import Problem
 from newsletter.errors import UsageError
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules, latest_day
-from newsletter.recipients import Address
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import log, outbox, people, readers, standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
@@ -336,7 +336,7 @@ def address_of(text: str) -> Address:
         UsageError: it is none.
     """
     try:
-        return recipients.address(text)
+        return parse_address(text)
     except ValueError as exc:
         raise UsageError(str(exc), where=text) from exc
 
@@ -385,7 +385,7 @@ def _sorted_out(rows: Sequence[tuple[int, SubscriberRow | Problem]]) -> _Chunk:
 def _line(one: Subscriber) -> SubscriberRow:
     wishes = one.wishes
     return SubscriberRow(
-        recipients.address(one.address),
+        parse_address(one.address),
         wishes.cadence,
         wishes.time_zone,
         wishes.send_at,

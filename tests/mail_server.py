@@ -313,8 +313,8 @@ class Newsroom:
         from newsletter.storage.deliveries import Filter
 
         with self.opened() as app:
-            mailing = app.mailing
-            found = list(mailing.deliveries(Filter(DeliveryState(state) if state else None)))
+            mailing = app.records
+            found = list(mailing.listed(Filter(DeliveryState(state) if state else None)))
             return [delivery_row(row, mailing.message_id(row)) for row in found]
 
     def states(self) -> dict[str, str]:

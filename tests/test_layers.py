@@ -35,7 +35,7 @@ LAYERS = (
     "preview subscriptions signups delivery",
     "choices",
     # the one place where concrete parts are put together
-    "app",
+    "app source_ingest",
     # ways in
     "web",
     "service",

@@ -15,7 +15,7 @@ from newsletter.delivery.desk import Desk, Done
 from newsletter.errors import UsageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
-from newsletter.recipients import address
+from newsletter.recipients import parse_address
 from newsletter.storage import deliveries, notices, outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
@@ -32,7 +32,7 @@ from newsletter.transports.replies import classify
 from tests.builders import day
 from tests.test_planning import A_DAY, DUE, HOUR, MORNING, RULES, Newsroom
 
-MIRA = address("mira@example.org")
+MIRA = parse_address("mira@example.org")
 
 CANCELLED, DEFERRED, QUEUED, SENDING, SENT = (
     DeliveryState.CANCELLED,
@@ -65,7 +65,7 @@ class Office(Newsroom):
     def states_of(self, name: str) -> list[DeliveryState]:
         """The states of somebody's mails, in the order they were planned."""
         with self.database.read() as tx:
-            wanted = Filter(address=address(f"{name}@example.org").normal)
+            wanted = Filter(address=parse_address(f"{name}@example.org").normal)
             return [row.state for row in deliveries.listed(tx, wanted)]
 
     def claim(self) -> list[int]:
@@ -85,7 +85,7 @@ class Office(Newsroom):
         found = self.person(name)
         with self.database.write() as tx:
             people.stop(tx, found.id, SubscriberState.SUPPRESSED, self.now)
-            mark = self.subscriptions._mark(address(found.address))
+            mark = self.subscriptions._mark(parse_address(found.address))
             people.suppress(tx, mark, reason, self.now)
 
 
@@ -148,11 +148,11 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
     """Added, known, left, suppressed, bad, twice in the file; and every line is one of them."""
     for name in ("known", "paused", "left", "gone"):
         office.join(name)
-    office.subscriptions.pause(address("paused@example.org"))
-    office.subscriptions.unsubscribe(address("left@example.org"))
+    office.subscriptions.pause(parse_address("paused@example.org"))
+    office.subscriptions.unsubscribe(parse_address("left@example.org"))
     office.suppress("gone")
     office.join("forgotten")
-    office.subscriptions.remove(address("forgotten@example.org"), forget=True)
+    office.subscriptions.remove(parse_address("forgotten@example.org"), forget=True)
     before = {name: office.person(name) for name in ("known", "paused", "left", "gone")}
     done, bad = office.take_in(
         "address,cadence,time_zone,send_at,topics",
@@ -248,7 +248,7 @@ def test_a_pause_ends_only_on_its_own_date(office: Office) -> None:
         with office.database.write() as tx:
             people.stop(tx, person.id, SubscriberState.PAUSED, office.now)
             readers.note_pause(tx, person.id, date(2026, 12, 10))
-        end(address("mira@example.org"))
+        end(parse_address("mira@example.org"))
         with office.database.read() as tx:
             assert readers.about(tx, person.id).paused_until is None
 
@@ -628,9 +628,9 @@ def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -
     for number, wished in enumerate(wishes):
         office.join(f"reader.{number}", **wished)
     for odd in ("+odd'name@example.org", "jürgen@bücher.example", "Ana.B@example.net"):
-        office.subscriptions.add(SubscriberRow(address(odd)))
+        office.subscriptions.add(SubscriberRow(parse_address(odd)))
     office.join("left")
-    office.subscriptions.unsubscribe(address("left@example.org"))
+    office.subscriptions.unsubscribe(parse_address("left@example.org"))
     office.join("gone")
     office.suppress("gone")
     lines = list(office.subscriptions.exported(SubscriberState.ACTIVE))
@@ -649,7 +649,7 @@ def test_everybody_is_listed_in_the_order_they_came(office: Office) -> None:
     """Or those in one state."""
     for name in ("mira", "jonas", "ana"):
         office.join(name)
-    office.subscriptions.pause(address("jonas@example.org"))
+    office.subscriptions.pause(parse_address("jonas@example.org"))
     listed = [one.address.partition("@")[0] for one in office.subscriptions.listed()]
     assert listed == ["mira", "jonas", "ana"]
     paused = list(office.subscriptions.listed(SubscriberState.PAUSED))

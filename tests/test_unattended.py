@@ -173,7 +173,7 @@ def _something_happens(machine: Machine, dice: random.Random) -> None:
         right = clock.now
         clock.now = right + timedelta(hours=dice.randint(1, 20))
         clock.now = right
-        machine.apps[0].resume()
+        machine.apps[0].sending.resume()
     elif fate < 0.03:
         clock.now -= timedelta(minutes=dice.randint(2, 120))  # set back: it waits until then
     if not machine.processes:
@@ -189,9 +189,11 @@ def _all_caught_up(
 ) -> None:
     """Everybody gets what they have not had."""
     machine.start()
-    machine.apps[0].resume()
-    mailing = machine.apps[0].mailing
-    ran = mailing.send(mailing.plan(due_now=True), threading.Event(), lambda _tally, _total: None)
+    machine.apps[0].sending.resume()
+    app = machine.apps[0]
+    ran = app.sending.send(
+        app.planner.plan(due_now=True), threading.Event(), lambda _tally, _total: None
+    )
     assert not ran.stopped
     for to, titles in machine.arrived():
         if to in readers:
@@ -219,7 +221,7 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
         for titles in mails:
             had += titles
         if not fresh:
-            assert machine.apps[0].status().silence.startswith("nothing new")
+            assert machine.apps[0].status.read().silence.startswith("nothing new")
     assert had == Counter(expected)
     assert POLLS >= 60
     machine.kill()

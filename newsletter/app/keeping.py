@@ -108,8 +108,8 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
     with backups.all_awake(fresh):
         app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
         try:
-            app.resume()  # the clock is taken as right
-            app.mailing.planning.plan(now, everybody=True)
+            app.sending.resume()  # the clock is taken as right
+            app.planning.plan(now, everybody=True)
         finally:
             app.close()
         backups.fold(fresh)

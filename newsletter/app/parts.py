@@ -71,6 +71,14 @@ def transport(config: Config, stop: threading.Event | None) -> Transport:
     return TRANSPORTS[kind](settings)
 
 
+def through(config: Config) -> str:
+    """The server or transport that mail leaves by, in words."""
+    kind = config.delivery.transport
+    if kind == "smtp":
+        return f"{config.transports.smtp.host}:{config.transports.smtp.port}"
+    return f"the transport {kind}"
+
+
 def sending_problems(config: Config) -> list[str]:
     """What is missing before mail can leave by the configured transport."""
     if config.delivery.transport != "smtp":

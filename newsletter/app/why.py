@@ -8,12 +8,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter import recipients, tokens
-from newsletter.app.mailing import Mailing
+from newsletter import tokens
+from newsletter.app.status import StatusReader
+from newsletter.delivery.records import DeliveryRecords
 from newsletter.errors import UsageError
 from newsletter.identity import keys_of
 from newsletter.models import EntryKind, Paper
-from newsletter.recipients import Address
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import deliveries, log, people, standing, stories
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
@@ -39,30 +40,44 @@ class Fact:
     details: dict[str, object] = field(default_factory=dict)
 
 
-def story(database: Database, mailing: Mailing, asked: str, silence: str) -> list[Fact]:
-    """What is on record of an address, or of a paper by an id, an address or a title.
+class Trace:
+    """Tells the history of one subscriber or one paper; changes nothing.
 
     Args:
-        silence: why nothing goes out at the moment.
-
-    Raises:
-        UsageError: there is no such subscriber or paper.
+        database: where everything is remembered.
+        records: knows the Message-IDs of deliveries.
+        status: knows why nothing goes out.
     """
-    with database.read() as tx:
-        if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
-            raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
-        try:
-            address = recipients.address(asked)
-        except ValueError:
-            return list(_of_paper(tx, asked))
-        return list(_of_reader(tx, mailing, address, silence))
+
+    def __init__(self, database: Database, records: DeliveryRecords, status: StatusReader) -> None:
+        self._database = database
+        self._records = records
+        self._status = status
+
+    def of(self, asked: str) -> list[Fact]:
+        """What is on record of an address, or of a paper by an id, an address or a title.
+
+        Raises:
+            UsageError: there is no such subscriber or paper.
+        """
+        silence = self._status.read().silence
+        with self._database.read() as tx:
+            if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
+                raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
+            try:
+                address = parse_address(asked)
+            except ValueError:
+                return list(_of_paper(tx, asked))
+            return list(_of_reader(tx, self._records, address, silence))
 
 
-def _of_reader(tx: Connection, mailing: Mailing, address: Address, silence: str) -> Iterator[Fact]:
+def _of_reader(
+    tx: Connection, records: DeliveryRecords, address: Address, silence: str
+) -> Iterator[Fact]:
     mark = tokens.mark(standing.secret(tx, "own"), address.normal)
     reason = people.suppressed(tx, [mark]).get(mark)
     found = people.find(tx, address.normal)
-    mails = [_mail(row, mailing) for row in deliveries.listed(tx, Filter(address=address.normal))]
+    mails = [_mail(row, records) for row in deliveries.listed(tx, Filter(address=address.normal))]
     if found is None and reason is None and not mails:
         raise UsageError(
             f"nothing is on record of {address.display}", hint="`newsletter subscribers list`"
@@ -91,7 +106,7 @@ def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[Fact]:
     yield Fact(None, "silence", f"At the moment: {silence}", {"silence": silence})
 
 
-def _mail(row: deliveries.Delivery, mailing: Mailing) -> Fact:
+def _mail(row: deliveries.Delivery, records: DeliveryRecords) -> Fact:
     what = f"a {row.edition} mail" if row.notice else f"edition {row.edition[:12]}"
     part = f", part {row.part} of {row.parts}" if row.parts > 1 else ""
     said = f": {row.reply}" if row.reply else ""
@@ -106,7 +121,7 @@ def _mail(row: deliveries.Delivery, mailing: Mailing) -> Fact:
             "state": row.state,
             "attempts": row.attempts,
             "reply": row.reply,
-            "message_id": mailing.message_id(row),
+            "message_id": records.message_id(row),
         },
     )
 

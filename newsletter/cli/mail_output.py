@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
-from newsletter.app.mailing import Ran
 from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery import Tally
+from newsletter.delivery.sending import Ran
 from newsletter.models import DeliveryState
 from newsletter.storage.deliveries import Delivery
 from newsletter.storage.editions import EditionRow

@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from newsletter import recipients
-from newsletter.app.readers import Readers
+from newsletter.app import App
 from newsletter.choices import Person
 from newsletter.config.schema import NewsletterSection
 from newsletter.csv_columns import parse_column
 from newsletter.models import SubscriberState
+from newsletter.recipients import parse_address
 from newsletter.text.clean import clean, cut
 from newsletter.web.forms import TOO_OFTEN, read
 from newsletter.web.site import Pages
@@ -35,7 +35,7 @@ class OwnPages:
     """Answers who holds a link of their own.
 
     Args:
-        readers: does what they choose.
+        app: has the use cases behind the pages.
         pages: fills templates.
         visitors: says who may ask.
         wake: called when there is work, so that no mail waits.
@@ -45,17 +45,17 @@ class OwnPages:
 
     def __init__(
         self,
-        readers: Readers,
+        app: App,
         pages: Pages,
         visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
         defaults: NewsletterSection,
     ) -> None:
-        self._choices = readers.choices
-        self._signups = readers.signups
+        self._choices = app.choices
+        self._signups = app.signups
         self._pages = pages
-        self._links = readers.links
+        self._links = app.links
         self._visitors = visitors
         self._wake = wake
         self._clock = clock
@@ -222,7 +222,7 @@ class OwnPages:
         return "You get mail again."
 
     def _change_address(self, number: int, form: Mapping[str, str], request: Request) -> str:
-        address = recipients.address(form.get("address", ""))
+        address = parse_address(form.get("address", ""))
         if not self._visitors.lets_in(request):
             raise ValueError("try again in an hour: that was too often")
         if self._visitors.lets_write_to(address.normal):

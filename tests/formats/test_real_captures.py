@@ -18,7 +18,7 @@ from tests.conftest import real_captures
 def replayed(*paths: Path) -> list[Report]:
     """The reports of these captures, in order."""
     with throw_away() as app:
-        return list(app.replay([str(path) for path in paths]))
+        return list(app.sources.replay([str(path) for path in paths]))
 
 
 def test_a_feed_of_the_page_polled_for_two_weeks() -> None:
