@@ -318,7 +318,7 @@ class Ingest:
                 if released:
                     raise
                 return self._held(stored, str(error), opens=opens)
-            lines = diff.lines_of(parsed.papers)
+            lines = diff.captured_papers(parsed.papers)
             with self._database.write() as tx:
                 row = snapshots.get(tx, snapshot)
                 if released:
@@ -338,7 +338,7 @@ class Ingest:
         tx: Connection,
         stored: _Stored,
         parsed: Snapshot,
-        lines: Sequence[diff.Line],
+        lines: Sequence[diff.CapturedPaper],
         announce: Callable[[Paper], bool],
         *,
         released: bool,
