@@ -28,7 +28,8 @@ LAYERS = (
     # use cases: transactions are drawn here
     "reports editing configfile",
     "ingest planning",
-    "preview subscriptions signups delivery",
+    "preview activation delivery",
+    "subscriptions signups",
     "choices",
     # the one place where concrete parts are put together
     "app",

@@ -190,7 +190,7 @@ class Mailing:
             through=self._through(),
         )
         with self._database.write() as tx:
-            mark = tokens.mark(self._own_key, address.normal)
+            mark = tokens.mark(self._database.keys.own, address.normal)
             if reason := people.suppressed(tx, [mark]).get(mark):
                 raise UsageError(f"must not be written to: {reason}", where=address.display)
             number = letters.add(tx, TEST, address.display, subject, text, at)
@@ -220,7 +220,8 @@ class Mailing:
 
     def message_id(self, row: Mail) -> str:
         """A delivery's Message-ID: the same however often it is sent."""
-        name = copy_name(self._own_key, row.edition, row.part, row.subscriber or row.notice)
+        own_key = self._database.keys.own
+        name = copy_name(own_key, row.edition, row.part, row.subscriber or row.notice)
         return f"<{name}@{row.domain or self._sender_domain}>"
 
     def editions(self, state: EditionState | None) -> list[EditionRow]:
@@ -247,11 +248,6 @@ class Mailing:
     @cached_property
     def _sender_domain(self) -> str:
         return editions.sender(self._config).domain
-
-    @cached_property
-    def _own_key(self) -> bytes:
-        with self._database.read() as tx:
-            return standing.secret(tx, "own")
 
     def retry(self, wanted: Filter) -> int:
         """Queues what ended otherwise than sent, and is wanted, once more; how many."""

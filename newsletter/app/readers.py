@@ -21,7 +21,6 @@ from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
 from newsletter.signups import Signups
 from newsletter.storage import notices as letters
-from newsletter.storage import standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Subscriptions
@@ -55,11 +54,9 @@ class Readers:
     @cached_property
     def links(self) -> ReaderLinks:
         """Makes and reads the links that readers get."""
-        with self._database.read() as tx:
-            own = standing.secret(tx, "links")
         keys = [key.get_secret_value().encode() for key in self._config.web.secret_keys]
         # Links in mails from before any key was configured work for ever.
-        return ReaderLinks(self._config.newsletter.base_url, (*keys, own))
+        return ReaderLinks(self._config.newsletter.base_url, (*keys, self._database.keys.links))
 
     @cached_property
     def signups(self) -> Signups:

@@ -15,7 +15,7 @@ from newsletter.errors import UsageError
 from newsletter.identity import keys_of
 from newsletter.models import EntryKind, Paper
 from newsletter.recipients import Address
-from newsletter.storage import deliveries, log, people, standing, stories
+from newsletter.storage import deliveries, log, people, stories
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
@@ -47,6 +47,7 @@ def story(database: Database, mailing: Mailing, asked: str, silence: str) -> lis
     Raises:
         UsageError: there is no such subscriber or paper.
     """
+    own_key = database.keys.own
     with database.read() as tx:
         if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
             raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
@@ -54,12 +55,14 @@ def story(database: Database, mailing: Mailing, asked: str, silence: str) -> lis
             address = recipients.address(asked)
         except ValueError:
             return list(_of_paper(tx, asked))
-        return list(_of_reader(tx, mailing, address, silence))
+        suppression = tokens.mark(own_key, address.normal)
+        return list(_of_reader(tx, mailing, address, suppression, silence))
 
 
-def _of_reader(tx: Connection, mailing: Mailing, address: Address, silence: str) -> Iterator[Fact]:
-    mark = tokens.mark(standing.secret(tx, "own"), address.normal)
-    reason = people.suppressed(tx, [mark]).get(mark)
+def _of_reader(
+    tx: Connection, mailing: Mailing, address: Address, suppression: bytes, silence: str
+) -> Iterator[Fact]:
+    reason = people.suppressed(tx, [suppression]).get(suppression)
     found = people.find(tx, address.normal)
     mails = [_mail(row, mailing) for row in deliveries.listed(tx, Filter(address=address.normal))]
     if found is None and reason is None and not mails:
