@@ -27,7 +27,9 @@ LAYERS = (
     "gate letters",
     # use cases: transactions are drawn here
     "reports editing configfile",
-    "ingest planning",
+    "snapshot_processing capture_store planning",
+    "parsed_spool snapshot_review",
+    "ingest",
     "preview activation delivery",
     "subscriptions signups",
     "choices",

@@ -33,6 +33,7 @@ from newsletter.readerlinks import ReaderLinks
 from newsletter.recipients import address
 from newsletter.roster import Line
 from newsletter.signups import Signups
+from newsletter.snapshot_review import SnapshotReview
 from newsletter.storage import editions, pruning
 from newsletter.storage.database import Database
 from newsletter.storage.readers import RequestKind
@@ -111,7 +112,7 @@ class Room(Newsroom):
         (report,) = ingest.captures("harbour", [taken])
         assert report.held
         assert report.snapshot
-        ingest.release(report.snapshot, silent=False)
+        SnapshotReview(self.database, self.clock).release(report.snapshot)
 
     def who(self) -> dict[str, str]:
         """Everybody's state."""

@@ -24,6 +24,7 @@ from newsletter.errors import (
 from newsletter.ingest import Ingest
 from newsletter.models import SnapshotState
 from newsletter.reports import Captured, Report
+from newsletter.snapshot_review import SnapshotReview
 from newsletter.sources.files import RESTED, is_folder
 from newsletter.storage import snapshots, sources, standing
 from newsletter.storage.database import Database
@@ -64,6 +65,7 @@ class App:
         self._database = database or Database(config.database.url)
         self._clock = clock
         self._ingest = Ingest(self._database, clock)
+        self._review = SnapshotReview(self._database, clock)
 
     def close(self) -> None:
         """Lets go of the database."""
@@ -148,11 +150,11 @@ class App:
     def release(self, snapshot: int, *, silent: bool, format: str | None = None) -> Report:
         """Announces what a held, rejected or unfinished snapshot has."""
         self._check_formats(format)
-        return self._ingest.release(snapshot, silent=silent, format=format)
+        return self._review.release(snapshot, silent=silent, format=format)
 
     def reject(self, snapshot: int) -> SnapshotRow:
         """Leaves a held snapshot out for good; its bytes stay."""
-        return self._ingest.reject(snapshot)
+        return self._review.reject(snapshot)
 
     def snapshots(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
         """All snapshots, oldest first."""
