@@ -15,7 +15,7 @@ from itertools import count
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from newsletter.calendar import WEEKDAYS
+from newsletter.text.dates import WEEKDAYS
 
 Kind = Literal["daily", "weekdays", "weekly", "monthly"]
 

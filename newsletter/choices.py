@@ -8,18 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from newsletter import recipients
 from newsletter.activation import reactivate
-from newsletter.calendar import iso
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules
-from newsletter.recipients import Address
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.storage.readers import Reader
 from newsletter.subscriptions import Subscriptions
+from newsletter.text.dates import WEEKDAYS, iso
 
 UNDO_FOR = timedelta(days=1)
 """How long leaving can be undone by the link that did it."""
@@ -85,7 +85,7 @@ class Choices:
         """Ends a pause: nothing was skipped."""
         found = self.person(number)
         if found and found.row.state is SubscriberState.PAUSED:
-            self._subscriptions.resume(recipients.address(found.row.address))
+            self._subscriptions.resume(parse_address(found.row.address))
 
     def unsubscribe(self, number: int) -> None:
         """Somebody leaves; what waits for them is cancelled. Again, it does nothing."""
@@ -150,9 +150,17 @@ class Choices:
             ],
         }
 
+    def due_in_words(self, person: Subscriber) -> str:
+        """When a subscriber is due next, in their own zone, such as `Monday 07:30`."""
+        if person.next_due_at is None:
+            return ""
+        zone = self._rules.schedule(person.wishes).zone
+        at = person.next_due_at.astimezone(ZoneInfo(zone))
+        return f"{WEEKDAYS[at.weekday()]} {at:%H:%M}"
+
     def _address(self, number: int) -> Address | None:
         found = self.person(number)
-        return recipients.address(found.row.address) if found else None
+        return parse_address(found.row.address) if found else None
 
 
 _REACHED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)

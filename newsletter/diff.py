@@ -16,7 +16,7 @@ from datetime import date
 
 from newsletter.identity import Identities, Keys, Match, keys_of_all
 from newsletter.models import EntryKind, Paper
-from newsletter.tex import comparable
+from newsletter.text.fingerprint import comparable
 
 _WITHDRAWN = re.compile(
     r"(?:this|the) (?:paper|article|submission|manuscript|work|preprint) (?:has been|is|was) "

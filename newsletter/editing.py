@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from newsletter import formats, gate
-from newsletter.compose import Content, Part, compose, details, in_order
+from newsletter.compose import compose, in_order
+from newsletter.content import Content, Part, details
 from newsletter.errors import EditionFaulty
 from newsletter.models import Entry, Rendered
 from newsletter.render import Look, Renderer

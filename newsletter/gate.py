@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup, Comment, Tag
 
-from newsletter.compose import Content
+from newsletter.config.values import LOOPBACK
+from newsletter.content import Content
 from newsletter.errors import EditionFaulty
 from newsletter.message import encoded_size
 from newsletter.models import UNSUBSCRIBE, Rendered
-from newsletter.text import without_isolates
-from newsletter.values import LOOPBACK
+from newsletter.text.clean import without_isolates
 
 MAX_ENCODED = 95_000
 """Bytes of the encoded HTML; from about 102,000 on, Gmail hides the end."""

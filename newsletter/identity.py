@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from newsletter import links
 from newsletter.models import Paper
-from newsletter.tex import fingerprint
+from newsletter.text import urls
+from newsletter.text.fingerprint import fingerprint
 
 KINDS = ("arxiv", "doi", "openreview", "url", "title")
 """Kinds of key, strongest first."""
@@ -29,10 +29,10 @@ def kind_of(key: str) -> str:
 def keys_of(paper: Paper) -> Keys:
     """All keys under which this description of a paper may be known."""
     url = paper.url or ""
-    arxiv = paper.arxiv_id or links.arxiv_id(paper.doi or "") or links.arxiv_id(url)
-    doi = links.doi(paper.doi or "") or links.doi(url)
-    openreview = paper.openreview_id or links.openreview_id(url)
-    page = None if arxiv and links.arxiv_id(url) else links.canonical(url)
+    arxiv = paper.arxiv_id or urls.arxiv_id(paper.doi or "") or urls.arxiv_id(url)
+    doi = urls.doi(paper.doi or "") or urls.doi(url)
+    openreview = paper.openreview_id or urls.openreview_id(url)
+    page = None if arxiv and urls.arxiv_id(url) else urls.canonical(url)
     title = None if paper.untitled else fingerprint(paper.title)
     values = zip(KINDS, (arxiv, doi, openreview, page, title), strict=True)
     return tuple(f"{kind}:{value}" for kind, value in values if value)

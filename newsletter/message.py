@@ -26,7 +26,7 @@ import idna
 
 from newsletter.errors import EditionFaulty
 from newsletter.models import UNSUBSCRIBE, Rendered
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 NOWHERE = "newsletter.invalid"
 """Stands where no address of ours is configured."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from email.headerregistry import Address
 from pathlib import Path
 
-from newsletter import files, message
+from newsletter import message
 from newsletter.editing import Edition
 from newsletter.models import Rendered
+from newsletter.text import files
 
 TOKEN = "preview-valid-nowhere-000000"  # noqa: S105
 """Stands where a recipient's token would, and is as long."""
@@ -27,28 +29,58 @@ class Written:
     files: tuple[Path, ...]
 
 
-def write(
-    edition: Edition, folder: Path, sender: message.Sender, base_url: str, now: datetime
-) -> Written:
-    """`edition.html`, `.txt` and `.eml` in a folder; of further parts `edition-2.*` …
+class PreviewWriter:
+    """Writes editions as files, addressed to a recipient who does not exist.
 
-    Files of an edition that lay there before are replaced or removed.
-
-    Raises:
-        OutputError: they cannot be written.
+    Args:
+        sender: whose newsletter it is.
+        base_url: of the web pages; empty where there are none.
+        clock: the current instant, aware.
     """
-    files.folder(folder)
-    _remove_old(folder)
-    paths: list[Path] = []
-    for number, part in enumerate(edition.parts, 1):
-        recipient = message.Recipient(
+
+    def __init__(
+        self, sender: message.Sender, base_url: str, clock: Callable[[], datetime]
+    ) -> None:
+        self._sender = sender
+        self._base_url = base_url
+        self._clock = clock
+
+    def write(self, edition: Edition, folder: Path) -> Written:
+        """Writes `edition.html`, `.txt` and `.eml`; of further parts `edition-2.*` …
+
+        Files of an edition that lay there before are replaced or removed.
+
+        Raises:
+            OutputError: they cannot be written.
+        """
+        files.folder(folder)
+        _remove_old(folder)
+        paths: list[Path] = []
+        for number, part in enumerate(edition.parts, 1):
+            stem = "edition" if number == 1 else f"edition-{number}"
+            paths += self._write_part(
+                part, folder / stem, self._recipient(edition, number), edition
+            )
+        return Written(edition, tuple(paths))
+
+    def _recipient(self, edition: Edition, number: int) -> message.Recipient:
+        base = self._base_url
+        return message.Recipient(
             address=Address("", "reader", message.NOWHERE),
-            message_id=f"{edition.key[:16]}.{number}.preview@{sender.domain}",
-            unsubscribe_url=f"{base_url}/unsubscribe/{TOKEN}" if base_url else "",
+            message_id=f"{edition.key[:16]}.{number}.preview@{self._sender.domain}",
+            unsubscribe_url=f"{base}/unsubscribe/{TOKEN}" if base else "",
         )
-        stem = "edition" if number == 1 else f"edition-{number}"
-        paths += _write_part(part, folder, stem, sender, recipient, now, edition.key)
-    return Written(edition, tuple(paths))
+
+    def _write_part(
+        self, part: Rendered, stem: Path, recipient: message.Recipient, edition: Edition
+    ) -> list[Path]:
+        link = recipient.unsubscribe_url or self._sender.mailto
+        mail = message.build(part, self._sender, recipient, self._clock(), edition.key)
+        html, text, eml = (stem.with_name(f"{stem.name}.{end}") for end in ("html", "txt", "eml"))
+        files.write(html, message.html_for(part, link).encode())
+        files.write(text, message.text_for(part, link).encode())
+        files.write(eml, mail, 0o600)  # it holds live links
+        return [html, text, eml]
 
 
 def clear(folder: Path) -> None:
@@ -67,21 +99,3 @@ def _remove_old(folder: Path) -> None:
     for old in files.listed(folder):
         if EDITION_FILE.fullmatch(old.name):
             files.remove(old)
-
-
-def _write_part(
-    part: Rendered,
-    folder: Path,
-    stem: str,
-    sender: message.Sender,
-    recipient: message.Recipient,
-    now: datetime,
-    key: str,
-) -> list[Path]:
-    link = recipient.unsubscribe_url or sender.mailto
-    html, text = folder / f"{stem}.html", folder / f"{stem}.txt"
-    files.write(html, message.html_for(part, link).encode())
-    files.write(text, message.text_for(part, link).encode())
-    eml = folder / f"{stem}.eml"
-    files.write(eml, message.build(part, sender, recipient, now, key), 0o600)  # it holds live links
-    return [html, text, eml]

@@ -13,8 +13,8 @@ from functools import lru_cache
 
 from email_validator import ValidatedEmail, validate_email
 
-from newsletter import values
-from newsletter.text import clean, cut
+from newsletter.config import values
+from newsletter.text.clean import clean, cut
 
 LONGEST = 254
 """Octets of the longest address that mail has."""
@@ -53,7 +53,7 @@ class Address:
         return f"{self.local}@{self.domain}"
 
 
-def address(text: str) -> Address:
+def parse_address(text: str) -> Address:
     """The address, without outer white space.
 
     Raises:

@@ -26,7 +26,7 @@ from jinja2 import (
 )
 from mjml import mjml2html
 
-from newsletter.compose import Content
+from newsletter.content import Content
 from newsletter.errors import RenderError
 from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.templating import FAULTS, environment, loader

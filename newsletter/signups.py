@@ -16,13 +16,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from newsletter import recipients, tokens, values
+from newsletter import tokens
 from newsletter.activation import newcomer, newcomer_cursor, reactivate
+from newsletter.config import values
 from newsletter.models import SubscriberState
 from newsletter.notices import CHANGE, CHANGED, CONFIRM, KNOWN, SETTINGS, Notices
 from newsletter.planning import Rules
 from newsletter.readerlinks import ReaderLinks
-from newsletter.recipients import Address
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import notices, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber, Wishes
@@ -264,7 +265,7 @@ class Signups:
         """
         left = person.state is SubscriberState.UNSUBSCRIBED
         since = max(now - ONE_MAIL, person.changed_at) if left else now - ONE_MAIL
-        if notices.was_told(tx, recipients.address(to).normal, kind, since):
+        if notices.was_told(tx, parse_address(to).normal, kind, since):
             return
         settings = self._links.settings(person.id, now)
         self._queue(tx, kind, to, person, now, settings=settings, **facts)
@@ -305,7 +306,7 @@ _REACHED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 def _parsed(text: str) -> Address | None:
     try:
-        return recipients.address(text)
+        return parse_address(text)
     except ValueError:
         return None
 

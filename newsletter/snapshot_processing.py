@@ -21,7 +21,7 @@ from newsletter.reports import Report
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 
 class Parse(Protocol):

@@ -40,9 +40,11 @@ class SnapshotReview:
             format: read it as this format.
 
         Raises:
-            UsageError: there is no such snapshot, or its papers are in the log.
+            UsageError: there is no such snapshot or format, or its papers are in the log.
             SnapshotUnreadable: it still cannot be read; it stays held.
         """
+        if format:
+            formats.named(format)
         with self._database.read() as tx:
             row = snapshots.get(tx, snapshot)
         # Whoever accepts a snapshot holds this lock, so its state is looked at under it.
@@ -61,6 +63,11 @@ class SnapshotReview:
             if row.opening and not silent:
                 rule = diff.Rule(day) if day else opening_rule([parsed])
             return self._processor.release(parsed, rule)
+
+    def listed(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
+        """All snapshots, or those in one state, oldest first."""
+        with self._database.read() as tx:
+            return snapshots.listed(tx, state)
 
     def reject(self, snapshot: int) -> SnapshotRow:
         """Leaves a snapshot out for good; its bytes stay.

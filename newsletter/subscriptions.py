@@ -14,13 +14,14 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from newsletter import recipients, roster, tokens
+from newsletter import csv_export, tokens
 from newsletter.activation import newcomer, newcomer_cursor, reactivate
+from newsletter.csv_columns import SubscriberRow, parse_column
+from newsletter.csv_import import Problem
 from newsletter.errors import UsageError
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules
-from newsletter.recipients import Address
-from newsletter.roster import Line, Problem
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
@@ -70,7 +71,7 @@ class BadLine:
 class _Chunk:
     """People to be added together, by normal address, and lines nothing can be done with."""
 
-    lines: dict[str, Line] = field(default_factory=dict)
+    lines: dict[str, SubscriberRow] = field(default_factory=dict)
     twice: int = 0
     bad: list[BadLine] = field(default_factory=list)
 
@@ -90,7 +91,7 @@ class Subscriptions:
         self._clock = clock
         self._own_key = database.keys.own
 
-    def add(self, line: Line, *, unsuppress: bool = False) -> tuple[Subscriber, bool]:
+    def add(self, line: SubscriberRow, *, unsuppress: bool = False) -> tuple[Subscriber, bool]:
         """Makes somebody active, whatever they were; and whether they were not before.
 
         Args:
@@ -116,7 +117,7 @@ class Subscriptions:
 
     def take_in(
         self,
-        lines: Iterable[tuple[int, Line | Problem]],
+        lines: Iterable[tuple[int, SubscriberRow | Problem]],
         done: Imported,
         progress: Callable[[int], None] = lambda _lines: None,
     ) -> Iterator[BadLine]:
@@ -222,7 +223,7 @@ class Subscriptions:
 
     def exported(self, state: SubscriberState) -> Iterator[str]:
         """The lines of a file with everybody in a state."""
-        return roster.write(_line(one) for one in self.listed(state))
+        return csv_export.write(_line(one) for one in self.listed(state))
 
     def _stop(self, address: Address, state: SubscriberState, why: str) -> Subscriber:
         now = self._clock()
@@ -271,7 +272,7 @@ class Subscriptions:
         done.suppressed += barred
         done.known += chunk.twice + len(chunk.lines) - len(fresh) - len(pending) - left - barred
 
-    def _newcomer(self, line: Line, now: datetime) -> Newcomer:
+    def _newcomer(self, line: SubscriberRow, now: datetime) -> Newcomer:
         preferences = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
         return newcomer(line.address, preferences, self._rules, now)
 
@@ -321,18 +322,18 @@ def address_of(text: str) -> Address:
         UsageError: it is none.
     """
     try:
-        return recipients.address(text)
+        return parse_address(text)
     except ValueError as exc:
         raise UsageError(str(exc), where=text) from exc
 
 
-def line_of(address: str, **typed: str | None) -> Line:
+def line_of(address: str, **typed: str | None) -> SubscriberRow:
     """Somebody as typed on a command line.
 
     Raises:
         UsageError: the address or a wish is none.
     """
-    return Line(address_of(address), **wishes_of(**typed))
+    return SubscriberRow(address_of(address), **wishes_of(**typed))
 
 
 def wishes_of(**typed: str | None) -> dict[str, Any]:
@@ -345,13 +346,13 @@ def wishes_of(**typed: str | None) -> dict[str, Any]:
     for name, text in typed.items():
         if text is not None:
             try:
-                wishes[name] = roster.wish(name, text)
+                wishes[name] = parse_column(name, text)
             except ValueError as exc:
                 raise UsageError(str(exc), where=f"--{name.replace('_', '-')} {text}") from exc
     return wishes
 
 
-def _sorted_out(rows: Sequence[tuple[int, Line | Problem]]) -> _Chunk:
+def _sorted_out(rows: Sequence[tuple[int, SubscriberRow | Problem]]) -> _Chunk:
     chunk = _Chunk()
     for number, row in rows:
         if isinstance(row, Problem):
@@ -363,10 +364,10 @@ def _sorted_out(rows: Sequence[tuple[int, Line | Problem]]) -> _Chunk:
     return chunk
 
 
-def _line(one: Subscriber) -> Line:
+def _line(one: Subscriber) -> SubscriberRow:
     wishes = one.wishes
-    return Line(
-        recipients.address(one.address),
+    return SubscriberRow(
+        parse_address(one.address),
         wishes.cadence,
         wishes.time_zone,
         wishes.send_at,

@@ -18,7 +18,7 @@ from jinja2 import (
 
 import newsletter
 from newsletter.errors import RenderError
-from newsletter.text import isolate, wrap
+from newsletter.text.clean import isolate, wrap
 
 TEXT_COLUMNS = 72
 

@@ -301,7 +301,7 @@ class Newsroom:
     def opened(self) -> Iterator[App]:
         """The program in this process, which is quicker to look at things with."""
         from newsletter.app import opened
-        from newsletter.configfile import load_config
+        from newsletter.config.file import load_config
 
         with opened(load_config(str(self.folder / "config.toml"))) as app:
             yield app
@@ -313,8 +313,8 @@ class Newsroom:
         from newsletter.storage.deliveries import Filter
 
         with self.opened() as app:
-            mailing = app.mailing
-            found = list(mailing.deliveries(Filter(DeliveryState(state) if state else None)))
+            mailing = app.records
+            found = list(mailing.listed(Filter(DeliveryState(state) if state else None)))
             return [delivery_row(row, mailing.message_id(row)) for row in found]
 
     def states(self) -> dict[str, str]:

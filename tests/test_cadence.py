@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.cadence import LOOK_BACK, PUNCTUAL, Cadence, Kind, Schedule, Turn, turn
-from newsletter.calendar import WEEKDAYS
+from newsletter.text.dates import WEEKDAYS
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)

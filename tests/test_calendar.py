@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.calendar import MONTHS, WEEKDAYS, day_in, long_day, month_number, short_range
+from newsletter.text.dates import MONTHS, WEEKDAYS, day_in, long_day, month_number, short_range
 
 DAYS = st.dates(date(2000, 1, 1), date(2099, 12, 31))
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.colour import AA, PAGE_DARK, PAGE_LIGHT, contrast, is_colour, readable
+from newsletter.text.colour import AA, PAGE_DARK, PAGE_LIGHT, contrast, is_colour, readable
 
 COLOURS = st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}")
 PAGES = st.sampled_from([PAGE_LIGHT, PAGE_DARK])

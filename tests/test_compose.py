@@ -12,22 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.compose import (
-    META_COLUMNS,
-    Block,
-    Content,
-    Detail,
-    Part,
-    byline,
-    compose,
-    details,
-    in_order,
-    page_of,
-    short_title,
-    title_of,
-)
+from newsletter.compose import compose, in_order
+from newsletter.content import Block, Content, Detail, Part, details
 from newsletter.models import Entry, Paper
-from newsletter.text import clean, width
+from newsletter.paper_block import META_COLUMNS, byline, page_of, title_of
+from newsletter.subject import short_title
+from newsletter.text.clean import clean, width
 from tests.builders import DAY, HOSTILE, bare, day, entries, entry, paper
 
 FULL = details(12)[0]

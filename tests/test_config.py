@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter import colour, config
-from newsletter.config import Config
+from newsletter.config import parse as parsing
+from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
+from newsletter.text import colour
 
 FOLDER = Path("/etc/papers")
 EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
@@ -23,7 +24,7 @@ SECRET = "hunter2-do-not-tell"
 
 def parse(text: str = "", environment: Mapping[str, str] | None = None) -> Config:
     """The configuration of this text."""
-    return config.parse(text, environment or {}, where="config.toml", folder=FOLDER)
+    return parsing.parse(text, environment or {}, where="config.toml", folder=FOLDER)
 
 
 def problems(text: str, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:

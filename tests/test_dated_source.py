@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App
-from newsletter.config import parse
+from newsletter.config.parse import parse
 from newsletter.reports import Report
 from newsletter.storage import backups, log
 from newsletter.storage.database import Database
@@ -59,7 +59,7 @@ class Machine:
     def on(self, day: int, month: int = 11) -> list[Report]:
         """What an ingest on the morning of that day brings."""
         self.now = datetime(2026, month, day, 7, tzinfo=UTC)
-        return list(self.app.ingest_configured())
+        return list(self.app.sources.ingest_configured())
 
     def asked(self) -> list[int]:
         """The days that were asked for since this was asked."""
@@ -69,7 +69,7 @@ class Machine:
 
     def failing(self) -> bool:
         """Whether the operator is told that the source fails."""
-        return self.app.status().silence.startswith("source failing: daily")
+        return self.app.status.read().silence.startswith("source failing: daily")
 
     def announced(self) -> list[str]:
         """The ids of all announced papers, in log order."""
@@ -208,7 +208,7 @@ def test_a_run_that_dies_between_two_days_leaves_the_others_owed(machine: Make) 
     killed = machine({day: of(day) for day in range(18, 24)})
     killed.on(19)
     killed.now = datetime(2026, 11, 23, 7, tzinfo=UTC)
-    done = islice(killed.app.ingest_configured(), 2)
+    done = islice(killed.app.sources.ingest_configured(), 2)
     assert [report.origin[-2:] for report in done] == ["19", "20"]
     del done
     killed.asked()
@@ -228,7 +228,7 @@ def test_days_that_are_too_far_back_are_said_to_be_given_up(machine: Make) -> No
     assert lost.asked() == [*range(1, 31), 1, 2]
     assert [report.held for report in came] == [None] * 32
     assert lost.failing()
-    assert "2026-10-10 to 2026-10-31" in lost.app.status().silence
+    assert "2026-10-10 to 2026-10-31" in lost.app.status.read().silence
     assert [report.held for report in lost.on(3, month=12)] == [None, None]
     assert not lost.failing()
 
@@ -239,7 +239,7 @@ def test_an_address_named_by_hand_is_asked_for_yesterday_and_today(machine: Make
     app = hand.with_sources('[[sources]]\nname = "other"\nurl = "http://127.0.0.1/"\n')
     for day in (19, 23):
         hand.now = datetime(2026, 11, day, 7, tzinfo=UTC)
-        named = [report.origin[-2:] for report in app.ingest_named([hand.url])]
+        named = [report.origin[-2:] for report in app.sources.ingest_named([hand.url])]
         assert named == [f"{day - 1}", f"{day}"]
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import opened
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
 from newsletter.models import Capture
 from newsletter.service.jobs import Jobs
 from newsletter.storage import log, snapshots, sources

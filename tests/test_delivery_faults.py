@@ -21,7 +21,7 @@ import pytest
 
 from newsletter.app import App
 from newsletter.app.parts import limits, origin
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
 from newsletter.delivery import Copies, Delivery, Tally
 from newsletter.models import DeliveryState as State
 from newsletter.planning import Planned
@@ -29,7 +29,8 @@ from newsletter.storage import deliveries
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.subscriptions import address_of
-from newsletter.transports.smtp import Smtp, SmtpSettings
+from newsletter.transports.smtp import Smtp
+from newsletter.transports.wire import SmtpSettings
 from tests.commands import assert_one_line_each, rows_of
 from tests.mail_server import Fault, MailServer, Newsroom, summary
 from tests.transports.test_smtp import certificate
@@ -558,7 +559,7 @@ def test_a_pause_stops_a_run(room: Newsroom, server: MailServer) -> None:
     run = room.start()
     assert server.wait_until(lambda one: one.count() == 1, run)
     with room.opened() as app:
-        app.pause()
+        app.sending.pause()
     done = finished(run)
     assert (done.returncode, summary(done)["sent"], summary(done)["queued"]) == (3, 1, 4)
     assert "newsletter continue" in summary(done)["stopped"]
@@ -737,9 +738,9 @@ class Post:
         self.config = load_config(str(room.folder / "config.toml"))
         self.database = Database(self.config.database.url, busy_seconds=0.2)
         self.app = App(self.config, self.database)
-        for report in self.app.ingest_configured():
+        for report in self.app.sources.ingest_configured():
             assert report.held is None
-        self.app.mailing.plan(due_now=True)
+        self.app.planner.plan(due_now=True)
         self.now = datetime.now(UTC)
         self.patience = 30.0
         self.stop = threading.Event()
@@ -810,7 +811,7 @@ def test_delays_grow_until_it_is_given_up(post: Open, server: MailServer) -> Non
     assert tally[State.EXPIRED] == 1
     assert one.send().done == 0
     server.plan()
-    one.app.mailing.retry(Filter(address=ANA))
+    one.app.records.retry(Filter(address=ANA))
     assert one.send()[State.SENT] == 1
 
 
@@ -985,7 +986,7 @@ def test_a_report_that_cannot_be_written(post: Open, server: MailServer) -> None
             other.execute("BEGIN IMMEDIATE")
 
     with closing(other):
-        ran = one.app.mailing.send(Planned(), one.stop, lock)
+        ran = one.app.sending.send(Planned(), one.stop, lock)
     assert (ran.tally[State.SENT], ran.tally[State.UNKNOWN]) == (1, 1)
     assert "locked" in ran.stopped
 
@@ -1071,10 +1072,10 @@ def test_two_reports_at_once_are_one(post: Open, server: MailServer) -> None:
 
     def report() -> None:
         with Database(one.config.database.url) as database:
-            mailing = App(one.config, database).mailing
-            mailing.owner.troubles(one.now)
+            owner = App(one.config, database).owner
+            owner.troubles(one.now)
             both.wait()
-            written.append(mailing.report(one.now))
+            written.append(owner.report(one.now))
 
     with closing(sqlite3.connect(one.database.file, isolation_level=None)) as other:
         threads = [threading.Thread(target=report) for _ in range(2)]

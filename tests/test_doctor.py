@@ -22,16 +22,16 @@ import dns.rdatatype
 import dns.rrset
 import pytest
 
-from newsletter import resolver as resolvers
+from newsletter import resolver as resolver_module
 from newsletter.app import App
 from newsletter.app.checks import sample
 from newsletter.app.doctor import Asked, Doctor, machine
 from newsletter.app.doctor import mail as mail_checks
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.domains import Finding, Level, Unanswered
-from newsletter.recipients import address
+from newsletter.recipients import parse_address
 from newsletter.resolver import Resolver, place
-from newsletter.roster import Line
 from newsletter.storage.database import Database
 
 from .commands import newsletter, rows_of
@@ -229,9 +229,9 @@ def fill(folder: Path, *people: str, at: datetime | None = None) -> None:
     shutil.copy(sample()[0], folder / "captures" / "a.json")
     os.utime(folder / "captures" / "a.json", (1, 1))
     app = App(load_config(str(folder / "config.toml")), clock=lambda: at or datetime.now(UTC))
-    list(app.ingest_configured())
+    list(app.sources.ingest_configured())
     for one in people or ("mira@inbox.quay",):
-        app.subscriptions.add(Line(address(one)))
+        app.subscriptions.add(SubscriberRow(parse_address(one)))
     app.close()
 
 
@@ -703,7 +703,7 @@ def test_sending_that_is_stopped(tmp_path: Path) -> None:
     configure(tmp_path)
     fill(tmp_path, at=NOW)
     app = App(load_config(None), clock=lambda: NOW)
-    app.pause()
+    app.sending.pause()
     app.close()
     found = look(tmp_path, at=NOW + timedelta(days=2))["clock"]
     assert [one.level for one in found] == [Level.OK, Level.WARNING, Level.OK]
@@ -862,8 +862,8 @@ def test_questions_that_get_no_answer(
     names: Callable[..., NameServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that never answers is asked once; one that did is asked again."""
-    monkeypatch.setattr(resolvers, "_TIMEOUT", 0.1)
-    monkeypatch.setattr(resolvers, "_LIFETIME", 0.3)
+    monkeypatch.setattr(resolver_module, "_TIMEOUT", 0.1)
+    monkeypatch.setattr(resolver_module, "_LIFETIME", 0.3)
     dead = names(silent=["a.quay", "b.quay"])
     resolver = Resolver("127.0.0.1", dead.port)
     assert resolver.txt("a.quay") == Unanswered("no name server answered within 0.3 s")
@@ -913,5 +913,5 @@ def test_what_is_no_place(text: str) -> None:
 def test_a_test_mail_needs_a_database(tmp_path: Path) -> None:
     """It is where mails are counted."""
     configure(tmp_path, newsletter={"sender": "a@lab.test"})
-    (found,) = look(tmp_path, Asked(send_to=address("mira@inbox.quay")))["test"]
+    (found,) = look(tmp_path, Asked(send_to=parse_address("mira@inbox.quay")))["test"]
     assert found.level is Level.FAILURE

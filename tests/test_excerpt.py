@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.excerpt import excerpt, sentences
+from newsletter.text.excerpt import excerpt, sentences
 
 words = st.sampled_from(
     [

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.compose import Content, compose, details
+from newsletter.compose import compose
+from newsletter.content import Content, details
 from newsletter.errors import EditionFaulty
 from newsletter.gate import MAX_ENCODED, check, fits
 from newsletter.message import encoded_size

@@ -21,16 +21,17 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from newsletter import formats, roster
+from newsletter import csv_import, formats
 from newsletter.app import parts
 from newsletter.app.editions import owner_address
-from newsletter.config import Config
+from newsletter.config.schema import Config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.letters import Copy, edition_stencil
 from newsletter.message import Sender
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
 from newsletter.notices import REPORT, Notices
 from newsletter.storage.database import Database
-from newsletter.text import clean
+from newsletter.text.clean import clean
 from newsletter.transports import TRANSPORTS, Letter, Session, Settings, SmtpSettings, Verdict
 from tests.builders import HOSTILE
 from tests.conftest import SOAK
@@ -191,7 +192,7 @@ def test_a_file_of_addresses_makes_mail_to_those_in_it(
 ) -> None:
     """From a spreadsheet's line to the server: each person one mail, nobody else any."""
     lines = ["address,cadence\n", *(f"{cell}\n" for cell in cells)]
-    people = [row for _, row in roster.read(lines).rows if isinstance(row, roster.Line)]
+    people = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
     for number, person in enumerate(people, 1):
         letter = post.letter(delivery(edition, number, person.address.display))
         assert letter.recipient == person.address.spec

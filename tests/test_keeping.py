@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import opened
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
 from newsletter.storage.database import Database
 from tests.captures import api_json, made
 from tests.commands import newsletter, rows_of
@@ -205,7 +205,7 @@ def test_what_is_no_backup_of_ours_is_refused(place: Path, what: str) -> None:
 def test_pruning_leaves_what_waits_for_the_end_of_a_pause(place: Path) -> None:
     """However long the pause is: it goes when they are back."""
     with opened(load_config(str(place / "config.toml"))) as app:
-        app.mailing.plan(due_now=True)
+        app.planner.plan(due_now=True)
     for name in ("ada", "bob"):
         newsletter("subscribers", "pause", f"{name}@example.net", cwd=place)
     newsletter("subscribers", "unsubscribe", "bob@example.net", cwd=place)

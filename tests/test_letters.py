@@ -21,7 +21,7 @@ from fast_mail_parser import PyMail, parse_email
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from newsletter import formats, message, preview, recipients, tokens
+from newsletter import formats, message, preview, tokens
 from newsletter.app.checks import sample
 from newsletter.delivery import Copies, Origin
 from newsletter.editing import Edition, Editor
@@ -29,11 +29,12 @@ from newsletter.letters import Copy, edition_stencil, notice_stencil, unsubscrib
 from newsletter.message import Recipient, Sender
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
 from newsletter.notices import REPORT, TEST, Notices
+from newsletter.recipients import parse_address
 from newsletter.render import Look, Renderer
 from newsletter.storage import editions, notices, outbox
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
-from newsletter.text import without_isolates
+from newsletter.text.clean import without_isolates
 from newsletter.transports import TRANSPORTS, Letter, Settings, SmtpSettings
 from tests.builders import entries, paper
 from tests.conftest import SOAK
@@ -270,7 +271,7 @@ class Post:
 
     def letter(self, waiting: Waiting, at: datetime = AT) -> Letter:
         """The letter of a delivery."""
-        return self.copies.letter(waiting, recipients.address(waiting.address), at)
+        return self.copies.letter(waiting, parse_address(waiting.address), at)
 
     def mail(self, waiting: Waiting, at: datetime = AT) -> bytes:
         """All of its bytes."""
@@ -446,7 +447,7 @@ def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) 
     post = Post(database, origin(own_key=True))
     data = post.mail(delivery(post.edition(*edition.parts, key=edition.key), 7))
     later = AT + timedelta(hours=1)
-    preview.write(edition, tmp_path, post.origin.sender, WEB, later)
+    preview.PreviewWriter(post.origin.sender, WEB, lambda: later).write(edition, tmp_path)
     shown = (tmp_path / "edition.eml").read_bytes().replace(b"=\r\n", b"")
     own = {
         "To: reader@newsletter.invalid": "To: ana@example.net",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from newsletter import links
+from newsletter.text import urls
 from tests.builders import SOAK
 
 ID = "2611.01234"
@@ -48,7 +48,7 @@ SPELLINGS = (
 @given(arxiv=IDS, version=VERSIONS)
 def test_an_arxiv_id_is_found_in_all_its_spellings(spelling: str, arxiv: str, version: str) -> None:
     """Ids, OAI names, DOIs and the known sites' addresses give the id without its version."""
-    assert links.arxiv_id(spelling.format(arxiv + version)) == arxiv
+    assert urls.arxiv_id(spelling.format(arxiv + version)) == arxiv
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,19 @@ def test_an_arxiv_id_is_found_in_all_its_spellings(spelling: str, arxiv: str, ve
 )
 def test_an_arxiv_id_is_found_behind_a_login_link_and_a_doi_prefix(text: str) -> None:
     """The address a login leads on to, and a DOI with its prefix, name the paper too."""
-    assert links.arxiv_id(text) == ID
+    assert urls.arxiv_id(text) == ID
 
 
 @pytest.mark.parametrize("text", ["math.GT/0309136", "https://arxiv.org/abs/math.GT/0309136v1"])
 def test_an_old_id_may_name_its_subject_class(text: str) -> None:
     """Old ids with a subject class are ids."""
-    assert links.arxiv_id(text) in ("math.GT/0309136", "math/0309136")
+    assert urls.arxiv_id(text) in ("math.GT/0309136", "math/0309136")
 
 
 def test_an_old_id_is_one_id_in_any_case() -> None:
     """DOIs are lower-cased by many sources: the same id must come out."""
-    assert links.arxiv_id("10.48550/arxiv.math.gt/0309136") == links.arxiv_id("math.GT/0309136")
-    assert links.arxiv_id("HEP-TH/9901001") == links.arxiv_id("hep-th/9901001")
+    assert urls.arxiv_id("10.48550/arxiv.math.gt/0309136") == urls.arxiv_id("math.GT/0309136")
+    assert urls.arxiv_id("HEP-TH/9901001") == urls.arxiv_id("hep-th/9901001")
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_an_old_id_is_one_id_in_any_case() -> None:
 )
 def test_what_is_no_arxiv_id_is_none(text: str) -> None:
     """Citations, other pages of the known sites and other hosts are no ids."""
-    assert links.arxiv_id(text) is None
+    assert urls.arxiv_id(text) is None
 
 
 ANYTHING = st.text(st.characters())  # surrogates among them
@@ -113,13 +113,13 @@ ANYTHING = st.text(st.characters())  # surrogates among them
 @pytest.mark.parametrize(
     "ask",
     [
-        links.arxiv_id,
-        links.doi,
-        links.openreview_id,
-        links.canonical,
-        links.safe,
-        links.found_in,
-        links.code_in,
+        urls.arxiv_id,
+        urls.doi,
+        urls.openreview_id,
+        urls.canonical,
+        urls.safe,
+        urls.found_in,
+        urls.code_in,
     ],
 )
 def test_any_text_may_be_asked(ask: object, text: str) -> None:
@@ -130,7 +130,7 @@ def test_any_text_may_be_asked(ask: object, text: str) -> None:
 
 @pytest.mark.parametrize("broken", ["https://[bad", "http://[::1/abs/2611.01234", "https://a]b/c"])
 @pytest.mark.parametrize(
-    "ask", [links.arxiv_id, links.doi, links.openreview_id, links.canonical, links.safe]
+    "ask", [urls.arxiv_id, urls.doi, urls.openreview_id, urls.canonical, urls.safe]
 )
 def test_a_broken_address_is_nothing(ask: object, broken: str) -> None:
     """An address that cannot be taken apart is `None`, not an error."""
@@ -150,7 +150,7 @@ def test_a_broken_address_is_nothing(ask: object, broken: str) -> None:
 )
 def test_a_doi_is_found_in_all_its_spellings(text: str) -> None:
     """With prefix or resolver, in any case, it is one DOI."""
-    assert links.doi(text) == "10.1000/lamp.182"
+    assert urls.doi(text) == "10.1000/lamp.182"
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_a_doi_is_found_in_all_its_spellings(text: str) -> None:
 )
 def test_what_is_no_doi_is_none(text: str) -> None:
     """Other hosts and running text are no DOI."""
-    assert links.doi(text) is None
+    assert urls.doi(text) is None
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_what_is_no_doi_is_none(text: str) -> None:
 )
 def test_an_openreview_id_is_found(url: str) -> None:
     """Forum and PDF addresses carry it."""
-    assert links.openreview_id(url) == "aBcDeF1234"
+    assert urls.openreview_id(url) == "aBcDeF1234"
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_an_openreview_id_is_found(url: str) -> None:
 )
 def test_other_addresses_have_no_openreview_id(url: str) -> None:
     """Groups and other hosts have none."""
-    assert links.openreview_id(url) is None
+    assert urls.openreview_id(url) is None
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_other_addresses_have_no_openreview_id(url: str) -> None:
 )
 def test_one_page_has_one_canonical_address(url: str) -> None:
     """Scheme, `www.`, case of the host, fragment, final slash and tracking do not count."""
-    assert links.canonical(url) == "example.org/p/1"
+    assert urls.canonical(url) == "example.org/p/1"
 
 
 @pytest.mark.parametrize(
@@ -211,13 +211,13 @@ def test_one_page_has_one_canonical_address(url: str) -> None:
 )
 def test_other_pages_have_other_addresses(url: str) -> None:
     """Path, port, query and host make the page."""
-    assert links.canonical(url) not in (None, "example.org/p/1")
+    assert urls.canonical(url) not in (None, "example.org/p/1")
 
 
 @pytest.mark.parametrize("url", ["", "mailto:a@example.org", "javascript:x()", "p/1", "https://"])
 def test_only_web_pages_have_a_canonical_address(url: str) -> None:
     """Other schemes and relative addresses have none."""
-    assert links.canonical(url) is None
+    assert urls.canonical(url) is None
 
 
 @pytest.mark.parametrize(
@@ -258,13 +258,13 @@ def test_only_web_pages_have_a_canonical_address(url: str) -> None:
 )
 def test_what_is_not_safe_is_no_link(url: str | None) -> None:
     """Only `https:` with a real host, without user name, white space, quotes and controls."""
-    assert links.safe(url) is None
+    assert urls.safe(url) is None
 
 
 @pytest.mark.parametrize("character", ["\x85", "\x9f", "\u2028", "\u202e", "\u2066", "\ud800"])
 def test_what_acts_is_in_no_link(character: str) -> None:
     """Controls of any kind, bidi marks and surrogates make no link, wherever it came from."""
-    assert links.safe(f"https://example.org/a{character}b") is None
+    assert urls.safe(f"https://example.org/a{character}b") is None
 
 
 @pytest.mark.parametrize(
@@ -279,13 +279,13 @@ def test_what_acts_is_in_no_link(character: str) -> None:
 )
 def test_a_safe_address_stays_as_it_is(url: str) -> None:
     """`https:` addresses are passed on unchanged."""
-    assert links.safe(url) == url
+    assert urls.safe(url) == url
 
 
 @pytest.mark.parametrize("scheme", ["HTTPS", "Https", "hTTps"])
 def test_a_safe_address_begins_with_https_in_small_letters(scheme: str) -> None:
     """However the scheme is written, the link begins with `https://`, as all later checks ask."""
-    assert links.safe(f"{scheme}://example.org/A") in (None, "https://example.org/A")
+    assert urls.safe(f"{scheme}://example.org/A") in (None, "https://example.org/A")
 
 
 @pytest.mark.parametrize(
@@ -303,7 +303,7 @@ def test_a_safe_address_begins_with_https_in_small_letters(scheme: str) -> None:
 )
 def test_known_hosts_are_raised_to_https(host: str) -> None:
     """`http:` links to arXiv, DOI and GitHub become `https:`."""
-    assert links.safe(f"http://{host}/abs/x?y#z") == f"https://{host}/abs/x?y#z"
+    assert urls.safe(f"http://{host}/abs/x?y#z") == f"https://{host}/abs/x?y#z"
 
 
 @pytest.mark.parametrize(
@@ -321,13 +321,13 @@ def test_known_hosts_are_raised_to_https(host: str) -> None:
 )
 def test_no_other_host_is_raised(host: str) -> None:
     """Look-alikes and all other hosts stay `http:`, and so are no link."""
-    assert links.safe(f"http://{host}/a") is None
+    assert urls.safe(f"http://{host}/a") is None
 
 
 @given(ANYTHING, st.sampled_from(["https://", "http://github.com/", "", "HTTPS://"]))
 def test_whatever_is_safe_can_be_linked(text: str, start: str) -> None:
     """A safe address is `https://`, without anything that could end an attribute or a line."""
-    url = links.safe(start + text)
+    url = urls.safe(start + text)
     if url is not None:
         assert url.startswith("https://")
         assert not set(url) & set('<>"\\ \t\r\n\x00\x7f')
@@ -369,12 +369,12 @@ def test_whatever_is_safe_can_be_linked(text: str, start: str) -> None:
 )
 def test_an_address_ends_where_it_ends(text: str, found: list[str]) -> None:
     """Cut at braces, angle brackets and quotes; then without final signs and open brackets."""
-    assert links.found_in(text) == found
+    assert urls.found_in(text) == found
 
 
 def test_an_address_written_twice_by_a_macro_is_that_address() -> None:
     """`https://x{https://x}` is nothing but `https://x`."""
-    assert set(links.found_in("https://example.org/x{https://example.org/x}.")) == {
+    assert set(urls.found_in("https://example.org/x{https://example.org/x}.")) == {
         "https://example.org/x"
     }
 
@@ -382,7 +382,7 @@ def test_an_address_written_twice_by_a_macro_is_that_address() -> None:
 @given(st.text("abcdefgh0123/_-", min_size=1, max_size=20), st.text(".,;:!?'", max_size=4))
 def test_trailing_signs_are_never_part_of_an_address(path: str, signs: str) -> None:
     """Full stops and the like after an address end it."""
-    assert links.found_in(f"at https://example.org/{path}{signs} x") == [
+    assert urls.found_in(f"at https://example.org/{path}{signs} x") == [
         f"https://example.org/{path}"
     ]
 
@@ -404,4 +404,4 @@ def test_trailing_signs_are_never_part_of_an_address(path: str, signs: str) -> N
 )
 def test_code_is_the_first_address_of_a_repository(abstract: str, code: str | None) -> None:
     """Only known hosts of code, with a path, and only as a safe link."""
-    assert links.code_in(abstract) == code
+    assert urls.code_in(abstract) == code

@@ -82,10 +82,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     several.write_text(json.dumps(rows))
     made = []
     with throw_away() as app:
-        for report in app.replay([str(sample()[0]), str(several)]):
-            edition = app.edition_of(report)
+        for report in app.sources.replay([str(sample()[0]), str(several)]):
+            edition = app.editor.edition(report.new) if report.new else None
             assert edition is not None
-            made.append(app.write(edition, out / str(report.snapshot)).files[0])
+            made.append(app.previews.write(edition, out / str(report.snapshot)).files[0])
     return made
 
 

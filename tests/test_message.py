@@ -27,7 +27,7 @@ from newsletter.message import (
     text_for,
 )
 from newsletter.models import UNSUBSCRIBE, Rendered
-from newsletter.text import clean
+from newsletter.text.clean import clean
 from tests.builders import HOSTILE
 
 NOW = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)

@@ -25,7 +25,7 @@ from newsletter.notices import (
     Notices,
 )
 from newsletter.templating import TEXT_COLUMNS, bundled_templates
-from newsletter.text import clean, width
+from newsletter.text.clean import clean, width
 from tests.builders import HOSTILE
 
 LINK = "https://lamps.example.org/confirm/" + "A" * 36

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App
-from newsletter.config import parse
+from newsletter.config.parse import parse
 from newsletter.models import SubscriberState
 from newsletter.storage import deliveries, people
 from newsletter.storage.database import Database
@@ -38,7 +38,7 @@ class Office:
         found = []
         for _ in range(hours):
             self.now += HOUR
-            if self.app.mailing.report(self.now):
+            if self.app.owner.report(self.now):
                 found.append(self.now)
         return found
 
@@ -72,7 +72,7 @@ def test_what_it_says(office: Office) -> None:
     office.live(24 * 3)
     for name in ("ada", "grace", "emmy"):
         office.app.subscriptions.add(line_of(f"{name}@example.org"))
-    office.app.readers.choices.unsubscribe(1)
+    office.app.choices.unsubscribe(1)
     before = len(office.mails())
     office.live(24 * 7)
     (subject, text), *others = office.mails()[before:]

@@ -35,15 +35,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from newsletter import roster
+from newsletter import csv_import
+from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Copies, Delivery, Limits, Origin, Tally
 from newsletter.editing import Editor
 from newsletter.errors import ClockBehind, SendingPaused, UsageError
 from newsletter.message import Sender
 from newsletter.models import DeliveryState, EditionState, SubscriberState
 from newsletter.planning import Planning
-from newsletter.recipients import address
-from newsletter.roster import Line
+from newsletter.recipients import parse_address
 from newsletter.storage import deliveries, editions, outbox, senders, standing
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Delivery as Row
@@ -446,7 +446,7 @@ class Promise(RuleBasedStateMachine):
     def subscribes(self, name: str, cadence: str, zone: str | None, hour: str | None) -> None:
         """Comes, or comes back, or is there already."""
         before = self._reader(name)
-        line = Line(address(f"{name}@example.org"), cadence, zone, hour)
+        line = SubscriberRow(parse_address(f"{name}@example.org"), cadence, zone, hour)
         try:
             _, added = self.room.subscriptions.add(line)
         except UsageError:
@@ -462,7 +462,7 @@ class Promise(RuleBasedStateMachine):
         known = {name: self._reader(name) for name in several}
         lines = ["address\n", *(f"{name}@example.org\n" for name in several)]
         done = Imported()
-        assert not list(self.room.subscriptions.take_in(roster.read(lines).rows, done))
+        assert not list(self.room.subscriptions.take_in(csv_import.read(lines).rows, done))
         for name, before in known.items():
             if before is None and self._reader_exists(name):
                 self._comes(name)
@@ -477,7 +477,7 @@ class Promise(RuleBasedStateMachine):
     def resumes(self, name: str) -> None:
         """Nothing was skipped."""
         if (found := self._reader(name)) and found[1].state is PAUSED:
-            self.room.subscriptions.resume(address(found[1].address))
+            self.room.subscriptions.resume(parse_address(found[1].address))
             self._comes(name)
 
     @precondition(lambda self: self._has(ACTIVE))
@@ -487,7 +487,7 @@ class Promise(RuleBasedStateMachine):
         found = self._reader(name)
         if found is None or (how == "pause" and found[1].state is not ACTIVE):
             return
-        reader, whom = found[1], address(found[1].address)
+        reader, whom = found[1], parse_address(found[1].address)
         if how == "pause":
             self.room.subscriptions.pause(whom)
         elif how != "unsubscribe":
@@ -519,7 +519,9 @@ class Promise(RuleBasedStateMachine):
             column, values = data.draw(
                 st.sampled_from([("cadence", cadences), ("time_zone", zones), ("send_at", hours)])
             )
-            self.room.subscriptions.change(address(found[1].address), **{column: data.draw(values)})
+            self.room.subscriptions.change(
+                parse_address(found[1].address), **{column: data.draw(values)}
+            )
 
     # --- the operator
 
@@ -563,9 +565,9 @@ class Promise(RuleBasedStateMachine):
         """It goes, waits, or is passed over."""
         row = data.draw(st.sampled_from(self._held()))
         if what == "release":
-            self.room.planning.release(row.id, self.room.now)
+            self.room.review.release(row.id, self.room.now)
         else:
-            self.room.planning.reject(row.id, self.room.now, pass_over=what == "pass")
+            self.room.review.reject(row.id, self.room.now, pass_over=what == "pass")
         if what == "pass":
             for place in self._places(row.positions):
                 self.model.papers[place].passed = True
@@ -872,9 +874,9 @@ class Promise(RuleBasedStateMachine):
     def _decide_everything(self) -> None:
         for row in self._held():
             try:
-                self.room.planning.release(row.id, self.room.now)
+                self.room.review.release(row.id, self.room.now)
             except UsageError:
-                self.room.planning.reject(row.id, self.room.now)
+                self.room.review.reject(row.id, self.room.now)
 
     def _retry_everything(self) -> int:
         """Queues whatever of somebody active is not sent."""

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App, throw_away
-from newsletter.compose import in_order, title_of
+from newsletter.compose import in_order
 from newsletter.editing import Edition
 from newsletter.gate import MAX_ENCODED
 from newsletter.models import Capture, Paper
+from newsletter.paper_block import title_of
 from newsletter.reports import Report
-from newsletter.text import without_isolates
+from newsletter.text.clean import without_isolates
 from tests.conftest import real_captures
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -44,20 +45,20 @@ class Made:
 def replayed(*paths: Path) -> list[Report]:
     """The reports of these captures, in order."""
     with throw_away() as app:
-        return list(app.replay([str(path) for path in paths]))
+        return list(app.sources.replay([str(path) for path in paths]))
 
 
 def made(folder: Path, out: Path, *paths: Path) -> Iterator[Made]:
     """Each capture with its edition, as `replay --out` makes it."""
     with throw_away() as app:
-        for report in app.replay([str(path) for path in paths or [folder]]):
-            edition = app.edition_of(report)
+        for report in app.sources.replay([str(path) for path in paths or [folder]]):
+            edition = app.editor.edition(report.new) if report.new else None
             if edition:
                 yield _made(app, report, edition, out)
 
 
 def _made(app: App, report: Report, edition: Edition, out: Path) -> Made:
-    files = {path.suffix: path for path in app.write(edition, out).files}
+    files = {path.suffix: path for path in app.previews.write(edition, out).files}
     return Made(
         report,
         edition,
@@ -142,7 +143,7 @@ def test_ids_with_one_title_or_abstract_stay_two_papers(together: bool) -> None:
 def _new(papers: list[Paper], *, together: bool) -> int:
     captures = [_api(*papers)] if together else [_api(paper) for paper in papers]
     with throw_away() as app:
-        reports = app._ingest.captures("pairs", captures, announce_all=True)
+        reports = app.ingest.captures("pairs", captures, announce_all=True)
         return sum(report.counts.new for report in reports)
 
 
@@ -152,7 +153,7 @@ def test_titles_without_id_join_their_id() -> None:
     without = [Paper(title, "An abstract.") for title in pairs]
     with_id = [Paper(title, "An abstract.", arxiv_id=id_) for title, id_ in pairs.items()]
     with throw_away() as app:
-        first, second = app._ingest.captures(
+        first, second = app.ingest.captures(
             "pairs", [_api(*without), _api(*with_id)], announce_all=True
         )
     assert (first.counts.new, second.counts.new) == (len(pairs), 0)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from newsletter import recipients
 from newsletter.message import mailbox
-from newsletter.recipients import LONGEST, Address, address
-from newsletter.text import clean
+from newsletter.recipients import LONGEST, Address, parse_address
+from newsletter.text.clean import clean
 from tests.builders import HOSTILE
 from tests.conftest import SOAK
 
@@ -53,7 +53,7 @@ WRITTEN = st.one_of(
 def outcome(written: str) -> Address | str:
     """The address, or why there is none."""
     try:
-        return address(written)
+        return parse_address(written)
     except ValueError as exc:
         return str(exc)
 
@@ -83,7 +83,7 @@ def thoroughly(written: str) -> Address | str:
 )
 def test_the_forms_of_an_address(written: str, display: str, normal: str, spec: str) -> None:
     """People see their own script, duplicates are told by case, mail gets an ASCII domain."""
-    found = address(written)
+    found = parse_address(written)
     assert (found.display, found.normal, found.spec) == (display, normal, spec)
     assert spec == f"{found.local}@{found.domain}"
 
@@ -94,7 +94,7 @@ def test_the_forms_of_an_address(written: str, display: str, normal: str, spec: 
 )
 def test_only_the_part_before_the_at_sign_needs_smtputf8(written: str, *, plain: bool) -> None:
     """A domain in another script has an ASCII form that every server takes."""
-    assert address(written).spec.isascii() is plain
+    assert parse_address(written).spec.isascii() is plain
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_only_the_part_before_the_at_sign_needs_smtputf8(written: str, *, plain:
 def test_what_is_no_address_is_refused_in_words(written: str, reason: str) -> None:
     """The reason is short, in one line and without a full stop, whatever was written."""
     with pytest.raises(ValueError, match=re.escape(reason)) as caught:
-        address(written)
+        parse_address(written)
     why = str(caught.value)
     assert why == clean(why)
     assert len(why) < 130
@@ -157,7 +157,7 @@ def test_what_is_no_address_is_refused_in_words(written: str, reason: str) -> No
 )
 def test_the_longest_address(local: str, domain: str, length: int) -> None:
     """254 bytes are accepted, in whatever letters; one letter more is not."""
-    assert len(address(f"{local}@{domain}").spec.encode()) == length
+    assert len(parse_address(f"{local}@{domain}").spec.encode()) == length
     assert outcome(f"{local}é@{domain}") == "longer than mail allows (254 bytes)"
 
 
@@ -246,10 +246,10 @@ def test_every_form_of_an_address_is_the_same_address(written: str) -> None:
     found = outcome(written)
     if isinstance(found, str):
         return
-    assert address(found.display) == found
-    assert address(found.normal).normal == found.normal
-    assert address(found.spec).normal == found.normal
-    assert address(unicodedata.normalize("NFD", found.display)) == found
+    assert parse_address(found.display) == found
+    assert parse_address(found.normal).normal == found.normal
+    assert parse_address(found.spec).normal == found.normal
+    assert parse_address(unicodedata.normalize("NFD", found.display)) == found
 
 
 @settings(max_examples=FUZZED)
@@ -278,7 +278,7 @@ def test_case_makes_no_other_person(local: str) -> None:
 )
 def test_who_is_the_same_person(one: str, other: str, *, same: bool) -> None:
     """Case and encoding make no other person; dots and what follows a plus sign may."""
-    assert (address(one).normal == address(other).normal) is same
+    assert (parse_address(one).normal == parse_address(other).normal) is same
 
 
 def test_the_normal_form_is_final_for_every_letter() -> None:

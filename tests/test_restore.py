@@ -23,15 +23,15 @@ import pytest
 from newsletter.app import keeping
 from newsletter.app.keeping import Restored
 from newsletter.choices import Choices
-from newsletter.config import Config
+from newsletter.config.schema import Config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Copies, Delivery, Limits, Origin
 from newsletter.ingest import Ingest
 from newsletter.message import Sender
 from newsletter.models import Capture
 from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
-from newsletter.recipients import address
-from newsletter.roster import Line
+from newsletter.recipients import parse_address
 from newsletter.signups import Signups
 from newsletter.snapshot_review import SnapshotReview
 from newsletter.storage import editions, pruning
@@ -121,7 +121,7 @@ class Room(Newsroom):
     def change_address(self, old: str, new: str) -> None:
         """Somebody asks for another address, and confirms it."""
         person = self.person(old).id
-        self.signups.ask_change(person, address(f"{new}@example.org"), "net")
+        self.signups.ask_change(person, parse_address(f"{new}@example.org"), "net")
         self.signups.work()
         self._confirm(RequestKind.CHANGE, self.links.change(self._asked(), self.now))
 
@@ -157,7 +157,7 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
         room.join(name)
     room.choices.pause(room.person("back").id, None)
     leave(room, "left")
-    room.signups.ask(address("pend@example.org"), "net")
+    room.signups.ask(parse_address("pend@example.org"), "net")
     room.signups.work()
     room.run()
     room.backup()
@@ -170,7 +170,7 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
     room.choices.explain(room.person("leaves").id, "too many")
     room.choices.wish(room.person("picks").id, topics=("lamps",))
     room.change_address("moves", "moved")
-    room.signups.ask(address("asks@example.org"), "net")
+    room.signups.ask(parse_address("asks@example.org"), "net")
     before = room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")
     done = room.restore()
     assert (done.merged, done.back, done.away) == (True, 0, 0)
@@ -206,7 +206,7 @@ def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
     if goes == "is forgotten":
         room.choices.delete(room.person("moved").id)
     if goes.endswith("removed"):
-        room.subscriptions.remove(address("moved@example.org"))
+        room.subscriptions.remove(parse_address("moved@example.org"))
     done = room.restore()
     assert room.who() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
     assert (done.back, done.away) == (0, 0 if goes == "leaves" else 1)
@@ -223,15 +223,15 @@ def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
     room.run()
     room.backup()
     leave(room, "jonas")
-    room.subscriptions.pause(address("ana@example.org"))
+    room.subscriptions.pause(parse_address("ana@example.org"))
     for pause in (True, False):  # the second time they are active when they are removed
         if pause:
-            room.subscriptions.pause(address("yuki@example.org"))
+            room.subscriptions.pause(parse_address("yuki@example.org"))
         else:
-            room.subscriptions.resume(address("yuki@example.org"))
+            room.subscriptions.resume(parse_address("yuki@example.org"))
     numbers = {name: room.person(name).id for name in names}
     for name in names:
-        room.subscriptions.remove(address(f"{name}@example.org"))
+        room.subscriptions.remove(parse_address(f"{name}@example.org"))
     room.join("kim")
     done = room.restore()
     assert (done.back, done.away) == (3, 1)
@@ -254,7 +254,7 @@ def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
     room.join("mira")
     room.run()
     room.backup()
-    room.subscriptions.remove(address("mira@example.org"))
+    room.subscriptions.remove(parse_address("mira@example.org"))
     room.join("mira")
     room.papers(2, day=day(1))
     room.run(1)
@@ -273,7 +273,7 @@ def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) 
     room.backup()
     room.papers(2, day=day(1))
     room.run(1)
-    room.subscriptions.remove(address("mira@example.org"))
+    room.subscriptions.remove(parse_address("mira@example.org"))
     room.papers(3, day=day(99))
     room.run(99)
     pruning.prune(room.database, room.now - HOUR)
@@ -285,10 +285,10 @@ def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) 
 def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
     """A suppression that was lifted since the backup does not come back with it."""
     room.join("mira")
-    mira = address("mira@example.org")
+    mira = parse_address("mira@example.org")
     room.subscriptions.remove(mira, forget=True)
     room.backup()
-    room.subscriptions.add(Line(mira), unsuppress=True)
+    room.subscriptions.add(SubscriberRow(mira), unsuppress=True)
     room.restore()
     assert room.who() == {"mira": "active"}
     assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number
@@ -313,16 +313,16 @@ def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
     """They may have been back since: their pause stays, and what was new to them is unknown."""
     for name in ("mira", "ana"):
         room.join(name)
-    room.subscriptions.pause(address("mira@example.org"))
+    room.subscriptions.pause(parse_address("mira@example.org"))
     room.run()
     room.backup()
-    room.subscriptions.resume(address("mira@example.org"))
+    room.subscriptions.resume(parse_address("mira@example.org"))
     room.run(1)
     assert room.inbox("mira") == [[1]]
     assert room.restore(lost=True).unknown == 1
     assert room.who() == {"mira": "paused", "ana": "active"}
     assert room.rows("SELECT next_due_at FROM subscribers WHERE state = 'paused'") == [(None,)]
-    room.subscriptions.resume(address("mira@example.org"))
+    room.subscriptions.resume(parse_address("mira@example.org"))
     room.run(2)
     assert room.inbox("mira") == [[1]]
     room.papers_released(2, day(3))
@@ -355,7 +355,7 @@ def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
     """Who was pending or had left may have come, and been served, since the backup."""
     room.join("mira")
     leave(room, "mira")
-    room.signups.ask(address("pend@example.org"), "net")
+    room.signups.ask(parse_address("pend@example.org"), "net")
     room.signups.work()
     room.backup()
     room.join("mira")
@@ -393,11 +393,11 @@ def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
     room.join("ana")
     room.backup()
     room.join("mira")
-    room.signups.ask(address("pend@example.org"), "net")
+    room.signups.ask(parse_address("pend@example.org"), "net")
     lost = room.person("mira").id, room.rows("SELECT max(id) FROM requests")
     room.restore(lost=True)
     room.join("yuki")
-    room.signups.ask(address("other@example.org"), "net")
+    room.signups.ask(parse_address("other@example.org"), "net")
     assert room.person("yuki").id > lost[0]
     assert room.rows("SELECT max(id) FROM requests") > lost[1]
 

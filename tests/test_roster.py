@@ -11,15 +11,17 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from newsletter.recipients import address
-from newsletter.roster import Line, Problem, read, topics, write
-from newsletter.text import clean, width
+from newsletter.csv_columns import SubscriberRow, topics
+from newsletter.csv_export import write
+from newsletter.csv_import import Problem, read
+from newsletter.recipients import parse_address
+from newsletter.text.clean import clean, width
 from tests.builders import HOSTILE
 from tests.conftest import SOAK
 
 FUZZED = 10_000 if SOAK else 500
 HEADER = "address,cadence,time_zone,send_at,topics\r\n"
-MIRA = Line(address("mira@example.org"))
+MIRA = SubscriberRow(parse_address("mira@example.org"))
 OPEN = '"'
 RUN = "=+-@\t\r＝＋－＠"
 
@@ -30,8 +32,8 @@ TOPICS = st.lists(FEW | SIGNS, max_size=6).map(";".join).map(topics)
 LOCALS = st.from_regex(r"\A[a-zA-Z0-9'=+_-]{1,9}\Z") | st.sampled_from(["müller", "'", "'=", "''-"])
 ADDRESSES = st.builds("{}@{}".format, LOCALS, st.sampled_from(["example.org", "灯台.jp"]))
 LINES = st.builds(
-    Line,
-    address=ADDRESSES.map(address),
+    SubscriberRow,
+    address=ADDRESSES.map(parse_address),
     cadence=st.sampled_from(["daily", "weekdays", "weekly:mon", "weekly:sun", "monthly:31"]),
     time_zone=st.sampled_from([None, "UTC", "Europe/Berlin", "Etc/GMT+5"]),
     send_at=st.none() | st.times().map(lambda time: f"{time:%H:%M}"),
@@ -39,12 +41,12 @@ LINES = st.builds(
 )
 
 
-def rows(text: str) -> list[tuple[int, Line | Problem]]:
+def rows(text: str) -> list[tuple[int, SubscriberRow | Problem]]:
     """All rows of a file with this text."""
     return list(read(io.StringIO(text, newline="")).rows)
 
 
-def one(line: str, header: str = HEADER) -> Line | Problem:
+def one(line: str, header: str = HEADER) -> SubscriberRow | Problem:
     """What the only line below the header is."""
     ((_, only),) = rows(header + line)
     return only
@@ -59,7 +61,7 @@ def what(line: str, header: str = HEADER) -> str:
 
 def found(text: str) -> list[str]:
     """Who is in the file, as shown."""
-    return [row.address.display for _, row in rows(text) if isinstance(row, Line)]
+    return [row.address.display for _, row in rows(text) if isinstance(row, SubscriberRow)]
 
 
 def refused(text: str) -> str:
@@ -71,8 +73,14 @@ def refused(text: str) -> str:
 
 def test_a_line_with_everything() -> None:
     """Values come back in the form in which everything else writes them."""
-    assert one('Mira@Example.org, Weekly:Mon ,Europe/Berlin,7:30, "agents; speech"') == Line(
-        address("Mira@example.org"), "weekly:mon", "Europe/Berlin", "07:30", ("agents", "speech")
+    assert one(
+        'Mira@Example.org, Weekly:Mon ,Europe/Berlin,7:30, "agents; speech"'
+    ) == SubscriberRow(
+        parse_address("Mira@example.org"),
+        "weekly:mon",
+        "Europe/Berlin",
+        "07:30",
+        ("agents", "speech"),
     )
 
 
@@ -82,7 +90,7 @@ def test_a_line_with_everything() -> None:
 def test_only_the_address_is_needed(line: str) -> None:
     """What is not written is daily, and for the rest the newsletter's own."""
     assert one(line) == MIRA
-    assert one(line) == Line(MIRA.address, "daily", None, None, ())
+    assert one(line) == SubscriberRow(MIRA.address, "daily", None, None, ())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +120,7 @@ def test_other_columns_are_named_once() -> None:
     """Columns that are none of ours are ignored, and known before the first row."""
     file = read(["Name,E-Mail,\x1b[31mNotes,,topics\n", "Mira,mira@example.org,x,,agents\n"])
     assert file.ignored == ("Name", "[31mNotes")
-    assert list(file.rows) == [(2, Line(MIRA.address, topics=("agents",)))]
+    assert list(file.rows) == [(2, SubscriberRow(MIRA.address, topics=("agents",)))]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -120,7 +128,7 @@ def test_topics_stand_in_one_cell(separator: str) -> None:
     """Where ";" separates cells too, quotation marks keep a cell whole."""
     header = separator.join(["address", "topics", "cadence"]) + "\n"
     line = separator.join(["mira@example.org", '"agents;speech"', "weekdays"])
-    assert one(line, header) == Line(MIRA.address, "weekdays", topics=("agents", "speech"))
+    assert one(line, header) == SubscriberRow(MIRA.address, "weekdays", topics=("agents", "speech"))
 
 
 def test_topics_without_quotation_marks_where_they_are_needed() -> None:
@@ -215,7 +223,7 @@ def test_a_carriage_return_within_a_line_is_said() -> None:
     lines = ["address,cadence\n", "mira@example.org\r,daily\n", "jonas@example.org\r\n"]
     (_, first), (number, second) = read(lines).rows
     assert isinstance(first, Problem)
-    assert (number, second) == (3, Line(address("jonas@example.org")))
+    assert (number, second) == (3, SubscriberRow(parse_address("jonas@example.org")))
 
 
 @pytest.mark.parametrize("opened", [(), (500,), range(100, 900)])
@@ -271,15 +279,21 @@ def test_a_bad_line_hides_no_other(place: int, bad: str) -> None:
     read_back = [
         row.address.display
         for number, row in read([HEADER, *(f"{line}\n" for line in lines)]).rows
-        if isinstance(row, Line) and number != place + 2
+        if isinstance(row, SubscriberRow) and number != place + 2
     ]
     assert read_back == people
 
 
 @settings(max_examples=FUZZED)
 @given(st.lists(LINES, max_size=6))
-@example([Line(address("=1@example.org"), topics=("=1", "'=1", "''＝1", "'x", 'a"b', "a,=b"))])
-def test_an_export_comes_back_as_it_was(lines: list[Line]) -> None:
+@example(
+    [
+        SubscriberRow(
+            parse_address("=1@example.org"), topics=("=1", "'=1", "''＝1", "'x", 'a"b', "a,=b")
+        )
+    ]
+)
+def test_an_export_comes_back_as_it_was(lines: list[SubscriberRow]) -> None:
     """Written and read, every subscriber is the same, however the lines are split."""
     text = "".join(write(lines))
     assert text.startswith(HEADER)
@@ -292,9 +306,9 @@ def test_an_export_comes_back_as_it_was(lines: list[Line]) -> None:
 
 @settings(max_examples=FUZZED)
 @given(st.lists(LINES, max_size=6), st.sampled_from([",", ";"]))
-@example([Line(MIRA.address, topics=("agents", "=cmd|' /C calc'!A0"))], ";")
-@example([Line(MIRA.address, topics=("agents", '"=1', '" =1'))], ";")
-def test_no_spreadsheet_runs_a_cell(lines: list[Line], separator: str) -> None:
+@example([SubscriberRow(MIRA.address, topics=("agents", "=cmd|' /C calc'!A0"))], ";")
+@example([SubscriberRow(MIRA.address, topics=("agents", '"=1', '" =1'))], ";")
+def test_no_spreadsheet_runs_a_cell(lines: list[SubscriberRow], separator: str) -> None:
     """No cell begins with what is run, in countries with either separator."""
     text = "".join(write(lines))
     for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
@@ -302,7 +316,7 @@ def test_no_spreadsheet_runs_a_cell(lines: list[Line], separator: str) -> None:
 
 
 @given(st.lists(LINES, max_size=6))
-def test_each_subscriber_is_one_line(lines: list[Line]) -> None:
+def test_each_subscriber_is_one_line(lines: list[SubscriberRow]) -> None:
     """Lines end as RFC 4180 wants it, and nowhere else."""
     written = list(write(lines))
     assert len(written) == len(lines) + 1
@@ -316,20 +330,22 @@ def test_the_apostrophe_of_a_spreadsheet_comes_off(sign: str) -> None:
     assert what("mira@example.org,'daily").startswith("cadence")
     assert isinstance(row, Problem)
     row = one(f"mira@example.org,,,,\"'{sign}1; '{sign}2;'tis\"")
-    assert isinstance(row, Line)
+    assert isinstance(row, SubscriberRow)
     assert row.topics == (f"{sign}1", f"{sign}2", "'tis")
 
 
 def test_an_address_may_begin_with_a_sign() -> None:
     """It is guarded in the file and itself again when it is read."""
-    line = Line(address("+lamps@example.org"))
+    line = SubscriberRow(parse_address("+lamps@example.org"))
     assert list(write([line]))[1] == "'+lamps@example.org,daily,,,\r\n"
     assert one("'+lamps@example.org") == one("+lamps@example.org") == line
 
 
 def test_an_export_is_for_people() -> None:
     """The names of columns, and addresses in their own script."""
-    line = Line(address("Mira@xn--mnchen-3ya.de"), "weekly:mon", "UTC", "07:30", ("agents", "a,b"))
+    line = SubscriberRow(
+        parse_address("Mira@xn--mnchen-3ya.de"), "weekly:mon", "UTC", "07:30", ("agents", "a,b")
+    )
     assert list(write([line])) == [HEADER, 'Mira@münchen.de,weekly:mon,UTC,07:30,"agents;a,b"\r\n']
 
 
@@ -372,5 +388,5 @@ def test_topics_are_clean_whatever_is_written(text: str) -> None:
 @pytest.mark.parametrize("title", HOSTILE)
 def test_hostile_text_comes_back_as_a_topic(title: str) -> None:
     """Markup, templates and formulas are text like any other."""
-    line = Line(MIRA.address, topics=topics(title))
+    line = SubscriberRow(MIRA.address, topics=topics(title))
     assert [row for _, row in rows("".join(write([line])))] == [line]

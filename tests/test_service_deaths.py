@@ -43,8 +43,8 @@ def test_killed_and_restarted_under_load(template: Path, tmp_path: Path) -> None
         with MailServer(tmp_path / f"server{round_}") as server:
             room = copied(template, tmp_path / str(round_), server, sessions=SESSIONS)
             with room.opened() as app:
-                assert all(report.held is None for report in app.ingest_configured())
-                app.mailing.plan(due_now=True)
+                assert all(report.held is None for report in app.sources.ingest_configured())
+                app.planner.plan(due_now=True)
             doubtful = 0
             for _ in range(DEATHS_A_ROUND):
                 service = begin(room)
@@ -64,8 +64,8 @@ def test_told_to_end_under_load(template: Path, tmp_path: Path) -> None:
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server, sessions=SESSIONS)
         with room.opened() as app:
-            assert all(report.held is None for report in app.ingest_configured())
-            app.mailing.plan(due_now=True)
+            assert all(report.held is None for report in app.sources.ingest_configured())
+            app.planner.plan(due_now=True)
         for _ in range(3):
             service = begin(room)
             assert wait_a_while(server, service, dice)

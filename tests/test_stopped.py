@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import App
-from newsletter.config import parse
+from newsletter.config.parse import parse
 from newsletter.delivery import Copies, Delivery, Limits, Origin
 from newsletter.message import Sender
 from newsletter.models import DeliveryState
@@ -113,7 +113,7 @@ def test_a_theme_that_is_broken(place: Path) -> None:
         app.subscriptions.add(line_of("cy@example.net"))
     assert newsletter("run", "--due-now", cwd=place).returncode == 3
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=2))) as app:
-        said = app.status().silence
+        said = app.status.read().silence
     assert said.startswith("held: 2 new papers wait since ")
     assert "its template is wrong" in said
     file.unlink()
@@ -178,20 +178,20 @@ def test_a_service_with_a_broken_theme_sends_what_is_made(office: _Office, place
     office.restart()
     office.live(48)
     assert office.mails() == [*readers, "keeper@example.org"]
-    said = office.app.status().silence
+    said = office.app.status.read().silence
     assert said.startswith("held: 1 new paper waits since 2100-01-06 07:30 UTC, because")
     file.unlink()
     office.restart()
     office.live(3)
     assert office.mails() == [*sorted(readers * 2), *["keeper@example.org"] * 2]
-    assert office.app.status().silence.startswith("nothing new: ")
+    assert office.app.status.read().silence.startswith("nothing new: ")
 
 
 def test_nothing_ran_when_somebody_was_due(office: _Office) -> None:
     """A dead timer is said, and what to do."""
     for job in office.jobs.captures_due():
         job()
-    said = office.app.status().silence
+    said = office.app.status.read().silence
     assert said.startswith("held: 2 new papers wait since ")
     assert "nothing has run since" in said
 

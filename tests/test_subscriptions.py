@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from newsletter import roster
+from newsletter import csv_import
+from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Limits, Tally
 from newsletter.delivery.desk import Desk, Done
 from newsletter.errors import UsageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
-from newsletter.recipients import address
-from newsletter.roster import Line
+from newsletter.recipients import parse_address
 from newsletter.storage import deliveries, notices, outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
@@ -32,7 +32,7 @@ from newsletter.transports.replies import classify
 from tests.builders import day
 from tests.test_planning import A_DAY, DUE, HOUR, MORNING, RULES, Newsroom
 
-MIRA = address("mira@example.org")
+MIRA = parse_address("mira@example.org")
 
 CANCELLED, DEFERRED, QUEUED, SENDING, SENT = (
     DeliveryState.CANCELLED,
@@ -50,7 +50,7 @@ class Office(Newsroom):
         """The lines of a file, the first of them naming the columns."""
         done = Imported()
         bad = list(
-            self.subscriptions.take_in(roster.read(f"{line}\n" for line in lines).rows, done)
+            self.subscriptions.take_in(csv_import.read(f"{line}\n" for line in lines).rows, done)
         )
         return done, bad
 
@@ -65,7 +65,7 @@ class Office(Newsroom):
     def states_of(self, name: str) -> list[DeliveryState]:
         """The states of somebody's mails, in the order they were planned."""
         with self.database.read() as tx:
-            wanted = Filter(address=address(f"{name}@example.org").normal)
+            wanted = Filter(address=parse_address(f"{name}@example.org").normal)
             return [row.state for row in deliveries.listed(tx, wanted)]
 
     def claim(self) -> list[int]:
@@ -85,7 +85,7 @@ class Office(Newsroom):
         found = self.person(name)
         with self.database.write() as tx:
             people.stop(tx, found.id, SubscriberState.SUPPRESSED, self.now)
-            mark = self.subscriptions._mark(address(found.address))
+            mark = self.subscriptions._mark(parse_address(found.address))
             people.suppress(tx, mark, reason, self.now)
 
 
@@ -126,10 +126,10 @@ def test_somebody_suppressed_is_not_added_unless_they_ask_for_it(office: Office)
     with pytest.raises(UsageError, match=r"suppressed: 550 5\.1\.1 no such user.*--unsuppress"):
         office.join("mira")
     assert office.state_of("mira") is SubscriberState.SUPPRESSED
-    mira, added = office.subscriptions.add(Line(MIRA), unsuppress=True)
+    mira, added = office.subscriptions.add(SubscriberRow(MIRA), unsuppress=True)
     assert (mira.state, added) == (SubscriberState.ACTIVE, True)
     assert office.rows("SELECT count(*) FROM suppressions") == [(0,)]
-    assert office.subscriptions.add(Line(MIRA)) == (mira, False)
+    assert office.subscriptions.add(SubscriberRow(MIRA)) == (mira, False)
 
 
 def test_the_first_reason_of_a_suppression_stays(office: Office) -> None:
@@ -148,11 +148,11 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
     """Added, known, left, suppressed, bad, twice in the file; and every line is one of them."""
     for name in ("known", "paused", "left", "gone"):
         office.join(name)
-    office.subscriptions.pause(address("paused@example.org"))
-    office.subscriptions.unsubscribe(address("left@example.org"))
+    office.subscriptions.pause(parse_address("paused@example.org"))
+    office.subscriptions.unsubscribe(parse_address("left@example.org"))
     office.suppress("gone")
     office.join("forgotten")
-    office.subscriptions.remove(address("forgotten@example.org"), forget=True)
+    office.subscriptions.remove(parse_address("forgotten@example.org"), forget=True)
     before = {name: office.person(name) for name in ("known", "paused", "left", "gone")}
     done, bad = office.take_in(
         "address,cadence,time_zone,send_at,topics",
@@ -208,7 +208,7 @@ def test_who_has_not_confirmed_is_made_active_by_an_import(office: Office) -> No
 def test_a_long_file_is_taken_in_by_and_by(office: Office) -> None:
     """What is twice in it is known, near or far; progress says how many lines are done."""
     names = [f"{number}@example.org" for number in range(2 * CHUNK)]
-    rows = roster.read(["address\n", *(f"{name}\n" for name in [*names, *names[:3]])]).rows
+    rows = csv_import.read(["address\n", *(f"{name}\n" for name in [*names, *names[:3]])]).rows
     done, heard = Imported(), list[int]()
     assert list(office.subscriptions.take_in(rows, done, heard.append)) == []
     assert (done.added, done.known) == (2 * CHUNK, 3)
@@ -248,7 +248,7 @@ def test_a_pause_ends_only_on_its_own_date(office: Office) -> None:
         with office.database.write() as tx:
             people.stop(tx, person.id, SubscriberState.PAUSED, office.now)
             readers.note_pause(tx, person.id, date(2026, 12, 10))
-        end(address("mira@example.org"))
+        end(parse_address("mira@example.org"))
         with office.database.read() as tx:
             assert readers.about(tx, person.id).paused_until is None
 
@@ -288,7 +288,7 @@ def test_who_is_added_while_paused_is_back_as_if_resumed(office: Office) -> None
     office.subscriptions.pause(MIRA)
     office.papers(2, day=day(1))
     office.papers(3, day=day(2))
-    _, added = office.subscriptions.add(Line(MIRA))
+    _, added = office.subscriptions.add(SubscriberRow(MIRA))
     assert added
     assert office.states_of("mira") == [QUEUED]
     office.plan(DUE + A_DAY)
@@ -539,7 +539,7 @@ def test_who_was_forgotten_comes_back_only_by_asking(office: Office) -> None:
     assert office.taken_in("address", "MIRA@example.org").suppressed == 1
     with pytest.raises(UsageError, match="asked to be forgotten"):
         office.join("mira")
-    assert office.subscriptions.add(Line(MIRA), unsuppress=True)[1]
+    assert office.subscriptions.add(SubscriberRow(MIRA), unsuppress=True)[1]
 
 
 # --- wishes
@@ -628,9 +628,9 @@ def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -
     for number, wished in enumerate(wishes):
         office.join(f"reader.{number}", **wished)
     for odd in ("+odd'name@example.org", "jürgen@bücher.example", "Ana.B@example.net"):
-        office.subscriptions.add(Line(address(odd)))
+        office.subscriptions.add(SubscriberRow(parse_address(odd)))
     office.join("left")
-    office.subscriptions.unsubscribe(address("left@example.org"))
+    office.subscriptions.unsubscribe(parse_address("left@example.org"))
     office.join("gone")
     office.suppress("gone")
     lines = list(office.subscriptions.exported(SubscriberState.ACTIVE))
@@ -649,7 +649,7 @@ def test_everybody_is_listed_in_the_order_they_came(office: Office) -> None:
     """Or those in one state."""
     for name in ("mira", "jonas", "ana"):
         office.join(name)
-    office.subscriptions.pause(address("jonas@example.org"))
+    office.subscriptions.pause(parse_address("jonas@example.org"))
     listed = [one.address.partition("@")[0] for one in office.subscriptions.listed()]
     assert listed == ["mira", "jonas", "ana"]
     paused = list(office.subscriptions.listed(SubscriberState.PAUSED))

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from newsletter.tex import fingerprint, to_unicode
+from newsletter.text.fingerprint import fingerprint
+from newsletter.text.tex import to_unicode
 
 PAIRS = Path(__file__).parents[2] / "shared/snapshots/pairs/near_titles_different_papers.json"
 PIECES = [

@@ -19,9 +19,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from newsletter.app import App
-from newsletter.config import Config, parse
+from newsletter.config.parse import parse
+from newsletter.config.schema import Config
+from newsletter.csv_columns import SubscriberRow
 from newsletter.ingest import Ingest
-from newsletter.roster import Line
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import line_of
@@ -106,7 +107,7 @@ class Machine:
             yield str(message["To"]), Counter(str(int(one)) for one in ids)
 
 
-def someone(number: int) -> Line:
+def someone(number: int) -> SubscriberRow:
     """A reader: every zone, hour and cadence occurs."""
     cadence = ("daily", "daily", "weekdays", "weekly:mon", "monthly:31")[number % 5]
     return line_of(
@@ -117,7 +118,7 @@ def someone(number: int) -> Line:
     )
 
 
-def local_day(line: Line, at: datetime) -> date:
+def local_day(line: SubscriberRow, at: datetime) -> date:
     """The date where this reader lives."""
     return at.astimezone(ZoneInfo(line.time_zone or "UTC")).date()
 
@@ -172,7 +173,7 @@ def _something_happens(machine: Machine, dice: random.Random) -> None:
         right = clock.now
         clock.now = right + timedelta(hours=dice.randint(1, 20))
         clock.now = right
-        machine.apps[0].resume()
+        machine.apps[0].sending.resume()
     elif fate < 0.03:
         clock.now -= timedelta(minutes=dice.randint(2, 120))  # set back: it waits until then
     if not machine.processes:
@@ -184,13 +185,15 @@ def _something_happens(machine: Machine, dice: random.Random) -> None:
 
 
 def _all_caught_up(
-    machine: Machine, had: dict[str, Counter[str]], readers: dict[str, Line]
+    machine: Machine, had: dict[str, Counter[str]], readers: dict[str, SubscriberRow]
 ) -> None:
     """Everybody gets what they have not had."""
     machine.start()
-    machine.apps[0].resume()
-    mailing = machine.apps[0].mailing
-    ran = mailing.send(mailing.plan(due_now=True), threading.Event(), lambda _tally, _total: None)
+    machine.apps[0].sending.resume()
+    app = machine.apps[0]
+    ran = app.sending.send(
+        app.planner.plan(due_now=True), threading.Event(), lambda _tally, _total: None
+    )
     assert not ran.stopped
     for to, titles in machine.arrived():
         if to in readers:
@@ -218,7 +221,7 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
         for titles in mails:
             had += titles
         if not fresh:
-            assert machine.apps[0].status().silence.startswith("nothing new")
+            assert machine.apps[0].status.read().silence.startswith("nothing new")
     assert had == Counter(expected)
     assert POLLS >= 60
     machine.kill()

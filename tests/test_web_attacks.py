@@ -23,6 +23,7 @@ from newsletter.errors import DatabaseLocked
 from newsletter.models import SubscriberState
 from newsletter.storage import people
 from newsletter.web import limits
+from newsletter.web.errands import run_errands
 from tests.builders import HOSTILE
 from tests.captures import api_json, made
 from tests.website import FEEDS, HERE, MIRA, Site, opened
@@ -280,7 +281,7 @@ def test_logs_name_nobody(
         settings, leaving = site.settings(number), site.leaving(number)
         site.post(settings, {"do": "address", "address": secret[1]})
         site.work()
-        site.readers.run_errands(threading.Event())
+        run_errands(site.app, threading.Event())
         secret += [link.rpartition("/")[2] for link in (settings, leaving, site.link("change"))]
         for path in (settings, leaving, site.link("change"), f"{settings}/export"):
             site.get(path)
@@ -290,7 +291,7 @@ def test_logs_name_nobody(
             raise DatabaseLocked("busy")
 
         for name in ("person", "unsubscribe", "export"):
-            monkeypatch.setattr(site.readers.choices, name, locked)
+            monkeypatch.setattr(site.app.choices, name, locked)
         for path in (settings, f"{settings}/export"):
             assert site.get(path).status_code == 503
         assert site.post(leaving).status_code == 503

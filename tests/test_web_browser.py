@@ -158,7 +158,7 @@ def leave_and_return(visitor: Visitor, edition: EmailMessage, address: str) -> N
     visitor.press("Send", "You are unsubscribed")
     expect(page.get_by_role("status")).to_have_text("Thank you for telling us.")
     with room.opened() as app:
-        known = app.readers.choices.export(left.id)
+        known = app.choices.export(left.id)
     assert known
     assert known["left_because"] == "Too many <lamps> & no oil"
     visitor.press("Undo", "You are subscribed again")
@@ -179,7 +179,7 @@ def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
     had = len(room.mails_to(address))
     sign_up(visitor, address)
     with room.opened() as app:
-        room.until(lambda: not app.readers.signups.has_work())
+        room.until(lambda: not app.signups.has_work())
     room.run()
     assert len(room.mails_to(address)) == had
     assert address not in room.subscribers()
@@ -233,7 +233,7 @@ def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> No
     """Links that do not hold; settings as they are, with a slip, in a pause; leaving, back."""
     number = room.subscribers()["first@reader.example"].id
     with room.opened() as app:
-        links = app.readers.links
+        links = app.links
         settings = links.settings(number, datetime.now(UTC))
         leaving = f"{room.base}/unsubscribe/{links.unsubscribe_token(number)}"
     with visiting(browser, room, view) as visitor:

@@ -22,8 +22,8 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from newsletter.app import App
-from newsletter.config import Config
-from newsletter.recipients import address as parsed
+from newsletter.config.schema import Config
+from newsletter.recipients import parse_address as parsed
 from newsletter.storage.database import Database
 from newsletter.web import health
 from newsletter.web.pages import pages
@@ -86,10 +86,9 @@ class Site:
             }
         )
         self.app = App(config, self.database, lambda: self.now)
-        self.readers = self.app.readers
-        self.links = self.readers.links
+        self.links = self.app.links
         routes = [*health.routes(lambda: "", lambda: ""), *others]
-        self.pages = pages(config, self.readers, lambda: None, lambda: self.now, routes)
+        self.pages = pages(config, self.app, lambda: None, lambda: self.now, routes)
 
     def ask(
         self,
@@ -132,7 +131,7 @@ class Site:
 
     def work(self) -> None:
         """What was asked for becomes mails that wait."""
-        self.readers.signups.work()
+        self.app.signups.work()
 
     def mails(self, kind: str = "%") -> list[tuple[str, str]]:
         """To whom a mail of this kind was written, and its words; oldest first."""
@@ -175,12 +174,12 @@ class Site:
         """A capture arrives, and everybody active gets what is new."""
         path = self._folder / name
         path.write_bytes(data)
-        assert all(not report.held for report in self.app.ingest_named([str(path)]))
-        self.app.mailing.plan(due_now=True)
+        assert all(not report.held for report in self.app.sources.ingest_named([str(path)]))
+        self.app.planner.plan(due_now=True)
 
     def send(self) -> str:
         """All that waits is sent; everything that was ever sent."""
-        self.app.mailing.delivery(threading.Event(), lambda _tally, _all: None).run()
+        self.app.delivery(threading.Event(), lambda _tally, _all: None).run()
         mails = sorted((self._folder / "outbox").rglob("*.eml"))
         return "\n".join(mail.read_text("utf-8").replace("\r\n ", " ") for mail in mails)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib.resources import files as resource_files
 from pathlib import Path
 
-from newsletter import configfile, formats
+from newsletter import formats
 from newsletter.app.editions import editor
 from newsletter.app.parts import sending_problems
 from newsletter.app.places import now
-from newsletter.config import Config
+from newsletter.config.file import add_sources
+from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, SourceError, UsageError
 from newsletter.formats import opml
 from newsletter.models import Entry, EntryKind, Snapshot
@@ -74,7 +75,7 @@ def import_sources(config_path: str | None, opml_file: Path) -> list[str]:
     found = read(opml_file)
     if isinstance(found, SourceError):
         raise found
-    return configfile.add_sources(config_path, opml.sources(found.data))
+    return add_sources(config_path, opml.sources(found.data))
 
 
 def sample() -> list[Path]:

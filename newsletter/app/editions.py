@@ -5,11 +5,11 @@ from __future__ import annotations
 from email.headerregistry import Address
 from pathlib import Path
 
-from newsletter.config import Config
+from newsletter.config.schema import Config
+from newsletter.config.values import name_and_address
 from newsletter.editing import Editor
 from newsletter.message import NO_OWNER, NOWHERE, Sender
 from newsletter.render import Look, Renderer
-from newsletter.values import name_and_address
 
 
 def look(config: Config) -> Look:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from newsletter.app import App
 from newsletter.choices import UNDO_FOR
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import SourceMissing
 from newsletter.storage import backups, locks, pruning
 from newsletter.storage.database import Database, sqlite_path
@@ -105,8 +105,8 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
     with backups.all_awake(fresh):
         app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
         try:
-            app.resume()  # the clock is taken as right
-            app.mailing.planning.plan(now, everybody=True)
+            app.sending.resume()  # the clock is taken as right
+            app.planning.plan(now, everybody=True)
         finally:
             app.close()
         backups.fold(fresh)

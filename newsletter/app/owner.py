@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from newsletter.app import editions, parts
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.delivery import LIMITED
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.notices import REPORT, WEEKLY, Notices

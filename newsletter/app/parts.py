@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from newsletter.app.editions import sender
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.delivery import Limits, Origin
 from newsletter.errors import ConfigError
 from newsletter.planning import Rules
@@ -69,6 +69,14 @@ def transport(config: Config, stop: threading.Event | None) -> Transport:
         stop=stop,
     )
     return TRANSPORTS[kind](settings)
+
+
+def through(config: Config) -> str:
+    """The server or transport that mail leaves by, in words."""
+    kind = config.delivery.transport
+    if kind == "smtp":
+        return f"{config.transports.smtp.host}:{config.transports.smtp.port}"
+    return f"the transport {kind}"
 
 
 def sending_problems(config: Config) -> list[str]:

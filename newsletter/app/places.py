@@ -1,28 +1,31 @@
-"""Places that papers come from, as the concrete sources that read them."""
+"""Makes the source that reads a configured section, or what is named on the command line.
+
+Asks no database: what is on record of a source is an argument.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from newsletter.config import SourceSection
+from newsletter.config.schema import SourceSection
 from newsletter.errors import SourceMissing
 from newsletter.reports import Captured
 from newsletter.sources import Source
 from newsletter.sources.files import RESTED, FileSource, FolderSource, is_folder
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
-from newsletter.storage import sources
-from newsletter.storage.database import Database
 
 # Fetching is imported when the first address comes: most runs have none, and half the
 # time of an ingest would be spent on it.
 if TYPE_CHECKING:
     from newsletter.sources.fetch import Fetcher
+    from newsletter.sources.url import Validators
 
 FetcherFor = Callable[[], "Fetcher"]
 """What fetches, made at its first use."""
@@ -47,39 +50,50 @@ def fetching() -> Iterator[FetcherFor]:
         yield fetcher
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is on record of a source that is fetched.
+
+    Attributes:
+        validators: ETag and Last-Modified, by address.
+        answered: when each address answered last.
+    """
+
+    validators: Validators = field(default_factory=dict)
+    answered: Mapping[str, datetime] = field(default_factory=dict)
+
+
 def configured(
     section: SourceSection,
     fetcher: FetcherFor,
     clock: Callable[[], datetime],
-    database: Database,
+    known: Known,
     *,
     rested: float = RESTED,
     wait: Callable[[float], None] | None = None,
-) -> tuple[Source, bool]:
-    """The source a section of the configuration describes, and whether it is a folder.
+) -> Source:
+    """The source that a section of the configuration describes.
 
-    Files of a folder count when they have not changed for `rested` seconds; with `wait` it
-    is waited until then.
+    Args:
+        known: what is on record of it.
+        rested: files of a folder count when they have not changed for so many seconds.
+        wait: waits until then; without it, younger files are left for the next time.
     """
     if section.url:
         from newsletter.sources.url import UrlSource
 
-        with database.read() as tx:
-            validators = sources.validators_of(tx, section.name)
-            answered = sources.answers_of(tx, section.name)
-        place = UrlSource(
+        return UrlSource(
             section.url,
             fetcher(),
             clock,
             allow_private=section.allow_private,
-            validators=validators,
-            answered=answered,
+            validators=known.validators,
+            answered=known.answered,
         )
-        return place, False
     path = Path(section.path)
     if is_folder(path):
-        return FolderSource(path, rested=rested, wait=wait, dated=True), True
-    return FileSource(path), False
+        return FolderSource(path, rested=rested, wait=wait, dated=True)
+    return FileSource(path)
 
 
 def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Source:

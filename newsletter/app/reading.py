@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
 
-from newsletter.compose import Block, Content, Detail, alone, compose
+from newsletter.compose import compose
+from newsletter.content import Block, Content, Detail
 from newsletter.editing import thanks
 from newsletter.feeds import Feed, Item
 from newsletter.models import Entry
+from newsletter.paper_block import alone
 from newsletter.storage import archive
 from newsletter.storage.archive import Announced, DayCount, PublicEdition
 from newsletter.storage.database import Database

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from newsletter import planning, silence
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.storage import deliveries, editions, log, outbox, people, snapshots, standing
-from newsletter.storage import sources as places
+from newsletter.storage import sources as source_rows
 from newsletter.storage.database import Database
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.snapshots import SnapshotRow
@@ -44,51 +45,85 @@ class Status:
     silence: str
 
 
-def status(config: Config, database: Database, at: datetime) -> Status:
-    """How everything stands at this instant."""
-    with database.read() as tx:
-        fares = places.all_status(tx)
-        met = {one.name for one in fares}
-        fares += [one for one in _never_asked(config) if one.name not in met]
-        held = snapshots.listed(tx, SnapshotState.HELD)
-        stuck = editions.listed(tx, EditionState.HELD)
-        counts = people.counts(tx)
-        due = people.first_due(tx)
-        row = standing.get(tx)
-        queued = outbox.count_waiting(tx, at)
-        names = {section.name for section in config.sources}
-        failing = [one for one in fares if one.failing_since and one.name in names]
-        reason = silence.reason(
-            silence.Standing(
-                held=tuple(snapshot.id for snapshot in held),
-                held_reason=(held[0].reason or "") if held else "",
-                failing=tuple(source.name for source in failing),
-                failure=(failing[0].failure or "") if failing else "",
-                captured=sum(source.snapshots for source in fares),
-                waiting=_waiting(tx, at),
-                subscribers=counts.get(SubscriberState.ACTIVE, 0),
-                paused=row.paused_at is not None,
-                next_due=_in_words(due) if due else "",
-                editions=tuple(edition.id for edition in stuck),
-                editions_reason=(stuck[0].reason or "") if stuck else "",
-                clock=_clock(row, at),
-                people_paused=counts.get(SubscriberState.PAUSED, 0),
-                people_suppressed=counts.get(SubscriberState.SUPPRESSED, 0),
-                mails=queued,
-                overdue=_in_words(due) if due and due < at - _SOON else "",
-                stopped=row.stopped,
-            )
-        )
-        return Status(
-            sources=fares,
-            snapshots=held,
-            editions=stuck,
-            people=counts,
-            next_due_at=due,
-            queued=queued,
-            ended=deliveries.ended_otherwise(tx),
-            silence=reason,
-        )
+class StatusReader:
+    """Reads how everything stands; changes nothing.
+
+    Args:
+        config: the configuration.
+        database: where everything is remembered.
+        clock: the current instant, aware.
+    """
+
+    def __init__(self, config: Config, database: Database, clock: Callable[[], datetime]) -> None:
+        self._config = config
+        self._database = database
+        self._clock = clock
+
+    def read(self) -> Status:
+        """How everything stands now.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with self._database.read() as tx:
+            return _status(tx, self._config, self._clock())
+
+
+def _status(tx: Connection, config: Config, at: datetime) -> Status:
+    captured = source_rows.all_status(tx)
+    met = {one.name for one in captured}
+    fares = captured + [one for one in _never_asked(config) if one.name not in met]
+    held = snapshots.listed(tx, SnapshotState.HELD)
+    stuck = editions.listed(tx, EditionState.HELD)
+    counts = people.counts(tx)
+    due = people.first_due(tx)
+    queued = outbox.count_waiting(tx, at)
+    facts = _facts(tx, config, at, fares=fares, held=held, stuck=stuck, counts=counts, due=due)
+    return Status(
+        sources=fares,
+        snapshots=held,
+        editions=stuck,
+        people=counts,
+        next_due_at=due,
+        queued=queued,
+        ended=deliveries.ended_otherwise(tx),
+        silence=silence.reason(replace(facts, mails=queued)),
+    )
+
+
+def _facts(
+    tx: Connection,
+    config: Config,
+    at: datetime,
+    *,
+    fares: list[SourceStatus],
+    held: list[SnapshotRow],
+    stuck: list[EditionRow],
+    counts: dict[SubscriberState, int],
+    due: datetime | None,
+) -> silence.Standing:
+    """What the reason why nothing goes out is made from."""
+    row = standing.get(tx)
+    names = {section.name for section in config.sources}
+    failing = [one for one in fares if one.failing_since and one.name in names]
+    return silence.Standing(
+        held=tuple(snapshot.id for snapshot in held),
+        held_reason=(held[0].reason or "") if held else "",
+        failing=tuple(source.name for source in failing),
+        failure=(failing[0].failure or "") if failing else "",
+        captured=sum(source.snapshots for source in fares),
+        waiting=_waiting(tx, at),
+        subscribers=counts.get(SubscriberState.ACTIVE, 0),
+        paused=row.paused_at is not None,
+        next_due=_in_words(due) if due else "",
+        editions=tuple(edition.id for edition in stuck),
+        editions_reason=(stuck[0].reason or "") if stuck else "",
+        clock=_clock(row, at),
+        people_paused=counts.get(SubscriberState.PAUSED, 0),
+        people_suppressed=counts.get(SubscriberState.SUPPRESSED, 0),
+        overdue=_in_words(due) if due and due < at - _SOON else "",
+        stopped=row.stopped,
+    )
 
 
 def nothing_yet(config: Config, where: str) -> Status:

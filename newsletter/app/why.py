@@ -8,17 +8,19 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter import links, recipients, tokens
-from newsletter.app.mailing import Mailing
-from newsletter.calendar import iso
+from newsletter import tokens
+from newsletter.app.status import StatusReader
+from newsletter.delivery.records import DeliveryRecords
 from newsletter.errors import UsageError
 from newsletter.identity import keys_of
 from newsletter.models import EntryKind, Paper
-from newsletter.recipients import Address
+from newsletter.recipients import Address, parse_address
 from newsletter.storage import deliveries, log, people, stories
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
+from newsletter.text import urls
+from newsletter.text.dates import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +40,45 @@ class Fact:
     details: dict[str, object] = field(default_factory=dict)
 
 
-def story(database: Database, mailing: Mailing, asked: str, silence: str) -> list[Fact]:
-    """What is on record of an address, or of a paper by an id, an address or a title.
+class Trace:
+    """Tells the history of one subscriber or one paper; changes nothing.
 
     Args:
-        silence: why nothing goes out at the moment.
-
-    Raises:
-        UsageError: there is no such subscriber or paper.
+        database: where everything is remembered.
+        records: knows the Message-IDs of deliveries.
+        status: knows why nothing goes out.
     """
-    own_key = database.keys.own
-    with database.read() as tx:
-        if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
-            raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
-        try:
-            address = recipients.address(asked)
-        except ValueError:
-            return list(_of_paper(tx, asked))
-        suppression = tokens.mark(own_key, address.normal)
-        return list(_of_reader(tx, mailing, address, suppression, silence))
+
+    def __init__(self, database: Database, records: DeliveryRecords, status: StatusReader) -> None:
+        self._database = database
+        self._records = records
+        self._status = status
+
+    def of(self, asked: str) -> list[Fact]:
+        """What is on record of an address, or of a paper by an id, an address or a title.
+
+        Raises:
+            UsageError: there is no such subscriber or paper.
+        """
+        silence = self._status.read().silence
+        own_key = self._database.keys.own
+        with self._database.read() as tx:
+            if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
+                raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
+            try:
+                address = parse_address(asked)
+            except ValueError:
+                return list(_of_paper(tx, asked))
+            suppression = tokens.mark(own_key, address.normal)
+            return list(_of_reader(tx, self._records, address, suppression, silence))
 
 
 def _of_reader(
-    tx: Connection, mailing: Mailing, address: Address, suppression: bytes, silence: str
+    tx: Connection, records: DeliveryRecords, address: Address, suppression: bytes, silence: str
 ) -> Iterator[Fact]:
     reason = people.suppressed(tx, [suppression]).get(suppression)
     found = people.find(tx, address.normal)
-    mails = [_mail(row, mailing) for row in deliveries.listed(tx, Filter(address=address.normal))]
+    mails = [_mail(row, records) for row in deliveries.listed(tx, Filter(address=address.normal))]
     if found is None and reason is None and not mails:
         raise UsageError(
             f"nothing is on record of {address.display}", hint="`newsletter subscribers list`"
@@ -93,7 +107,7 @@ def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[Fact]:
     yield Fact(None, "silence", f"At the moment: {silence}", {"silence": silence})
 
 
-def _mail(row: deliveries.Delivery, mailing: Mailing) -> Fact:
+def _mail(row: deliveries.Delivery, records: DeliveryRecords) -> Fact:
     what = f"a {row.edition} mail" if row.notice else f"edition {row.edition[:12]}"
     part = f", part {row.part} of {row.parts}" if row.parts > 1 else ""
     said = f": {row.reply}" if row.reply else ""
@@ -108,7 +122,7 @@ def _mail(row: deliveries.Delivery, mailing: Mailing) -> Fact:
             "state": row.state,
             "attempts": row.attempts,
             "reply": row.reply,
-            "message_id": mailing.message_id(row),
+            "message_id": records.message_id(row),
         },
     )
 
@@ -153,8 +167,8 @@ def _paper(tx: Connection, asked: str) -> int:
     """The number of the paper that has one of the keys that were asked for."""
     as_paper = Paper(
         title=asked,
-        arxiv_id=links.arxiv_id(asked),
-        doi=links.doi(asked),
+        arxiv_id=urls.arxiv_id(asked),
+        doi=urls.doi(asked),
         url=asked if "://" in asked else None,
     )
     keys = (asked, *keys_of(as_paper))

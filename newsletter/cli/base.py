@@ -55,7 +55,7 @@ def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
     @wraps(command)
     def wrapped(*args: Any, **options: Any) -> int | None:
         from newsletter.app import opened
-        from newsletter.configfile import load_config
+        from newsletter.config.file import load_config
 
         with opened(load_config(config_option()), create=False) as app:
             return command(app, *args, **options)

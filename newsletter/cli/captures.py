@@ -47,14 +47,16 @@ def demo(out: str) -> int:
 def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:
     """Take in captures: those named, or what every configured source has now."""
     from newsletter.app import opened
-    from newsletter.configfile import load_config, places_of
+    from newsletter.config.file import load_config, places_of
 
     loaded = load_config(config_option())
     try:
         with opened(loaded) as app:
             if places:
-                return reported(app.ingest_named(places, format), as_json=as_json, decide=True)
-            return reported(app.ingest_configured(format), as_json=as_json, decide=True)
+                return reported(
+                    app.sources.ingest_named(places, format), as_json=as_json, decide=True
+                )
+            return reported(app.sources.ingest_configured(format), as_json=as_json, decide=True)
     except StorageError as error:
         return _all_failed(places or places_of(loaded), error, as_json=as_json)
 
@@ -76,6 +78,7 @@ def _replay(
     *,
     as_json: bool,
 ) -> int:
+    from newsletter import preview
     from newsletter.app import throw_away
     from newsletter.cli.signals import Signals, Stopped
 
@@ -85,19 +88,21 @@ def _replay(
         def written(report: Report) -> Written | None:
             if out is None:
                 return None
-            edition = app.edition_of(report)
-            if edition is None:
-                app.clear(out / _stem(report.origin, set(taken)))
+            if not report.new:
+                preview.clear(out / _stem(report.origin, set(taken)))
                 return None
-            app.freeze(edition)
-            return app.write(edition, out / _stem(report.origin, taken))
+            edition = app.editor.edition(report.new)
+            app.planner.keep(edition)
+            return app.previews.write(edition, out / _stem(report.origin, taken))
 
         return written
 
     with Signals() as signals:
         try:
             with throw_away() as app, signals.ends_at_once():
-                return reported(app.replay(places, format), as_json=as_json, written=writer(app))
+                return reported(
+                    app.sources.replay(places, format), as_json=as_json, written=writer(app)
+                )
         except Stopped:  # and what was thrown away is gone
             return signals.exit_status
         except StorageError as error:
@@ -172,7 +177,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import output
     from newsletter.models import SnapshotState
 
-    for row in app.snapshots(SnapshotState(state) if state else None):
+    for row in app.snapshot_review.listed(SnapshotState(state) if state else None):
         if as_json:
             output.print_json(output.snapshot_row(row))
         else:
@@ -196,7 +201,9 @@ def snapshots_release(
     as_json: bool,
 ) -> int:
     """Take a held snapshot in after all."""
-    return reported([app.release(snapshot, silent=silent, format=format)], as_json=as_json)
+    return reported(
+        [app.snapshot_review.release(snapshot, silent=silent, format=format)], as_json=as_json
+    )
 
 
 @snapshots.command("reject")
@@ -207,7 +214,7 @@ def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
     """Leave a held snapshot out for good; its bytes are kept."""
     from newsletter.cli import output
 
-    row = app.reject(snapshot)
+    row = app.snapshot_review.reject(snapshot)
     if as_json:
         output.print_json(output.snapshot_row(row))
     else:

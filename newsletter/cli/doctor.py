@@ -39,7 +39,7 @@ def doctor(
     from newsletter.app.doctor import Asked, Doctor
     from newsletter.cli import output
     from newsletter.cli.signals import Signals
-    from newsletter.configfile import config_path, load_config
+    from newsletter.config.file import config_path, load_config
     from newsletter.subscriptions import address_of
 
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", dkim_selector):

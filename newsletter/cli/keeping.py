@@ -17,7 +17,7 @@ def backup(file: str, *, as_json: bool) -> None:
     """Copy the database to FILE, also while it is in use. It holds addresses: keep it private."""
     from newsletter.app import keeping
     from newsletter.cli import output
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     size = keeping.backup(load_config(config_option()), Path(file))
     if as_json:
@@ -34,7 +34,7 @@ def restore(file: str, *, as_json: bool) -> None:
     from newsletter.app import keeping
     from newsletter.app.places import now
     from newsletter.cli import output
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     done = keeping.restore(load_config(config_option()), Path(file), now())
     if as_json:
@@ -67,11 +67,11 @@ def _say_who_is_back(back: int, away: int) -> None:
 @json_option
 def prune(older_than: str, *, as_json: bool) -> None:
     """Let old captured bytes and records of sent mails go. No paper comes back as new."""
-    from newsletter import values
     from newsletter.app import keeping
     from newsletter.app.places import now
     from newsletter.cli.output import plural, print_json
-    from newsletter.configfile import load_config
+    from newsletter.config import values
+    from newsletter.config.file import load_config
     from newsletter.errors import UsageError
 
     try:

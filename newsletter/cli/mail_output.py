@@ -7,16 +7,16 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
-from newsletter.app.mailing import Ran
-from newsletter.calendar import iso
 from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery import Tally
+from newsletter.delivery.sending import Ran
 from newsletter.models import DeliveryState
 from newsletter.storage.deliveries import Delivery
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Imported
+from newsletter.text.dates import iso
 
 _SHOWN = (
     DeliveryState.SENT,

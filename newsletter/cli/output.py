@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.app.status import Status
-from newsletter.calendar import iso
 from newsletter.cli.terminal import knows_unicode, say, write
-from newsletter.compose import in_order, title_of
+from newsletter.compose import in_order
 from newsletter.errors import one_line
 from newsletter.identity import keys_of
 from newsletter.models import Snapshot
+from newsletter.paper_block import title_of
 from newsletter.reports import Report
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
-from newsletter.text import cut
+from newsletter.text.clean import cut
+from newsletter.text.dates import iso
 
 
 class Progress:

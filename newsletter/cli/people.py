@@ -42,7 +42,7 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **wishes: str | None) 
     """Make somebody active: from the latest day's papers on, or from where they were."""
     from newsletter.app import opened
     from newsletter.cli.base import config_option
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
     from newsletter.subscriptions import line_of
 
     line = line_of(address, **wishes)
@@ -94,9 +94,9 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     from newsletter.app import opened
     from newsletter.cli import mail_output, output
     from newsletter.cli.base import config_option
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
+    from newsletter.csv_import import read
     from newsletter.errors import UsageError
-    from newsletter.roster import read
     from newsletter.subscriptions import Imported
 
     done, began = Imported(), monotonic()
@@ -104,12 +104,12 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     loaded = load_config(config_option())
     with _lines(file) as lines, opened(loaded) as app:
         try:
-            roster = read(lines)
+            found = read(lines)
         except ValueError as fault:
             raise UsageError(str(fault), where=file) from fault
-        for name in roster.ignored:
+        for name in found.ignored:
             say(f"note: the column “{name}” is ignored", err=True)
-        for bad in app.subscriptions.take_in(roster.rows, done, progress.count):
+        for bad in app.subscriptions.take_in(found.rows, done, progress.count):
             progress.clear()
             if as_json:
                 problem = {
@@ -144,7 +144,7 @@ def export(app: App, state: str, *, as_json: bool) -> None:
         return
     for line in app.subscriptions.exported(wanted):
         write(line.rstrip("\r\n"))
-    paused = app.status().people.get(SubscriberState.PAUSED, 0)
+    paused = app.status.read().people.get(SubscriberState.PAUSED, 0)
     if paused and wanted is SubscriberState.ACTIVE:  # an import would end their pause
         who = "1 person is" if paused == 1 else f"{paused:,} people are"
         say(f"note: {who} paused and not in it; `--state paused` writes them", err=True)

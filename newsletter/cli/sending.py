@@ -22,8 +22,8 @@ from newsletter.errors import (
 
 if TYPE_CHECKING:
     from newsletter.app import App
-    from newsletter.app.mailing import Ran
     from newsletter.cli.signals import Signals
+    from newsletter.delivery.sending import Ran
     from newsletter.storage.deliveries import Filter
     from newsletter.storage.editions import EditionRow
 
@@ -38,18 +38,20 @@ def run(*, due_now: bool, as_json: bool) -> int:
     from newsletter.app import opened
     from newsletter.app.parts import sending_problems
     from newsletter.cli.signals import Signals, Stopped
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
     if problems := sending_problems(loaded):
         with suppress(StorageError), opened(loaded, create=False) as app:
-            app.mailing.note_stopped("; ".join(problems))
+            app.sending.note_stopped("; ".join(problems))
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
     with Signals() as signals, opened(loaded) as app:
         try:
             with signals.ends_at_once():
-                found = app.ingest_configured() if loaded.sources else app.settle_leftovers()
+                found = (
+                    app.sources.ingest_configured() if loaded.sources else app.ingest.leftovers()
+                )
                 status = reported(found, as_json=as_json, decide=True)
             ran = _ran(app, signals, due_now=due_now)
         except Stopped:
@@ -68,16 +70,17 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
         fault = ""
         with signals.ends_at_once():
             try:
-                planned = app.mailing.plan(due_now=due_now)
+                app.sending.refuse(app.clock())
+                planned = app.planner.plan(due_now=due_now)
             except RenderError as error:  # what is frozen already can go all the same
                 planned, fault = Planned(), str(error)
-        return app.mailing.send(planned, signals.stop, progress.show, fault)
+        return app.sending.send(planned, signals.stop, progress.show, fault)
     except SendingPaused:
         return _nothing()
     except ClockBehind as error:
         return _nothing(str(error))
     except NewsletterError as error:
-        app.mailing.note_stopped(str(error))
+        app.sending.note_stopped(str(error))
         if isinstance(error, ConfigError):
             raise
         return _nothing(str(error))
@@ -86,7 +89,7 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
 
 
 def _nothing(stopped: str = "") -> Ran:
-    from newsletter.app.mailing import Ran
+    from newsletter.delivery.sending import Ran
 
     return Ran(stopped=stopped)
 
@@ -95,7 +98,7 @@ def _summarised(app: App, ran: Ran, *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
 
     quiet = not (ran.tally.done or ran.planned.people or ran.stopped)
-    silence = app.status().silence if quiet else None
+    silence = app.status.read().silence if quiet else None
     if as_json:
         output.print_json(mail_output.ran_row(ran, silence))
     else:
@@ -117,9 +120,9 @@ def send_test(app: App, address: str, *, as_json: bool) -> int:
     from newsletter.subscriptions import address_of
 
     with Signals() as signals:
-        row = app.mailing.send_test(address_of(address), signals.stop)
+        row = app.test_mail.send(address_of(address), signals.stop)
     if as_json:
-        output.print_json(mail_output.delivery_row(row, app.mailing.message_id(row)))
+        output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
     else:
         say(f"{row.state}: {row.reply or 'nothing was said'}")
     return 0 if row.state == "sent" else FAILED
@@ -144,10 +147,10 @@ def go_on(*, as_json: bool) -> None:
 def _standing(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
     from newsletter.app import opened
     from newsletter.cli.output import print_json
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     with opened(load_config(config_option())) as app:
-        getattr(app, what)()
+        getattr(app.sending, what)()
     print_json(row) if as_json else say(said)
 
 
@@ -191,9 +194,9 @@ def _list(
 ) -> None:
     from newsletter.cli import mail_output, output
 
-    for row in app.mailing.deliveries(_filter(state, address, edition)):
+    for row in app.records.listed(_filter(state, address, edition)):
         if as_json:
-            output.print_json(mail_output.delivery_row(row, app.mailing.message_id(row)))
+            output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
         else:
             say(mail_output.delivery_line(row))
 
@@ -210,7 +213,7 @@ def retry(
     """Queue mails once more that were refused, given up, cancelled, put off or are unknown."""
     from newsletter.cli.output import print_json
 
-    many = app.mailing.retry(_some(_filter(state, address, edition)))
+    many = app.records.retry(_some(_filter(state, address, edition)))
     print_json({"queued": many}) if as_json else say(
         f"{many:,} queued; `newsletter run` sends them."
     )
@@ -236,7 +239,7 @@ def settle(
     from newsletter.cli.output import print_json
 
     wanted = _some(_filter(state, address, edition))
-    many = app.mailing.settle(wanted, sent=as_what == "sent")
+    many = app.records.settle(wanted, sent=as_what == "sent")
     print_json({"settled": many}) if as_json else say(f"{many:,} settled.")
 
 
@@ -274,7 +277,7 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import mail_output, output
     from newsletter.models import EditionState
 
-    for row in app.mailing.editions(EditionState(state) if state else None):
+    for row in app.review.listed(EditionState(state) if state else None):
         if as_json:
             output.print_json(mail_output.edition_row(row))
         else:
@@ -289,7 +292,7 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
 @with_app
 def editions_release(app: App, edition: int, *, as_json: bool) -> None:
     """Let a held edition go as it is; who is due gets it with the next run."""
-    _decided(app.mailing.release(edition), as_json=as_json)
+    _decided(app.review.release(edition, app.clock()), as_json=as_json)
 
 
 @editions.command("reject")
@@ -299,7 +302,7 @@ def editions_release(app: App, edition: int, *, as_json: bool) -> None:
 @with_app
 def editions_reject(app: App, edition: int, *, pass_over: bool, as_json: bool) -> None:
     """Drop a held edition; its papers wait for the next due time, unless they are passed."""
-    _decided(app.mailing.reject(edition, pass_over=pass_over), as_json=as_json)
+    _decided(app.review.reject(edition, app.clock(), pass_over=pass_over), as_json=as_json)
 
 
 def _decided(row: EditionRow, *, as_json: bool) -> None:
@@ -317,10 +320,10 @@ def _decided(row: EditionRow, *, as_json: bool) -> None:
 @with_app
 def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
     """The story of one reader (an address), or of one paper (an id, a URL or a title)."""
-    from newsletter.calendar import iso
     from newsletter.cli import output
+    from newsletter.text.dates import iso
 
-    for fact in app.why(whom_or_what):
+    for fact in app.trace.of(whom_or_what):
         if as_json:
             output.print_json({"at": iso(fact.at), "what": fact.what, **fact.details})
         else:

@@ -21,7 +21,7 @@ log_option = click.option(
 def serve(form: str) -> int:
     """Capture, plan and send, each when it is time, until told to end. Ends with status 0."""
     from newsletter.cli.signals import Signals
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
     from newsletter.service import logs, run
 
     loaded = load_config(config_option())
@@ -36,7 +36,7 @@ def serve(form: str) -> int:
 def web(form: str) -> int:
     """Serve the pages for readers alone, and send the mails they ask for. Ends with status 0."""
     from newsletter.cli.signals import Signals
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
     from newsletter.service import alone, logs
 
     loaded = load_config(config_option())

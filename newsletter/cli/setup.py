@@ -15,7 +15,7 @@ from newsletter.errors import ConfigError
 @click.argument("path", default="config.toml")
 def init(path: str) -> None:
     """Write a commented configuration to PATH [config.toml]."""
-    from newsletter.configfile import init as write_config
+    from newsletter.config.file import init as write_config
 
     write_config(Path(path))
     say(f"Wrote {path}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
@@ -32,7 +32,7 @@ def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
     from newsletter.app.checks import deeper_problems
     from newsletter.cli import output
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     path = config_option()
     try:

@@ -30,15 +30,17 @@ def preview(
     """Write the next edition's files, exactly as they would be sent. Changes nothing."""
     from newsletter.app import opened
     from newsletter.cli import output
-    from newsletter.configfile import load_config, with_theme
+    from newsletter.config.file import load_config, with_theme
+    from newsletter.subscriptions import address_of
 
     loaded = load_config(config_option())
     try:
         with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
-            edition = app.next_edition(subscriber)
+            cursor = app.subscriptions.find(address_of(subscriber)).cursor if subscriber else None
+            edition = app.planner.next_edition(cursor)
             if edition is None:
-                return _silent(app.status().silence, as_json=as_json)
-            written = app.write(edition, Path(out))
+                return _silent(app.status.read().silence, as_json=as_json)
+            written = app.previews.write(edition, Path(out))
     except DatabaseMissing as missing:
         return _silent(_nothing_yet(missing), as_json=as_json)
     if as_json:
@@ -73,12 +75,12 @@ def status(*, as_json: bool) -> int:
     from newsletter.app import opened
     from newsletter.app.status import nothing_yet
     from newsletter.cli import output
-    from newsletter.configfile import load_config
+    from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
     try:
         with opened(loaded, create=False) as app:
-            found = app.status()
+            found = app.status.read()
     except DatabaseMissing as missing:
         found = nothing_yet(loaded, missing.where)
     for row in output.status_rows(found) if as_json else ():

@@ -9,8 +9,9 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from newsletter import recipients, tokens
+from newsletter import tokens
 from newsletter.models import DeliveryState, SubscriberState
+from newsletter.recipients import parse_address
 from newsletter.storage import outbox, people, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Settled, Waiting
@@ -180,7 +181,7 @@ class Desk:
         return people.refused_again(tx, one.waiting.subscriber, one.waiting.edition) >= EDITIONS
 
     def _suppress(self, tx: Connection, one: Done, now: datetime) -> None:
-        address = recipients.address(one.waiting.address)
+        address = parse_address(one.waiting.address)
         # Not what the server said: it may name the address, which must go when they are forgotten.
         said = one.outcome.enhanced or one.outcome.code
         reason = f"its server says that there is no such mailbox ({said})"

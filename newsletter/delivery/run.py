@@ -9,7 +9,6 @@ from datetime import datetime
 from functools import partial
 from time import monotonic
 
-from newsletter import recipients
 from newsletter.delivery.copies import Copies
 from newsletter.delivery.desk import LIMITED, Desk, Done, Limits, Tally
 from newsletter.delivery.queue import PAGE, Queue
@@ -18,6 +17,7 @@ from newsletter.errors import DatabaseLocked, DiskFull, RenderError, SendingPaus
 from newsletter.models import DeliveryState
 from newsletter.planning import refuse_old_clock
 from newsletter.rates import Rates
+from newsletter.recipients import parse_address
 from newsletter.storage import outbox, senders, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
@@ -228,7 +228,7 @@ class _Loop:
 
     def _job(self, waiting: Waiting, now: datetime) -> Job | Done:
         try:
-            to = recipients.address(waiting.address)
+            to = parse_address(waiting.address)
         except ValueError as fault:
             return Done(waiting, without_reply(Verdict.REFUSED, "rcpt", str(fault)))
         try:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from newsletter.text import clean, cut
+from newsletter.text.clean import clean, cut
 
 SHOWN = 160  # columns of a record
 

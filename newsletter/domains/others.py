@@ -20,7 +20,7 @@ from newsletter.domains.findings import (
     unasked,
     warning,
 )
-from newsletter.text import cut
+from newsletter.text.clean import cut
 
 _SHORT_KEY = 256  # bytes of a public RSA key; one of 2048 bits has 270 or 294
 

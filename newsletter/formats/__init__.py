@@ -28,7 +28,7 @@ from newsletter.formats import (
 )
 from newsletter.formats.base import Credit, Document, Format
 from newsletter.models import DatedBy, Snapshot
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 FORMATS: tuple[Format, ...] = (
     # XML declares its own encoding: these look at bytes, all others at text.

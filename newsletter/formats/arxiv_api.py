@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from newsletter import links
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import arxiv_feed, feed_reader, xml_text
 from newsletter.formats.base import Document, Format
 from newsletter.formats.feed_reader import Item
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean_or_none
+from newsletter.text import urls
+from newsletter.text.clean import clean_or_none
 
 NAME = "arxiv-api"
 _SIGN = re.compile(r"<id>\s*https?://(?:export\.)?arxiv\.org/(?:api/[^<]*)?</id>", re.IGNORECASE)
@@ -50,14 +50,14 @@ def _paper(item: Item) -> Paper | None:
     if not title:
         return None
     link = str(item.get("link") or "")
-    found = links.arxiv_id(str(item.get("id") or "")) or links.arxiv_id(link)
+    found = urls.arxiv_id(str(item.get("id") or "")) or urls.arxiv_id(link)
     published = feed_reader.moment(item, "published")
     return Paper(
         title=title,
         abstract=clean_or_none(feed_reader.body_of(item)[0]),
         authors=feed_reader.names_of(item),
         arxiv_id=found,
-        doi=links.doi(str(item.get("arxiv_doi") or "")),
+        doi=urls.doi(str(item.get("arxiv_doi") or "")),
         url=arxiv_feed.PAPER_PAGE + found if found else feed_reader.link_of(item, {}),
         pdf_url=_pdf(item),
         categories=feed_reader.categories_of(item),

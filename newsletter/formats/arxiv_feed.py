@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from newsletter import links
 from newsletter.formats import feed_reader, markup, xml_text
 from newsletter.formats.base import Credit, Document, Format
 from newsletter.formats.feed_reader import Item
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean, clean_or_none
+from newsletter.text import urls
+from newsletter.text.clean import clean, clean_or_none
 
 NAME = "arxiv-feed"
 CREDIT = Credit(
@@ -81,7 +81,7 @@ def _paper(item: Item, day: date | None) -> Paper | None:
 
 def _id(item: Item, *said: re.Match[str] | None) -> str | None:
     values = [item.get("id"), item.get("link"), *(match["id"] for match in said if match)]
-    return next((found for value in values if value and (found := links.arxiv_id(value))), None)
+    return next((found for value in values if value and (found := urls.arxiv_id(value))), None)
 
 
 def _is_revision(item: Item, prefix: re.Match[str] | None, suffix: re.Match[str] | None) -> bool:

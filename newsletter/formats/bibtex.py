@@ -8,11 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from newsletter import links
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats.base import Document, Format, iso_day
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean
+from newsletter.text import urls
+from newsletter.text.clean import clean
 
 NAME = "bibtex"
 _KINDS = (
@@ -110,8 +110,8 @@ def _paper(fields: dict[str, str]) -> Paper | None:
         abstract=_plain(fields.get("abstract", "")) or None,
         authors=_authors(fields.get("author", "")),
         arxiv_id=_arxiv_id(fields),
-        doi=links.doi(fields.get("doi", "")),
-        openreview_id=links.openreview_id(url) if url else None,
+        doi=urls.doi(fields.get("doi", "")),
+        openreview_id=urls.openreview_id(url) if url else None,
         url=url,
         published_on=iso_day(fields.get("date")),
     )
@@ -123,7 +123,7 @@ def _arxiv_id(fields: dict[str, str]) -> str | None:
     eprint = fields.get("eprint", "") if archive.strip().lower() == "arxiv" else ""
     journal = _IN_JOURNAL.search(fields.get("journal", ""))
     values = (eprint, fields.get("url", ""), fields.get("doi", ""), journal[1] if journal else "")
-    return next((found for value in values if value and (found := links.arxiv_id(value))), None)
+    return next((found for value in values if value and (found := urls.arxiv_id(value))), None)
 
 
 def _authors(value: str) -> tuple[str, ...]:

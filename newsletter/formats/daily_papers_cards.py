@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
-from newsletter.calendar import MONTHS, month_number
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import hugging_face, page_cards
 from newsletter.formats.base import Document, Format, iso_day
@@ -18,7 +17,8 @@ from newsletter.formats.html_tags import Tag, tags
 from newsletter.formats.markup import unescaped
 from newsletter.formats.page_cards import Cards, Piece
 from newsletter.models import Snapshot
-from newsletter.text import clean
+from newsletter.text.clean import clean
+from newsletter.text.dates import MONTHS, month_number
 
 NAME = "daily-papers-cards"
 _CARD = re.compile(

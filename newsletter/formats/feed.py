@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 
-from newsletter import links
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import feed_reader, markup, xml_text
 from newsletter.formats.base import Document, Format
 from newsletter.formats.feed_reader import Feed, Item
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean_or_none, cut
+from newsletter.text import urls
+from newsletter.text.clean import clean_or_none, cut
 
 NAME = "feed"
 OPENING = 80
@@ -86,7 +86,7 @@ def _paper(item: Item, feed: Feed, time: datetime | None, listed: date | None) -
         authors=feed_reader.names_in(authors) if authors else feed_reader.authors_of(item),
         arxiv_id=_arxiv_id(item, url),
         doi=_doi(item, url),
-        openreview_id=links.openreview_id(url) if url else None,
+        openreview_id=urls.openreview_id(url) if url else None,
         url=url,
         categories=feed_reader.categories_of(item),
         published_on=time.date() if time else None,
@@ -107,14 +107,14 @@ def _labelled(body: str) -> dict[str, str]:
 
 def _arxiv_id(item: Item, url: str | None) -> str | None:
     for value in (url, item.get("id")):
-        if isinstance(value, str) and (found := links.arxiv_id(value)):
+        if isinstance(value, str) and (found := urls.arxiv_id(value)):
             return found
     return None
 
 
 def _doi(item: Item, url: str | None) -> str | None:
     for value in (item.get("prism_doi"), item.get("dc_identifier"), item.get("arxiv_doi"), url):
-        if (text := clean_or_none(value)) and (found := links.doi(text)):
+        if (text := clean_or_none(value)) and (found := urls.doi(text)):
             return found
     return None
 

@@ -19,7 +19,7 @@ from urllib.parse import urljoin
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import markup, xml_text
 from newsletter.formats.base import Document
-from newsletter.text import clean_or_none
+from newsletter.text.clean import clean_or_none
 
 Item = Mapping[str, Any]
 """One entry, with feedparser's names for its parts."""

@@ -8,11 +8,11 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-from newsletter import links
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats.base import Credit, iso_day
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean_or_none
+from newsletter.text import urls
+from newsletter.text.clean import clean_or_none
 
 CREDIT = Credit(
     "Hugging Face Daily Papers, by AK and the research community", "https://huggingface.co/papers"
@@ -64,7 +64,7 @@ def paper_of(row: object, day: date | None) -> Paper | None:
         untitled=not title,
         abstract=clean_or_none(inner.get("summary")) or clean_or_none(row.get("summary")),
         authors=_authors(inner.get("authors")),
-        arxiv_id=links.arxiv_id(raw_id) if raw_id else None,
+        arxiv_id=urls.arxiv_id(raw_id) if raw_id else None,
         url=_page(raw_id),
         code_url=clean_or_none(inner.get("githubRepo")),
         project_url=clean_or_none(inner.get("projectPage")),
@@ -80,7 +80,7 @@ def _page(raw_id: str | None) -> str | None:
     """The paper's page; of an id that is an address itself, that address."""
     if not raw_id:
         return None
-    arxiv = links.arxiv_id(raw_id)
+    arxiv = urls.arxiv_id(raw_id)
     if arxiv or re.fullmatch(r"[\w-][\w.-]*", raw_id):
         return PAPER_PAGE + quote(arxiv or raw_id, safe="/")
     return raw_id if "://" in raw_id else None

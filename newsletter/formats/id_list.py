@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from newsletter import links
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import arxiv_feed
 from newsletter.formats.base import Document, Format
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean
+from newsletter.text import urls
+from newsletter.text.clean import clean
 
 NAME = "id-list"
 _COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -53,9 +53,9 @@ def _lines(text: str) -> list[str]:
 
 
 def _id(line: str) -> str | None:
-    if len(line) > links.LONGEST or ("://" in line and not line.startswith("http")):
+    if len(line) > urls.LONGEST or ("://" in line and not line.startswith("http")):
         return None
-    found = links.arxiv_id(line)
+    found = urls.arxiv_id(line)
     return found if found and _DATED.fullmatch(found) else None
 
 

@@ -8,12 +8,12 @@ from datetime import date
 from typing import Any
 from urllib.parse import urljoin
 
-from newsletter import links
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import markup
 from newsletter.formats.base import Document, Format, iso_day
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean_or_none, cut
+from newsletter.text import urls
+from newsletter.text.clean import clean_or_none, cut
 
 NAME = "json-feed"
 OPENING = 80
@@ -75,9 +75,9 @@ def _paper(item: Mapping[str, Any], feed: Mapping[str, Any]) -> Paper | None:
         title=title,
         abstract=abstract if abstract != title else None,
         authors=_authors(item),
-        arxiv_id=_first(links.arxiv_id, url, item),
-        doi=_first(links.doi, url, item),
-        openreview_id=links.openreview_id(url) if url else None,
+        arxiv_id=_first(urls.arxiv_id, url, item),
+        doi=_first(urls.doi, url, item),
+        openreview_id=urls.openreview_id(url) if url else None,
         url=url,
         categories=_tags(item),
         published_on=_published(item),

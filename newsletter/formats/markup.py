@@ -9,8 +9,8 @@ from __future__ import annotations
 import html
 import re
 
-from newsletter.tex import to_unicode
-from newsletter.text import clean
+from newsletter.text.clean import clean
+from newsletter.text.tex import to_unicode
 
 _INLINE = (
     "a|abbr|acronym|b|big|cite|code|del|em|font|i|ins|kbd|mark|q|s|samp|small|span|strike|strong|"

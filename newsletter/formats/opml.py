@@ -6,7 +6,7 @@ from xml.parsers import expat
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import xml_text
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 
 def sources(data: bytes) -> list[tuple[str, str]]:

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from urllib.parse import unquote
 
-from newsletter.calendar import MONTHS, month_number
 from newsletter.formats.hugging_face import PAPER_PAGE
 from newsletter.models import Paper
-from newsletter.text import clean
+from newsletter.text.clean import clean
+from newsletter.text.dates import MONTHS, month_number
 
 SHORTEST_ABSTRACT = 200
 """Characters from which the text of a link to a paper is its abstract, not its title."""

@@ -18,7 +18,7 @@ from newsletter.formats import hugging_face, page_cards
 from newsletter.formats.base import Document, Format, iso_day
 from newsletter.formats.page_cards import SHORTEST_ABSTRACT, Card, Cards, Piece
 from newsletter.models import Snapshot
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 NAME = "search-text"
 _PAPER = rf"https://huggingface\.co/papers/(?:{page_cards.PAPER_ID})"

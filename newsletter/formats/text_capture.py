@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from newsletter.calendar import MONTHS, month_number
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import hugging_face
 from newsletter.formats.base import Document, Format
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean
+from newsletter.text.clean import clean
+from newsletter.text.dates import MONTHS, month_number
 
 NAME = "text-capture"
 _BANNER = "Get trending papers in your email inbox"

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from newsletter import holds
 from newsletter.cadence import Turn, turn
 from newsletter.editing import Editor
-from newsletter.errors import EditionFaulty, UsageError
+from newsletter.errors import EditionFaulty
 from newsletter.models import EditionState, Entry, Rendered
 from newsletter.planning.rules import Rules, latest_day, refuse_old_clock
 from newsletter.planning.view import View, holding, view
@@ -153,35 +153,6 @@ class Planning:
             with self._database.write() as tx:
                 standing.note_clockwork(tx, self._rules.clockwork)
         return many
-
-    def release(self, number: int, now: datetime) -> EditionRow:
-        """Lets a held edition go, as it was made.
-
-        Raises:
-            UsageError: there is none, it is not held, or it could not be made.
-        """
-        with self._database.write() as tx:
-            if not editions.content(tx, editions.get(tx, number).id).parts:
-                raise UsageError(
-                    f"edition {number} could not be made",
-                    hint="mend the theme, then reject it: its papers wait for the next one",
-                )
-            return editions.decide(tx, number, EditionState.FROZEN, now)
-
-    def reject(self, number: int, now: datetime, *, pass_over: bool = False) -> EditionRow:
-        """Drops a held edition. Its papers wait for the next due date, or are passed over.
-
-        Raises:
-            UsageError: there is none, or it is not held.
-        """
-        with self._database.write() as tx:
-            row = editions.get(tx, number)
-            # Whether its papers wait may be decided later too.
-            if not (pass_over and row.state is EditionState.REJECTED):
-                row = editions.decide(tx, number, EditionState.REJECTED, now)
-            if pass_over:
-                editions.pass_over(tx, row.positions)
-            return row
 
     def _mend(self, now: datetime, group: Group, last: date | None, *, all_of_them: bool) -> int:
         schedule = self._rules.schedule(_wishes(group))

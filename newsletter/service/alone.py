@@ -9,11 +9,11 @@ import structlog
 from newsletter.app import App
 from newsletter.app.parts import sending_problems
 from newsletter.app.places import now
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import notify
 from newsletter.web import health, metrics
-from newsletter.web.errands import Errands
+from newsletter.web.errands import Errands, run_errands
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
 
@@ -33,15 +33,15 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
     app = App(config)
-    errands = Errands(lambda: app.readers.run_errands(stop), app.readers.signups.tidy)
+    errands = Errands(lambda: run_errands(app, stop), app.signups.tidy)
     token = config.web.metrics_token.get_secret_value()
 
     def ready() -> str:
         app.check()
         return ""
 
-    others = [*health.routes(lambda: "", ready), metrics.route(app.status, now, token)]
-    server = Server(pages(config, app.readers, errands.wake, now, others), wire)
+    others = [*health.routes(lambda: "", ready), metrics.route(app.status.read, now, token)]
+    server = Server(pages(config, app, errands.wake, now, others), wire)
     server.start()
     errands.start()
     log.info("serving pages", address=f"http://{config.web.host}:{wire.getsockname()[1]}")

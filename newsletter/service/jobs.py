@@ -14,9 +14,9 @@ from time import monotonic
 import structlog
 
 from newsletter.app import App
-from newsletter.app.mailing import Ran
-from newsletter.config import Config, SourceSection
+from newsletter.config.schema import Config, SourceSection
 from newsletter.delivery import Tally
+from newsletter.delivery.sending import Ran
 from newsletter.errors import (
     ClockBehind,
     NewsletterError,
@@ -101,7 +101,7 @@ class Jobs:
             self._say_once("sending waits", why)
         except NewsletterError as error:
             self._say_once("sending failed", error)
-            self._app.mailing.note_stopped(str(error))
+            self._app.sending.note_stopped(str(error))
         finally:
             self._sending.release()
 
@@ -121,20 +121,21 @@ class Jobs:
 
     def next_due(self) -> datetime | None:
         """The next instant at which anybody is due or anything is tried again."""
-        return self._app.mailing.next_instant()
+        instants = (self._app.planner.next_due(), self._app.sending.next_try())
+        return min(filter(None, instants), default=None)
 
     def _plan_and_send(self) -> None:
         now = self._clock()
-        mailing = self._app.mailing
-        mailing.refuse_to_work(now)
+        app = self._app
+        app.sending.refuse(now)
         if _is_time(self._rescheduled_at, now, HOURLY):
-            mended = mailing.planning.reschedule(now)
+            mended = app.planning.reschedule(now)
             self._rescheduled_at = now
             if mended:
                 log.info("due times mended", groups=mended)
         planned, fault = Planned(), ""
         try:
-            planned = mailing.plan_due(now)
+            planned = app.planner.plan_due(now)
         except RenderError as error:  # what is frozen already can go all the same
             fault = str(error)
         for edition in planned.held:
@@ -144,10 +145,10 @@ class Jobs:
         elif planned.open:
             log.info("nothing new yet, and a source fails", people=planned.open)
         ran = Ran(planned, stopped=fault)
-        if mailing.has_work(now) or (self._is_report_due(now) and mailing.report(now)):
-            ran = mailing.send(planned, self._stop, self._beat, fault)
+        if app.sending.has_work(now) or (self._is_report_due(now) and app.owner.report(now)):
+            ran = app.sending.send(planned, self._stop, self._beat, fault)
         elif fault:
-            mailing.note_stopped(fault)
+            app.sending.note_stopped(fault)
         self._log_sent(ran)
 
     def _is_report_due(self, now: datetime) -> bool:
@@ -185,13 +186,13 @@ class Jobs:
             return _signature(Path(path)) != place.seen
         last = place.tried_at
         if last is None:
-            last = self._app.captured_at(place.section.name)
+            last = self._app.sources.captured_at(place.section.name)
         return _is_time(last, now, place.section.every)
 
     def _settle_leftovers(self) -> None:
         """What was captured and never looked at, of sources that are not configured too."""
         try:
-            for report in self._app.settle_leftovers():
+            for report in self._app.ingest.leftovers():
                 self._log_report(report)
         except NewsletterError as error:
             log.warning("captures left behind stay so", reason=str(error))
@@ -202,7 +203,7 @@ class Jobs:
             before = _signature(Path(path)) if path and is_folder(path) else None
             began = self._clock()
             try:
-                for report in self._app.ingest_source(place.section):
+                for report in self._app.sources.ingest_source(place.section):
                     self.beat_at = self._clock()
                     self._log_report(report)
             except NewsletterError as error:

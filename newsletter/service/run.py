@@ -14,13 +14,13 @@ from starlette.routing import BaseRoute
 from newsletter.app import App
 from newsletter.app.parts import sending_problems
 from newsletter.app.places import now
-from newsletter.config import Config
+from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import notify
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
 from newsletter.web import health, metrics
-from newsletter.web.errands import Errands
+from newsletter.web.errands import Errands, run_errands
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
 
@@ -46,10 +46,8 @@ def serve(config: Config, stop: threading.Event) -> None:
     app = App(config)
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
-    errands = Errands(
-        lambda: app.readers.run_errands(stop), app.readers.signups.tidy, scheduler.soon
-    )
-    server = Server(pages(config, app.readers, errands.wake, now, _others(config, app, jobs)), wire)
+    errands = Errands(lambda: run_errands(app, stop), app.signups.tidy, scheduler.soon)
+    server = Server(pages(config, app, errands.wake, now, _others(config, app, jobs)), wire)
     server.start()
     errands.start()
     ending = threading.Thread(target=_until, args=(stop, scheduler, jobs), daemon=True)
@@ -103,4 +101,4 @@ def _others(config: Config, app: App, jobs: Jobs) -> Sequence[BaseRoute]:
         return ""
 
     token = config.web.metrics_token.get_secret_value()
-    return [*health.routes(alive, ready), metrics.route(app.status, now, token)]
+    return [*health.routes(alive, ready), metrics.route(app.status.read, now, token)]

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from newsletter.calendar import day_in
 from newsletter.errors import SourceError, SourceMissing, SourceUnreadable
 from newsletter.models import Capture, DatedBy
+from newsletter.text.dates import day_in
 
 MAX_BYTES = 20 * 1024 * 1024
 """A larger file is no list of papers."""

@@ -7,7 +7,7 @@ import re
 import httpx2
 
 from newsletter.errors import AddressRefused, FetchError
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 _LONGEST_SHOWN = 300  # characters of a URL in a message
 _USERINFO = re.compile(r"//[^/?#]*@")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 
-from newsletter.calendar import day_in
 from newsletter.errors import FetchError, PageRefused, SourceError
 from newsletter.models import Capture, DatedBy, NotModified
 from newsletter.sources.days import FURTHEST, wanted
 from newsletter.sources.fetch import Fetcher
 from newsletter.sources.locations import shown
+from newsletter.text.dates import day_in
 
 DATE = "{date}"
 

@@ -19,7 +19,7 @@ from newsletter.models import EditionState, Entry, EntryKind
 from newsletter.storage import log
 from newsletter.storage.schema import editions as frozen
 from newsletter.storage.schema import entries, log_head, papers, passed, snapshots
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 _TOKENIZER = "unicode61 remove_diacritics 2"
 """What a word is: as `paper_search` has it."""

@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter import recipients
 from newsletter.models import DeliveryState
+from newsletter.recipients import parse_address
 from newsletter.storage.outbox import NOTICES_FIRST, WAITING
 from newsletter.storage.schema import deliveries, notices
 
@@ -118,6 +118,6 @@ def forget(tx: Connection, person: int, address: str, now: datetime) -> None:
 def _normal(address: str) -> str:
     """As addresses are compared."""
     try:
-        return recipients.address(address).normal
+        return parse_address(address).normal
     except ValueError:
         return address.casefold()

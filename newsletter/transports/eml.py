@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from newsletter import files
+from newsletter.text import files
 from newsletter.transports.filing import OWNER, OWNERS, FilingSession, remove_stale
 
 

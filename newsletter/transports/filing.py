@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from newsletter import files
 from newsletter.errors import OutputError
+from newsletter.text import files
 from newsletter.transports.base import NOT_OPEN, Letter, SessionFailed
 from newsletter.transports.replies import Outcome, Stage, Verdict, without_reply
 

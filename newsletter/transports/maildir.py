@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from newsletter import files
+from newsletter.text import files
 from newsletter.transports.filing import OWNER, OWNERS, FilingSession, remove_stale
 
 _FLAGS = ":2,"  # stands between a name and what a reader did with the message

@@ -20,10 +20,10 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from newsletter.config.values import LOOPBACK
 from newsletter.transports.base import SessionFailed
 from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
-from newsletter.values import LOOPBACK
 
 _HINTS: dict[Stage, str] = {
     "connect": "check host, port and security under [transports.smtp], and the network",

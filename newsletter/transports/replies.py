@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
-from newsletter.text import clean
+from newsletter.text.clean import clean
 
 Stage = Literal["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "dot"]
 """How far it came. `data` goes from the DATA command to the last byte of the message,

@@ -12,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from newsletter import recipients, roster
-from newsletter.app.readers import Readers
+from newsletter.app import App
 from newsletter.choices import Person
-from newsletter.config import Newsletter
+from newsletter.config.schema import NewsletterSection
+from newsletter.csv_columns import parse_column
 from newsletter.models import SubscriberState
-from newsletter.text import clean, cut
+from newsletter.recipients import parse_address
+from newsletter.text.clean import clean, cut
 from newsletter.web.forms import TOO_OFTEN, read
 from newsletter.web.site import Pages
 from newsletter.web.visitors import Visitors
@@ -34,7 +35,7 @@ class OwnPages:
     """Answers who holds a link of their own.
 
     Args:
-        readers: does what they choose.
+        app: has the use cases behind the pages.
         pages: fills templates.
         visitors: says who may ask.
         wake: called when there is work, so that no mail waits.
@@ -44,17 +45,17 @@ class OwnPages:
 
     def __init__(
         self,
-        readers: Readers,
+        app: App,
         pages: Pages,
         visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
-        defaults: Newsletter,
+        defaults: NewsletterSection,
     ) -> None:
-        self._choices = readers.choices
-        self._signups = readers.signups
+        self._choices = app.choices
+        self._signups = app.signups
         self._pages = pages
-        self._links = readers.links
+        self._links = app.links
         self._visitors = visitors
         self._wake = wake
         self._clock = clock
@@ -198,10 +199,10 @@ class OwnPages:
         at = form.get("send_at", "").strip()
         zone = form.get("time_zone", "").strip()
         wishes = {
-            "cadence": roster.wish("cadence", _cadence(form)),
-            "send_at": roster.wish("send_at", at),
-            "time_zone": roster.wish("time_zone", zone),
-            "topics": roster.wish("topics", ";".join(form.get("topics", "").splitlines())),
+            "cadence": parse_column("cadence", _cadence(form)),
+            "send_at": parse_column("send_at", at),
+            "time_zone": parse_column("time_zone", zone),
+            "topics": parse_column("topics", ";".join(form.get("topics", "").splitlines())),
         }
         self._choices.wish(number, **wishes)
         return "Your wishes are saved."
@@ -221,7 +222,7 @@ class OwnPages:
         return "You get mail again."
 
     def _change_address(self, number: int, form: Mapping[str, str], request: Request) -> str:
-        address = recipients.address(form.get("address", ""))
+        address = parse_address(form.get("address", ""))
         if not self._visitors.lets_in(request):
             raise ValueError("try again in an hour: that was too often")
         if self._visitors.lets_write_to(address.normal):

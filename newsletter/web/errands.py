@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import structlog
 
+from newsletter.app import App
 from newsletter.errors import NewsletterError
 
 log = structlog.get_logger()
@@ -15,6 +16,17 @@ _LOOK = 5.0
 """Seconds after which it looks by itself: another process may have taken a request."""
 _TIDY = 3600.0
 """Seconds between two looks for pauses that are over, and people who never confirmed."""
+
+
+def run_errands(app: App, stop: threading.Event) -> int:
+    """Handles the requests that wait and sends their mails. Returns the number of requests.
+
+    Raises:
+        NewsletterError: that cannot be done now. The requests are kept.
+    """
+    done = app.signups.work() if app.signups.has_work() else 0
+    app.sending.send_notices(stop)
+    return done
 
 
 class Errands:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from newsletter.values import LOOPBACK
+from newsletter.config.values import LOOPBACK
 from newsletter.web.site import POLICY
 
 LARGEST_BODY = 16 * 1024

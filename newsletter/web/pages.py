@@ -14,8 +14,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from newsletter.app.readers import Readers
-from newsletter.config import Config
+from newsletter.app import App
+from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, UsageError
 from newsletter.web.choices import OwnPages
 from newsletter.web.guard import Guard
@@ -35,7 +35,7 @@ _WORDS = {
 
 def pages(
     config: Config,
-    readers: Readers,
+    app: App,
     wake: Callable[[], None],
     clock: Callable[[], datetime],
     others: Sequence[BaseRoute] = (),
@@ -52,15 +52,15 @@ def pages(
     folder = config.theme.templates_dir
     filled = Pages(site(config), Path(folder) if folder else None)
     visitors = Visitors(config.newsletter.base_url, config.web.trusted_hops)
-    public = Public(readers.reading, filled, readers.links, clock)
-    signup = Signup(readers, public, filled, visitors, wake, clock)
-    own = OwnPages(readers, filled, visitors, wake, clock, config.newsletter)
+    public = Public(app.reading, filled, app.links, clock)
+    signup = Signup(app, public, filled, visitors, wake, clock)
+    own = OwnPages(app, filled, visitors, wake, clock, config.newsletter)
     routes: list[BaseRoute] = [*public.routes(), *signup.routes(), *own.routes()]
     root = filled.site.root
     if root:
         below = Router(routes, redirect_slashes=False)
         routes = [Route(root, public.front), Mount(root, app=below)]
-    app = Starlette(
+    site_app = Starlette(
         routes=[*others, *routes],
         exception_handlers={
             HTTPException: lambda _request, error: _in_words(filled, error),
@@ -68,8 +68,8 @@ def pages(
         },
     )
     # A redirect would lead to where the visitor's own Host header says.
-    app.router.redirect_slashes = False
-    return Guard(app, config.newsletter.base_url)
+    site_app.router.redirect_slashes = False
+    return Guard(site_app, config.newsletter.base_url)
 
 
 def _in_words(filled: Pages, error: Exception) -> Response:

@@ -13,9 +13,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from newsletter.app.reading import LISTED, Reading, Shown
-from newsletter.calendar import long_day
 from newsletter.feeds import FEEDS, Feed
 from newsletter.readerlinks import ReaderLinks
+from newsletter.text.dates import long_day
 from newsletter.web.memory import Memory
 from newsletter.web.site import Pages
 

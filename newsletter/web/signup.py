@@ -11,9 +11,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from newsletter import recipients
-from newsletter.app.readers import Readers
+from newsletter.app import App
 from newsletter.errors import NewsletterError
+from newsletter.recipients import parse_address
 from newsletter.signups import Confirmed
 from newsletter.storage.readers import RequestKind
 from newsletter.web.forms import TOO_OFTEN, read
@@ -35,7 +35,7 @@ class Signup:
     """Answers who wants to subscribe.
 
     Args:
-        readers: does it.
+        app: has the use cases behind the pages.
         public: has the page with the form.
         pages: fills templates.
         visitors: says who may ask.
@@ -45,17 +45,17 @@ class Signup:
 
     def __init__(
         self,
-        readers: Readers,
+        app: App,
         public: Public,
         pages: Pages,
         visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
-        self._readers = readers
+        self._signups, self._choices, self._planning = app.signups, app.choices, app.planning
         self._public = public
         self._pages = pages
-        self._links = readers.links
+        self._links = app.links
         self._visitors = visitors
         self._wake = wake
         self._clock = clock
@@ -82,7 +82,7 @@ class Signup:
             return self._pages.say("Not from another site", "Please use the form here.", 403)
         written = form.get("address", "").strip()
         try:
-            address = recipients.address(written)
+            address = parse_address(written)
         except ValueError as why:
             return self._public.front_page(status=422, problem=f"Please {why}.", address=written)
         if not self._visitors.lets_in(request, as_person=self._took_time(form)):
@@ -90,7 +90,7 @@ class Signup:
         # Who fills in what people do not see is told what people are told.
         if not form.get("website") and self._visitors.lets_write_to(address.normal):
             network = self._visitors.network_of(request)
-            self._readers.signups.ask(address, network, form.get("time_zone", ""))
+            self._signups.ask(address, network, form.get("time_zone", ""))
             self._wake()
         return self._pages.page("sent")
 
@@ -121,19 +121,20 @@ class Signup:
             settings_url=self._pages.address(f"/preferences/{settings}"),
             came=done.came,
             welcome=self._welcomed(done),
-            due=self._readers.due_words(done.person),
+            due=self._choices.due_in_words(done.person),
         )
 
     def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
         network = self._visitors.network_of(request)
-        return self._readers.signups.confirm(kind, token, network)
+        return self._signups.confirm(kind, token, network)
 
     def _welcomed(self, done: Confirmed) -> bool:
         """Whether the latest edition is on its way to them; if not, it comes when they are due."""
         if not done.came:
             return False
         try:
-            planned = self._readers.welcome(done.person)
+            person = done.person
+            planned = self._planning.welcome(person.id, person.cursor, self._clock())
         except NewsletterError as error:
             log.warning("no welcome", reason=str(error))
             return False

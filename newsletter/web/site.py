@@ -9,10 +9,10 @@ from urllib.parse import urlencode, urlsplit
 from jinja2 import Environment
 from starlette.responses import HTMLResponse, Response
 
-from newsletter.config import Config
+from newsletter.config.schema import Config
+from newsletter.config.values import name_and_address
 from newsletter.errors import RenderError
 from newsletter.templating import FAULTS, environment, loader
-from newsletter.values import name_and_address
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from newsletter.values import LOOPBACK
+from newsletter.config.values import LOOPBACK
 from newsletter.web.guard import name_in
 from newsletter.web.limits import Limits
 

@@ -23,10 +23,10 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from newsletter import recipients
 from newsletter.delivery import Copies, Delivery, Limits, Origin
 from newsletter.message import Sender
 from newsletter.models import DeliveryState, Rendered
+from newsletter.recipients import parse_address
 from newsletter.storage import due, editions, outbox, people
 from newsletter.storage.database import Database
 from newsletter.storage.due import Group, Onward
@@ -134,7 +134,7 @@ def _copies(original: Path) -> list[Sequence[bytes]]:
     with Database(f"sqlite:///{original}") as database, database.read() as tx:
         first = outbox.waiting(tx, NOW, 1)
         copies = Copies(database, _origin(), lambda data: data)
-        return [copies.letter(one, recipients.address(one.address), NOW).pieces for one in first]
+        return [copies.letter(one, parse_address(one.address), NOW).pieces for one in first]
 
 
 def _origin() -> Origin:

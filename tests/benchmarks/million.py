@@ -18,8 +18,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from newsletter.app import App
-from newsletter.config import Config
-from newsletter.roster import read
+from newsletter.config.schema import Config
+from newsletter.csv_import import read
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported
 from tests.benchmarks.invented import api_json, papers
@@ -43,7 +43,7 @@ def run() -> Iterator[Row]:
         app = App(Config(), database)
         capture = folder / "papers.json"
         capture.write_bytes(api_json(papers(0, 100)))
-        list(app.ingest_named([str(capture)]))
+        list(app.sources.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
         list(app.subscriptions.take_in(read(roster_lines()).rows, done))
@@ -60,12 +60,12 @@ def _planned(folder: Path, what: str, *, everybody: bool) -> Iterator[Row]:
     shutil.copyfile(folder / "million.db", path)
     database = _Timed(f"sqlite:///{path}")
     app = App(Config(), database)
-    _ = app.mailing.editor
+    _ = app.editor
     # Every schedule is due on the Monday after the next, at noon.
     now = datetime.now(UTC)
     at = now + timedelta(days=14 - now.weekday(), hours=12)
     before, began = _peak(), time.perf_counter()
-    found = app.mailing.planning.plan(at, everybody=everybody)
+    found = app.planning.plan(at, everybody=everybody)
     seconds = time.perf_counter() - began
     yield _limited(f"{found.people:,} planned, {what}", "s", seconds, PLAN_SECONDS)
     yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)

@@ -13,7 +13,8 @@ from jinja2 import Environment
 from mjml import mjml2html
 
 from newsletter import gate
-from newsletter.compose import Content, Detail, compose
+from newsletter.compose import compose
+from newsletter.content import Content, Detail
 from newsletter.editing import Editor
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Paper
 from newsletter.render import Look, Renderer

@@ -22,8 +22,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
 from newsletter.app import App
-from newsletter.config import Config
-from newsletter.roster import read
+from newsletter.config.schema import Config
+from newsletter.csv_import import read
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported
@@ -49,9 +49,9 @@ def run() -> Iterator[Row]:
         with closing(App(Config(), database)) as app:
             capture = Path(name) / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
-            list(app.ingest_named([str(capture)]))
+            list(app.sources.ingest_named([str(capture)]))
             list(app.subscriptions.take_in(read(roster_lines()).rows, Imported()))
-            app.mailing.planning.plan(datetime.now(UTC), everybody=True)
+            app.planning.plan(datetime.now(UTC), everybody=True)
             with database.write() as tx:
                 tx.execute(text("UPDATE deliveries SET state = 'sent', try_at = NULL"))
             yield from _asked(app)
@@ -90,11 +90,11 @@ def _asked(app: App) -> Iterator[Row]:
     jobs = Jobs(app, Config(), lambda: now, threading.Event())
     jobs.tick()  # the first one looks further
     yield _limited("a tick, a million subscribers, nobody due", _ms(jobs.tick), TICK_MS)
-    yield _limited("status, a million deliveries", _ms(app.status), ASK_MS)
+    yield _limited("status, a million deliveries", _ms(app.status.read), ASK_MS)
 
     def scrape() -> None:
         registry = CollectorRegistry()
-        registry.register(Figures(app.status(), now + timedelta(seconds=1)))
+        registry.register(Figures(app.status.read(), now + timedelta(seconds=1)))
         generate_latest(registry)
 
     yield _limited("a scrape, a million deliveries", _ms(scrape), ASK_MS)

@@ -17,10 +17,10 @@ from pathlib import Path
 from random import Random
 
 from newsletter.app import App
-from newsletter.config import Config
-from newsletter.configfile import load_config
+from newsletter.config.file import load_config
+from newsletter.config.schema import Config
+from newsletter.csv_import import read
 from newsletter.models import Rendered
-from newsletter.roster import read
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
 from newsletter.subscriptions import Imported
@@ -64,7 +64,7 @@ def _archive(folder: Path) -> list[str]:
             capture = folder / f"{first}.json"
             day = DAY - timedelta(days=(PAPERS - first) // _A_CAPTURE)
             capture.write_bytes(api_json(papers(first, _A_CAPTURE), day))
-            list(app.replay([str(capture)]))
+            list(app.sources.replay([str(capture)]))
             capture.unlink()
     rendered = Rendered("A day of papers", "<p>lamps</p>" * 10_000, "lamps")
     keys = []
@@ -99,10 +99,10 @@ def _unsubscribing() -> Iterator[Row]:
         with closing(App(config)) as app:
             capture = folder / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
-            list(app.ingest_named([str(capture)]))
+            list(app.sources.ingest_named([str(capture)]))
             list(app.subscriptions.take_in(read(roster_lines()).rows, Imported()))
-            _ = app.mailing.editor
-            links = app.readers.links
+            _ = app.editor
+            links = app.links
             random = Random(3)
 
             def posts(many: int) -> list[str]:
@@ -129,7 +129,7 @@ def _while_planning(app: App, port: int, paths: Sequence[str]) -> tuple[list[flo
     now = datetime.now(UTC)
     began = time.perf_counter()
     at = now + timedelta(days=14 - now.weekday(), hours=12)
-    found = app.mailing.planning.plan(at)
+    found = app.planning.plan(at)
     seconds = time.perf_counter() - began
     over.set()
     clicks.join()

@@ -15,7 +15,7 @@ from newsletter import formats
 from newsletter.errors import NewsletterError, SnapshotUnreadable
 from newsletter.formats import FORMATS, Document
 from newsletter.models import Paper, Snapshot
-from newsletter.text import clean
+from newsletter.text.clean import clean
 from tests.builders import HOSTILE, SOAK
 from tests.captures import CAPTURES, MADE, Builder, made
 from tests.formats.captures import IDS_ONLY, NO_ABSTRACTS, TEX

@@ -10,13 +10,14 @@ from html.parser import HTMLParser
 import pytest
 
 from newsletter import gate
-from newsletter.colour import AA, PAGE_DARK, PAGE_LIGHT, contrast
-from newsletter.compose import Content, compose, details
+from newsletter.compose import compose
+from newsletter.content import Content, details
 from newsletter.editing import Edition, Editor
 from newsletter.models import UNSUBSCRIBE, Entry, Paper, Rendered
 from newsletter.render import Look, Renderer
 from newsletter.templating import bundled_templates
-from newsletter.text import clean, width, without_isolates
+from newsletter.text.clean import clean, width, without_isolates
+from newsletter.text.colour import AA, PAGE_DARK, PAGE_LIGHT, contrast
 from tests.builders import HOSTILE, bare, day, entries, paper
 
 THEMES = sorted(folder.name for folder in (bundled_templates() / "themes").iterdir())

@@ -10,15 +10,15 @@ import pytest
 
 from newsletter import formats
 from newsletter.app import throw_away
-from newsletter.calendar import day_in
 from newsletter.reports import Report
+from newsletter.text.dates import day_in
 from tests.conftest import real_captures
 
 
 def replayed(*paths: Path) -> list[Report]:
     """The reports of these captures, in order."""
     with throw_away() as app:
-        return list(app.replay([str(path) for path in paths]))
+        return list(app.sources.replay([str(path) for path in paths]))
 
 
 def test_a_feed_of_the_page_polled_for_two_weeks() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from newsletter import files
 from newsletter.errors import OutputError
+from newsletter.text import files
 from newsletter.transports import TRANSPORTS, Letter, Outcome, Session, Settings, Verdict
 
 MESSAGE = b"Subject: Lamps\n\nA lamp.\n"

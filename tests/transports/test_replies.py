@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.text import clean
+from newsletter.text.clean import clean
 from newsletter.transports.replies import (
     LONGEST_REPLY,
     STAGES,

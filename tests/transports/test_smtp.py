@@ -21,16 +21,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.errors import OutputError
-from newsletter.transports import TRANSPORTS, Letter, Settings
-from newsletter.transports.smtp import (
+from newsletter.transports import (
+    TRANSPORTS,
+    Letter,
     Outcome,
-    Session,
     SessionFailed,
-    Smtp,
+    Settings,
     SmtpSettings,
     Verdict,
-    dot_stuffed,
 )
+from newsletter.transports.smtp import Smtp
+from newsletter.transports.smtp_checks import dot_stuffed
+from newsletter.transports.smtp_session import SmtpSession
 
 from .smtp_server import (
     Dialogue,
@@ -45,7 +47,7 @@ from .smtp_server import (
 )
 
 Serve = Callable[..., Server]
-Connect = Callable[..., Session]
+Connect = Callable[..., SmtpSession]
 
 SENDER = "bounce+key@papers.example"
 READER = "ana@example.net"
@@ -97,10 +99,10 @@ def serve() -> Iterator[Serve]:
 @pytest.fixture
 def connect(clock: Clock) -> Iterator[Connect]:
     """Makes open sessions, and closes them in the end."""
-    sessions: list[Session] = []
+    sessions: list[SmtpSession] = []
 
-    def make(server: Server, stop: threading.Event | None = None, **changes: Any) -> Session:
-        session = Session(local(server, **changes), stop=stop, clock=clock)
+    def make(server: Server, stop: threading.Event | None = None, **changes: Any) -> SmtpSession:
+        session = SmtpSession(local(server, **changes), stop=stop, clock=clock)
         sessions.append(session)
         session.open()
         return session
@@ -116,13 +118,13 @@ def local(server: Server, **changes: Any) -> SmtpSettings:
     return replace(plain, **changes)
 
 
-def send(session: Session, *pieces: bytes, to: str = READER) -> Outcome:
+def send(session: SmtpSession, *pieces: bytes, to: str = READER) -> Outcome:
     return session.send(SENDER, to, pieces or (MESSAGE,))
 
 
 def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Outcome:
     """What `open` says that cannot open; nothing is left open."""
-    session = Session(local(server, **changes), clock=clock or Clock())
+    session = SmtpSession(local(server, **changes), clock=clock or Clock())
     with pytest.raises(SessionFailed) as caught:
         session.open()
     assert not session.is_open
@@ -133,7 +135,7 @@ def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Ou
     return caught.value.outcome
 
 
-def check_usable(session: Session, server: Server) -> None:
+def check_usable(session: SmtpSession, server: Server) -> None:
     """The session sends the next message, opened again if it has to be."""
     before = len(server.received)
     if not session.is_open:
@@ -204,10 +206,10 @@ def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.fixture(scope="module")
-def lasting() -> Iterator[tuple[Server, Session]]:
+def lasting() -> Iterator[tuple[Server, SmtpSession]]:
     """A server and a session that many examples share."""
     server = Server(Options(extensions=("8BITMIME",)))
-    session = Session(local(server))
+    session = SmtpSession(local(server))
     session.open()
     yield server, session
     session.close()
@@ -225,7 +227,7 @@ LINES = st.lists(
 
 @given(lines=LINES, cuts=st.lists(st.integers(0, 200), max_size=5))
 def test_bytes_received_are_the_bytes_sent(
-    lasting: tuple[Server, Session], lines: list[bytes], cuts: list[int]
+    lasting: tuple[Server, SmtpSession], lines: list[bytes], cuts: list[int]
 ) -> None:
     """Whatever the lines begin with, and wherever the message was cut into pieces."""
     server, session = lasting
@@ -365,7 +367,7 @@ def test_bad_sender_is_ours(serve: Serve, connect: Connect, address: str) -> Non
 
 @given(sender=st.text(), name=st.text(), domain=st.sampled_from(["@example.net", ""]))
 def test_no_address_makes_a_command(
-    lasting: tuple[Server, Session], sender: str, name: str, domain: str
+    lasting: tuple[Server, SmtpSession], sender: str, name: str, domain: str
 ) -> None:
     """Whatever the addresses are, the server sees only commands that we meant."""
     server, session = lasting
@@ -690,7 +692,7 @@ def test_interruption_ends_the_session(serve: Serve, clock: Clock) -> None:
 
     stop = threading.Event()
     server = serve(dot=[silence(stop.set)])
-    session = Session(local(server), clock=interrupted)
+    session = SmtpSession(local(server), clock=interrupted)
     session.open()
     with pytest.raises(KeyboardInterrupt):
         send(session)
@@ -705,7 +707,7 @@ def test_interruption_ends_the_session(serve: Serve, clock: Clock) -> None:
 def test_close_says_goodbye_once(serve: Serve) -> None:
     """QUIT, and nothing more however often it is closed; `with` does both ends."""
     server = serve()
-    with Session(local(server)) as session:
+    with SmtpSession(local(server)) as session:
         assert session.is_open
     assert not session.is_open
     session.close()
@@ -732,7 +734,7 @@ def test_close_never_raises(serve: Serve, connect: Connect, clock: Clock, ending
 
 def test_close_without_open() -> None:
     """A session that was never opened can be closed, and sends nothing."""
-    session = Session(SmtpSettings("", 25))
+    session = SmtpSession(SmtpSettings("", 25))
     session.close()
     assert send(session).verdict is Verdict.LOST
 
@@ -771,7 +773,7 @@ def test_connection_ends_before_it_began(
 def test_session_opens_after_it_failed(serve: Serve) -> None:
     """A session that could not be opened can be tried again."""
     server = serve(connect=[b"450 busy\r\n"])
-    session = Session(local(server))
+    session = SmtpSession(local(server))
     with pytest.raises(SessionFailed, match="450 busy; check host"):
         session.open()
     check_usable(session, server)
@@ -782,7 +784,7 @@ def test_nobody_listens() -> None:
     """No server: it may come back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    session = Session(SmtpSettings("127.0.0.1", port, "none"))
+    session = SmtpSession(SmtpSettings("127.0.0.1", port, "none"))
     with pytest.raises(SessionFailed, match="Connection refused") as caught:
         session.open()
     assert (caught.value.outcome.verdict, caught.value.outcome.stage) == (Verdict.LOST, "connect")
@@ -802,7 +804,7 @@ def test_nobody_listens() -> None:
 def test_settings_we_do_not_send_with(serve: Serve, changes: dict[str, Any], words: str) -> None:
     """What only the operator can mend; no password leaves, and none is shown."""
     server = serve()
-    session = Session(local(server, **changes))
+    session = SmtpSession(local(server, **changes))
     with pytest.raises(SessionFailed, match=words) as caught:
         session.open()
     assert caught.value.outcome.verdict is Verdict.OURS

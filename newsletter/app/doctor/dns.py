@@ -8,8 +8,8 @@ from dataclasses import replace
 from newsletter import domains
 from newsletter.app.doctor.mail import Mail
 from newsletter.app.editions import owner_address, sender
+from newsletter.config.values import domain, name_and_address
 from newsletter.domains import Answer, Finding, Reverse, Unanswered, Walk, ok
-from newsletter.values import domain, name_and_address
 
 
 class Domains(Mail):

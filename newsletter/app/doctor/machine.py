@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 from newsletter.app import parts
 from newsletter.app.checks import deeper_problems
 from newsletter.app.places import now
-from newsletter.config import Config, SourceSection
+from newsletter.config.schema import Config, SourceSection
 from newsletter.domains import Finding, failure, ok, warning
 from newsletter.errors import ClockBehind, DatabaseMissing
 from newsletter.models import SubscriberState

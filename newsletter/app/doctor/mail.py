@@ -13,17 +13,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from newsletter import domains
-from newsletter.app import parts
+from newsletter.app import App, parts
 from newsletter.app.doctor.machine import Machine
 from newsletter.app.editions import owner_address, sender
-from newsletter.app.mailing import Mailing
+from newsletter.config.values import LOOPBACK
 from newsletter.domains import Finding, failure, ok, warning
 from newsletter.models import DeliveryState
 from newsletter.storage import health
 from newsletter.transports import SessionFailed, SmtpSettings
 from newsletter.transports.opening import opened
 from newsletter.transports.wire import BROKEN, Wire
-from newsletter.values import LOOPBACK
 
 _LARGEST_MAIL = 150_000
 """Bytes of the largest mail that we send, about."""
@@ -254,7 +253,7 @@ class Mail(Machine):
         if self._database is None:
             yield failure("no mail was sent: there is no database", "run `newsletter ingest` first")
             return
-        row = Mailing(self._config, self._database, self._clock).send_test(to, self._stop)
+        row = App(self._config, self._database, self._clock).test_mail.send(to, self._stop)
         said = f"the mail to {to.display} is {row.state}: {row.reply or 'nothing was said'}"
         if row.state is DeliveryState.SENT:
             yield ok(said)

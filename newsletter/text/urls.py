@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
 
-from newsletter.text import is_plain
+from newsletter.text.clean import is_plain
 
 _ARXIV = r"(\d{4}\.\d{4,5}|[a-z][a-z-]*(?:\.[A-Z]{2})?/\d{7})"
 _BARE_ARXIV = re.compile(rf"(?:arxiv:\s*)?{_ARXIV}(?:v\d+)?(?:\.pdf)?", re.IGNORECASE)

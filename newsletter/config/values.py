@@ -14,8 +14,8 @@ from zoneinfo import ZoneInfo
 import idna
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
-from newsletter import colour
-from newsletter.text import clean, is_plain
+from newsletter.text import colour
+from newsletter.text.clean import clean, is_plain
 
 _DURATION = re.compile(r"(\d{1,6}) ?(s|min|m|h|d|w)")
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}

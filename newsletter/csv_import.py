@@ -1,8 +1,8 @@
-"""Subscribers as CSV: lines in, people and problems out; and back. Pure.
+"""CSV of subscribers → rows and problems, line by line.
 
-Spreadsheets differ in separator, order of columns and byte order mark: all are read.
-No line that cannot be read hides the ones after it, and nothing that is written here is
-run by a spreadsheet that opens it.
+Spreadsheets differ in separator, order of columns and byte order mark: all are read, and
+a line that cannot be read hides none of the ones after it. Stores nothing: what becomes
+of the rows is the work of `subscriptions`. Pure.
 """
 
 from __future__ import annotations
@@ -10,23 +10,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain, islice
 from typing import Any
 
-from newsletter import values
-from newsletter.cadence import Cadence
-from newsletter.recipients import Address, address
-from newsletter.text import clean, clean_or_none, cut
-
-DAILY = "daily"
-"""The cadence of somebody for whom none is written."""
-MOST_TOPICS = 50
-"""Topics one subscriber may have."""
-LONGEST_TOPIC = 200
-"""Characters of the longest topic."""
+from newsletter.csv_columns import COLUMNS, SubscriberRow, unguarded
+from newsletter.recipients import parse_address
+from newsletter.text.clean import clean, cut
 
 _Record = tuple[int, list[str]]  # lines that belong together, and the number of the first
 _Cells = tuple[int, str, list[str] | str]  # of the line with that number; or what is wrong
@@ -36,35 +27,12 @@ _BLANK = _MARK + " \t\r\n"
 _SEPARATORS = ",;\t"
 _LONGEST_RECORD = 20  # lines that a cell may run over: notes of people, never cells of ours
 _SHOWN = 60
-_TOPIC = ";"
 _ALIASES = {"email": "address", "e_mail": "address"}
-# With what a cell begins that a spreadsheet runs, full width among them. Quotation marks
-# before it may be lost where ";" separates cells. Apostrophes before it count too, so that
-# each one written is one taken off.
-_RUN = re.compile(r"""['" ]*[=+\-@\t\r＝＋－＠﹦﹢﹣﹫]""")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """What is asked for one subscriber.
-
-    Attributes:
-        cadence: as `Cadence` writes it.
-        time_zone: `None` for the newsletter's own.
-        send_at: such as `07:30`; `None` for the newsletter's own.
-        topics: as `topics` gives them.
-    """
-
-    address: Address
-    cadence: str = DAILY
-    time_zone: str | None = None
-    send_at: str | None = None
-    topics: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line that nobody can be made of.
+    """A line that describes no subscriber.
 
     Attributes:
         text: the beginning of the line, safe to show.
@@ -76,7 +44,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class SubscriberFile:
     """A file whose first line has been read.
 
     Attributes:
@@ -86,7 +54,7 @@ class Roster:
     """
 
     ignored: tuple[str, ...]
-    rows: Iterator[tuple[int, Line | Problem]]
+    rows: Iterator[tuple[int, SubscriberRow | Problem]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +66,7 @@ class _Header:
     places: Mapping[str, int]
 
 
-def read(lines: Iterable[str]) -> Roster:
+def read(lines: Iterable[str]) -> SubscriberFile:
     """The subscribers in the lines of a file. Blank lines are passed over.
 
     Raises:
@@ -115,41 +83,7 @@ def read(lines: Iterable[str]) -> Roster:
     next(rows)  # the header
     ours = set(header.places.values())
     others = (clean(cell) for at, cell in enumerate(header.cells) if at not in ours)
-    return Roster(tuple(cut(name, _SHOWN) for name in others if name), _rows(rows, header))
-
-
-def write(lines: Iterable[Line]) -> Iterator[str]:
-    """The lines of a file that `read` reads the same from, the names of columns first."""
-    writer = csv.writer(_Echo())
-    yield str(writer.writerow(_PARSERS))
-    for line in lines:
-        cells = [line.address.display, line.cadence, line.time_zone or "", line.send_at or ""]
-        # Each topic is guarded: where ";" separates cells, any may begin one.
-        listed = _TOPIC.join(map(_guarded, line.topics))
-        yield str(writer.writerow([*map(_guarded, cells), listed]))
-
-
-def topics(text: str) -> tuple[str, ...]:
-    """The topics of a list such as `agents; speech`, each once and as first written.
-
-    Raises:
-        ValueError: one is too long, or there are too many.
-    """
-    found = tuple(dict.fromkeys(filter(None, map(clean_or_none, text.split(_TOPIC)))))
-    if len(found) > MOST_TOPICS:
-        raise ValueError(f"write at most {MOST_TOPICS} topics")
-    if any(len(topic) > LONGEST_TOPIC for topic in found):
-        raise ValueError(f"write topics of at most {LONGEST_TOPIC} characters")
-    return found
-
-
-def wish(column: str, text: str) -> object:
-    """What is written in a column of this name, as `Line` has it.
-
-    Raises:
-        ValueError: it is none; says what to write instead.
-    """
-    return _PARSERS[column](text.strip())
+    return SubscriberFile(tuple(cut(name, _SHOWN) for name in others if name), _rows(rows, header))
 
 
 def _records(lines: Iterable[str]) -> Iterator[_Record]:
@@ -220,12 +154,12 @@ def _split(record: _Record, separator: str) -> _Header:
         name = _ALIASES.get(name, name)
         if name in places:
             raise ValueError(f'its first line has two columns "{name}"')
-        if name in _PARSERS:
+        if name in COLUMNS:
             places[name] = at
     return _Header(separator, tuple(cells), places)
 
 
-def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, Line | Problem]]:
+def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, SubscriberRow | Problem]]:
     for number, line, cells in rows:
         found = cells if isinstance(cells, str) else _line(cells, header)
         if isinstance(found, str):
@@ -234,7 +168,7 @@ def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, Line |
             yield number, found
 
 
-def _line(cells: list[str], header: _Header) -> Line | str | None:
+def _line(cells: list[str], header: _Header) -> SubscriberRow | str | None:
     """The subscriber, or what is wrong; `None` where there is nothing but separators."""
     if not any(map(str.strip, cells)):
         return None
@@ -242,61 +176,17 @@ def _line(cells: list[str], header: _Header) -> Line | str | None:
     if len(cells) > len(header.cells):
         wrong.append('more cells than the first line (a cell with separators in it needs "…")')
     found: dict[str, Any] = {}
-    for column, parse in _PARSERS.items():
+    for column, parse in COLUMNS.items():
         at = header.places.get(column, len(cells))
         try:
             found[column] = parse(cells[at].strip() if at < len(cells) else "")
         except ValueError as exc:
             wrong.append(f"{column}: {exc}")
-    return "; ".join(wrong) or Line(**found)
-
-
-def _address(cell: str) -> Address:
-    return address(_unguarded(cell))
-
-
-# Few are written a million times; what is wrong is not kept.
-@lru_cache(maxsize=1_000)
-def _cadence(cell: str) -> str:
-    return str(Cadence.parse(_unguarded(cell) or DAILY))
-
-
-@lru_cache(maxsize=1_000)
-def _time_zone(cell: str) -> str | None:
-    return values.zone(_unguarded(cell)) if cell else None
-
-
-@lru_cache(maxsize=1_000)
-def _send_at(cell: str) -> str | None:
-    return f"{values.time_of_day(_unguarded(cell)):%H:%M}" if cell else None
-
-
-def _topics(cell: str) -> tuple[str, ...]:
-    if not cell:
-        return ()
-    return topics(_TOPIC.join(_unguarded(clean(topic)) for topic in cell.split(_TOPIC)))
-
-
-_PARSERS: dict[str, Callable[[str], object]] = {
-    "address": _address,
-    "cadence": _cadence,
-    "time_zone": _time_zone,
-    "send_at": _send_at,
-    "topics": _topics,
-}
-"""The columns, in the order in which they are written."""
-
-
-def _guarded(cell: str) -> str:
-    return f"'{cell}" if _RUN.match(cell) else cell
-
-
-def _unguarded(cell: str) -> str:
-    return cell[1:] if cell[:1] == "'" and _RUN.match(cell) else cell
+    return "; ".join(wrong) or SubscriberRow(**found)
 
 
 def _columns() -> str:
-    return ",".join(_PARSERS)
+    return ",".join(COLUMNS)
 
 
 def _shown(line: str) -> str:
@@ -305,14 +195,7 @@ def _shown(line: str) -> str:
 
 def _is_address(text: str) -> bool:
     try:
-        address(_unguarded(text.strip()))
+        parse_address(unguarded(text.strip()))
     except ValueError:
         return False
     return True
-
-
-class _Echo:
-    """A file that hands back what is written to it, for a writer that needs a file."""
-
-    def write(self, text: str) -> str:
-        return text

@@ -1,4 +1,7 @@
-"""The configuration file: found, read, begun and added to."""
+"""The configuration file: finds, reads, creates and extends it.
+
+Does not interpret the text: `parse` does.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
-from newsletter import config as configuration
-from newsletter import files
-from newsletter.config import Config
+from newsletter.config.parse import parse
+from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
+from newsletter.text import files
 
 CONFIG_VARIABLE = "NEWSLETTER_CONFIG"
 CONFIG_FILE = "config.toml"
@@ -47,7 +50,7 @@ def load_config(path: str | None) -> Config:
             [f"cannot be read ({exc.strerror})"], where=str(file), hint="check its owner and mode"
         ) from exc
     folder = file.absolute().parent
-    return configuration.parse(text, os.environ, where=str(file), folder=folder)
+    return parse(text, os.environ, where=str(file), folder=folder)
 
 
 def with_theme(config: Config, theme: str) -> Config:
@@ -62,8 +65,9 @@ def places_of(config: Config) -> list[str]:
 
 def example_config() -> str:
     """The commented configuration we ship: inside the wheel, or in the checkout."""
-    packaged = Path(__file__).parent / "config.example.toml"
-    path = packaged if packaged.is_file() else packaged.parent.parent / "config.example.toml"
+    package = Path(__file__).parents[1]
+    packaged = package / "config.example.toml"
+    path = packaged if packaged.is_file() else package.parent / "config.example.toml"
     return path.read_text("utf-8")
 
 
@@ -100,7 +104,7 @@ def add_sources(path: str | None, found: Iterable[tuple[str, str]]) -> list[str]
         added.append(unique)
         quoted = (json.dumps(value, ensure_ascii=False) for value in (unique, url))
         text += "\n[[sources]]\nname = {}\nurl = {}\n".format(*quoted)
-    configuration.parse(text, os.environ, where=str(file), folder=file.absolute().parent)
+    parse(text, os.environ, where=str(file), folder=file.absolute().parent)
     files.write(file, text.encode(), file.stat().st_mode & 0o777)
     return added
 

@@ -1,4 +1,4 @@
-"""What TeX macros look like in Unicode: tables for `tex`, nothing else."""
+"""TeX macros and their Unicode signs: tables for `tex` and its neighbours, no logic."""
 
 from __future__ import annotations
 

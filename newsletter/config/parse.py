@@ -1,0 +1,160 @@
+"""TOML text and environment variables → `Config`, or every problem at once.
+
+A problem has the path of its key and, for a misspelt key, the name that was probably
+meant. Pure: the text and the variables are arguments; `file` reads the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from newsletter.config import values
+from newsletter.config.schema import Config, SourceSection
+from newsletter.errors import ConfigError
+
+ENVIRONMENT = "NEWSLETTER__"
+"""`NEWSLETTER__TRANSPORTS__SMTP__PASSWORD` sets `transports.smtp.password`."""
+
+
+def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path) -> Config:
+    """The configuration that `text` and the environment describe.
+
+    Args:
+        text: TOML.
+        environment: variables `NEWSLETTER__SECTION__KEY` override the text.
+        where: the file's name, for messages.
+        folder: relative paths in it start here.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    try:
+        tables = tomllib.loads(text)
+    except (ValueError, RecursionError) as exc:  # also numbers too long, tables too deep
+        raise ConfigError([str(exc)], where=where, hint="mend the line, then check again") from exc
+    problems = [
+        problem
+        for path, value in _overrides(environment)
+        if (problem := _override(tables, path, value))
+    ]
+    problems += _make_absolute(tables, folder)
+    try:
+        config = Config.model_validate(tables)
+    except ValidationError as exc:
+        problems += _problems(exc)
+    if problems:
+        hint = "`newsletter config check` lists them"
+        raise ConfigError(problems, where=where, hint=hint) from None
+    return config
+
+
+_LISTS = (("newsletter", "skip_dates"), ("web", "secret_keys"))
+"""Settings that are lists; a variable has one between commas."""
+
+
+def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
+    for name, value in sorted(environment.items()):
+        if name.startswith(ENVIRONMENT):
+            yield name.removeprefix(ENVIRONMENT).lower().split("__"), value
+
+
+def _override(tables: dict[str, Any], path: Sequence[str], value: str) -> str | None:
+    """Sets one value, or says why the variable fits nothing."""
+    section: Any = tables
+    for key in path[:-1]:
+        section = section.setdefault(key, {}) if isinstance(section, dict) else None
+    if not isinstance(section, dict) or len(path) < 2 or isinstance(section.get(path[-1]), dict):
+        return f"{ENVIRONMENT}{'__'.join(path).upper()}: no setting can be reached by this name"
+    section[path[-1]] = values.several(value) if tuple(path) in _LISTS else value
+    return None
+
+
+_PATHS = (
+    ("theme", "templates_dir"),
+    ("transports", "eml", "folder"),
+    ("transports", "maildir", "folder"),
+    ("transports", "smtp", "password_file"),
+)
+_DEFAULTS = {
+    ("transports", "eml", "folder"): "outbox",
+    ("transports", "maildir", "folder"): "maildir",
+}
+
+
+def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
+    """Makes all paths start at `folder`; what cannot be resolved."""
+    places: list[tuple[str, dict[str, Any], str]] = [
+        (f"sources[{number}].path", table, "path")
+        for number, table in enumerate(_tables(tables.get("sources")), 1)
+    ]
+    for path in _PATHS:
+        table: Any = tables
+        for key in path[:-1]:
+            table = table.setdefault(key, {}) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            if path in _DEFAULTS:
+                table.setdefault(path[-1], _DEFAULTS[path])
+            places.append((".".join(path), table, path[-1]))
+    database = tables.setdefault("database", {})
+    if isinstance(database, dict):
+        url = database.setdefault("url", "sqlite:///newsletter.db")
+        if isinstance(url, str) and url.startswith("sqlite:///") and len(url) > 10:
+            if "?" in url or "\0" in url:
+                return ["database.url: write it as sqlite:///file, without options"]
+            database["url"] = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    return [problem for name, table, key in places if (problem := _join(name, table, key, folder))]
+
+
+def _tables(value: object) -> list[dict[str, Any]]:
+    return [table for table in value if isinstance(table, dict)] if isinstance(value, list) else []
+
+
+def _join(name: str, table: dict[str, Any], key: str, folder: Path) -> str | None:
+    if isinstance(table.get(key), str) and table[key]:
+        if "\0" in table[key]:
+            return f"{name}: no file has such a name"
+        try:
+            table[key] = str(folder / Path(table[key]).expanduser())
+        except RuntimeError:
+            return f"{name}: there is no such user for “~”"
+    return None
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_context=False, include_input=False):
+        path = _path(problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            yield f"{path}: no such setting{_meant(problem['loc'])}"
+        else:
+            yield f"{path}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in loc:
+        if isinstance(step, int):
+            path += f"[{step + 1}]"
+        else:
+            path += f".{step}" if path else step
+    return path
+
+
+def _meant(loc: tuple[int | str, ...]) -> str:
+    model: type[BaseModel] = Config
+    for step in loc[:-1]:
+        if isinstance(step, str):
+            model = _section_of(model, step)
+    asked = str(loc[-1]).lower().replace("-", "_")
+    near = difflib.get_close_matches(asked, model.model_fields, n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def _section_of(model: type[BaseModel], key: str) -> type[BaseModel]:
+    kind: Any = SourceSection if key == "sources" else model.model_fields[key].annotation
+    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else model

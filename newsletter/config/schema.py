@@ -1,0 +1,218 @@
+"""The schema of the configuration: every section and key, its default and its limits.
+
+All sections are accepted whether or not anything uses them yet. Pure: neither reads
+files nor parses TOML (see `file` and `parse`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, time, timedelta
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from newsletter.config import values
+from newsletter.text import colour
+
+Duration = Annotated[timedelta, BeforeValidator(values.duration)]
+TimeOfDay = Annotated[time, BeforeValidator(values.time_of_day)]
+OneLine = Annotated[str, AfterValidator(values.one_line)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Mailbox = Annotated[str, Field(max_length=320), AfterValidator(values.mailbox)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class NewsletterSection(_Section):
+    """The sender, the time of day and what editions are called."""
+
+    name: OneLine = Field("Daily Papers", min_length=1, max_length=78)
+    sender: Mailbox = ""
+    reply_to: Mailbox = ""
+    owner: Mailbox = ""
+    base_url: Annotated[str, AfterValidator(values.base_url)] = Field("", max_length=300)
+    time_zone: Annotated[str, AfterValidator(values.zone)] = "UTC"
+    send_at: TimeOfDay = time(7, 30)
+    skip_dates: tuple[date, ...] = ()
+    language: Literal["en"] = "en"
+    postal_address: OneLine = ""
+    weekly_report: bool = False
+    bounce_domain: Annotated[str, AfterValidator(values.domain)] = ""
+
+
+class DatabaseSection(_Section):
+    """The database of this installation."""
+
+    url: str = "sqlite:///newsletter.db"
+
+    @field_validator("url")
+    @classmethod
+    def _known_kind(cls, value: str) -> str:
+        if not re.match(r"sqlite:///.|postgresql\+psycopg://", value):
+            raise ValueError('write "sqlite:///file.db" or "postgresql+psycopg://…"')
+        return value
+
+
+class SourceSection(_Section):
+    """A place papers come from."""
+
+    name: str = Field(min_length=1)
+    url: str = ""
+    path: str = Field("", validate_default=True)
+    every: Duration = timedelta(hours=3)
+    format: str = ""
+    allow_private: bool = False
+
+    @field_validator("url")
+    @classmethod
+    def _fetchable(cls, value: str) -> str:
+        if value and not re.match(r"https?://[^/]", value):
+            raise ValueError("write an http:// or https:// address")
+        return value
+
+    @field_validator("path")
+    @classmethod
+    def _one_place(cls, value: str, info: ValidationInfo) -> str:
+        if "url" in info.data and bool(info.data["url"]) == bool(value):
+            raise ValueError("give either url or path")
+        return value
+
+
+class DeliverySection(_Section):
+    """How editions leave."""
+
+    transport: Literal["smtp", "eml", "maildir", "null"] = "eml"
+    sessions: int = Field(4, ge=1, le=256)
+    max_per_second: Rate | None = None
+    max_per_day: int | None = Field(None, gt=0)
+    unknown: Literal["hold", "resend"] = "hold"
+    give_up_after: Duration = timedelta(days=3)
+    catch_up: Duration = timedelta(hours=6)
+    per_domain: dict[Annotated[str, AfterValidator(values.named_domain)], Rate] = Field(
+        default_factory=dict
+    )
+
+    @field_validator("give_up_after")
+    @classmethod
+    def _at_most_a_year(cls, value: timedelta) -> timedelta:
+        if value > timedelta(days=366):
+            raise ValueError('write at most a year, such as "3d"')
+        return value
+
+    @field_validator("catch_up")
+    @classmethod
+    def _shorter_than_a_day(cls, value: timedelta) -> timedelta:
+        # A machine that always wakes late would put a daily edition off for ever.
+        if value >= timedelta(days=1):
+            raise ValueError('write less than a day, such as "6h"')
+        return value
+
+
+class SmtpSection(_Section):
+    """A mail server."""
+
+    host: str = Field("", max_length=253)
+    port: int = Field(465, ge=1, le=65535)
+    security: Literal["tls", "starttls", "none"] = "tls"
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    password_file: str = ""
+    token_command: str = Field("", validate_default=True)
+
+    @field_validator("security")
+    @classmethod
+    def _never_in_clear(cls, value: str, info: ValidationInfo) -> str:
+        if value == "none" and info.data.get("host") not in values.LOOPBACK:
+            raise ValueError('"none" is for this machine itself only')
+        return value
+
+    @field_validator("token_command")
+    @classmethod
+    def _one_secret(cls, value: str, info: ValidationInfo) -> str:
+        password = info.data.get("password", SecretStr("")).get_secret_value()
+        if sum(map(bool, (password, info.data.get("password_file"), value))) > 1:
+            raise ValueError("give only one of password, password_file and token_command")
+        return value
+
+
+class FolderSection(_Section):
+    """A transport that writes files."""
+
+    folder: str = "outbox"
+
+
+class TransportsSection(_Section):
+    """The settings of each transport."""
+
+    smtp: SmtpSection = SmtpSection()
+    eml: FolderSection = FolderSection()
+    maildir: FolderSection = FolderSection()
+
+
+class ThemeSection(_Section):
+    """How editions look."""
+
+    name: str = Field("default", pattern=r"^[\w-]+$")
+    templates_dir: str = ""
+    accent: Annotated[str, AfterValidator(values.readable_on(colour.PAGE_LIGHT))] = "#1d4fb8"
+    accent_dark: Annotated[str, AfterValidator(values.readable_on(colour.PAGE_DARK))] = ""
+    excerpts: int = Field(12, ge=0, le=500)
+
+    @property
+    def dark(self) -> str:
+        """The accent on a dark page: the configured one, or a shade of the light one."""
+        default = self.accent == ThemeSection.model_fields["accent"].default
+        return self.accent_dark or (
+            "#8fb4ff" if default else colour.readable(self.accent, colour.PAGE_DARK)
+        )
+
+
+class WebSection(_Section):
+    """The web server and its pages."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=1, le=65535)
+    secret_keys: tuple[SecretStr, ...] = ()
+    metrics_token: SecretStr = SecretStr("")
+    trusted_hops: int = Field(0, ge=0, le=8)
+
+
+class Config(_Section):
+    """The whole configuration; paths are absolute."""
+
+    newsletter: NewsletterSection = NewsletterSection()
+    database: DatabaseSection = DatabaseSection()
+    sources: tuple[SourceSection, ...] = ()
+    delivery: DeliverySection = DeliverySection()
+    transports: TransportsSection = TransportsSection()
+    theme: ThemeSection = ThemeSection()
+    web: WebSection = WebSection()
+
+    @field_validator("sources")
+    @classmethod
+    def _distinct(cls, value: tuple[SourceSection, ...]) -> tuple[SourceSection, ...]:
+        names = [source.name for source in value]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"the name “{twice[0]}” is used twice")
+        return value
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_section(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name != "sources" and not isinstance(value, (Mapping, _Section)):
+            raise ValueError(f"write it as a section, [{info.field_name}]")
+        return value

@@ -1,0 +1,64 @@
+"""Deliveries on record: what became of each, and the operator's decisions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from newsletter.delivery.copies import copy_name
+from newsletter.models import DeliveryState
+from newsletter.storage import deliveries
+from newsletter.storage.database import Database
+from newsletter.storage.deliveries import Delivery, Filter
+
+
+class DeliveryRecords:
+    """Lists deliveries, and retries or settles them.
+
+    Args:
+        database: where they are.
+        domain: of Message-IDs that are not on record with their edition.
+        clock: the current instant, aware.
+    """
+
+    def __init__(self, database: Database, domain: str, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._domain = domain
+        self._clock = clock
+
+    def listed(self, wanted: Filter) -> Iterator[Delivery]:
+        """The deliveries that match, in the order they were planned."""
+        with self._database.read() as tx:
+            yield from deliveries.listed(tx, wanted)
+
+    def message_id(self, row: Delivery) -> str:
+        """A delivery's Message-ID: the same however often it is sent."""
+        own_key = self._database.keys.own
+        name = copy_name(own_key, row.edition, row.part, row.subscriber or row.notice)
+        return f"<{name}@{row.domain or self._domain}>"
+
+    def retry(self, wanted: Filter) -> int:
+        """Queues again what matches and did not end as sent. Returns the number of deliveries."""
+        now = self._clock()
+        return self._in_chunks(lambda tx, after: deliveries.retry(tx, wanted, now, after))
+
+    def settle(self, wanted: Filter, *, sent: bool) -> int:
+        """Records what became of `unknown` deliveries that match. Returns their number."""
+        state = DeliveryState.SENT if sent else DeliveryState.EXPIRED
+        reply = "settled by the operator: it " + ("arrived" if sent else "was lost")
+        now = self._clock()
+        return self._in_chunks(
+            lambda tx, after: deliveries.settle(tx, wanted, state, reply, now, after)
+        )
+
+    def _in_chunks(self, change: Callable[[Connection, int], tuple[int, int]]) -> int:
+        """Changes deliveries, a transaction for each chunk. Returns the number of deliveries."""
+        total, after = 0, 0
+        while True:
+            with self._database.write() as tx:
+                many, after = change(tx, after)
+            if not many:
+                return total
+            total += many

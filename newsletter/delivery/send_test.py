@@ -1,0 +1,87 @@
+"""A test mail: sent the way every mail goes, so that it shows what would happen to one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+
+from newsletter import tokens
+from newsletter.delivery.desk import LIMITED, Tally
+from newsletter.delivery.sending import MakeDelivery, Sending
+from newsletter.errors import SendingStopped, UsageError
+from newsletter.notices import TEST, Notices
+from newsletter.recipients import Address
+from newsletter.storage import deliveries, people
+from newsletter.storage import notices as notice_rows
+from newsletter.storage.database import Database
+from newsletter.storage.deliveries import Delivery as Mail
+
+
+class SendTest:
+    """Sends test mails.
+
+    Args:
+        database: where the mail is queued.
+        sending: says whether anything may be sent.
+        make_delivery: builds a run.
+        notices: the words of mails.
+        name: the newsletter's.
+        through: the server or the transport, for the mail's text.
+        clock: the current instant, aware.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sending: Sending,
+        make_delivery: MakeDelivery,
+        notices: Notices,
+        name: str,
+        through: str,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._sending = sending
+        self._make_delivery = make_delivery
+        self._notices = notices
+        self._name = name
+        self._through = through
+        self._clock = clock
+
+    def send(self, address: Address, stop: threading.Event) -> Mail:
+        """Sends a test mail and returns its delivery as it stands afterwards.
+
+        Raises:
+            UsageError: the address is suppressed.
+            SendingPaused: the operator stopped all sending.
+            SendingStopped: the mail server refuses the mail, or does not answer.
+            ConfigError: something that the transport needs is not configured.
+        """
+        delivery = self._make_delivery(stop, _unseen)
+        at = self._clock()
+        self._sending.refuse(at)
+        number = self._queued(address, at)
+        tally = delivery.run(only_notices=True)
+        with self._database.read() as tx:
+            sent = deliveries.get(tx, number)
+        if not sent.attempts:
+            why = tally.stopped or (LIMITED if tally.limited else "it was interrupted")
+            with self._database.write() as tx:  # a test that comes tomorrow helps no operator
+                notice_rows.cancel(tx, number, why, self._clock())
+            raise SendingStopped(why)
+        return sent
+
+    def _queued(self, address: Address, at: datetime) -> int:
+        subject, text = self._notices.words(
+            TEST, name=self._name, at=f"{at:%Y-%m-%d %H:%M} UTC", through=self._through
+        )
+        suppression = tokens.mark(self._database.keys.own, address.normal)
+        with self._database.write() as tx:
+            if reason := people.suppressed(tx, [suppression]).get(suppression):
+                raise UsageError(f"must not be written to: {reason}", where=address.display)
+            return notice_rows.add(tx, TEST, address.display, subject, text, at)
+
+
+def _unseen(_tally: Tally, _total: int) -> None:
+    """Progress that is not shown."""

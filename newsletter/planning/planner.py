@@ -1,0 +1,107 @@
+"""When planning has to run, for the whole installation: before a run, or whenever it is time.
+
+Knows which sources are configured, so that "nothing new" is told apart from "a source fails".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from datetime import datetime
+
+from newsletter.editing import Edition, Editor
+from newsletter.planning.plan import Planned, Planning, next_entries
+from newsletter.render import Look
+from newsletter.storage import editions, people, sources
+from newsletter.storage.database import Database
+
+
+class Planner:
+    """Runs planning.
+
+    Args:
+        planning: plans editions and deliveries.
+        editor: makes editions; called when the first is needed.
+        look: settings that shape an edition.
+        database: where everything is remembered.
+        sources: the names of the configured sources.
+        clock: the current instant, aware.
+    """
+
+    def __init__(
+        self,
+        planning: Planning,
+        editor: Callable[[], Editor],
+        look: Look,
+        database: Database,
+        sources: Collection[str],
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._planning = planning
+        self._editor = editor
+        self._look = look
+        self._database = database
+        self._sources = frozenset(sources)
+        self._clock = clock
+
+    def plan(self, *, due_now: bool) -> Planned:
+        """Corrects due times, then plans for every subscriber who is due, or for all active ones.
+
+        May be interrupted anywhere.
+
+        Raises:
+            ClockBehind: the clock is earlier than the newest record.
+            RenderError: no edition can be made.
+        """
+        at = self._clock()
+        self._planning.reschedule(at)
+        return self._planning.plan(at, everybody=due_now, failing=self._is_source_failing())
+
+    def plan_due(self, at: datetime) -> Planned:
+        """Plans for the subscribers who are due; quick when there are none.
+
+        Raises:
+            ClockBehind: the clock is earlier than the newest record.
+            RenderError: no edition can be made.
+        """
+        first = self.next_due()
+        if first is None or first > at:
+            return Planned()
+        return self._planning.plan(at, failing=self._is_source_failing())
+
+    def next_due(self) -> datetime | None:
+        """The next instant at which a subscriber is due."""
+        with self._database.read() as tx:
+            return people.first_due(tx)
+
+    def next_edition(self, cursor: int | None = None) -> Edition | None:
+        """The edition that a subscriber with this cursor gets next; `None` if nothing is new.
+
+        Args:
+            cursor: by default that of the daily subscriber without topics who is furthest
+                behind, or else a newcomer's.
+
+        Raises:
+            RenderError: it cannot be made.
+        """
+        entries = next_entries(self._database, self._clock(), cursor)
+        return self._editor().edition(entries) if entries else None
+
+    def keep(self, edition: Edition) -> None:
+        """Freezes an edition as it was made, planned for no subscriber."""
+        positions = [entry.position for entry in edition.entries]
+        with self._database.write() as tx:
+            editions.freeze(
+                tx,
+                edition.key,
+                positions,
+                self._look.language,
+                self._look.theme,
+                edition.parts,
+                self._clock(),
+            )
+
+    def _is_source_failing(self) -> bool:
+        with self._database.read() as tx:
+            return any(
+                one.failing_since and one.name in self._sources for one in sources.all_status(tx)
+            )

@@ -1,0 +1,142 @@
+"""What a server's answer to a GET means: its headers, its body, and what went wrong.
+
+Asks nothing itself: requests, redirects and further attempts are the work of `fetch`.
+"""
+
+from __future__ import annotations
+
+import http
+import re
+import socket
+import ssl
+import zlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpcore2
+
+from newsletter.errors import FetchError, PageRefused
+from newsletter.sources.bodies import capped, inflated, too_large
+from newsletter.sources.locations import HINTS
+from newsletter.text.clean import clean
+
+_LONGEST_VALIDATOR = 1024  # characters; a longer one would make our next request too big
+
+
+class TransientFetchError(FetchError):
+    """A failure that may be over in a moment."""
+
+
+def body(response: httpcore2.Response, limit: int) -> bytes:
+    """The page, decompressed, of at most `limit` bytes.
+
+    Raises:
+        FetchError: it is larger, packed in another way, or incomplete.
+    """
+    if int(header(response, "content-length") or 0) > limit:
+        raise too_large(limit)
+    encoding = (header(response, "content-encoding") or "identity").lower()
+    chunks = capped(response.iter_stream(), limit)
+    if encoding in ("gzip", "x-gzip", "deflate"):
+        chunks = capped(inflated(chunks, encoding), limit)
+    elif encoding != "identity":
+        raise FetchError(
+            f"the page is packed as {encoding[:40]!r}, which we did not ask for",
+            hint="tell the operators of the server",
+        )
+    try:
+        return b"".join(chunks)
+    except zlib.error as error:
+        raise FetchError(f"the page does not unpack as {encoding}: {error}") from error
+    except EOFError as error:
+        raise TransientFetchError("the page ends too early", hint="try again later") from error
+
+
+def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchError:
+    """What a broken exchange means to the user; `too_late` if no time was left for it."""
+    cause = error.args[0] if error.args else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return FetchError(
+            f"the server's certificate is not valid: {cause.verify_message}",
+            hint="check the URL and this machine's clock and certificates",
+        )
+    if too_late:
+        return too_late
+    if isinstance(error, httpcore2.LocalProtocolError):
+        return FetchError(f"the request cannot be sent: {clean(str(error))}")
+    if isinstance(error, httpcore2.ProtocolError):
+        return TransientFetchError(
+            f"the answer is broken: {clean(str(error))}", hint="try again later"
+        )
+    if isinstance(error, httpcore2.TimeoutException):
+        return TransientFetchError("the server does not answer in time", hint="try again later")
+    if isinstance(cause, socket.gaierror | UnicodeError):
+        lasting = not (isinstance(cause, OSError) and cause.errno == socket.EAI_AGAIN)
+        kind = FetchError if lasting else TransientFetchError
+        return kind(
+            f"the host name is not found: {clean(str(cause))}",
+            hint="check the URL and the network",
+        )
+    return TransientFetchError(
+        f"the connection failed: {clean(str(error))}", hint="check the network"
+    )
+
+
+def status_error(response: httpcore2.Response) -> FetchError:
+    """The error for a status that is neither a page nor a redirect."""
+    status = response.status
+    busy = status in (408, 429) or (500 <= status <= 599 and status not in (501, 505))
+    later = "the server is in trouble; try again later" if status >= 500 else HINTS[404]
+    hint = HINTS.get(status, later)
+    wait = _retry_after(response) if status in (429, 503) else None
+    if wait is not None:
+        hint = f"try again in {wait:.0f} s"
+    kind = TransientFetchError if busy else PageRefused
+    return kind(f"the server answers {_status_words(status)}", hint=hint, retry_after=wait)
+
+
+def header(response: httpcore2.Response, name: str) -> str | None:
+    """A header's value with its bytes as they came; several are joined."""
+    wanted = name.encode("ascii")
+    values = [value for key, value in response.headers if key.lower() == wanted]
+    return b", ".join(values).decode("latin-1").strip() or None
+
+
+def validator(response: httpcore2.Response, name: str) -> str | None:
+    """A validator (`ETag`, `Last-Modified`) that can be sent back; `None` if there is none."""
+    value = header(response, name)
+    return value if value and sendable(value) else None
+
+
+def sendable(value: str) -> bool:
+    """Whether we can send a validator back; one that we cannot costs only a whole page."""
+    return len(value) <= _LONGEST_VALIDATOR and bool(
+        re.fullmatch(r"[\x21-\x7e\xa0-\xff]+(?:[ \t]+[\x21-\x7e\xa0-\xff]+)*", value)
+    )
+
+
+def _status_words(status: int) -> str:
+    try:
+        return f"{status} {http.HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def _retry_after(response: httpcore2.Response) -> float | None:
+    """Seconds the server asks us to wait. A date is measured on the server's own clock."""
+    value = header(response, "retry-after") or ""
+    if value.isascii() and value.isdigit():
+        return float(value[:9])
+    then = _instant(value)
+    if then is None:
+        return None
+    now = _instant(header(response, "date") or "") or datetime.now(UTC)
+    return max(0.0, (then - now).total_seconds())
+
+
+def _instant(value: str) -> datetime | None:
+    try:
+        instant = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -1,0 +1,96 @@
+"""When two texts are the same: the fingerprint of a title, the comparable form of a text.
+
+Decides nothing about papers: which keys a paper has is the work of `identity`, what
+counts as an update that of `diff`. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from newsletter.text import tex_symbols
+from newsletter.text.tex import to_unicode
+
+# What sources write differently for the same text: spaces, groups, maths, lost macros.
+_NO_CHANGE = re.compile(r"\\[A-Za-z]+|[\s${}^_\\~]+")
+_LEFTOVER = re.compile(r"\\([A-Za-z]+)")
+_TEX_SIGNS = re.compile("[${}^_\\\\\u00ad]")  # and the soft hyphen, which nobody sees
+_ASCII_GAPS = re.compile(r"[^a-z0-9+#\x80-\U0010ffff]+")
+_OTHER_SIGNS = re.compile(r"[^\w+# ]")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
+_MARKS_IN_TEXT = re.compile("[\u0300-\u036f]+")
+_LATIN = re.compile("[a-z\u00df-\u02af]")
+_NO_ASCII_BASE = tex_symbols.table("ß ss ø o ł l đ d ð d þ th æ ae œ oe ħ h ŧ t ŋ n ı i ȷ j")
+_NO_ASCII_BASES = re.compile(f"[{''.join(_NO_ASCII_BASE)}]")
+
+
+def comparable(text: str) -> str:
+    """What remains of a text when white space, case and TeX do not count.
+
+    Unlike a fingerprint it keeps signs: `p < 0.05` is not `p > 0.05`.
+    """
+    plain = unicodedata.normalize("NFKC", to_unicode(text))
+    return _NO_CHANGE.sub("", plain).casefold()
+
+
+def fingerprint(title: str) -> str:
+    """The key by which equal titles are recognised, whatever source they come from.
+
+    Case, white space, punctuation, accents of Latin letters and the spelling in TeX
+    do not count; digits, `+` and `#` do. A title of signs only is its own key.
+    """
+    while not (key := _key(title)):
+        plain = unicodedata.normalize("NFKC", to_unicode(" ".join(title.split())))
+        plain = " ".join(plain.casefold().split())
+        if plain == title:
+            return plain
+        title = plain
+    return key
+
+
+def _key(title: str) -> str:
+    if "\\" in title or "$" in title:
+        title = to_unicode(" ".join(title.split()))
+    if not title.isascii():
+        title = unicodedata.normalize("NFKC", title)
+    if "\\" in title:
+        title = _LEFTOVER.sub(_leftover, title)
+    title = _TEX_SIGNS.sub("", title)
+    title = title.lower() if title.isascii() else _folded(title)
+    key = _ASCII_GAPS.sub(" ", title)
+    return (key if key.isascii() else _without_signs(key)).strip()
+
+
+def _leftover(match: re.Match[str]) -> str:
+    name = match[1]
+    return name if name in tex_symbols.NAMES else tex_symbols.GREEK.get(name, "")
+
+
+def _folded(text: str) -> str:
+    """Without case and without the accents of Latin letters.
+
+    Marks on other letters make the word: Japanese voicing, Hebrew and Indic vowels.
+    """
+    return unicodedata.normalize("NFC", _BEYOND_ASCII.sub(_bare, text.casefold()))
+
+
+def _bare(match: re.Match[str]) -> str:
+    before = match.string[max(match.start() - 1, 0) : match.start()]
+    text = unicodedata.normalize("NFD", before + match[0])
+    text = _MARKS_IN_TEXT.sub(_unless_latin, text)
+    return _NO_ASCII_BASES.sub(lambda base: _NO_ASCII_BASE[base[0]], text)[len(before) :]
+
+
+def _unless_latin(match: re.Match[str]) -> str:
+    before = match.string[max(match.start() - 1, 0) : match.start()]
+    return "" if _LATIN.match(before) else match[0]
+
+
+def _without_signs(text: str) -> str:
+    text = _OTHER_SIGNS.sub(_mark_or_space, text)
+    return " ".join(text.split())
+
+
+def _mark_or_space(match: re.Match[str]) -> str:
+    return match[0] if unicodedata.category(match[0])[0] == "M" else " "

@@ -1,0 +1,98 @@
+"""What is checked before a message goes to a server, and how its lines are made safe for it.
+
+A message that a server cannot take whole is not begun. The conversation itself is the
+work of `smtp_session`; nothing is written here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from newsletter.transports.replies import Outcome, Verdict, without_reply
+from newsletter.transports.wire import Wire
+
+FINAL_DOT = b".\r\n"
+_END = b"\r\n.\r\n"
+_LONGEST_ADDRESS = 254  # octets (RFC 5321 4.5.3.1.3, without the brackets)
+_LARGE = 1024  # bytes; a piece above it is shared by many messages
+_UNSAFE = re.compile(r"[\s<>\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""In an address each of these could end it, or the command that it stands in."""
+
+
+def dot_stuffed(data: bytes) -> bytes:
+    """The message with a second dot before each line that begins with one (RFC 5321 4.5.2).
+
+    For a whole message in CRLF lines, before it is cut into pieces: whether a dot begins a
+    line can only be seen together with what stands before it.
+    """
+    stuffed = data.replace(b"\r\n.", b"\r\n..")
+    return b"." + stuffed if stuffed.startswith(b".") else stuffed
+
+
+def address_fault(wire: Wire, sender: str, recipient: str) -> Outcome | None:
+    """Why these addresses cannot be written into commands."""
+    if not sender.isascii() or _UNSAFE.search(sender) or len(sender) > _LONGEST_ADDRESS:
+        what = "the sender's address cannot stand in a command"
+        return without_reply(Verdict.OURS, "mail", what)
+    name, _, domain = recipient.rpartition("@")
+    what = ""
+    if not name or not domain or _UNSAFE.search(recipient):
+        what = "the address cannot stand in a command"
+    elif len(recipient.encode()) > _LONGEST_ADDRESS:
+        what = "the address is longer than any"
+    elif not domain.isascii():
+        what = "the address's domain is not in its ASCII form"
+    elif not name.isascii() and not wire.has_extn("smtputf8"):
+        what = "the address is not ASCII, and the server takes no others (SMTPUTF8)"
+    return without_reply(Verdict.REFUSED, "rcpt", what) if what else None
+
+
+class ContentCheck:
+    """Checks the messages of one session; large pieces that come again are cheap."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, bytes] = {}  # large pieces that were looked at, by id
+
+    def fault(self, wire: Wire, pieces: Sequence[bytes], content: bytes) -> Outcome | None:
+        """Why the server would not take the message, or take it for something else.
+
+        Args:
+            wire: the connection, which knows what the server said it takes.
+            pieces: the message, `dot_stuffed` as a whole and cut.
+            content: the same in one, with its final dot.
+        """
+        size, limit = len(content) - len(FINAL_DOT), _size_limit(wire)
+        if limit and size > limit:
+            what = f"the message has {size} bytes; the server takes {limit}"
+            return without_reply(Verdict.OURS, "mail", what)
+        if not content.isascii() and not wire.has_extn("8bitmime"):
+            what = "the message is not ASCII, and the server takes nothing else"
+            return without_reply(Verdict.OURS, "mail", what)
+        if not self._ends_once(pieces):
+            what = "the message has its end in its middle, or no line end at its end"
+            return without_reply(Verdict.OURS, "data", what)
+        return None
+
+    def _ends_once(self, pieces: Sequence[bytes]) -> bool:
+        """Whether the server will see the message's end where it is: what came after an
+        earlier one it would take for commands.
+
+        Looking through 70 KB costs as much as sending them, so a large piece is looked
+        through when it is new; later its two ends stand for it.
+        """
+        parts = [
+            piece[:4] + b"-" + piece[-4:] if self._known.get(id(piece)) is piece else piece
+            for piece in pieces
+        ]
+        whole = b"".join((b"\r\n", *parts, FINAL_DOT))
+        fits = whole.find(_END) == len(whole) - len(_END) and len(whole) > len(_END)
+        if fits:
+            self._known = {id(piece): piece for piece in pieces if len(piece) >= _LARGE}
+        return fits
+
+
+def _size_limit(wire: Wire) -> int:
+    """The most bytes that the server takes; 0 if it does not say."""
+    said = str(wire.esmtp_features.get("size", ""))
+    return int(said) if re.fullmatch(r"[0-9]{1,18}", said) else 0

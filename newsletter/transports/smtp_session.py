@@ -1,0 +1,219 @@
+"""One SMTP session: the conversation in which messages are handed to a server.
+
+Messages are written as bytes, on a connection that is secured and logged in (`opening`).
+What a session must be exact about is the moment from which a message may have been
+taken: when its final dot is written. A connection that ends before has sent nothing
+(`LOST`); one that ends after, without a reply, may have (`UNKNOWN`). What a reply means
+is the work of `replies`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Self
+
+from newsletter.transports.base import NOT_OPEN
+from newsletter.transports.opening import opened
+from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
+from newsletter.transports.smtp_checks import FINAL_DOT, ContentCheck, address_fault
+from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
+
+_FAREWELL = 2.0  # seconds a server may take to say goodbye
+
+_Commands = Sequence[tuple[Stage, bytes]]
+
+
+class SmtpSession:
+    """One connection, used for many messages. Not for several threads.
+
+    A session that lost its connection says so (`is_open`) and can be opened again.
+
+    Args:
+        settings: the server.
+        stop: once set, no reply is awaited for more than a few seconds.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        settings: SmtpSettings,
+        *,
+        stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._stop = stop
+        self._clock = clock
+        self._wire: Wire | None = None
+        self._stage: Stage = "connect"
+        self._unclean = False  # the server may still have half a transaction
+        self._check = ContentCheck()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the next message can go through."""
+        return self._wire is not None
+
+    def open(self) -> None:
+        """Connects, secures the connection and logs in; an older one is closed.
+
+        Raises:
+            SessionFailed: `outcome` says why. `LOST` and `DEFERRED` may pass, `OURS` will not.
+        """
+        self.close()
+        self._unclean = False
+        self._wire = opened(self._settings, self._stop, self._clock)
+
+    def send(self, sender: str, recipient: str, pieces: Sequence[bytes]) -> Outcome:
+        """Sends one message; whatever happens is an outcome.
+
+        Args:
+            sender: the envelope's sender, ASCII; empty for a mail nobody answers.
+            recipient: the address, its domain in ASCII.
+            pieces: the encoded message in CRLF lines, `dot_stuffed` as a whole, without the
+                final dot. Pieces that come again as the same objects cost less.
+        """
+        wire = self._wire
+        if wire is None:
+            return NOT_OPEN
+        content = b"".join((*pieces, FINAL_DOT))
+        fault = address_fault(wire, sender, recipient)
+        if fault := fault or self._check.fault(wire, pieces, content):
+            return fault
+        try:
+            outcome = self._transaction(wire, _commands(wire, sender, recipient, content), content)
+        except BaseException:
+            self._drop()  # nobody knows what the server waits for
+            raise
+        if outcome.code == 421 or outcome.verdict in (Verdict.LOST, Verdict.UNKNOWN):
+            self._drop()
+        return outcome
+
+    def close(self) -> None:
+        """Says goodbye if it can, and lets go. Never raises."""
+        if self._wire is not None:
+            with contextlib.suppress(*BROKEN):
+                self._wire.write(b"QUIT\r\n")
+                self._wire.reply(min(_FAREWELL, self._settings.timeout))
+        self._drop()
+
+    def _drop(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            with contextlib.suppress(OSError):
+                wire.close()
+
+    def _transaction(self, wire: Wire, commands: _Commands, content: bytes) -> Outcome:
+        try:
+            refused = self._clean(wire) or self._envelope(wire, commands)
+            if not refused:
+                wire.expect_silence()
+        except BROKEN as error:
+            return without_reply(Verdict.LOST, self._stage, words_for(error))
+        if refused:
+            self._unclean = True
+            return refused
+        try:
+            wire.write(content)
+        except BROKEN as error:
+            return self._last_words(wire, error)
+        try:
+            reply = wire.reply(self._settings.reply_timeout)
+        except BROKEN as error:
+            return without_reply(Verdict.UNKNOWN, "dot", words_for(error))
+        return classify("dot", reply.code, reply.text)
+
+    def _clean(self, wire: Wire) -> Outcome | None:
+        """Makes the server forget what is left of a refused message."""
+        self._stage = "mail"
+        if self._unclean:
+            wire.write(b"RSET\r\n")
+            reply = wire.reply(self._settings.timeout)
+            if reply.code // 100 != 2:
+                return replace(classify("mail", reply.code, reply.text), verdict=Verdict.LOST)
+            self._unclean = False
+        return None
+
+    def _envelope(self, wire: Wire, commands: _Commands) -> Outcome | None:
+        """Brings the server to wait for the content; an outcome if it will not."""
+        if wire.has_extn("pipelining"):
+            return self._at_once(wire, commands)
+        for stage, command in commands:
+            self._stage = stage
+            wire.write(command)
+            if refused := self._answer(wire, stage):
+                return refused
+        return None
+
+    def _at_once(self, wire: Wire, commands: _Commands) -> Outcome | None:
+        """All commands in one write (RFC 2920). What was refused first is the outcome."""
+        wire.write(b"".join(command for _, command in commands))
+        answers: dict[Stage, Outcome | None] = {}
+        try:
+            for stage, _ in commands:
+                answers[stage] = answer = self._answer(wire, stage)
+                if answer and answer.verdict is Verdict.LOST:
+                    self._drop()
+                    break
+        except BROKEN:
+            if not any(answers.values()):
+                raise
+            self._drop()
+        refused = next(filter(None, answers.values()), None)
+        if refused and answers.get("data", refused) is None:
+            self._send_nothing(wire, to_nobody=answers["rcpt"] is not None)
+        return refused
+
+    def _answer(self, wire: Wire, stage: Stage) -> Outcome | None:
+        """The next reply; `None` if we may go on."""
+        self._stage = stage
+        reply = wire.reply(self._settings.timeout)
+        if reply.code // 100 == (3 if stage == "data" else 2):
+            return None
+        return classify(stage, reply.code, reply.text)
+
+    def _send_nothing(self, wire: Wire, *, to_nobody: bool) -> None:
+        """Ends the content that a server awaits although it refused what came before."""
+        try:
+            if not to_nobody:
+                raise ConnectionError("somebody would get an empty message")
+            wire.write(FINAL_DOT)
+            reply = wire.reply(self._settings.timeout)
+            if reply.code == 421:
+                raise ConnectionError("the server ends the session")
+        except BROKEN:
+            self._drop()
+
+    def _last_words(self, wire: Wire, error: Exception) -> Outcome:
+        """A server that will not have the whole content may say why before it hangs up."""
+        if isinstance(error, ConnectionError):
+            with contextlib.suppress(*BROKEN):
+                reply = wire.reply(self._settings.timeout)
+                if reply.code >= 400:
+                    self._drop()
+                    return classify("data", reply.code, reply.text)
+        return without_reply(Verdict.LOST, "data", words_for(error))
+
+
+def _commands(wire: Wire, sender: str, recipient: str, content: bytes) -> _Commands:
+    options = f" SIZE={len(content) - len(FINAL_DOT)}" if wire.has_extn("size") else ""
+    if not content.isascii():
+        options += " BODY=8BITMIME"
+    if not recipient.isascii():
+        options += " SMTPUTF8"
+    return (
+        ("mail", f"MAIL FROM:<{sender}>{options}\r\n".encode()),
+        ("rcpt", f"RCPT TO:<{recipient}>\r\n".encode()),
+        ("data", b"DATA\r\n"),
+    )
