@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from newsletter.activation import reactivate
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import Address, parse_address
@@ -106,9 +107,7 @@ class Choices:
                 return row is not None and row.state in _REACHED
             if not timedelta() <= now - row.changed_at <= UNDO_FOR:
                 return False
-            due = self._rules.next_due(row.wishes, row.last_due_on, now)
-            people.activate(tx, number, row.cursor, due, now)
-            outbox.revive_left(tx, number, row.changed_at, now)
+            reactivate(tx, row, self._rules, now, undo=True)
             return True
 
     def explain(self, number: int, why: str) -> None:

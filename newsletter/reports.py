@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from newsletter.errors import NewsletterError, SourceError
 from newsletter.models import Capture, Counts, Entry, NotModified, SnapshotState
-from newsletter.storage import log, snapshots
+from newsletter.storage import log
 from newsletter.storage.snapshots import SnapshotRow
 
 Captured = Capture | NotModified | SourceError
@@ -38,9 +38,8 @@ class Report:
     unchanged: bool = False
 
 
-def report(tx: Connection, snapshot: int) -> Report:
-    """Of a snapshot that is settled, as the database has it."""
-    row = snapshots.get(tx, snapshot)
+def report(tx: Connection, row: SnapshotRow) -> Report:
+    """Of a snapshot that is settled."""
     return Report(
         origin=row.origin,
         source=row.source,

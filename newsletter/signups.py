@@ -17,15 +17,16 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from newsletter import tokens
+from newsletter.activation import newcomer, newcomer_cursor, reactivate
 from newsletter.config import values
 from newsletter.models import SubscriberState
 from newsletter.notices import CHANGE, CHANGED, CONFIRM, KNOWN, SETTINGS, Notices
-from newsletter.planning import Rules, latest_day
+from newsletter.planning import Rules
 from newsletter.readerlinks import ReaderLinks
 from newsletter.recipients import Address, parse_address
-from newsletter.storage import log, notices, outbox, people, readers, standing
+from newsletter.storage import notices, people, readers
 from newsletter.storage.database import Database
-from newsletter.storage.people import Newcomer, Subscriber, Wishes
+from newsletter.storage.people import Subscriber, Wishes
 from newsletter.storage.readers import Request, RequestKind
 
 CONSENT_TEXT = "2026-11"
@@ -77,8 +78,7 @@ class Signups:
         self._links = links
         self._name = name
         self._clock = clock
-        with database.read() as tx:
-            self._own_key = standing.secret(tx, "own")
+        self._own_key = database.keys.own
 
     def ask(self, address: Address, network: str, time_zone: str = "") -> None:
         """Somebody wants editions. Nothing is looked up."""
@@ -187,9 +187,7 @@ class Signups:
         left_since = found.state is SubscriberState.UNSUBSCRIBED and asked.at < found.changed_at
         if left_since or found.state is SubscriberState.SUPPRESSED:
             return None
-        cursor = log.newcomer_cursor(tx, latest_day(now))
-        due = self._rules.next_due(found.wishes, found.last_due_on, now)
-        people.activate(tx, found.id, cursor, due, now)
+        reactivate(tx, found, self._rules, now)
         readers.note_consent(tx, found.id, CONSENT_TEXT, network, now)
         readers.note_confirmed(tx, asked.id, now)
         person = readers.person(tx, found.id)
@@ -229,9 +227,8 @@ class Signups:
         found = people.find(tx, address.normal)
         if found is None:
             wishes = Wishes(time_zone=self._own_zone(asked.time_zone))
-            due = self._rules.schedule(wishes).next_due(now)
-            newcomer = Newcomer(address.display, address.normal, address.domain, wishes, due)
-            readers.pend(tx, newcomer, log.newcomer_cursor(tx, latest_day(now)), now)
+            added = newcomer(address, wishes, self._rules, now)
+            readers.pend(tx, added, newcomer_cursor(tx, now), now)
             found = people.find(tx, address.normal)
         if found is None or found.state is SubscriberState.SUPPRESSED:
             return
@@ -290,9 +287,7 @@ class Signups:
         until = readers.about(tx, one.id).paused_until
         if until is None or until > now.astimezone(zone).date():
             return
-        due = self._rules.next_due(one.wishes, one.last_due_on, now)
-        people.activate(tx, one.id, one.cursor, due, now)
-        outbox.revive(tx, one.id, now)
+        reactivate(tx, one, self._rules, now)
 
     def _is_taken(self, tx: Connection, address: Address) -> bool:
         return self._is_suppressed(tx, address) or people.find(tx, address.normal) is not None

@@ -15,13 +15,14 @@ from typing import Any
 from sqlalchemy import Connection
 
 from newsletter import csv_export, tokens
+from newsletter.activation import newcomer, newcomer_cursor, reactivate
 from newsletter.csv_columns import SubscriberRow, parse_column
 from newsletter.csv_import import Problem
 from newsletter.errors import UsageError
 from newsletter.models import SubscriberState
-from newsletter.planning import Rules, latest_day
+from newsletter.planning import Rules
 from newsletter.recipients import Address, parse_address
-from newsletter.storage import log, outbox, people, readers, standing
+from newsletter.storage import outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
 
@@ -88,8 +89,7 @@ class Subscriptions:
         self._database = database
         self._rules = rules
         self._clock = clock
-        with database.read() as tx:
-            self._own_key = standing.secret(tx, "own")
+        self._own_key = database.keys.own
 
     def add(self, line: SubscriberRow, *, unsuppress: bool = False) -> tuple[Subscriber, bool]:
         """Makes somebody active, whatever they were; and whether they were not before.
@@ -105,13 +105,13 @@ class Subscriptions:
             self._check_suppression(tx, line.address, unsuppress=unsuppress)
             found = people.find(tx, line.address.normal)
             if found is None:
-                people.add(tx, [self._newcomer(line, now)], _newcomer_cursor(tx, now), now)
+                people.add(tx, [self._newcomer(line, now)], newcomer_cursor(tx, now), now)
             elif found.state is not SubscriberState.ACTIVE:
                 asked = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
                 if asked != Wishes():
                     people.change(tx, found.id, asked, None)
                     found = replace(found, wishes=asked)
-                self._reactivate(tx, found, now)
+                reactivate(tx, found, self._rules, now)
             added = found is None or found.state is not SubscriberState.ACTIVE
             return self._found(tx, line.address), added
 
@@ -179,7 +179,7 @@ class Subscriptions:
         with self._database.write() as tx:
             found = self._found(tx, address)
             if found.state is SubscriberState.PAUSED:
-                self._reactivate(tx, found, now)
+                reactivate(tx, found, self._rules, now)
             elif found.state is not SubscriberState.ACTIVE:
                 raise UsageError(
                     f"{found.address} is {found.state}, not paused",
@@ -250,7 +250,7 @@ class Subscriptions:
             newcomers = [
                 self._newcomer(line, now) for normal, line in chunk.lines.items() if normal in fresh
             ]
-            people.add(tx, newcomers, _newcomer_cursor(tx, now), now)
+            people.add(tx, newcomers, newcomer_cursor(tx, now), now)
             pending = [
                 normal
                 for normal, state in states.items()
@@ -259,7 +259,7 @@ class Subscriptions:
             for normal in pending:
                 found = people.find(tx, normal)
                 if found:
-                    self._reactivate(tx, found, now)
+                    reactivate(tx, found, self._rules, now)
         left = sum(
             state is SubscriberState.UNSUBSCRIBED and normal not in suppressed
             for normal, state in states.items()
@@ -273,22 +273,8 @@ class Subscriptions:
         done.known += chunk.twice + len(chunk.lines) - len(fresh) - len(pending) - left - barred
 
     def _newcomer(self, line: SubscriberRow, now: datetime) -> Newcomer:
-        wishes = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
-        return Newcomer(
-            address=line.address.display,
-            normal=line.address.normal,
-            domain=line.address.domain,
-            wishes=wishes,
-            next_due_at=self._rules.schedule(wishes).next_due(now),
-        )
-
-    def _reactivate(self, tx: Connection, found: Subscriber, now: datetime) -> None:
-        due = self._due(found.wishes, found, now)
-        if found.state is SubscriberState.PAUSED:
-            people.activate(tx, found.id, found.cursor, due, now)
-            outbox.revive(tx, found.id, now)
-        else:
-            people.activate(tx, found.id, _newcomer_cursor(tx, now), due, now)
+        preferences = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
+        return newcomer(line.address, preferences, self._rules, now)
 
     def _due(self, wishes: Wishes, found: Subscriber, now: datetime) -> datetime:
         return self._rules.next_due(wishes, found.last_due_on, now)
@@ -364,10 +350,6 @@ def wishes_of(**typed: str | None) -> dict[str, Any]:
             except ValueError as exc:
                 raise UsageError(str(exc), where=f"--{name.replace('_', '-')} {text}") from exc
     return wishes
-
-
-def _newcomer_cursor(tx: Connection, now: datetime) -> int:
-    return log.newcomer_cursor(tx, latest_day(now))
 
 
 def _sorted_out(rows: Sequence[tuple[int, SubscriberRow | Problem]]) -> _Chunk:

@@ -17,6 +17,7 @@ from newsletter.errors import SnapshotUnreadable, SourceMissing, UsageError
 from newsletter.ingest import Ingest
 from newsletter.models import Capture, EntryKind, NotModified, SnapshotState
 from newsletter.reports import Captured, Report
+from newsletter.snapshot_review import SnapshotReview
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 
@@ -52,6 +53,7 @@ class Paperboy:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.ingest = Ingest(database, lambda: NOW)
+        self.review = SnapshotReview(database, lambda: NOW)
 
     def __call__(self, *captured: Captured, source: str = "s", **options: Any) -> list[Report]:
         options.setdefault("announce_all", True)
@@ -296,7 +298,7 @@ def test_a_flood_is_held_after_five_snapshots_and_released_by_the_operator(boy: 
     assert held.held is not None
     assert "11 papers" in held.held
     assert held.counts.new == 0
-    released = boy.ingest.release(held.snapshot or 0)
+    released = boy.review.release(held.snapshot or 0)
     assert released.counts.new == 11
     assert released.held is None
 
@@ -316,7 +318,7 @@ def test_changed_ids_are_held_and_can_be_learnt_silently(boy: Paperboy) -> None:
     (held,) = boy(api(*(row(500 + n, t) for n, t in enumerate(titles))))
     assert held.held is not None
     assert "12 of 12" in held.held
-    released = boy.ingest.release(held.snapshot or 0, silent=True)
+    released = boy.review.release(held.snapshot or 0, silent=True)
     assert (released.counts.new, released.counts.learnt) == (0, 12)
     (after,) = boy(api(*(row(500 + n, t) for n, t in enumerate(titles)), row(900)))
     assert after.counts.new == 1
@@ -326,7 +328,7 @@ def test_releasing_what_cannot_be_read_keeps_it_held(boy: Paperboy) -> None:
     """The operator is told again why."""
     (held,) = boy(Capture(b"[{", "x", NOW))
     with pytest.raises(SnapshotUnreadable):
-        boy.ingest.release(held.snapshot or 0)
+        boy.review.release(held.snapshot or 0)
     with boy.database.read() as tx:
         assert snapshots.get(tx, held.snapshot or 0).state is SnapshotState.HELD
 
@@ -334,7 +336,7 @@ def test_releasing_what_cannot_be_read_keeps_it_held(boy: Paperboy) -> None:
 def test_releasing_an_unknown_snapshot_is_a_usage_error(boy: Paperboy) -> None:
     """There is nothing to release."""
     with pytest.raises(UsageError, match="no snapshot 99"):
-        boy.ingest.release(99)
+        boy.review.release(99)
 
 
 def test_a_text_capture_that_was_cut_is_held(boy: Paperboy) -> None:
@@ -343,7 +345,7 @@ def test_a_text_capture_that_was_cut_is_held(boy: Paperboy) -> None:
     (held,) = boy(Capture(whole[:-40], "cut.txt", NOW))
     assert held.held is not None
     assert "may be cut" in held.held
-    assert boy.ingest.release(held.snapshot or 0).counts.new == 2
+    assert boy.review.release(held.snapshot or 0).counts.new == 2
 
 
 # --- failures and crashes
@@ -464,7 +466,7 @@ def test_the_operators_decision_counts_for_the_same_bytes(boy: Paperboy) -> None
     """What was released is not held again when it comes again later."""
     cut = Capture(text("One Lantern").data[:-40], "cut.txt", NOW)
     (held,) = boy(cut)
-    boy.ingest.release(held.snapshot or 0)
+    boy.review.release(held.snapshot or 0)
     boy(api(row(1)))
     (again,) = boy(cut)
     assert (again.held, again.counts.new) == (None, 0)
@@ -506,7 +508,7 @@ def test_an_id_that_is_an_address_leads_to_the_paper(boy: Paperboy) -> None:
 def test_a_snapshot_in_the_log_cannot_be_released_or_rejected(boy: Paperboy) -> None:
     """What is announced is announced."""
     (report,) = boy(api(row(1)))
-    for decide in (boy.ingest.release, boy.ingest.reject):
+    for decide in (boy.review.release, boy.review.reject):
         with pytest.raises(UsageError, match="its papers are in the log"):
             decide(report.snapshot or 0)
     assert boy.announced() == ["Paper number 1 about lanterns"]
@@ -531,7 +533,7 @@ def test_an_old_snapshot_released_late_puts_nothing_over_what_is_newer(boy: Pape
     flood = [row(number, f"Old {number}", upvotes=1) for number in range(100, 112)]
     (held,) = boy(api(*flood))
     boy(api(row(100, "Newer Title", upvotes=9)))
-    released = boy.ingest.release(held.snapshot or 0)
+    released = boy.review.release(held.snapshot or 0)
     assert (released.counts.new, released.counts.updated) == (11, 0)
     (again,) = boy(api(row(100, "Newer Title", upvotes=9), row(500)))
     assert (again.counts.updated, again.counts.relisted, again.counts.new) == (0, 0, 1)

@@ -31,8 +31,11 @@ LAYERS = (
     "gate letters",
     # use cases: transactions are drawn here
     "reports editing",
-    "ingest planning",
-    "preview subscriptions signups delivery",
+    "snapshot_processing capture_store planning",
+    "parsed_spool snapshot_review",
+    "ingest",
+    "preview activation delivery",
+    "subscriptions signups",
     "choices",
     # the one place where concrete parts are put together
     "app source_ingest",

@@ -31,7 +31,7 @@ from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
 from newsletter.notices import REPORT, TEST, Notices
 from newsletter.recipients import parse_address
 from newsletter.render import Look, Renderer
-from newsletter.storage import editions, notices, outbox, standing
+from newsletter.storage import editions, notices, outbox
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
 from newsletter.text.clean import without_isolates
@@ -362,8 +362,7 @@ def test_a_delivered_edition_says_what_it_should(
     (text,), (html,) = other.text_plain, other.text_html
     assert body(one, "plain") == lines(text)
     assert body(one, "html") == lines(html)
-    with database.read() as tx:
-        token = tokens.token(standing.secret(tx, "links"), tokens.UNSUBSCRIBE, 7)
+    token = tokens.token(database.keys.links, tokens.UNSUBSCRIBE, 7)
     link = f"{base_url}/unsubscribe/{token}" if base_url else post.origin.sender.mailto
     assert lines(text) == message.text_for(part, link)
     assert lines(html) == message.html_for(part, link)

@@ -33,7 +33,8 @@ from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
 from newsletter.recipients import parse_address
 from newsletter.signups import Signups
-from newsletter.storage import editions, pruning, standing
+from newsletter.snapshot_review import SnapshotReview
+from newsletter.storage import editions, pruning
 from newsletter.storage.database import Database
 from newsletter.storage.readers import RequestKind
 from tests.builders import day
@@ -65,8 +66,7 @@ class Room(Newsroom):
     @property
     def links(self) -> ReaderLinks:
         """The links in mails."""
-        with self.database.read() as tx:
-            return ReaderLinks("https://h.example", (standing.secret(tx, "links"),))
+        return ReaderLinks("https://h.example", (self.database.keys.links,))
 
     @property
     def signups(self) -> Signups:
@@ -112,7 +112,7 @@ class Room(Newsroom):
         (report,) = ingest.captures("harbour", [taken])
         assert report.held
         assert report.snapshot
-        ingest.release(report.snapshot, silent=False)
+        SnapshotReview(self.database, self.clock).release(report.snapshot)
 
     def who(self) -> dict[str, str]:
         """Everybody's state."""

@@ -18,6 +18,7 @@ from newsletter.app.places import now
 from newsletter.config.schema import Config
 from newsletter.errors import StorageError
 from newsletter.ingest import Ingest
+from newsletter.snapshot_review import SnapshotReview
 from newsletter.source_ingest import SourceIngest
 from newsletter.storage import standing
 from newsletter.storage.database import Database
@@ -82,8 +83,13 @@ class App:
 
     @cached_property
     def ingest(self) -> Ingest:
-        """Brings captures into the log; releases and rejects held ones."""
+        """Brings captures into the log."""
         return Ingest(self._database, self.clock)
+
+    @cached_property
+    def snapshot_review(self) -> SnapshotReview:
+        """Lists snapshots, and decides about held ones."""
+        return SnapshotReview(self._database, self.clock)
 
     @cached_property
     def sources(self) -> SourceIngest:
@@ -210,11 +216,9 @@ class App:
         """Makes and reads the signed links that subscribers get."""
         from newsletter.readerlinks import ReaderLinks
 
-        with self._database.read() as tx:
-            own = standing.secret(tx, "links")
         keys = [key.get_secret_value().encode() for key in self._config.web.secret_keys]
         # Links in mails from before any key was configured work for ever.
-        return ReaderLinks(self._config.newsletter.base_url, (*keys, own))
+        return ReaderLinks(self._config.newsletter.base_url, (*keys, self._database.keys.links))
 
     @cached_property
     def signups(self) -> Signups:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, count
@@ -14,8 +11,8 @@ from pathlib import Path
 from newsletter.app import App
 from newsletter.choices import UNDO_FOR
 from newsletter.config.schema import Config
-from newsletter.errors import SourceMissing, StorageError
-from newsletter.storage import backups, pruning
+from newsletter.errors import SourceMissing
+from newsletter.storage import backups, locks, pruning
 from newsletter.storage.database import Database, sqlite_path
 
 
@@ -67,7 +64,7 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
     try:
         backups.copy(file, fresh)
         _check_ours(fresh)
-        with _nobody_else(target):
+        with locks.exclusive_use(target):
             kept = _free_name(target, now)
             done = _brought_up(config, fresh, target, kept, now)
             backups.exchange(fresh, target, kept)
@@ -130,23 +127,3 @@ def _free_name(target: Path, now: datetime) -> Path:
 def _remove(fresh: Path) -> None:
     for path in fresh.parent.glob(f"{fresh.name}*"):
         path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _nobody_else(target: Path) -> Iterator[None]:
-    """The database is in nobody's use while it is replaced.
-
-    Raises:
-        StorageError: somebody has it open.
-    """
-    path = target.with_name(f"{target.name}.use.lock")
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as exc:
-        raise StorageError(
-            "the database is in use", where=str(target), hint="end `newsletter serve` first"
-        ) from exc
-    finally:
-        os.close(descriptor)

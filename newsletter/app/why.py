@@ -15,7 +15,7 @@ from newsletter.errors import UsageError
 from newsletter.identity import keys_of
 from newsletter.models import EntryKind, Paper
 from newsletter.recipients import Address, parse_address
-from newsletter.storage import deliveries, log, people, standing, stories
+from newsletter.storage import deliveries, log, people, stories
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
@@ -61,6 +61,7 @@ class Trace:
             UsageError: there is no such subscriber or paper.
         """
         silence = self._status.read().silence
+        own_key = self._database.keys.own
         with self._database.read() as tx:
             if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
                 raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
@@ -68,14 +69,14 @@ class Trace:
                 address = parse_address(asked)
             except ValueError:
                 return list(_of_paper(tx, asked))
-            return list(_of_reader(tx, self._records, address, silence))
+            suppression = tokens.mark(own_key, address.normal)
+            return list(_of_reader(tx, self._records, address, suppression, silence))
 
 
 def _of_reader(
-    tx: Connection, records: DeliveryRecords, address: Address, silence: str
+    tx: Connection, records: DeliveryRecords, address: Address, suppression: bytes, silence: str
 ) -> Iterator[Fact]:
-    mark = tokens.mark(standing.secret(tx, "own"), address.normal)
-    reason = people.suppressed(tx, [mark]).get(mark)
+    reason = people.suppressed(tx, [suppression]).get(suppression)
     found = people.find(tx, address.normal)
     mails = [_mail(row, records) for row in deliveries.listed(tx, Filter(address=address.normal))]
     if found is None and reason is None and not mails:

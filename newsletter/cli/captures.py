@@ -177,7 +177,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import output
     from newsletter.models import SnapshotState
 
-    for row in app.ingest.listed(SnapshotState(state) if state else None):
+    for row in app.snapshot_review.listed(SnapshotState(state) if state else None):
         if as_json:
             output.print_json(output.snapshot_row(row))
         else:
@@ -201,7 +201,9 @@ def snapshots_release(
     as_json: bool,
 ) -> int:
     """Take a held snapshot in after all."""
-    return reported([app.ingest.release(snapshot, silent=silent, format=format)], as_json=as_json)
+    return reported(
+        [app.snapshot_review.release(snapshot, silent=silent, format=format)], as_json=as_json
+    )
 
 
 @snapshots.command("reject")
@@ -212,7 +214,7 @@ def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
     """Leave a held snapshot out for good; its bytes are kept."""
     from newsletter.cli import output
 
-    row = app.ingest.reject(snapshot)
+    row = app.snapshot_review.reject(snapshot)
     if as_json:
         output.print_json(output.snapshot_row(row))
     else:

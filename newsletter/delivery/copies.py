@@ -11,7 +11,7 @@ from newsletter import tokens
 from newsletter.letters import Copy, Stencil, edition_stencil, notice_stencil
 from newsletter.message import Sender
 from newsletter.recipients import Address
-from newsletter.storage import editions, notices, standing
+from newsletter.storage import editions, notices
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Waiting
 from newsletter.transports.base import Letter
@@ -52,9 +52,8 @@ class Copies:
         self._database = database
         self._origin = origin
         self._encode = encode
-        with database.read() as tx:
-            self._own_key = standing.secret(tx, "own")
-            self._link_key = origin.link_key or standing.secret(tx, "links")
+        self._own_key = database.keys.own
+        self._link_key = origin.link_key or database.keys.links
         self._stencils: OrderedDict[tuple[int, int, int], tuple[str, str, Stencil]] = OrderedDict()
 
     def letter(self, waiting: Waiting, to: Address, at: datetime) -> Letter:

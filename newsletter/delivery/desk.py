@@ -113,8 +113,7 @@ class Desk:
         self._limits = limits
         self._tally = tally
         self._put_off: set[int] = set()  # by this run, and counted as such
-        with database.read() as tx:
-            self._own_key = standing.secret(tx, "own")
+        self._own_key = database.keys.own
 
     def record(self, done: Sequence[Done], wanted: Sequence[Waiting], now: datetime) -> set[int]:
         """Settles what was done and claims what is wanted, in one transaction; what it got.

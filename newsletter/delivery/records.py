@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cached_property
 
 from sqlalchemy import Connection
 
 from newsletter.delivery.copies import copy_name
 from newsletter.models import DeliveryState
-from newsletter.storage import deliveries, standing
+from newsletter.storage import deliveries
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow, Filter
 
@@ -36,7 +35,8 @@ class DeliveryRecords:
 
     def message_id(self, row: DeliveryRow) -> str:
         """A delivery's Message-ID: the same however often it is sent."""
-        name = copy_name(self._own_key, row.edition, row.part, row.subscriber or row.notice)
+        own_key = self._database.keys.own
+        name = copy_name(own_key, row.edition, row.part, row.subscriber or row.notice)
         return f"<{name}@{row.domain or self._domain}>"
 
     def retry(self, wanted: Filter) -> int:
@@ -62,8 +62,3 @@ class DeliveryRecords:
             if not many:
                 return total
             total += many
-
-    @cached_property
-    def _own_key(self) -> bytes:
-        with self._database.read() as tx:
-            return standing.secret(tx, "own")

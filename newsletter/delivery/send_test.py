@@ -12,7 +12,7 @@ from newsletter.delivery.sending import MakeDelivery, Sending
 from newsletter.errors import SendingStopped, UsageError
 from newsletter.notices import TEST, Notices
 from newsletter.recipients import Address
-from newsletter.storage import deliveries, people, standing
+from newsletter.storage import deliveries, people
 from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Mail
@@ -76,9 +76,9 @@ class SendTest:
         subject, text = self._notices.words(
             TEST, name=self._name, at=f"{at:%Y-%m-%d %H:%M} UTC", through=self._through
         )
+        suppression = tokens.mark(self._database.keys.own, address.normal)
         with self._database.write() as tx:
-            mark = tokens.mark(standing.secret(tx, "own"), address.normal)
-            if reason := people.suppressed(tx, [mark]).get(mark):
+            if reason := people.suppressed(tx, [suppression]).get(suppression):
                 raise UsageError(f"must not be written to: {reason}", where=address.display)
             return notice_rows.add(tx, TEST, address.display, subject, text, at)
 

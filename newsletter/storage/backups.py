@@ -19,6 +19,7 @@ from pathlib import Path
 
 from newsletter import tokens
 from newsletter.errors import DatabaseDamaged, StorageError
+from newsletter.storage.keys import own_of
 from newsletter.storage.outbox import LEFT, PAUSED
 from newsletter.storage.people import PAUSED_WHEN_REMOVED
 
@@ -189,11 +190,10 @@ def _same_keys(newer: Path, older: Path) -> bool:
     try:
         with closing(sqlite3.connect(f"file:{newer}?mode=ro", uri=True)) as two:
             two.execute("ATTACH ? AS older", (str(older),))
-            query = "SELECT value FROM {}.secrets WHERE name = 'own'"
-            keys = [two.execute(query.format(name)).fetchone() for name in ("main", "older")]
+            ours, theirs = own_of(two), own_of(two, "older")
     except sqlite3.Error:
         return False
-    return keys[0] is not None and keys[0] == keys[1]
+    return ours is not None and ours == theirs
 
 
 def take_over(restored: Path, newer: Path) -> Taken:
@@ -308,7 +308,9 @@ def _changing(path: Path, newer: Path | None = None) -> Iterator[sqlite3.Connect
     with _in_words(path), closing(sqlite3.connect(path, isolation_level=None)) as database:
         if newer:
             database.execute("ATTACH ? AS newer", (str(newer),))
-            own = database.execute("SELECT value FROM secrets WHERE name = 'own'").fetchone()[0]
+            own = own_of(database)
+            if own is None:
+                raise DatabaseDamaged("it has lost its keys", where=str(path))
 
             def mark(of: str | int) -> bytes:
                 return tokens.mark(own, str(of))

@@ -6,15 +6,14 @@ A write transaction is never held across a fetch, a parse or a send.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import sqlite3
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +31,8 @@ from newsletter.errors import (
     DiskFull,
     StorageError,
 )
+from newsletter.storage import keys, locks
+from newsletter.storage.keys import Keys
 from newsletter.storage.migrations import HEAD, REVISIONS
 
 APPLICATION_ID = 0x50415045
@@ -74,9 +75,9 @@ class Database:
             raise DatabaseMissing(
                 "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"
             )
-        os.close(_make_private(self._path))
+        os.close(locks.open_private(self._path))
         _refuse_foreign(self._path)
-        self._in_use = _in_use(self._path)
+        self._in_use = locks.shared_use(self._path)
         self._engine = _engine(self._path, busy_seconds)
         try:
             self._migrate()
@@ -88,6 +89,16 @@ class Database:
     def file(self) -> Path:
         """Where it is; what locks lie beside it have names that begin with its own."""
         return self._path
+
+    @cached_property
+    def keys(self) -> Keys:
+        """The database's secret keys, read once.
+
+        Raises:
+            StorageError: they cannot be read.
+        """
+        with self.read() as connection:
+            return keys.load(connection)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -111,20 +122,13 @@ class Database:
 
         The lock is the operating system's: it ends with the process that holds it.
         """
-        digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
-        path = self._path.with_name(f"{self._path.name}.{digest}.lock")
-        descriptor = _make_private(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locks.exclusive_work(self._path, name):
             yield
-        finally:
-            os.close(descriptor)
 
     def close(self) -> None:
         """Lets go of the file."""
         self._engine.dispose()
-        with suppress(OSError):
-            os.close(self._in_use)
+        self._in_use.release()
 
     def __enter__(self) -> Self:
         return self
@@ -202,26 +206,6 @@ def sqlite_path(url: str) -> Path:
             hint="write sqlite:///newsletter.db",
         )
     return Path(path)
-
-
-def _make_private(path: Path) -> int:
-    """The file, open, existing and readable by its owner only before anything is written to it."""
-    try:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as exc:
-        raise StorageError(
-            f"cannot open the database ({exc.strerror})",
-            where=str(path),
-            hint="check that its folder exists and may be written to",
-        ) from exc
-    return descriptor
-
-
-def _in_use(path: Path) -> int:
-    """A lock that many share: while anybody has it, the file is not replaced by a backup."""
-    descriptor = _make_private(path.with_name(f"{path.name}.use.lock"))
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    return descriptor
 
 
 def _refuse_foreign(path: Path) -> None:

@@ -7,14 +7,12 @@ sender is thought dead while it lives.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from newsletter.errors import StorageError
+from newsletter.storage import locks
 
 _NAME = 8  # bytes
 
@@ -27,72 +25,19 @@ def sender(database: Path) -> Iterator[str]:
         StorageError: its file cannot be made.
     """
     name = secrets.token_hex(_NAME)
-    path = _file(database, name)
-    descriptor = _locked(path)
-    try:
+    with locks.sender(database, name):
         yield name
-    finally:
-        _take_away(path)
-        os.close(descriptor)
 
 
-def dead(database: Path, names: Iterator[str] | list[str]) -> Iterator[str]:
+def dead(database: Path, names: Iterable[str]) -> Iterator[str]:
     """Those of these senders, and of all that left a file, that live no more.
 
     Their files go when the caller has dealt with them and asks for the next.
+
+    Raises:
+        StorageError: a file cannot be looked at.
     """
-    left = {path.name.split(".")[-2] for path in database.parent.glob(_file_name(database, "*"))}
-    for name in sorted({*names, *left}):
-        path = _file(database, name)
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            yield name
-            continue
-        except OSError as exc:
-            raise StorageError(
-                f"cannot look at a lock file ({exc.strerror})",
-                where=str(path),
-                hint="run it as the user who owns the database, or take that file away",
-            ) from exc
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-        else:
-            yield name
-            _take_away(path)
-        finally:
-            os.close(descriptor)
-
-
-def _locked(path: Path) -> int:
-    """The file, open and locked."""
-    while True:
-        try:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-        except OSError as exc:
-            raise StorageError(
-                f"cannot make a lock file ({exc.strerror})",
-                where=str(path),
-                hint="the database's folder must have room and be writable",
-            ) from exc
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between the two, somebody may have found it unlocked and taken it away.
-        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
-        os.close(descriptor)
-
-
-def _take_away(path: Path) -> None:
-    """The file is gone; on a disk that fails it stays, and goes with a later run."""
-    with suppress(OSError):
-        path.unlink()
-
-
-def _file(database: Path, name: str) -> Path:
-    return database.with_name(_file_name(database, name))
-
-
-def _file_name(database: Path, name: str) -> str:
-    return f"{database.name}.sender.{name}.lock"
+    for name in sorted({*names, *locks.senders(database)}):
+        with locks.dead_sender(database, name) as is_dead:
+            if is_dead:
+                yield name

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.errors import UsageError
@@ -193,27 +193,46 @@ def was_accepted(tx: Connection, source: int, snapshot: int) -> bool:
 
 
 def hold(
-    tx: Connection, snapshot: int, reason: str, notes: Sequence[str], parsed: Snapshot | None
-) -> None:
-    """The snapshot waits for the operator."""
+    tx: Connection,
+    snapshot: SnapshotRow,
+    reason: str,
+    notes: Sequence[str],
+    parsed: Snapshot | None,
+) -> SnapshotRow:
+    """The snapshot waits for the operator; as it is now."""
+    name, papers = (parsed.format, len(parsed.papers)) if parsed else (None, 0)
     tx.execute(
         update(snapshots)
-        .where(snapshots.c.id == snapshot)
+        .where(snapshots.c.id == snapshot.id)
         .values(
             state=SnapshotState.HELD,
             reason=reason,
             notes=list(notes),
-            format=parsed.format if parsed else None,
-            papers=len(parsed.papers) if parsed else 0,
+            format=name,
+            papers=papers,
         )
     )
-
-
-def ask(tx: Connection, snapshot: int, asked_format: str) -> None:
-    """The snapshot is to be read as that format from now on."""
-    tx.execute(
-        update(snapshots).where(snapshots.c.id == snapshot).values(asked_format=asked_format)
+    return replace(
+        snapshot,
+        state=SnapshotState.HELD,
+        reason=reason,
+        notes=tuple(notes),
+        format=name,
+        counts=replace(snapshot.counts, papers=papers),
     )
+
+
+def ask(tx: Connection, snapshot: int, asked_format: str | None) -> bool:
+    """Says as which format a snapshot is to be read, if one is asked for.
+
+    Returns whether its papers are not in the log yet; if they are, nothing is changed.
+    """
+    changed = tx.execute(
+        update(snapshots)
+        .where(snapshots.c.id == snapshot, snapshots.c.state != SnapshotState.ACCEPTED)
+        .values(asked_format=func.coalesce(asked_format, snapshots.c.asked_format))
+    )
+    return bool(changed.rowcount)
 
 
 def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:
@@ -246,12 +265,12 @@ def reject(tx: Connection, snapshot: int) -> None:
 
 
 def accept(
-    tx: Connection, snapshot: int, parsed: Snapshot, notes: Sequence[str], counts: Counts
-) -> None:
-    """The snapshot's papers are in the log."""
+    tx: Connection, snapshot: SnapshotRow, parsed: Snapshot, notes: Sequence[str], counts: Counts
+) -> SnapshotRow:
+    """The snapshot's papers are in the log; as it is now."""
     tx.execute(
         update(snapshots)
-        .where(snapshots.c.id == snapshot)
+        .where(snapshots.c.id == snapshot.id)
         .values(
             state=SnapshotState.ACCEPTED,
             reason=None,
@@ -259,6 +278,14 @@ def accept(
             notes=list(notes),
             **asdict(counts),
         )
+    )
+    return replace(
+        snapshot,
+        state=SnapshotState.ACCEPTED,
+        reason=None,
+        format=parsed.format,
+        notes=tuple(notes),
+        counts=counts,
     )
 
 

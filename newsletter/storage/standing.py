@@ -1,4 +1,4 @@
-"""What holds for the whole program: SQL over `standing`, `secrets` and `sendings`."""
+"""What holds for the whole program: SQL over `standing` and `sendings`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from newsletter.storage.schema import (
     editions,
     notices,
     requests,
-    secrets,
     sendings,
     sources,
     standing,
@@ -135,12 +134,6 @@ def note_week_told(tx: Connection, monday: date) -> None:
 def note_told(tx: Connection, troubles: Sequence[str]) -> None:
     """Remembers which troubles the owner was told of."""
     tx.execute(update(standing).values(told=list(troubles)))
-
-
-def secret(tx: Connection, name: str) -> bytes:
-    """A key of this database: `own` never changes; `links` signs links where none is configured."""
-    value: bytes = tx.execute(select(secrets.c.value).where(secrets.c.name == name)).scalar_one()
-    return value
 
 
 _SENDINGS = insert(sendings)

@@ -1,0 +1,217 @@
+"""Lock files beside the database: the one place that names, makes, locks and removes them.
+
+    NAME.use.lock           shared by all who have the database open; exclusive to replace it
+    NAME.DIGEST.lock        held by the one process that does a piece of work, such as a source's
+    NAME.sender.ID.lock     held by a sender as long as it lives
+
+The locks are the operating system's: it frees them when their process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from newsletter.errors import StorageError
+
+
+def open_private(path: Path) -> int:
+    """The descriptor of a file that only its owner can read, made if it is missing.
+
+    Raises:
+        StorageError: it cannot be opened.
+    """
+    try:
+        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise StorageError(
+            f"cannot open the database ({exc.strerror})",
+            where=str(path),
+            hint="check that its folder exists and may be written to",
+        ) from exc
+
+
+class Lock:
+    """A lock that is held.
+
+    Args:
+        descriptor: of its file, open and locked.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def release(self) -> None:
+        """Gives it back; the second time, it does nothing."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def shared_use(database: Path) -> Lock:
+    """A lock that many share: while any process holds it, the database is not replaced.
+
+    Raises:
+        StorageError: the lock file cannot be opened or locked.
+    """
+    return Lock(_opened(_use_lock(database), fcntl.LOCK_SH))
+
+
+@contextmanager
+def exclusive_use(database: Path) -> Iterator[None]:
+    """No process has the database open while this one replaces it.
+
+    Raises:
+        StorageError: a process has it open.
+    """
+    try:
+        descriptor = _opened(_use_lock(database), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise StorageError(
+            "the database is in use", where=str(database), hint="end `newsletter serve` first"
+        ) from exc
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def exclusive_work(database: Path, name: str) -> Iterator[None]:
+    """One process at a time does the work of this name; the others wait.
+
+    Raises:
+        StorageError: the lock file cannot be opened or locked.
+    """
+    digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+    path = database.with_name(f"{database.name}.{digest}.lock")
+    descriptor = _opened(path, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def sender(database: Path, identifier: str) -> Iterator[None]:
+    """A sender lives.
+
+    Args:
+        identifier: hexadecimal, used only once.
+
+    Raises:
+        StorageError: its file cannot be made or locked.
+    """
+    path = _sender_lock(database, identifier)
+    descriptor = _sender_locked(path)
+    try:
+        yield
+    finally:
+        _remove(path)
+        os.close(descriptor)
+
+
+def senders(database: Path) -> set[str]:
+    """The identifiers of the senders that left a file, dead or alive."""
+    pattern = _sender_lock(database, "*").name
+    return {path.name.split(".")[-2] for path in database.parent.glob(pattern)}
+
+
+@contextmanager
+def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
+    """Whether a sender is dead; its file, if it left one, is removed afterwards.
+
+    Raises:
+        StorageError: its file cannot be opened or locked.
+    """
+    path = _sender_lock(database, identifier)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    except OSError as exc:
+        raise StorageError(
+            f"cannot look at a lock file ({exc.strerror})",
+            where=str(path),
+            hint="run it as the user who owns the database, or take that file away",
+        ) from exc
+    try:
+        _lock(descriptor, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+        _remove(path)
+    finally:
+        os.close(descriptor)
+
+
+def _use_lock(database: Path) -> Path:
+    return database.with_name(f"{database.name}.use.lock")
+
+
+def _sender_lock(database: Path, identifier: str) -> Path:
+    return database.with_name(f"{database.name}.sender.{identifier}.lock")
+
+
+def _opened(path: Path, how: int) -> int:
+    """The file, open and locked; a lock that is held already and not waited for raises."""
+    descriptor = open_private(path)
+    try:
+        _lock(descriptor, path, how)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _sender_locked(path: Path) -> int:
+    """The file of a sender, made, open and locked."""
+    while True:
+        try:
+            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            raise StorageError(
+                f"cannot make a lock file ({exc.strerror})",
+                where=str(path),
+                hint="the database's folder must have room and be writable",
+            ) from exc
+        try:
+            _lock(descriptor, path, fcntl.LOCK_EX)
+            # Before it was locked, another process may have taken it for a dead sender's.
+            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, path: Path, how: int) -> None:
+    """Locks an open file.
+
+    Raises:
+        BlockingIOError: another process has it locked, and it is not waited for.
+        StorageError: it cannot be locked.
+    """
+    try:
+        fcntl.flock(descriptor, how)
+    except BlockingIOError:
+        raise
+    except OSError as exc:
+        raise StorageError(
+            f"cannot lock a file ({exc.strerror})",
+            where=str(path),
+            hint="the database must be on a file system with locks",
+        ) from exc
+
+
+def _remove(path: Path) -> None:
+    """The file is gone; on a disk that fails it stays, and goes with a later run."""
+    with suppress(OSError):
+        path.unlink()
