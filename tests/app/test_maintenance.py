@@ -14,8 +14,8 @@ import pytest
 from newsletter.app import opened
 from newsletter.configfile import load_config
 from newsletter.storage.database import Database
-from tests.captures import api_json, made
-from tests.commands import newsletter, rows_of
+from tests.support.captures import api_json, made
+from tests.support.commands import newsletter, rows_of
 
 CONFIG = """
 [newsletter]

@@ -21,9 +21,9 @@ from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import line_of
 from newsletter.transports import TRANSPORTS, Settings
-from tests.captures import api_json, made
-from tests.commands import newsletter, rows_of
-from tests.test_planning import DUE, Newsroom
+from tests.support.captures import api_json, made
+from tests.support.commands import newsletter, rows_of
+from tests.support.planning_room import DUE, PlanningRoom
 
 CONFIG = """
 [newsletter]
@@ -198,7 +198,7 @@ def test_nothing_ran_when_somebody_was_due(office: _Office) -> None:
 
 def test_an_edition_in_two_parts_is_sent_once(database: Database) -> None:
     """Summaries count editions; both mails leave."""
-    room = Newsroom(database)
+    room = PlanningRoom(database)
     room.papers(*range(1, 421))
     room.crowd(3)
     room.plan(DUE)

@@ -18,7 +18,7 @@ import pytest
 
 from newsletter.app.checks import sample
 from newsletter.formats import FORMATS
-from tests.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
+from tests.support.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
 
 REPLAY_KEYS = {"snapshot", "format", "papers", "new", "updated", "relisted", "held", "titles"}
 

@@ -17,7 +17,7 @@ from newsletter.config import Config
 from newsletter.errors import ConfigError
 
 FOLDER = Path("/etc/papers")
-EXAMPLE = Path(__file__).parents[1] / "config.example.toml"
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 SECRET = "hunter2-do-not-tell"
 
 

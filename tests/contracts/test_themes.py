@@ -17,7 +17,7 @@ from newsletter.models import UNSUBSCRIBE, Entry, Paper, Rendered
 from newsletter.render import Look, Renderer
 from newsletter.templating import bundled_templates
 from newsletter.text import clean, width, without_isolates
-from tests.builders import HOSTILE, bare, day, entries, paper
+from tests.support.builders import HOSTILE, bare, day, entries, paper
 
 THEMES = sorted(folder.name for folder in (bundled_templates() / "themes").iterdir())
 WEB = "https://papers.example.org/editions/abc"

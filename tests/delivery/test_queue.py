@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from newsletter.delivery.queue import MOST_HELD_BACK, PAGE, Queue
 from newsletter.rates import Rates
 from newsletter.storage.outbox import Waiting
-from tests.conftest import SOAK
+from tests.support.soak import SOAK
 
 SLOW, SLOWER, FREE, OTHER = "slow.example", "slower.example", "free.example", "other.example"
 DOMAINS = (SLOW, SLOWER, FREE, OTHER)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.rates import Rates
-from tests.conftest import SOAK
+from tests.support.soak import SOAK
 
 SLOW, SLOWER, FREE = "slow.example", "slower.example", "free.example"
 CLOSE = 1e-6

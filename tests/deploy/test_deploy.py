@@ -28,8 +28,9 @@ from ruamel.yaml import YAML
 
 from newsletter import __version__
 from newsletter.cli import cli
+from tests.support.ports import free_port
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 DEPLOY = REPOSITORY / "deploy"
 UNITS = ("newsletter.service", "newsletter-run.service", "newsletter-run.timer")
 GUIDE = (DEPLOY / "README.md").read_text("utf-8")
@@ -212,13 +213,6 @@ class Box:
             check=False,
             timeout=120,
         )
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as wire:
-        wire.bind(("127.0.0.1", 0))
-        return int(wire.getsockname()[1])
 
 
 def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from newsletter.compose import (
 )
 from newsletter.models import Entry, Paper
 from newsletter.text import clean, width
-from tests.builders import DAY, HOSTILE, bare, day, entries, entry, paper
+from tests.support.builders import DAY, HOSTILE, bare, day, entries, entry, paper
 
 FULL = details(12)[0]
 NAMES = ("Mira Okafor", "Jonas Lindqvist", "Ana Beltrán", "Yuki Tanaka", "Efua Brandvold")

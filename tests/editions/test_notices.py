@@ -26,7 +26,7 @@ from newsletter.notices import (
 )
 from newsletter.templating import TEXT_COLUMNS, bundled_templates
 from newsletter.text import clean, width
-from tests.builders import HOSTILE
+from tests.support.builders import HOSTILE
 
 LINK = "https://lamps.example.org/confirm/" + "A" * 36
 

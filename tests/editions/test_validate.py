@@ -14,7 +14,7 @@ from newsletter.gate import MAX_ENCODED, check, fits
 from newsletter.message import encoded_size
 from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.render import Look, Renderer
-from tests.builders import bare, entries, paper
+from tests.support.builders import bare, entries, paper
 
 CONTENT = compose(entries([paper(n) for n in (1, 2, 3)]), details(12)[0])
 RENDERED = Renderer(Look()).render(CONTENT)

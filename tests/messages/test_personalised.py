@@ -21,44 +21,38 @@ from fast_mail_parser import PyMail, parse_email
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from newsletter import formats, message, preview, recipients, tokens
+from newsletter import formats, message, preview, tokens
 from newsletter.app.checks import sample
-from newsletter.delivery import Copies, Origin
-from newsletter.editing import Edition, Editor
+from newsletter.delivery import Origin
+from newsletter.editing import Edition
 from newsletter.letters import Copy, edition_stencil, notice_stencil, unsubscribe_links
 from newsletter.message import Recipient, Sender
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
 from newsletter.notices import REPORT, TEST, Notices
-from newsletter.render import Look, Renderer
-from newsletter.storage import editions, notices, outbox, standing
+from newsletter.storage import standing
 from newsletter.storage.database import Database
-from newsletter.storage.outbox import Waiting
 from newsletter.text import without_isolates
-from newsletter.transports import TRANSPORTS, Letter, Settings, SmtpSettings
-from tests.builders import entries, paper
-from tests.conftest import SOAK
-from tests.test_message import TO_ONE, body, check_raw, fields, raw, read
-
-AT = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
-WEB = "https://papers.example.org"
-KEY = "0123456789abcdef" * 2
-LINK_KEY = b"l" * 32
-SENDER = Sender(
-    "Daily Papers", Address("Daily Papers", "papers", "example.org"), owner="keeper@example.org"
+from tests.support.builders import entries, paper
+from tests.support.messages import body, check_raw, fields, raw, read
+from tests.support.personalised import (
+    AT,
+    ENCODED,
+    KEY,
+    LINK_KEY,
+    NOTICE,
+    SENDER,
+    WEB,
+    MessageFactory,
+    delivery,
+    edition_of,
+    names,
+    origin,
+    rendered,
 )
+from tests.support.soak import SOAK
+
 LARGE = 1024
 """Bytes of a piece that many copies should share."""
-
-ENCODED = {
-    kind: make(Settings(smtp=SmtpSettings("127.0.0.1", 25, "none"), folder=Path("mail"))).encoded
-    for kind, make in TRANSPORTS.items()
-}
-"""How each transport wants a whole mail: as it is, dot-stuffed, or in LF lines."""
-
-
-def rendered(subject: str = "Lamps", html: str = "", text: str = "") -> Rendered:
-    """An edition as a theme makes it, with a link to leave in both parts."""
-    return Rendered(subject, f'{html}<a href="{UNSUBSCRIBE}">Leave</a>\n', f"{text}{UNSUBSCRIBE}\n")
 
 
 def whole(
@@ -215,17 +209,6 @@ def test_the_links_of_people() -> None:
 
 
 @functools.cache
-def renderer() -> Renderer:
-    """One for all: compiling a theme is the slow part."""
-    return Renderer(Look())
-
-
-def edition_of(log: Sequence[Entry], base_url: str) -> Edition:
-    """The edition of these entries in the default theme."""
-    return Editor(renderer(), Look(), 12, base_url).edition(log)
-
-
-@functools.cache
 def sample_edition(base_url: str) -> Edition:
     """The bundled sample as it would be sent."""
     papers = [one for path in sample() for one in formats.parse(path.read_bytes()).papers]
@@ -241,68 +224,6 @@ def sample_edition(base_url: str) -> Edition:
 def long_edition(base_url: str) -> Edition:
     """One that does not fit into a mail."""
     return edition_of(entries([paper(number) for number in range(1, 601)]), base_url)
-
-
-class Post:
-    """Editions in a database, and the letters of them.
-
-    Args:
-        origin: from whom.
-        kind: the transport for which they are encoded.
-    """
-
-    def __init__(self, database: Database, origin: Origin, kind: str = "eml") -> None:
-        self.database = database
-        self.origin = origin
-        self.copies = Copies(database, origin, ENCODED[kind])
-
-    def edition(self, *parts: Rendered, key: str = KEY) -> int:
-        """Freezes an edition; its number."""
-        with self.database.write() as tx:
-            return editions.freeze(tx, key, [1], "en", "default", parts, AT).id
-
-    def notice(self, kind: str, address: str, subject: str, text: str) -> Waiting:
-        """Queues a notice; what waits then."""
-        with self.database.write() as tx:
-            number = notices.add(tx, kind, address, subject, text, AT)
-            (waiting,) = [one for one in outbox.waiting(tx, AT, 10**6) if one.id == number]
-        return waiting
-
-    def letter(self, waiting: Waiting, at: datetime = AT) -> Letter:
-        """The letter of a delivery."""
-        return self.copies.letter(waiting, recipients.address(waiting.address), at)
-
-    def mail(self, waiting: Waiting, at: datetime = AT) -> bytes:
-        """All of its bytes."""
-        return b"".join(self.letter(waiting, at).pieces)
-
-
-def delivery(
-    edition: int, subscriber: int = 1, address: str = "ana@example.net", part: int = 1, id: int = 0
-) -> Waiting:
-    """A delivery that waits."""
-    domain = address.rpartition("@")[2]
-    number = id or 10 * subscriber + part
-    return Waiting(number, edition, part, subscriber, 0, address, domain, 0, None)
-
-
-def origin(
-    base_url: str = WEB, *, reply_to: bool = False, bounces: bool = False, own_key: bool = False
-) -> Origin:
-    """From whom mail comes, as the configuration says."""
-    by = replace(
-        SENDER,
-        archive=f"{base_url}/archive" if base_url else "",
-        reply_to=Address("Küster", "kuester", "example.org") if reply_to else None,
-    )
-    bounce_domain = "bounces.example.org" if bounces else ""
-    return Origin(by, base_url, bounce_domain, LINK_KEY if own_key else None)
-
-
-def names(base_url: str, *, reply_to: bool) -> list[str]:
-    """The header fields that an edition has, and no others."""
-    found = [*TO_ONE, *["list-archive"] * bool(base_url), *["reply-to"] * reply_to]
-    return sorted(name for name in found if base_url or name != "list-unsubscribe-post")
 
 
 def read_by_another(data: bytes) -> PyMail:
@@ -327,7 +248,7 @@ def test_a_delivered_edition_has_the_headers_that_we_mean(
     base_url: str, reply_to: bool, bounces: bool, database: Database
 ) -> None:
     """Each once and no other, as two parsers and the bare eye see them."""
-    post = Post(database, origin(base_url, reply_to=reply_to, bounces=bounces))
+    post = MessageFactory(database, origin(base_url, reply_to=reply_to, bounces=bounces))
     part = sample_edition(base_url).parts[0]
     data = post.mail(delivery(post.edition(part)))
     expected = names(base_url, reply_to=reply_to)
@@ -343,7 +264,7 @@ def test_a_delivered_edition_says_what_it_should(
     base_url: str, reply_to: bool, bounces: bool, database: Database
 ) -> None:
     """From whom, to whom, when, and the edition itself, read by two parsers."""
-    post = Post(database, origin(base_url, reply_to=reply_to, bounces=bounces))
+    post = MessageFactory(database, origin(base_url, reply_to=reply_to, bounces=bounces))
     part = sample_edition(base_url).parts[0]
     data = post.mail(delivery(post.edition(part), 7, "Ana@Bücher.example"))
     one, other = read(data), read_by_another(data)
@@ -373,7 +294,7 @@ def test_a_delivered_edition_says_what_it_should(
 @pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'deep/' * 150}x", f"{WEB}/=?utf-8?q?x?=,b"])
 def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> None:
     """However long: no encoded word, no line end in an address, one click and a mail."""
-    post = Post(database, origin(base_url, own_key=True))
+    post = MessageFactory(database, origin(base_url, own_key=True))
     data = post.mail(delivery(post.edition(rendered()), 7))
     token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7)
     assert tokens.number_of([LINK_KEY], tokens.UNSUBSCRIBE, token) == 7
@@ -381,7 +302,7 @@ def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> N
     mailto = "mailto:keeper@example.org?subject=unsubscribe"
     expected = f"List-Unsubscribe: <{base_url}/unsubscribe/{token}>,\r\n <{mailto}>\r\n"
     assert expected.encode() in head
-    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in head
+    assert b"\r\nList-Unsubscribe-MessageFactory: List-Unsubscribe=One-Click\r\n" in head
     assert f"\r\nList-Archive: <{base_url}/archive>\r\n".encode() in head
     other = parse_email(data, strict=True)
     assert f"{base_url}/unsubscribe/{token}" in other.text_plain[0]
@@ -389,7 +310,7 @@ def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> N
 
 def test_without_a_web_the_way_to_leave_is_a_mail(database: Database) -> None:
     """No token, no page, no click."""
-    post = Post(database, origin(""))
+    post = MessageFactory(database, origin(""))
     data = post.mail(delivery(post.edition(rendered())))
     assert raw(data, "list-unsubscribe") == b"<mailto:keeper@example.org?subject=unsubscribe>"
     assert b"https:" not in data
@@ -419,7 +340,7 @@ def check_both_say(titles: Sequence[str], data: bytes) -> None:
 @pytest.mark.parametrize("base_url", [WEB, ""])
 def test_both_parts_have_the_same_papers(base_url: str, database: Database) -> None:
     """In the same order, in the mail as it arrives."""
-    post = Post(database, origin(base_url))
+    post = MessageFactory(database, origin(base_url))
     edition = sample_edition(base_url)
     assert len(edition.titles) == 17
     check_both_say(edition.titles, post.mail(delivery(post.edition(*edition.parts))))
@@ -427,7 +348,7 @@ def test_both_parts_have_the_same_papers(base_url: str, database: Database) -> N
 
 def test_all_parts_together_have_all_papers(database: Database) -> None:
     """Each once; a part that is not asked for is not sent in another's place."""
-    post = Post(database, origin(""))
+    post = MessageFactory(database, origin(""))
     edition = long_edition("")
     number = post.edition(*edition.parts)
     assert len(edition.parts) > 1
@@ -444,7 +365,7 @@ def test_all_parts_together_have_all_papers(database: Database) -> None:
 def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) -> None:
     """But for the recipient's own: address, Message-ID, date, link."""
     edition = sample_edition(WEB)
-    post = Post(database, origin(own_key=True))
+    post = MessageFactory(database, origin(own_key=True))
     data = post.mail(delivery(post.edition(*edition.parts, key=edition.key), 7))
     later = AT + timedelta(hours=1)
     preview.write(edition, tmp_path, post.origin.sender, WEB, later)
@@ -466,7 +387,7 @@ def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) 
 
 def test_a_message_id_belongs_to_one_copy(database: Database) -> None:
     """The same whenever it is made again; another for every edition, part and person."""
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     numbers = [
         post.edition(rendered(), rendered("2"), key=key * 8) for key in ("0123", "0124", "a123")
     ]
@@ -481,7 +402,7 @@ def test_a_message_id_belongs_to_one_copy(database: Database) -> None:
     assert all(
         re.fullmatch(rb"<[0-9a-f]{16}\.[12]\.[a-z2-7]{16}@example\.org>", one) for one in ids
     )
-    again = Post(database, origin(""), "smtp")
+    again = MessageFactory(database, origin(""), "smtp")
     for one, known in zip(waiting, ids, strict=True):
         later = replace(one, id=one.id + 1_000, attempts=5, first_at=AT, address="new@example.net")
         assert raw(again.mail(later, AT + timedelta(days=2)), "message-id") == known
@@ -490,10 +411,10 @@ def test_a_message_id_belongs_to_one_copy(database: Database) -> None:
 def test_a_message_id_says_nothing_to_others(database: Database, tmp_path: Path) -> None:
     """Another database gives another to the same person; the name of the file is in it."""
     waiting = delivery(1)
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     post.edition(rendered())
     with Database(f"sqlite:///{tmp_path}/other.db") as second:
-        other = Post(second, origin())
+        other = MessageFactory(second, origin())
         other.edition(rendered())
         assert raw(other.mail(waiting), "message-id") != raw(post.mail(waiting), "message-id")
     letter = post.letter(waiting)
@@ -512,7 +433,7 @@ PEOPLE = {
 @pytest.mark.parametrize("base_url", [WEB, ""])
 def test_nobody_learns_of_another(base_url: str, database: Database) -> None:
     """Neither address nor link of one reader stands in another's copy, in whatever form."""
-    post = Post(database, origin(base_url, bounces=True, own_key=True))
+    post = MessageFactory(database, origin(base_url, bounces=True, own_key=True))
     number = post.edition(rendered(), rendered("2"))
     made = {}
     for part, (person, address) in itertools.product((1, 2), PEOPLE.items()):
@@ -531,7 +452,7 @@ def test_nobody_learns_of_another(base_url: str, database: Database) -> None:
 
 def test_an_address_stands_in_one_place(database: Database) -> None:
     """In `To`, and nowhere else: not in the link, the Message-ID or the envelope's sender."""
-    post = Post(database, origin(bounces=True))
+    post = MessageFactory(database, origin(bounces=True))
     letter = post.letter(delivery(post.edition(sample_edition(WEB).parts[0])))
     data = b"".join(letter.pieces)
     assert letter.recipient == "ana@example.net"
@@ -544,7 +465,7 @@ def test_an_address_stands_in_one_place(database: Database) -> None:
 
 def test_bounces_come_back_to_an_address_of_their_own(database: Database) -> None:
     """Which only we can make, the same for the same delivery."""
-    post = Post(database, origin(bounces=True))
+    post = MessageFactory(database, origin(bounces=True))
     number = post.edition(rendered())
     senders = [post.letter(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
     assert senders == [post.letter(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
@@ -556,7 +477,7 @@ def test_bounces_come_back_to_an_address_of_their_own(database: Database) -> Non
 def test_without_a_domain_for_bounces_they_come_to_the_sender(database: Database) -> None:
     """Its domain in ASCII, as an envelope needs it."""
     by = replace(SENDER, address=Address("Küster", "papers", "bücher.example"))
-    post = Post(database, Origin(by))
+    post = MessageFactory(database, Origin(by))
     assert post.letter(delivery(post.edition(rendered()))).sender == "papers@xn--bcher-kva.example"
 
 
@@ -565,7 +486,7 @@ def test_without_a_domain_for_bounces_they_come_to_the_sender(database: Database
 )
 def test_an_address_that_is_none_makes_no_letter(address: str, database: Database) -> None:
     """However it came into the database."""
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     number = post.edition(rendered())
     with pytest.raises(ValueError, match=r"address|@"):
         post.letter(delivery(number, address=address))
@@ -573,7 +494,7 @@ def test_an_address_that_is_none_makes_no_letter(address: str, database: Databas
 
 def test_letters_of_many_editions_are_not_mixed_up(database: Database) -> None:
     """Nor those of parts, also when there are more of them than are kept in memory."""
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     numbers = [
         post.edition(rendered(f"E{n} one"), rendered(f"E{n} two"), key=f"{n:032x}")
         for n in range(40)
@@ -603,7 +524,6 @@ WORDS_OF = {
     ),
     "well": Notices().words(REPORT, name="Daily Papers", troubles=[]),
 }
-NOTICE = ["auto-submitted", "date", "from", "message-id", "mime-version", "subject", "to"]
 NOTICE += ["content-transfer-encoding", "content-type"]
 
 
@@ -613,7 +533,7 @@ NOTICE += ["content-transfer-encoding", "content-type"]
 def test_a_delivered_notice(kind: str, reply_to: bool, bounces: bool, database: Database) -> None:
     """Its own headers and words, read by two parsers; nobody unsubscribes from it."""
     subject, text = WORDS_OF[kind]
-    post = Post(database, origin(reply_to=reply_to, bounces=bounces))
+    post = MessageFactory(database, origin(reply_to=reply_to, bounces=bounces))
     data = post.mail(post.notice(kind, "keeper@example.org", subject, text))
     expected = sorted([*NOTICE, *["reply-to"] * reply_to])
     assert sorted(name for name, _ in fields(data)) == expected
@@ -630,7 +550,7 @@ def test_a_delivered_notice(kind: str, reply_to: bool, bounces: bool, database: 
 
 def test_notices_are_told_apart(database: Database) -> None:
     """Each has a Message-ID of its own, and never that of an edition."""
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     waiting = [post.notice(kind, "k@example.org", "S", "T") for kind in (TEST, TEST, REPORT)]
     editions_of = [delivery(post.edition(rendered()), person) for person in (1, 2, 3)]
     ids = [raw(post.mail(one), "message-id") for one in (*waiting, *editions_of)]
@@ -671,7 +591,7 @@ def points(data: bytes, home: Path) -> tuple[float, str]:
 @pytest.mark.parametrize("base_url", [WEB, ""])
 def test_an_edition_is_no_spam(base_url: str, database: Database, tmp_path: Path) -> None:
     """The bundled sample, delivered."""
-    post = Post(database, origin(base_url, bounces=True))
+    post = MessageFactory(database, origin(base_url, bounces=True))
     waiting = delivery(post.edition(*sample_edition(base_url).parts), 7)
     score, rules = points(post.mail(waiting), tmp_path)
     assert score < MOST, rules
@@ -680,7 +600,7 @@ def test_an_edition_is_no_spam(base_url: str, database: Database, tmp_path: Path
 @pytest.mark.parametrize("kind", WORDS_OF)
 def test_a_notice_is_no_spam(kind: str, database: Database, tmp_path: Path) -> None:
     """Words of ours alone."""
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     waiting = post.notice(kind, "keeper@example.org", *WORDS_OF[kind])
     score, rules = points(post.mail(waiting), tmp_path)
     assert score < MOST, rules
@@ -688,7 +608,7 @@ def test_a_notice_is_no_spam(kind: str, database: Database, tmp_path: Path) -> N
 
 def test_the_filter_is_at_work(database: Database, tmp_path: Path) -> None:
     """What is spam by definition is found to be spam."""
-    post = Post(database, origin())
+    post = MessageFactory(database, origin())
     score, rules = points(post.mail(delivery(post.edition(rendered(text=SPAM)))), tmp_path)
     assert score > 100, rules
     assert "GTUBE" in rules

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from newsletter.diff import Change, Known, Said, changes, is_withdrawal, lines_of, merged
 from newsletter.identity import Identities, keys_of
 from newsletter.models import EntryKind, Paper
-from tests.builders import bare, day, paper
+from tests.support.builders import bare, day, paper
 
 MON, TUE, WED, THU = (day(offset) for offset in (3, 4, 5, 6))
 

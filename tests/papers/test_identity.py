@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from newsletter.identity import KINDS, Identities, Keys, keys_of, keys_of_all, kind_of
 from newsletter.models import Paper
-from tests.builders import bare
+from tests.support.builders import bare
 
 TITLES = st.sampled_from(["Small Lamps", "small  lamps", "Lamps 2", "Lamps", "Öl", "Oil"])
 ARXIV = st.sampled_from(["2611.00001", "2611.00002", "2611.00003"])

@@ -544,14 +544,14 @@ def test_one_ingest_a_source_at_a_time(tmp_path: Path) -> None:
         running = Ingest(database, lambda: NOW).captures("s", [api(row(1)), api(row(2))])
         next(running)
         code = (
-            "import sys, tests.test_ingest as t\n"
+            "import sys, tests.papers.test_ingest as t\n"
             "print('waits', flush=True)\n"
             "boy = t.Paperboy(t.Database(sys.argv[1]))\n"
             "print([r.counts.new for r in boy(t.api(t.row(1)), announce_all=False)])"
         )
         other = subprocess.Popen(
             [sys.executable, "-c", code, url],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,
             text=True,
         )

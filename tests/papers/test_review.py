@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from newsletter.holds import History, reason_to_hold
 from newsletter.models import Snapshot
-from tests.builders import paper
+from tests.support.builders import paper
 
 PAPERS = tuple(paper(number) for number in range(1, 301))
 

@@ -2,219 +2,48 @@
 
 from __future__ import annotations
 
-import functools
-import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from newsletter.editing import Edition, Editor
-from newsletter.errors import ClockBehind, DiskFull, EditionFaulty, RenderError, UsageError
-from newsletter.ingest import Ingest
-from newsletter.models import Capture, DeliveryState, EditionState, Entry, Rendered
-from newsletter.planning import Planned, Planning, Rules
+from newsletter.errors import ClockBehind, DiskFull, RenderError, UsageError
+from newsletter.models import DeliveryState, EditionState
+from newsletter.planning import Planned, Planning
 from newsletter.recipients import address
-from newsletter.render import Look, Renderer
-from newsletter.roster import Line
-from newsletter.storage import deliveries, due, editions, log, outbox, people, standing
+from newsletter.storage import due, editions, log, outbox, standing
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Settled
-from newsletter.storage.people import Newcomer, Subscriber, Wishes
-from newsletter.subscriptions import Subscriptions
 from newsletter.templating import bundled_templates
-from tests.builders import DAY, day, paper
-
-MORNING = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
-"""A Friday, before anybody is due."""
-DUE = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-A_DAY = timedelta(days=1)
-
-RULES = Rules("UTC", time(7, 30), frozenset(), catch_up=timedelta(hours=6))
-WITHDRAWN = "This paper has been withdrawn by the authors due to an error."
-
-
-@functools.cache
-def renderer() -> Renderer:
-    """The bundled theme: compiling it is the slow part."""
-    return Renderer(Look())
-
-
-def capture(numbers: Sequence[int], day: date | None = DAY, **said: Any) -> bytes:
-    """The invented papers with these numbers, as the API lists them for a day."""
-    rows = []
-    for number in numbers:
-        one = paper(number)
-        inner = {"id": one.arxiv_id, "title": one.title, "summary": one.abstract, **said}
-        if day:
-            inner["submittedOnDailyAt"] = f"{day}T00:00:00.000Z"
-        rows.append({"paper": inner, "title": one.title})
-    return json.dumps(rows).encode()
-
-
-class Newsroom:
-    """A test's hand on one newsletter: papers and people in, plans out."""
-
-    def __init__(
-        self, database: Database, rules: Rules = RULES, templates: Path | None = None
-    ) -> None:
-        self.database = database
-        self.now = MORNING
-        self.look = Look()
-        self.crowded = 0
-        self.made: list[tuple[int, ...]] = []
-        self.rules = rules
-        self.templates = templates
-
-    def clock(self) -> datetime:
-        """The time is what the test says."""
-        return self.now
-
-    def papers(
-        self, *numbers: int, day: date | None = DAY, source: str = "harbour", **said: Any
-    ) -> None:
-        """These papers are announced."""
-        taken = Capture(capture(numbers, day, **said), f"{numbers}", self.now)
-        ingest = Ingest(self.database, self.clock)
-        (report,) = ingest.captures(source, [taken], announce_all=True)
-        assert report.held is None
-
-    @property
-    def subscriptions(self) -> Subscriptions:
-        """Changes who gets editions, by the rules of now."""
-        return Subscriptions(self.database, self.rules, self.clock)
-
-    def join(self, name: str, **wishes: Any) -> Subscriber:
-        """Somebody subscribes."""
-        return self.subscriptions.add(Line(address(f"{name}@example.org"), **wishes))[0]
-
-    def person(self, name: str) -> Subscriber:
-        """Somebody as they are now."""
-        return self.subscriptions.find(address(f"{name}@example.org"))
-
-    @property
-    def planning(self) -> Planning:
-        """Plans by the rules of now, and notes what was rendered."""
-        return Planning(self.database, self.editor, self.look, self.rules)
-
-    def editor(self) -> Editor:
-        """Makes editions in the theme of now."""
-        made = self.made
-
-        class Noting(Editor):
-            def looked_at(self, entries: Sequence[Entry]) -> tuple[Edition, EditionFaulty | None]:
-                made.append(tuple(entry.position for entry in entries))
-                return super().looked_at(entries)
-
-        theme = Renderer(self.look, self.templates) if self.templates else renderer()
-        return Noting(theme, self.look, excerpts=12)
-
-    def interrupted(self, by: Callable[[], object]) -> Planning:
-        """A planner to whom something happens between what it reads and what it writes."""
-
-        def editor() -> Editor:
-            by()
-            return self.editor()
-
-        return Planning(self.database, editor, self.look, self.rules)
-
-    def plan(self, now: datetime | None = None, **options: bool) -> Planned:
-        """Plans, as every run does it."""
-        self.now = now or self.now
-        self.planning.reschedule(self.now)
-        return self.planning.plan(self.now, **options)
-
-    def got(self, name: str) -> list[list[int]]:
-        """The numbers of the papers of every edition that is planned for somebody, in order."""
-        with self.database.read() as tx:
-            rows = tx.exec_driver_sql(
-                "SELECT positions FROM editions JOIN deliveries ON editions.id = edition_id "
-                "WHERE part = 1 AND subscriber_id = ? ORDER BY deliveries.id",
-                (self.person(name).id,),
-            ).scalars()
-            numbers = self._numbers()
-            return [[numbers[position] for position in json.loads(row)] for row in rows]
-
-    def _numbers(self) -> dict[int, int]:
-        with self.database.read() as tx:
-            rows = tx.exec_driver_sql(
-                "SELECT position, json_extract(record, '$.arxiv_id') FROM entries "
-                "JOIN texts ON texts.paper_id = entries.paper_id AND texts.version = 1"
-            ).all()
-        return {position: int(arxiv_id[5:]) for position, arxiv_id in rows}
-
-    def states(self) -> dict[DeliveryState, int]:
-        """How many mails are in each state."""
-        with self.database.read() as tx:
-            return deliveries.counts(tx)
-
-    def mailed(self) -> tuple[int, int]:
-        """How many people have mail, and how many mails there are."""
-        ((persons, mails),) = self.rows(
-            "SELECT count(DISTINCT subscriber_id), count(*) FROM deliveries"
-        )
-        return persons, mails
-
-    def editions(self, state: EditionState | None = None) -> list[editions.EditionRow]:
-        """All editions, oldest first."""
-        with self.database.read() as tx:
-            return editions.listed(tx, state)
-
-    def parts(self, number: int) -> list[Rendered]:
-        """What was made of an edition."""
-        with self.database.read() as tx:
-            return list(editions.content(tx, number).parts)
-
-    def crowd(
-        self, many: int, cursor: int = 0, cadence: str = "daily", due_at: datetime = DUE
-    ) -> None:
-        """So many people more, all alike."""
-        wishes = Wishes(cadence)
-        names = [f"{number}@example.org" for number in range(self.crowded, self.crowded + many)]
-        self.crowded += many
-        with self.database.write() as tx:
-            newcomers = [Newcomer(name, name, "example.org", wishes, due_at) for name in names]
-            people.add(tx, newcomers, cursor, self.now)
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query finds."""
-        with self.database.read() as tx:
-            return [tuple(row) for row in tx.exec_driver_sql(query).all()]
-
-    def sql(self, statement: str) -> None:
-        """Changes the database behind the program's back."""
-        with self.database.write() as tx:
-            tx.exec_driver_sql(statement)
-
-    def history(self, *sizes: int) -> None:
-        """Earlier editions of so many papers."""
-        with self.database.write() as tx:
-            for size in sizes:
-                before = [-(self.crowded + n) for n in range(1, size + 1)]
-                self.crowded += size
-                key = f"old {self.crowded}"
-                row = editions.freeze(tx, key, before, "en", "default", [], self.now)
-                editions.note_planned(tx, row.id, self.now)
+from tests.support.builders import DAY, day
+from tests.support.planning_room import (
+    A_DAY,
+    DUE,
+    HOUR,
+    MORNING,
+    RULES,
+    WITHDRAWN,
+    PlanningRoom,
+    without_papers,
+)
 
 
 @pytest.fixture
-def room(database: Database) -> Newsroom:
+def room(database: Database) -> PlanningRoom:
     """An empty log, and nobody there."""
-    return Newsroom(database)
+    return PlanningRoom(database)
 
 
 # --- newcomers
 
 
-def test_a_newcomer_begins_with_the_latest_day(room: Newsroom) -> None:
+def test_a_newcomer_begins_with_the_latest_day(room: PlanningRoom) -> None:
     """Not with the archive, and not with nothing."""
     room.papers(1, 2, day=day(-1))
     room.papers(3, 4)
@@ -223,7 +52,7 @@ def test_a_newcomer_begins_with_the_latest_day(room: Newsroom) -> None:
     assert room.got("mira") == [[3, 4]]
 
 
-def test_a_newcomer_without_days_begins_with_the_last_snapshot(room: Newsroom) -> None:
+def test_a_newcomer_without_days_begins_with_the_last_snapshot(room: PlanningRoom) -> None:
     """The last one that had anything new."""
     room.papers(1, 2, day=None)
     room.papers(2, 3, 4, day=None)
@@ -233,7 +62,7 @@ def test_a_newcomer_without_days_begins_with_the_last_snapshot(room: Newsroom) -
     assert room.got("mira") == [[3, 4]]
 
 
-def test_days_of_long_ago_are_no_newcomers_days(room: Newsroom) -> None:
+def test_days_of_long_ago_are_no_newcomers_days(room: PlanningRoom) -> None:
     """The source that gave days is gone; the one that gives none is what newcomers begin with."""
     room.papers(1, 2)
     room.now += 3 * A_DAY
@@ -247,7 +76,7 @@ def test_days_of_long_ago_are_no_newcomers_days(room: Newsroom) -> None:
     assert room.got("mira") == [[5, 6]]
 
 
-def test_a_newcomer_on_an_empty_log_gets_everything_that_comes(room: Newsroom) -> None:
+def test_a_newcomer_on_an_empty_log_gets_everything_that_comes(room: PlanningRoom) -> None:
     """From the first paper on."""
     room.join("mira")
     room.papers(1, day=day(-9))
@@ -256,7 +85,7 @@ def test_a_newcomer_on_an_empty_log_gets_everything_that_comes(room: Newsroom) -
     assert room.got("mira") == [[2, 1]]
 
 
-def test_a_day_that_has_not_come_is_no_newcomers_day(room: Newsroom) -> None:
+def test_a_day_that_has_not_come_is_no_newcomers_day(room: PlanningRoom) -> None:
     """A row dated 2099 leaves nobody without papers; tomorrow's list may be there already."""
     room.papers(1, day=day(1))
     room.papers(2, day=date(2099, 1, 1))
@@ -268,7 +97,7 @@ def test_a_day_that_has_not_come_is_no_newcomers_day(room: Newsroom) -> None:
 # --- once
 
 
-def test_who_is_due_gets_what_is_new_once(room: Newsroom) -> None:
+def test_who_is_due_gets_what_is_new_once(room: PlanningRoom) -> None:
     """Planned again at the same instant, an hour and a day later: nothing comes twice."""
     room.papers(1, 2)
     room.join("mira")
@@ -282,7 +111,7 @@ def test_who_is_due_gets_what_is_new_once(room: Newsroom) -> None:
     assert room.person("mira").cursor == 2
 
 
-def test_a_date_on_which_nothing_is_new_is_used_up(room: Newsroom) -> None:
+def test_a_date_on_which_nothing_is_new_is_used_up(room: PlanningRoom) -> None:
     """What comes later that day waits for the next date."""
     room.join("mira")
     room.plan(DUE)
@@ -292,7 +121,7 @@ def test_a_date_on_which_nothing_is_new_is_used_up(room: Newsroom) -> None:
     assert room.plan(DUE + A_DAY).people == 1
 
 
-def test_daily_and_weekly_people_get_the_same_papers(room: Newsroom) -> None:
+def test_daily_and_weekly_people_get_the_same_papers(room: PlanningRoom) -> None:
     """In seven editions or in one; none is repeated or skipped."""
     room.join("daily")
     room.join("weekly", cadence="weekly:fri")
@@ -304,7 +133,7 @@ def test_daily_and_weekly_people_get_the_same_papers(room: Newsroom) -> None:
     assert room.got("weekly") == [[1], [7, 6, 5, 4, 3, 2]]
 
 
-def test_a_changed_cadence_neither_repeats_nor_skips(room: Newsroom) -> None:
+def test_a_changed_cadence_neither_repeats_nor_skips(room: PlanningRoom) -> None:
     """The cursor is all there is."""
     room.join("mira")
     for number, cadence in enumerate(["daily", "weekly:mon", "daily", "weekdays", "monthly:1"]):
@@ -315,7 +144,7 @@ def test_a_changed_cadence_neither_repeats_nor_skips(room: Newsroom) -> None:
     assert sorted(n for papers in room.got("mira") for n in papers) == [1, 2, 3, 4, 5]
 
 
-def test_only_active_people_are_planned_for(room: Newsroom) -> None:
+def test_only_active_people_are_planned_for(room: PlanningRoom) -> None:
     """Not who paused, left, or must not be written to."""
     room.papers(1)
     for name in ("mira", "jonas", "ana"):
@@ -334,7 +163,7 @@ BROKEN = (
 """A disk that is full when somebody with a greater number is moved on."""
 
 
-def test_deliveries_cursors_and_due_times_are_one_transaction(room: Newsroom) -> None:
+def test_deliveries_cursors_and_due_times_are_one_transaction(room: PlanningRoom) -> None:
     """When the cursor cannot be moved nothing is queued; tried again, everything is."""
     room.papers(1)
     before = room.join("mira")
@@ -349,7 +178,7 @@ def test_deliveries_cursors_and_due_times_are_one_transaction(room: Newsroom) ->
     assert room.person("mira").next_due_at == DUE + A_DAY
 
 
-def test_a_crash_between_two_chunks_leaves_the_others_due(room: Newsroom) -> None:
+def test_a_crash_between_two_chunks_leaves_the_others_due(room: PlanningRoom) -> None:
     """Each chunk is whole or not there at all, and the next planning plans exactly the rest."""
     room.papers(1, 2)
     room.crowd(due.CHUNK + 1)
@@ -365,7 +194,7 @@ def test_a_crash_between_two_chunks_leaves_the_others_due(room: Newsroom) -> Non
     assert room.mailed() == (due.CHUNK + 1, due.CHUNK + 1)
 
 
-def test_chunks_of_several_groups_leave_nobody_out(room: Newsroom) -> None:
+def test_chunks_of_several_groups_leave_nobody_out(room: PlanningRoom) -> None:
     """People of one cursor who are due at different times, in numbers that lie mixed."""
     room.papers(1)
     for _ in range(3):
@@ -380,7 +209,7 @@ def test_chunks_of_several_groups_leave_nobody_out(room: Newsroom) -> None:
 # --- several planners
 
 
-def test_planners_in_threads_plan_nobody_twice(room: Newsroom) -> None:
+def test_planners_in_threads_plan_nobody_twice(room: PlanningRoom) -> None:
     """Four at the same instant, for people at several cursors."""
     room.papers(1, 2, 3)
     for cursor in range(3):
@@ -398,13 +227,13 @@ def test_planners_in_threads_plan_nobody_twice(room: Newsroom) -> None:
     assert len(room.editions()) == 3
 
 
-def test_planners_in_processes_plan_nobody_twice(room: Newsroom) -> None:
+def test_planners_in_processes_plan_nobody_twice(room: PlanningRoom) -> None:
     """Each for everybody, in a process of its own."""
     room.papers(1)
     room.crowd(due.CHUNK + 500)
     code = (
-        "import sys, tests.test_planning as t\n"
-        "room = t.Newsroom(t.Database(sys.argv[1]))\n"
+        "import sys, tests.support.planning_room as t\n"
+        "room = t.PlanningRoom(t.Database(sys.argv[1]))\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
         "print(room.plan(t.DUE).people)"
@@ -412,7 +241,7 @@ def test_planners_in_processes_plan_nobody_twice(room: Newsroom) -> None:
     planners = [
         subprocess.Popen(
             [sys.executable, "-c", code, f"sqlite:///{room.database.file}"],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -431,7 +260,7 @@ def test_planners_in_processes_plan_nobody_twice(room: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("everybody", [False, True])
-def test_a_planner_that_is_overtaken_plans_nobody(room: Newsroom, *, everybody: bool) -> None:
+def test_a_planner_that_is_overtaken_plans_nobody(room: PlanningRoom, *, everybody: bool) -> None:
     """Another one plans everything between what it read and what it writes."""
     room.papers(1)
     room.join("mira")
@@ -442,7 +271,9 @@ def test_a_planner_that_is_overtaken_plans_nobody(room: Newsroom, *, everybody: 
 
 
 @pytest.mark.parametrize("everybody", [False, True])
-def test_a_planner_with_an_old_head_plans_nobody_twice(room: Newsroom, *, everybody: bool) -> None:
+def test_a_planner_with_an_old_head_plans_nobody_twice(
+    room: PlanningRoom, *, everybody: bool
+) -> None:
     """A paper comes and is planned by another, between what it read and what it writes."""
     room.papers(1)
     room.join("mira")
@@ -456,7 +287,7 @@ def test_a_planner_with_an_old_head_plans_nobody_twice(room: Newsroom, *, everyb
     assert room.person("mira").cursor == 2
 
 
-def test_papers_that_come_while_planning_wait_for_the_next_date(room: Newsroom) -> None:
+def test_papers_that_come_while_planning_wait_for_the_next_date(room: PlanningRoom) -> None:
     """The head is read once; what lies above it is nobody's yet, whoever comes last."""
     room.papers(1, 2)
     room.crowd(1, cursor=0)
@@ -467,7 +298,7 @@ def test_papers_that_come_while_planning_wait_for_the_next_date(room: Newsroom) 
 
 
 @pytest.mark.parametrize("change", ["pause", "unsubscribe"])
-def test_who_leaves_while_planning_gets_nothing(room: Newsroom, change: str) -> None:
+def test_who_leaves_while_planning_gets_nothing(room: PlanningRoom, change: str) -> None:
     """Planned are those who are active when it is written."""
     room.papers(1)
     room.join("mira")
@@ -477,7 +308,7 @@ def test_who_leaves_while_planning_gets_nothing(room: Newsroom, change: str) -> 
     assert room.states() == {}
 
 
-def test_who_changes_wishes_while_planning_stays_due(room: Newsroom) -> None:
+def test_who_changes_wishes_while_planning_stays_due(room: PlanningRoom) -> None:
     """The next planning finds them, and nothing was skipped."""
     room.papers(1)
     room.join("mira")
@@ -492,7 +323,7 @@ def test_who_changes_wishes_while_planning_stays_due(room: Newsroom) -> None:
 # --- due now
 
 
-def test_due_now_plans_everybody_and_changes_no_due_time(room: Newsroom) -> None:
+def test_due_now_plans_everybody_and_changes_no_due_time(room: PlanningRoom) -> None:
     """Whoever is due, whatever their cadence; and their own date still comes."""
     room.papers(1)
     before = [room.join("mira"), room.join("jonas", cadence="monthly:1")]
@@ -505,7 +336,7 @@ def test_due_now_plans_everybody_and_changes_no_due_time(room: Newsroom) -> None
         assert now.cursor == 1
 
 
-def test_due_now_repeated_finds_nothing_new(room: Newsroom) -> None:
+def test_due_now_repeated_finds_nothing_new(room: PlanningRoom) -> None:
     """Neither does the due time after it."""
     room.papers(1)
     room.join("mira")
@@ -521,7 +352,7 @@ def test_due_now_repeated_finds_nothing_new(room: Newsroom) -> None:
 # --- late
 
 
-def test_three_missed_days_are_one_edition_with_dated_groups(room: Newsroom) -> None:
+def test_three_missed_days_are_one_edition_with_dated_groups(room: PlanningRoom) -> None:
     """Newest first, and each day says which it is."""
     room.join("mira")
     for number in range(3):
@@ -539,7 +370,7 @@ def test_three_missed_days_are_one_edition_with_dated_groups(room: Newsroom) -> 
     assert room.person("mira").next_due_at == DUE + 3 * A_DAY
 
 
-def test_a_machine_that_is_on_in_the_evening_only_still_sends(room: Newsroom) -> None:
+def test_a_machine_that_is_on_in_the_evening_only_still_sends(room: PlanningRoom) -> None:
     """Late by most of a day, every day: each date has its edition."""
     room.join("mira")
     for number in range(3):
@@ -548,7 +379,7 @@ def test_a_machine_that_is_on_in_the_evening_only_still_sends(room: Newsroom) ->
     assert room.got("mira") == [[1], [2], [3]]
 
 
-def test_late_mail_and_the_next_become_one_when_that_is_near(room: Newsroom) -> None:
+def test_late_mail_and_the_next_become_one_when_that_is_near(room: PlanningRoom) -> None:
     """Five hours before the next due time nothing goes; then everything in one."""
     room.papers(1)
     room.join("mira")
@@ -560,7 +391,7 @@ def test_late_mail_and_the_next_become_one_when_that_is_near(room: Newsroom) -> 
     assert room.got("mira") == [[2, 1]]
 
 
-def test_a_machine_that_is_on_before_the_hour_only_still_sends(room: Newsroom) -> None:
+def test_a_machine_that_is_on_before_the_hour_only_still_sends(room: PlanningRoom) -> None:
     """Two dates become one, and then not a third: what is late goes the next night."""
     room.join("mira")
     for number in range(5):
@@ -569,7 +400,7 @@ def test_a_machine_that_is_on_before_the_hour_only_still_sends(room: Newsroom) -
     assert room.got("mira") == [[2, 1], [4, 3]]
 
 
-def test_late_mail_goes_when_the_next_is_not_near(room: Newsroom) -> None:
+def test_late_mail_goes_when_the_next_is_not_near(room: PlanningRoom) -> None:
     """A second more than `catch_up` before the next due time."""
     room.papers(1)
     room.join("mira")
@@ -579,7 +410,7 @@ def test_late_mail_goes_when_the_next_is_not_near(room: Newsroom) -> None:
 # --- while a source fails
 
 
-def test_a_date_without_papers_stays_open_while_a_source_fails(room: Newsroom) -> None:
+def test_a_date_without_papers_stays_open_while_a_source_fails(room: PlanningRoom) -> None:
     """What comes within `catch_up` still goes out that day."""
     room.join("mira")
     room.join("jonas")
@@ -592,7 +423,7 @@ def test_a_date_without_papers_stays_open_while_a_source_fails(room: Newsroom) -
     assert room.person("mira").next_due_at == DUE + A_DAY
 
 
-def test_an_open_date_ends_with_catch_up(room: Newsroom) -> None:
+def test_an_open_date_ends_with_catch_up(room: PlanningRoom) -> None:
     """After it the date is used up; papers wait for the next one."""
     room.join("mira")
     assert room.plan(DUE + 6 * HOUR - timedelta(seconds=1), failing=True).open == 1
@@ -603,7 +434,7 @@ def test_an_open_date_ends_with_catch_up(room: Newsroom) -> None:
     assert room.plan(DUE + A_DAY).people == 1
 
 
-def test_papers_go_out_while_another_source_fails(room: Newsroom) -> None:
+def test_papers_go_out_while_another_source_fails(room: PlanningRoom) -> None:
     """Who has something to get does not wait."""
     room.papers(1)
     room.join("mira")
@@ -614,7 +445,7 @@ def test_papers_go_out_while_another_source_fails(room: Newsroom) -> None:
 # --- due times that follow
 
 
-def test_a_later_hour_counts_for_who_has_not_been_served_today(room: Newsroom) -> None:
+def test_a_later_hour_counts_for_who_has_not_been_served_today(room: PlanningRoom) -> None:
     """The newsletter's hour changes before it strikes."""
     room.papers(1)
     room.join("mira")
@@ -624,7 +455,7 @@ def test_a_later_hour_counts_for_who_has_not_been_served_today(room: Newsroom) -
     assert room.plan(DUE + 2 * HOUR).people == 1
 
 
-def test_a_later_hour_makes_no_date_come_twice(room: Newsroom) -> None:
+def test_a_later_hour_makes_no_date_come_twice(room: PlanningRoom) -> None:
     """Served at half past seven, then the hour becomes nine: next is tomorrow."""
     room.papers(1)
     room.join("mira")
@@ -635,7 +466,7 @@ def test_a_later_hour_makes_no_date_come_twice(room: Newsroom) -> None:
     assert room.person("mira").next_due_at == (DUE + A_DAY).replace(hour=9, minute=0)
 
 
-def test_who_has_an_hour_of_their_own_keeps_it(room: Newsroom) -> None:
+def test_who_has_an_hour_of_their_own_keeps_it(room: PlanningRoom) -> None:
     """Only what follows from the newsletter's settings changes with them."""
     room.join("mira", send_at="10:00")
     room.join("jonas", time_zone="Europe/Berlin")
@@ -646,7 +477,7 @@ def test_who_has_an_hour_of_their_own_keeps_it(room: Newsroom) -> None:
     assert room.person("jonas").next_due_at == DUE.replace(hour=8, minute=0)
 
 
-def test_a_zone_to_the_west_makes_no_date_come_twice(room: Newsroom) -> None:
+def test_a_zone_to_the_west_makes_no_date_come_twice(room: PlanningRoom) -> None:
     """Served for the 21st in Kiritimati, where it is the 20th in Los Angeles: next is the 22nd."""
     room.rules = replace(RULES, time_zone="Pacific/Kiritimati")
     room.papers(1)
@@ -660,7 +491,7 @@ def test_a_zone_to_the_west_makes_no_date_come_twice(room: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("first", [MORNING, DUE, DUE + HOUR])
-def test_a_date_that_is_skipped_from_now_on_is_nobodys(room: Newsroom, first: datetime) -> None:
+def test_a_date_that_is_skipped_from_now_on_is_nobodys(room: PlanningRoom, first: datetime) -> None:
     """A holiday that the operator adds; also when the next run is the one that would send."""
     room.papers(1)
     room.join("mira")
@@ -671,7 +502,7 @@ def test_a_date_that_is_skipped_from_now_on_is_nobodys(room: Newsroom, first: da
     assert room.got("mira") == [[1]]
 
 
-def test_another_time_zone_database_mends_due_times(room: Newsroom) -> None:
+def test_another_time_zone_database_mends_due_times(room: PlanningRoom) -> None:
     """They were computed by rules that a country has given up."""
     room.join("mira", time_zone="Europe/Berlin")
     right = room.person("mira").next_due_at
@@ -688,7 +519,7 @@ def test_another_time_zone_database_mends_due_times(room: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("cadence", ["daily", "weekdays", "weekly:mon", "monthly:31"])
-def test_a_due_time_further_away_than_any_is_mended(room: Newsroom, cadence: str) -> None:
+def test_a_due_time_further_away_than_any_is_mended(room: PlanningRoom, cadence: str) -> None:
     """Somebody joined by a clock that was years ahead, and is right again."""
     room.plan()
     room.join("jonas", cadence=cadence)
@@ -699,7 +530,7 @@ def test_a_due_time_further_away_than_any_is_mended(room: Newsroom, cadence: str
     assert room.person("mira").next_due_at == room.person("jonas").next_due_at
 
 
-def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: Newsroom) -> None:
+def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: PlanningRoom) -> None:
     """Served for a day in 2030, and then it is 2026: today's edition is not left out."""
     room.papers(1)
     room.join("mira")
@@ -713,7 +544,7 @@ def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: Newsroom) -> Non
     assert room.person("mira").next_due_at == DUE + A_DAY
 
 
-def test_a_due_time_that_is_far_away_by_right_is_left(room: Newsroom) -> None:
+def test_a_due_time_that_is_far_away_by_right_is_left(room: PlanningRoom) -> None:
     """A monthly person's next date is a month away."""
     room.join("mira", cadence="monthly:19")
     before = room.person("mira").next_due_at
@@ -721,7 +552,7 @@ def test_a_due_time_that_is_far_away_by_right_is_left(room: Newsroom) -> None:
     assert room.person("mira").next_due_at == before
 
 
-def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: Newsroom) -> None:
+def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: PlanningRoom) -> None:
     """Due at half past seven and not yet served when the hour becomes eight in the evening."""
     room.papers(1)
     room.join("mira")
@@ -736,7 +567,7 @@ def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: Newsroom) 
     assert room.got("mira") == [[1, 2], [3]]
 
 
-def test_an_earlier_hour_loses_no_date_that_is_overdue(room: Newsroom) -> None:
+def test_an_earlier_hour_loses_no_date_that_is_overdue(room: PlanningRoom) -> None:
     """Due at half past seven and not yet served when the hour becomes six."""
     room.papers(1)
     room.join("mira")
@@ -749,7 +580,7 @@ def test_an_earlier_hour_loses_no_date_that_is_overdue(room: Newsroom) -> None:
 # --- the clock
 
 
-def test_a_clock_behind_stops_planning(room: Newsroom) -> None:
+def test_a_clock_behind_stops_planning(room: PlanningRoom) -> None:
     """Until it has come so far again."""
     room.papers(1)
     room.join("mira", send_at="06:00")
@@ -765,7 +596,7 @@ def test_a_clock_behind_stops_planning(room: Newsroom) -> None:
     assert room.got("mira") == [[1], [2]]
 
 
-def test_a_clock_behind_changes_no_due_time(room: Newsroom) -> None:
+def test_a_clock_behind_changes_no_due_time(room: PlanningRoom) -> None:
     """Seen from last year all of them are too far away; it is the clock that is wrong."""
     room.papers(1)
     room.join("mira")
@@ -776,7 +607,7 @@ def test_a_clock_behind_changes_no_due_time(room: Newsroom) -> None:
     assert room.person("mira") == served
 
 
-def test_a_clock_that_time_servers_correct_is_not_behind(room: Newsroom) -> None:
+def test_a_clock_that_time_servers_correct_is_not_behind(room: PlanningRoom) -> None:
     """Seconds are no reason."""
     room.papers(1)
     room.join("mira")
@@ -784,7 +615,7 @@ def test_a_clock_that_time_servers_correct_is_not_behind(room: Newsroom) -> None
     room.plan(DUE - timedelta(seconds=59))
 
 
-def test_a_capture_from_the_future_stops_planning(room: Newsroom) -> None:
+def test_a_capture_from_the_future_stops_planning(room: PlanningRoom) -> None:
     """What was captured was captured: the clock cannot be earlier."""
     room.join("mira")
     room.now = DUE + A_DAY
@@ -793,7 +624,7 @@ def test_a_capture_from_the_future_stops_planning(room: Newsroom) -> None:
         room.plan(DUE)
 
 
-def test_continuing_says_that_the_clock_is_right(room: Newsroom) -> None:
+def test_continuing_says_that_the_clock_is_right(room: PlanningRoom) -> None:
     """What a wrong clock recorded does not stop anything any more, nor come twice."""
     room.papers(1)
     room.join("mira")
@@ -810,7 +641,7 @@ def test_continuing_says_that_the_clock_is_right(room: Newsroom) -> None:
     assert room.got("mira") == [[2, 1], [3]]
 
 
-def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: Newsroom) -> None:
+def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: PlanningRoom) -> None:
     """Queued or put off in 2030, it need not wait until then."""
     room.papers(1)
     room.join("mira")
@@ -835,7 +666,7 @@ def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: Newsroom) -> 
 # --- held editions
 
 
-def flood(room: Newsroom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1)) -> Planned:
+def flood(room: PlanningRoom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1)) -> Planned:
     """So many papers at once, for Mira, after editions of these sizes."""
     room.history(*sizes)
     room.join("mira")
@@ -854,7 +685,7 @@ def flood(room: Newsroom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1)) -> 
     ],
 )
 def test_more_than_ten_times_the_usual_is_held(
-    room: Newsroom, many: int, sizes: tuple[int, ...], *, held: bool
+    room: PlanningRoom, many: int, sizes: tuple[int, ...], *, held: bool
 ) -> None:
     """The median of at least five earlier editions is what is usual."""
     planned = flood(room, many, sizes)
@@ -863,7 +694,7 @@ def test_more_than_ten_times_the_usual_is_held(
         assert f"{many} papers" in (planned.held[0].reason or "")
 
 
-def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: Newsroom) -> None:
+def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: PlanningRoom) -> None:
     """Twenty-one of a week, where one to three are usual; more that nobody had are one."""
     room.history(1, 1, 1, 1, 1)
     room.join("daily")
@@ -877,7 +708,7 @@ def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: New
     assert room.plan(DUE + 13 * A_DAY).held
 
 
-def test_who_comes_back_after_months_holds_nobodys_mail(room: Newsroom) -> None:
+def test_who_comes_back_after_months_holds_nobodys_mail(room: PlanningRoom) -> None:
     """What the others were sent day by day is no flood, however long ago that began."""
     room.join("daily")
     room.join("away")
@@ -894,7 +725,7 @@ def test_who_comes_back_after_months_holds_nobodys_mail(room: Newsroom) -> None:
     assert len(room.got("daily")) == 101
 
 
-def test_held_and_rejected_editions_say_nothing_about_the_usual(room: Newsroom) -> None:
+def test_held_and_rejected_editions_say_nothing_about_the_usual(room: PlanningRoom) -> None:
     """Only what somebody was to get counts."""
     flood(room, 11, (1, 1, 1, 1))
     room.history(1)
@@ -906,7 +737,7 @@ def test_held_and_rejected_editions_say_nothing_about_the_usual(room: Newsroom) 
         assert editions.sizes(tx) == [1, 11, 1, 1, 1, 1]
 
 
-def test_a_hold_moves_nobody(room: Newsroom) -> None:
+def test_a_hold_moves_nobody(room: PlanningRoom) -> None:
     """The date stays open, nothing is planned, and it is the same hold the next time."""
     (held,) = flood(room, 11).held
     mira = room.person("mira")
@@ -918,7 +749,7 @@ def test_a_hold_moves_nobody(room: Newsroom) -> None:
     assert len(room.editions(EditionState.HELD)) == 1
 
 
-def test_a_hold_covers_every_edition_with_one_of_its_papers(room: Newsroom) -> None:
+def test_a_hold_covers_every_edition_with_one_of_its_papers(room: PlanningRoom) -> None:
     """Also who would get one of them only, or more besides; who gets none goes on."""
     flood(room, 11)
     room.papers(100, day=day(1), source="other")
@@ -929,7 +760,7 @@ def test_a_hold_covers_every_edition_with_one_of_its_papers(room: Newsroom) -> N
     assert room.mailed() == (2, 2)
 
 
-def test_a_hold_covers_the_editions_made_after_it_in_one_planning(room: Newsroom) -> None:
+def test_a_hold_covers_the_editions_made_after_it_in_one_planning(room: PlanningRoom) -> None:
     """Somebody with ten of the eleven papers, which alone are not too many."""
     room.crowd(1, cursor=1)
     planned = flood(room, 11)
@@ -937,7 +768,7 @@ def test_a_hold_covers_the_editions_made_after_it_in_one_planning(room: Newsroom
     assert room.states() == {}
 
 
-def test_a_released_edition_goes_as_it_was_made(room: Newsroom) -> None:
+def test_a_released_edition_goes_as_it_was_made(room: PlanningRoom) -> None:
     """With the next planning, once, to everybody it waited for."""
     (held,) = flood(room, 11).held
     made = room.parts(held.id)
@@ -949,7 +780,7 @@ def test_a_released_edition_goes_as_it_was_made(room: Newsroom) -> None:
     assert [len(papers) for papers in room.got("mira")] == [11]
 
 
-def test_released_papers_are_not_too_many_again(room: Newsroom) -> None:
+def test_released_papers_are_not_too_many_again(room: PlanningRoom) -> None:
     """Not for who gets them with others, or a few days later, or without some of them.
 
     Who waited for the edition gets it as it was let go, and what came since a day later.
@@ -967,7 +798,7 @@ def test_released_papers_are_not_too_many_again(room: Newsroom) -> None:
     assert [len(papers) for papers in room.got("mira")] == [11, 1]
 
 
-def test_a_rejected_editions_papers_wait_for_the_next_date(room: Newsroom) -> None:
+def test_a_rejected_editions_papers_wait_for_the_next_date(room: PlanningRoom) -> None:
     """Today is done with; tomorrow it is looked at again."""
     (held,) = flood(room, 11).held
     room.planning.reject(held.id, DUE + HOUR)
@@ -982,7 +813,7 @@ def test_a_rejected_editions_papers_wait_for_the_next_date(room: Newsroom) -> No
     assert [len(papers) for papers in room.got("mira")] == [11]
 
 
-def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: Newsroom) -> None:
+def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: PlanningRoom) -> None:
     """It was for that date, and that date is far away; the operator is asked again now."""
     (held,) = flood(room, 11).held
     room.now = DUE + 365 * A_DAY
@@ -995,7 +826,7 @@ def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: Newsroom) ->
     assert again.id == held.id
 
 
-def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: Newsroom) -> None:
+def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: PlanningRoom) -> None:
     """The next run is that of the next date. Nobody let it go, so it counts in later floods."""
     (held,) = flood(room, 11).held
     room.planning.reject(held.id, DUE + HOUR)
@@ -1007,7 +838,7 @@ def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: Newsroom) -> No
         assert editions.released(tx) == set()
 
 
-def test_rejecting_is_no_word_about_who_is_due_later(room: Newsroom) -> None:
+def test_rejecting_is_no_word_about_who_is_due_later(room: PlanningRoom) -> None:
     """Somebody whose date comes after the rejection is looked at again then."""
     room.join("jonas", send_at="12:00")
     (held,) = flood(room, 11).held
@@ -1017,7 +848,7 @@ def test_rejecting_is_no_word_about_who_is_due_later(room: Newsroom) -> None:
     assert room.person("jonas").next_due_at == DUE.replace(hour=12, minute=0)
 
 
-def test_passed_papers_are_nobodys_any_more(room: Newsroom) -> None:
+def test_passed_papers_are_nobodys_any_more(room: PlanningRoom) -> None:
     """Neither now nor later, nor for weekly people with another cursor; others go on."""
     room.history(1, 1, 1, 1, 1)
     room.join("mira")
@@ -1037,7 +868,7 @@ def test_passed_papers_are_nobodys_any_more(room: Newsroom) -> None:
     assert room.rows("SELECT count(*) FROM passed") == [(11,)]
 
 
-def test_only_a_held_edition_can_be_decided(room: Newsroom) -> None:
+def test_only_a_held_edition_can_be_decided(room: PlanningRoom) -> None:
     """What is planned is planned."""
     room.papers(1)
     room.join("mira")
@@ -1061,11 +892,6 @@ def theme(tmp_path: Path) -> Path:
     return folder
 
 
-def without_papers(theme: Path) -> None:
-    """A text that has no papers in it."""
-    (theme / "edition.txt.j2").write_text("Nothing but {{ unsubscribe }}\n")
-
-
 def endless(theme: Path) -> None:
     """HTML that is too large whatever is in it."""
     bundled = (bundled_templates() / "themes" / "default" / "edition.mjml.j2").read_text()
@@ -1081,7 +907,7 @@ def mended(theme: Path) -> None:
         file.unlink()
 
 
-def test_an_edition_that_fails_its_own_check_is_held(room: Newsroom, theme: Path) -> None:
+def test_an_edition_that_fails_its_own_check_is_held(room: PlanningRoom, theme: Path) -> None:
     """Looked at before anybody is planned; the operator may let it go as it is."""
     without_papers(theme)
     room.templates = theme.parents[1]
@@ -1098,7 +924,7 @@ def test_an_edition_that_fails_its_own_check_is_held(room: Newsroom, theme: Path
 
 
 def test_an_edition_that_cannot_be_made_is_held_and_not_released(
-    room: Newsroom, theme: Path
+    room: PlanningRoom, theme: Path
 ) -> None:
     """There is nothing that could go; once the theme is mended, its papers come next."""
     endless(theme)
@@ -1118,7 +944,7 @@ def test_an_edition_that_cannot_be_made_is_held_and_not_released(
     assert room.got("mira") == [[1, 2]]
 
 
-def test_a_rejected_edition_of_a_mended_theme_is_another(room: Newsroom, theme: Path) -> None:
+def test_a_rejected_edition_of_a_mended_theme_is_another(room: PlanningRoom, theme: Path) -> None:
     """The same papers in another look are looked at anew, and go."""
     without_papers(theme)
     room.templates = theme.parents[1]
@@ -1132,7 +958,7 @@ def test_a_rejected_edition_of_a_mended_theme_is_another(room: Newsroom, theme: 
     assert key != held.key
 
 
-def test_a_theme_that_is_no_theme_moves_nobody(room: Newsroom, theme: Path) -> None:
+def test_a_theme_that_is_no_theme_moves_nobody(room: PlanningRoom, theme: Path) -> None:
     """It is said; mended, everything goes."""
     (theme / "edition.txt.j2").write_text("{{ nonsense")
     room.templates = theme.parents[1]
@@ -1149,7 +975,7 @@ def test_a_theme_that_is_no_theme_moves_nobody(room: Newsroom, theme: Path) -> N
 # --- withdrawn papers
 
 
-def test_a_paper_withdrawn_before_it_is_planned_is_left_out(room: Newsroom) -> None:
+def test_a_paper_withdrawn_before_it_is_planned_is_left_out(room: PlanningRoom) -> None:
     """Who has it has it; nobody else gets it."""
     room.papers(1, 2)
     room.join("early", send_at="07:00")
@@ -1160,7 +986,7 @@ def test_a_paper_withdrawn_before_it_is_planned_is_left_out(room: Newsroom) -> N
     assert (room.got("early"), room.got("late")) == ([[1, 2]], [[2]])
 
 
-def test_nothing_but_withdrawn_papers_is_nothing_new(room: Newsroom) -> None:
+def test_nothing_but_withdrawn_papers_is_nothing_new(room: PlanningRoom) -> None:
     """No edition, and the date is used up."""
     room.papers(1)
     room.join("mira")
@@ -1171,7 +997,7 @@ def test_nothing_but_withdrawn_papers_is_nothing_new(room: Newsroom) -> None:
     assert (mira.cursor, mira.next_due_at, mira.last_due_on) == (2, DUE + A_DAY, DAY)
 
 
-def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: Newsroom) -> None:
+def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: PlanningRoom) -> None:
     """Released, the others go; they are not held again."""
     (held,) = flood(room, 12).held
     room.papers(1, summary=WITHDRAWN)
@@ -1184,7 +1010,7 @@ def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: Newsroom) -> No
 # --- one edition for many
 
 
-def test_people_with_one_cursor_share_an_edition_that_is_rendered_once(room: Newsroom) -> None:
+def test_people_with_one_cursor_share_an_edition_that_is_rendered_once(room: PlanningRoom) -> None:
     """Whatever their cadence, hour and zone are."""
     room.papers(1, 2)
     room.join("mira")
@@ -1197,7 +1023,7 @@ def test_people_with_one_cursor_share_an_edition_that_is_rendered_once(room: New
     assert len(room.editions()) == 1
 
 
-def test_who_is_due_later_gets_the_edition_that_is_there(room: Newsroom) -> None:
+def test_who_is_due_later_gets_the_edition_that_is_there(room: PlanningRoom) -> None:
     """The same papers in the same look are the same edition, as it was frozen."""
     room.papers(1, 2)
     room.join("mira")
@@ -1211,7 +1037,7 @@ def test_who_is_due_later_gets_the_edition_that_is_there(room: Newsroom) -> None
     assert len(room.editions()) == 1
 
 
-def test_people_with_other_cursors_get_other_editions(room: Newsroom) -> None:
+def test_people_with_other_cursors_get_other_editions(room: PlanningRoom) -> None:
     """Each rendered once."""
     room.papers(1, 2, 3)
     for cursor in (0, 1, 1, 2, 2, 3):
@@ -1221,7 +1047,7 @@ def test_people_with_other_cursors_get_other_editions(room: Newsroom) -> None:
     assert sorted(room.made) == [(1, 2, 3), (2, 3), (3,)]
 
 
-def test_all_parts_of_an_edition_are_planned_together(room: Newsroom) -> None:
+def test_all_parts_of_an_edition_are_planned_together(room: PlanningRoom) -> None:
     """Without a web page for the rest, everybody gets part 1 and part 2."""
     room.papers(*range(1, 421))
     room.crowd(3)
@@ -1232,7 +1058,7 @@ def test_all_parts_of_an_edition_are_planned_together(room: Newsroom) -> None:
     assert room.rows("SELECT part, count(*) FROM deliveries GROUP BY 1") == [(1, 3), (2, 3)]
 
 
-def test_no_date_comes_twice_when_the_newsletter_moves_west(room: Newsroom) -> None:
+def test_no_date_comes_twice_when_the_newsletter_moves_west(room: PlanningRoom) -> None:
     """Who is overdue there has had that date already, and waits for the next one."""
     room.join("mira")
     room.papers(1)

@@ -14,9 +14,8 @@ from newsletter.config import parse
 from newsletter.reports import Report
 from newsletter.storage import backups, log
 from newsletter.storage.database import Database
-
-from .sources.server import Answer, Server, reply
-from .test_planning import capture
+from tests.support.http_server import Answer, Server, reply
+from tests.support.planning_room import capture
 
 DOWN = reply(status=503, Retry_After="3600")
 """A server in trouble, for longer than anybody waits."""

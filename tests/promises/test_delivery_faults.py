@@ -30,9 +30,10 @@ from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.subscriptions import address_of
 from newsletter.transports.smtp import Smtp, SmtpSettings
-from tests.commands import assert_one_line_each, rows_of
-from tests.mail_server import Fault, MailServer, Newsroom, summary
-from tests.transports.test_smtp import certificate
+from tests.support.certificates import certificate
+from tests.support.commands import assert_one_line_each, rows_of
+from tests.support.mail_server import Fault, MailServer
+from tests.support.newsroom import Newsroom, summary
 
 ANA, BEN, CLEO, DAN, EVA = (
     f"{name}@{name}.example" for name in ("ana", "ben", "cleo", "dan", "eva")

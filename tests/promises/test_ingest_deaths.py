@@ -27,9 +27,9 @@ from newsletter.models import Capture
 from newsletter.service.jobs import Jobs
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
-from tests.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
-from tests.conftest import SOAK
-from tests.disks import fill, make_read_only, small_disk
+from tests.support.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
+from tests.support.disks import fill, make_read_only, small_disk
+from tests.support.soak import SOAK
 
 KILLS = 300 if SOAK else 20
 KILLS_A_ROUND = 4

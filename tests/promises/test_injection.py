@@ -32,25 +32,25 @@ from newsletter.notices import REPORT, Notices
 from newsletter.storage.database import Database
 from newsletter.text import clean
 from newsletter.transports import TRANSPORTS, Letter, Session, Settings, SmtpSettings, Verdict
-from tests.builders import HOSTILE
-from tests.conftest import SOAK
-from tests.test_letters import (
+from tests.support.addresses import WRITTEN
+from tests.support.builders import HOSTILE
+from tests.support.messages import TO_ONE, check_raw, fields
+from tests.support.personalised import (
     AT,
     ENCODED,
     KEY,
     NOTICE,
     SENDER,
     WEB,
-    Post,
+    MessageFactory,
     delivery,
     edition_of,
     names,
     origin,
     rendered,
 )
-from tests.test_message import TO_ONE, check_raw, fields
-from tests.test_recipients import WRITTEN
-from tests.transports.smtp_server import Options, Server
+from tests.support.smtp_server import Options, Server
+from tests.support.soak import SOAK
 
 FUZZED = 10_000 if SOAK else 1_000
 NUMBERS = count()
@@ -126,15 +126,15 @@ def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
 
 
 @pytest.fixture(scope="module")
-def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Post]:
+def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageFactory]:
     """Letters for a mail server, of editions in a database."""
     path = tmp_path_factory.mktemp("injection") / "a.db"
     with Database(f"sqlite:///{path}") as database:
-        yield Post(database, origin(bounces=True), "smtp")
+        yield MessageFactory(database, origin(bounces=True), "smtp")
 
 
 @pytest.fixture(scope="module")
-def edition(post: Post) -> int:
+def edition(post: MessageFactory) -> int:
     """An edition that says little."""
     return post.edition(rendered())
 
@@ -168,7 +168,7 @@ AN_EDITION = names(WEB, reply_to=False)
 @example(written="zoë@bücher.example")
 @example(written="a@example.org\nBcc: b@example.org")
 def test_an_address_is_refused_or_written_as_it_is(
-    written: str, post: Post, edition: int, wire: Wire
+    written: str, post: MessageFactory, edition: int, wire: Wire
 ) -> None:
     """However it came into the database: it stands in `To` and in one command, and acts nowhere."""
     try:
@@ -187,7 +187,7 @@ def test_an_address_is_refused_or_written_as_it_is(
 @settings(max_examples=FUZZED // 4)
 @given(cells=st.lists(ADDRESSES, min_size=1, max_size=8))
 def test_a_file_of_addresses_makes_mail_to_those_in_it(
-    cells: list[str], post: Post, edition: int, wire: Wire
+    cells: list[str], post: MessageFactory, edition: int, wire: Wire
 ) -> None:
     """From a spreadsheet's line to the server: each person one mail, nobody else any."""
     lines = ["address,cadence\n", *(f"{cell}\n" for cell in cells)]
@@ -229,7 +229,7 @@ def capture(texts: list[str]) -> bytes:
 @example(texts=["\r\n.\r\nMAIL FROM:<x@y.example>"])
 @example(texts=["Lamps =?utf-8?q?=0D=0ABcc:_x@y.example?= again"])
 @example(texts=list(HOSTILE))
-def test_papers_make_one_mail(texts: list[str], post: Post, wire: Wire) -> None:
+def test_papers_make_one_mail(texts: list[str], post: MessageFactory, wire: Wire) -> None:
     """Whatever stands in their titles, abstracts, names and links."""
     papers = formats.parse(capture(texts), format="api-json").papers
     assume(papers)
@@ -281,7 +281,9 @@ def test_names_make_no_header(name: str, display: str, wire: Wire) -> None:
 
 @settings(max_examples=FUZZED // 10)
 @given(troubles=st.lists(HOSTILE_TEXT, max_size=3), name=HOSTILE_TEXT)
-def test_reports_make_one_mail(troubles: list[str], name: str, post: Post, wire: Wire) -> None:
+def test_reports_make_one_mail(
+    troubles: list[str], name: str, post: MessageFactory, wire: Wire
+) -> None:
     """Whatever a source or a server has said."""
     name = clean(name)[:78] or "Lamps"
     words = Notices().words(REPORT, name=name, troubles=[clean(one) for one in troubles])
@@ -320,7 +322,7 @@ SETTINGS = st.one_of(
 @example(setting=("reply_to", "Papers; Daily <papers@example.org>"))
 @example(setting=("base_url", "https://bücher.example"))
 def test_what_the_configuration_takes_makes_mail(
-    setting: tuple[str, str], post: Post, edition: int, wire: Wire
+    setting: tuple[str, str], post: MessageFactory, edition: int, wire: Wire
 ) -> None:
     """It is refused when the file is read, or every mail can be made with it."""
     field, value = setting
@@ -329,7 +331,7 @@ def test_what_the_configuration_takes_makes_mail(
     except ValidationError:
         return
     assume(len(value) < 900)  # no line of mail is longer
-    made = Post(post.database, parts.origin(config), "smtp")
+    made = MessageFactory(post.database, parts.origin(config), "smtp")
     data = wire.send(made.letter(delivery(edition, 7)))
     expected = names(config.newsletter.base_url, reply_to=bool(config.newsletter.reply_to))
     check(data, expected)

@@ -20,7 +20,7 @@ from newsletter.gate import MAX_ENCODED
 from newsletter.models import Capture, Paper
 from newsletter.reports import Report
 from newsletter.text import without_isolates
-from tests.conftest import real_captures
+from tests.support.real_captures import real_captures
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

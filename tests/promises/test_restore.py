@@ -36,10 +36,10 @@ from newsletter.signups import Signups
 from newsletter.storage import editions, pruning, standing
 from newsletter.storage.database import Database
 from newsletter.storage.readers import RequestKind
-from tests.builders import day
-from tests.commands import newsletter, rows_of
-from tests.test_planning import A_DAY, DUE, HOUR, Newsroom, capture
-from tests.test_promise import Post, papers_in
+from tests.support.builders import day
+from tests.support.commands import newsletter, rows_of
+from tests.support.planning_room import A_DAY, DUE, HOUR, PlanningRoom, capture
+from tests.support.scripted_transport import ScriptedTransport, papers_in
 
 ORIGIN = Origin(
     Sender("Harbour", Address("Harbour", "papers", "harbour.example"), owner="me@harbour.example")
@@ -47,7 +47,7 @@ ORIGIN = Origin(
 PEOPLE = "SELECT * FROM subscribers ORDER BY id"
 
 
-class Room(Newsroom):
+class Room(PlanningRoom):
     """A newsletter whose database is copied, lost and restored."""
 
     def __init__(self, folder: Path) -> None:
@@ -55,7 +55,7 @@ class Room(Newsroom):
         self.copy = folder / "copy.db"
         self.config = Config.model_validate({"database": {"url": f"sqlite:///{self.file}"}})
         super().__init__(Database(f"sqlite:///{self.file}"))
-        self.post = Post()
+        self.post = ScriptedTransport()
 
     @property
     def choices(self) -> Choices:

@@ -8,20 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SOAK
-from tests.mail_server import MailServer, Newsroom
-from tests.test_delivery_deaths import (
+from tests.support.mail_server import MailServer
+from tests.support.newsroom import Newsroom
+from tests.support.ports import free_port
+from tests.support.sending import (
     Process,
     assert_served,
     copied,
     kill,
     states,
-    template,
     wait_a_while,
 )
-from tests.test_service import free_port
-
-__all__ = ["template"]  # a fixture
+from tests.support.soak import SOAK
 
 SESSIONS = 8
 ROUNDS = 40 if SOAK else 1

@@ -25,9 +25,9 @@ from newsletter.roster import Line
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscriptions import line_of
-from tests.captures import api_json, made
-from tests.conftest import SOAK
-from tests.test_long_run import POLLS, feed, polls
+from tests.support.captures import api_json, made
+from tests.support.polls import POLLS, feed, polls
+from tests.support.soak import SOAK
 
 ZONES = (
     "Europe/Berlin", "America/New_York", "America/Santiago", "Africa/Cairo", "Asia/Beirut",

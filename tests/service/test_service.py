@@ -20,8 +20,9 @@ from pathlib import Path
 import pytest
 
 from newsletter.web.server import listening
-from tests.captures import api_json, made
-from tests.commands import newsletter, rows_of
+from tests.support.captures import api_json, made
+from tests.support.commands import newsletter, rows_of
+from tests.support.ports import free_port
 
 CONFIG = """
 [newsletter]
@@ -67,13 +68,6 @@ class Service:
         self.process.send_signal(number)
         _, logged = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, time.monotonic() - began, logged.splitlines()
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(is_so: Callable[[], object]) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from newsletter.app.checks import sample
-from tests.commands import assert_one_line_each, newsletter, rows_of
-from tests.sources.server import Answers, Server, reply
+from tests.support.commands import assert_one_line_each, newsletter, rows_of
+from tests.support.http_server import Answers, Server, reply
 
 Serve = Callable[..., Server]
 """Starts a server with these answers, and configures a path of it as a source."""

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from newsletter.recipients import address
 from newsletter.roster import Line, Problem, read, topics, write
 from newsletter.text import clean, width
-from tests.builders import HOSTILE
-from tests.conftest import SOAK
+from tests.support.builders import HOSTILE
+from tests.support.soak import SOAK
 
 FUZZED = 10_000 if SOAK else 500
 HEADER = "address,cadence,time_zone,send_at,topics\r\n"

@@ -29,8 +29,8 @@ from newsletter.subscriptions import (
     wishes_of,
 )
 from newsletter.transports.replies import classify
-from tests.builders import day
-from tests.test_planning import A_DAY, DUE, HOUR, MORNING, RULES, Newsroom
+from tests.support.builders import day
+from tests.support.planning_room import A_DAY, DUE, HOUR, MORNING, RULES, PlanningRoom
 
 MIRA = address("mira@example.org")
 
@@ -43,7 +43,7 @@ CANCELLED, DEFERRED, QUEUED, SENDING, SENT = (
 )
 
 
-class Office(Newsroom):
+class Office(PlanningRoom):
     """A newsroom in which people come and go, and mail is sent."""
 
     def take_in(self, *lines: str) -> tuple[Imported, list[BadLine]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
@@ -12,7 +11,6 @@ from newsletter.models import Entry, EntryKind, Paper
 DAY = date(2026, 11, 20)
 """A Friday."""
 
-SOAK = bool(os.environ.get("SOAK"))
 
 ABSTRACT = (
     "Lighthouse keepers have long guessed at the weather by the colour of the evening. "

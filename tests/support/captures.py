@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from newsletter.models import Paper
-from tests.formats.captures import CAPTURES as OTHERS
+from tests.support.format_captures import CAPTURES as OTHERS
 
 Builder = Callable[[Sequence[Paper]], bytes]
 

@@ -26,8 +26,10 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tests import mail_server
-from tests.mail_server import MailServer, Newsroom
+from tests.support import mail_server
+from tests.support.mail_server import MailServer
+from tests.support.newsroom import Newsroom
+from tests.support.ports import free_port
 
 if TYPE_CHECKING:  # the mail server's process starts quicker without
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
@@ -65,7 +67,7 @@ class Postbox(MailServer):
         self._file = folder / "taken"
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(self._file), "0"],
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -89,8 +91,6 @@ class WebRoom(Newsroom):
     """
 
     def __init__(self, folder: Path, smtp_port: int, **newsletter_settings: object) -> None:
-        from tests.test_service import free_port
-
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         self.examined: set[tuple[View, str]] = set()

@@ -27,7 +27,7 @@ from newsletter.recipients import address as parsed
 from newsletter.storage.database import Database
 from newsletter.web import health
 from newsletter.web.pages import pages
-from tests.captures import api_json, made
+from tests.support.captures import api_json, made
 
 BASE = "https://papers.example.org"
 HERE = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter import text
-from tests.builders import HOSTILE
+from tests.support.builders import HOSTILE
 
 ANYTHING = st.text(st.characters())  # surrogates, controls and non-characters among them
 CLEAN = ANYTHING.map(text.clean)

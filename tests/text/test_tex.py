@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from newsletter.tex import fingerprint, to_unicode
 
-PAIRS = Path(__file__).parents[2] / "shared/snapshots/pairs/near_titles_different_papers.json"
+PAIRS = Path(__file__).parents[3] / "shared/snapshots/pairs/near_titles_different_papers.json"
 PIECES = [
     *" ${}^_+#1.aZéßıΣςがाक²½™=＄﹨\u0301\u0345\u0338\u200d",
     *("\\", r"\$", r"\%", r"\{", r"\}", r"\(", r"\)", r"\o", r"\'", r"\v", "``", "''"),

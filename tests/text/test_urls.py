@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter import links
-from tests.builders import SOAK
+from tests.support.soak import SOAK
 
 ID = "2611.01234"
 

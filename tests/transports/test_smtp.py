@@ -7,7 +7,6 @@ import re
 import shlex
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -31,8 +30,8 @@ from newsletter.transports.smtp import (
     Verdict,
     dot_stuffed,
 )
-
-from .smtp_server import (
+from tests.support.certificates import certificate
+from tests.support.smtp_server import (
     Dialogue,
     Fault,
     Options,
@@ -826,22 +825,6 @@ def test_own_name_is_one_that_servers_take(serve: Serve, connect: Connect) -> No
 
 
 # TLS
-
-
-def certificate(folder: Path, name: str) -> Path:
-    """A certificate that nobody signed, with its key in one file."""
-    path, key = folder / f"{name.replace(':', '-')}.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=mail.example"),
-            *("-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(path)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
 
 
 @pytest.fixture(scope="module")

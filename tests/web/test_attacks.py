@@ -23,9 +23,9 @@ from newsletter.errors import DatabaseLocked
 from newsletter.models import SubscriberState
 from newsletter.storage import people
 from newsletter.web import limits
-from tests.builders import HOSTILE
-from tests.captures import api_json, made
-from tests.website import FEEDS, HERE, MIRA, Site, opened
+from tests.support.builders import HOSTILE
+from tests.support.captures import api_json, made
+from tests.support.website import FEEDS, HERE, MIRA, Site, opened
 
 
 @pytest.fixture

@@ -19,10 +19,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from newsletter.models import SubscriberState
 from newsletter.storage.people import Wishes
-from tests import test_look
-from tests.web_room import Postbox, View, Visitor, WebRoom, open_room, visiting
+from tests.support.web_room import Postbox, View, Visitor, WebRoom, open_room, visiting
 
-browser = test_look.browser
 NAME = "Lamps & Lanterns"
 HARD = ["W" * 200, "<think> {{7*7}} " * 12, "منارة على الميناء القديم", "On $O(\\sqrt{n})$ lamps"]
 """Titles that are hard to show."""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from newsletter import formats
 from newsletter.feeds import FEEDS, Feed, Item
 from newsletter.text import clean
-from tests.builders import HOSTILE
+from tests.support.builders import HOSTILE
 
 NOON = datetime(2026, 11, 20, 12, 0, 5, tzinfo=UTC)
 HOME = "https://letters.example.org"

@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 from newsletter.errors import DatabaseLocked
 from newsletter.web.server import Server, listening
-from tests.captures import api_json, made
-from tests.website import BASE, CHOICES, HERE, MIRA, ONE_CLICK, PUBLIC, Site, opened
+from tests.support.captures import api_json, made
+from tests.support.website import BASE, CHOICES, HERE, MIRA, ONE_CLICK, PUBLIC, Site, opened
 
 LARGEST = 16 * 1024
 

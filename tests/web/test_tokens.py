@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.web import limits
-from tests.conftest import SOAK
-from tests.website import BASE, CHOICES, MIRA, ONE_CLICK, PUBLIC, Site, opened
+from tests.support.soak import SOAK
+from tests.support.website import BASE, CHOICES, MIRA, ONE_CLICK, PUBLIC, Site, opened
 
 NEW = "jonas@example.org"
 MOVE = {"do": "address", "address": NEW}
