@@ -1,1 +1,1 @@
-"""Tests mirror the package; `contracts/` run over its tables, `benchmarks/` print ratios."""
+"""Tests mirror the package; docs/testing.md says how they are organised."""

@@ -1,4 +1,4 @@
-"""What tests share: the real captures beside the checkout, and a database on a real file."""
+"""Fixtures for all tests, and how much hypothesis tries."""
 
 from __future__ import annotations
 
@@ -8,13 +8,11 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from playwright.sync_api import Browser
 
 from newsletter.storage.database import Database
-
-SOAK = bool(os.environ.get("SOAK"))
-"""The long size of every check: `make soak`."""
-
-SNAPSHOTS = Path(__file__).parents[2] / "shared" / "snapshots"
+from tests.support.browser import chromium
+from tests.support.soak import SOAK
 
 # Fixed seeds here, free ones in the soak: a red test must be red again.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None)
@@ -24,20 +22,17 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("soak" if SOAK else "ci")
 
 
-def real_captures(folder: str) -> Path:
-    """The folder of real captures; without it, a failure in CI and a skip elsewhere."""
-    path = SNAPSHOTS / folder
-    if not path.exists():
-        if os.environ.get("CI"):
-            pytest.fail(f"the real captures are missing: {path}")
-        pytest.skip(f"no real captures here ({folder}): they are not part of the repository")
-    return path
-
-
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database on a real file."""
     with Database(f"sqlite:///{tmp_path}/test.db") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A real browser; for one module, as its event loop is in the way of others."""
+    with chromium() as opened:
         yield opened
 
 

@@ -33,9 +33,8 @@ from newsletter.domains import Finding, Level, Unanswered
 from newsletter.recipients import parse_address
 from newsletter.resolver import Resolver, place
 from newsletter.storage.database import Database
-
-from .commands import newsletter, rows_of
-from .transports.smtp_server import Options, Server
+from tests.support.commands import newsletter, rows_of
+from tests.support.smtp_server import Options, Server
 
 HOME = "papers.harbour"
 SENDER = f"Lanterns <lanterns@{HOME}>"

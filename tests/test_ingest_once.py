@@ -23,7 +23,7 @@ from newsletter.snapshot_processing import SnapshotProcessor
 from newsletter.snapshot_review import SnapshotReview
 from newsletter.storage import log
 from newsletter.storage.database import Database
-from tests.disks import fill, small_disk
+from tests.support.disks import fill, small_disk
 
 NOW = datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
 DAYS = [date(2026, 11, day) for day in (16, 17, 18, 19)]

@@ -22,7 +22,7 @@ from newsletter.ingest import Ingest
 from newsletter.models import Capture, SnapshotState
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
-from tests.conftest import SOAK
+from tests.support.soak import SOAK
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

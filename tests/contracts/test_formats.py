@@ -16,9 +16,10 @@ from newsletter.errors import NewsletterError, SnapshotUnreadable
 from newsletter.formats import FORMATS, Document
 from newsletter.models import Paper, Snapshot
 from newsletter.text.clean import clean
-from tests.builders import HOSTILE, SOAK
-from tests.captures import CAPTURES, MADE, Builder, made
-from tests.formats.captures import IDS_ONLY, NO_ABSTRACTS, TEX
+from tests.support.builders import HOSTILE
+from tests.support.captures import CAPTURES, MADE, Builder, made
+from tests.support.format_captures import IDS_ONLY, NO_ABSTRACTS, TEX
+from tests.support.soak import SOAK
 
 WAYS = [
     pytest.param(name, build, id=f"{name}-{build.__name__}")

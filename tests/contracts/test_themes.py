@@ -18,7 +18,7 @@ from newsletter.render import Look, Renderer
 from newsletter.templating import bundled_templates
 from newsletter.text.clean import clean, width, without_isolates
 from newsletter.text.colour import AA, PAGE_DARK, PAGE_LIGHT, contrast
-from tests.builders import HOSTILE, bare, day, entries, paper
+from tests.support.builders import HOSTILE, bare, day, entries, paper
 
 THEMES = sorted(folder.name for folder in (bundled_templates() / "themes").iterdir())
 WEB = "https://papers.example.org/editions/abc"

@@ -32,8 +32,8 @@ from newsletter.transports import (
     Transport,
     Verdict,
 )
-from tests.disks import fill, make_read_only, small_disk
-from tests.transports.smtp_server import Options, Server
+from tests.support.disks import fill, make_read_only, small_disk
+from tests.support.smtp_server import Options, Server
 
 MESSAGE = (
     b"Subject: =?utf-8?q?L=C3=A4mps?=\r\nMessage-ID: <k.1.t@a.example>\r\nMIME-Version: 1.0\r\n"

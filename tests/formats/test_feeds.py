@@ -13,8 +13,8 @@ from newsletter import formats
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import opml
 from newsletter.models import Paper, Snapshot
-from tests.captures import MADE
-from tests.formats import captures
+from tests.support import format_captures as captures
+from tests.support.captures import MADE
 
 
 def only(data: bytes | str) -> Paper:

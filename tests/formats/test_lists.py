@@ -10,8 +10,8 @@ import pytest
 from newsletter import formats
 from newsletter.errors import SnapshotUnreadable
 from newsletter.models import Snapshot
-from tests.captures import MADE
-from tests.formats import captures
+from tests.support import format_captures as captures
+from tests.support.captures import MADE
 
 
 def read(data: bytes | str | object) -> Snapshot:

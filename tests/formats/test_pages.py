@@ -12,8 +12,8 @@ from newsletter import formats
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats.page_cards import votes_in
 from newsletter.models import Paper, Snapshot
-from tests.captures import MADE, daily_papers_page
-from tests.formats import captures
+from tests.support import format_captures as captures
+from tests.support.captures import MADE, daily_papers_page
 
 
 def read(data: bytes | str, day: date | None = None) -> Snapshot:

@@ -12,7 +12,7 @@ from newsletter import formats
 from newsletter.app import throw_away
 from newsletter.reports import Report
 from newsletter.text.dates import day_in
-from tests.conftest import real_captures
+from tests.support.real_captures import real_captures
 
 
 def replayed(*paths: Path) -> list[Report]:

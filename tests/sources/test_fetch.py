@@ -22,8 +22,16 @@ from newsletter import __version__
 from newsletter.errors import AddressRefused, FetchError
 from newsletter.sources.addresses import refusal
 from newsletter.sources.fetch import Fetcher, FetchPolicy
-
-from .server import Answer, Answers, Server, drip, reply, reset, silence, then_close
+from tests.support.http_server import (
+    Answer,
+    Answers,
+    Server,
+    drip,
+    reply,
+    reset,
+    silence,
+    then_close,
+)
 
 Serve = Callable[..., Server]
 LOCAL = FetchPolicy(allow_private=True)

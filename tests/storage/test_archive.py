@@ -19,8 +19,8 @@ from newsletter.models import Capture, Entry, Rendered
 from newsletter.storage import archive, backups, editions, log
 from newsletter.storage.archive import DayCount, PublicEdition
 from newsletter.storage.database import Database
-from tests.builders import DAY, HOSTILE, day
-from tests.storage.old import make_old
+from tests.support.builders import DAY, HOSTILE, day
+from tests.support.old_databases import make_old
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 WITHDRAWN = "This paper has been withdrawn by the authors due to an error."

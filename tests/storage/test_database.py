@@ -20,7 +20,7 @@ from newsletter.models import Rendered
 from newsletter.storage import editions, sources
 from newsletter.storage.database import Database
 from newsletter.storage.schema import metadata
-from tests.storage.old import make_old
+from tests.support.old_databases import make_old
 
 
 def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:

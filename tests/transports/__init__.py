@@ -1,0 +1,1 @@
+"""Tests of single transports; what all share is in `tests/contracts`."""

@@ -7,7 +7,6 @@ import re
 import shlex
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -33,8 +32,8 @@ from newsletter.transports import (
 from newsletter.transports.smtp import Smtp
 from newsletter.transports.smtp_checks import dot_stuffed
 from newsletter.transports.smtp_session import SmtpSession
-
-from .smtp_server import (
+from tests.support.certificates import certificate
+from tests.support.smtp_server import (
     Dialogue,
     Fault,
     Options,
@@ -828,22 +827,6 @@ def test_own_name_is_one_that_servers_take(serve: Serve, connect: Connect) -> No
 
 
 # TLS
-
-
-def certificate(folder: Path, name: str) -> Path:
-    """A certificate that nobody signed, with its key in one file."""
-    path, key = folder / f"{name.replace(':', '-')}.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "2", "-subj", "/CN=mail.example"),
-            *("-addext", f"subjectAltName={name}", "-keyout", str(key), "-out", str(path)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + key.read_bytes())
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Tests of what is put together: status, reasons, alerts, maintenance."""

@@ -1,0 +1,213 @@
+"""What keeps mail from going out is remembered, shown by `status`, and told to the owner."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from email.headerregistry import Address
+from pathlib import Path
+
+import pytest
+
+from newsletter.app import App
+from newsletter.config.parse import parse
+from newsletter.delivery import Copies, Delivery, Limits, Origin
+from newsletter.message import Sender
+from newsletter.models import DeliveryState
+from newsletter.service.jobs import Jobs
+from newsletter.storage.database import Database
+from newsletter.subscriptions import line_of
+from newsletter.transports import TRANSPORTS, Settings
+from tests.support.captures import api_json, made
+from tests.support.commands import newsletter, rows_of
+from tests.support.planning_room import DUE, PlanningRoom
+
+CONFIG = """
+[newsletter]
+owner = "keeper@example.org"
+sender = "papers@example.org"
+send_at = "07:30"
+[[sources]]
+name = "saved"
+path = "saved"
+[theme]
+templates_dir = "mine"
+"""
+EML = '[delivery]\ntransport = "eml"\n'
+SMTP = """
+[delivery]
+transport = "smtp"
+[transports.smtp]
+host = "127.0.0.1"
+security = "none"
+username = "papers"
+password_file = "nowhere"
+"""
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A newsletter with two readers, and papers that wait for them."""
+    publish(tmp_path, "2026-11-19", "Lamps", "Oil")
+    (tmp_path / "mine" / "themes" / "default").mkdir(parents=True)
+    (tmp_path / "config.toml").write_text(CONFIG + EML)
+    for name in ("ada", "bob"):
+        newsletter("subscribers", "add", f"{name}@example.net", cwd=tmp_path)
+    return tmp_path
+
+
+def publish(place: Path, day: str, *titles: str) -> None:
+    """A day's list lies in the folder, and rests there."""
+    file = place / "saved" / f"{day}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_bytes(api_json(made(*titles)))
+    os.utime(file, (0, 0))
+
+
+def spoil(place: Path) -> Path:
+    """The theme's template is no template any more."""
+    file = place / "mine" / "themes" / "default" / "edition.txt.j2"
+    file.write_text("{% for paper in %}")
+    return file
+
+
+def silence(place: Path) -> str:
+    """What `status` says last."""
+    return str(rows_of(newsletter("status", "--json", cwd=place))[-1]["silence"])
+
+
+def test_a_password_that_cannot_be_read(place: Path) -> None:
+    """The run ends before anything is attempted, and `status` says why mail waits."""
+    (place / "config.toml").write_text(CONFIG + EML + "max_per_day = 1\n")
+    assert newsletter("run", "--due-now", cwd=place).returncode == 3
+    (place / "config.toml").write_text(CONFIG + SMTP)
+    assert newsletter("run", cwd=place).returncode == 2
+    said = silence(place)
+    assert said.startswith("held: 1 mail waits, because the last run ended early (")
+    assert "password_file: cannot be read" in said
+
+
+def test_the_limit_of_a_day(place: Path) -> None:
+    """It is said by the run that meets it, by the next one, and by `status`."""
+    (place / "config.toml").write_text(CONFIG + EML + "max_per_day = 1\n")
+    for expected in (1, 0):
+        done = newsletter("run", "--due-now", "--json", cwd=place)
+        row = rows_of(done)[-1]
+        assert (done.returncode, row["sent"], row["limited"]) == (3, expected, True)
+    assert "max_per_day" in row["silence"]
+    assert silence(place).startswith("held: 1 mail waits, because")
+    assert "max_per_day" in silence(place)
+    (place / "config.toml").write_text(CONFIG + EML)
+    assert newsletter("run", cwd=place).returncode == 0
+    assert silence(place).startswith("nothing new: ")
+
+
+def test_a_theme_that_is_broken(place: Path) -> None:
+    """A run says so and `status` after it, until an edition can be made again."""
+    file = spoil(place)
+    with closing(_opened(place, datetime.now(UTC) + timedelta(days=1, hours=1))) as app:
+        app.subscriptions.add(line_of("cy@example.net"))
+    assert newsletter("run", "--due-now", cwd=place).returncode == 3
+    with closing(_opened(place, datetime.now(UTC) + timedelta(days=2))) as app:
+        said = app.status.read().silence
+    assert said.startswith("held: 2 new papers wait since ")
+    assert "its template is wrong" in said
+    file.unlink()
+    assert newsletter("run", "--due-now", cwd=place).returncode == 0
+    assert silence(place).startswith("nothing new: ")
+
+
+def _opened(place: Path, now: datetime) -> App:
+    config = parse((place / "config.toml").read_text(), {}, where="config.toml", folder=place)
+    return App(config, clock=lambda: now)
+
+
+@pytest.fixture
+def office(place: Path) -> Iterator[_Office]:
+    """The same newsletter served in this process, to a clock of its own."""
+    one = _Office(place)
+    yield one
+    one.database.close()
+
+
+class _Office:
+    def __init__(self, place: Path) -> None:
+        self.now = datetime(2100, 1, 4, 7, 30, tzinfo=UTC)  # long after everybody is due first
+        self.database = Database(f"sqlite:///{place}/newsletter.db")
+        self.outbox = place / "outbox"
+        self._place = place
+        self.restart()
+
+    def restart(self) -> None:
+        """The process begins anew, with the theme as it is now."""
+        text = (self._place / "config.toml").read_text()
+        config = parse(text, {}, where="config.toml", folder=self._place)
+        self.app = App(config, self.database, lambda: self.now)
+        self.jobs = Jobs(self.app, config, lambda: self.now, threading.Event())
+
+    def live(self, hours: int) -> None:
+        """Time goes on, and the service does what it does."""
+        for _ in range(hours * 6):
+            for job in self.jobs.captures_due():
+                job()
+            self.jobs.tick()
+            self.now += HOUR / 6
+
+    def mails(self) -> list[str]:
+        """Whom the mails so far are to, in the order of the names of their files."""
+        texts = [path.read_text() for path in sorted(self.outbox.glob("*.eml"))]
+        lines = (line for text in texts for line in text.splitlines())
+        return sorted(line.removeprefix("To: ") for line in lines if line.startswith("To: "))
+
+
+def test_a_service_with_a_broken_theme_sends_what_is_made(office: _Office, place: Path) -> None:
+    """What waits goes; the owner is told once, and once when it is well again."""
+    readers = ["ada@example.net", "bob@example.net"]
+    office.live(1)
+    assert office.mails() == readers
+    with office.database.write() as tx:
+        tx.exec_driver_sql("UPDATE deliveries SET state = 'queued', try_at = '2100-01-05 07:00'")
+    for file in office.outbox.iterdir():
+        file.unlink()
+    publish(place, "2026-11-20", "Lamps", "Oil", "Boats")
+    file = spoil(place)
+    office.restart()
+    office.live(48)
+    assert office.mails() == [*readers, "keeper@example.org"]
+    said = office.app.status.read().silence
+    assert said.startswith("held: 1 new paper waits since 2100-01-06 07:30 UTC, because")
+    file.unlink()
+    office.restart()
+    office.live(3)
+    assert office.mails() == [*sorted(readers * 2), *["keeper@example.org"] * 2]
+    assert office.app.status.read().silence.startswith("nothing new: ")
+
+
+def test_nothing_ran_when_somebody_was_due(office: _Office) -> None:
+    """A dead timer is said, and what to do."""
+    for job in office.jobs.captures_due():
+        job()
+    said = office.app.status.read().silence
+    assert said.startswith("held: 2 new papers wait since ")
+    assert "nothing has run since" in said
+
+
+def test_an_edition_in_two_parts_is_sent_once(database: Database) -> None:
+    """Summaries count editions; both mails leave."""
+    room = PlanningRoom(database)
+    room.papers(*range(1, 421))
+    room.crowd(3)
+    room.plan(DUE)
+    transport = TRANSPORTS["null"](Settings())
+    origin = Origin(
+        Sender("Lamps", Address("Lamps", "papers", "example.org"), owner="o@example.org")
+    )
+    copies = Copies(database, origin, transport.encoded)
+    delivery = Delivery(database, transport, copies, Limits(), room.clock, threading.Event())
+    tally = delivery.run()
+    assert (tally[DeliveryState.SENT], tally.further_parts, tally.done) == (3, 3, 6)
+    assert room.states() == {DeliveryState.SENT: 6}

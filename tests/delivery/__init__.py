@@ -1,0 +1,1 @@
+"""Tests of a delivery run: its queue, the retry policy, the throttle."""

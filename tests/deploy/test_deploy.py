@@ -1,0 +1,828 @@
+"""What is in `deploy/` works, as far as that shows without Docker, systemd and GitHub.
+
+The image's recipe is carried out in a folder; the units are read by systemd's own checker; the
+workflow's steps are run by the same shell against a repository on this disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from newsletter import __version__
+from newsletter.cli import cli
+from tests.support.ports import free_port
+
+REPOSITORY = Path(__file__).parents[2]
+DEPLOY = REPOSITORY / "deploy"
+UNITS = ("newsletter.service", "newsletter-run.service", "newsletter-run.timer")
+GUIDE = (DEPLOY / "README.md").read_text("utf-8")
+
+
+def missing(tool: str) -> None:
+    """Fails in CI, which installs everything; elsewhere the test is skipped."""
+    if os.environ.get("CI"):
+        pytest.fail(f"{tool} is missing")
+    pytest.skip(f"{tool} is not installed here")
+
+
+def loaded(name: str) -> Any:
+    """A YAML file of `deploy/`."""
+    return YAML(typ="safe").load(DEPLOY / name)
+
+
+# --- the image
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of a Dockerfile: what it begins with, its name, and its instructions."""
+
+    base: str
+    name: str
+    steps: list[tuple[str, str]] = field(default_factory=list)
+
+    def all(self, word: str) -> list[str]:
+        """What the instructions of that kind say."""
+        return [text for kind, text in self.steps if kind == word]
+
+    def last(self, word: str) -> str:
+        """What the one that counts says."""
+        return self.all(word)[-1]
+
+    def copied(self) -> Iterator[tuple[list[str], str]]:
+        """What is copied from the repository, and where to."""
+        for text in self.all("COPY"):
+            if not text.startswith("--from="):
+                *sources, target = text.split()
+                yield sources, target
+
+    def environment(self) -> dict[str, str]:
+        """What it sets."""
+        pairs = (pair.split("=", 1) for text in self.all("ENV") for pair in text.split())
+        return {name: value for name, value in pairs}  # noqa: C416  # the pairs are lists
+
+
+def stages() -> list[Stage]:
+    """The parts of the Dockerfile."""
+    lines = (DEPLOY / "Dockerfile").read_text("utf-8").splitlines()
+    text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+    found: list[Stage] = []
+    for line in re.sub(r"\\\n\s*", "", text).splitlines():
+        word, _, rest = line.strip().partition(" ")
+        if word == "FROM":
+            base, _, name = rest.partition(" AS ")
+            found.append(Stage(base, name))
+        elif word:
+            found[-1].steps.append((word, rest.strip()))
+    return found
+
+
+BUILD, IMAGE = stages()
+
+
+def is_sent(path: str) -> bool:
+    """Whether the builder gets a file, by the rules of `.dockerignore`: the last match counts."""
+    sent = True
+    places = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
+    for line in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines():
+        pattern = line.strip().removeprefix("!")
+        if not pattern or pattern.startswith("#"):
+            continue
+        anywhere = pattern.removeprefix("**/")
+        for place in places:
+            hit = place.match(anywhere) if anywhere != pattern else fnmatchcase(str(place), pattern)
+            if hit:
+                sent = line.startswith("!")
+    return sent
+
+
+def test_the_image_is_made_of_files_of_the_repository() -> None:
+    """Whatever is copied is there and reaches the builder; little else does."""
+    copied = {source for sources, _ in BUILD.copied() for source in sources}
+    for source in copied:
+        assert (REPOSITORY / source).exists(), source
+        assert is_sent(source), source
+    others = [".git/config", "tests/conftest.py", "config.toml", "newsletter.db", "smtp-password"]
+    others += ["newsletter/cli/__pycache__/base.cpython-313.pyc", "docs/design.md"]
+    assert not [path for path in others if is_sent(path)]
+    here = (path.name for path in REPOSITORY.iterdir())
+    assert {name for name in here if is_sent(name)} == copied
+    inside = (p for name in copied for p in [REPOSITORY / name, *(REPOSITORY / name).rglob("*")])
+    size = sum(
+        p.stat().st_size
+        for p in inside
+        if p.is_file() and is_sent(p.relative_to(REPOSITORY).as_posix())
+    )
+    assert size < 3_000_000
+
+
+def test_the_image_has_no_more_than_it_needs() -> None:
+    """It runs as a user that is not root, says how it is, ends on a signal, and has no pip."""
+    user, group = IMAGE.last("USER").split(":")
+    assert int(user) > 0
+    assert int(group) > 0
+    assert re.search(rf"--uid {user}\b", IMAGE.all("RUN")[0])
+    assert f"chown {user} " in GUIDE
+    kinds = [kind for kind, _ in IMAGE.steps]
+    assert kinds.index("USER") > max(at for at, kind in enumerate(kinds) if kind == "RUN")
+    assert IMAGE.base == BUILD.base
+    assert IMAGE.all("COPY") == ["--from=build /opt/newsletter /opt/newsletter"]
+    assert "--without-pip" in " ".join(BUILD.all("RUN"))
+    assert IMAGE.last("VOLUME") == IMAGE.last("WORKDIR") == "/data"
+    assert IMAGE.last("STOPSIGNAL") == "SIGTERM"
+    assert json.loads(IMAGE.last("HEALTHCHECK").partition("CMD ")[2])[0] == "python"
+    assert json.loads(IMAGE.last("ENTRYPOINT")) == ["newsletter"]
+    environment = IMAGE.environment()
+    assert environment["NEWSLETTER_CONFIG"] == "/data/config.toml"
+    assert environment["NEWSLETTER__WEB__HOST"] == "0.0.0.0"  # noqa: S104  # inside, all there is
+    assert environment["NEWSLETTER__WEB__PORT"] == IMAGE.last("EXPOSE")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A folder in which the Dockerfile's absolute paths are."""
+
+    root: Path
+
+    def inside(self, text: str) -> str:
+        """The text with its paths in the box."""
+        return re.sub(r"(?<![\w/.*])/(?=(?:src|dist|opt|data)\b)", f"{self.root}/", text)
+
+    def environment(self, stage: Stage) -> dict[str, str]:
+        """What a process of that stage sees."""
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        mine = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        said = {name: self.inside(value) for name, value in stage.environment().items()}
+        said["PATH"] = said.get("PATH", "$PATH").replace("$PATH", path)
+        return {**mine, "HOME": str(self.root), **said}
+
+    def build(self) -> None:
+        """Carries out the first stage."""
+        (self.root / "data").mkdir(parents=True)
+        place = Path(self.inside(BUILD.last("WORKDIR")))
+        for sources, target in BUILD.copied():
+            for source in sources:
+                self._copy(REPOSITORY / source, place / target)
+        for command in BUILD.all("RUN"):
+            done = subprocess.run(
+                ["sh", "-ec", self.inside(command)],
+                cwd=place,
+                env=self.environment(BUILD),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode and not os.environ.get("CI") and "connection" in done.stderr.lower():
+                pytest.skip("no package index can be reached from here")
+            assert not done.returncode, done.stdout + done.stderr
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            target.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+
+    def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """Runs something in the finished image."""
+        return subprocess.run(
+            words,
+            cwd=self.root / "data",
+            env=self.environment(IMAGE) | more,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+
+
+def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
+    """Built by the Dockerfile's own commands from what it copies, it demonstrates and serves.
+
+    Its health check passes while it serves and fails afterwards; it says READY, and ends on
+    the signal that Docker and systemd send, in the time that they give it.
+    """
+    box = Box(tmp_path / "box")
+    box.build()
+    program = json.loads(IMAGE.last("ENTRYPOINT"))
+    # By its path: looked up before the environment of the image is set.
+    program[0] = str(box.root / "opt/newsletter/bin" / program[0])
+    python = str(box.root / "opt/newsletter/bin/python")
+    assert box.run(*program, "--version").stdout == f"newsletter {__version__}\n"
+    where = box.run(python, "-c", "import newsletter; print(newsletter.__file__)").stdout
+    assert where.startswith(str(box.root / "opt"))
+    assert box.run(*program, "demo").returncode == 0
+    assert len(list((box.root / "data/demo").rglob("edition.*"))) == 6
+
+    port = free_port()
+    health = json.loads(IMAGE.last("HEALTHCHECK").partition("CMD ")[2])
+    health = [python, *(word.replace(":8000/", f":{port}/") for word in health[1:])]
+    proxied = {"http_proxy": "http://127.0.0.1:9"}  # as many servers have it
+    assert box.run(*health, **proxied).returncode == 1
+    (box.root / "data/captures").mkdir()
+    (box.root / "data/config.toml").write_text("[[sources]]\nname = 'saved'\npath = 'captures'\n")
+    with (
+        systemd(tmp_path) as said,
+        subprocess.Popen(
+            [*program, *json.loads(IMAGE.last("CMD"))],
+            cwd=box.root / "data",
+            env=box.environment(IMAGE)
+            | {"NEWSLETTER__WEB__PORT": str(port), "NOTIFY_SOCKET": said.getsockname()},
+            stderr=subprocess.PIPE,
+        ) as served,
+    ):
+        try:
+            assert said.recv(100) == b"READY=1"
+            assert box.run(*health, **proxied).returncode == 0
+            asked_at = time.monotonic()
+            served.send_signal(signal.Signals[IMAGE.last("STOPSIGNAL")])
+            assert said.recv(100) == b"STOPPING=1"
+            _, logs = served.communicate(timeout=60)
+        finally:
+            served.kill()
+    assert served.returncode == 0, logs
+    assert time.monotonic() - asked_at < patience()
+    assert all(json.loads(line)["event"] for line in logs.splitlines())
+    assert (box.root / "data/newsletter.db").is_file()
+    assert box.run(*health).returncode == 1
+
+
+@contextmanager
+def systemd(folder: Path) -> Iterator[socket.socket]:
+    """A socket on which a service says how it is."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+        wire.bind(str(folder / "notify"))
+        wire.settimeout(60)
+        yield wire
+
+
+def patience() -> float:
+    """How many seconds it has to end, wherever it runs."""
+    unit = section("newsletter.service", "Service")
+    box = loaded("compose.yaml")["services"]["newsletter"]
+    seconds = [*unit["TimeoutStopSec"], box["stop_grace_period"].removesuffix("s")]
+    return min(map(float, seconds))
+
+
+# --- compose
+
+
+def valid(name: str, schema: str) -> None:
+    """Checks a file against the published schema of its kind."""
+    done = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, DEPLOY / name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_compose_gives_the_container_what_it_needs_and_no_more() -> None:
+    """One service, private by default, that keeps its data and cannot change itself."""
+    valid("compose.yaml", "vendor.compose-spec")
+    compose = loaded("compose.yaml")
+    (service,) = compose["services"].values()
+    recipe = service["build"]
+    context = (DEPLOY / recipe["context"]).resolve()
+    assert context == REPOSITORY
+    assert (context / recipe["dockerfile"]).samefile(DEPLOY / "Dockerfile")
+    assert service["ports"] == [f"127.0.0.1:8000:{IMAGE.last('EXPOSE')}"]
+    mounts = {mount["target"]: mount for mount in service["volumes"]}
+    assert mounts[IMAGE.last("VOLUME")]["source"] in compose["volumes"]
+    config = mounts[IMAGE.environment()["NEWSLETTER_CONFIG"]]
+    assert config["read_only"] is True
+    assert config["bind"] == {"create_host_path": False}
+    assert (DEPLOY / config["source"]).resolve() == REPOSITORY / "config.toml"
+    (secret,) = service["secrets"]
+    assert service["environment"] == {
+        "NEWSLETTER__TRANSPORTS__SMTP__PASSWORD_FILE": f"/run/secrets/{secret}"
+    }
+    assert (DEPLOY / compose["secrets"][secret]["file"]).resolve() == REPOSITORY / "smtp-password"
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["restart"] == "unless-stopped"
+    assert service["init"] is True
+    assert "privileged" not in service
+    assert patience() >= 15
+
+
+# --- systemd
+
+
+def section(unit: str, name: str) -> dict[str, list[str]]:
+    """What a section of a unit says."""
+    found: dict[str, list[str]] = {}
+    current = ""
+    for line in (DEPLOY / unit).read_text("utf-8").splitlines():
+        if line.startswith("["):
+            current = line.strip("[]")
+        elif line and not line.startswith("#") and current == name:
+            key, _, value = line.partition("=")
+            found.setdefault(key, []).append(value)
+    return found
+
+
+@pytest.fixture
+def units(tmp_path: Path) -> Path:
+    """The units in a folder, with a program that exists."""
+    if not shutil.which("systemd-analyze"):
+        missing("systemd-analyze")
+    for name in UNITS:
+        text = (DEPLOY / name).read_text("utf-8")
+        (tmp_path / name).write_text(
+            text.replace("=/opt/newsletter/bin/newsletter ", "=/bin/true ")
+        )
+    return tmp_path
+
+
+def analyze(*words: str, cwd: Path) -> tuple[int, str]:
+    """What systemd's checker says."""
+    done = subprocess.run(
+        ["systemd-analyze", *words], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_systemd_understands_the_units(units: Path) -> None:
+    """It has nothing to say about them; and it would have."""
+    verify = ("verify", "--man=no", "--recursive-errors=yes")
+    paths = [f"./{name}" for name in UNITS]
+    assert analyze(*verify, *paths, cwd=units) == (0, "")
+    service = units / UNITS[0]
+    service.write_text(service.read_text().replace("WatchdogSec=", "WatchdogSecs="))
+    assert "WatchdogSecs" in analyze(*verify, *paths, cwd=units)[1]
+
+
+@pytest.mark.parametrize("name", UNITS[:2])
+def test_the_services_are_shut_in(units: Path, name: str) -> None:
+    """systemd itself counts little that they could do; 10 is everything, 2 is little."""
+    status, said = analyze(
+        "security", "--offline=true", "--threshold=20", "--no-pager", f"./{name}", cwd=units
+    )
+    assert status == 0, said
+
+
+def test_the_services_differ_only_in_what_they_run() -> None:
+    """Same user, same state, same walls; the clock belongs to the timer."""
+    serving, running = (section(name, "Service") for name in UNITS[:2])
+    own = {"Type", "ExecStart", "TimeoutStartSec", "WatchdogSec"}
+    own |= {"Restart", "RestartSec", "RestartPreventExitStatus"}
+    shared = {key: value for key, value in serving.items() if key not in own}
+    assert shared == {key: value for key, value in running.items() if key not in own}
+    assert serving["Type"] == ["notify"]
+    # It says that it lives every 15 seconds.
+    assert 60 <= int(serving["WatchdogSec"][0]) <= 600
+    assert running["Type"] == ["oneshot"]
+    # Status 3 has to be seen.
+    assert "SuccessExitStatus" not in running
+    timer = section(UNITS[2], "Timer")
+    assert timer["Persistent"] == ["true"]
+    assert "Unit" not in timer
+    assert section(UNITS[1], "Install") == {}
+
+
+@pytest.mark.parametrize("name", UNITS[:2])
+def test_the_units_call_commands_that_exist(name: str) -> None:
+    """With options that the commands take."""
+    (line,) = section(name, "Service")["ExecStart"]
+    program, *words = line.split()
+    assert f"python3 -m venv {Path(program).parents[1]}" in GUIDE
+    done = subprocess.run(
+        [sys.executable, "-m", "newsletter", *words, "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# --- the workflow on GitHub
+
+WORKFLOW = loaded("github-workflow.yml")
+(JOB,) = WORKFLOW["jobs"].values()
+STEPS: list[dict[str, Any]] = JOB["steps"]
+BRANCH = "newsletter-state"
+SAMPLES = REPOSITORY / "newsletter" / "sample"
+
+
+def git(*words: str, cwd: Path) -> str:
+    """Runs git; what it prints."""
+    done = subprocess.run(["git", *words], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@dataclass
+class Ran:
+    """What became of a run of the workflow."""
+
+    outcomes: dict[str, str] = field(default_factory=dict)
+    said: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
+    artifact: Path | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether GitHub shows it as failed."""
+        return "failure" in self.outcomes.values()
+
+    def runs(self, condition: str | None) -> bool:
+        """Whether a step with that condition is run."""
+        if condition is None:
+            return not self.failed
+        always, *rest = condition.split(" && ")
+        assert always == "always()"
+        for each in rest:
+            step, sign, outcome = re.fullmatch(
+                r"steps\.(\w+)\.outcome (==|!=) '(\w+)'", each
+            ).groups()  # type: ignore[union-attr]
+            if (self.outcomes.get(step, "skipped") == outcome) != (sign == "=="):
+                return False
+        return True
+
+
+class Hub:
+    """A stand-in for GitHub: a repository, and a machine that carries out the steps.
+
+    Attributes:
+        private: whether the repository is.
+        meanwhile: a shell command that is run when the newsletter has ended.
+        leaves: whether it is gone as soon as it was checked out.
+        sent: how many mails have left, by what the runs said.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.remote = folder / "remote.git"
+        self.captures = folder / "captures"
+        self.private = "true"
+        self.meanwhile = "true"
+        self.leaves = False
+        self.sent = 0
+        self._count = 0
+        self._tools = folder / "bin"
+        self._tools.mkdir()
+        self.captures.mkdir()
+        self._tool("gh", 'echo "$PRIVATE"')
+        self._tool("sleep", 'echo "slept $1"')
+        newsletter = f'"{sys.executable}" -m newsletter "$@"'
+        self._tool("newsletter", f'{newsletter}; status=$?; eval "$MEANWHILE"; exit $status')
+        git("init", "-q", "--bare", "-b", "main", str(self.remote), cwd=folder)
+        mine = folder / "mine"
+        git("clone", "-q", str(self.remote), str(mine), cwd=folder)
+        (mine / "config.toml").write_text(
+            '[newsletter]\nowner = "owner@example.org"\nsender = "P <papers@example.org>"\n'
+            f"[transports.eml]\nfolder = '{folder / 'outbox'}'\n"
+            f"[[sources]]\nname = 'saved'\npath = '{self.captures}'\n"
+        )
+        git("add", ".", cwd=mine)
+        git("-c", "user.name=me", "-c", "user.email=me@x", "commit", "-qm", "Mine", cwd=mine)
+        git("push", "-q", "origin", "HEAD:main", cwd=mine)
+
+    def _tool(self, name: str, script: str) -> None:
+        path = self._tools / name
+        path.write_text(f"#!/usr/bin/env bash\n{script}\n")
+        path.chmod(0o755)
+
+    def use(self, script: str) -> None:
+        """Puts something in the place of the newsletter."""
+        self._tool("newsletter", script)
+
+    def publish(self, capture: str) -> None:
+        """A new capture is there, and has been for a while."""
+        path = Path(shutil.copy(SAMPLES / capture, self.captures))
+        os.utime(path, (time.time() - 3600,) * 2)
+
+    def refuse(self, what: str) -> None:
+        """The repository takes no push that makes this shell test succeed."""
+        hook = self.remote / "hooks" / "pre-receive"
+        hook.write_text(f"#!/bin/sh\nread old new ref\nif {what}; then exit 1; fi\n")
+        hook.chmod(0o755)
+
+    def accept(self) -> None:
+        """The repository takes every push again."""
+        (self.remote / "hooks" / "pre-receive").unlink()
+
+    def stored(self) -> list[str]:
+        """The files on the branch, which has one commit only."""
+        assert git("rev-list", "--count", BRANCH, cwd=self.remote) == "1"
+        return git("ls-tree", "--name-only", BRANCH, cwd=self.remote).split()
+
+    def run(self, command: str | None = None) -> Ran:
+        """A run of the workflow: by the clock, or by hand with a command."""
+        self._count += 1
+        home = self.folder / f"machine-{self._count}"
+        place = home / "work"
+        home.mkdir()
+        ran = Ran()
+        for number, step in enumerate(STEPS):
+            name = step.get("id") or step.get("name") or step["uses"]
+            if not ran.runs(step.get("if")):
+                ran.outcomes[name] = "skipped"
+            elif "uses" in step:
+                ran.outcomes[name] = self._use(step, place, ran)
+            elif step["name"] != "Install":
+                output = home / f"output-{number}"
+                output.touch()
+                env = self._environment(step, command, ran, home) | {"GITHUB_OUTPUT": str(output)}
+                done = subprocess.run(
+                    # As GitHub starts what `shell: bash` stands for.
+                    ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
+                    cwd=place,
+                    env=env,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                    timeout=120,
+                )
+                ran.said += done.stdout + done.stderr
+                ran.outcomes[name] = "failure" if done.returncode else "success"
+                for line in output.read_text().splitlines():
+                    key, _, value = line.partition("=")
+                    ran.outputs[f"steps.{name}.outputs.{key}"] = value
+        self.sent += sum(map(int, re.findall(r"^(\d+) sent", ran.said, re.MULTILINE)))
+        return ran
+
+    def _use(self, step: Mapping[str, Any], place: Path, ran: Ran) -> str:
+        if step["uses"].startswith("actions/checkout@"):
+            git("clone", "-q", "--depth=1", f"file://{self.remote}", str(place), cwd=self.folder)
+            if self.leaves:
+                self.remote.rename(self.folder / "gone.git")
+        elif step["uses"].startswith("actions/upload-artifact@"):
+            ran.artifact = place / step["with"]["path"]
+        return "success"
+
+    def _environment(
+        self, step: Mapping[str, Any], command: str | None, ran: Ran, home: Path
+    ) -> dict[str, str]:
+        known = {
+            "inputs.command || 'run'": command or "run",
+            "github.token": "token",
+            "github.server_url": "https://github.example",
+            "github.repository": "ada/papers",
+            "github.run_id": str(self._count),
+            "secrets.SMTP_PASSWORD": "",
+            **ran.outputs,
+        }
+        said = {**WORKFLOW["env"], **step.get("env", {})}
+        return {
+            "PATH": f"{self._tools}:{os.environ['PATH']}",
+            "HOME": str(home),
+            "GITHUB_REPOSITORY": "ada/papers",
+            "PRIVATE": self.private,
+            "MEANWHILE": self.meanwhile,
+            "REMOTE": str(self.remote),
+            **{
+                name: re.sub(r"\$\{\{ (.*?) \}\}", lambda found: known[found[1]], value)
+                for name, value in said.items()
+            },
+        }
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A repository with a configuration, a first capture, and nothing else."""
+    for tool in ("git", "bash", "timeout"):
+        if not shutil.which(tool):
+            missing(tool)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    made = Hub(tmp_path)
+    made.publish("2026-11-19.json")
+    return made
+
+
+STUB = """python3 -c 'import sqlite3
+state = sqlite3.connect("state/newsletter.db")
+state.execute("CREATE TABLE IF NOT EXISTS ours (what)")
+state.executemany("INSERT INTO ours VALUES (?)", [("paper" * 100,)] * 100)
+state.commit()
+'; eval "$MEANWHILE"
+"""
+"""A newsletter that does nothing but keep a database."""
+
+LOST = '[ "$(git ls-tree --name-only $new | wc -l)" = 1 ]'
+"""True of a push that stores a state, not of one that marks it."""
+
+
+def test_a_run_goes_on_where_the_last_one_was(hub: Hub) -> None:
+    """The first makes the branch; each next one knows who had what, on a machine of its own."""
+    assert not hub.run("subscribers add ada@example.org").failed
+    assert hub.stored() == ["newsletter.db"]
+    assert not hub.run("run --due-now").failed
+    assert hub.sent == 1
+    assert not hub.run("run --due-now").failed
+    assert hub.sent == 1
+    hub.publish("2026-11-20.json")
+    ran = hub.run("run --due-now")
+    assert not ran.failed
+    assert ran.artifact is None
+    assert hub.sent == 2
+    assert hub.stored() == ["newsletter.db"]
+
+
+def test_a_run_that_found_something_held_is_stored(hub: Hub) -> None:
+    """It is shown as failed, and the next one knows what it did."""
+    hub.run("subscribers add ada@example.org")
+    (hub.captures / "2026-11-20.json").write_text("{")
+    os.utime(hub.captures / "2026-11-20.json", (0, 0))
+    ran = hub.run("run --due-now")
+    assert ran.outcomes["Run"] == "failure"
+    assert ran.outcomes["store"] == "success"
+    assert ran.artifact is None
+    assert hub.sent == 1
+    assert hub.stored() == ["newsletter.db"]
+    assert "held" in hub.run("snapshots list --state held").said
+    hub.run("run --due-now")
+    assert hub.sent == 1
+
+
+def test_a_state_that_is_not_taken_stops_later_runs(hub: Hub) -> None:
+    """Loudly, with the state as an artifact; put in its place, nothing goes out twice."""
+    hub.run("subscribers add ada@example.org")
+    hub.refuse(LOST)
+    ran = hub.run("run --due-now")
+    assert ran.outcomes["Run"] == "success"
+    assert ran.outcomes["store"] == "failure"
+    assert "::error::The state could not be stored" in ran.said
+    assert ran.said.count("slept") == 4
+    assert ran.artifact
+    assert hub.sent == 1
+
+    hub.accept()
+    later = hub.run("run --due-now")
+    assert later.outcomes["fetch"] == "failure"
+    assert later.outcomes["Run"] == later.outcomes["store"] == "skipped"
+    assert "::error::The run https://github.example/ada/papers/actions/runs/2 did not" in later.said
+    assert hub.stored() == ["newsletter.db", "under-way"]
+
+    # As deploy/README.md says.
+    clone = hub.folder / "state"
+    git("clone", "-q", "--branch", BRANCH, "--single-branch", str(hub.remote), str(clone),
+        cwd=hub.folder)  # fmt: skip
+    shutil.copy(ran.artifact / "newsletter.db", clone)
+    (recipe,) = re.findall(r"^git rm under-way .*$", GUIDE, re.MULTILINE)
+    identity = {f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER")
+                for what in ("NAME", "EMAIL")}  # fmt: skip
+    subprocess.run(["bash", "-ec", recipe], cwd=clone, env={**os.environ, **identity}, check=True)
+    assert not hub.run("run --due-now").failed
+    assert hub.sent == 1
+    assert hub.stored() == ["newsletter.db"]
+
+
+def test_a_run_whose_machine_died_is_not_repeated(hub: Hub) -> None:
+    """Nobody knows what it sent: by the command that the guide names, nothing goes out again."""
+    hub.run("subscribers add ada@example.org")
+    hub.run("run --due-now")
+    hub.publish("2026-11-20.json")
+    hub.refuse(LOST)
+    hub.run("run --due-now")
+    assert hub.sent == 2
+    hub.accept()
+    assert hub.run().failed
+    (command,) = re.findall(r"with the command `(restore .*?)`", GUIDE)
+    assert not hub.run(command).failed
+    assert hub.stored() == ["newsletter.db"]
+    ran = hub.run("run --due-now")
+    assert ran.outcomes["store"] == "success"
+    assert "held" in ran.said
+    assert hub.sent == 2
+
+
+def test_a_branch_that_was_moved_is_not_overwritten(hub: Hub) -> None:
+    """What somebody else stored meanwhile stays."""
+    hub.use(STUB)
+    hub.run()
+    other = "git -c user.name=x -c user.email=x commit-tree -m Other main^{tree}"
+    hub.meanwhile = f'cd "$REMOTE" && git update-ref refs/heads/{BRANCH} $({other})'
+    ran = hub.run()
+    assert ran.outcomes["store"] == "failure"
+    assert ran.artifact
+    assert hub.stored() == ["config.toml"]
+
+
+def test_a_first_run_does_not_overwrite_a_branch_either(hub: Hub) -> None:
+    """One that came into being while it ran."""
+    hub.use(STUB)
+    hub.meanwhile = f'cd "$REMOTE" && git branch {BRANCH} main'
+    assert hub.run().outcomes["store"] == "failure"
+    assert hub.stored() == ["config.toml"]
+
+
+def test_what_a_killed_run_had_done_is_stored(hub: Hub) -> None:
+    """Its last transactions were beside the file, not in it."""
+    hub.use(
+        "exec python3 -c 'import os, sqlite3\n"
+        'state = sqlite3.connect("state/newsletter.db", isolation_level=None)\n'
+        'state.execute("PRAGMA journal_mode=WAL")\n'
+        'state.execute("CREATE TABLE done (what)")\n'
+        "os.kill(os.getpid(), 9)'"
+    )
+    ran = hub.run()
+    assert ran.outcomes["Run"] == "failure"
+    assert ran.outcomes["store"] == "success"
+    copy = hub.folder / "copy.db"
+    with copy.open("wb") as file:
+        show = ["git", "cat-file", "blob", f"{BRANCH}:newsletter.db"]
+        subprocess.run(show, cwd=hub.remote, stdout=file, check=True)
+    with closing(sqlite3.connect(copy)) as state:
+        assert state.execute("SELECT name FROM sqlite_schema").fetchall() == [("done",)]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["truncate -s 20000 {}", "printf cccc | dd bs=1 seek=36 conv=notrunc of={} 2>/dev/null"],
+    ids=["cut", "changed"],
+)
+def test_a_damaged_state_is_not_stored(hub: Hub, damage: str) -> None:
+    """The one before stays, the run is shown as failed, and later ones stop."""
+    hub.use(STUB)
+    hub.run()
+    before = git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote)
+    hub.meanwhile = damage.format("state/newsletter.db")
+    ran = hub.run()
+    assert ran.outcomes["store"] == "failure"
+    assert ran.artifact
+    assert git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote) == before
+    assert hub.run().outcomes["fetch"] == "failure"
+
+
+def test_a_run_that_never_began_stores_nothing(hub: Hub) -> None:
+    """A first run with a faulty configuration leaves no branch behind."""
+    hub.use("exit 2")
+    ran = hub.run()
+    assert ran.outcomes["Run"] == "failure"
+    assert ran.outcomes["store"] == "success"
+    assert not git("branch", "--list", BRANCH, cwd=hub.remote)
+
+
+def test_no_answer_is_not_a_first_run(hub: Hub) -> None:
+    """A repository that cannot be asked is no reason to start afresh."""
+    hub.use(STUB)
+    hub.run()
+    hub.leaves = True
+    ran = hub.run()
+    assert ran.outcomes["fetch"] == "failure"
+    assert ran.outcomes["Run"] == ran.outcomes["store"] == "skipped"
+
+
+def test_a_public_repository_is_refused(hub: Hub) -> None:
+    """Nothing is fetched, run or stored there."""
+    hub.private = "false"
+    ran = hub.run()
+    assert ran.outcomes["fetch"] == "failure"
+    assert ran.outcomes["Run"] == ran.outcomes["store"] == "skipped"
+    assert ran.artifact is None
+    assert "must be private" in ran.said
+
+
+def test_the_workflow_may_do_little() -> None:
+    """It writes one branch, never overlaps with itself, ends, and puts no text into scripts."""
+    valid("github-workflow.yml", "vendor.github-workflows")
+    assert WORKFLOW["permissions"] == {"contents": "write"}
+    assert WORKFLOW["concurrency"] == {"group": BRANCH, "cancel-in-progress": False}
+    assert set(WORKFLOW["on"]) == {"schedule", "workflow_dispatch"}
+    assert WORKFLOW["defaults"]["run"]["shell"] == "bash"
+    assert JOB["timeout-minutes"] <= 60
+    for step in STEPS:
+        assert "${{" not in step.get("run", "")
+        if "uses" in step:
+            assert re.fullmatch(r"actions/[a-z-]+@v\d+", step["uses"])
+    with_password = [step["name"] for step in STEPS if "secrets." in str(step.get("env"))]
+    assert with_password == ["Run"]
+
+
+# --- the guide
+
+
+def test_the_guide_names_what_is_there() -> None:
+    """Its commands and files exist."""
+    commands = {*re.findall(r"(?:^|`|exec newsletter )newsletter (\w[\w-]*)", GUIDE, re.MULTILINE)}
+    assert {"subscribers", "status", "backup", "init", "config"} <= commands
+    assert commands <= set(cli.commands)
+    for pattern in re.findall(r"deploy/[\w.*-]*[\w*]", GUIDE):
+        assert list(REPOSITORY.glob(pattern)), pattern
+    (url,) = re.findall(r'^url = "(.*)"$', GUIDE, re.MULTILINE)
+    state = section(UNITS[0], "Service")["StateDirectory"][0]
+    assert url.startswith(f"sqlite:////var/lib/{state}/")

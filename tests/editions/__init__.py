@@ -1,0 +1,1 @@
+"""Tests of editions: their content, their look, their validation, and notices."""

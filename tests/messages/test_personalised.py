@@ -1,0 +1,612 @@
+"""Copies for recipients: the bytes that a mail made for them alone would have, read by others."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import re
+import shutil
+import subprocess
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+from email.headerregistry import Address
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from fast_mail_parser import PyMail, parse_email
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from newsletter import formats, message, preview, tokens
+from newsletter.app.checks import sample
+from newsletter.delivery import Origin
+from newsletter.editing import Edition
+from newsletter.letters import Copy, edition_stencil, notice_stencil, unsubscribe_links
+from newsletter.message import Recipient, Sender
+from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
+from newsletter.notices import REPORT, TEST, Notices
+from newsletter.storage.database import Database
+from newsletter.text.clean import without_isolates
+from tests.support.builders import entries, paper
+from tests.support.messages import body, check_raw, fields, raw, read
+from tests.support.personalised import (
+    AT,
+    ENCODED,
+    KEY,
+    LINK_KEY,
+    NOTICE,
+    SENDER,
+    WEB,
+    MessageFactory,
+    delivery,
+    edition_of,
+    names,
+    origin,
+    rendered,
+)
+from tests.support.soak import SOAK
+
+LARGE = 1024
+"""Bytes of a piece that many copies should share."""
+
+
+def whole(
+    edition: Rendered, copy: Copy, at: datetime, base_url: str = WEB, by: Sender = SENDER
+) -> bytes:
+    """The mail that is made for one recipient alone."""
+    local, _, domain = copy.to.rpartition("@")
+    link = f"{base_url}/unsubscribe/{copy.token}" if base_url else ""
+    to = Recipient(Address("", local, domain), copy.message_id, link)
+    return message.build(edition, by, to, at, KEY)
+
+
+# --- a copy is the mail itself
+
+TRAPS = (
+    *(
+        ".\n",
+        "..\n",
+        ".",
+        "\n.",
+        "From me\n",
+        "-- \n",
+        "--=\n",
+        " \n",
+        "\t\n",
+        "=\n",
+        "=3D",
+        "=\n.",
+    ),
+    *("<reader@newsletter.invalid>", "newsletter.invalid", "Sat, 01 Jan 2000 00:00:00 +0000"),
+    *("Date: Thu, 01 Jan 1970 00:00:00 +0000\n", "To: ana@example.net\n", "{}", "{{}}", "\\1"),
+)
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\r\x1a"))
+FILLING = st.builds(
+    str.__mul__, st.sampled_from(["x", ".", " ", "ä", "灯", "=", "x."]), st.integers(0, 90)
+)
+TEXTS = st.lists(
+    WORDS | FILLING | FILLING | st.sampled_from(TRAPS) | st.just(UNSUBSCRIBE), max_size=12
+).map("".join)
+LOCALS = st.from_regex(r"\A[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}\Z")
+TOKENS = st.text("AZaz09-_", min_size=tokens.TOKEN_LENGTH, max_size=tokens.TOKEN_LENGTH)
+COPIES = st.builds(
+    Copy,
+    to=st.builds("{}@{}".format, LOCALS, st.sampled_from(["a.example", "x" * 60 + ".example"])),
+    message_id=st.builds(
+        "{}.{}@example.org".format, st.text("0123456789abcdef", max_size=32), LOCALS
+    ),
+    token=TOKENS,
+)
+TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2999, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+BASES = st.sampled_from(
+    ["", WEB, "http://localhost:8000", f"{WEB}/{{}}/{{0}}/{{x", f"{WEB}/{'a.' * 60}", f"{WEB}/'"]
+)
+SENDERS = st.sampled_from(
+    [
+        SENDER,
+        Sender("Ä", Address("Küster", "k", "bücher.example"), Address("Ö", "o", "o.example")),
+        replace(SENDER, archive=f"{WEB}/archive", owner="x" * 60 + "@example.org"),
+    ]
+)
+
+
+@settings(max_examples=5_000 if SOAK else 150)
+@given(TEXTS, TEXTS, TEXTS, st.lists(COPIES, min_size=1, max_size=3), TIMES, BASES, SENDERS)
+@example(
+    "S",
+    "",
+    "Sat, 01 Jan 2000 00:00:00 +0000",
+    [Copy("a@b.example", "m@x", "t" * 28)],
+    AT,
+    WEB,
+    SENDER,
+)
+def test_a_copy_is_the_mail_that_would_be_made_for_one(
+    subject: str,
+    text: str,
+    html: str,
+    copies: list[Copy],
+    at: datetime,
+    base_url: str,
+    by: Sender,
+) -> None:
+    """Byte for byte, in the form of every transport, whatever stands in the edition."""
+    edition = rendered(subject, html, text)
+    expected = [whole(edition, copy, at, base_url, by) for copy in copies]
+    for kind, encode in ENCODED.items():
+        stencil = edition_stencil(edition, KEY, by, base_url, encode)
+        for copy, one in zip(copies, expected, strict=True):
+            assert b"".join(stencil.pieces(copy, at)) == encode(one), kind
+
+
+@pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'a.b-' * 20}", "https://a.example"])
+@pytest.mark.parametrize("kind", ENCODED)
+def test_a_line_may_end_anywhere_in_a_link(kind: str, base_url: str) -> None:
+    """At each character of the token, in both parts, also before a dot."""
+    text = "".join(f"{'x' * length}{UNSUBSCRIBE}--\n" for length in range(160))
+    edition = rendered(html=text, text=text)
+    stencil = edition_stencil(edition, KEY, SENDER, base_url, ENCODED[kind])
+    for token in ("A" * 28, "Zz_-09" * 4 + "tail", tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7)):
+        copy = Copy("ana@example.net", "k.1.t@example.org", token)
+        made = b"".join(stencil.pieces(copy, AT))
+        plain = whole(edition, copy, AT, base_url)
+        assert made == ENCODED[kind](plain)
+        for cut in range(1, len(token)):
+            parted = f"{token[:cut]}=\r\n{token[cut:]}--\r\n".encode()
+            assert plain.count(parted) >= 2, f"no line ends after {cut} of its characters"
+        assert plain.count(token.encode()) > 100
+
+
+@given(TEXTS, TEXTS, COPIES, TIMES)
+def test_a_notice_is_the_mail_that_would_be_made_for_one(
+    subject: str, text: str, copy: Copy, at: datetime
+) -> None:
+    """Whoever gets it."""
+    local, _, domain = copy.to.rpartition("@")
+    to = Recipient(Address("", local, domain), copy.message_id)
+    expected = message.notice(subject, text, SENDER, to, at)
+    for kind, encode in ENCODED.items():
+        made = b"".join(notice_stencil(subject, text, SENDER, encode).pieces(copy, at))
+        assert made == encode(expected), kind
+
+
+def test_any_zone_is_the_same_instant() -> None:
+    """Mail says it in UTC."""
+    stencil = edition_stencil(rendered(), KEY, SENDER, WEB, ENCODED["eml"])
+    copy = Copy("ana@example.net", "k.1.t@example.org", "t" * 28)
+    elsewhere = AT.astimezone(timezone(timedelta(hours=-11, minutes=-30)))
+    assert b"".join(stencil.pieces(copy, elsewhere)) == b"".join(stencil.pieces(copy, AT))
+
+
+@pytest.mark.parametrize("kind", ENCODED)
+def test_what_is_large_is_shared(kind: str) -> None:
+    """Copies have their large pieces in common, as the same objects; the rest is a few lines."""
+    part = sample_edition(WEB).parts[0]
+    stencil = edition_stencil(part, KEY, SENDER, WEB, ENCODED[kind])
+    copies = [Copy(f"a{n}@example.net", f"k.{n}@example.org", f"{n:028}") for n in range(50)]
+    first, *others = [stencil.pieces(copy, AT) for copy in copies]
+    assert sum(map(len, first)) > 20_000
+    for pieces in others:
+        assert len(pieces) == len(first) < 40
+        own = [one for one, other in zip(pieces, first, strict=True) if one is not other]
+        assert sum(map(len, own)) < LARGE
+    assert sum(len(piece) >= LARGE for piece in first) >= 1
+
+
+def test_the_links_of_people() -> None:
+    """The token at the end; braces in the address of the pages are no place for it."""
+    assert unsubscribe_links(WEB).format("t") == f"{WEB}/unsubscribe/t"
+    assert unsubscribe_links(f"{WEB}/{{}}").format("t") == f"{WEB}/{{}}/unsubscribe/t"
+    assert unsubscribe_links("") == ""
+
+
+# --- the letters of a database
+
+
+@functools.cache
+def sample_edition(base_url: str) -> Edition:
+    """The bundled sample as it would be sent."""
+    papers = [one for path in sample() for one in formats.parse(path.read_bytes()).papers]
+    once = {one.arxiv_id: one for one in papers}
+    log = [
+        Entry(position, EntryKind.NEW, one, "sample", "api-json")
+        for position, one in enumerate(once.values(), 1)
+    ]
+    return edition_of(log, base_url)
+
+
+@functools.cache
+def long_edition(base_url: str) -> Edition:
+    """One that does not fit into a mail."""
+    return edition_of(entries([paper(number) for number in range(1, 601)]), base_url)
+
+
+def read_by_another(data: bytes) -> PyMail:
+    """The mail as a parser reads it that shares no line with the one in Python."""
+    check_raw(data)
+    return parse_email(data, strict=True)
+
+
+def lines(text: str) -> str:
+    """With line feeds alone."""
+    return text.replace("\r\n", "\n")
+
+
+everybody = pytest.mark.parametrize(
+    ("base_url", "reply_to", "bounces"),
+    list(itertools.product([WEB, ""], [False, True], [False, True])),
+)
+
+
+@everybody
+def test_a_delivered_edition_has_the_headers_that_we_mean(
+    base_url: str, reply_to: bool, bounces: bool, database: Database
+) -> None:
+    """Each once and no other, as two parsers and the bare eye see them."""
+    post = MessageFactory(database, origin(base_url, reply_to=reply_to, bounces=bounces))
+    part = sample_edition(base_url).parts[0]
+    data = post.mail(delivery(post.edition(part)))
+    expected = names(base_url, reply_to=reply_to)
+    assert sorted(name for name, _ in fields(data)) == expected
+    assert sorted(name.lower() for name in read(data)) == expected
+    other = read_by_another(data)
+    assert sorted(name.lower() for name in other.headers) == expected
+    assert all(len(values) == 1 for values in other.headers.values())
+
+
+@everybody
+def test_a_delivered_edition_says_what_it_should(
+    base_url: str, reply_to: bool, bounces: bool, database: Database
+) -> None:
+    """From whom, to whom, when, and the edition itself, read by two parsers."""
+    post = MessageFactory(database, origin(base_url, reply_to=reply_to, bounces=bounces))
+    part = sample_edition(base_url).parts[0]
+    data = post.mail(delivery(post.edition(part), 7, "Ana@Bücher.example"))
+    one, other = read(data), read_by_another(data)
+    assert str(one["Subject"]) == other.subject == part.subject
+    assert [address.address for address in other.to] == ["Ana@xn--bcher-kva.example"]
+    assert [address.addr_spec for address in one["To"].addresses] == ["Ana@xn--bcher-kva.example"]
+    assert other.from_
+    assert (other.from_.display_name, other.from_.address) == ("Daily Papers", "papers@example.org")
+    answers = ["kuester@example.org"] if reply_to else []
+    assert [address.address for address in other.reply_to] == answers
+    assert one["Date"].datetime == other.date_parsed == AT
+    assert not other.cc
+    assert not other.bcc
+    assert not other.attachments
+    (text,), (html,) = other.text_plain, other.text_html
+    assert body(one, "plain") == lines(text)
+    assert body(one, "html") == lines(html)
+    token = tokens.token(database.keys.links, tokens.UNSUBSCRIBE, 7)
+    link = f"{base_url}/unsubscribe/{token}" if base_url else post.origin.sender.mailto
+    assert lines(text) == message.text_for(part, link)
+    assert lines(html) == message.html_for(part, link)
+    for encoding in (found["Content-Transfer-Encoding"] for found in one.iter_parts()):
+        assert encoding == "quoted-printable"
+
+
+@pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'deep/' * 150}x", f"{WEB}/=?utf-8?q?x?=,b"])
+def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> None:
+    """However long: no encoded word, no line end in an address, one click and a mail."""
+    post = MessageFactory(database, origin(base_url, own_key=True))
+    data = post.mail(delivery(post.edition(rendered()), 7))
+    token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7)
+    assert tokens.number_of([LINK_KEY], tokens.UNSUBSCRIBE, token) == 7
+    head = data.split(b"\r\n\r\n")[0] + b"\r\n"
+    mailto = "mailto:keeper@example.org?subject=unsubscribe"
+    expected = f"List-Unsubscribe: <{base_url}/unsubscribe/{token}>,\r\n <{mailto}>\r\n"
+    assert expected.encode() in head
+    assert b"\r\nList-Unsubscribe-MessageFactory: List-Unsubscribe=One-Click\r\n" in head
+    assert f"\r\nList-Archive: <{base_url}/archive>\r\n".encode() in head
+    other = parse_email(data, strict=True)
+    assert f"{base_url}/unsubscribe/{token}" in other.text_plain[0]
+
+
+def test_without_a_web_the_way_to_leave_is_a_mail(database: Database) -> None:
+    """No token, no page, no click."""
+    post = MessageFactory(database, origin(""))
+    data = post.mail(delivery(post.edition(rendered())))
+    assert raw(data, "list-unsubscribe") == b"<mailto:keeper@example.org?subject=unsubscribe>"
+    assert b"https:" not in data
+    assert b"/unsubscribe" not in data
+
+
+PAGE = re.compile(r"https://huggingface\.co/papers/[0-9]{4}\.[0-9]{5}")
+
+
+def check_both_say(titles: Sequence[str], data: bytes) -> None:
+    """Text and HTML have these papers, all of them and in this order."""
+    other = read_by_another(data)
+    soup = BeautifulSoup(other.text_html[0], "html.parser")
+    for element in soup(["style", "title"]):
+        element.extract()
+    for said in (other.text_plain[0], soup.get_text()):
+        text, at = " ".join(without_isolates(said).split()), 0
+        for title in titles:
+            at = text.find(title, at) + len(title)
+            assert at >= len(title), title
+    links = [str(link["href"]) for link in soup.select("a[href]")]
+    pages = list(dict.fromkeys(filter(PAGE.fullmatch, links)))
+    assert list(dict.fromkeys(PAGE.findall(other.text_plain[0]))) == pages
+    assert len(pages) == len(titles)
+
+
+@pytest.mark.parametrize("base_url", [WEB, ""])
+def test_both_parts_have_the_same_papers(base_url: str, database: Database) -> None:
+    """In the same order, in the mail as it arrives."""
+    post = MessageFactory(database, origin(base_url))
+    edition = sample_edition(base_url)
+    assert len(edition.titles) == 17
+    check_both_say(edition.titles, post.mail(delivery(post.edition(*edition.parts))))
+
+
+def test_all_parts_together_have_all_papers(database: Database) -> None:
+    """Each once; a part that is not asked for is not sent in another's place."""
+    post = MessageFactory(database, origin(""))
+    edition = long_edition("")
+    number = post.edition(*edition.parts)
+    assert len(edition.parts) > 1
+    pages: list[str] = []
+    for part in range(1, len(edition.parts) + 1):
+        data = post.mail(delivery(number, part=part))
+        mine = list(dict.fromkeys(PAGE.findall(lines(read_by_another(data).text_plain[0]))))
+        check_both_say(edition.titles[len(pages) : len(pages) + len(mine)], data)
+        assert str(read(data)["Subject"]).endswith(f"({part}/{len(edition.parts)})")
+        pages += mine
+    assert len(set(pages)) == len(pages) == len(edition.entries)
+
+
+def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) -> None:
+    """But for the recipient's own: address, Message-ID, date, link."""
+    edition = sample_edition(WEB)
+    post = MessageFactory(database, origin(own_key=True))
+    data = post.mail(delivery(post.edition(*edition.parts, key=edition.key), 7))
+    later = AT + timedelta(hours=1)
+    preview.PreviewWriter(post.origin.sender, WEB, lambda: later).write(edition, tmp_path)
+    shown = (tmp_path / "edition.eml").read_bytes().replace(b"=\r\n", b"")
+    own = {
+        "To: reader@newsletter.invalid": "To: ana@example.net",
+        "Date: Fri, 20 Nov 2026 08:30:00 +0000": "Date: Fri, 20 Nov 2026 07:30:00 +0000",
+        f"<{edition.key[:16]}.1.preview@": f"<{post.letter(delivery(1, 7)).name}@",
+        preview.TOKEN: tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7),
+    }
+    for theirs, mine in own.items():
+        assert theirs.encode() in shown
+        shown = shown.replace(theirs.encode(), mine.encode())
+    assert data.replace(b"=\r\n", b"") == shown
+
+
+# --- whose it is
+
+
+def test_a_message_id_belongs_to_one_copy(database: Database) -> None:
+    """The same whenever it is made again; another for every edition, part and person."""
+    post = MessageFactory(database, origin())
+    numbers = [
+        post.edition(rendered(), rendered("2"), key=key * 8) for key in ("0123", "0124", "a123")
+    ]
+    waiting = [
+        delivery(edition, person, part=part)
+        for edition in numbers
+        for person in (1, 2, 256)
+        for part in (1, 2)
+    ]
+    ids = [raw(post.mail(one), "message-id") for one in waiting]
+    assert len(set(ids)) == len(ids)
+    assert all(
+        re.fullmatch(rb"<[0-9a-f]{16}\.[12]\.[a-z2-7]{16}@example\.org>", one) for one in ids
+    )
+    again = MessageFactory(database, origin(""), "smtp")
+    for one, known in zip(waiting, ids, strict=True):
+        later = replace(one, id=one.id + 1_000, attempts=5, first_at=AT, address="new@example.net")
+        assert raw(again.mail(later, AT + timedelta(days=2)), "message-id") == known
+
+
+def test_a_message_id_says_nothing_to_others(database: Database, tmp_path: Path) -> None:
+    """Another database gives another to the same person; the name of the file is in it."""
+    waiting = delivery(1)
+    post = MessageFactory(database, origin())
+    post.edition(rendered())
+    with Database(f"sqlite:///{tmp_path}/other.db") as second:
+        other = MessageFactory(second, origin())
+        other.edition(rendered())
+        assert raw(other.mail(waiting), "message-id") != raw(post.mail(waiting), "message-id")
+    letter = post.letter(waiting)
+    assert raw(post.mail(waiting), "message-id") == f"<{letter.name}@example.org>".encode()
+    assert re.fullmatch(r"[A-Za-z0-9_=.-]+", letter.name)
+
+
+PEOPLE = {
+    number: f"{name}@{domain}"
+    for number, (name, domain) in enumerate(
+        itertools.product(["ana", "bruno.x", "o'hara", "zoë"], ["a.example", "bücher.example"]), 1
+    )
+}
+
+
+@pytest.mark.parametrize("base_url", [WEB, ""])
+def test_nobody_learns_of_another(base_url: str, database: Database) -> None:
+    """Neither address nor link of one reader stands in another's copy, in whatever form."""
+    post = MessageFactory(database, origin(base_url, bounces=True, own_key=True))
+    number = post.edition(rendered(), rendered("2"))
+    made = {}
+    for part, (person, address) in itertools.product((1, 2), PEOPLE.items()):
+        letter = post.letter(delivery(number, person, address, part))
+        made[part, person] = letter.sender.encode() + b" " + b"".join(letter.pieces)
+    for (_, person), data in made.items():
+        for other, address in PEOPLE.items():
+            if other == person:
+                continue
+            local = address.partition("@")[0]
+            token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, other)
+            signs = [f"{local}@", address, token, b64encode(address.encode()).decode()]
+            same = PEOPLE[person].startswith(f"{local}@")
+            assert not [sign for sign in signs[same:] if sign.encode() in data]
+
+
+def test_an_address_stands_in_one_place(database: Database) -> None:
+    """In `To`, and nowhere else: not in the link, the Message-ID or the envelope's sender."""
+    post = MessageFactory(database, origin(bounces=True))
+    letter = post.letter(delivery(post.edition(sample_edition(WEB).parts[0])))
+    data = b"".join(letter.pieces)
+    assert letter.recipient == "ana@example.net"
+    elsewhere = post.letter(delivery(1, address="Ana@Bücher.example"))
+    assert elsewhere.recipient == "Ana@xn--bcher-kva.example"
+    assert data.count(b"ana@example.net") == 1
+    assert raw(data, "to") == b"ana@example.net"
+    assert b"ana" not in letter.sender.encode() + letter.name.encode()
+
+
+def test_bounces_come_back_to_an_address_of_their_own(database: Database) -> None:
+    """Which only we can make, the same for the same delivery."""
+    post = MessageFactory(database, origin(bounces=True))
+    number = post.edition(rendered())
+    senders = [post.letter(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
+    assert senders == [post.letter(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
+    assert len({one.partition(".")[2] for one in senders}) == 3
+    for one, sender in zip((1, 2, 10**9), senders, strict=True):
+        assert re.fullmatch(rf"bounce\+{one}\.[a-z2-7]{{8}}@bounces\.example\.org", sender)
+
+
+def test_without_a_domain_for_bounces_they_come_to_the_sender(database: Database) -> None:
+    """Its domain in ASCII, as an envelope needs it."""
+    by = replace(SENDER, address=Address("Küster", "papers", "bücher.example"))
+    post = MessageFactory(database, Origin(by))
+    assert post.letter(delivery(post.edition(rendered()))).sender == "papers@xn--bcher-kva.example"
+
+
+@pytest.mark.parametrize(
+    "address", ["", "ana", "ana@b.example\r\nBcc: x@y.example", "a b@c.example"]
+)
+def test_an_address_that_is_none_makes_no_letter(address: str, database: Database) -> None:
+    """However it came into the database."""
+    post = MessageFactory(database, origin())
+    number = post.edition(rendered())
+    with pytest.raises(ValueError, match=r"address|@"):
+        post.letter(delivery(number, address=address))
+
+
+def test_letters_of_many_editions_are_not_mixed_up(database: Database) -> None:
+    """Nor those of parts, also when there are more of them than are kept in memory."""
+    post = MessageFactory(database, origin())
+    numbers = [
+        post.edition(rendered(f"E{n} one"), rendered(f"E{n} two"), key=f"{n:032x}")
+        for n in range(40)
+    ]
+    for _ in range(2):
+        for n, number in enumerate(numbers):
+            for part, name in ((1, "one"), (2, "two")):
+                assert (
+                    str(read(post.mail(delivery(number, part=part)))["Subject"]) == f"E{n} {name}"
+                )
+
+
+# --- notices
+
+WORDS_OF = {
+    "test": Notices().words(
+        TEST, name="Daily Papers", at="2026-11-20 07:30 UTC", through="mail.example.org:465"
+    ),
+    "report": Notices().words(
+        REPORT,
+        name="Daily Papers",
+        troubles=[
+            "Snapshot 3 of harbour is held: an error page saved as data. "
+            "`newsletter snapshots release 3` or `reject` it.",
+            "The source gazette fails: https://example.org/daily says 404.",
+        ],
+    ),
+    "well": Notices().words(REPORT, name="Daily Papers", troubles=[]),
+}
+NOTICE += ["content-transfer-encoding", "content-type"]
+
+
+@pytest.mark.parametrize("bounces", [False, True])
+@pytest.mark.parametrize("reply_to", [False, True])
+@pytest.mark.parametrize("kind", WORDS_OF)
+def test_a_delivered_notice(kind: str, reply_to: bool, bounces: bool, database: Database) -> None:
+    """Its own headers and words, read by two parsers; nobody unsubscribes from it."""
+    subject, text = WORDS_OF[kind]
+    post = MessageFactory(database, origin(reply_to=reply_to, bounces=bounces))
+    data = post.mail(post.notice(kind, "keeper@example.org", subject, text))
+    expected = sorted([*NOTICE, *["reply-to"] * reply_to])
+    assert sorted(name for name, _ in fields(data)) == expected
+    one, other = read(data), read_by_another(data)
+    assert sorted(name.lower() for name in other.headers) == expected
+    assert one.get_content_type() == "text/plain"
+    assert str(one["Subject"]) == other.subject == subject
+    assert body(one, "plain") == lines(other.text_plain[0]) == text
+    assert not other.text_html
+    assert [address.address for address in other.to] == ["keeper@example.org"]
+    assert other.date_parsed == AT
+    assert other.headers["Content-Transfer-Encoding"] == ["quoted-printable"]
+
+
+def test_notices_are_told_apart(database: Database) -> None:
+    """Each has a Message-ID of its own, and never that of an edition."""
+    post = MessageFactory(database, origin())
+    waiting = [post.notice(kind, "k@example.org", "S", "T") for kind in (TEST, TEST, REPORT)]
+    editions_of = [delivery(post.edition(rendered()), person) for person in (1, 2, 3)]
+    ids = [raw(post.mail(one), "message-id") for one in (*waiting, *editions_of)]
+    assert len(set(ids)) == len(ids)
+    assert ids[:3] == [raw(post.mail(one), "message-id") for one in waiting]
+
+
+# --- what a spam filter says
+
+SCORE = re.compile(
+    r"^X-Spam-Status: .*? score=(-?[0-9.]+) .*?tests=(.*?)\s*autolearn", re.MULTILINE | re.DOTALL
+)
+MOST = 1.0
+"""Points that a mail of ours may have; from 5 on it is taken for spam."""
+SPAM = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
+
+
+def points(data: bytes, home: Path) -> tuple[float, str]:
+    """What SpamAssassin gives a mail, and by which rules."""
+    program = shutil.which("spamassassin")
+    if program is None:
+        if os.environ.get("CI"):
+            pytest.fail("no SpamAssassin here: install the package spamassassin")
+        pytest.skip("no SpamAssassin here: install it to see what it says")
+    done = subprocess.run(
+        [program, "--local", "--test-mode"],
+        input=data,
+        env={**os.environ, "HOME": str(home)},
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    match = SCORE.search(done.stdout.decode("utf-8", "replace"))
+    assert match, done.stderr
+    return float(match[1]), "".join(match[2].split())
+
+
+@pytest.mark.parametrize("base_url", [WEB, ""])
+def test_an_edition_is_no_spam(base_url: str, database: Database, tmp_path: Path) -> None:
+    """The bundled sample, delivered."""
+    post = MessageFactory(database, origin(base_url, bounces=True))
+    waiting = delivery(post.edition(*sample_edition(base_url).parts), 7)
+    score, rules = points(post.mail(waiting), tmp_path)
+    assert score < MOST, rules
+
+
+@pytest.mark.parametrize("kind", WORDS_OF)
+def test_a_notice_is_no_spam(kind: str, database: Database, tmp_path: Path) -> None:
+    """Words of ours alone."""
+    post = MessageFactory(database, origin())
+    waiting = post.notice(kind, "keeper@example.org", *WORDS_OF[kind])
+    score, rules = points(post.mail(waiting), tmp_path)
+    assert score < MOST, rules
+
+
+def test_the_filter_is_at_work(database: Database, tmp_path: Path) -> None:
+    """What is spam by definition is found to be spam."""
+    post = MessageFactory(database, origin())
+    score, rules = points(post.mail(delivery(post.edition(rendered(text=SPAM)))), tmp_path)
+    assert score > 100, rules
+    assert "GTUBE" in rules

@@ -1,0 +1,1 @@
+"""Tests of papers: identity, changes, review rules, ingest."""

@@ -1,0 +1,368 @@
+"""What a capture changes: new, learnt, updated, relisted, withdrawn or nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from newsletter.diff import Change, Known, Said, captured_papers, changes, is_withdrawal, merged
+from newsletter.identity import Identities, keys_of
+from newsletter.models import EntryKind, Paper
+from tests.support.builders import bare, day, paper
+
+MON, TUE, WED, THU = (day(offset) for offset in (3, 4, 5, 6))
+
+
+def run(
+    rows: Sequence[Paper],
+    known: Sequence[Known] = (),
+    listing_days: Sequence[date] = (),
+    *,
+    announced: bool = True,
+) -> list[Change]:
+    """What these rows change; the known papers are numbered from 1."""
+    owners = {key: n for n, one in enumerate(known, 1) for key in keys_of(one.paper)}
+    numbered = dict(enumerate(known, 1))
+    return changes(
+        captured_papers(rows), Identities(owners), numbered, listing_days, lambda _: announced
+    )
+
+
+def listed(one: Paper, **facts: Any) -> Known:
+    """A paper that this source listed before."""
+    facts.setdefault("said", Said.by(one))
+    facts.setdefault("last_day", one.listed_on)
+    return Known(one, version=1, **facts)
+
+
+def kind(row: Paper, known: Known, *listing_days: date) -> EntryKind | None:
+    """The entry that one row of a known paper makes."""
+    (change,) = run([row], [known], listing_days)
+    assert change.paper == 1
+    return change.kind
+
+
+# --- nobody has seen it
+
+
+def test_an_unseen_paper_is_new() -> None:
+    """With its text as version 1 and all its keys."""
+    (change,) = run([paper(1)])
+    assert (change.kind, change.text, change.version) == (EntryKind.NEW, paper(1), 1)
+    assert change.paper < 0
+    assert change.claims == keys_of(paper(1))
+
+
+def test_an_unseen_paper_that_is_not_announced_is_learnt() -> None:
+    """It enters the log and is never announced."""
+    (change,) = run([paper(1)], announced=False)
+    assert change.kind is EntryKind.LEARNT
+
+
+def test_a_revision_of_a_paper_never_seen_is_learnt() -> None:
+    """A replacement says that the paper is older than we are."""
+    (change,) = run([paper(1, revision=True)])
+    assert change.kind is EntryKind.LEARNT
+
+
+def test_a_withdrawal_of_a_paper_never_seen_is_not_announced() -> None:
+    """There is nothing to read."""
+    (change,) = run([paper(1, abstract="This paper has been withdrawn by the authors.")])
+    assert change.kind is EntryKind.WITHDRAWN
+
+
+def test_rows_keep_their_order() -> None:
+    """Changes come in the order of the capture."""
+    made = run([paper(n) for n in (3, 1, 2)])
+    assert [change.row for change in made] == [paper(n) for n in (3, 1, 2)]
+
+
+def test_two_rows_of_one_paper_complete_each_other() -> None:
+    """A capture that lists a paper twice announces it once, with all facts and keys of both."""
+    without, with_id = bare("Lamps"), bare("Lamps", arxiv_id="2611.00001", abstract="Other.")
+    (change,) = run([without, with_id])
+    assert change.row == with_id
+    assert set(change.claims) == {"title:lamps", "arxiv:2611.00001"}
+
+
+def test_a_known_paper_listed_twice_changes_once() -> None:
+    """Also when the second row says something else."""
+    one = paper(1)
+    assert len(run([one, dataclasses.replace(one, title="Other")], [listed(one)])) == 1
+
+
+def test_an_empty_capture_changes_nothing() -> None:
+    """No rows, no changes."""
+    assert run([], [listed(paper(1))]) == []
+
+
+# --- nothing new about it
+
+
+def test_the_same_row_again_changes_nothing() -> None:
+    """Neither an entry nor a new text."""
+    (change,) = run([paper(1)], [listed(paper(1))])
+    assert (change.kind, change.text, change.version, change.claims) == (None, None, 1, ())
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("Small Lamps for Harbours", "Small  Lamps\nfor Harbours"),
+        ("Small Lamps for Harbours", "small lamps for harbours"),
+        ('T\\"ulu Lamps', "Tülu Lamps"),
+        ("Lamps of $\\phi$", "Lamps of φ"),
+        ("$\\textit{Trans-Lamp}$: Oil", "Trans-Lamp: Oil"),
+        ("\\textsc{Lamp-Instruct}", "Lamp-Instruct"),
+        ("Oil for SL$^{2}$A", "Oil for SL$^2$A"),
+    ],
+)
+@pytest.mark.parametrize("field", ["title", "abstract"])
+def test_white_space_and_tex_are_no_update(field: str, was: str, now: str) -> None:
+    """What differs in white space, case and TeX only says the same."""
+    before, after = paper(1, **{field: was}), paper(1, **{field: now})
+    assert kind(after, listed(before)) is None
+    assert kind(before, listed(after)) is None
+
+
+def test_votes_are_no_update() -> None:
+    """Nor do they make a new text."""
+    (change,) = run([paper(1, upvotes=99)], [listed(paper(1, upvotes=1))])
+    assert (change.kind, change.text) == (None, None)
+    assert change.row.upvotes == 99
+
+
+FACTS: dict[str, Any] = {
+    "authors": ("Another Hand",),
+    "organisation": "Harbour Board",
+    "submitter": "keeper",
+    "code_url": "https://github.com/lamps/a",
+    "project_url": "https://lamps.example.org",
+    "pdf_url": "https://arxiv.org/pdf/2611.00001",
+    "categories": ("cs.AI",),
+    "published_on": MON,
+    "doi": "10.1000/a",
+}
+
+
+@pytest.mark.parametrize("field", FACTS)
+def test_other_facts_are_no_update(field: str) -> None:
+    """Only title and abstract make an update; a fact said first stays."""
+    before = paper(1, **FACTS)
+    other = {**FACTS, field: _other(FACTS[field])}
+    (change,) = run([paper(1, **other)], [listed(before)])
+    assert change.kind is None
+    assert change.text is None
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return ("Somebody Else",)
+    return TUE if isinstance(value, date) else f"{value}-other"
+
+
+@pytest.mark.parametrize("field", FACTS)
+def test_a_fact_that_was_missing_is_added_silently(field: str) -> None:
+    """It makes a new text, and no entry."""
+    before = paper(1, **{field: () if isinstance(FACTS[field], tuple) else None})
+    (change,) = run([paper(1, **{field: FACTS[field]})], [listed(before)])
+    assert (change.kind, change.version) == (None, 2)
+    assert change.text is not None
+    assert getattr(change.text, field) == FACTS[field]
+
+
+def test_gaining_an_id_is_no_update() -> None:
+    """A record that was known by its title takes the id, and is not new."""
+    before = bare("Lamps", abstract="Lit.", listed_on=MON)
+    after = bare("Lamps", abstract="Lit.", listed_on=MON, arxiv_id="2611.00001")
+    (change,) = run([after], [listed(before)])
+    assert (change.kind, change.claims) == (None, ("arxiv:2611.00001",))
+    assert change.text is not None
+    assert change.text.arxiv_id == "2611.00001"
+
+
+def test_gaining_an_abstract_is_no_update() -> None:
+    """What was not said before has not changed."""
+    (change,) = run([paper(1)], [listed(paper(1, abstract=None))])
+    assert change.kind is None
+    assert change.text is not None
+    assert change.text.abstract == paper(1).abstract
+
+
+@given(st.sets(st.sampled_from([*FACTS, "abstract", "url", "arxiv_id"])))
+def test_a_missing_field_never_changes_a_present_one(missing: set[str]) -> None:
+    """Whatever a row leaves out, the known text stays as it was."""
+    full = paper(1, **FACTS)
+    gone: dict[str, Any] = {f: () if f in ("authors", "categories") else None for f in missing}
+    (change,) = run([dataclasses.replace(full, **gone)], [listed(full)])
+    assert (change.kind, change.text, change.version) == (None, None, 1)
+
+
+@given(st.sets(st.sampled_from([*FACTS, "abstract", "url"])))
+def test_a_missing_field_survives_an_update(missing: set[str]) -> None:
+    """Also when the title changed, what the row leaves out stays."""
+    full = paper(1, **FACTS)
+    gone: dict[str, Any] = {f: () if f in ("authors", "categories") else None for f in missing}
+    (change,) = run([dataclasses.replace(full, title="Renamed", **gone)], [listed(full)])
+    assert change.kind is EntryKind.UPDATED
+    assert change.text == dataclasses.replace(full, title="Renamed")
+
+
+# --- something new about it
+
+
+@pytest.mark.parametrize("field", ["title", "abstract"])
+def test_other_words_are_an_update(field: str) -> None:
+    """The paper's text becomes the new one, as the next version."""
+    after = paper(1, **{field: "Other words"})
+    (change,) = run([after], [listed(paper(1))])
+    assert (change.kind, change.text, change.version) == (EntryKind.UPDATED, after, 2)
+
+
+@pytest.mark.parametrize(("was", "now"), [("Lamps 2", "Lamps 2.5"), ("C Lamps", "C++ Lamps")])
+def test_digits_and_plus_signs_are_words(was: str, now: str) -> None:
+    """A number or a `+` makes another title."""
+    assert kind(paper(1, title=now), listed(paper(1, title=was))) is EntryKind.UPDATED
+
+
+def test_a_retitled_paper_keeps_its_old_title_as_a_key() -> None:
+    """The new title is claimed beside the old one."""
+    (change,) = run([paper(1, title="Renamed")], [listed(paper(1))])
+    assert change.claims == ("title:renamed",)
+
+
+def test_a_source_is_compared_with_what_it_said_itself() -> None:
+    """Two sources with two titles for one id do not update each other for ever."""
+    mine, theirs = paper(1, title="Mine"), paper(1, title="Theirs")
+    assert kind(mine, Known(theirs, 2, said=Said.by(mine), last_day=mine.listed_on)) is None
+
+
+def test_a_source_that_lists_it_first_is_compared_with_the_newest_text() -> None:
+    """Another source's other title is an update, the same title is none."""
+    assert kind(paper(1, title="Theirs"), Known(paper(1), 1)) is EntryKind.UPDATED
+    assert kind(paper(1), Known(paper(1), 1)) is None
+
+
+# --- withdrawn
+
+
+@pytest.mark.parametrize(
+    "abstract",
+    [
+        "This paper has been withdrawn by the authors.",
+        "This paper has been withdrawn due to an error in the lamps.",
+        "The submission was withdrawn.",
+        "The manuscript is temporarily withdrawn.",
+        "Withdrawn by the author",
+        "withdrawn by authors for revision",
+    ],
+)
+def test_a_withdrawal_notice_is_recognised(abstract: str) -> None:
+    """It stands in place of the abstract, and makes a `withdrawn` entry."""
+    row = paper(1, abstract=abstract)
+    assert is_withdrawal(row)
+    assert kind(row, listed(paper(1))) is EntryKind.WITHDRAWN
+
+
+@pytest.mark.parametrize(
+    "abstract",
+    [
+        None,
+        "",
+        "We study why papers are withdrawn by the authors.",
+        "Lamps were withdrawn by the harbour.",
+        "This paper has been with drawn lamps.",
+    ],
+)
+def test_a_paper_about_withdrawals_is_not_withdrawn(abstract: str | None) -> None:
+    """Only the notice itself counts, at the beginning."""
+    assert not is_withdrawal(paper(1, abstract=abstract))
+
+
+def test_a_withdrawal_is_said_once() -> None:
+    """The same notice again changes nothing."""
+    row = paper(1, abstract="This paper has been withdrawn by the authors.")
+    assert kind(row, listed(row, withdrawn=True)) is None
+
+
+# --- relisted
+
+
+@pytest.mark.parametrize(
+    ("last", "now", "others", "relisted"),
+    [
+        (MON, WED, [MON, TUE], True),
+        (MON, THU, [MON, WED], True),
+        (MON, TUE, [MON], False),
+        (MON, WED, [MON], False),
+        (MON, WED, [MON, WED], False),
+        (MON, WED, [MON, TUE, WED, THU], True),
+        (MON, MON, [MON, TUE], False),
+        (TUE, MON, [MON, TUE], False),
+        (THU, MON, [MON, TUE, THU], False),
+        (MON, TUE, [], False),
+    ],
+)
+def test_relisting_with_days(last: date, now: date, others: list[date], relisted: bool) -> None:
+    """Listed for a later day, and the source listed others on a day between."""
+    row, before = paper(1, listed_on=now), listed(paper(1, listed_on=last))
+    assert (kind(row, before, *others) is EntryKind.RELISTED) is relisted
+
+
+@pytest.mark.parametrize(("in_previous", "relisted"), [(True, False), (False, True)])
+@pytest.mark.parametrize("days", [(None, None), (MON, None), (None, WED)])
+def test_relisting_without_days(
+    days: tuple[date | None, date | None], *, in_previous: bool, relisted: bool
+) -> None:
+    """Where a day is not known: absent from the source's previous snapshot."""
+    last, now = days
+    before = listed(paper(1, listed_on=last), in_previous=in_previous)
+    row = paper(1, listed_on=now)
+    assert (kind(row, before, MON, TUE) is EntryKind.RELISTED) is relisted
+
+
+@pytest.mark.parametrize("days", [(MON, WED), (None, None)])
+def test_a_paper_this_source_never_listed_is_not_relisted(
+    days: tuple[date | None, date | None],
+) -> None:
+    """Another source's listing is none of this one's."""
+    last, now = days
+    before = Known(paper(1), 1, said=None, last_day=last, in_previous=False)
+    assert kind(paper(1, listed_on=now), before, MON, TUE) is None
+
+
+def test_an_update_counts_before_a_relisting() -> None:
+    """One row makes one entry."""
+    row = paper(1, title="Renamed", listed_on=WED)
+    assert kind(row, listed(paper(1, listed_on=MON)), MON, TUE) is EntryKind.UPDATED
+
+
+def test_a_relisting_changes_no_text() -> None:
+    """It is the same paper, seen again."""
+    (change,) = run([paper(1, listed_on=WED)], [listed(paper(1, listed_on=MON))], [MON, TUE])
+    assert (change.kind, change.text, change.version) == (EntryKind.RELISTED, None, 1)
+
+
+# --- merging
+
+
+def test_merging_keeps_what_was_said_first() -> None:
+    """Title and abstract are replaced only when the paper was rewritten."""
+    before = paper(1, organisation="Harbour Board")
+    after = paper(1, title="Renamed", organisation="Other Board", submitter="keeper")
+    assert merged(before, after, rewritten=False) == dataclasses.replace(before, submitter="keeper")
+    assert merged(before, after, rewritten=True) == dataclasses.replace(
+        before, submitter="keeper", title="Renamed"
+    )
+
+
+@given(st.booleans())
+def test_merging_with_itself_changes_nothing(rewritten: bool) -> None:
+    """A row that says what is known adds nothing."""
+    assert merged(paper(1), paper(1), rewritten=rewritten) == paper(1)

@@ -1,0 +1,368 @@
+"""Promise 2: which papers are the same, by exact keys only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from newsletter.identity import KINDS, Identities, Keys, keys_of, keys_of_all, kind_of
+from newsletter.models import Paper
+from tests.support.builders import bare
+
+TITLES = st.sampled_from(["Small Lamps", "small  lamps", "Lamps 2", "Lamps", "Öl", "Oil"])
+ARXIV = st.sampled_from(["2611.00001", "2611.00002", "2611.00003"])
+PAPERS = st.builds(
+    Paper,
+    title=TITLES,
+    arxiv_id=st.none() | ARXIV,
+    doi=st.none() | st.sampled_from(["10.1000/a", "10.1000/b"]),
+    openreview_id=st.none() | st.sampled_from(["aaaa", "bbbb"]),
+    url=st.none() | st.sampled_from(["https://example.org/1", "https://example.org/2"]),
+)
+
+
+def numbers(papers: Sequence[Paper], owners: dict[str, int] | None = None) -> list[int]:
+    """The number of the paper that each record is."""
+    identities = Identities(owners or {})
+    return [identities.match(keys_of(paper)).paper for paper in papers]
+
+
+def partition(papers: Sequence[Paper]) -> set[frozenset[Paper]]:
+    """The records, grouped by the paper they are."""
+    groups: dict[int, set[Paper]] = {}
+    for number, paper in zip(numbers(papers), papers, strict=True):
+        groups.setdefault(number, set()).add(paper)
+    return {frozenset(group) for group in groups.values()}
+
+
+def _in_two_orders(papers: list[Paper]) -> st.SearchStrategy[tuple[list[Paper], list[Paper]]]:
+    return st.tuples(st.just(papers), st.permutations(papers))
+
+
+# --- keys
+
+
+@given(PAPERS)
+def test_keys_stand_strongest_first(paper: Paper) -> None:
+    """At most one key a kind, in the order of strength, the title always and last."""
+    kinds = [kind_of(key) for key in keys_of(paper)]
+    assert kinds == [kind for kind in KINDS if kind in kinds]
+    assert kinds[-1] == "title"
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [
+        bare("Lamps", arxiv_id="2611.00001"),
+        bare("Lamps", doi="10.48550/arXiv.2611.00001"),
+        bare("Lamps", doi="doi:10.48550/arXiv.2611.00001"),
+        bare("Lamps", url="http://arxiv.org/abs/2611.00001v3"),
+        bare("Lamps", url="https://huggingface.co/papers/2611.00001"),
+        bare("Lamps", url="https://doi.org/10.48550/arXiv.2611.00001"),
+    ],
+)
+def test_the_arxiv_key_is_found_wherever_the_id_stands(paper: Paper) -> None:
+    """Id, DOI and page of an arXiv paper give one key without a version."""
+    assert keys_of(paper)[0] == "arxiv:2611.00001"
+
+
+def test_ids_in_an_abstract_are_citations() -> None:
+    """An abstract that names another paper is no key of it."""
+    paper = bare(
+        "Lamps", abstract="We go on from arXiv:2611.00009, https://arxiv.org/abs/2611.00009."
+    )
+    assert keys_of(paper) == ("title:lamps",)
+
+
+def test_a_page_of_arxiv_is_no_key_beside_the_id() -> None:
+    """The address of the abstract would only say the id again, in another spelling."""
+    keys = keys_of(bare("Lamps", url="https://arxiv.org/abs/2611.00001"))
+    assert [kind_of(key) for key in keys] == ["arxiv", "title"]
+
+
+def test_an_address_shared_by_other_titles_is_no_key() -> None:
+    """A feed that links every item to its front page does not make them one paper."""
+    front = "https://example.org/"
+    rows = keys_of_all([bare("Lamps", url=front), bare("Oil", url=front)])
+    assert [kind_of(key) for keys in rows for key in keys] == ["title", "title"]
+
+
+def test_an_address_repeated_with_its_title_stays_a_key() -> None:
+    """The same row twice is no shared address."""
+    rows = keys_of_all([bare("Lamps", url="https://example.org/1")] * 2)
+    assert all("url:example.org/1" in keys for keys in rows)
+
+
+def test_ids_are_never_dropped_for_being_shared() -> None:
+    """Two titles with one arXiv id are one paper: only addresses are given up."""
+    rows = keys_of_all([bare("A", arxiv_id="2611.00001"), bare("B", arxiv_id="2611.00001")])
+    assert [keys[0] for keys in rows] == ["arxiv:2611.00001"] * 2
+
+
+# --- what is the same
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (bare("A", arxiv_id="2611.00001"), bare("Quite Another", arxiv_id="2611.00001")),
+        (bare("A", doi="10.1000/a"), bare("Quite Another", doi="https://doi.org/10.1000/A")),
+        (bare("A", openreview_id="aa"), bare("B", url="https://openreview.net/forum?id=aa")),
+        (bare("A", url="https://example.org/1"), bare("B", url="http://www.example.org/1/")),
+        (bare("Small Lamps"), bare("small  LAMPS")),
+        (bare('T\\"ulu Lamps'), bare("Tülu Lamps")),
+        (bare("Lamps of $\\phi$"), bare("Lamps of φ")),
+        (bare("Lamps"), bare("Lamps", arxiv_id="2611.00001")),
+        (bare("Lamps", url="https://example.org/1"), bare("Lamps", arxiv_id="2611.00001")),
+        (bare("Lamps", doi="10.1000/a"), bare("Lamps", openreview_id="aa")),
+    ],
+)
+def test_records_with_a_key_in_common_are_one_paper(one: Paper, other: Paper) -> None:
+    """The strongest common key joins, in either order."""
+    assert len(set(numbers([one, other]))) == 1
+    assert len(set(numbers([other, one]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (bare("Lamps", arxiv_id="2611.00001"), bare("Lamps", arxiv_id="2611.00002")),
+        (bare("Lamps", doi="10.1000/a"), bare("Lamps", doi="10.1000/b")),
+        (bare("Lamps", openreview_id="aa"), bare("Lamps", openreview_id="bb")),
+        (bare("Lamps", url="https://example.org/1"), bare("Lamps", url="https://example.org/2")),
+        (bare("Lamps 2"), bare("Lamps 2.5")),
+        (bare("Lamps"), bare("Lamps 2")),
+        (bare("PROP: Lamps"), bare("B-PROP: Lamps")),
+        (bare("C# Lamps"), bare("C++ Lamps")),
+    ],
+)
+def test_records_without_a_common_key_are_two_papers(one: Paper, other: Paper) -> None:
+    """Another key of a kind both have, or another title, makes another paper, in either order."""
+    assert len(set(numbers([one, other]))) == 2
+    assert len(set(numbers([other, one]))) == 2
+
+
+def test_equal_abstracts_do_not_join() -> None:
+    """Two papers may have one abstract."""
+    one, other = (bare(title, abstract="The same words.") for title in ("Lamps", "Lamps V2"))
+    assert len(set(numbers([one, other]))) == 2
+
+
+# --- promise 2, clause by clause
+
+
+@given(st.lists(PAPERS, max_size=12))
+def test_two_arxiv_ids_are_never_one_paper(papers: list[Paper]) -> None:
+    """Whatever titles and other keys say, and through whatever chain of records."""
+    ids: dict[int, set[str]] = {}
+    for number, paper in zip(numbers(papers), papers, strict=True):
+        if paper.arxiv_id:
+            ids.setdefault(number, set()).add(paper.arxiv_id)
+    assert all(len(found) == 1 for found in ids.values())
+
+
+@given(st.lists(PAPERS, max_size=12))
+def test_one_arxiv_id_is_one_paper(papers: list[Paper]) -> None:
+    """Once an id belongs to a paper, every later record with it is that paper."""
+    owner: dict[str, int] = {}
+    for number, paper in zip(numbers(papers), papers, strict=True):
+        if paper.arxiv_id:
+            assert owner.setdefault(paper.arxiv_id, number) == number
+
+
+@given(st.lists(PAPERS, max_size=12))
+def test_a_key_never_changes_hands(papers: list[Paper]) -> None:
+    """Each key is claimed once, by one paper, for ever."""
+    identities = Identities({})
+    owner: dict[str, int] = {}
+    for paper in papers:
+        keys = keys_of(paper)
+        match = identities.match(keys)
+        assert set(match.claims) == {key for key in keys if key not in owner}
+        owner.update(dict.fromkeys(match.claims, match.paper))
+
+
+@given(st.lists(PAPERS, max_size=12))
+def test_the_strongest_known_key_decides(papers: list[Paper]) -> None:
+    """A record whose strongest key is known is the paper that holds it."""
+    identities = Identities({})
+    owner: dict[str, int] = {}
+    for paper in papers:
+        keys = keys_of(paper)
+        match = identities.match(keys)
+        if keys[0] in owner:
+            assert match.paper == owner[keys[0]]
+        owner.update(dict.fromkeys(match.claims, match.paper))
+
+
+@given(st.lists(PAPERS, max_size=12))
+def test_nothing_is_joined_without_a_common_key(papers: list[Paper]) -> None:
+    """A record is a known paper only if it has one of that paper's keys."""
+    identities = Identities({})
+    held: dict[int, set[str]] = {}
+    for paper in papers:
+        keys = keys_of(paper)
+        match = identities.match(keys)
+        if match.paper in held:
+            assert held[match.paper] & set(keys)
+        held.setdefault(match.paper, set()).update(match.claims)
+
+
+@given(st.lists(PAPERS, max_size=12))
+def test_seen_again_nothing_is_new(papers: list[Paper]) -> None:
+    """The same records in the same order are the same papers, and claim nothing."""
+    identities = Identities({})
+    first = [identities.match(keys_of(paper)) for paper in papers]
+    again = [identities.match(keys_of(paper)) for paper in papers]
+    with_ids = [number for number, paper in enumerate(papers) if paper.arxiv_id]
+    assert [first[n].paper for n in with_ids] == [again[n].paper for n in with_ids]
+    assert all(not match.claims for match in again)
+
+
+@given(st.lists(PAPERS.filter(lambda p: bool(p.arxiv_id)), max_size=10), st.randoms())
+def test_order_does_not_matter_where_all_have_an_arxiv_id(
+    papers: list[Paper], order: object
+) -> None:
+    """Records with ids fall into the same papers in any order, whatever their titles."""
+    shuffled = sorted(papers, key=lambda paper: (paper.arxiv_id or "", paper.title))
+    assert partition(papers) == partition(shuffled) == partition(papers[::-1])
+
+
+@given(st.permutations([(t, i) for t in "ABC" for i in (True, False)] * 2))
+def test_order_does_not_matter_where_title_and_id_go_together(rows: list[tuple[str, bool]]) -> None:
+    """With one id a title, records with and without the id are one paper in any order."""
+    papers = [
+        bare(f"Lamps {t}", arxiv_id=f"2611.0000{ord(t) - 64}" if i else None) for t, i in rows
+    ]
+    by_title: dict[str, set[int]] = {title: set() for title in "ABC"}
+    for number, (title, _) in zip(numbers(papers), rows, strict=True):
+        by_title[title].add(number)
+    assert all(len(found) == 1 for found in by_title.values())
+    assert len(set.union(*by_title.values())) == 3
+
+
+@given(st.permutations(range(4)))
+def test_papers_with_an_id_are_as_many_in_any_order(order: list[int]) -> None:
+    """Two ids with one title and records without an id: always two papers, never three."""
+    title = "Fused Lamps"
+    rows = [
+        bare(title, arxiv_id="2611.00001"),
+        bare(title, arxiv_id="2611.00002"),
+        bare(title),
+        bare(title),
+    ]
+    assert len(set(numbers([rows[n] for n in order]))) == 2
+
+
+def test_a_title_belongs_to_the_first_id_that_claims_it() -> None:
+    """Another id with that title is another paper; a record without an id is the first one."""
+    first, second, without = numbers(
+        [bare("Lamps", arxiv_id="2611.00001"), bare("Lamps", arxiv_id="2611.00002"), bare("Lamps")]
+    )
+    assert first != second
+    assert without == first
+
+
+def test_a_record_without_an_id_gains_the_first_id_with_its_title() -> None:
+    """Its title becomes the alias: it is not new under its id."""
+    without, first, second = numbers(
+        [bare("Lamps"), bare("Lamps", arxiv_id="2611.00001"), bare("Lamps", arxiv_id="2611.00002")]
+    )
+    assert without == first
+    assert second != first
+
+
+def test_a_weaker_key_of_another_paper_stays_where_it_is() -> None:
+    """A record with paper 1's id and paper 2's title is paper 1, and takes nothing from 2."""
+    owners = {"arxiv:2611.00001": 1, "title:lamps": 1, "arxiv:2611.00002": 2, "title:oil": 2}
+    identities = Identities(owners)
+    match = identities.match(keys_of(bare("Oil", arxiv_id="2611.00001")))
+    assert (match.paper, match.claims) == (1, ())
+    assert identities.match(keys_of(bare("Oil"))).paper == 2
+
+
+def test_a_doi_joins_what_gains_an_arxiv_id() -> None:
+    """A paper known by its DOI takes the id that comes with the DOI."""
+    identities = Identities({"doi:10.1000/a": 7, "title:lamps": 7})
+    match = identities.match(keys_of(bare("Other", arxiv_id="2611.00001", doi="10.1000/a")))
+    assert (match.paper, match.claims) == (7, ("arxiv:2611.00001", "title:other"))
+
+
+def test_a_doi_does_not_join_across_arxiv_ids() -> None:
+    """A paper known by its DOI and an id is not a record with that DOI and another id."""
+    identities = Identities({"arxiv:2611.00001": 7, "doi:10.1000/a": 7, "title:lamps": 7})
+    match = identities.match(keys_of(bare("Lamps", arxiv_id="2611.00002", doi="10.1000/a")))
+    assert match.paper < 0
+    assert match.claims == ("arxiv:2611.00002",)
+
+
+def test_unseen_papers_have_negative_numbers_of_their_own() -> None:
+    """Numbers of the database are positive; those given here never meet them."""
+    found = numbers([bare("A"), bare("B"), bare("C")], {"title:b": 5})
+    assert found[1] == 5
+    assert found[0] < 0
+    assert found[2] < 0
+    assert found[0] != found[2]
+
+
+@given(st.lists(PAPERS, max_size=8), st.lists(PAPERS, max_size=8))
+def test_known_keys_count_like_keys_seen_before(earlier: list[Paper], later: list[Paper]) -> None:
+    """What a database remembers and what the same run saw give the same answers."""
+    through = Identities({})
+    owners: dict[str, int] = {}
+    for paper in earlier:
+        match = through.match(keys_of(paper))
+        owners.update(dict.fromkeys(match.claims, -match.paper))
+    fresh = Identities(owners)
+    for paper in later:
+        went, came = (one.match(keys_of(paper)) for one in (through, fresh))
+        assert went.claims == came.claims
+        assert (came.paper == -went.paper) or (
+            came.paper < 0 and -went.paper not in owners.values()
+        )
+
+
+# --- ids that changed
+
+
+def known(title: str, *keys: str) -> dict[str, int]:
+    """One known paper and its keys."""
+    return dict.fromkeys([*keys, *keys_of(bare(title))], 1)
+
+
+def renamed(owners: dict[str, int], *papers: Paper) -> int:
+    """How many of the records look renamed."""
+    return Identities(owners).renamed(keys_of(paper) for paper in papers)
+
+
+def test_a_known_title_under_another_id_is_renamed() -> None:
+    """The same title and another key of a kind the paper has."""
+    owners = known("Lamps", "arxiv:2611.00001")
+    assert renamed(owners, bare("Lamps", arxiv_id="2611.00002")) == 1
+
+
+@pytest.mark.parametrize(
+    "paper",
+    [
+        bare("Lamps", arxiv_id="2611.00001"),
+        bare("Lamps"),
+        bare("Lamps", doi="10.1000/a"),
+        bare("Oil", arxiv_id="2611.00002"),
+    ],
+)
+def test_what_is_not_renamed(paper: Paper) -> None:
+    """The same id, no id, an id of another kind and another title are all usual."""
+    assert renamed(known("Lamps", "arxiv:2611.00001"), paper) == 0
+
+
+@given(PAPERS, PAPERS)
+def test_asking_for_renamed_rows_changes_nothing(one: Paper, other: Paper) -> None:
+    """It only counts."""
+    assume(one != other)
+    keys: Keys = keys_of(one)
+    asked, fresh = Identities(dict.fromkeys(keys, 1)), Identities(dict.fromkeys(keys, 1))
+    asked.renamed([keys_of(other)])
+    assert asked.match(keys_of(other)) == fresh.match(keys_of(other))

@@ -1,0 +1,1 @@
+"""Tests of the promises across packages: models, process deaths, faults, long runs."""

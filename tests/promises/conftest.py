@@ -1,0 +1,20 @@
+"""What tests of the promises share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.newsroom import Newsroom
+from tests.support.sending import PEOPLE
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A newsletter with people and papers, that has never run."""
+    room = Newsroom(tmp_path_factory.mktemp("template") / "room", 1)
+    room.subscribe(PEOPLE)
+    for _ in range(3):
+        room.add_papers(40)
+    return room.folder

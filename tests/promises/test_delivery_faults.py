@@ -1,0 +1,1091 @@
+"""Servers that fail, through the command line: what becomes of mails, people and the run.
+
+What takes days or longer than a server is waited for happens in this process, to a clock
+that the test sets and with a transport that is not patient.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from newsletter.app import App
+from newsletter.app.parts import limits, origin
+from newsletter.config.file import load_config
+from newsletter.delivery import Copies, Delivery, Tally
+from newsletter.models import DeliveryState as State
+from newsletter.planning import Planned
+from newsletter.storage import deliveries
+from newsletter.storage.database import Database
+from newsletter.storage.deliveries import Filter
+from newsletter.subscriptions import address_of
+from newsletter.transports.smtp import Smtp
+from newsletter.transports.wire import SmtpSettings
+from tests.support.certificates import certificate
+from tests.support.commands import assert_one_line_each, rows_of
+from tests.support.mail_server import Fault, MailServer
+from tests.support.newsroom import Newsroom, summary
+
+ANA, BEN, CLEO, DAN, EVA = (
+    f"{name}@{name}.example" for name in ("ana", "ben", "cleo", "dan", "eva")
+)
+EVERYBODY = (ANA, BEN, CLEO, DAN, EVA)
+OWNER = "owner@papers.example"
+
+POLICY = "550 5.7.1 we do not like you"
+
+Serve = Callable[..., MailServer]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MailServer]:
+    """A server where nothing goes wrong yet."""
+    with MailServer(tmp_path / "server") as one:
+        yield one
+
+
+@pytest.fixture
+def room(tmp_path: Path, server: MailServer) -> Newsroom:
+    """A newsletter with papers and without people, that sends one mail after the other."""
+    made = Newsroom(tmp_path / "room", server.port, sessions=1)
+    made.add_papers()
+    return made
+
+
+# What servers answer
+
+
+IN_PLACE = {
+    # name: what the server says, where, and what becomes of it
+    "rcpt-421": (Fault("RCPT", "421 4.3.2 closing", drop=True, times=1), "sent"),
+    "rcpt-450": (Fault("RCPT", "450 4.2.1 busy"), "deferred"),
+    "rcpt-451": (Fault("RCPT", "451 4.7.1 greylisted"), "deferred"),
+    "rcpt-452": (Fault("RCPT", "452 4.2.2 full"), "deferred"),
+    "rcpt-550": (Fault("RCPT", "550 no"), "refused"),
+    "rcpt-550-5.1.1": (Fault("RCPT", "550 5.1.1 no such user"), "refused"),
+    "rcpt-550-5.1.10": (Fault("RCPT", "550 5.1.10 null MX"), "refused"),
+    "rcpt-550-5.2.1": (Fault("RCPT", "550 5.2.1 disabled"), "refused"),
+    "rcpt-550-5.1.2": (Fault("RCPT", "550 5.1.2 bad domain"), "refused"),
+    "rcpt-550-5.7.1": (Fault("RCPT", "550 5.7.1 blocked"), "refused"),
+    "rcpt-552": (Fault("RCPT", "552 too much"), "refused"),
+    "rcpt-552-5.2.2": (Fault("RCPT", "552 5.2.2 full"), "refused"),
+    "rcpt-554": (Fault("RCPT", "554 no"), "refused"),
+    "rcpt-571": (Fault("RCPT", "571 blocked"), "refused"),
+    "data-421": (Fault("DATA", "421 4.3.2 closing", drop=True, times=1), "sent"),
+    "data-450": (Fault("DATA", "450 4.2.1 busy"), "deferred"),
+    "data-451": (Fault("DATA", "451 4.3.0 later"), "deferred"),
+    "data-452": (Fault("DATA", "452 4.3.1 no room"), "deferred"),
+    "data-550": (Fault("DATA", "550 no"), "refused"),
+    "data-552": (Fault("DATA", "552 too large"), "refused"),
+    "data-554": (Fault("DATA", "554 no"), "refused"),
+    "data-571": (Fault("DATA", "571 blocked"), "deferred"),
+    "data-550-5.7.1": (Fault("DATA", "550 5.7.1 blocked"), "deferred"),
+    "dot-421": (Fault("dot", "421 4.3.2 closing", drop=True), "deferred"),
+    "dot-450": (Fault("dot", "450 4.2.1 busy"), "deferred"),
+    "dot-451": (Fault("dot", "451 4.3.0 later"), "deferred"),
+    "dot-452": (Fault("dot", "452 4.3.1 no room"), "deferred"),
+    "dot-550": (Fault("dot", "550 no"), "refused"),
+    "dot-550-5.1.1": (Fault("dot", "550 5.1.1 no such user"), "refused"),
+    "dot-552": (Fault("dot", "552 5.2.3 too large"), "refused"),
+    "dot-554": (Fault("dot", "554 looks like spam"), "refused"),
+    "dot-571": (Fault("dot", "571 blocked"), "deferred"),
+    "dot-550-5.7.1": (Fault("dot", "550 5.7.1 blocked"), "deferred"),
+    "fine": (Fault("QUIT"), "sent"),
+}
+GONE = {"rcpt-550-5.1.1", "rcpt-550-5.1.10", "rcpt-550-5.2.1"}
+AGAIN = {"rcpt-421", "data-421"}
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_what_servers_answer(room: Newsroom, server: MailServer, pipelining: bool) -> None:
+    """Each answer has its state; only an answer that says so means that somebody is gone."""
+    people = {name: f"{name}@many.example" for name in IN_PLACE}
+    faults = [replace(fault, to=people[name]) for name, (fault, _) in IN_PLACE.items()]
+    extensions = ("PIPELINING", "8BITMIME") if pipelining else ("8BITMIME",)
+    server.plan(*faults, extensions=extensions)
+    room.subscribe(people.values())
+    done = room.run()
+    said = summary(done)
+    listed = rows_of(room.command("deliveries", "--json"))
+    assert listed == room.deliveries()
+    rows = {row["address"].partition("@")[0]: row for row in listed}
+    assert {name: row["state"] for name, row in rows.items()} == {
+        name: state for name, (_, state) in IN_PLACE.items()
+    }
+    for name, (fault, state) in IN_PLACE.items():
+        row = rows[name]
+        assert row["attempts"] == (2 if name in AGAIN else 1)
+        assert (row["try_at"] is not None) == (state == "deferred")
+        if state != "sent":
+            assert row["reply"] == fault.say
+    counts = Counter(state for _, state in IN_PLACE.values())
+    assert {state: said[state] for state in counts} == counts
+    assert (done.returncode, said["unknown"], said["stopped"]) == (3, 0, None)
+    assert said["suppressed"] == len(GONE)
+    assert room.people("suppressed") == {people[name] for name in GONE}
+    assert len(room.people("active")) == len(IN_PLACE) - len(GONE)
+    taken = server.recipients()
+    assert taken == {people[name]: 1 for name in {*AGAIN, "fine"}}
+
+
+def test_what_servers_answer_to_the_sender(room: Newsroom, server: MailServer) -> None:
+    """Before a recipient is named none can be refused: each mail waits, and nobody is gone."""
+    said = (
+        *("450 4.2.1 busy", "451 later", "452 4.3.1 no room"),
+        *("550 no", "552 5.3.4 too large", "554 no", "571 blocked", POLICY),
+    )
+    people = [f"reader{number}@many.example" for number in range(len(said) + 2)]
+    server.plan(
+        *(Fault("MAIL", say, times=1) for say in said),
+        Fault("MAIL", "421 4.3.2 closing", drop=True, times=1),
+    )
+    room.subscribe(people)
+    done = room.run()
+    rows = room.deliveries()
+    assert [row["reply"] for row in rows[: len(said)]] == list(said)
+    assert {row["state"] for row in rows[: len(said)]} == {"deferred"}
+    assert {row["state"] for row in rows[len(said) :]} == {"sent"}
+    assert rows[len(said)]["attempts"] == 2
+    assert (done.returncode, summary(done)["stopped"]) == (3, None)
+    assert room.people("active") == set(people)
+
+
+@pytest.mark.parametrize("at", ["connect", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
+def test_a_server_that_wants_a_login(room: Newsroom, server: MailServer, at: str) -> None:
+    """535 stops the run wherever it is said, at once and for everybody."""
+    server.plan(Fault(at, "535 5.7.8 who are you?"))
+    room.subscribe(EVERYBODY)
+    assert_stopped(room, server, "535 5.7.8 who are you?", tried=at not in ("connect", "EHLO"))
+
+
+def assert_stopped(room: Newsroom, server: MailServer, why: str, *, tried: int) -> None:
+    """The run says why and ends with 3; nobody is blamed, and whoever was not tried waits."""
+    done = room.run()
+    said = summary(done)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    assert why in said["stopped"]
+    assert (said["sent"], said["refused"], said["suppressed"]) == (0, 0, 0)
+    states = Counter(row["state"] for row in room.deliveries())
+    assert states == +Counter(deferred=int(tried), queued=len(EVERYBODY) - tried)
+    assert said["queued"] == states["queued"]
+    assert room.people("active") == set(EVERYBODY)
+    assert server.count() == 0
+
+
+# Policy
+
+
+@pytest.mark.parametrize(
+    ("at", "say"),
+    [
+        ("MAIL", POLICY),
+        ("DATA", POLICY),
+        ("dot", POLICY),
+        ("dot", "571 go away"),
+        ("dot", "554 5.7.26 unauthenticated"),
+    ],
+)
+def test_three_domains_with_a_policy_stop_the_run(
+    room: Newsroom, server: MailServer, at: str, say: str
+) -> None:
+    """What three say is ours to mend; the others are not even tried."""
+    server.plan(Fault(at, say))
+    room.subscribe(EVERYBODY)
+    assert_stopped(room, server, say, tried=3)
+
+
+def test_one_domain_with_a_policy_stops_the_run_after_twenty(
+    room: Newsroom, server: MailServer
+) -> None:
+    """Twenty in a row are no accident, whoever says so."""
+    server.plan(Fault("dot", POLICY))
+    room.subscribe(f"reader{number}@big.example" for number in range(25))
+    done = room.run()
+    assert (done.returncode, summary(done)["deferred"]) == (3, 20)
+    assert POLICY in summary(done)["stopped"]
+    assert Counter(room.states().values()) == {"deferred": 20, "queued": 5}
+    assert not room.people("suppressed")
+    server.plan()
+    assert summary(room.run())["sent"] == 5
+
+
+def test_a_policy_that_is_not_always_meant_stops_nothing(
+    room: Newsroom, server: MailServer
+) -> None:
+    """Two domains, and nineteen in a row, are put off; all others get theirs."""
+    server.plan(Fault("dot", POLICY, to="*@big.example"), Fault("DATA", POLICY, to=BEN))
+    row = [f"reader{number}@big.example" for number in range(38)]
+    room.subscribe([BEN, *row[:18], ANA, *row[18:37], CLEO, row[37]])
+    done = room.run()
+    assert (summary(done)["sent"], summary(done)["deferred"]) == (2, 39)
+    assert (done.returncode, summary(done)["stopped"]) == (3, None)
+    assert summary(done)["queued"] == 0
+
+
+# People who are gone
+
+
+def test_who_is_gone_gets_nothing_that_waits(room: Newsroom, server: MailServer) -> None:
+    """An earlier edition that still waits for them is cancelled; others' is not."""
+    room.subscribe([ANA, BEN])
+    server.plan(Fault("RCPT", "451 4.3.0 later"))
+    assert summary(room.run())["deferred"] == 2
+    room.add_papers()
+    server.plan(Fault("RCPT", "550 5.1.1 no such user", to=ANA))
+    done = room.run()
+    assert (summary(done)["refused"], summary(done)["suppressed"]) == (1, 1)
+    assert [(row["address"], row["state"]) for row in room.deliveries()] == [
+        (ANA, "cancelled"),
+        (BEN, "deferred"),
+        (ANA, "refused"),
+        (BEN, "sent"),
+    ]
+    assert room.people("suppressed") == {ANA}
+    room.add_papers()
+    assert summary(room.run())["planned"] == 1
+    refused = room.command("subscribers", "add", ANA)
+    assert refused.returncode == 2
+    assert "no such mailbox (5.1.1)" in refused.stderr
+
+
+def test_three_editions_refused_without_a_reason(room: Newsroom, server: MailServer) -> None:
+    """That many in a row mean that somebody is gone; a mail that arrives starts anew.
+
+    What the message is too large for, or its sender is disliked for, never means it.
+    """
+    never = {
+        f"never{number}@many.example": Fault("RCPT", say)
+        for number, say in enumerate(
+            ("552 full", "554 no", "571 blocked", POLICY, "550 5.5.0 what?", "452 full")
+        )
+    }
+    never |= {"dot@many.example": Fault("dot", "550 no")}
+    faults = [replace(fault, to=address) for address, fault in never.items()]
+    always = Fault("RCPT", "550 no", to=ANA)
+    sometimes = Fault("RCPT", "550 no", to=BEN)
+    room.subscribe([ANA, BEN, *never])
+    suppressed = []
+    for edition, ben in enumerate([sometimes, sometimes, None, sometimes, sometimes]):
+        server.plan(always, *filter(None, [ben]), *faults)
+        suppressed.append(summary(room.run())["suppressed"])
+        assert room.people("suppressed") == (set() if edition < 2 else {ANA})
+        room.add_papers()
+    assert suppressed == [0, 0, 1, 0, 0]
+    server.plan(sometimes)
+    assert summary(room.run())["suppressed"] == 1
+    assert room.people("suppressed") == {ANA, BEN}
+
+
+def test_one_edition_tried_again_counts_once(room: Newsroom, server: MailServer) -> None:
+    """However often the operator tries two editions again, they are not three."""
+    server.plan(Fault("RCPT", "550 no"))
+    room.subscribe([ANA])
+    for _ in range(2):
+        assert summary(room.run())["refused"] == 1
+        room.add_papers()
+    room.configure(server.port, sources=False, sessions=1)
+    for _ in range(2):
+        assert room.command("deliveries", "retry", "--address", ANA).returncode == 0
+        done = room.run()
+        assert (summary(done)["refused"], summary(done)["suppressed"]) == (2, 0)
+    assert room.people("active") == {ANA}
+
+
+# Connections that are lost
+
+
+@pytest.mark.parametrize("at", ["MAIL", "RCPT", "DATA"])
+def test_lost_before_the_message(room: Newsroom, server: MailServer, at: str) -> None:
+    """What cannot have arrived is sent again in the same run."""
+    server.plan(Fault(at, drop=True, times=1))
+    room.subscribe([ANA, BEN])
+    done = room.run()
+    assert (done.returncode, summary(done)["sent"]) == (0, 2), done
+    assert [row["attempts"] for row in room.deliveries()] == [2, 1]
+    assert server.recipients() == {ANA: 1, BEN: 1}
+
+
+def test_lost_again_and_again(room: Newsroom, server: MailServer) -> None:
+    """It is not tried for ever: after the second time it waits."""
+    server.plan(Fault("RCPT", drop=True))
+    room.subscribe([ANA])
+    done = room.run()
+    assert (done.returncode, summary(done)["deferred"]) == (3, 1)
+    (row,) = room.deliveries()
+    assert (row["state"], row["attempts"]) == ("deferred", 2)
+    assert row["try_at"] > row["changed_at"]
+
+
+def test_lost_in_the_middle_of_the_message(room: Newsroom, server: MailServer) -> None:
+    """All of it may have been written: then it is unknown, and not sent again."""
+    server.plan(Fault("content", drop=True, times=1))
+    room.subscribe([ANA, BEN])
+    done = room.run()
+    states = room.states()
+    assert states[BEN] == "sent"
+    assert states[ANA] == ("sent" if ANA in server.recipients() else "unknown")
+    assert done.returncode == (0 if states[ANA] == "sent" else 3)
+    assert set(server.recipients().values()) == {1}
+
+
+def lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
+    """Of two mails the end was written and no answer came; one of them had arrived."""
+    server.plan(
+        Fault("dot", drop=True, take=True, to=ANA, times=1),
+        Fault("dot", drop=True, to=BEN, times=1),
+    )
+    room.subscribe([ANA, BEN, CLEO])
+    done = room.run()
+    assert (done.returncode, summary(done)["unknown"], summary(done)["sent"]) == (3, 2, 1)
+    assert room.states() == {ANA: "unknown", BEN: "unknown", CLEO: "sent", OWNER: "sent"}
+
+
+def test_lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
+    """Nobody knows whether it arrived, so it stays until the operator says."""
+    lost_after_the_dot(room, server)
+    done = room.run()
+    assert (done.returncode, summary(done)["sent"], summary(done)["unknown"]) == (0, 0, 0)
+    assert server.recipients() == {ANA: 1, CLEO: 1, OWNER: 1}
+    room.command("deliveries", "settle", "--as", "sent", "--address", ANA)
+    room.command("deliveries", "retry", "--state", "unknown")
+    assert summary(room.run())["sent"] == 1
+    assert server.recipients() == {ANA: 1, BEN: 1, CLEO: 1, OWNER: 2}  # and all is well
+    assert set(room.states().values()) == {"sent"}
+
+
+def test_unknown_mails_are_sent_again_where_that_is_wished(
+    room: Newsroom, server: MailServer
+) -> None:
+    """Whom it reached twice can see that it is the same mail: it has the same Message-ID."""
+    lost_after_the_dot(room, server)
+    room.configure(server.port, unknown="resend", sessions=1)
+    done = room.run()
+    assert (done.returncode, summary(done)["sent"], summary(done)["unknown"]) == (0, 2, 0)
+    assert set(room.states().values()) == {"sent"}
+    ids = {(one.recipient, one.message_id) for one in server.taken() if one.recipient != OWNER}
+    assert {address for address, _ in ids} == {ANA, BEN, CLEO}
+    assert len(ids) == len({name for _, name in ids}) == 3
+    assert server.recipients()[ANA] == 2
+    assert summary(room.run())["sent"] == 0
+
+
+def finished(run: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
+    """A run that has ended."""
+    out, err = run.communicate(timeout=60)
+    return subprocess.CompletedProcess(run.args, run.returncode, out, err)
+
+
+def test_the_server_dies(tmp_path: Path, room: Newsroom, server: MailServer) -> None:
+    """What it had in hand is unknown; the rest waits, and goes when it is back."""
+    people = [f"reader{number}@many.example" for number in range(100)]
+    room.subscribe(people)
+    room.configure(server.port, sessions=4)
+    server.plan(Fault("dot", stall=0.01))
+    run = room.start()
+    assert server.wait_until(lambda one: one.count() >= 20, run)
+    server.kill()
+    done = finished(run)
+    said = summary(done)
+    assert done.returncode == 3
+    assert_one_line_each(done)
+    assert "refused" in said["stopped"]  # the connection, by the system
+    assert said["unknown"] <= 4
+    assert said["sent"] <= server.count() <= said["sent"] + said["unknown"]
+    assert said["sent"] + said["unknown"] + said["queued"] == len(people)
+    with MailServer(tmp_path / "server", port=server.port) as again:
+        assert summary(room.run())["sent"] == said["queued"]
+        arrived = again.recipients()
+        unknown = {row["address"] for row in room.deliveries("unknown")}
+        arrived.pop(OWNER, None)
+        assert set(arrived.values()) == {1}
+        assert set(people) - arrived.keys() <= unknown
+
+
+@pytest.mark.parametrize("say", ["421 4.3.2 busy", "450 4.7.0 later", "554 5.7.1 never"])
+def test_a_server_that_lets_nobody_in(room: Newsroom, server: MailServer, say: str) -> None:
+    """It is knocked at again only if that may help; nothing was tried, so all wait."""
+    server.plan(Fault("connect", say, drop=True))
+    room.subscribe(EVERYBODY)
+    assert_stopped(room, server, say, tried=0)
+    assert server.reached("connection") == (1 if say.startswith("5") else 3)
+
+
+# Security
+
+
+@pytest.fixture
+def right(tmp_path: Path) -> str:
+    """A certificate for this machine."""
+    return str(certificate(tmp_path, "IP:127.0.0.1"))
+
+
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch, right: str) -> None:
+    """That certificate is among the system's."""
+    monkeypatch.setenv("SSL_CERT_FILE", right)
+
+
+def secured(room: Newsroom, server: MailServer, security: str, **smtp: str) -> None:
+    """It sends with this security, to five people."""
+    room.configure(server.port, smtp={"security": security, **smtp}, sessions=1)
+    room.subscribe(EVERYBODY)
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+def test_who_logs_in_may_send(
+    room: Newsroom, server: MailServer, right: str, security: str
+) -> None:
+    """With the right certificate and the right password all is well."""
+    server.plan(certificate=right, starttls=security == "starttls", password="light")
+    secured(room, server, security, username="papers", password="light")
+    done = room.run()
+    assert (done.returncode, summary(done)["sent"]) == (0, 5), done
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("said", ["535 5.7.8 bad credentials", "454 4.7.0 not now"])
+def test_a_login_that_fails(room: Newsroom, server: MailServer, right: str, said: str) -> None:
+    """Any failure of the login stops the run, also one that says it may pass."""
+    password = "light" if said.startswith("4") else "dark"
+    server.plan(Fault("AUTH", said), certificate=right, password="light")
+    secured(room, server, "tls", username="papers", password=password)
+    assert_stopped(room, server, said, tried=0)
+    assert server.reached("connection") == 1
+
+
+def test_a_certificate_that_nobody_knows(room: Newsroom, server: MailServer, right: str) -> None:
+    """Nothing is said to a server that may be another, not even who we are."""
+    server.plan(certificate=right)
+    secured(room, server, "tls")
+    assert_stopped(room, server, "certificate is not valid", tried=0)
+    assert server.reached("EHLO") == 0
+
+
+def test_a_certificate_for_another(
+    room: Newsroom, server: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that is trusted, for another machine, is none."""
+    wrong = certificate(tmp_path, "DNS:mail.example")
+    monkeypatch.setenv("SSL_CERT_FILE", str(wrong))
+    server.plan(certificate=str(wrong), starttls=True)
+    secured(room, server, "starttls")
+    assert_stopped(room, server, "certificate is not valid", tried=0)
+
+
+@pytest.mark.usefixtures("trusting")
+@pytest.mark.parametrize("say", ["", "502 5.5.1 not here", "554 5.7.3 no"])
+def test_no_starttls(room: Newsroom, server: MailServer, right: str, say: str) -> None:
+    """Whether it is not offered or refused: no mail leaves in clear."""
+    if say:
+        server.plan(Fault("STARTTLS", say), certificate=right, starttls=True)
+    secured(room, server, "starttls")
+    assert_stopped(room, server, say or "does not offer STARTTLS", tried=0)
+
+
+def test_a_server_for_small_mails(room: Newsroom, server: MailServer) -> None:
+    """A mail that is larger than it says it takes is not even begun."""
+    server.plan(size=2_000)
+    room.subscribe(EVERYBODY)
+    assert_stopped(room, server, "the server takes 2000", tried=1)
+    assert server.reached("MAIL") == 0
+
+
+# Rates
+
+
+def test_so_many_per_second(room: Newsroom, server: MailServer) -> None:
+    """However many sessions there are, they share one rate."""
+    room.subscribe(f"reader{number}@many.example" for number in range(21))
+    room.configure(server.port, sessions=4, max_per_second=20)
+    said = summary(room.run())
+    assert said["sent"] == server.count() == 21
+    assert said["seconds"] >= 1.0
+
+
+def test_so_many_per_day(room: Newsroom, server: MailServer) -> None:
+    """The limit counts over all runs; what is over it waits, and the exit status says so."""
+    room.subscribe(f"reader{number}@many.example" for number in range(12))
+    room.configure(server.port, sessions=4, max_per_day=7)
+    first, second = room.run(), room.run()
+    assert (first.returncode, summary(first)["sent"], summary(first)["queued"]) == (3, 7, 5)
+    assert (second.returncode, summary(second)["sent"], summary(second)["queued"]) == (3, 0, 5)
+    room.configure(server.port, sessions=4, max_per_day=9)
+    assert summary(room.run())["sent"] == 2
+    assert server.count() == 9
+
+
+def test_a_slow_domain_holds_nobody_up(room: Newsroom, server: MailServer) -> None:
+    """Its mails keep their distance, and the others pass them."""
+    slow = [f"reader{number}@slow.example" for number in range(4)]
+    room.subscribe([*slow, *(f"reader{number}@many.example" for number in range(40))])
+    room.configure(server.port, sessions=2, per_domain={"slow.example": 1.0})
+    said = summary(room.run())
+    assert said["sent"] == 44
+    assert said["seconds"] >= 3.0
+    assert server.taken()[-1].recipient in slow
+
+
+# Stopping, and people who leave
+
+
+def test_pause_and_continue(room: Newsroom, server: MailServer) -> None:
+    """While all sending is stopped nothing leaves, and a run says so and is content."""
+    room.subscribe([ANA])
+    room.command("pause")
+    done = room.run()
+    assert (done.returncode, server.count()) == (0, 0)
+    assert summary(done)["silence"].startswith("paused")
+    assert room.command("send-test", BEN).returncode == 3
+    room.command("continue")
+    assert summary(room.run())["sent"] == 1
+    assert server.recipients() == {ANA: 1}
+
+
+def test_a_pause_stops_a_run(room: Newsroom, server: MailServer) -> None:
+    """Also one that is under way: it ends between two mails, and the next one goes on."""
+    room.subscribe(EVERYBODY)
+    server.plan(Fault("dot", stall=1.0, times=1))
+    run = room.start()
+    assert server.wait_until(lambda one: one.count() == 1, run)
+    with room.opened() as app:
+        app.sending.pause()
+    done = finished(run)
+    assert (done.returncode, summary(done)["sent"], summary(done)["queued"]) == (3, 1, 4)
+    assert "newsletter continue" in summary(done)["stopped"]
+    assert_one_line_each(done)
+    room.command("continue")
+    assert summary(room.run())["sent"] == 4
+    assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
+
+
+def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> None:
+    """Who left gets nothing, whatever is tried again; who paused gets it when they are back."""
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    room.subscribe(EVERYBODY)
+    assert summary(room.run())["queued"] == 5
+    server.plan()
+    with room.opened() as app:
+        app.subscriptions.unsubscribe(address_of(ANA))
+        app.subscriptions.pause(address_of(BEN))
+        app.subscriptions.remove(address_of(CLEO))
+    assert len(room.deliveries("cancelled")) == 3
+    room.command("deliveries", "retry", "--address", ANA)
+    done = room.run()
+    assert (done.returncode, summary(done)["sent"], summary(done)["queued"]) == (0, 2, 0)
+    assert server.recipients() == {DAN: 1, EVA: 1}
+    assert len(room.deliveries("cancelled")) == 3
+    with room.opened() as app:
+        app.subscriptions.resume(address_of(BEN))
+    assert summary(room.run())["sent"] == 1
+    assert summary(room.run())["sent"] == 0
+    assert server.recipients() == {BEN: 1, DAN: 1, EVA: 1}
+
+
+# Notices
+
+
+def test_a_test_mail(room: Newsroom, server: MailServer) -> None:
+    """It goes at once, alone, and its exit status says what became of it."""
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    room.subscribe([ANA])
+    room.run()
+    nowhere = room.command("send-test", BEN, "--json")
+    assert nowhere.returncode == 3
+    assert "554 5.3.2 no" in nowhere.stderr
+    server.plan(Fault("RCPT", "550 5.1.1 nobody", to=BEN))
+    refused = room.command("send-test", BEN, "--json")
+    assert refused.returncode == 3
+    assert [(row["state"], row["reply"]) for row in rows_of(refused)] == [
+        ("refused", "550 5.1.1 nobody")
+    ]
+    sent = room.command("send-test", CLEO, "--json")
+    assert (sent.returncode, rows_of(sent)[0]["state"]) == (0, "sent")
+    (taken,) = server.taken()
+    assert (taken.recipient, taken.subject) == (CLEO, "A test mail from Daily Papers")
+    assert f"<{taken.message_id.strip('<>')}>" == rows_of(sent)[0]["message_id"]
+    assert room.states()[ANA] == "queued"
+
+
+def test_a_test_mail_over_the_limit(room: Newsroom, server: MailServer) -> None:
+    """Once the day's mails are sent it is said why it does not go, and it does not go later."""
+    room.subscribe([ANA])
+    room.configure(server.port, max_per_day=1)
+    room.run()
+    done = room.command("send-test", BEN)
+    assert done.returncode == 3
+    assert "max_per_day" in done.stderr
+    assert not room.deliveries("queued")
+
+
+def test_a_test_mail_to_nobody(room: Newsroom, server: MailServer) -> None:
+    """An address that must not be written to gets none; one that could not go is not counted."""
+    room.subscribe([ANA])
+    room.command("subscribers", "forget", ANA)
+    done = room.command("send-test", ANA)
+    assert (done.returncode, server.count()) == (2, 0)
+    assert "must not be written to: asked to be forgotten" in done.stderr
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    assert room.command("send-test", BEN).returncode == 3
+    assert rows_of(room.command("status", "--json"))[-1]["mails"] == {}
+
+
+def test_why_mail_waits(room: Newsroom, server: MailServer) -> None:
+    """`status` says what ended the last run as long as mail waits for the next, and no longer."""
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    room.subscribe([ANA, BEN])
+    room.run()
+    why = rows_of(room.command("status", "--json"))[-1]["silence"]
+    assert why.startswith("held: 2 mails wait, because the last run ended early (")
+    assert "554 5.3.2 no" in why
+    server.plan()
+    room.run()
+    why = rows_of(room.command("status", "--json"))[-1]["silence"]
+    assert why.startswith("nothing new: ")
+
+
+def test_a_copy_keeps_its_name_when_the_sender_moves(room: Newsroom, server: MailServer) -> None:
+    """Sent again after that, it has the Message-ID it had."""
+    server.plan(Fault("dot", drop=True, take=True, to=ANA))
+    room.subscribe([ANA])
+    room.run()
+    (before,) = room.deliveries("unknown")
+    room.configure(server.port, newsletter={"sender": "Lamps <lamps@elsewhere.example>"})
+    server.plan()
+    room.command("deliveries", "retry", "--address", ANA)
+    room.run()
+    names = [one.message_id for one in server.taken() if one.recipient == ANA]
+    assert names == [before["message_id"]] * 2
+    assert before["message_id"] in {row["message_id"] for row in room.deliveries("sent")}
+
+
+def test_notices_go_before_editions(room: Newsroom, server: MailServer) -> None:
+    """A test mail that had to wait is the first that leaves."""
+    server.plan(Fault("connect", "554 5.3.2 no", drop=True))
+    room.subscribe([ANA, BEN])
+    room.run()
+    server.plan(Fault("RCPT", "451 4.3.0 later"))
+    assert room.command("send-test", CLEO).returncode == 3
+    room.command("deliveries", "retry", "--edition", "test")
+    server.plan()
+    done = room.run()
+    assert (summary(done)["sent"], summary(done)["notices"]) == (2, 1)
+    assert [one.recipient for one in server.taken()] == [CLEO, ANA, BEN]
+
+
+def reports(server: MailServer) -> list[str]:
+    """The subjects of what the owner got."""
+    return [one.subject for one in server.taken() if one.recipient == OWNER]
+
+
+def test_the_owner_hears_of_it_once(room: Newsroom, server: MailServer) -> None:
+    """One mail when something needs them, one when all is well again, and none between."""
+    room.subscribe([ANA, BEN, CLEO])
+    server.plan(Fault("dot", drop=True, to=ANA))
+    assert summary(room.run())["notices"] == 1
+    for _ in range(2):
+        assert summary(room.run())["notices"] == 0
+    assert reports(server) == ["Daily Papers: 1 thing to look at"]
+    room.command("deliveries", "settle", "--as", "lost", "--state", "unknown")
+    room.command("deliveries", "retry", "--state", "expired")
+    server.plan()
+    assert summary(room.run())["sent"] == 1
+    for _ in range(2):
+        room.run()
+    assert reports(server)[1:] == ["Daily Papers: all is well again"]
+
+
+def test_a_report_that_may_not_have_arrived_is_not_reported(
+    room: Newsroom, server: MailServer
+) -> None:
+    """A server that never answers for the owner does not get a mail with every run."""
+    room.subscribe([ANA, BEN])
+    server.plan(Fault("dot", drop=True, to=ANA), Fault("dot", drop=True, take=True, to=OWNER))
+    for _ in range(3):
+        room.run()
+    assert len(reports(server)) == 1
+    server.plan()
+    room.command("deliveries", "settle", "--as", "sent", "--address", ANA)
+    assert summary(room.run())["notices"] == 1
+    assert reports(server)[1:] == ["Daily Papers: all is well again"]
+
+
+# In this process
+
+
+class Post:
+    """The same newsletter in this process, to a clock of its own.
+
+    Args:
+        room: where it is.
+        people: who gets it.
+        delivery: its `[delivery]`.
+    """
+
+    def __init__(self, room: Newsroom, port: int, people: Sequence[str], **delivery: Any) -> None:
+        room.configure(port, **{"sessions": 1, **delivery})
+        room.subscribe(people)
+        self.config = load_config(str(room.folder / "config.toml"))
+        self.database = Database(self.config.database.url, busy_seconds=0.2)
+        self.app = App(self.config, self.database)
+        for report in self.app.sources.ingest_configured():
+            assert report.held is None
+        self.app.planner.plan(due_now=True)
+        self.now = datetime.now(UTC)
+        self.patience = 30.0
+        self.stop = threading.Event()
+
+    def send(self, progress: Callable[[Tally, int], None] = lambda _tally, _total: None) -> Tally:
+        """One run of deliveries."""
+        settings = SmtpSettings(
+            "127.0.0.1",
+            self.config.transports.smtp.port,
+            "none",
+            timeout=self.patience,
+            reply_timeout=self.patience,
+        )
+        transport = Smtp(settings, self.stop)
+        return Delivery(
+            self.database,
+            transport,
+            Copies(self.database, origin(self.config), transport.encoded),
+            replace(limits(self.config), pause=0.01),
+            lambda: self.now,
+            self.stop,
+            progress,
+        ).run()
+
+    def rows(self) -> list[deliveries.DeliveryRow]:
+        """All mails."""
+        with self.database.read() as tx:
+            return list(deliveries.listed(tx, Filter()))
+
+
+Open = Callable[..., Post]
+
+
+@pytest.fixture
+def post(room: Newsroom, server: MailServer) -> Iterator[Open]:
+    """Makes a `Post` for these people."""
+    opened: list[Post] = []
+
+    def make(*people: str, **delivery: object) -> Post:
+        opened.append(Post(room, server.port, people, **delivery))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.database.close()
+
+
+def test_delays_grow_until_it_is_given_up(post: Open, server: MailServer) -> None:
+    """Each time it waits twice as long, up to a limit; after three days it is expired."""
+    server.plan(Fault("RCPT", "451 4.3.0 later"))
+    one = post(ANA)
+    began, waits = one.now, []
+    while True:
+        tally = one.send()
+        (row,) = one.rows()
+        if row.state != "deferred":
+            break
+        assert (tally[State.DEFERRED], row.try_at is not None) == (1, True)
+        assert row.try_at
+        waits.append((row.try_at - one.now).total_seconds() / 60)
+        one.now = row.try_at - timedelta(seconds=1)
+        assert one.send().done == 0  # not yet
+        one.now = row.try_at
+    assert waits[:7] == [5, 10, 20, 40, 80, 160, 240]
+    assert set(waits[7:]) == {240}
+    assert (row.state, row.reply, row.try_at) == ("expired", "451 4.3.0 later", None)
+    assert timedelta(days=3) <= one.now - began < timedelta(days=3, hours=4)
+    assert tally[State.EXPIRED] == 1
+    assert one.send().done == 0
+    server.plan()
+    one.app.records.retry(Filter(address=ANA))
+    assert one.send()[State.SENT] == 1
+
+
+def test_how_long_it_is_tried_is_configured(post: Open, server: MailServer) -> None:
+    """Also what is lost, or refused for a reason of ours, is given up in the end."""
+    server.plan(
+        Fault("RCPT", drop=True, to=ANA),
+        Fault("dot", POLICY, to=BEN),
+        Fault("dot", "421 4.3.2 later", drop=True, to=CLEO),
+    )
+    one = post(ANA, BEN, CLEO, give_up_after="1h")
+    one.send()
+    assert {row.state for row in one.rows()} == {"deferred"}
+    one.now += timedelta(minutes=59)
+    one.send()
+    assert {row.state for row in one.rows()} == {"deferred"}
+    one.now += timedelta(minutes=59)
+    one.send()
+    assert {row.state for row in one.rows()} == {"expired"}
+
+
+@pytest.mark.parametrize("at", ["MAIL", "RCPT", "DATA"])
+def test_a_stall_before_the_message(post: Open, server: MailServer, at: str) -> None:
+    """A server that falls silent is left, and the mail goes through another connection."""
+    server.plan(Fault(at, stall=3_600, times=1))
+    one = post(ANA, BEN)
+    one.patience = 1.5
+    assert one.send()[State.SENT] == 2
+    assert server.recipients() == {ANA: 1, BEN: 1}
+    assert [row.attempts for row in one.rows()] == [2, 1]
+
+
+def test_a_stall_after_the_dot(post: Open, server: MailServer) -> None:
+    """Whether it arrived nobody knows; the others go on."""
+    server.plan(
+        Fault("dot", stall=3_600, take=True, to=ANA), Fault("dot", stall=3_600, take=False, to=BEN)
+    )
+    one = post(ANA, BEN, CLEO)
+    one.patience = 1.5
+    tally = one.send()
+    assert (tally[State.UNKNOWN], tally[State.SENT]) == (2, 1)
+    server.plan()
+    assert one.send().done == 0
+    assert server.recipients() == {ANA: 1, CLEO: 1}
+
+
+@pytest.mark.parametrize("at", ["connect", "EHLO"])
+def test_a_stall_before_there_is_a_session(post: Open, server: MailServer, at: str) -> None:
+    """After a few tries the run ends with the reason; no mail was touched."""
+    server.plan(Fault(at, stall=3_600))
+    one = post(ANA, BEN)
+    one.patience = 0.2
+    tally = one.send()
+    assert "no reply" in tally.stopped
+    assert (tally.done, tally.queued) == (0, 2)
+    assert [row.attempts for row in one.rows()] == [0, 0]
+
+
+OPENING = (
+    "450 4.3.2 no",
+    "451 no",
+    "452 no",
+    "421 no",
+    "550 no",
+    "552 no",
+    "554 no",
+    "571 no",
+    POLICY,
+)
+
+
+@pytest.mark.parametrize("at", ["connect", "EHLO"])
+@pytest.mark.parametrize("say", OPENING)
+def test_what_a_server_answers_to_a_greeting(
+    post: Open, server: MailServer, at: str, say: str
+) -> None:
+    """Nobody is blamed; what may pass is tried again, what may not ends it at once."""
+    server.plan(Fault(at, say))
+    one = post(ANA)
+    tally = one.send()
+    assert say in tally.stopped
+    assert (tally.done, tally.queued) == (0, 1)
+    assert server.reached("connection") == (1 if say.startswith("5") else 3)
+
+
+def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -> None:
+    """Without the record of the last mail there is no next one."""
+    people = [f"reader{number}@many.example" for number in range(30)]
+    one = post(*people, sessions=4)
+    other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
+
+    def lock(tally: Tally, _total: int) -> None:
+        if tally[State.SENT] >= 5 and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    with closing(other):
+        tally = one.send(lock)
+        assert "locked" in tally.stopped
+        assert tally[State.SENT] + 4 >= server.count()
+        assert tally[State.UNKNOWN] <= 4
+        other.execute("ROLLBACK")
+    one.stop.clear()
+    after = one.send()
+    assert after[State.UNKNOWN] <= 4
+    assert server.recipients() == {
+        row.address: 1 for row in one.rows() if row.address in server.recipients()
+    }
+    states = Counter(str(row.state) for row in one.rows())
+    assert states["sent"] + states["unknown"] == len(people)
+    assert states["unknown"] <= 4
+
+
+class Unlocking(threading.Event):
+    """Somebody else's lock ends while the run waits for another try."""
+
+    def __init__(self, other: sqlite3.Connection) -> None:
+        super().__init__()
+        self._other = other
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """As usual."""
+        if self._other.in_transaction:
+            self._other.execute("ROLLBACK")
+        return super().wait(timeout)
+
+
+def test_a_commit_that_fails_for_a_moment(post: Open, server: MailServer) -> None:
+    """It is tried again, and nothing was lost."""
+    one = post(*EVERYBODY, sessions=2)
+    other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
+    one.stop = Unlocking(other)
+    locked = 0
+
+    def lock(tally: Tally, _total: int) -> None:
+        nonlocal locked
+        if tally[State.SENT] > locked:
+            other.execute("BEGIN IMMEDIATE")
+            locked += 2
+
+    with closing(other):
+        tally = one.send(lock)
+    assert locked
+    assert (tally[State.SENT], tally.stopped) == (5, "")
+    assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
+
+
+def test_what_another_run_put_off_is_not_tried_at_once(post: Open, server: MailServer) -> None:
+    """A run that read it before does not try again what must wait by now."""
+    server.plan(Fault("RCPT", "451 4.3.0 later", to=CLEO))
+    one = post(ANA, BEN, CLEO)
+    others: list[Tally] = []
+
+    def overtaken(_tally: Tally, _total: int) -> None:
+        if not others:
+            others.append(Tally())  # only once
+            others.append(one.send())
+
+    tally = one.send(overtaken)
+    assert (others[1][State.SENT], others[1][State.DEFERRED]) == (1, 1)
+    assert (tally[State.SENT], tally[State.DEFERRED]) == (1, 0)
+    assert [row.attempts for row in one.rows()] == [1, 1, 1]
+
+
+def test_a_report_that_cannot_be_written(post: Open, server: MailServer) -> None:
+    """What was sent before is said all the same."""
+    server.plan(Fault("dot", drop=True, times=1))
+    one = post(ANA, BEN)
+    other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
+
+    def lock(tally: Tally, _total: int) -> None:
+        if tally.done == 2 and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    with closing(other):
+        ran = one.app.sending.send(Planned(), one.stop, lock)
+    assert (ran.tally[State.SENT], ran.tally[State.UNKNOWN]) == (1, 1)
+    assert "locked" in ran.stopped
+
+
+def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> None:
+    """Also what was read already is looked at once more before it goes."""
+    one = post(ANA, BEN, CLEO)
+
+    def leave(tally: Tally, _total: int) -> None:
+        if not tally.done:
+            one.app.subscriptions.unsubscribe(address_of(CLEO))
+
+    assert one.send(leave)[State.SENT] == 2
+    assert [row.state for row in one.rows()] == ["sent", "sent", "cancelled"]
+    assert server.recipients() == {ANA: 1, BEN: 1}
+
+
+def test_who_leaves_while_theirs_is_put_off(post: Open, server: MailServer) -> None:
+    """Nothing is left waiting for somebody who is gone."""
+    server.plan(Fault("RCPT", "451 4.3.0 later", stall=0.2))
+    one = post(ANA, BEN)
+    left: list[str] = []
+
+    def leave(tally: Tally, _total: int) -> None:
+        if not left:  # the first is claimed by now
+            left.append(ANA)
+            one.app.subscriptions.remove(address_of(ANA))
+
+    tally = one.send(leave)
+    assert (tally[State.DEFERRED], tally[State.CANCELLED]) == (1, 1)
+    assert {(row.address, str(row.state)) for row in one.rows()} == {
+        (None, "cancelled"),
+        (BEN, "deferred"),
+    }
+
+
+def test_so_many_in_a_day(post: Open, server: MailServer) -> None:
+    """Whenever it runs: no window of nearly a day has more than the limit; all get theirs."""
+    one = post(*(f"reader{number}@many.example" for number in range(16)), max_per_day=4)
+    sent: list[datetime] = []
+    hours = 0
+    while len(sent) < 16:
+        tally = one.send()
+        sent += [one.now] * tally[State.SENT]
+        assert hours < 24 * 6
+        one.now, hours = one.now + timedelta(minutes=97), hours + 2
+    for first, fifth in zip(sent, sent[4:], strict=False):
+        assert fifth - first >= timedelta(hours=22, minutes=30)
+    assert server.count() == 16
+
+
+def test_a_job_that_runs_once_a_day_sends_so_many_each_day(post: Open, server: MailServer) -> None:
+    """Also when it took a while the day before, and begins a little early."""
+    one = post(*(f"reader{number}@many.example" for number in range(12)), max_per_day=4)
+    one.now = (one.now + timedelta(days=1)).replace(hour=7, minute=30)
+    for early in (0, 20, 5):
+        began = one.now
+
+        assert one.send()[State.SENT] == 4
+        one.now += timedelta(minutes=80)
+        assert one.send()[State.SENT] == 0
+        one.now = began + timedelta(days=1, minutes=-early)
+    assert server.count() == 12
+
+
+def test_what_is_too_old_is_not_sent_again(post: Open, server: MailServer) -> None:
+    """`resend` means soon: nobody wants last week's mail twice."""
+    server.plan(Fault("dot", drop=True, times=2))
+    one = post(ANA, BEN, unknown="resend")
+    assert one.send()[State.UNKNOWN] == 2
+    one.now += timedelta(days=3, minutes=1)
+    assert one.send().done == 0
+    assert [row.state for row in one.rows()] == ["unknown", "unknown"]
+
+
+def test_two_reports_at_once_are_one(post: Open, server: MailServer) -> None:
+    """Two runs that see the same trouble write one mail about it."""
+    server.plan(Fault("dot", drop=True, times=1))
+    one = post(ANA)
+    assert one.send()[State.UNKNOWN] == 1
+    both = threading.Barrier(2)
+    written: list[bool] = []
+
+    def report() -> None:
+        with Database(one.config.database.url) as database:
+            owner = App(one.config, database).owner
+            owner.troubles(one.now)
+            both.wait()
+            written.append(owner.report(one.now))
+
+    with closing(sqlite3.connect(one.database.file, isolation_level=None)) as other:
+        threads = [threading.Thread(target=report) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        other.execute("BEGIN IMMEDIATE")
+        for thread in threads:
+            thread.join(0.3)  # both have looked, and wait to write
+        other.execute("ROLLBACK")
+        for thread in threads:
+            thread.join()
+    assert sorted(written) == [False, True]

@@ -1,0 +1,977 @@
+"""Promise 1 against a model that is a list: once, and never silently lost.
+
+Papers come, people come and go, clocks go wrong, servers fail in every way, processes die
+between a claim and its outcome, and the operator decides as operators do. Whatever happens,
+each paper is planned once for everybody it is owed to, and every planned delivery is in a
+state that the operator sees.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from email.headerregistry import Address
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+)
+
+from newsletter import csv_import
+from newsletter.csv_columns import SubscriberRow
+from newsletter.delivery import Copies, Delivery, Limits, Origin, Tally
+from newsletter.editing import Editor
+from newsletter.errors import ClockBehind, SendingPaused, UsageError
+from newsletter.message import Sender
+from newsletter.models import DeliveryState, EditionState, SubscriberState
+from newsletter.planning import Planning
+from newsletter.recipients import parse_address
+from newsletter.storage import deliveries, editions, outbox, senders, standing
+from newsletter.storage.database import Database
+from newsletter.storage.deliveries import DeliveryRow as Row
+from newsletter.storage.deliveries import Filter
+from newsletter.storage.people import Subscriber
+from newsletter.subscriptions import Imported
+from newsletter.transports.base import Letter
+from tests.support.planning_room import (
+    MORNING,
+    RULES,
+    WITHDRAWN,
+    PlanningRoom,
+    without_papers,
+)
+from tests.support.scripted_transport import Act, Died, ScriptedTransport, papers_in
+from tests.support.soak import SOAK
+
+ACTIVE, PAUSED, LEFT, SUPPRESSED = (
+    SubscriberState.ACTIVE,
+    SubscriberState.PAUSED,
+    SubscriberState.UNSUBSCRIBED,
+    SubscriberState.SUPPRESSED,
+)
+ENDED = (
+    DeliveryState.DEFERRED,
+    DeliveryState.REFUSED,
+    DeliveryState.EXPIRED,
+    DeliveryState.UNKNOWN,
+)
+QUIET = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
+DOUBTFUL = (DeliveryState.SENDING, DeliveryState.UNKNOWN)
+A_DAY = timedelta(days=1)
+NAMES = ("mira", "jonas", "ana", "yuki")
+GIVE_UP = timedelta(days=3)
+FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""In memory where there is such a folder: only processes die here, no machine."""
+
+
+@dataclass
+class Paper:
+    """A paper of the model: announced once, at a place in the list."""
+
+    number: int
+    day: date | None
+    snapshot: int
+    withdrawn: bool = False
+    passed: bool = False
+
+
+@dataclass
+class Reader:
+    """Somebody of the model.
+
+    Attributes:
+        start: where in the list what is owed to them begins.
+        planned: places of the papers that were planned for them.
+    """
+
+    name: str
+    state: SubscriberState
+    start: int
+    planned: list[int] = field(default_factory=list)
+
+    @property
+    def address(self) -> str:
+        """Where they get mail."""
+        return f"{self.name}@example.org"
+
+
+@dataclass
+class Model:
+    """A list of papers, and who was owed and planned which."""
+
+    papers: list[Paper] = field(default_factory=list)
+    readers: dict[int, Reader] = field(default_factory=dict)
+    """Everybody who ever was, by number."""
+
+    def newcomer(self, now: datetime) -> int:
+        """Where somebody begins who comes now: before the latest day's papers."""
+        days = [paper.day for paper in self.papers if paper.day]
+        latest = max((day for day in days if day <= now.date() + A_DAY), default=None)
+        last = max((paper.snapshot for paper in self.papers), default=0)
+        for place, paper in enumerate(self.papers):
+            if paper.day == latest if latest else paper.snapshot == last:
+                return place
+        return 0
+
+    def owed(self, reader: Reader) -> set[int]:
+        """Places of the papers that somebody active has, once nothing is left to do."""
+        due = {
+            place
+            for place, paper in enumerate(self.papers)
+            if place >= reader.start and not paper.withdrawn and not paper.passed
+        }
+        return due | set(reader.planned)
+
+
+@cache
+def empty() -> Path:
+    """A database that was just made: making one anew for every example takes its time."""
+    path = Path(tempfile.mkdtemp(prefix="promise-")) / "empty.db"
+    Database(f"sqlite:///{path}").close()
+    return path
+
+
+@cache
+def faulty_theme() -> Path:
+    """A folder of templates whose text lacks the papers."""
+    folder = Path(tempfile.mkdtemp(prefix="promise-"))
+    (folder / "themes" / "default").mkdir(parents=True)
+    without_papers(folder / "themes" / "default")
+    return folder
+
+
+ORIGIN = Origin(
+    Sender("Harbour", Address("Harbour", "papers", "harbour.example"), owner="me@harbour.example"),
+    bounce_domain="bounce.harbour.example",
+)
+
+cadences = st.sampled_from(["daily", "daily", "weekdays", "weekly:mon", "monthly:31"])
+zones = st.sampled_from(
+    [None, None, None, "Europe/Berlin", "America/Los_Angeles", "Pacific/Kiritimati"]
+)
+hours = st.sampled_from([None, None, None, "00:00", "09:00", "20:00", "23:30"])
+names = st.sampled_from(NAMES)
+several = st.sampled_from([0, 1, 1, 1, 1, 2, 2, 2, 12])
+"""Papers that come; a dozen is more than ten times the usual."""
+mostly = st.sampled_from([True, True, False])
+troubles = st.sampled_from([act for act in Act if act not in (Act.DIES_AFTER, Act.DIES_BEFORE)])
+stoppings = st.sampled_from(["pause", "unsubscribe", "remove", "forget"])
+deaths = st.sampled_from([Act.DIES_AFTER, Act.DIES_BEFORE])
+
+
+class Promise(RuleBasedStateMachine):
+    """The program and the model live through the same."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(dir=FOLDER)
+        self.url = f"sqlite:///{self.folder.name}/test.db"
+        shutil.copy(empty(), f"{self.folder.name}/test.db")
+        self.room = PlanningRoom(Database(self.url))
+        self.post = ScriptedTransport()
+        self.model = Model()
+        self.limits = Limits(sessions=1, give_up_after=GIVE_UP, pause=0.0)
+        self.time = MORNING
+        self.ahead = timedelta()
+        self.was_wrong = False
+        self.numbers = 0
+        self.seen: dict[int, Row] = {}
+        self.doubts: set[int] = set()
+        self.again: Counter[int] = Counter()
+        self.settled: set[int] = set()
+        self.contents: dict[str, tuple[int, ...]] = {}
+        self.faulty: set[str] = set()
+        self.let_go: set[str] = set()
+        self.cancelled: set[int] = set()
+        self.earlier: set[int] = set()
+        self.read: dict[tuple[str, str], set[int]] = {}
+        self.dates: dict[int, date | None] = {}
+        self.room.history(1, 1, 1, 1, 1)
+
+    def teardown(self) -> None:
+        """Once more everything catches up; nothing is left behind."""
+        try:
+            self.everything_catches_up()
+        finally:
+            self.room.database.close()
+            self.folder.cleanup()
+
+    @initialize(
+        resends=st.booleans(),
+        a_day=st.sampled_from([None, None, 4]),
+        readers=st.lists(
+            st.tuples(names, cadences, zones, hours),
+            min_size=2,
+            max_size=4,
+            unique_by=lambda one: one[0],
+        ),
+    )
+    def begins(
+        self,
+        *,
+        resends: bool,
+        a_day: int | None,
+        readers: list[tuple[str, str, str | None, str | None]],
+    ) -> None:
+        """Some people are there, and it is decided what becomes of what may have arrived."""
+        self.limits = replace(
+            self.limits, unknown="resend" if resends else "hold", max_per_day=a_day
+        )
+        for reader in readers:
+            self.subscribes(*reader)
+
+    # --- the clock
+
+    def _set_clock(self, time: datetime, ahead: timedelta) -> None:
+        self.time, self.ahead = time, ahead
+        self.was_wrong = self.was_wrong or bool(ahead)
+        self.room.now = time + ahead
+
+    @rule(minutes=st.sampled_from([1, 20, 240, 600, 1440, 1440, 3 * 1440, 40 * 1440]))
+    def time_passes(self, minutes: int) -> None:
+        """From a minute to weeks."""
+        self._set_clock(self.time + timedelta(minutes=minutes), self.ahead)
+
+    @rule(
+        hours=st.sampled_from([-9_000, -30, -1, 5, 30, 9_000]),
+        comes=several,
+        script=st.lists(troubles, max_size=3),
+        stays=st.sampled_from([False, False, True]),
+        due_now=mostly,
+    )
+    def clock_goes_wrong(
+        self, hours: int, comes: int, script: list[Act], *, stays: bool, due_now: bool
+    ) -> None:
+        """Forward or back, for a run or for longer; the operator may say so, or run into it."""
+        self._set_clock(self.time, timedelta(hours=hours))
+        self._run(script, comes=comes, due_now=due_now)
+        if not stays:
+            self._set_clock(self.time, timedelta())
+
+    @precondition(lambda self: self.ahead)
+    @rule(says_so=st.booleans())
+    def clock_is_set_right(self, *, says_so: bool) -> None:
+        """The operator may say so, or run into it."""
+        self._set_clock(self.time, timedelta())
+        if says_so:
+            self._continue()
+
+    # --- papers
+
+    @rule(many=st.integers(1, 3), day=st.sampled_from([-1, 0, 0, 0, 1, None, 4000]))
+    def papers_come(self, many: int, day: int | None) -> None:
+        """A capture has so many papers that nobody has seen."""
+        listed = self.time.date() + timedelta(days=day) if day is not None else None
+        self._announce(many, listed)
+
+    def _announce(self, many: int, day: date | None) -> None:
+        if not many:
+            return
+        # A capture that is too large for its source would be held itself.
+        source = f"flood {self.numbers}" if many > 10 else "harbour"
+        numbers = range(self.numbers + 1, self.numbers + many + 1)
+        self.numbers += many
+        self.room.papers(*numbers, day=day, source=source)
+        ((snapshot,),) = self.room.rows("SELECT max(id) FROM snapshots")
+        self.model.papers += [Paper(number, day, snapshot) for number in numbers]
+
+    @precondition(lambda self: self.model.papers)
+    @rule(data=st.data())
+    def papers_come_again(self, data: st.DataObject) -> None:
+        """A capture of papers that are known has nothing new."""
+        known = [paper.number for paper in self.model.papers if not paper.withdrawn]
+        if known:
+            again = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=5))
+            self.room.papers(*again, source=data.draw(st.sampled_from(["harbour", "other"])))
+
+    @precondition(lambda self: self.model.papers)
+    @rule(data=st.data())
+    def a_paper_is_withdrawn(self, data: st.DataObject) -> None:
+        """Who has it has it."""
+        paper = data.draw(st.sampled_from(self.model.papers))
+        self.room.papers(paper.number, day=paper.day, summary=WITHDRAWN)
+        paper.withdrawn = True
+
+    # --- people
+
+    def _reader(self, name: str) -> tuple[int, Reader] | None:
+        """Who has this name now."""
+        with self.room.database.read() as tx:
+            rows = tx.exec_driver_sql(
+                "SELECT id FROM subscribers WHERE normal = ?", (f"{name}@example.org",)
+            ).scalars()
+            return next(((number, self.model.readers[number]) for number in rows), None)
+
+    def _comes(self, name: str) -> None:
+        """The model learns of somebody who is active now and was not before."""
+        found = self._reader_number(name)
+        start = self.model.newcomer(self.room.now)
+        known = self.model.readers.get(found)
+        if known is None:
+            self.model.readers[found] = Reader(name, ACTIVE, start)
+        else:
+            if known.state is not PAUSED:
+                known.start = max(known.start, start)
+            known.state = ACTIVE
+        self.post.barred.discard(f"{name}@example.org")
+
+    def _reader_number(self, name: str) -> int:
+        return self.room.person(name).id
+
+    @rule(name=names, cadence=cadences, zone=zones, hour=hours)
+    def subscribes(self, name: str, cadence: str, zone: str | None, hour: str | None) -> None:
+        """Comes, or comes back, or is there already."""
+        before = self._reader(name)
+        line = SubscriberRow(parse_address(f"{name}@example.org"), cadence, zone, hour)
+        try:
+            _, added = self.room.subscriptions.add(line)
+        except UsageError:
+            self.room.subscriptions.add(line, unsuppress=True)
+            added = True
+        assert added == (before is None or before[1].state is not ACTIVE)
+        if added:
+            self._comes(name)
+
+    @rule(several=st.lists(names, min_size=1, max_size=4))
+    def are_imported(self, several: list[str]) -> None:
+        """Who is not known comes; everybody else stays what they are."""
+        known = {name: self._reader(name) for name in several}
+        lines = ["address\n", *(f"{name}@example.org\n" for name in several)]
+        done = Imported()
+        assert not list(self.room.subscriptions.take_in(csv_import.read(lines).rows, done))
+        for name, before in known.items():
+            if before is None and self._reader_exists(name):
+                self._comes(name)
+        assert done.lines == len(several)
+
+    def _reader_exists(self, name: str) -> bool:
+        rows = self.room.rows("SELECT normal FROM subscribers")
+        return (f"{name}@example.org",) in rows
+
+    @precondition(lambda self: self._has(PAUSED))
+    @rule(name=names)
+    def resumes(self, name: str) -> None:
+        """Nothing was skipped."""
+        if (found := self._reader(name)) and found[1].state is PAUSED:
+            self.room.subscriptions.resume(parse_address(found[1].address))
+            self._comes(name)
+
+    @precondition(lambda self: self._has(ACTIVE))
+    @rule(name=names, how=stoppings)
+    def stops(self, name: str, how: str) -> None:
+        """For a while, for longer, or for good; who has the address then is somebody else."""
+        found = self._reader(name)
+        if found is None or (how == "pause" and found[1].state is not ACTIVE):
+            return
+        reader, whom = found[1], parse_address(found[1].address)
+        if how == "pause":
+            self.room.subscriptions.pause(whom)
+        elif how != "unsubscribe":
+            self.room.subscriptions.remove(whom, forget=how == "forget")
+        elif reader.state is SUPPRESSED:
+            with pytest.raises(UsageError):
+                self.room.subscriptions.unsubscribe(whom)
+            return
+        else:
+            self.room.subscriptions.unsubscribe(whom)
+        reader.state = PAUSED if how == "pause" else LEFT
+        self.post.barred.add(reader.address)
+        if how != "pause":
+            self._leaves(found[0])
+
+    def _leaves(self, number: int) -> None:
+        """What was planned for somebody until now, they do not get any more."""
+        rows = [row for row in self._rows() if row.subscriber == number]
+        self.earlier.update(row.id for row in rows)
+        self.cancelled.update(row.id for row in rows if row.state is DeliveryState.CANCELLED)
+
+    def _has(self, state: SubscriberState) -> bool:
+        return any(reader.state is state for reader in self.model.readers.values())
+
+    @rule(name=names, data=st.data())
+    def changes_wishes(self, name: str, data: st.DataObject) -> None:
+        """Another cadence, zone or hour."""
+        if found := self._reader(name):
+            column, values = data.draw(
+                st.sampled_from([("cadence", cadences), ("time_zone", zones), ("send_at", hours)])
+            )
+            self.room.subscriptions.change(
+                parse_address(found[1].address), **{column: data.draw(values)}
+            )
+
+    # --- the operator
+
+    @rule(hour=st.integers(0, 23), zone=zones, skips=st.booleans())
+    def newsletter_changes(self, hour: int, zone: str | None, *, skips: bool) -> None:
+        """Another hour, zone, holiday or time zone database."""
+        skip = frozenset({self.time.date(), self.time.date() + A_DAY} if skips else ())
+        self.room.rules = replace(
+            RULES, send_at=time(hour), time_zone=zone or "UTC", skip_dates=skip
+        )
+
+    @rule()
+    def newsletter_stops_and_continues(self) -> None:
+        """In between nothing goes out; afterwards the clock is right."""
+        with self.room.database.write() as tx:
+            standing.pause(tx, self.room.now)
+        before = len(self.post.taken)
+        with pytest.raises(SendingPaused):
+            self._deliver()
+        assert len(self.post.taken) == before
+        self._continue()
+
+    def _continue(self) -> None:
+        with self.room.database.write() as tx:
+            standing.resume(tx, self.room.now)
+
+    @rule()
+    def theme_changes(self) -> None:
+        """The operator's own theme loses the papers, or is mended."""
+        self.room.templates = None if self.room.templates else faulty_theme()
+
+    def _held(self) -> list[editions.EditionRow]:
+        return self.room.editions(EditionState.HELD)
+
+    def _held_papers(self) -> set[int]:
+        return {place for row in self._held() for place in self._places(row.positions)}
+
+    @precondition(lambda self: self._held())
+    @rule(data=st.data(), what=st.sampled_from(["release", "reject", "pass"]))
+    def a_held_edition_is_decided(self, data: st.DataObject, what: str) -> None:
+        """It goes, waits, or is passed over."""
+        row = data.draw(st.sampled_from(self._held()))
+        if what == "release":
+            self.room.review.release(row.id, self.room.now)
+        else:
+            self.room.review.reject(row.id, self.room.now, pass_over=what == "pass")
+        if what == "pass":
+            for place in self._places(row.positions):
+                self.model.papers[place].passed = True
+
+    @precondition(lambda self: not set(self.room.states()).issubset(QUIET))
+    @rule(
+        state=st.sampled_from([*ENDED, DeliveryState.CANCELLED]),
+        name=st.none() | names,
+        settled=st.sampled_from([None, None, "sent", "lost"]),
+    )
+    def deliveries_are_decided(self, state: DeliveryState, name: str, settled: str | None) -> None:
+        """Tried again, or the operator says what became of the unknown ones."""
+        wanted = Filter(state, f"{name}@example.org" if name else None)
+        if settled is None:
+            self._retry(wanted)
+            return
+        with self.room.database.write() as tx:
+            wanted = replace(wanted, state=DeliveryState.UNKNOWN)
+            found = [row.id for row in deliveries.listed(tx, wanted)]
+            became = DeliveryState.SENT if settled == "sent" else DeliveryState.EXPIRED
+            many, _ = deliveries.settle(tx, wanted, became, "said", self.room.now, 0)
+            assert many == len(found)
+        if settled == "sent":
+            self.settled.update(found)
+
+    def _retry(self, wanted: Filter) -> int:
+        """Queues what the operator wants to be tried again, though it may have arrived."""
+        with self.room.database.write() as tx:
+            rows = list(deliveries.listed(tx, wanted))
+            assert wanted.state
+            many, _ = deliveries.retry(tx, wanted, self.room.now, 0)
+        assert many == len(rows)
+        self.again.update(row.id for row in rows if row.id in self.doubts)
+        self.cancelled.difference_update(row.id for row in rows)
+        return many
+
+    # --- runs
+
+    @rule(comes=several, failing=st.booleans())
+    def the_next_are_due(self, comes: int, *, failing: bool) -> None:
+        """Everything is as it should be, but for a source perhaps."""
+        self._run(comes=comes, failing=failing)
+
+    @rule(comes=several, script=st.lists(troubles, max_size=6), due_now=mostly)
+    def runs_into_trouble(self, comes: int, script: list[Act], *, due_now: bool) -> None:
+        """The server fails in all its ways."""
+        self._run(script, comes=comes, due_now=due_now)
+
+    @rule(
+        comes=st.integers(1, 2),
+        script=st.lists(troubles, min_size=1, max_size=3),
+        name=st.none() | names,
+        how=stoppings,
+    )
+    def somebody_stops_while_it_sends(
+        self, comes: int, script: list[Act], name: str | None, how: str
+    ) -> None:
+        """Whoever the message is for, or another: it may still arrive, and nothing after it."""
+        self.post.meanwhile = lambda to: self.stops(name or to.partition("@")[0], how)
+        self._run(script, comes=comes, due_now=True)
+        self.post.meanwhile = None
+
+    @rule(
+        comes=several,
+        script=st.lists(st.just(Act.TAKES) | troubles, max_size=2),
+        death=deaths,
+        due_now=mostly,
+        leaves_file=st.booleans(),
+    )
+    def dies_while_sending(
+        self, comes: int, script: list[Act], death: Act, *, due_now: bool, leaves_file: bool
+    ) -> None:
+        """Between a claim and its outcome, whether or not the message got through."""
+        self._run([*script, death], comes=comes, due_now=due_now, leaves_file=leaves_file)
+
+    @rule(comes=st.integers(1, 2), after=st.integers(0, 2), due_now=mostly)
+    def dies_while_planning(self, comes: int, after: int, *, due_now: bool) -> None:
+        """Before an edition is made, the first or another one."""
+        left = iter(range(after))
+
+        def editor() -> Editor:
+            if next(left, None) is None:
+                raise Died
+            return self.room.editor()
+
+        self._prepare(comes, due_now=due_now)
+        try:
+            self._plan(due_now=due_now, editor=editor)
+        except Died:
+            self._restart()
+
+    @rule(
+        comes=st.integers(1, 2),
+        more=st.integers(0, 1),
+        another=st.booleans(),
+        due_now=mostly,
+    )
+    def something_happens_while_planning(
+        self, comes: int, more: int, *, another: bool, due_now: bool
+    ) -> None:
+        """When the first edition is made papers come, or another one plans for everybody."""
+        first = iter(range(1))
+
+        def editor() -> Editor:
+            if next(first, None) is not None:
+                self._announce(more, self.time.date())
+                if another:
+                    self.room.planning.plan(self.room.now, everybody=due_now)
+            return self.room.editor()
+
+        self._prepare(comes, due_now=due_now)
+        self._plan(due_now=due_now, editor=editor, alone=not another)
+
+    def _run(
+        self,
+        script: Iterable[Act] = (),
+        *,
+        comes: int = 0,
+        due_now: bool = False,
+        failing: bool = False,
+        leaves_file: bool = False,
+    ) -> bool:
+        """A run, as `newsletter run` does it. Whether it could."""
+        self._prepare(comes, due_now=due_now)
+        if not self._plan(due_now=due_now, failing=failing):
+            if self.ahead:
+                return False
+            self._continue()  # the clock is right, says the operator
+            assert self._plan(due_now=due_now, failing=failing)
+        self.post.script = deque(script)
+        doubtful = {row.id: row.attempts for row in self._rows() if row.state in DOUBTFUL}
+        if self.limits.unknown == "resend":
+            self.again.update(number for number, attempts in doubtful.items() if attempts == 1)
+        try:
+            self._deliver()
+        except Died:
+            self._died(leaves_file=leaves_file)
+        self._hear_of_suppressed()
+        self._note_doubts()
+        if self.limits.unknown == "hold":
+            unknown = {row.id for row in self._rows() if row.state is DeliveryState.UNKNOWN}
+            assert unknown.issuperset(doubtful)
+        return True
+
+    def _prepare(self, comes: int, *, due_now: bool) -> None:
+        """Time passes until somebody is due, if that matters; there are papers by then."""
+        if not due_now:
+            due = [one.next_due_at for one in self.room.subscriptions.listed() if one.next_due_at]
+            wait = min(due, default=self.room.now) - self.room.now
+            if timedelta() < wait < 40 * A_DAY:
+                self._set_clock(self.time + wait, self.ahead)
+        self._announce(comes, self.time.date())
+
+    def _plan(
+        self,
+        *,
+        due_now: bool,
+        failing: bool = False,
+        editor: Callable[[], Editor] | None = None,
+        alone: bool = True,
+    ) -> bool:
+        """Plans; whether the clock allowed it."""
+        room = self.room
+        self.dates = {one.id: one.last_due_on for one in room.subscriptions.listed()}
+        held = self._held_papers()
+        planning = Planning(room.database, editor or room.editor, room.look, room.rules)
+        try:
+            planning.reschedule(room.now)
+            planning.plan(room.now, everybody=due_now, failing=failing)
+        except ClockBehind:
+            assert self.was_wrong
+            return False
+        finally:
+            new = self._learn_what_was_planned(dated=not due_now)
+        if alone:
+            assert not held & {place for key in new for place in self.contents[key]}
+            # What the operator let go may also be in a longer edition, for others, that is held.
+            by_itself = {place for key in new - self.let_go for place in self.contents[key]}
+            assert not self._held_papers() & by_itself
+        return True
+
+    def _deliver(self) -> Tally:
+        room = self.room
+        copies = Copies(room.database, ORIGIN, self.post.encoded)
+        return Delivery(
+            room.database, self.post, copies, self.limits, room.clock, threading.Event()
+        ).run()
+
+    def _died(self, *, leaves_file: bool) -> None:
+        """The lock is free, as the operating system leaves it; its file may be there still."""
+        with self.room.database.read() as tx:
+            names = outbox.senders(tx)
+        assert len(names) == 1
+        assert list(senders.dead(self.room.database.file, names)) == names
+        if leaves_file:
+            path = self.room.database.file
+            path.with_name(f"{path.name}.sender.{names[0]}.lock").touch()
+        sending = [row for row in self._rows() if row.state is DeliveryState.SENDING]
+        assert len(sending) == 1
+        self._restart()
+
+    def _restart(self) -> None:
+        self.room.database.close()
+        self.room.database = Database(self.url)
+
+    def _hear_of_suppressed(self) -> None:
+        """The model learns whom the server does not know."""
+        for one in self.room.subscriptions.listed(SUPPRESSED):
+            assert one.address in self.post.barred
+            if self.model.readers[one.id].state is not SUPPRESSED:
+                self.model.readers[one.id].state = SUPPRESSED
+                self._leaves(one.id)
+
+    def _note_doubts(self) -> None:
+        """Mails of which no sender can know what became of them."""
+        for row in self._rows():
+            if row.state in DOUBTFUL:
+                self.doubts.add(row.id)
+
+    # --- what is on record
+
+    def _rows(self) -> list[Row]:
+        """Every delivery, as the operator sees it."""
+        with self.room.database.read() as tx:
+            return list(deliveries.listed(tx, Filter()))
+
+    def _places(self, positions: Iterable[int]) -> list[int]:
+        """Where in the model's list the papers at these positions are."""
+        rows = self.room.rows("SELECT position FROM entries WHERE kind = 'new' ORDER BY position")
+        places = {position: place for place, (position,) in enumerate(rows)}
+        return [places[position] for position in positions]
+
+    def _learn_what_was_planned(self, *, dated: bool) -> set[str]:
+        """Looks at what is new among the deliveries, and keeps it; of which editions it is."""
+        people = {one.id: one for one in self.room.subscriptions.listed()}
+        planned = set[str]()
+        for row in self._rows():
+            if row.id in self.seen:
+                continue
+            self.seen[row.id] = row
+            reader = self.model.readers[row.subscriber]
+            assert reader.state is ACTIVE
+            places = self._papers_of(row.edition)
+            self._check_planned(reader, places)
+            if dated:
+                self._check_date(people[row.subscriber])
+            planned.add(row.edition)
+        return planned
+
+    def _papers_of(self, key: str) -> tuple[int, ...]:
+        if key not in self.contents:
+            with self.room.database.read() as tx:
+                row = editions.find(tx, key)
+            assert row
+            assert row.state is EditionState.FROZEN
+            self.contents[key] = tuple(self._places(row.positions))
+            if row.reason:
+                self.let_go.add(key)
+            if "the text lacks" in (row.reason or ""):
+                self.faulty.add(key)  # and released all the same
+        return self.contents[key]
+
+    def _check_planned(self, reader: Reader, places: Sequence[int]) -> None:
+        """Nothing from before they came, nothing withdrawn or passed over, nothing twice."""
+        for place in places:
+            paper = self.model.papers[place]
+            assert place >= reader.start, f"{paper} is older than {reader}"
+            assert not paper.withdrawn
+            assert not paper.passed
+            assert place not in reader.planned, f"{paper} twice for {reader}"
+            reader.planned.append(place)
+
+    def _check_date(self, person: Subscriber) -> None:
+        """A date is used up, and it is a later one than the one before."""
+        before = self.dates[person.id]
+        assert person.last_due_on
+        assert before is None or person.last_due_on > before or self.was_wrong
+
+    # --- at the end
+
+    @rule()
+    def everything_catches_up(self) -> None:
+        """Everybody is back, everything is decided and retried: nothing is left, all is there."""
+        self._set_clock(self.time, timedelta())
+        self.room.templates = None
+        self.post.script.clear()
+        for name in NAMES:
+            self.resumes(name)
+        for _ in range(100):
+            self._decide_everything()
+            assert self._run(due_now=True)
+            if not self._retry_everything() and not self._held():
+                break
+            self._set_clock(self.time + A_DAY, timedelta())
+        else:
+            raise AssertionError("it does not come to an end")
+        for reader in self._active():
+            assert sorted(reader.planned) == sorted(self.model.owed(reader)), reader
+        self._check_everything_arrived()
+
+    def _active(self) -> list[Reader]:
+        return [reader for reader in self.model.readers.values() if reader.state is ACTIVE]
+
+    def _decide_everything(self) -> None:
+        for row in self._held():
+            try:
+                self.room.review.release(row.id, self.room.now)
+            except UsageError:
+                self.room.review.reject(row.id, self.room.now)
+
+    def _retry_everything(self) -> int:
+        """Queues whatever of somebody active is not sent."""
+        ended = {
+            (row.state, reader.address)
+            for row in self._rows()
+            if row.state in ENDED and (reader := self.model.readers[row.subscriber]).state is ACTIVE
+        }
+        many = sum(self._retry(Filter(*one)) for one in sorted(ended))
+        with self.room.database.read() as tx:
+            return many + outbox.count_waiting(tx, self.room.now)
+
+    def _check_everything_arrived(self) -> None:
+        """Whatever was planned for somebody active, since they came, was sent and arrived."""
+        arrived = Counter(map(delivery_of, self.post.taken))
+        for row in self._rows():
+            if self.model.readers[row.subscriber].state is not ACTIVE:
+                continue
+            if row.state is DeliveryState.CANCELLED:
+                assert row.id in self.earlier, row
+            else:
+                assert row.state is DeliveryState.SENT, row
+                assert arrived[row.id] or row.id in self.settled, row
+
+    # --- always
+
+    @invariant()
+    def the_promise_holds(self) -> None:
+        """Looked at from all sides, after every step."""
+        rows = self._rows()
+        self._every_delivery_is_in_one_state_that_is_seen(rows)
+        self._nobody_gets_anything_twice(rows)
+        self._what_is_sent_arrived(rows)
+        self._the_model_knows_everybody()
+
+    def _every_delivery_is_in_one_state_that_is_seen(self, rows: list[Row]) -> None:
+        """None is lost, none is nowhere; their numbers add up."""
+        assert [row.id for row in rows] == sorted(self.seen)
+        with self.room.database.read() as tx:
+            counts = deliveries.counts(tx)
+            ended = deliveries.ended_otherwise(tx)
+            claimed = set(outbox.senders(tx))
+        assert counts == Counter(row.state for row in rows)
+        assert ended == {state: n for state, n in counts.items() if state not in QUIET}
+        # Without a live sender there is at most what its death left, one a session.
+        assert counts.get(DeliveryState.SENDING, 0) == len(claimed) <= 1
+        for row in rows:
+            waits = row.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+            assert waits == (row.try_at is not None)
+            # What is cancelled because somebody left stays so, unless the operator says otherwise.
+            assert row.state is DeliveryState.CANCELLED or row.id not in self.cancelled
+
+    def _nobody_gets_anything_twice(self, rows: list[Row]) -> None:
+        """Unless it may have been lost, and was sent again; and then under the same name."""
+        names: dict[int, str] = {}
+        for letter in self.post.taken:
+            assert names.setdefault(delivery_of(letter), letter.name) == letter.name
+        assert len(set(names.values())) == len(names)
+        arrived = Counter(map(delivery_of, self.post.taken))
+        for row in rows:
+            times = arrived[row.id]
+            assert times <= 1 + self.again[row.id]
+            assert times <= row.attempts
+            assert not times or row.id in self.doubts or row.state is DeliveryState.SENT
+
+    def _what_is_sent_arrived(self, rows: list[Row]) -> None:
+        """Whole, and at the person it was planned for."""
+        arrived = set()
+        for letter in self.post.taken:
+            number = delivery_of(letter)
+            row = self.seen[number]
+            assert letter.recipient == self.model.readers[row.subscriber].address
+            numbers = {self.model.papers[place].number for place in self.contents[row.edition]}
+            assert self._numbers_in(letter) == (set() if row.edition in self.faulty else numbers)
+            arrived.add(number)
+        for row in rows:
+            if row.state is DeliveryState.SENT:
+                assert row.id in arrived or row.id in self.settled
+
+    def _numbers_in(self, letter: Letter) -> set[int]:
+        key, part, _ = letter.name.split(".")
+        if (key, part) not in self.read:
+            self.read[key, part] = papers_in(letter)
+        return self.read[key, part]
+
+    def _the_model_knows_everybody(self) -> None:
+        """States are those that follow from what people did."""
+        for one in self.room.subscriptions.listed():
+            assert one.state is self.model.readers[one.id].state
+            assert (one.next_due_at is None) == (one.state is not ACTIVE)
+
+
+def delivery_of(letter: Letter) -> int:
+    """The number of the delivery, which its envelope's sender says."""
+    return int(letter.sender.removeprefix("bounce+").partition(".")[0])
+
+
+TestPromise = Promise.TestCase
+TestPromise.settings = settings(
+    max_examples=1_000 if SOAK else 40, stateful_step_count=50 if SOAK else 30, deadline=None
+)
+
+
+@contextmanager
+def lived() -> Iterator[Promise]:
+    """A machine to which things are done by hand, without its end."""
+    machine = Promise()
+    try:
+        yield machine
+    finally:
+        machine.room.database.close()
+        machine.folder.cleanup()
+
+
+def begun(machine: Promise, *several: str) -> None:
+    """These people are there, and three papers."""
+    machine.begins(
+        resends=False, a_day=None, readers=[(name, "daily", None, None) for name in several]
+    )
+    machine.papers_come(3, 0)
+
+
+@pytest.mark.parametrize("death", [Act.DIES_AFTER, Act.DIES_BEFORE])
+def test_a_death_leaves_one_message_a_session(death: Act) -> None:
+    """Four sessions, each with a message in hand: four are unknown, and all others go, once."""
+    with lived() as machine:
+        begun(machine, *NAMES)
+        machine.room.crowd(40)
+        machine.post.both = threading.Barrier(4)
+        machine.post.script = deque([death] * 4)
+        machine.limits = replace(machine.limits, sessions=4)
+        machine.room.plan(everybody=True)
+        with pytest.raises(Died):
+            machine._deliver()
+        machine._restart()
+        machine.post.both = None
+        tally = machine._deliver()
+        assert (tally[DeliveryState.UNKNOWN], tally[DeliveryState.SENT]) == (4, 40)
+        assert machine.room.states() == {DeliveryState.UNKNOWN: 4, DeliveryState.SENT: 40}
+        arrived = Counter(map(delivery_of, machine.post.taken))
+        assert max(arrived.values()) == 1
+        assert len(arrived) == (44 if death is Act.DIES_AFTER else 40)
+
+
+def _cursors_go_back(machine: Promise) -> None:
+    machine.room.sql("UPDATE subscribers SET cursor = 0")
+    machine.papers_come(1, 0)
+
+
+def _a_delivery_is_gone(machine: Promise) -> None:
+    machine.room.sql("DELETE FROM deliveries WHERE id = 1")
+
+
+def _a_delivery_waits_for_ever(machine: Promise) -> None:
+    machine.room.sql("UPDATE deliveries SET state = 'queued' WHERE id = 1")
+
+
+def _sent_is_queued(machine: Promise) -> None:
+    machine.room.sql(
+        "UPDATE deliveries SET state = 'queued', try_at = '2026-11-20 00:00:00.000000' WHERE id = 1"
+    )
+
+
+def _cursors_run_ahead(machine: Promise) -> None:
+    machine.papers_come(1, 0)
+    machine.room.sql("UPDATE subscribers SET cursor = (SELECT position FROM log_head)")
+
+
+def _a_pause_is_unheard(machine: Promise) -> None:
+    machine.stops("mira", "pause")
+    machine.room.sql("UPDATE subscribers SET state = 'active', next_due_at = added_at")
+    machine.papers_come(1, 0)
+
+
+def _unknown_is_sent(machine: Promise) -> None:
+    machine.papers_come(1, 0)
+    machine._run([Act.IS_DEAF], due_now=True)
+    machine.room.sql("UPDATE deliveries SET state = 'sent' WHERE state = 'unknown'")
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        _cursors_go_back,
+        _a_delivery_is_gone,
+        _a_delivery_waits_for_ever,
+        _sent_is_queued,
+        _cursors_run_ahead,
+        _a_pause_is_unheard,
+        _unknown_is_sent,
+    ],
+)
+def test_a_broken_promise_is_noticed(breaks: Callable[[Promise], None]) -> None:
+    """The machine can fail: a database that is tampered with is not what the model says."""
+    with lived() as machine:
+        begun(machine, "mira")
+        machine._run(due_now=True)
+        noticed = [
+            machine.the_promise_holds,
+            machine.everything_catches_up,
+            machine.the_promise_holds,
+        ]
+        for look in noticed:
+            look()
+        breaks(machine)
+        with pytest.raises(AssertionError):
+            for look in noticed:
+                look()

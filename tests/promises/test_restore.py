@@ -1,0 +1,562 @@
+"""What a restore makes of people, of what waits, and of the file itself.
+
+What a readable newer database says of people holds. Where there is none, nothing goes that
+may have gone. And at every instant there is a database: the old one or the restored one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from email.headerregistry import Address
+from pathlib import Path
+
+import pytest
+
+from newsletter.app import keeping
+from newsletter.app.keeping import Restored
+from newsletter.choices import Choices
+from newsletter.config.schema import Config
+from newsletter.csv_columns import SubscriberRow
+from newsletter.delivery import Copies, Delivery, Limits, Origin
+from newsletter.ingest import Ingest
+from newsletter.message import Sender
+from newsletter.models import Capture
+from newsletter.notices import Notices
+from newsletter.readerlinks import ReaderLinks
+from newsletter.recipients import parse_address
+from newsletter.signups import Signups
+from newsletter.snapshot_review import SnapshotReview
+from newsletter.storage import editions, pruning
+from newsletter.storage.database import Database
+from newsletter.storage.readers import RequestKind
+from tests.support.builders import day
+from tests.support.commands import newsletter, rows_of
+from tests.support.planning_room import A_DAY, DUE, HOUR, PlanningRoom, capture
+from tests.support.scripted_transport import ScriptedTransport, papers_in
+
+ORIGIN = Origin(
+    Sender("Harbour", Address("Harbour", "papers", "harbour.example"), owner="me@harbour.example")
+)
+PEOPLE = "SELECT * FROM subscribers ORDER BY id"
+
+
+class Room(PlanningRoom):
+    """A newsletter whose database is copied, lost and restored."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "news.db"
+        self.copy = folder / "copy.db"
+        self.config = Config.model_validate({"database": {"url": f"sqlite:///{self.file}"}})
+        super().__init__(Database(f"sqlite:///{self.file}"))
+        self.post = ScriptedTransport()
+
+    @property
+    def choices(self) -> Choices:
+        """What people do by their links."""
+        return Choices(self.database, self.subscriptions, self.rules, self.clock)
+
+    @property
+    def links(self) -> ReaderLinks:
+        """The links in mails."""
+        return ReaderLinks("https://h.example", (self.database.keys.links,))
+
+    @property
+    def signups(self) -> Signups:
+        """What visitors ask for."""
+        return Signups(self.database, self.rules, Notices(), self.links, "Harbour", self.clock)
+
+    def backup(self) -> None:
+        """A copy is made; what follows is an hour later."""
+        keeping.backup(self.config, self.copy)
+        self.now += HOUR
+
+    def restore(self, *, lost: bool = False) -> Restored:
+        """The copy is put back; `lost`: onto nothing."""
+        self.database.close()
+        if lost:
+            for file in self.file.parent.glob("news.db*"):
+                file.unlink()
+        done = keeping.restore(self.config, self.copy, self.now)
+        self.database = Database(f"sqlite:///{self.file}")
+        return done
+
+    def deliver(self) -> None:
+        """What waits goes out."""
+        copies = Copies(self.database, ORIGIN, self.post.encoded)
+        limits = Limits(sessions=1, give_up_after=timedelta(days=3), pause=0.0)
+        Delivery(self.database, self.post, copies, limits, self.clock, threading.Event()).run()
+
+    def run(self, days: int = 0) -> None:
+        """A run on that day, at the hour when people are due."""
+        self.plan(DUE + days * A_DAY)
+        self.deliver()
+
+    def inbox(self, name: str) -> list[list[int]]:
+        """The papers of each edition that arrived at an address."""
+        whose = f"{name}@example.org"
+        found = (sorted(papers_in(one)) for one in self.post.taken if one.recipient == whose)
+        return [papers for papers in found if papers]
+
+    def papers_released(self, number: int, day: date) -> None:
+        """A paper is announced though it was held at first."""
+        taken = Capture(capture([number], day), "held", self.now)
+        ingest = Ingest(self.database, self.clock)
+        (report,) = ingest.captures("harbour", [taken])
+        assert report.held
+        assert report.snapshot
+        SnapshotReview(self.database, self.clock).release(report.snapshot)
+
+    def who(self) -> dict[str, str]:
+        """Everybody's state."""
+        return {one.address.partition("@")[0]: one.state for one in self.subscriptions.listed()}
+
+    def change_address(self, old: str, new: str) -> None:
+        """Somebody asks for another address, and confirms it."""
+        person = self.person(old).id
+        self.signups.ask_change(person, parse_address(f"{new}@example.org"), "net")
+        self.signups.work()
+        self._confirm(RequestKind.CHANGE, self.links.change(self._asked(), self.now))
+
+    def confirm(self) -> None:
+        """The newest request to subscribe is confirmed."""
+        self._confirm(RequestKind.SUBSCRIBE, self.links.confirm(self._asked(), self.now))
+
+    def _asked(self) -> int:
+        ((number,),) = self.rows("SELECT max(id) FROM requests")
+        return int(number)
+
+    def _confirm(self, kind: RequestKind, link: str) -> None:
+        assert self.signups.confirm(kind, link.rsplit("/", 1)[1], "net")
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Iterator[Room]:
+    """A newsletter with one paper."""
+    room = Room(tmp_path)
+    room.papers(1)
+    yield room
+    room.database.close()
+
+
+def leave(room: Room, name: str) -> None:
+    """Somebody leaves by their link."""
+    room.choices.unsubscribe(room.person(name).id)
+
+
+def test_people_are_as_the_newer_database_says(room: Room) -> None:
+    """Whatever they did since: joined, confirmed, paused, resumed, came back, moved."""
+    for name in ("back", "stays", "left", "moves", "leaves", "picks"):
+        room.join(name)
+    room.choices.pause(room.person("back").id, None)
+    leave(room, "left")
+    room.signups.ask(parse_address("pend@example.org"), "net")
+    room.signups.work()
+    room.run()
+    room.backup()
+    room.choices.resume(room.person("back").id)
+    room.confirm()
+    for name in ("left", "joins"):
+        room.join(name)
+    room.choices.pause(room.person("stays").id, (room.now + 3 * A_DAY).date())
+    leave(room, "leaves")
+    room.choices.explain(room.person("leaves").id, "too many")
+    room.choices.wish(room.person("picks").id, topics=("lamps",))
+    room.change_address("moves", "moved")
+    room.signups.ask(parse_address("asks@example.org"), "net")
+    before = room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")
+    done = room.restore()
+    assert (done.merged, done.back, done.away) == (True, 0, 0)
+    assert (room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")) == before
+    room.signups.work()
+    for days in range(1, 6):
+        room.papers(1 + days, day=day(days))
+        room.signups.tidy()
+        room.run(days)
+    assert room.who() == {
+        **dict.fromkeys(("back", "stays", "left", "moved", "picks", "pend", "joins"), "active"),
+        "leaves": "unsubscribed",
+        "asks": "pending",
+    }
+    for name in ("back", "stays", "left", "pend", "joins"):
+        got = [paper for one in room.inbox(name) for paper in one]
+        assert sorted(set(got)) == sorted(got), name
+        assert set(got) >= set(range(2, 7)), name
+    assert room.inbox("moves") == [[1]]
+    assert len(room.inbox("moved")) == 5
+    assert room.inbox("leaves") == [[1]]
+
+
+@pytest.mark.parametrize("goes", ["leaves", "is forgotten", "is removed", "leaves and is removed"])
+def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
+    """Who had another one by the time they went is not at the one of the backup."""
+    room.join("mira")
+    room.run()
+    room.backup()
+    room.change_address("mira", "moved")
+    if goes.startswith("leaves"):
+        leave(room, "moved")
+    if goes == "is forgotten":
+        room.choices.delete(room.person("moved").id)
+    if goes.endswith("removed"):
+        room.subscriptions.remove(parse_address("moved@example.org"))
+    done = room.restore()
+    assert room.who() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
+    assert (done.back, done.away) == (0, 0 if goes == "leaves" else 1)
+    room.papers(2, day=day(1))
+    room.run(1)
+    assert room.inbox("mira") == [[1]]
+
+
+def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
+    """By mistake, paused, or cleaned up after they had left; links are theirs as before."""
+    names = ("mira", "ana", "jonas", "yuki")
+    for name in names:
+        room.join(name)
+    room.run()
+    room.backup()
+    leave(room, "jonas")
+    room.subscriptions.pause(parse_address("ana@example.org"))
+    for pause in (True, False):  # the second time they are active when they are removed
+        if pause:
+            room.subscriptions.pause(parse_address("yuki@example.org"))
+        else:
+            room.subscriptions.resume(parse_address("yuki@example.org"))
+    numbers = {name: room.person(name).id for name in names}
+    for name in names:
+        room.subscriptions.remove(parse_address(f"{name}@example.org"))
+    room.join("kim")
+    done = room.restore()
+    assert (done.back, done.away) == (3, 1)
+    assert room.who() == {
+        "mira": "active", "ana": "paused", "yuki": "active", "kim": "active",
+    }  # fmt: skip
+    assert {name: room.person(name).id for name in ("mira", "ana", "yuki")} == {
+        name: numbers[name] for name in ("mira", "ana", "yuki")
+    }
+    assert room.person("kim").id > max(numbers.values())
+    room.papers(2, day=day(1))
+    room.run(1)
+    assert room.inbox("mira") == [[1], [2]]
+    assert room.inbox("yuki") == [[1], [2]]
+    assert room.inbox("jonas") == room.inbox("ana") == [[1]]
+
+
+def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
+    """They are served once, under their new number."""
+    room.join("mira")
+    room.run()
+    room.backup()
+    room.subscriptions.remove(parse_address("mira@example.org"))
+    room.join("mira")
+    room.papers(2, day=day(1))
+    room.run(1)
+    new, got = room.person("mira").id, room.inbox("mira")
+    assert room.restore().back == 0
+    assert room.person("mira").id == new
+    room.run(2)
+    assert room.inbox("mira") == got
+
+
+def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) -> None:
+    """What was sent so long ago that nothing says so any more does not go again."""
+    room.join("mira")
+    room.join("ana")
+    room.run()
+    room.backup()
+    room.papers(2, day=day(1))
+    room.run(1)
+    room.subscriptions.remove(parse_address("mira@example.org"))
+    room.papers(3, day=day(99))
+    room.run(99)
+    pruning.prune(room.database, room.now - HOUR)
+    assert room.restore().back == 1
+    room.run(100)
+    assert room.inbox("mira") == [[1], [2], [3]]
+
+
+def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
+    """A suppression that was lifted since the backup does not come back with it."""
+    room.join("mira")
+    mira = parse_address("mira@example.org")
+    room.subscriptions.remove(mira, forget=True)
+    room.backup()
+    room.subscriptions.add(SubscriberRow(mira), unsuppress=True)
+    room.restore()
+    assert room.who() == {"mira": "active"}
+    assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number
+
+
+def test_the_command_says_who_came_back(tmp_path: Path) -> None:
+    """In words, and for scripts."""
+    (tmp_path / "config.toml").write_text("")
+    for name in ("ada", "bob", "cy"):
+        newsletter("subscribers", "add", f"{name}@example.net", cwd=tmp_path)
+    newsletter("backup", "copy.db", cwd=tmp_path)
+    newsletter("subscribers", "remove", "ada@example.net", cwd=tmp_path)
+    newsletter("subscribers", "forget", "bob@example.net", cwd=tmp_path)
+    done = newsletter("restore", "copy.db", cwd=tmp_path)
+    assert "1 person who was removed since the backup: back" in done.stdout
+    assert "1 person who was removed since: not back" in done.stdout
+    (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=tmp_path))
+    assert (row["merged"], row["back"], row["away"]) == (True, 0, 1)
+
+
+def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
+    """They may have been back since: their pause stays, and what was new to them is unknown."""
+    for name in ("mira", "ana"):
+        room.join(name)
+    room.subscriptions.pause(parse_address("mira@example.org"))
+    room.run()
+    room.backup()
+    room.subscriptions.resume(parse_address("mira@example.org"))
+    room.run(1)
+    assert room.inbox("mira") == [[1]]
+    assert room.restore(lost=True).unknown == 1
+    assert room.who() == {"mira": "paused", "ana": "active"}
+    assert room.rows("SELECT next_due_at FROM subscribers WHERE state = 'paused'") == [(None,)]
+    room.subscriptions.resume(parse_address("mira@example.org"))
+    room.run(2)
+    assert room.inbox("mira") == [[1]]
+    room.papers_released(2, day(3))
+    room.run(3)
+    assert room.inbox("mira") == [[1], [2]]
+
+
+@pytest.mark.parametrize("how", ["pause", "undo"])
+def test_onto_nothing_what_was_cancelled_for_a_while_is_unknown(room: Room, how: str) -> None:
+    """It may have gone when they were back; coming back again does not send it again."""
+    room.join("mira")
+    room.plan(DUE)
+    me = room.person("mira").id
+
+    def come_back() -> None:
+        room.choices.resume(me) if how == "pause" else room.choices.undo(me)
+        room.deliver()
+
+    room.choices.pause(me, None) if how == "pause" else room.choices.unsubscribe(me)
+    room.backup()
+    come_back()
+    assert room.inbox("mira") == [[1]]
+    assert room.restore(lost=True).unknown == 1
+    come_back()
+    room.run(1)
+    assert room.inbox("mira") == [[1]]
+
+
+def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
+    """Who was pending or had left may have come, and been served, since the backup."""
+    room.join("mira")
+    leave(room, "mira")
+    room.signups.ask(parse_address("pend@example.org"), "net")
+    room.signups.work()
+    room.backup()
+    room.join("mira")
+    room.confirm()
+    room.run()
+    assert room.inbox("mira") == room.inbox("pend") == [[1]]
+    room.restore(lost=True)
+    room.join("mira")
+    room.confirm()
+    room.run(1)
+    assert room.inbox("mira") == room.inbox("pend") == [[1]]
+
+
+def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> None:
+    """The operator decides, and is told what about."""
+    room.history(1, 1, 1, 1, 1)
+    room.join("mira")
+    for number in range(12):
+        room.papers(100 + number, source=f"s{number}")
+    (held,) = room.plan(DUE).held
+    assert held.reason
+    room.backup()
+    for _ in range(2):
+        room.restore(lost=True)
+        with room.database.read() as tx:
+            (row,) = (one for one in editions.listed(tx) if one.state == "held")
+        assert row.reason == (
+            f"{held.reason}; the database is a backup: it may have gone out since"
+        )
+        keeping.backup(room.config, room.copy)
+
+
+def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
+    """Who joined since the backup has links in old mail: they lead to nobody else."""
+    room.join("ana")
+    room.backup()
+    room.join("mira")
+    room.signups.ask(parse_address("pend@example.org"), "net")
+    lost = room.person("mira").id, room.rows("SELECT max(id) FROM requests")
+    room.restore(lost=True)
+    room.join("yuki")
+    room.signups.ask(parse_address("other@example.org"), "net")
+    assert room.person("yuki").id > lost[0]
+    assert room.rows("SELECT max(id) FROM requests") > lost[1]
+
+
+DYING = """
+import os, runpy, signal, sys
+left = int(sys.argv.pop(1))
+def die(event, arguments):
+    global left
+    if event in ("os.rename", "os.link", "os.remove"):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(die)
+runpy.run_module("newsletter", run_name="__main__", alter_sys=True)
+"""
+"""A command that is killed before it does anything more to names of files."""
+
+NO_LINKS = """
+import errno, runpy, sys
+def refuse(event, arguments):
+    if event == "os.link":
+        raise OSError(errno.EPERM, "Operation not permitted")
+sys.addaudithook(refuse)
+runpy.run_module("newsletter", run_name="__main__", alter_sys=True)
+"""
+"""A command on a file system without hard links."""
+
+
+def python(place: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs such a command."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A newsletter with a backup, and one more reader since, who is only in the write-ahead log."""
+    (tmp_path / "config.toml").write_text("")
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    newsletter("backup", "copy.db", cwd=tmp_path)
+    newsletter("subscribers", "add", "bob@example.net", cwd=tmp_path)
+    return tmp_path
+
+
+def leave_a_log(place: Path, change: str) -> None:
+    """A change that is only in the write-ahead log: its process died."""
+    file = place / "newsletter.db"
+    aside = place / "aside"
+    aside.mkdir()
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute(change)
+        for one in place.glob("newsletter.db*"):
+            shutil.copy(one, aside)
+    for one in aside.iterdir():
+        shutil.move(one, place / one.name)
+    assert (place / "newsletter.db-wal").stat().st_size
+
+
+def readers(file: Path) -> list[str]:
+    """Who is in a database that is whole."""
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows = database.execute("SELECT address FROM subscribers ORDER BY id")
+        return [address.partition("@")[0] for (address,) in rows]
+
+
+MERGED = "UPDATE subscribers SET cadence = 'weekdays' WHERE address LIKE 'bob%'"
+FOREIGN = "UPDATE secrets SET value = x'07' WHERE name = 'own'"
+
+
+@pytest.mark.parametrize("change", [MERGED, FOREIGN], ids=["merged", "not to be merged"])
+def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> None:
+    """The one that was there with all that was in it, or the restored one; then it works."""
+    leave_a_log(place, change)
+    before = place / "before"
+    before.mkdir()
+    for one in place.glob("newsletter.db*"):
+        shutil.copy(one, before)
+    after = ["ada"] if change == FOREIGN else ["ada", "bob"]
+    file = place / "newsletter.db"
+    found = set()
+    for deaths in range(100):
+        for one in place.glob("newsletter.db*"):
+            one.unlink()
+        for one in before.iterdir():
+            shutil.copy(one, place)
+        done = python(place, DYING, str(deaths), "restore", "copy.db")
+        assert file.is_file(), deaths
+        log = (place / "newsletter.db-wal", place / "newsletter.db-journal")
+        with closing(sqlite3.connect(file)) as database:
+            (own,) = database.execute("SELECT value FROM secrets WHERE name = 'own'").fetchone()
+            (kind,) = database.execute("SELECT max(cadence) FROM subscribers").fetchone()
+        who = readers(file)
+        was_there = who == ["ada", "bob"] and (own == b"\7" or kind == "weekdays")
+        assert was_there or who == after, (deaths, who)
+        found.add(was_there)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        config = Config.model_validate({"database": {"url": f"sqlite:///{file}"}})
+        keeping.restore(config, place / "copy.db", datetime.now(UTC))
+        assert readers(file) == after
+    assert deaths > 3
+    assert not [one for one in log if one.exists()]
+    if change == FOREIGN:
+        assert found == {True, False}
+
+
+def test_the_log_of_a_lost_database_is_not_taken_for_the_restored_ones(place: Path) -> None:
+    """It is kept beside, under the name the database would have."""
+    leave_a_log(place, MERGED)
+    (place / "newsletter.db").unlink()
+    (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
+    assert row["kept"] is None
+    assert readers(place / "newsletter.db") == ["ada"]
+    assert [one.name[-4:] for one in place.glob("newsletter.db.replaced-*-wal")] == ["-wal"]
+
+
+def test_where_there_are_no_hard_links_the_old_one_is_copied(place: Path) -> None:
+    """It is kept all the same, and nobody else may read it."""
+    data = (place / "newsletter.db").read_bytes()
+    with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
+        database.execute(FOREIGN)
+    done = python(place, NO_LINKS, "restore", "copy.db", "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = rows_of(done)
+    kept = Path(row["kept"])
+    assert readers(kept) == ["ada", "bob"]
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert len(data) == kept.stat().st_size
+    assert readers(place / "newsletter.db") == ["ada"]
+    assert not list(place.glob("*.part"))
+
+
+def test_a_restore_behind_a_symbolic_link_replaces_the_file(place: Path) -> None:
+    """The link stays, and whoever has the file open by its own name is noticed."""
+    real = place / "data"
+    real.mkdir()
+    (place / "newsletter.db").rename(real / "papers.db")
+    (place / "newsletter.db").symlink_to(real / "papers.db")
+    with Database(f"sqlite:///{real}/papers.db"):
+        assert newsletter("restore", "copy.db", cwd=place).returncode == 3
+    (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
+    assert (place / "newsletter.db").is_symlink()
+    assert Path(row["kept"]).parent == real
+    assert readers(real / "papers.db") == ["ada", "bob"]
+
+
+def test_two_restores_in_one_second_keep_both(room: Room) -> None:
+    """What was replaced first is not written over."""
+    room.join("mira")
+    room.backup()
+    kept = {room.restore().kept, room.restore().kept}
+    assert len(kept) == 2
+    assert all(one and one.is_file() for one in kept)

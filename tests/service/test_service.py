@@ -1,0 +1,246 @@
+"""`newsletter serve` in a process of its own: it answers, works, and ends when told to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from newsletter.web.server import listening
+from tests.support.captures import api_json, made
+from tests.support.commands import newsletter, rows_of
+from tests.support.ports import free_port
+
+CONFIG = """
+[newsletter]
+owner = "keeper@example.org"
+[[sources]]
+name = "saved"
+path = "saved"
+[delivery]
+transport = "eml"
+[web]
+port = {port}
+metrics_token = "a-token-of-some-length"
+"""
+PATIENCE = 60.0
+
+
+class Service:
+    """A running `newsletter serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def get(self, path: str, **headers: str) -> tuple[int, str]:
+        """Status and text of a page."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=named)
+        try:
+            with urllib.request.urlopen(asked, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def figure(self, name: str) -> float | None:
+        """A figure of `/metrics`, with its labels in its name."""
+        _, text = self.get("/metrics")
+        found = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return float(found[0].rpartition(" ")[2]) if found else None
+
+    def ended(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float, list[str]]:
+        """Tells it to end; status, seconds, and what it logged."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        _, logged = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, time.monotonic() - began, logged.splitlines()
+
+
+def until(is_so: Callable[[], object]) -> None:
+    """Waits until it is so; fails when it does not come."""
+    ends = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+
+
+def prepared(place: Path) -> int:
+    """A configuration, and a folder with one day's papers; the port."""
+    port = free_port()
+    (place / "config.toml").write_text(CONFIG.format(port=port))
+    (place / "saved").mkdir(exist_ok=True)
+    publish(place, "2026-11-19", "Lamps of the First Morning")
+    return port
+
+
+def publish(place: Path, day: str, title: str) -> None:
+    """A day's list, at rest."""
+    file = place / "saved" / f"{day}.json"
+    file.write_bytes(api_json(made(title)))
+    os.utime(file, (1_700_000_000, 1_700_000_000))
+
+
+@contextmanager
+def serving(place: Path, port: int, **environment: str) -> Iterator[Service]:
+    """A service that is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "newsletter", "serve", "--log", "json"],
+        cwd=place,
+        env={**os.environ, **environment},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    service = Service(process, port)
+    try:
+        until(lambda: process.poll() is not None or _answers(service))
+        yield service
+    finally:
+        if process.stderr and not process.stderr.closed:
+            process.kill()
+            process.communicate()
+
+
+def _answers(service: Service) -> bool:
+    try:
+        return service.get("/readyz")[0] == 200
+    except OSError:
+        return False
+
+
+def test_it_answers_works_and_ends(tmp_path: Path) -> None:
+    """Captures what lies in the folder, says its figures, ends with status 0 in time."""
+    port = prepared(tmp_path)
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    with serving(tmp_path, port) as service:
+        assert service.get("/healthz") == (200, "ok\n")
+        until(lambda: service.figure('newsletter_source_age_seconds{source="saved"}') is not None)
+        assert service.figure('newsletter_subscribers{state="active"}') == 1
+        assert service.figure("newsletter_mails_waiting") == 0
+        status, seconds, logged = service.ended()
+    assert status == 0
+    assert seconds < 10
+    events = [json.loads(line) for line in logged]
+    captured = next(row for row in events if row["event"] == "captured")
+    assert (captured["source"], captured["new"]) == ("saved", 1)
+    assert not any("Traceback" in line for line in logged)
+    row = rows_of(newsletter("status", "--json", cwd=tmp_path))[-1]
+    assert row["silence"].startswith("nobody due")
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, 200),
+        ({"X_Forwarded_For": "203.0.113.7"}, 403),
+        ({"X_Forwarded_For": "203.0.113.7", "Authorization": "Bearer a-token-of-some-length"}, 200),
+        ({"X_Forwarded_For": "203.0.113.7", "Authorization": "Bearer another"}, 403),
+    ],
+)
+def test_figures_are_for_this_machine_or_with_the_token(
+    tmp_path: Path, headers: dict[str, str], expected: int
+) -> None:
+    """A proxy on this machine is not this machine itself; and no figure names a reader."""
+    port = prepared(tmp_path)
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    with serving(tmp_path, port) as service:
+        status, text = service.get("/metrics", **headers)
+        assert status == expected
+        assert "ada" not in text
+
+
+def test_it_ends_at_once_while_a_page_does_not_come(tmp_path: Path) -> None:
+    """A source that hangs is not waited for."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        port = prepared(tmp_path)
+        config = (tmp_path / "config.toml").read_text()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
+        hanging = f'[[sources]]\nname = "hangs"\nurl = "{url}"\nallow_private = true\n'
+        (tmp_path / "config.toml").write_text(config + hanging)
+        with serving(tmp_path, port) as service:
+            silent.settimeout(PATIENCE)
+            wire, _ = silent.accept()
+            status, seconds, _ = service.ended()
+            wire.close()
+    assert (status, seconds < 10) == (0, True)
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
+    """Before anything else is done."""
+    port = prepared(tmp_path)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        done = newsletter("serve", cwd=tmp_path)
+    assert done.returncode == 3
+    assert f"127.0.0.1:{port}: cannot listen there" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not (tmp_path / "newsletter.db").exists()
+
+
+def test_systemd_hears_that_it_is_ready_alive_and_ending(tmp_path: Path) -> None:
+    """Over the socket it names."""
+    port = prepared(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(PATIENCE)
+        with serving(
+            tmp_path, port, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000"
+        ) as service:
+            assert listening.recv(100) == b"READY=1"
+            assert listening.recv(100) == b"WATCHDOG=1"
+            service.ended()
+        words = {b"WATCHDOG=1"}
+        while b"STOPPING=1" not in words:
+            words.add(listening.recv(100))
+
+
+def test_two_services_send_each_mail_once(tmp_path: Path) -> None:
+    """Both see that somebody is due; one of them sends it, killed and started again."""
+    port, other = prepared(tmp_path), free_port()
+    newsletter("ingest", cwd=tmp_path)
+    for number in range(3):
+        newsletter("subscribers", "add", f"reader{number}@example.net", cwd=tmp_path)
+    since = _make_due(tmp_path)
+    outbox = tmp_path / "outbox"
+    with (
+        serving(tmp_path, port, **since) as first,
+        serving(tmp_path, other, NEWSLETTER__WEB__PORT=str(other), **since) as second,
+    ):
+        until(lambda: len(list(outbox.glob("*.eml"))) == 3)
+        first.process.kill()
+        assert second.ended()[0] == 0
+    rows = rows_of(newsletter("deliveries", "--json", cwd=tmp_path))
+    assert len(rows) == 3
+    assert len(list(outbox.glob("*.eml"))) == 3
+
+
+def _make_due(place: Path) -> dict[str, str]:
+    """Everybody was due a moment ago; the newsletter's hour, so that this is so."""
+    at = (datetime.now(UTC) - timedelta(minutes=2)).replace(second=0, microsecond=0)
+    with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
+        said = f"{at:%Y-%m-%d %H:%M:%S.%f}"
+        database.execute("UPDATE subscribers SET next_due_at = ?", (said,))
+    return {"NEWSLETTER__NEWSLETTER__SEND_AT": f"{at:%H:%M}"}
+
+
+def test_small_answers_leave_at_once() -> None:
+    """asyncio turns off their waiting only on sockets whose protocol is named."""
+    with listening("127.0.0.1", 0) as wire:
+        assert wire.proto == socket.IPPROTO_TCP

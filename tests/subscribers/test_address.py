@@ -1,0 +1,281 @@
+"""Addresses of people: what is accepted, what it becomes, and that nothing in it can act."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import sys
+import unicodedata
+from email import message_from_string
+from email.headerregistry import Address as HeaderAddress
+from email.policy import default
+from unittest import mock
+
+import pytest
+from email_validator import EmailNotValidError, validate_email
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from newsletter import recipients
+from newsletter.message import mailbox
+from newsletter.recipients import LONGEST, Address, parse_address
+from newsletter.text.clean import clean
+from tests.support.addresses import DOMAINS, PLAIN, WRITTEN
+from tests.support.soak import SOAK
+
+FUZZED = 10_000 if SOAK else 1_000
+NEVER = re.compile(r"(?!)")
+COMPOSED = "café@example.org"
+DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
+
+
+def outcome(written: str) -> Address | str:
+    """The address, or why there is none."""
+    try:
+        return parse_address(written)
+    except ValueError as exc:
+        return str(exc)
+
+
+def thoroughly(written: str) -> Address | str:
+    """The same without the short way that plain addresses take."""
+    with mock.patch.object(recipients, "_PLAIN", NEVER):
+        return outcome(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "display", "normal", "spec"),
+    [
+        ("mira@example.org", "mira@example.org", "mira@example.org", "mira@example.org"),
+        (" Mira@Example.ORG\n", "Mira@example.org", "mira@example.org", "Mira@example.org"),
+        ("m.i+x@example.org", "m.i+x@example.org", "m.i+x@example.org", "m.i+x@example.org"),
+        ("Info@example.org", "Info@example.org", "info@example.org", "Info@example.org"),
+        ("o'hara@example.org", "o'hara@example.org", "o'hara@example.org", "o'hara@example.org"),
+        ("mira@Straße.de", "mira@straße.de", "mira@xn--strae-oqa.de", "mira@xn--strae-oqa.de"),
+        ("M@XN--STRAE-OQA.de", "M@straße.de", "m@xn--strae-oqa.de", "M@xn--strae-oqa.de"),
+        ("Straße@example.org", "Straße@example.org", "strasse@example.org", "Straße@example.org"),
+        ("灯台@灯台.jp", "灯台@灯台.jp", "灯台@xn--kprz67d.jp", "灯台@xn--kprz67d.jp"),
+        (DECOMPOSED, COMPOSED, COMPOSED, COMPOSED),
+        ("Ϊ\u0301@example.org", "Ϊ́@example.org", "ΐ@example.org", "Ϊ́@example.org"),
+        ("Root@LocalHost", "Root@localhost", "root@localhost", "Root@localhost"),
+    ],
+)
+def test_the_forms_of_an_address(written: str, display: str, normal: str, spec: str) -> None:
+    """People see their own script, duplicates are told by case, mail gets an ASCII domain."""
+    found = parse_address(written)
+    assert (found.display, found.normal, found.spec) == (display, normal, spec)
+    assert spec == f"{found.local}@{found.domain}"
+
+
+@pytest.mark.parametrize(
+    ("written", "plain"),
+    [("mira@example.org", True), ("mira@münchen.de", True), ("müller@example.org", False)],
+)
+def test_only_the_part_before_the_at_sign_needs_smtputf8(written: str, *, plain: bool) -> None:
+    """A domain in another script has an ASCII form that every server takes."""
+    assert parse_address(written).spec.isascii() is plain
+
+
+@pytest.mark.parametrize(
+    ("written", "reason"),
+    [
+        ("", "write an address, such as"),
+        (" \t", "write an address, such as"),
+        ("mira", 'one "@"'),
+        ("mira@", "something after the @-sign"),
+        ("@example.org", "something before the @-sign"),
+        ("mira@lab@example.org", 'one "@"'),
+        ("mira@lab", "a domain with a dot"),
+        ("mira@10.0.0.1", "not the number of a machine"),
+        ("mira@[10.0.0.1]", "bracketed IP address"),
+        ("mira@example..org", "two periods"),
+        ("mira..o@example.org", "two periods"),
+        (".mira@example.org", "start with a period"),
+        ("mira@-example.org", "hyphen"),
+        ("mira@hidden.onion", "special-use"),
+        ("Mira <mira@example.org>", "address alone"),
+        ("mira@example.org,jonas@example.org", "address alone"),
+        ('"mira o"@example.org', "address alone"),
+        ("mira o@example.org", "address alone"),
+        ("mira\u3000o@example.org", "address alone"),
+        ("mira\x00@example.org", "address alone"),
+        ("mira@example.org\r\nBcc: x@example.org", "address alone"),
+        ("=?utf-8?q?mira?=@example.org", "address alone"),
+        ("a\u037eb@example.org", "address alone"),
+        ("mira(lamps)@example.org", "address alone"),
+        ("mira\\@example.org", "address alone"),
+        ("mira＠example.org", 'one "@"'),
+        ("mira\u200b@example.org", "ZERO WIDTH SPACE"),
+        ("mira\u202e@example.org", "RIGHT-TO-LEFT OVERRIDE"),
+        ("mira@exam\u00adple.org", "SOFT HYPHEN"),
+        ("mira\ud800@example.org", "U+D800"),
+        ("\u0301mira@example.org", "COMBINING ACUTE ACCENT"),
+        ("mi\u2060\u2061\u2062\u2063\u2064\u200b\u200e@example.org", "ZERO WIDTH SPACE"),
+        ("mira@example.org" * 1_000_000, "longer than mail allows"),
+        ("é" * 1_000_000 + "@example.org", "longer than mail allows"),
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused_in_words(written: str, reason: str) -> None:
+    """The reason is short, in one line and without a full stop, whatever was written."""
+    with pytest.raises(ValueError, match=re.escape(reason)) as caught:
+        parse_address(written)
+    why = str(caught.value)
+    assert why == clean(why)
+    assert len(why) < 130
+    assert not why.endswith(".")
+    assert not why[0].isupper()
+
+
+@pytest.mark.parametrize(
+    ("local", "domain", "length"),
+    [
+        ("a" * 64, "a." * 94 + "a", LONGEST),
+        ("é" * 32, "a." * 94 + "a", LONGEST),
+        ("é", "a." * 124 + "ab", LONGEST - 1),
+    ],
+)
+def test_the_longest_address(local: str, domain: str, length: int) -> None:
+    """254 bytes are accepted, in whatever letters; one letter more is not."""
+    assert len(parse_address(f"{local}@{domain}").spec.encode()) == length
+    assert outcome(f"{local}é@{domain}") == "longer than mail allows (254 bytes)"
+
+
+@pytest.mark.parametrize("letter", ["a", "é"])
+def test_the_longest_part_before_the_sign(letter: str) -> None:
+    """64 bytes, in whatever letters."""
+    most = 64 // len(letter.encode())
+    assert not isinstance(outcome(f"{letter * most}@example.org"), str)
+    said = outcome(f"{letter * most}a@example.org")
+    assert said == 'longer before the "@" than mail allows (64 bytes)'
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "ŉ" * 100 + "@a.org",
+        f"a@{'.'.join(['一' * 30] * 3)}.org",
+        f"a@{'.'.join(['xn--4gq' + 'a' * 29] * 3)}.org",
+    ],
+)
+def test_no_form_of_an_address_is_longer(written: str) -> None:
+    """Without its case, or in its own script, an address can be longer than it is for mail."""
+    assert "long" in str(outcome(written))
+
+
+@settings(max_examples=FUZZED)
+@given(WRITTEN)
+@example("mira@example.org")
+def test_no_accepted_address_can_inject_anything(written: str) -> None:
+    """As a header it is one address and nothing else; in a command it stays between < and >."""
+    found = outcome(written)
+    if isinstance(found, str):
+        assert found == clean(found)
+        return
+    for form in (found.spec, found.normal, found.display):
+        assert not set(form) & set('\r\n\x00\t <>"(),:;\\')
+        assert form.isprintable()
+        assert unicodedata.is_normalized("NFC", form)
+        assert form.count("@") == 1
+        assert "=?" not in form
+        assert form.encode().decode("utf-8").splitlines() == [form]
+        assert len(form.encode()) <= LONGEST
+    assert found.domain.isascii()
+    assert re.fullmatch(r"(?=.*\.|localhost$)[a-z0-9.-]+", found.domain)
+    assert smtplib.quoteaddr(found.spec) == f"<{found.spec}>"
+    message = message_from_string(f"To: {found.spec}\r\n\r\nbody", policy=default)
+    assert message.keys() == ["To"]
+    if found.spec.isascii():
+        assert [one.addr_spec for one in message["To"].addresses] == [found.spec]
+        assert mailbox(HeaderAddress("", found.local, found.domain)) == found.spec
+
+
+@settings(max_examples=FUZZED)
+@given(WRITTEN)
+@example("a" * 242 + "@example.org")
+@example("a" * 243 + "@example.org")
+@example("a" * 250 + "@a.b")
+@example("a" * 253 + "@a.b")
+@example("a@b..c")
+def test_the_short_way_comes_to_the_same(written: str) -> None:
+    """Plain addresses, which no library is asked about, are what they would be if it were."""
+    assert outcome(written) == thoroughly(written)
+
+
+@given(st.builds("{}@{}".format, PLAIN, DOMAINS | PLAIN))
+def test_plain_addresses_are_those_of_the_library(written: str) -> None:
+    """What the library says of the whole address is what is made of its halves."""
+    found = outcome(written)
+    try:
+        theirs = validate_email(written, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError:
+        assert isinstance(found, str) or found.domain == "localhost"
+        return
+    if isinstance(found, str):
+        assert "." not in theirs.ascii_domain or theirs.ascii_domain.split(".")[-1].isdigit()
+        return
+    assert written.startswith(f"{found.local}@")
+    assert found.domain == theirs.ascii_domain
+    assert found.display.lower() == theirs.normalized.lower()
+
+
+@settings(max_examples=FUZZED)
+@given(WRITTEN)
+def test_every_form_of_an_address_is_the_same_address(written: str) -> None:
+    """What is shown reads back as itself; no form has another normal form."""
+    found = outcome(written)
+    if isinstance(found, str):
+        return
+    assert parse_address(found.display) == found
+    assert parse_address(found.normal).normal == found.normal
+    assert parse_address(found.spec).normal == found.normal
+    assert parse_address(unicodedata.normalize("NFD", found.display)) == found
+
+
+@settings(max_examples=FUZZED)
+@given(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=12))
+@example("ΐ")
+@example("STRASSE")
+def test_case_makes_no_other_person(local: str) -> None:
+    """Addresses that differ in case are one, in every script; the domain's case is none."""
+    found = outcome(f"{local}@example.org")
+    folded = outcome(f"{local.casefold()}@Example.ORG")
+    if isinstance(found, Address) and isinstance(folded, Address):
+        assert found.normal == folded.normal
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("MIRA@example.org", "mira@EXAMPLE.org", True),
+        ("STRASSE@example.org", "straße@example.org", True),
+        (DECOMPOSED.upper(), COMPOSED, True),
+        ("mira@MÜNCHEN.de", "mira@xn--mnchen-3ya.de", True),
+        ("mira.o@example.org", "mirao@example.org", False),
+        ("mira+x@example.org", "mira@example.org", False),
+        ("mira@example.org", "mira@example.com", False),
+    ],
+)
+def test_who_is_the_same_person(one: str, other: str, *, same: bool) -> None:
+    """Case and encoding make no other person; dots and what follows a plus sign may."""
+    assert (parse_address(one).normal == parse_address(other).normal) is same
+
+
+def test_the_normal_form_is_final_for_every_letter() -> None:
+    """Folding twice is folding once, whichever letter of all scripts stands there."""
+    letters = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isalpha()]
+    for letter in letters:
+        once = recipients._folded(f"a{letter}")
+        assert recipients._folded(once) == once, letter
+
+
+@given(st.permutations(["mira@example.org", "MIRA@example.org", "mira@lab@x", "jonas@münchen.de"]))
+def test_what_came_before_changes_nothing(order: list[str]) -> None:
+    """Domains that are remembered, good or bad, are judged the same the next time."""
+    recipients._domain.cache_clear()
+    first = {written: outcome(written) for written in order}
+    assert first == {written: outcome(written) for written in reversed(order)}
+
+
+def test_remembered_domains_are_limited() -> None:
+    """A file of a million domains fills no memory."""
+    assert recipients._domain.cache_info().maxsize is not None

@@ -1,0 +1,1 @@
+"""What tests share: servers, newsletters, builders. Holds no tests."""

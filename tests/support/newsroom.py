@@ -1,0 +1,153 @@
+"""A newsletter in a folder of its own, run through the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from newsletter.app import App, opened
+from newsletter.cli.mail_output import delivery_row
+from newsletter.config.file import load_config
+from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage.deliveries import Filter
+from newsletter.subscriptions import Imported, line_of
+from tests.support.commands import newsletter, rows_of
+
+
+class Newsroom:
+    """A newsletter in a folder of its own.
+
+    Args:
+        folder: where it is, and is made if it is not.
+        port: of the server that it sends through.
+        database: where that is, from the folder.
+        delivery: its `[delivery]`.
+    """
+
+    def __init__(
+        self, folder: Path, port: int, *, database: str = "papers.db", **delivery: Any
+    ) -> None:
+        self.folder = folder
+        self.database = folder / database
+        self._captures = folder / "captures"
+        self._captures.mkdir(parents=True, exist_ok=True)
+        self.configure(port, **delivery)
+
+    def configure(
+        self,
+        port: int,
+        *,
+        newsletter: Mapping[str, object] | None = None,
+        smtp: Mapping[str, object] | None = None,
+        sources: bool = True,
+        **delivery: object,
+    ) -> None:
+        """From now on it sends through this server, in this way."""
+        sections: dict[str, dict[str, object]] = {
+            "newsletter": {
+                "sender": "Lamps <lamps@papers.example>",
+                "owner": "owner@papers.example",
+                **(newsletter or {}),
+            },
+            "database": {"url": f"sqlite:///{self.database.relative_to(self.folder)}"},
+            "delivery": {"transport": "smtp", "sessions": 4, **delivery},
+            "transports.smtp": {
+                "host": "127.0.0.1",
+                "port": port,
+                "security": "none",
+                **(smtp or {}),
+            },
+        }
+        lines = ["[[sources]]", 'name = "harbour"', 'path = "captures"'] if sources else []
+        for name, section in sections.items():
+            lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
+        (self.folder / "config.toml").write_text("\n".join(lines) + "\n")
+
+    def subscribe(self, people: Iterable[str]) -> None:
+        """These addresses get it."""
+        done = Imported()
+        with self.opened() as app:
+            lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
+            assert not list(app.subscriptions.take_in(lines, done))
+        assert done.added == done.lines
+
+    def add_papers(self, many: int = 3) -> None:
+        """Another day's papers lie there: the next edition."""
+        day = len(list(self._captures.iterdir())) + 1
+        rows = []
+        for number in range(many):
+            title = f"Lantern number {number} of day {day} seen from the harbour"
+            paper = {
+                "id": f"2610.{100 * day + number:05}",
+                "title": title,
+                "summary": "Light. " * 40,
+            }
+            rows.append({"paper": paper, "title": title})
+        path = self._captures / f"2026-10-{day:02}.json"
+        path.write_text(json.dumps(rows))
+        os.utime(path, (1, 1))  # what was just written is left for later
+
+    def run(self) -> subprocess.CompletedProcess[str]:
+        """The whole job once."""
+        return self.command("run", "--due-now", "--json")
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Any command; it does not fall over."""
+        done = newsletter(*arguments, cwd=self.folder)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def start(
+        self, *command: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
+        """The whole job, or another command, begun."""
+        words = command or ("run", "--due-now", "--json")
+        return subprocess.Popen(
+            [sys.executable, "-m", "newsletter", *words],
+            env={**os.environ, **(environment or {})},
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[App]:
+        """The program in this process, which is quicker to look at things with."""
+        with opened(load_config(str(self.folder / "config.toml"))) as app:
+            yield app
+
+    def deliveries(self, state: str | None = None) -> list[dict[str, Any]]:
+        """The rows of `deliveries`."""
+        with self.opened() as app:
+            mailing = app.records
+            found = list(mailing.listed(Filter(DeliveryState(state) if state else None)))
+            return [delivery_row(row, mailing.message_id(row)) for row in found]
+
+    def states(self) -> dict[str, str]:
+        """What became of everybody's mail; of the last, where there were several."""
+        return {row["address"]: row["state"] for row in self.deliveries()}
+
+    def people(self, state: str) -> set[str]:
+        """The subscribers in a state."""
+        with self.opened() as app:
+            return {one.address for one in app.subscriptions.listed(SubscriberState(state))}
+
+
+def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """What a run says in the end."""
+    last = rows_of(done)[-1]
+    assert "seconds" in last, done
+    return last
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f'"{key}" = {_toml(one)}' for key, one in value.items()) + "}"
+    return json.dumps(value)

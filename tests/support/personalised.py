@@ -1,0 +1,121 @@
+"""Editions in a database, and the personalised messages made from them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from pathlib import Path
+
+from newsletter.delivery import Copies, Origin
+from newsletter.editing import Edition, Editor
+from newsletter.message import Sender
+from newsletter.models import UNSUBSCRIBE, Entry, Rendered
+from newsletter.recipients import parse_address
+from newsletter.render import Look, Renderer
+from newsletter.storage import editions, notices, outbox
+from newsletter.storage.database import Database
+from newsletter.storage.outbox import Waiting
+from newsletter.transports import TRANSPORTS, Letter, Settings, SmtpSettings
+from tests.support.messages import TO_ONE
+
+AT = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
+
+WEB = "https://papers.example.org"
+
+KEY = "0123456789abcdef" * 2
+
+LINK_KEY = b"l" * 32
+
+SENDER = Sender(
+    "Daily Papers", Address("Daily Papers", "papers", "example.org"), owner="keeper@example.org"
+)
+
+ENCODED = {
+    kind: make(Settings(smtp=SmtpSettings("127.0.0.1", 25, "none"), folder=Path("mail"))).encoded
+    for kind, make in TRANSPORTS.items()
+}
+"""How each transport wants a whole mail: as it is, dot-stuffed, or in LF lines."""
+
+
+def rendered(subject: str = "Lamps", html: str = "", text: str = "") -> Rendered:
+    """An edition as a theme makes it, with a link to leave in both parts."""
+    return Rendered(subject, f'{html}<a href="{UNSUBSCRIBE}">Leave</a>\n', f"{text}{UNSUBSCRIBE}\n")
+
+
+@functools.cache
+def renderer() -> Renderer:
+    """One for all: compiling a theme is the slow part."""
+    return Renderer(Look())
+
+
+def edition_of(log: Sequence[Entry], base_url: str) -> Edition:
+    """The edition of these entries in the default theme."""
+    return Editor(renderer(), Look(), 12, base_url).edition(log)
+
+
+class MessageFactory:
+    """Editions in a database, and the letters of them.
+
+    Args:
+        origin: from whom.
+        kind: the transport for which they are encoded.
+    """
+
+    def __init__(self, database: Database, origin: Origin, kind: str = "eml") -> None:
+        self.database = database
+        self.origin = origin
+        self.copies = Copies(database, origin, ENCODED[kind])
+
+    def edition(self, *parts: Rendered, key: str = KEY) -> int:
+        """Freezes an edition; its number."""
+        with self.database.write() as tx:
+            return editions.freeze(tx, key, [1], "en", "default", parts, AT).id
+
+    def notice(self, kind: str, address: str, subject: str, text: str) -> Waiting:
+        """Queues a notice; what waits then."""
+        with self.database.write() as tx:
+            number = notices.add(tx, kind, address, subject, text, AT)
+            (waiting,) = [one for one in outbox.waiting(tx, AT, 10**6) if one.id == number]
+        return waiting
+
+    def letter(self, waiting: Waiting, at: datetime = AT) -> Letter:
+        """The letter of a delivery."""
+        return self.copies.letter(waiting, parse_address(waiting.address), at)
+
+    def mail(self, waiting: Waiting, at: datetime = AT) -> bytes:
+        """All of its bytes."""
+        return b"".join(self.letter(waiting, at).pieces)
+
+
+def delivery(
+    edition: int, subscriber: int = 1, address: str = "ana@example.net", part: int = 1, id: int = 0
+) -> Waiting:
+    """A delivery that waits."""
+    domain = address.rpartition("@")[2]
+    number = id or 10 * subscriber + part
+    return Waiting(number, edition, part, subscriber, 0, address, domain, 0, None)
+
+
+def origin(
+    base_url: str = WEB, *, reply_to: bool = False, bounces: bool = False, own_key: bool = False
+) -> Origin:
+    """From whom mail comes, as the configuration says."""
+    by = replace(
+        SENDER,
+        archive=f"{base_url}/archive" if base_url else "",
+        reply_to=Address("Küster", "kuester", "example.org") if reply_to else None,
+    )
+    bounce_domain = "bounces.example.org" if bounces else ""
+    return Origin(by, base_url, bounce_domain, LINK_KEY if own_key else None)
+
+
+def names(base_url: str, *, reply_to: bool) -> list[str]:
+    """The header fields that an edition has, and no others."""
+    found = [*TO_ONE, *["list-archive"] * bool(base_url), *["reply-to"] * reply_to]
+    return sorted(name for name in found if base_url or name != "list-unsubscribe-post")
+
+
+NOTICE = ["auto-submitted", "date", "from", "message-id", "mime-version", "subject", "to"]

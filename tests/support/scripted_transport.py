@@ -1,0 +1,131 @@
+"""A transport to a server that fails to a script."""
+
+from __future__ import annotations
+
+import email
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from email import policy
+from enum import Enum
+
+from newsletter.transports.base import Letter, SessionFailed
+from newsletter.transports.replies import Outcome, Verdict, classify, without_reply
+
+
+class Died(BaseException):
+    """The process was killed."""
+
+
+class Act(Enum):
+    """What a server does with the next message."""
+
+    TAKES = "takes it"
+    PUTS_OFF = "not now"
+    REFUSES = "not this message"
+    HAS_NO_MAILBOX = "nobody of that name"
+    REFUSES_US = "not from us"
+    HAS_NO_LOGIN = "not without a login"
+    LOSES = "the connection ends before the message"
+    IS_SILENT = "takes it, and no answer comes"
+    IS_DEAF = "gets nothing, and no answer comes"
+    IS_NOT_THERE = "the next session is not opened"
+    BARS_US = "the next session is refused"
+    DIES_AFTER = "takes it, and the sender is killed"
+    DIES_BEFORE = "the sender is killed before"
+
+
+OUTCOMES = {
+    Act.TAKES: classify("dot", 250, "2.0.0 Ok"),
+    Act.PUTS_OFF: classify("rcpt", 451, "4.7.1 Greylisted"),
+    Act.REFUSES: classify("rcpt", 552, "5.2.2 Mailbox full"),
+    Act.HAS_NO_MAILBOX: classify("rcpt", 550, "5.1.1 No such user"),
+    Act.REFUSES_US: classify("dot", 550, "5.7.1 Looks like spam"),
+    Act.HAS_NO_LOGIN: classify("mail", 530, "5.7.0 Authentication required"),
+    Act.LOSES: without_reply(Verdict.LOST, "mail", "the connection ended"),
+    Act.IS_SILENT: without_reply(Verdict.UNKNOWN, "dot", "no answer"),
+    Act.IS_DEAF: without_reply(Verdict.UNKNOWN, "dot", "no answer"),
+}
+
+ARRIVES = (Act.TAKES, Act.IS_SILENT, Act.DIES_AFTER)
+
+ENDS = (Act.LOSES, Act.IS_SILENT, Act.IS_DEAF)
+"""What ends the connection."""
+
+
+@dataclass
+class ScriptedTransport:
+    """A transport to a server that fails to a script, then takes everything."""
+
+    script: deque[Act] = field(default_factory=deque)
+    taken: list[Letter] = field(default_factory=list)
+    barred: set[str] = field(default_factory=set)
+    """Addresses to which nothing may come any more."""
+    meanwhile: Callable[[str], None] | None = None
+    """What happens when the next message is in hand; it hears for whom that is."""
+    both: threading.Barrier | None = None
+    """Where sessions wait for each other, each with a message in hand."""
+
+    def encoded(self, data: bytes) -> bytes:
+        """The message as it is."""
+        return data
+
+    def session(self) -> ScriptedSession:
+        """A session of its own."""
+        return ScriptedSession(self)
+
+
+class ScriptedSession:
+    """A session with that server."""
+
+    def __init__(self, post: ScriptedTransport) -> None:
+        self._post = post
+        self._is_open = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection stands."""
+        return self._is_open
+
+    def open(self) -> None:
+        """Connects, unless the script says otherwise."""
+        script = self._post.script
+        if script and script[0] in (Act.IS_NOT_THERE, Act.BARS_US):
+            verdict = Verdict.LOST if script.popleft() is Act.IS_NOT_THERE else Verdict.OURS
+            raise SessionFailed(without_reply(verdict, "connect", "no connection"))
+        self._is_open = True
+
+    def send(self, letter: Letter) -> Outcome:
+        """What the script says; nothing may come for whom it is barred."""
+        post = self._post
+        assert letter.recipient not in post.barred, f"mail for {letter.recipient}, who left"
+        if post.both:
+            post.both.wait()
+        if post.meanwhile:
+            meanwhile, post.meanwhile = post.meanwhile, None
+            meanwhile(letter.recipient)
+        act = post.script.popleft() if post.script else Act.TAKES
+        if act in (Act.IS_NOT_THERE, Act.BARS_US):
+            act = Act.LOSES
+        if act in ARRIVES:
+            post.taken.append(letter)
+        if act in (Act.DIES_AFTER, Act.DIES_BEFORE):
+            raise Died(act.value)
+        if act is Act.HAS_NO_MAILBOX:
+            post.barred.add(letter.recipient)
+        self._is_open = act not in ENDS
+        return OUTCOMES[act]
+
+    def close(self) -> None:
+        """Hangs up."""
+        self._is_open = False
+
+
+def papers_in(letter: Letter) -> set[int]:
+    """The numbers of the papers in the text that a reader gets."""
+    message = email.message_from_bytes(b"".join(letter.pieces), policy=policy.default)
+    body = message.get_body(("plain",))
+    assert body
+    return {int(number) for number in re.findall(r"Lamp (\d+): Answ", body.get_content())}

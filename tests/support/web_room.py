@@ -1,0 +1,336 @@
+"""A newsletter with its pages: a real process, a real mail server, and the mails it took.
+
+    with Postbox(folder) as box:
+        room = WebRoom(folder, box.port)
+        room.start("serve")
+
+`open_room` does that, and ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import email
+import email.policy
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.message import EmailMessage
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from tests.support import mail_server
+from tests.support.mail_server import MailServer
+from tests.support.newsroom import Newsroom
+from tests.support.ports import free_port
+
+if TYPE_CHECKING:  # the mail server's process starts quicker without
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+    from newsletter.storage.people import Subscriber
+
+T = TypeVar("T")
+Command = Literal["serve", "web"]
+
+PATIENCE = 30.0
+"""Seconds after which a test that waits for something fails."""
+_MAILS = "mails"
+_LOOK = """
+() => {
+  const root = document.documentElement;
+  const page = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number);
+  return {wide: root.scrollWidth > root.clientWidth, dark: page[0] < 128};
+}
+"""
+_SHAPE = """
+() => document.title + [...document.body.querySelectorAll('*')].map(
+  one => one.tagName + [...one.attributes].map(a => a.name) + one.className).join()
+"""
+
+
+class Postbox(MailServer):
+    """A mail server that keeps what it takes.
+
+    Args:
+        folder: where it keeps it; the `WebRoom` in the same folder looks there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        (folder / _MAILS).mkdir(parents=True, exist_ok=True)
+        self._file = folder / "taken"
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(self._file), "0"],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port = 0
+        self.plan()
+        self.port = int(self._said())
+
+
+class WebRoom(Newsroom):
+    """A newsletter in a folder of its own, with its pages on a free port of loopback.
+
+    Args:
+        folder: where it is, and where the `Postbox` keeps its mails.
+        smtp_port: of the server that it sends through.
+        newsletter_settings: further lines of its `[newsletter]`.
+
+    Attributes:
+        base: the address of its pages.
+        examined: pages that were looked at closely, as somebody sees them.
+    """
+
+    def __init__(self, folder: Path, smtp_port: int, **newsletter_settings: object) -> None:
+        self.port = free_port()
+        self.base = f"http://127.0.0.1:{self.port}"
+        self.examined: set[tuple[View, str]] = set()
+        self._read: Counter[str] = Counter()
+        self._process: subprocess.Popen[str] | None = None
+        self._settings = {"base_url": self.base, **newsletter_settings}
+        super().__init__(folder, smtp_port)
+
+    def configure(
+        self, port: int, *, newsletter: Mapping[str, object] | None = None, **others: Any
+    ) -> None:
+        """From now on it is like this; what runs does not see it."""
+        super().configure(port, newsletter={**self._settings, **(newsletter or {})}, **others)
+        with (self.folder / "config.toml").open("a") as config:
+            config.write(f"[web]\nport = {self.port}\n")
+
+    def start(self, command: Command = "serve") -> None:  # type: ignore[override]  # its pages run
+        """Begins to answer; returns when it does."""
+        with (self.folder / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "newsletter", command, "--log", "json"],
+                cwd=self.folder,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                text=True,
+            )
+        self.until(self._answers)
+
+    def stop(self) -> None:
+        """Tells it to end: it does so with status 0, and nothing went wrong in between."""
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            status = process.wait(PATIENCE)
+        finally:
+            process.kill()
+        assert status == 0, self.log
+        assert "Traceback" not in self.log, self.log
+
+    @contextlib.contextmanager
+    def running(self, command: Command = "serve") -> Iterator[None]:
+        """It answers until the test is over, and then ends well."""
+        self.start(command)
+        try:
+            yield
+        finally:
+            self.stop()
+
+    @property
+    def log(self) -> str:
+        """What it logged, one JSON object a line."""
+        return (self.folder / "log").read_text()
+
+    def until(self, found: Callable[[], T]) -> T:
+        """Waits until it is so, and returns it; fails when it does not come."""
+        return waited(found, lambda: f"it never came to that\n{self.log}")
+
+    def mails_to(self, address: str) -> Sequence[EmailMessage]:
+        """All mails that came for somebody, in order."""
+        place = self.folder / _MAILS
+        return [_parsed(file) for file in sorted(place.glob(f"*-{address}.eml"))]
+
+    def mail_to(self, address: str) -> EmailMessage:
+        """The next mail for somebody, which is waited for; each is returned once."""
+        had = self._read[address]
+        self._read[address] += 1
+        return self.until(lambda: self.mails_to(address)[had : had + 1])[0]
+
+    def links(self, mail: EmailMessage) -> Sequence[str]:
+        """The addresses of our pages in the text of a mail, in order, each once."""
+        text = mail.get_body(("plain",))
+        assert text is not None
+        found = re.findall(re.escape(self.base) + r"[^\s<>\"']*", text.get_content())
+        return list(dict.fromkeys(found))
+
+    def link(self, mail: EmailMessage, page: str) -> str:
+        """The one link of a mail to a page, such as `confirm`."""
+        (found,) = [one for one in self.links(mail) if one.startswith(f"{self.base}/{page}/")]
+        return found
+
+    def subscribers(self) -> Mapping[str, Subscriber]:
+        """Everybody, whatever their state, by address."""
+        with self.opened() as app:
+            return {one.address: one for one in app.subscriptions.listed()}
+
+    def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log
+        try:
+            with urllib.request.urlopen(f"{self.base}/readyz", timeout=10) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+@contextlib.contextmanager
+def open_room(
+    folder: Path, command: Command = "serve", **newsletter_settings: object
+) -> Iterator[WebRoom]:
+    """A newsletter that answers, with one day's papers; it ends well when the test is over."""
+    with Postbox(folder) as box:
+        room = WebRoom(folder, box.port, **newsletter_settings)
+        room.add_papers()
+        room.command("ingest")
+        with room.running(command):
+            yield room
+
+
+@dataclass(frozen=True)
+class View:
+    """How somebody looks at the pages."""
+
+    width: int = 1280
+    scheme: str = "light"
+    javascript: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.width}-{self.scheme}{'' if self.javascript else '-plain'}"
+
+
+class Visitor:
+    """Somebody with a browser of their own, who notices what is wrong with a page."""
+
+    def __init__(self, page: Page, room: WebRoom, view: View) -> None:
+        self.page = page
+        self.room = room
+        self.view = view
+        self.asked: list[str] = []
+        self.pages: list[str] = []
+        self.said: list[str] = []
+        page.on("request", self._note_request)
+        page.on("console", self._note_message)
+        page.on("pageerror", lambda error: self.said.append(str(error)))
+
+    def open(self, url: str, heading: str | re.Pattern[str]) -> None:
+        """Goes there, and finds a page as it should be."""
+        self.page.goto(url)
+        self.sees(heading)
+
+    def press(self, button: str, heading: str | re.Pattern[str]) -> None:
+        """Presses a button, and gets to a page as it should be."""
+        with self.page.expect_navigation():
+            self.page.get_by_role("button", name=button, exact=True).click()
+        self.sees(heading)
+
+    def sees(self, heading: str | re.Pattern[str]) -> None:
+        """The page under this heading: everybody can use it, and it is as wide as the window."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator("h1")).to_have_text(heading)
+        if self.view.javascript:
+            self._examine()
+        self._fits()
+
+    def _examine(self) -> None:
+        """Looks for what shuts people out; once where only words differ, for it takes a while."""
+        from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+
+        shape = self.view, self.page.evaluate(_SHAPE)
+        if shape not in self.room.examined:
+            found = Axe().run(self.page)
+            assert not found.violations_count, f"{self.page.url}: {found.generate_report()}"
+            self.room.examined.add(shape)
+
+    def _fits(self) -> None:
+        for width in (self.view.width, 320):
+            self.page.set_viewport_size({"width": width, "height": 900})
+            look = self.page.evaluate(_LOOK)
+            assert look == {"wide": False, "dark": self.view.scheme == "dark"}, self.page.url
+        self.page.set_viewport_size({"width": self.view.width, "height": 900})
+
+    def _note_request(self, request: Request) -> None:
+        self.asked.append(request.url)
+        if request.is_navigation_request():
+            self.pages.append(request.url)
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        # That a page has the status 404 or 422 is an error to a browser, and right.
+        refused = "the server responded with a status of 4" in message.text
+        if not (refused and message.location["url"] in self.pages):
+            self.said.append(f"{message.text} {message.location['url']}")
+
+
+@contextlib.contextmanager
+def visiting(browser: Browser, room: WebRoom, view: View = View()) -> Iterator[Visitor]:
+    """A visitor; whatever they did, all came from here, without a word in the console."""
+    context = browser.new_context(
+        viewport={"width": view.width, "height": 900},
+        color_scheme="dark" if view.scheme == "dark" else "light",
+        java_script_enabled=view.javascript,
+        timezone_id="Europe/Lisbon",
+    )
+    context.set_default_timeout(10_000)
+    visitor = Visitor(context.new_page(), room, view)
+    try:
+        yield visitor
+        assert visitor.said == []
+        assert all(url.startswith(f"{room.base}/") for url in visitor.asked)
+        assert not context.cookies()
+    finally:
+        context.close()
+
+
+def waited(found: Callable[[], T], problem: Callable[[], str]) -> T:
+    """What is found in the end, when it is something; fails when it does not come.
+
+    Args:
+        problem: what to say then.
+    """
+    ends = time.monotonic() + PATIENCE
+    while not (value := found()):
+        assert time.monotonic() < ends, problem()
+        time.sleep(0.01)
+    return value
+
+
+def _parsed(file: Path) -> EmailMessage:
+    mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
+# What runs in the other process
+
+
+class _Keeping(mail_server._Dialogue):
+    """One connection, whose mails are kept."""
+
+    def _count(self, content: bytes) -> None:
+        place = Path(sys.argv[1]).parent / _MAILS
+        number = len(list(place.iterdir()))
+        whole = content.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.").removeprefix(b"\r\n")
+        part = place / "new"
+        part.write_bytes(whole)
+        part.rename(place / f"{number:06}-{self._recipient}.eml")  # seen whole or not at all
+        super()._count(content)
+
+
+if __name__ == "__main__":
+    mail_server._Dialogue = _Keeping  # type: ignore[misc]
+    asyncio.run(mail_server._serve(sys.argv[1], int(sys.argv[2])))

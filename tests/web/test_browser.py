@@ -1,0 +1,385 @@
+"""Readers' pages in a real browser, from the front page to the mails that arrive, and away."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from newsletter.models import SubscriberState
+from newsletter.storage.people import Wishes
+from tests.support.web_room import Postbox, View, Visitor, WebRoom, open_room, visiting
+
+NAME = "Lamps & Lanterns"
+HARD = ["W" * 200, "<think> {{7*7}} " * 12, "منارة على الميناء القديم", "On $O(\\sqrt{n})$ lamps"]
+"""Titles that are hard to show."""
+
+VIEWS = [View(width, scheme) for width in (375, 1280) for scheme in ("light", "dark")]
+WAYS = [View(375, "dark"), View(1280, "light"), View(375, "light", javascript=False)]
+FOCUS = """
+() => {
+  const one = document.activeElement, style = getComputedStyle(one);
+  const box = one.getBoundingClientRect();
+  return {
+    name: one.name || one.id || one.textContent.trim(),
+    // What is inside a field, such as its clock, shows it by itself.
+    seen: !one.matches(':focus')
+      || style.outlineStyle !== 'none' && box.width > 1 && box.right > 0,
+  };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebRoom]:
+    """`newsletter serve` with two days' papers and one reader, who has had the latest."""
+    folder = tmp_path_factory.mktemp("room")
+    with Postbox(folder) as box:
+        made = WebRoom(folder, box.port, name=NAME, postal_address="7 Quay, Harbour")
+        made.add_papers()
+        made.command("ingest")
+        add_hard_papers(folder / "captures")
+        made.subscribe(["first@reader.example"])
+        made.run()
+        with made.running("serve"):
+            yield made
+
+
+def add_hard_papers(captures: Path) -> None:
+    """A second day's papers, one of them with votes."""
+    rows = [
+        {
+            "paper": {"id": f"2610.{900 + number:05}", "summary": "Light. " * 40, "upvotes": 7},
+            "title": title,
+        }
+        for number, title in enumerate(HARD)
+    ]
+    path = captures / "2026-10-02.json"
+    path.write_text(json.dumps(rows))
+    os.utime(path, (1, 1))  # what was just written is left for later
+
+
+def sign_up(visitor: Visitor, address: str) -> None:
+    """From the front page to the mail being on its way."""
+    visitor.open(f"{visitor.room.base}/", NAME)
+    visitor.page.get_by_label("Your email address").fill(address)
+    visitor.press("Subscribe", "Check your inbox")
+
+
+def come(visitor: Visitor, address: str) -> EmailMessage:
+    """From the front page to the first edition in the inbox."""
+    sign_up(visitor, address)
+    room = visitor.room
+    visitor.open(room.link(room.mail_to(address), "confirm"), "Confirm your subscription")
+    assert room.subscribers()[address].state is SubscriberState.PENDING
+    visitor.press("Subscribe", "You are subscribed")
+    return room.mail_to(address)
+
+
+def wish(visitor: Visitor, address: str) -> None:
+    """Another rhythm, zone, hour and topics: all are kept, and shown again."""
+    page = visitor.page
+    day = page.get_by_label("On", exact=True)
+    expect(day).to_be_hidden()
+    page.get_by_label("Once a week").check()
+    day.select_option("Thursday")
+    page.get_by_label("Time of day").fill("06:15")
+    page.get_by_label("Time zone").select_option("Asia/Tokyo")
+    page.get_by_label("Topics").fill("lamps\nship’s light")
+    visitor.press("Save", "Your settings")
+    expect(page.get_by_role("status")).to_have_text("Your wishes are saved.")
+    kept = visitor.room.subscribers()[address].wishes
+    assert kept == Wishes("weekly:thu", "Asia/Tokyo", "06:15", ("lamps", "ship’s light"))
+    expect(page.get_by_label("Once a week")).to_be_checked()
+    expect(day).to_have_value("thu")
+    expect(page.get_by_label("Time of day")).to_have_value("06:15")
+    expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
+    expect(page.get_by_label("Topics")).to_have_value("lamps\nship’s light")
+
+
+def pause_and_resume(visitor: Visitor, address: str) -> None:
+    """Until a date, which is shown; and back before it."""
+    until = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}"
+    visitor.page.get_by_label("Until (optional)").fill(until)
+    visitor.press("Pause", "Your settings")
+    assert visitor.room.subscribers()[address].state is SubscriberState.PAUSED
+    expect(visitor.page.get_by_text(f"Paused until {until}.")).to_be_visible()
+    visitor.press("Resume", "Your settings")
+    assert visitor.room.subscribers()[address].state is SubscriberState.ACTIVE
+    expect(visitor.page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def export(visitor: Visitor) -> dict[str, Any]:
+    """The file with all that is known of them."""
+    with visitor.page.expect_download() as download:
+        visitor.page.get_by_role("link", name="Download my data").click()
+    known = json.loads(download.value.path().read_bytes())
+    assert isinstance(known, dict)
+    return known
+
+
+def move(visitor: Visitor, address: str, new: str) -> None:
+    """To another address: nothing changes before the link in the mail there is confirmed."""
+    room = visitor.room
+    visitor.page.get_by_label("New email address").fill(new)
+    visitor.press("Send the link", "Your settings")
+    visitor.open(room.link(room.mail_to(new), "confirm"), "Confirm your new address")
+    assert address in room.subscribers()
+    visitor.press("Use my new address", "Your new address is in use")
+    assert address not in room.subscribers()
+    assert "new address" in room.mail_to(address)["Subject"]
+    visitor.page.get_by_role("link", name="Your settings").click()
+    visitor.sees("Your settings")
+    expect(visitor.page.get_by_text(new)).to_be_visible()
+
+
+def leave_and_return(visitor: Visitor, edition: EmailMessage, address: str) -> None:
+    """By the link in the mail of an edition, with a reason; it was a slip."""
+    room, page = visitor.room, visitor.page
+    visitor.open(room.link(edition, "unsubscribe"), "Unsubscribe")
+    assert room.subscribers()[address].state is SubscriberState.ACTIVE
+    visitor.press("Unsubscribe", "You are unsubscribed")
+    left = room.subscribers()[address]
+    assert left.state is SubscriberState.UNSUBSCRIBED
+    page.get_by_label("Your reason (optional)").fill("Too many <lamps> & no oil")
+    visitor.press("Send", "You are unsubscribed")
+    expect(page.get_by_role("status")).to_have_text("Thank you for telling us.")
+    with room.opened() as app:
+        known = app.choices.export(left.id)
+    assert known
+    assert known["left_because"] == "Too many <lamps> & no oil"
+    visitor.press("Undo", "You are subscribed again")
+    assert room.subscribers()[address].state is SubscriberState.ACTIVE
+
+
+def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
+    """By the settings, whose link comes by mail; after it, no mail whoever asks for one."""
+    room, page = visitor.room, visitor.page
+    visitor.open(room.link(edition, "unsubscribe"), "Unsubscribe")
+    visitor.press("Mail me a link to my settings", "Check your inbox")
+    settings = room.link(room.mail_to(address), "preferences")
+    visitor.open(settings, "Your settings")
+    page.get_by_label("I am sure").check()
+    visitor.press("Delete my data", "You are forgotten")
+    assert address not in room.subscribers()
+    visitor.open(settings, "This link does not hold")
+    had = len(room.mails_to(address))
+    sign_up(visitor, address)
+    with room.opened() as app:
+        room.until(lambda: not app.signups.has_work())
+    room.run()
+    assert len(room.mails_to(address)) == had
+    assert address not in room.subscribers()
+
+
+@pytest.mark.parametrize("view", WAYS, ids=str)
+def test_the_whole_way(browser: Browser, room: WebRoom, view: View) -> None:
+    """From the front page to the first edition, through every setting, away and back and away."""
+    address, new = f"ada-{view}@reader.example", f"bea-{view}@reader.example"
+    with visiting(browser, room, view) as visitor:
+        edition = come(visitor, address)
+        zone = "Europe/Lisbon" if view.javascript else None
+        assert room.subscribers()[address].wishes == Wishes(time_zone=zone)
+        visitor.page.get_by_role("link", name="Your settings").click()
+        visitor.sees("Your settings")
+        wish(visitor, address)
+        pause_and_resume(visitor, address)
+        known = export(visitor)
+        assert (known["address"], known["cadence"]) == (address, "weekly:thu")
+        assert [one["subject"] for one in known["editions"]] == [edition["Subject"]]
+        move(visitor, address, new)
+        leave_and_return(visitor, edition, new)
+        go_for_ever(visitor, edition, new)
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_what_everybody_reads(browser: Browser, room: WebRoom, view: View) -> None:
+    """The front page, also with a slip in the form; the archive, its days, editions, search."""
+    with visiting(browser, room, view) as visitor:
+        page = visitor.page
+        visitor.open(f"{room.base}/", NAME)
+        page.get_by_role("link", name="Link to this edition").click()
+        visitor.sees(re.compile("new papers"))
+        visitor.open(f"{room.base}/", NAME)
+        page.get_by_label("Your email address").fill("nobody@nowhere")
+        visitor.press("Subscribe", NAME)
+        expect(page.get_by_label("Your email address")).to_have_attribute("aria-invalid", "true")
+        visitor.open(f"{room.base}/archive", "Archive")
+        page.get_by_role("link", name="1 October").click()
+        visitor.sees(re.compile("^Thursday, 1 October"))
+        for words, found in (("lamps", "Papers with “lamps”"), ("q" * 90, "No paper with")):
+            visitor.open(f"{room.base}/archive", "Archive")
+            page.get_by_label("Search the papers").fill(words)
+            visitor.press("Search", "Archive")
+            expect(page.locator("#found")).to_contain_text(found)
+        visitor.open(f"{room.base}/nothing", "There is no such page")
+
+
+@pytest.mark.parametrize("view", VIEWS, ids=str)
+def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> None:
+    """Links that do not hold; settings as they are, with a slip, in a pause; leaving, back."""
+    number = room.subscribers()["first@reader.example"].id
+    with room.opened() as app:
+        links = app.links
+        settings = links.settings(number, datetime.now(UTC))
+        leaving = f"{room.base}/unsubscribe/{links.unsubscribe_token(number)}"
+    with visiting(browser, room, view) as visitor:
+        page = visitor.page
+        visitor.open(f"{room.base}/confirm/x", "This link does not hold any more")
+        visitor.open(f"{room.base}/preferences/x", "This link does not hold")
+        visitor.open(settings, "Your settings")
+        page.get_by_label("Until (optional)").fill("2020-01-01")
+        visitor.press("Pause", "Your settings")
+        expect(page.get_by_role("alert")).to_contain_text("from tomorrow on")
+        visitor.press("Pause", "Your settings")
+        expect(page.get_by_text("Paused.", exact=True)).to_be_visible()
+        visitor.press("Resume", "Your settings")
+        visitor.open(leaving, "Unsubscribe")
+        visitor.press("Unsubscribe", "You are unsubscribed")
+        visitor.press("Undo", "You are subscribed again")
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Presses Tab until this has the focus; whatever has it on the way can be seen."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        focus = page.evaluate(FOCUS)
+        assert focus["seen"], focus
+        if focus["name"] == name:
+            return
+    pytest.fail(f"Tab never comes to {name}")
+
+
+def test_with_the_keyboard_alone(browser: Browser, room: WebRoom) -> None:
+    """Every form is reached with Tab and sent with Enter; what has the focus can be seen."""
+    address = "keys@reader.example"
+    with visiting(browser, room) as visitor:
+        keys = visitor.page.keyboard
+        visitor.open(f"{room.base}/", NAME)
+        tab_to(visitor.page, "address")
+        keys.type(address)
+        keys.press("Enter")
+        visitor.sees("Check your inbox")
+        visitor.open(room.link(room.mail_to(address), "confirm"), "Confirm your subscription")
+        tab_to(visitor.page, "Subscribe")
+        keys.press("Enter")
+        visitor.sees("You are subscribed")
+        tab_to(visitor.page, "Your settings")
+        keys.press("Enter")
+        visitor.sees("Your settings")
+        tab_to(visitor.page, "cadence")
+        for key in ("ArrowDown", "ArrowDown", "Tab", "F"):
+            keys.press(key)
+        tab_to(visitor.page, "Save")
+        keys.press("Enter")
+        expect(visitor.page.get_by_role("status")).to_be_visible()
+        assert room.subscribers()[address].wishes.cadence == "weekly:fri"
+        visitor.open(room.link(room.mail_to(address), "unsubscribe"), "Unsubscribe")
+        tab_to(visitor.page, "Unsubscribe")
+        keys.press("Enter")
+        visitor.sees("You are unsubscribed")
+
+
+def test_the_welcome_comes_once(browser: Browser, room: WebRoom) -> None:
+    """Whoever presses the button again, or opens the link again, gets it no second time."""
+    address = "once@reader.example"
+    with visiting(browser, room) as visitor:
+        welcome = come(visitor, address)
+        assert "4 new papers" in text_of(welcome)
+        visitor.page.go_back()
+        visitor.press("Subscribe", "You are subscribed")
+        expect(visitor.page.get_by_text("Your first edition comes")).to_be_hidden()
+        visitor.open(room.link(room.mails_to(address)[0], "confirm"), "Confirm your subscription")
+        visitor.press("Subscribe", "You are subscribed")
+    room.run()
+    assert len(room.mails_to(address)) == 2
+    mine = [row for row in room.deliveries() if row["address"] == address]
+    assert [row["state"] for row in mine] == ["sent", "sent"]
+
+
+def test_no_choice_repeats_or_skips_a_paper(browser: Browser, tmp_path: Path) -> None:
+    """Daily, weekly, paused, resumed: over all mails each paper comes exactly once."""
+    address = "ada@reader.example"
+    with (
+        open_room(tmp_path, "web", name=NAME) as room,
+        visiting(browser, room, View(javascript=False)) as visitor,
+    ):
+        sign_up(visitor, address)
+        visitor.open(room.link(room.mail_to(address), "confirm"), "Confirm your subscription")
+        visitor.press("Subscribe", "You are subscribed")
+        assert days_in(room, address) == ["1"]
+        visitor.page.get_by_role("link", name="Your settings").click()
+        visitor.page.get_by_label("Once a week").check()
+        visitor.press("Save", "Your settings")
+        room.add_papers()
+        assert days_in(room, address) == ["2"]
+        visitor.press("Pause", "Your settings")
+        room.add_papers()
+        assert days_in(room, address) == []
+        room.add_papers()
+        visitor.press("Resume", "Your settings")
+        assert days_in(room, address) == ["3", "4"]
+        assert days_in(room, address) == []
+
+
+def days_in(room: WebRoom, address: str) -> list[str]:
+    """The days whose papers, all of them and each once, the next run sends somebody."""
+    had = len(room.mails_to(address))
+    room.run()
+    titles = Counter(
+        found
+        for mail in room.mails_to(address)[had:]
+        for found in re.findall(r"Lantern number (\d) of day (\d) seen", text_of(mail))
+    )
+    days = sorted({day for _, day in titles})
+    assert titles == Counter((number, day) for number in "012" for day in days)
+    return days
+
+
+def text_of(mail: EmailMessage) -> str:
+    """The plain text of a mail, in one line."""
+    text = mail.get_body(("plain",))
+    assert text is not None
+    return " ".join(text.get_content().split())
+
+
+def test_the_mailboxes_button_unsubscribes_one_reader(room: WebRoom) -> None:
+    """The headers of a delivered mail, posted as RFC 8058 says; again, the answer is the same."""
+    address = "click@reader.example"
+    room.subscribe([address, "neighbour@reader.example"])
+    room.run()
+    mail = room.mail_to(address)
+    before = {name: one.state for name, one in room.subscribers().items()}
+    (url,) = re.findall(r"<(http:[^>]+)>", mail["List-Unsubscribe"])
+    assert url == room.link(mail, "unsubscribe")
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    for _ in range(2):
+        assert posted(url, mail["List-Unsubscribe-Post"]) == (200, b"unsubscribed\n", set())
+        now = {name: one.state for name, one in room.subscribers().items()}
+        assert now == {**before, address: SubscriberState.UNSUBSCRIBED}
+
+
+def posted(url: str, body: str) -> tuple[int, bytes, set[str]]:
+    """What a program is answered; the last are headers that lead elsewhere or are to be kept."""
+    parts = urlsplit(url)
+    wire = http.client.HTTPConnection(parts.netloc, timeout=10)
+    wire.request("POST", parts.path, body, {"Content-Type": "application/x-www-form-urlencoded"})
+    answer = wire.getresponse()
+    found = (
+        answer.status,
+        answer.read(),
+        {"location", "set-cookie"} & {name.lower() for name, _ in answer.getheaders()},
+    )
+    wire.close()
+    return found

@@ -1,0 +1,441 @@
+"""Links of people's own: what each may do, for how long, and for nobody else."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from newsletter.web import limits
+from tests.support.soak import SOAK
+from tests.support.website import BASE, CHOICES, MIRA, ONE_CLICK, PUBLIC, Site, opened
+
+NEW = "jonas@example.org"
+MOVE = {"do": "address", "address": NEW}
+DELETE = {"do": "delete", "sure": "yes"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A site with papers, and nobody subscribed."""
+    with opened(tmp_path) as one:
+        yield one
+
+
+def _tokens(site: Site) -> dict[str, str]:
+    """A token for each purpose, of somebody active who wants to move; all hold."""
+    number = site.joined()
+    site.post(site.settings(number), MOVE)
+    site.subscribe("ana@example.org")
+    site.work()
+    return {
+        "confirm": site.link("confirm").rpartition("/")[2],
+        "change": site.link("change").rpartition("/")[2],
+        "preferences": site.links.settings_token(number, site.now),
+        "unsubscribe": site.links.unsubscribe_token(number),
+        "form": site.links.form(site.now),
+    }
+
+
+ROUTES = {"confirm": ("confirm", "change"), "preferences": ("preferences",)} | {
+    "unsubscribe": ("unsubscribe",)
+}
+"""The first step of a page's path, and the purposes of the tokens that it takes."""
+FORMS: tuple[Mapping[str, str], ...] = ({}, ONE_CLICK, {"do": "undo"}, {"do": "settings"}, *CHOICES)
+
+
+def _refused(site: Site, route: str, token: str) -> None:
+    """Nothing is shown by this link, and nothing done by it."""
+    before = site.tables()
+    paths = [f"/{route}/{token}"] + [f"/{route}/{token}/export"] * (route == "preferences")
+    assert {site.get(path).status_code for path in paths} == {404}, (route, token)
+    assert {site.post(paths[0], form).status_code for form in FORMS} == {404}, (route, token)
+    assert site.tables() == before
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_looking_changes_nothing(site: Site, method: str) -> None:
+    """Neither people nor the scanners of their mailboxes, at no page, by no link."""
+    tokens = _tokens(site)
+    site.subscribe("carl@example.org")  # waits
+    keys = [f"/editions/{key}" for (key,) in site.rows("SELECT key FROM editions")]
+    cut = [token[:-1] for token in tokens.values()]
+    wild = [*tokens.values(), *cut, "x", "%00", "%F0%9F%8F%AE", "A" * 28, "A" * 36, "A" * 9000]
+    steps = ("/confirm/{}", "/preferences/{}", "/preferences/{}/export", "/unsubscribe/{}")
+    acting = urlencode({**DELETE, **ONE_CLICK})
+    before, answers = site.tables(), set()
+    for path in [*PUBLIC, *keys, *(step.format(token) for step in steps for token in wild)]:
+        answers.add(site.ask(method, path).status_code)
+        answers.add(site.ask(method, f"{path.partition('?')[0]}?{acting}").status_code)
+        assert site.tables() == before, path
+    assert answers == {200, 404}
+
+
+def test_a_token_is_for_one_purpose(site: Site) -> None:
+    """On the pages of another it is none."""
+    for purpose, token in _tokens(site).items():
+        for route, purposes in ROUTES.items():
+            if purpose in purposes:
+                assert site.get(f"/{route}/{token}").status_code == 200
+            else:
+                _refused(site, route, token)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_token_is_whole(site: Site, route: str) -> None:
+    """With one character changed, cut off or added it is none."""
+    token = _tokens(site)[route]
+    changed = [
+        token[:at] + ("A" if sign != "A" else "B") + token[at + 1 :]
+        for at, sign in enumerate(token)
+    ]
+    cut = [token[:at] for at in range(1, len(token))]
+    before = site.tables()
+    for other in [
+        *changed,
+        *cut,
+        f"{token}A",
+        f"{token}%3D",
+        f"{token}%0A",
+        f"%20{token}",
+        token * 2,
+    ]:
+        assert site.get(f"/{route}/{other}").status_code == 404, other
+        assert site.post(f"/{route}/{other}", CHOICES[4]).status_code == 404, other
+    assert site.tables() == before
+    assert site.get(f"/{route}/{token}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("purpose", "route", "days"),
+    [("confirm", "confirm", 3), ("change", "confirm", 3), ("preferences", "preferences", 30)],
+)
+def test_links_expire(site: Site, purpose: str, route: str, days: int) -> None:
+    """To the second, as the mail and the page say."""
+    token = _tokens(site)[purpose]
+    site.now += timedelta(days=days, seconds=-1)
+    assert site.get(f"/{route}/{token}").status_code == 200
+    site.now += timedelta(seconds=1)
+    _refused(site, route, token)
+
+
+def test_confirming_twice_does_it_once(site: Site) -> None:
+    """And says the same, so that nobody wonders."""
+    site.joined()
+    before, again = site.tables(), site.post(site.link("confirm"))
+    assert again.status_code == 200
+    assert site.tables() == before
+
+
+def test_an_old_confirmation_brings_nobody_back(site: Site) -> None:
+    """Who left since then stays away, whether or not the link was used before."""
+    site.subscribe()
+    site.work()
+    unused = site.link("confirm")
+    site.now += timedelta(days=1, minutes=1)
+    number = site.joined()
+    used = site.link("confirm")
+    assert used != unused
+    site.now += timedelta(minutes=1)
+    site.post(site.leaving(number), ONE_CLICK)
+    for link in (used, unused):
+        site.post(link)
+        assert site.person()["state"] == "unsubscribed", link == unused
+
+
+def test_a_change_is_made_once(site: Site) -> None:
+    """Its link does not take back what came after."""
+    number = site.joined()
+    for address in (NEW, MIRA):
+        site.restart()
+        site.post(site.settings(number), {**MOVE, "address": address})
+        site.work()
+        if address == NEW:
+            first = site.link("change")
+        assert site.post(site.link("change")).status_code == 200
+    site.post(first)
+    assert site.person(MIRA)["id"] == number
+
+
+def test_keys_rotate(site: Site) -> None:
+    """Links hold while their key is listed; those from before there was any hold for ever."""
+    number = site.joined()
+    made = {}
+    for keys in ([], ["one"], ["two", "one"], ["two"]):
+        site.restart(secret_keys=keys)
+        made["-".join(keys)] = (site.settings(number), site.leaving(number))
+        assert {site.get(path).status_code for path in made["-".join(keys)]} == {200}
+        if keys == ["two", "one"]:
+            assert {site.get(path).status_code for path in made["one"]} == {200}
+    assert {site.get(path).status_code for path in made["one"]} == {404}
+    assert {site.get(path).status_code for path in made[""]} == {200}
+
+
+def test_links_of_another_newsletter_are_none(site: Site, tmp_path: Path) -> None:
+    """Though the numbers in them are the same."""
+    (tmp_path / "other").mkdir()
+    with opened(tmp_path / "other") as other:
+        theirs = _tokens(other)
+    ours = _tokens(site)
+    for route in ROUTES:
+        assert theirs[route] != ours[route]
+        _refused(site, route, theirs[route])
+
+
+@pytest.mark.parametrize("keys", [[], ["one"]])
+def test_unsubscribing_works_for_ever(site: Site, keys: list[str]) -> None:
+    """By the link of the first mail, years later, after a move, and when keys came since."""
+    site.restart(secret_keys=keys)
+    number = site.joined()
+    found = re.search(rf"List-Unsubscribe: <{BASE}(/unsubscribe/[\w-]+)>", site.send())
+    assert found
+    site.post(site.settings(number), MOVE)
+    site.work()
+    site.post(site.link("change"))
+    site.now += timedelta(days=4000)
+    site.restart(secret_keys=["two", *keys])
+    assert site.get(found[1]).status_code == 200
+    assert site.post(found[1], ONE_CLICK).status_code == 200
+    assert site.person(NEW)["state"] == "unsubscribed"
+
+
+# --- asking again
+
+
+@pytest.mark.parametrize("state", ["active", "paused", "unsubscribed"])
+def test_asking_again_changes_nobody(site: Site, state: str) -> None:
+    """Not what they are, wish, have had or agreed to: anybody can type an address."""
+    number = site.joined()
+    site.post(site.settings(number), CHOICES[0])
+    if state == "paused":
+        site.post(site.settings(number), {"do": "pause", "until": "2026-12-24"})
+    if state == "unsubscribed":
+        site.post(site.leaving(number), {"do": "", "reason": "x"})
+    before = site.person()
+    assert before["state"] == state
+    site.now += timedelta(days=2)
+    site.subscribe(MIRA.upper(), {"time_zone": "Asia/Tokyo", "topics": "none", "cadence": "daily"})
+    site.work()
+    assert site.person() == before
+    if state == "unsubscribed":
+        assert site.post(site.link("confirm")).status_code == 200
+        after = site.person()
+        assert after["state"] == "active"
+        assert after["cursor"] >= before["cursor"]
+        assert after["topics"] == before["topics"]
+    else:
+        assert len(site.mails("known")) == 1
+
+
+def test_leaving_and_coming_back_is_no_confirmation(site: Site) -> None:
+    """Who never confirmed is not made active by taking back that they left."""
+    site.subscribe()
+    site.work()
+    leaving = site.leaving(site.number())
+    site.post(leaving)
+    site.post(leaving, {"do": "undo"})
+    assert site.person().get("state") != "active"
+
+
+# --- forgotten
+
+
+def _traces(site: Site, *addresses: str) -> list[str]:
+    """Rows that have one of these addresses, however its case is."""
+    return [
+        f"{table}: {row}"
+        for table, rows in site.tables().items()
+        for row in rows
+        if any(address.casefold() in row.casefold() for address in addresses)
+    ]
+
+
+@pytest.mark.parametrize("address", [MIRA, "Mira.Okafor@example.org", "ÅSA@example.org"])
+def test_who_is_forgotten_is_nowhere(site: Site, address: str) -> None:
+    """Not in what they asked for, what they were sent, nor in what waits."""
+    number = site.joined(address)
+    site.send()
+    site.post(site.leaving(number), {"do": "settings"})
+    site.subscribe(address.swapcase())
+    site.work()
+    site.subscribe(address)
+    assert _traces(site, address)
+    assert site.post(site.settings(number), DELETE).status_code == 200
+    site.work()
+    assert not _traces(site, address)
+    site.restart()
+    site.subscribe(address)
+    site.work()
+    assert not _traces(site, address)
+    assert site.get(site.settings(number)).status_code == 404
+
+
+def test_who_never_confirms_is_forgotten(site: Site) -> None:
+    """After a week, wherever they were written down; they may ask again."""
+    site.subscribe()
+    site.work()
+    site.now += timedelta(days=7, minutes=1)
+    site.app.signups.tidy()
+    assert not _traces(site, MIRA, "203.0.113.0")
+    site.restart()
+    site.subscribe()
+    site.work()
+    assert len(site.mails("confirm")) == 2
+
+
+def test_who_left_may_come_back_on_the_same_day(site: Site) -> None:
+    """The first confirmation is used up: they get another, however soon; and only one."""
+    number = site.joined()
+    site.post(site.leaving(number), ONE_CLICK)
+    for _ in range(2):
+        site.restart()
+        site.now += timedelta(minutes=5)
+        site.subscribe()
+        site.work()
+    assert len(site.mails("confirm")) == 2
+    assert site.post(site.link("confirm")).status_code == 200
+    assert site.person()["state"] == "active"
+
+
+def test_a_confirmation_that_was_refused_is_sent_again(site: Site) -> None:
+    """Asked again, because nothing came."""
+    for expected in (1, 2):
+        site.subscribe()
+        site.work()
+        assert len(site.mails("confirm")) == expected
+        with closing(sqlite3.connect(site.database.file, isolation_level=None)) as wire:
+            wire.execute("UPDATE deliveries SET state = 'refused', try_at = NULL")
+
+
+def test_pauses_of_many_end_on_their_date(site: Site) -> None:
+    """All of them at once, and nobody's whose date is not there yet."""
+    number = site.joined()
+    with closing(sqlite3.connect(site.database.file, isolation_level=None)) as wire:
+        wire.execute(
+            "UPDATE subscribers SET state = 'paused', paused_until = '2026-12-10', "
+            "next_due_at = NULL WHERE id = ?",
+            (number,),
+        )
+        columns = ", ".join(
+            name for name in site.person() if name not in ("id", "address", "normal")
+        )
+        wire.executemany(
+            f"INSERT INTO subscribers (address, normal, {columns}) "  # noqa: S608  # its columns
+            f"SELECT ?1, ?1, {columns} FROM subscribers WHERE id = ?2",
+            [(f"{who}@example.net", number) for who in range(250)],
+        )
+        wire.execute("UPDATE subscribers SET paused_until = '2026-12-24' WHERE id % 50 = 0")
+    site.now = datetime(2026, 12, 10, 12, tzinfo=UTC)
+    site.app.signups.tidy()
+    left = site.rows("SELECT count(*) FROM subscribers WHERE state = 'paused'")
+    assert left == site.rows("SELECT count(*) FROM subscribers WHERE id % 50 = 0")
+    assert left[0][0] >= 5
+
+
+def test_their_other_addresses_are_nowhere_either(site: Site) -> None:
+    """Neither the one they had before nor the one they never confirmed."""
+    number = site.joined()
+    site.post(site.settings(number), MOVE)
+    site.work()
+    site.post(site.link("change"))
+    site.post(site.settings(number), {**MOVE, "address": "third@example.org"})
+    site.work()
+    site.post(site.settings(number), DELETE)
+    site.work()
+    assert not _traces(site, MIRA, NEW, "third@example.org")
+
+
+def test_nothing_waits_for_who_is_forgotten(site: Site) -> None:
+    """A mail that was still to be written to them is cancelled, not sent to nobody."""
+    number = site.joined()
+    site.send()
+    site.post(site.leaving(number), {"do": "settings"})
+    site.work()
+    site.post(site.settings(number), DELETE)
+    waiting = "SELECT n.kind FROM deliveries d JOIN notices n ON n.id = d.notice_id"
+    assert not site.rows(f"{waiting} WHERE d.state = 'queued'")
+
+
+# --- anything at all
+
+STEPS = ("/confirm/{}", "/preferences/{}", "/preferences/{}/export", "/unsubscribe/{}")
+_ASKED = [step.format(token) for step in STEPS for token in ("A" * 28, "A" * 36, "x")]
+_WORD = st.text(st.characters(codec="utf-8"), max_size=20)
+_PIECES = _WORD | st.sampled_from(["", "..", "confirm", "export", "archive", "é", "0000-00-00"])
+_BUILT = st.lists(_PIECES, max_size=4).map(lambda parts: quote("/" + "/".join(parts)))
+_PATHS = st.just("/subscribe") | st.sampled_from([*PUBLIC, *_ASKED, "/subscribe/"]) | _BUILT
+_METHODS = st.sampled_from(["POST", "POST", "POST", "GET", "GET", "HEAD", "OPTIONS", "BREW"])
+_NAMES = st.sampled_from(["do", "sure", "website", "started", "until", "q", "before", "time_zone"])
+_VALUES = st.sampled_from([MIRA, "delete", "unsubscribe", "wishes", "Europe", "9" * 18]) | _WORD
+_FORMS = st.dictionaries(_NAMES | _WORD, _VALUES, max_size=6)
+_ADDRESS = st.just("x@y.example") | _WORD
+_CHARSETS = st.sampled_from(["utf-8", "latin-1", "utf-7", "unicode_escape", "idna", "punycode", ""])
+_RAW = st.sampled_from([b"x", b"\\ud800", b"+2AA-", b"xn--\xff", b"\0"])
+_ODD = st.sampled_from(["null", "http://[", "[::1", "localhost:80]", BASE, "::", ""])
+_LATIN = st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=30)
+_HEADERS = st.fixed_dictionaries(
+    {"Host": st.just("papers.example.org") | st.just("localhost") | _ODD},
+    optional=dict.fromkeys(
+        ("Origin", "Sec-Fetch-Site", "X-Forwarded-For", "Content-Length", "Range"), _ODD | _LATIN
+    ),
+)
+
+
+@st.composite
+def _bodies(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A kind and a body: as forms are sent, or nearly."""
+    form = {"address": draw(_ADDRESS), **draw(_FORMS)}
+    kind = draw(st.sampled_from(["urlencoded", "multipart", "rubbish"]))
+    if kind == "urlencoded":
+        return "application/x-www-form-urlencoded", urlencode(form).encode()
+    if kind == "rubbish":
+        said = draw(st.sampled_from(["multipart/form-data; boundary=x", "text/x", "", ";;="]))
+        return said, draw(st.binary(max_size=80))
+    rows = b"".join(
+        f'--x\r\nContent-Disposition: form-data; name="{quote(name)}"\r\n\r\n'.encode()
+        + (draw(_RAW | st.just(value.encode())) + b"\r\n")
+        for name, value in form.items()
+    )
+    return f"multipart/form-data; boundary=x; charset={draw(_CHARSETS)}", rows + b"--x--\r\n"
+
+
+@pytest.fixture(scope="module")
+def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that lets everybody in as often as they like, with somebody in it."""
+    with pytest.MonkeyPatch.context() as patch, opened(tmp_path_factory.mktemp("site")) as one:
+        for name in ("NETWORK", "SCRIPT", "ADDRESS", "ALL"):
+            patch.setattr(limits, name, 10**9)
+        one.restart()
+        one.joined()
+        yield one
+
+
+@settings(max_examples=10_000 if SOAK else 300)
+@given(_METHODS, _PATHS, _FORMS, _HEADERS, _bodies())
+def test_nothing_that_is_asked_breaks_anything(
+    open_site: Site,
+    method: str,
+    path: str,
+    query: dict[str, str],
+    headers: dict[str, str],
+    body: tuple[str, bytes],
+) -> None:
+    """No answer is a fault of ours, and without a token only requests are written."""
+    before = open_site.tables("requests", "sqlite_sequence")
+    sent = {**headers, "Content-Type": body[0]}
+    answer = open_site.ask(
+        method,
+        f"{BASE}{path}{'&' if '?' in path else '?'}{urlencode(query)}",
+        headers={name: value.encode("latin-1") for name, value in sent.items()},
+        content=body[1],
+    )
+    assert answer.status_code < 500
+    assert open_site.tables("requests", "sqlite_sequence") == before
