@@ -1,11 +1,12 @@
-"""The command that looks at everything that must be right before mail arrives."""
+"""`newsletter doctor`: prints the findings of all checks."""
 
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,8 +16,9 @@ from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from newsletter.domains import Finding
-    from newsletter.resolver import Resolver
+    from newsletter.app.doctor import Finding
+    from newsletter.app.doctor.resolver import Resolver
+    from newsletter.config.schema import Config
 
 _WIDTH = 9
 
@@ -36,62 +38,78 @@ def doctor(
     as_json: bool,
 ) -> int:
     """Look at everything that must be right before mail arrives. Sends nothing unless asked."""
-    from newsletter.app.doctor import Asked, Doctor
-    from newsletter.cli import output
+    from newsletter.app.doctor import Context, Options, run_checks
     from newsletter.cli.signals import Signals
-    from newsletter.config.file import config_path, load_config
+    from newsletter.config.file import config_path
     from newsletter.subscriptions import address_of
 
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", dkim_selector):
         raise UsageError("no selector has such a name", where="--dkim-selector")
     if offline and send_to:
         raise UsageError("--send and --offline exclude each other")
-    asked = Asked(offline, dkim_selector, address_of(send_to) if send_to else None)
+    options = Options(offline, dkim_selector, address_of(send_to) if send_to else None)
     path = config_option()
-    try:
-        loaded = load_config(path)
-    except ConfigError as error:
-        for problem in error.problems if as_json else ():
-            output.print_json(_row("config", _unloaded(problem, error)))
-        raise
+    config = _load(path, as_json=as_json)
     resolver = _resolver(nameserver)
     levels: Counter[str] = Counter()
     with Signals() if send_to else nullcontext() as signals:
-        stop = signals.stop if signals else None
-        file = config_path(path)
-        for name, finding in Doctor(loaded, file, asked, resolver=resolver, stop=stop).findings():
-            levels[finding.level] += 1
-            if as_json:
-                output.print_json(_row(name, finding))
-            for line in () if as_json else _lines(name, finding):
-                say(line)
-    failed = levels["failure"]
-    if as_json:
-        counts = {"ok": levels["ok"], "warnings": levels["warning"], "failures": failed}
-        output.print_json(counts)
-    else:
-        others = (output.plural(levels["warning"], "warning"), output.plural(failed, "failure"))
-        say(", ".join([f"{levels['ok']} ok", *others]))
+        stop = signals.stop if signals else threading.Event()
+        context = Context(config, config_path(path), options, resolver=resolver, stop=stop)
+        with closing(context):
+            for name, finding in run_checks(context):
+                levels[finding.level] += 1
+                _print(name, finding, as_json=as_json)
+    _print_summary(levels, as_json=as_json)
     if signals and signals.number:
         return signals.exit_status
-    return FAILED if failed else 0
+    return FAILED if levels["failure"] else 0
+
+
+def _load(path: str | None, *, as_json: bool) -> Config:
+    """The configuration; one that cannot be loaded has a row for each problem, too."""
+    from newsletter.app.doctor import failure
+    from newsletter.cli import output
+    from newsletter.config.file import load_config
+
+    try:
+        return load_config(path)
+    except ConfigError as error:
+        for problem in error.problems if as_json else ():
+            found = failure(problem, error.hint or f"mend it in {error.where}")
+            output.print_json(_row("config", found))
+        raise
 
 
 def _resolver(nameserver: str | None) -> Resolver:
-    from newsletter.resolver import Resolver, place
+    from newsletter.app.doctor.resolver import Resolver, parse_nameserver
 
     if nameserver is None:
         return Resolver()
     try:
-        return Resolver(*place(nameserver))
+        return Resolver(*parse_nameserver(nameserver))
     except ValueError as fault:
         raise UsageError(str(fault), where="--nameserver") from fault
 
 
-def _unloaded(problem: str, error: ConfigError) -> Finding:
-    from newsletter.domains import failure
+def _print(name: str, finding: Finding, *, as_json: bool) -> None:
+    from newsletter.cli import output
 
-    return failure(problem, error.hint or f"mend it in {error.where}")
+    if as_json:
+        output.print_json(_row(name, finding))
+        return
+    for line in _lines(name, finding):
+        say(line)
+
+
+def _print_summary(levels: Counter[str], *, as_json: bool) -> None:
+    from newsletter.cli import output
+
+    passed, warnings, failures = (levels[level] for level in ("ok", "warning", "failure"))
+    if as_json:
+        output.print_json({"ok": passed, "warnings": warnings, "failures": failures})
+        return
+    others = (output.plural(warnings, "warning"), output.plural(failures, "failure"))
+    say(", ".join([f"{passed} ok", *others]))
 
 
 def _row(name: str, finding: Finding) -> dict[str, Any]:

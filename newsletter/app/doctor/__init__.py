@@ -1,64 +1,79 @@
-"""Everything that must be right before mail goes out and arrives, looked at in order.
+"""`newsletter doctor`: checks everything that must be right before mail is sent and arrives.
 
-Nothing is sent, unless a test mail is asked for: of the mail server it is asked what it can
-do, and whether it takes our login.
+Repairs nothing, and sends nothing but a test message if the operator asks for one.
+
+A check is a function from a `Context` to findings, in a file of its own, with a line in `CHECKS`.
+`records/` evaluates DNS records without querying them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from newsletter.app.doctor.dns import Domains
-from newsletter.app.doctor.machine import Asked
-from newsletter.domains import Finding, failure
+from newsletter.app.doctor import (
+    clock,
+    configuration,
+    database,
+    dkim,
+    dmarc,
+    dns_queries,
+    link_keys,
+    mail_folder,
+    mx,
+    null_transport,
+    ptr,
+    send_test,
+    sender,
+    smtp,
+    sources,
+    spf,
+    subscribers,
+    templates,
+    web,
+)
+from newsletter.app.doctor.context import Context, Options
+from newsletter.app.doctor.findings import Finding, Level, failure, from_error
 from newsletter.errors import NewsletterError
 
-Check = Callable[[], Iterator[Finding]]
+Check = Callable[[Context], Iterable[Finding]]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("config", configuration.check),
+    ("database", database.check),
+    ("templates", templates.check),
+    ("clock", clock.check),
+    ("sources", sources.check),
+    ("subscribers", subscribers.check),
+    ("smtp", smtp.check),
+    ("eml", mail_folder.check_eml),
+    ("maildir", mail_folder.check_maildir),
+    ("null", null_transport.check),
+    ("sender", sender.check),
+    ("secrets", link_keys.check),
+    ("web", web.check),
+    ("DNS", dns_queries.check),
+    ("SPF", spf.check),
+    ("DKIM", dkim.check),
+    ("DMARC", dmarc.check),
+    ("MX", mx.check),
+    ("PTR", ptr.check),
+    ("test", send_test.check),
+)
+"""The checks in the order of their output. A check that does not apply yields no finding."""
 
 
-def _in_words(check: Check) -> Iterator[Finding]:
-    """What a check finds; that it cannot go on is a finding too."""
-    try:
-        yield from check()
-    except NewsletterError as error:
-        what = f"{error.where}: {error.what}" if error.where else error.what
-        yield failure(what, error.hint or "mend that, then run this again")
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        yield failure(f"{where}{error.strerror or error}", "check its owner and mode")
+def run_checks(context: Context) -> Iterator[tuple[str, Finding]]:
+    """Runs all checks.
 
-
-class Doctor(Domains):
-    """Looks at an installation; see `Machine` for what it is made from."""
-
-    def findings(self) -> Iterator[tuple[str, Finding]]:
-        """What is found, each with the name of what was looked at, as it is found."""
-        checks: tuple[tuple[str, Check], ...] = (
-            ("config", self._configuration),
-            ("database", self._storage),
-            ("templates", self._templates),
-            ("clock", self._time),
-            ("sources", self._sources),
-            ("subscribers", self._subscribers),
-            (self._config.delivery.transport, self._transport),
-            ("sender", self._sender),
-            ("secrets", self._secrets),
-            ("web", self._web),
-            ("DNS", self._whether_to_ask),
-            ("SPF", self._spf),
-            ("DKIM", self._dkim),
-            ("DMARC", self._dmarc),
-            ("MX", self._mx),
-            ("PTR", self._ptr),
-            ("test", self._test_mail),
-        )
+    Yields each finding as soon as it is known, with the name of its check. An error ends its own
+    check with a failure, and the others go on.
+    """
+    for name, check in CHECKS:
         try:
-            for name, check in checks:
-                for finding in _in_words(check):
-                    yield name, finding
-        finally:
-            if self._database:
-                self._database.close()
+            for finding in check(context):
+                yield name, finding
+        except (NewsletterError, OSError) as error:
+            yield name, from_error(error)
 
 
-__all__ = ["Asked", "Doctor"]
+__all__ = ["CHECKS", "Check", "Context", "Finding", "Level", "Options", "failure", "run_checks"]

@@ -1,4 +1,4 @@
-"""DMARC (RFC 9989): what receivers do with mail that is not what it says it is. Pure."""
+"""DMARC (RFC 9989): what receivers do with mail that fails authentication. Pure."""
 
 from __future__ import annotations
 
@@ -7,58 +7,56 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from newsletter.domains.findings import (
-    MAILTO,
-    Answer,
-    Finding,
-    Unanswered,
-    as_shown,
-    failure,
-    is_below,
-    ok,
-    tags,
-    unasked,
-    warning,
-)
+from newsletter.app.doctor.findings import Finding, failure, ok, warning
+from newsletter.app.doctor.records.answers import Answer, Unanswered, inconclusive
+from newsletter.app.doctor.records.domain_names import is_subdomain
+from newsletter.app.doctor.records.syntax import parse_tags, quoted
 
-_MOST_LABELS = 8
-"""Questions of a tree walk (RFC 9989 4.10)."""
+_MAX_QUERIES = 8
+"""Queries of a DNS tree walk (RFC 9989 4.10)."""
 
 
 _POLICIES = ("none", "quarantine", "reject")
 
 
 _REMOVED = ("pct", "rf", "ri")
+"""Tags of RFC 7489 that RFC 9989 dropped."""
+
+
+_MAILTO = re.compile(r"mailto:[^@\s]+@[^@\s]+", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
-    """The DMARC records that are found from a domain upwards.
+class TreeWalk:
+    """A DNS tree walk: the DMARC records from a domain upwards.
 
     Attributes:
-        domain: where it begins.
-        found: each domain that was asked, with its texts; the longest first.
+        domain: where it starts.
+        answers: each queried domain with its TXT records, in the order of the queries: the
+            longest name first.
     """
 
     domain: str
-    found: tuple[tuple[str, Answer], ...] = ()
+    answers: tuple[tuple[str, Answer], ...] = ()
 
     @property
     def records(self) -> dict[str, dict[str, str]]:
-        """The tags of the domains that have one record."""
-        read = {
-            name: dmarc_records(answer) for name, answer in self.found if isinstance(answer, tuple)
+        """The tags by domain, for the domains that have exactly one record."""
+        found = {
+            name: dmarc_records(answer)
+            for name, answer in self.answers
+            if isinstance(answer, tuple)
         }
-        return {name: tags(records[0]) for name, records in read.items() if len(records) == 1}
+        return {name: parse_tags(texts[0]) for name, texts in found.items() if len(texts) == 1}
 
     @property
     def unanswered(self) -> Unanswered | None:
-        """Why it is not complete."""
-        return next((answer for _, answer in self.found if isinstance(answer, Unanswered)), None)
+        """The first query that got no answer."""
+        return next((answer for _, answer in self.answers if isinstance(answer, Unanswered)), None)
 
     @property
-    def is_done(self) -> bool:
-        """Whether nothing above what was asked matters."""
+    def is_complete(self) -> bool:
+        """Whether no domain further up needs to be queried."""
         if self.unanswered:
             return True
         ends = (tag.get("psd", "") for name, tag in self.records.items() if name != self.domain)
@@ -67,8 +65,8 @@ class Walk:
         )
 
     @property
-    def organisation(self) -> str:
-        """The organisational domain, as far as was asked (RFC 9989 4.10.2)."""
+    def organizational_domain(self) -> str:
+        """The organizational domain, as far as the answers tell (RFC 9989 4.10.2)."""
         for name, tag in self.records.items():
             if tag.get("psd") == "n":
                 return name
@@ -78,29 +76,29 @@ class Walk:
         return min(self.records, key=lambda name: name.count("."), default=self.domain)
 
 
-def walk_names(domain: str) -> list[str]:
-    """The domains that a tree walk asks, in order: all above, and of long names the last seven."""
+def tree_walk_names(domain: str) -> list[str]:
+    """The domains to query, in order: all parents, of long names only the last seven."""
     labels = domain.split(".")
-    rest = labels[1:][-(_MOST_LABELS - 1) :]
+    rest = labels[1:][-(_MAX_QUERIES - 1) :]
     return [domain, *(".".join(rest[start:]) for start in range(len(rest)))]
 
 
 def dmarc_records(texts: Sequence[str]) -> list[str]:
-    """Those of a name's texts that are DMARC records."""
+    """The DMARC records among the TXT records of a name."""
     return [text for text in texts if re.match(r"v[ \t]*=[ \t]*DMARC1[ \t]*(;|$)", text)]
 
 
-def dmarc(walk: Walk, owner: str) -> Finding:
-    """Whether a domain says what becomes of mail that only pretends to come from it.
+def evaluate(walk: TreeWalk, report_address: str) -> Finding:
+    """Whether a domain publishes a policy for mail that only pretends to come from it.
 
     Args:
         walk: from the sender's domain upwards.
-        owner: an address for reports, or nothing.
+        report_address: where aggregate reports could go; empty for none.
     """
     domain = walk.domain
-    own = walk.found[0][1] if walk.found else ()
+    own = walk.answers[0][1] if walk.answers else ()
     if isinstance(own, Unanswered):
-        return unasked(f"the DMARC record of {domain}", own)
+        return inconclusive(f"the DMARC record of {domain}", own)
     several = dmarc_records(own)
     if len(several) > 1:
         return failure(
@@ -108,26 +106,26 @@ def dmarc(walk: Walk, owner: str) -> Finding:
             "keep one, and take the others away",
         )
     records = walk.records
-    where = next((name for name in (domain, walk.organisation) if name in records), "")
+    where = next((name for name in (domain, walk.organizational_domain) if name in records), "")
     where = where or next(iter(records), "")
     if where:
-        return _dmarc_content(domain, where, records[where])
+        return _evaluate_record(domain, where, records[where])
     if walk.unanswered:
-        return unasked(f"the DMARC records above {domain}", walk.unanswered)
-    return _no_dmarc(domain, own, owner)
+        return inconclusive(f"the DMARC records above {domain}", walk.unanswered)
+    return _missing(domain, own, report_address)
 
 
-def _no_dmarc(domain: str, texts: Sequence[str], owner: str) -> Finding:
+def _missing(domain: str, texts: Sequence[str], report_address: str) -> Finding:
     for text in texts:
         if re.match(r"\s*v\s*=\s*dmarc", text, re.IGNORECASE):
             return failure(
-                f"_dmarc.{domain} has {as_shown(text)}, which receivers do not read",
+                f"_dmarc.{domain} has {quoted(text)}, which receivers do not read",
                 "let it begin with v=DMARC1; in exactly these letters",
             )
-    home = owner.rpartition("@")[2].lower()
+    home = report_address.rpartition("@")[2].lower()
     # Elsewhere, reports are taken only where that domain publishes its consent (RFC 9990).
-    near = bool(home) and (is_below(home, domain) or is_below(domain, home))
-    reports = f"; rua=mailto:{quote(owner, safe='@+-._~')}" if near else ""
+    near = bool(home) and (is_subdomain(home, domain) or is_subdomain(domain, home))
+    reports = f"; rua=mailto:{quote(report_address, safe='@+-._~')}" if near else ""
     return warning(
         f"{domain} has no DMARC record, nor has a domain above it",
         "publish one; large providers take no bulk mail without"
@@ -136,12 +134,12 @@ def _no_dmarc(domain: str, texts: Sequence[str], owner: str) -> Finding:
     )
 
 
-def _dmarc_content(domain: str, where: str, tag: Mapping[str, str]) -> Finding:
+def _evaluate_record(domain: str, where: str, tag: Mapping[str, str]) -> Finding:
     name = f"the DMARC record _dmarc.{where}"
     for key in ("p", "sp", "np"):
         if key in tag and tag[key].lower() not in _POLICIES:
             return failure(
-                f"{name} has {as_shown(f'{key}={tag[key]}')}, which is no policy",
+                f"{name} has {quoted(f'{key}={tag[key]}')}, which is no policy",
                 f"write {key}=none, {key}=quarantine or {key}=reject",
             )
     if "p" not in tag:
@@ -152,9 +150,9 @@ def _dmarc_content(domain: str, where: str, tag: Mapping[str, str]) -> Finding:
             "take it out" + ("; t=y says that the policy is on trial" if "pct" in old else ""),
         )
     reports = [uri.strip() for uri in tag.get("rua", "").split(",") if uri.strip()]
-    if wrong := [uri for uri in reports if not MAILTO.fullmatch(uri)]:
+    if wrong := [uri for uri in reports if not _MAILTO.fullmatch(uri)]:
         return warning(
-            f"{name} has reports sent to {as_shown(wrong[0])}", "write rua=mailto: and an address"
+            f"{name} has reports sent to {quoted(wrong[0])}", "write rua=mailto: and an address"
         )
     policy = tag["p"] if where == domain else tag.get("sp", tag["p"])
     trial = ", on trial" if tag.get("t", "").lower() == "y" else ""
@@ -162,34 +160,34 @@ def _dmarc_content(domain: str, where: str, tag: Mapping[str, str]) -> Finding:
     return ok(f"{domain} has p={policy.lower()}{trial}{above}")
 
 
-def alignment(sender: Walk, bounces: Walk) -> Finding:
-    """Whether SPF of the bounce domain counts for the sender's domain.
+def evaluate_alignment(sender: TreeWalk, bounces: TreeWalk) -> Finding:
+    """Whether SPF of the bounce domain is aligned with the sender's domain.
 
     Args:
-        sender: the walk from the sender's domain.
-        bounces: the walk from the domain of the envelope's sender.
+        sender: the tree walk from the domain of the From header.
+        bounces: the tree walk from the domain of the envelope sender.
     """
     ours, theirs = sender.domain, bounces.domain
     unanswered = sender.unanswered or bounces.unanswered
     if ours == theirs:
         return ok(f"bounces go to {theirs} itself")
     if unanswered:
-        return unasked(f"whether {theirs} and {ours} belong together", unanswered)
-    below = f"choose a bounce_domain below {sender.organisation}, or have the relay sign as {ours}"
+        return inconclusive(f"whether {theirs} and {ours} belong together", unanswered)
     records = sender.records
-    policy = records.get(ours) or records.get(sender.organisation) or {}
+    policy = records.get(ours) or records.get(sender.organizational_domain) or {}
     if policy.get("aspf", "").lower() == "s":
         return warning(
             f"the DMARC record of {ours} asks for aspf=s, so bounces to {theirs} are not aligned",
             f"have the relay sign as {ours} (DKIM), or write aspf=r",
         )
     if not records and not bounces.records:
-        aligned = is_below(theirs, ours) or is_below(ours, theirs)
+        aligned = is_subdomain(theirs, ours) or is_subdomain(ours, theirs)
     else:
-        aligned = sender.organisation == bounces.organisation
+        aligned = sender.organizational_domain == bounces.organizational_domain
     if not aligned:
         return warning(
             f"{theirs} belongs to another organisation than {ours}, so its SPF does not count",
-            below,
+            f"choose a bounce_domain below {sender.organizational_domain}, "
+            f"or have the relay sign as {ours}",
         )
     return ok(f"{theirs} belongs together with {ours}, so its SPF counts")

@@ -1,0 +1,19 @@
+"""Whether the sender's domain is looked up in the DNS at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from newsletter.app.doctor.context import Context
+from newsletter.app.doctor.findings import Finding, ok
+from newsletter.app.editions import sender
+
+
+def check(context: Context) -> Iterator[Finding]:
+    """Says why the checks that follow query nothing, if they do not."""
+    if context.options.offline:
+        yield ok("not asked (--offline)")
+    elif not context.sender_domain and context.config.newsletter.sender:
+        yield ok(f"not asked: {sender(context.config).domain} is for one network or for tests")
+    elif not context.sender_domain:
+        yield ok("not asked: no sender is configured")

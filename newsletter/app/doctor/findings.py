@@ -1,0 +1,59 @@
+"""The result of a check: ok, a warning or a failure, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from newsletter.errors import NewsletterError
+
+SCHEDULER_HINT = "see that `newsletter serve` is running, or `newsletter run` in cron"
+"""What to do when the jobs that run on a schedule are late."""
+
+
+class Level(StrEnum):
+    """The severity of a finding."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILURE = "failure"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a check.
+
+    Attributes:
+        what: what was found.
+        hint: what to do about it; empty only if the level is `OK`.
+        record: a record to publish in the domain's DNS zone, if that is the remedy.
+    """
+
+    level: Level
+    what: str
+    hint: str = ""
+    record: str = ""
+
+
+def ok(what: str) -> Finding:
+    """Nothing needs to be done."""
+    return Finding(Level.OK, what)
+
+
+def warning(what: str, hint: str, record: str = "") -> Finding:
+    """Mail is sent, but something should be fixed."""
+    return Finding(Level.WARNING, what, hint, record)
+
+
+def failure(what: str, hint: str, record: str = "") -> Finding:
+    """Mail is not sent, or is rejected."""
+    return Finding(Level.FAILURE, what, hint, record)
+
+
+def from_error(error: NewsletterError | OSError) -> Finding:
+    """The finding for an error that ended a check."""
+    if isinstance(error, NewsletterError):
+        what = f"{error.where}: {error.what}" if error.where else error.what
+        return failure(what, error.hint or "mend that, then run this again")
+    where = f"{error.filename}: " if error.filename else ""
+    return failure(f"{where}{error.strerror or error}", "check its owner and mode")

@@ -1,0 +1,57 @@
+"""The sources: whether each can be read, and was captured lately."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from newsletter.app.doctor.context import Context
+from newsletter.app.doctor.findings import SCHEDULER_HINT, Finding, failure, ok, warning
+from newsletter.config.schema import SourceSection
+from newsletter.storage import sources
+from newsletter.storage.sources import SourceStatus
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def check(context: Context) -> Iterator[Finding]:
+    """Checks every configured source. Fetches nothing."""
+    sections = context.config.sources
+    if not sections:
+        yield warning("no source is configured", "add a [[sources]] section")
+    known = None
+    if context.database:
+        with context.database.read() as tx:
+            known = {status.name: status for status in sources.all_status(tx)}
+    for section in sections:
+        if section.path and not os.access(section.path, os.R_OK):
+            yield failure(
+                f"{section.name}: {section.path} is not there, or cannot be read",
+                "make it, or mend its path under [[sources]]",
+            )
+        elif known is not None:
+            yield _captures(section, known.get(section.name), context.clock())
+
+
+def _captures(section: SourceSection, status: SourceStatus | None, at: datetime) -> Finding:
+    """When a source was last captured, or since when it fails."""
+    if status and status.failing_since:
+        report = failure if at - status.failing_since > _DAY else warning
+        since = f"{section.name} fails since {status.failing_since:%Y-%m-%d %H:%M} UTC"
+        hint = f"try `newsletter ingest {shlex.quote(section.url or section.path)}`"
+        return report(f"{since}: {status.failure}", hint)
+    if status is None or status.captured_at is None:
+        return warning(f"{section.name}: nothing was captured yet", "run `newsletter ingest`")
+    age = at - status.captured_at
+    what = f"{section.name}: last captured {_ago(age)}"
+    if section.url and age > max(2 * section.every, _DAY):
+        return warning(what, SCHEDULER_HINT)
+    return ok(what)
+
+
+def _ago(age: timedelta) -> str:
+    if age < _HOUR:
+        return f"{max(0, age // timedelta(minutes=1))} min ago"
+    return f"{age // _HOUR} h ago" if age < 2 * _DAY else f"{age.days} days ago"

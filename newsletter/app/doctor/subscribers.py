@@ -1,0 +1,22 @@
+"""The subscribers: whether there are any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from newsletter.app.doctor.context import Context
+from newsletter.app.doctor.findings import Finding, ok, warning
+from newsletter.models import SubscriberState
+from newsletter.storage import people
+
+
+def check(context: Context) -> Iterator[Finding]:
+    """Counts the subscribers by state."""
+    if context.database is None:
+        return
+    with context.database.read() as tx:
+        counts = people.counts(tx)
+    if counts.get(SubscriberState.ACTIVE):
+        yield ok(", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())))
+    else:
+        yield warning("nobody is subscribed", "`newsletter subscribers add ADDRESS`")

@@ -1,0 +1,47 @@
+"""Reverse DNS."""
+
+from __future__ import annotations
+
+import pytest
+
+from newsletter.app.doctor.findings import Level
+from newsletter.app.doctor.records import ptr
+from newsletter.app.doctor.records.answers import Answer
+from newsletter.app.doctor.records.ptr import ReverseLookup
+from tests.app.doctor.records.support import SILENT, assert_finding
+
+
+def test_an_address_has_a_name_and_the_name_the_address() -> None:
+    """However an address is written."""
+    address = "2001:db8:0:0:0:0:0:7"
+    one = ReverseLookup(address, ("mail.quay",), {"mail.quay": ("192.0.2.1", "2001:db8::7")})
+    (finding,) = ptr.evaluate("mail.quay", (address,), [one])
+    assert finding.level is Level.OK
+
+
+@pytest.mark.parametrize(
+    ("names", "back", "words"),
+    [
+        ((), {}, "no name (PTR)"),
+        (("other.quay",), {"other.quay": ("192.0.2.9",)}, "another address"),
+        (("other.quay",), {"other.quay": ()}, "another address"),
+        (("other.quay",), {"other.quay": SILENT}, "could not be asked"),
+        (SILENT, {}, "could not be asked"),
+    ],
+)
+def test_an_address_without_its_name(names: Answer, back: dict[str, Answer], words: str) -> None:
+    """Large providers take no mail from it."""
+    (finding,) = ptr.evaluate(
+        "mail.quay", ("192.0.2.1",), [ReverseLookup("192.0.2.1", names, back)]
+    )
+    assert_finding(finding, Level.WARNING, words)
+
+
+def test_a_machine_that_the_internet_does_not_see() -> None:
+    """Nothing can be said of what it sends through."""
+    for addresses, words in (((), "no public address"), (SILENT, "could not be asked")):
+        (finding,) = ptr.evaluate("desk", addresses, [])
+        assert_finding(finding, Level.WARNING, words)
+    assert not ptr.is_public("192.168.1.2")
+    assert not ptr.is_public("::1")
+    assert ptr.is_public("8.8.8.8")

@@ -1,0 +1,19 @@
+"""The checks of the transports that need no mail server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from newsletter.app.doctor import Level
+from tests.app.doctor.support import configure, findings
+
+
+def test_where_mails_become_files(tmp_path: Path) -> None:
+    """A folder that is made later, one that is a file, and none at all; nothing is made now."""
+    configure(tmp_path)
+    assert findings(tmp_path)["eml"][0].level is Level.OK
+    assert not (tmp_path / "outbox").exists()
+    (tmp_path / "outbox").write_text("no folder")
+    assert findings(tmp_path)["eml"][0].level is Level.FAILURE
+    configure(tmp_path, delivery={"transport": "null"})
+    assert findings(tmp_path)["null"][0].level is Level.WARNING

@@ -1,0 +1,40 @@
+"""What is not queried: `--offline`, and domains that are not in the public DNS."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from newsletter.app.doctor import Options
+from newsletter.app.doctor.resolver import Resolver
+from tests.app.doctor.support import PASSWORD, NameServer, configure, findings
+
+
+def test_offline_connects_to_nothing_else(
+    tmp_path: Path, names: Callable[..., NameServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither about names nor about mail."""
+    smtp = {"host": "smtp.relay.quay", "username": "papers", "password": PASSWORD}
+    configure(tmp_path, delivery={"transport": "smtp"}, transports_smtp=smtp)
+    monkeypatch.setattr(socket, "getaddrinfo", None)
+    server = names()
+    found = findings(tmp_path, resolver=Resolver("127.0.0.1", server.port))
+    assert [one.what for one in found["smtp"]] == ["smtp.relay.quay:465 is not asked (--offline)"]
+    assert [one.what for one in found["DNS"]] == ["not asked (--offline)"]
+    assert server.queries == []
+
+
+@pytest.mark.parametrize("domain", ["lab.test", "mira.local", "x.invalid", "example.org"])
+def test_special_use_domains_are_not_queried(
+    tmp_path: Path, names: Callable[..., NameServer], domain: str
+) -> None:
+    """What the Internet says of them is no news."""
+    configure(tmp_path, newsletter={"sender": f"a@{domain}"})
+    server = names()
+    found = findings(tmp_path, Options(), resolver=Resolver("127.0.0.1", server.port))
+    assert domain in found["DNS"][0].what
+    assert server.queries == []
+    assert not {"SPF", "DKIM", "DMARC", "MX", "PTR"} & set(found)

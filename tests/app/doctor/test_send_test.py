@@ -1,0 +1,16 @@
+"""The check that sends a test message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from newsletter.app.doctor import Level, Options
+from newsletter.recipients import parse_address
+from tests.app.doctor.support import configure, findings
+
+
+def test_a_test_mail_needs_a_database(tmp_path: Path) -> None:
+    """It is where mails are counted."""
+    configure(tmp_path, newsletter={"sender": "a@lab.test"})
+    (found,) = findings(tmp_path, Options(test_recipient=parse_address("mira@inbox.quay")))["test"]
+    assert found.level is Level.FAILURE
