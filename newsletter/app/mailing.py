@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from newsletter import tokens
 from newsletter.app import editions, parts
 from newsletter.app.owner import Owner
 from newsletter.config import Config
-from newsletter.delivery import LIMITED, Copies, Delivery, Tally
+from newsletter.delivery import LIMITED, Copies, Delivery, RunStop, Tally
 from newsletter.delivery.copies import copy_name
 from newsletter.editing import Editor
 from newsletter.errors import SendingPaused, SendingStopped, StorageError, UsageError
@@ -74,16 +74,26 @@ class Mailing:
             self._sender_domain if self._config.newsletter.sender else None,
         )
 
-    def delivery(self, stop: threading.Event, progress: Progress) -> Delivery:
+    def delivery(
+        self, stop: threading.Event, progress: Progress, *, persistent: bool = False
+    ) -> Delivery:
         """Sends them.
+
+        Args:
+            stop: set by the caller to end between two messages.
+            persistent: wait for a database that is locked or has no room, however long that
+                takes; otherwise the run gives up after a few tries.
 
         Raises:
             ConfigError: something that the transport needs is not configured.
         """
-        transport = parts.transport(self._config, stop)
+        run_stop = RunStop.of(stop)  # the run's sessions wait less once it has stopped itself
+        transport = parts.transport(self._config, run_stop)
         copies = Copies(self._database, parts.origin(self._config), transport.encoded)
         limits = parts.limits(self._config)
-        return Delivery(self._database, transport, copies, limits, self._clock, stop, progress)
+        if persistent:
+            limits = replace(limits, commit_tries=None)
+        return Delivery(self._database, transport, copies, limits, self._clock, run_stop, progress)
 
     def plan(self, *, due_now: bool) -> Planned:
         """Plans for who is due, or for everybody. May be broken off anywhere.
@@ -124,19 +134,26 @@ class Mailing:
         return min(filter(None, found), default=None)
 
     def send(
-        self, planned: Planned, stop: threading.Event, progress: Progress, fault: str = ""
+        self,
+        planned: Planned,
+        stop: threading.Event,
+        progress: Progress,
+        fault: str = "",
+        *,
+        persistent: bool = False,
     ) -> Ran:
         """Sends what waits, then tells the owner if something needs them.
 
         Args:
             fault: what kept editions from being planned, if anything.
+            persistent: see `delivery`.
 
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
             ConfigError: something that the transport needs is not configured.
         """
-        delivery = self.delivery(stop, progress)
+        delivery = self.delivery(stop, progress, persistent=persistent)
         ran = Ran(planned, delivery.run(fault=fault))
         ran.stopped = ran.tally.stopped
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from newsletter.app import parts
-from newsletter.app.mailing import Mailing
+from newsletter.app.mailing import Mailing, Progress
 from newsletter.app.reading import Reading
 from newsletter.calendar import WEEKDAYS
 from newsletter.choices import Choices
@@ -25,6 +26,10 @@ from newsletter.storage import standing
 from newsletter.storage.database import Database
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Subscriptions
+
+
+def _silent(_tally: Tally, _total: int) -> None:
+    """Progress that is not shown."""
 
 
 class Readers:
@@ -102,8 +107,12 @@ class Readers:
         at = person.next_due_at.astimezone(ZoneInfo(zone))
         return f"{WEEKDAYS[at.weekday()]} {at:%H:%M}"
 
-    def run_errands(self, stop: threading.Event) -> int:
+    def run_errands(self, stop: threading.Event, progress: Progress = _silent) -> int:
         """Queues the mails that were asked for and sends them; how many were asked for.
+
+        Args:
+            stop: set to end between two messages.
+            progress: called while mails are sent, as in `Mailing.send`.
 
         Raises:
             NewsletterError: that cannot be done now. What was asked for is kept.
@@ -112,16 +121,11 @@ class Readers:
         with self._database.read() as tx:
             waiting = letters.are_waiting(tx, self._clock())
         if waiting:
-            self.send_notices(stop)
+            self._send_notices(stop, progress)
         return done
 
-    def send_notices(self, stop: threading.Event) -> Tally:
+    def _send_notices(self, stop: threading.Event, progress: Progress) -> None:
         """Sends the notices that wait, and no edition; nothing while all sending is stopped."""
-        try:
-            return self._mailing.delivery(stop, _silent).run(only_notices=True)
-        except SendingPaused:
-            return Tally()
-
-
-def _silent(_tally: Tally, _total: int) -> None:
-    """Progress that nobody looks at."""
+        with suppress(SendingPaused):
+            delivery = self._mailing.delivery(stop, progress, persistent=True)
+            delivery.run(only_notices=True)

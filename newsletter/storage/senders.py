@@ -71,16 +71,17 @@ def _locked(path: Path) -> int:
     while True:
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError as exc:
             raise StorageError(
                 f"cannot make a lock file ({exc.strerror})",
                 where=str(path),
                 hint="the database's folder must have room and be writable",
             ) from exc
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        # Between the two, somebody may have found it unlocked and taken it away.
-        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-            return descriptor
+        # Between the two, another process may have found it unlocked and removed it.
+        with suppress(FileNotFoundError):
+            if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                return descriptor
         os.close(descriptor)
 
 
