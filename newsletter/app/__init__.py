@@ -40,6 +40,9 @@ if TYPE_CHECKING:
     from newsletter.preview import Written
     from newsletter.subscriptions import Subscriptions
 
+CHECK_SECONDS = 2.0
+"""How long a check waits for another writer: longer than our own transactions take."""
+
 MANUAL = "manual"
 """The source of files and addresses named on the command line."""
 
@@ -289,13 +292,21 @@ class App:
         return status(self._config, self._database, self._clock())
 
     def check(self) -> None:
-        """Whether the database answers.
+        """Whether the database can be written to; takes a few seconds at most.
 
         Raises:
-            StorageError: it does not.
+            StorageError: it cannot.
         """
-        with self._database.read() as tx:
-            standing.get(tx)
+        self._database.check_writable(CHECK_SECONDS)
+
+    def check_file(self) -> None:
+        """Whether the database that is open is still the one at its path.
+
+        Raises:
+            DatabaseReplaced: it is not.
+            StorageError: it cannot be looked at.
+        """
+        self._database.check_file()
 
     def why(self, asked: str) -> list[Fact]:
         """The story of one reader, or of one paper.
