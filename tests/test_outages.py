@@ -255,6 +255,26 @@ def assert_served(room: WebRoom, box: Postbox, left: set[str]) -> None:
     assert states(room)["sent"] == len(had)
 
 
+@pytest.mark.parametrize("command", ["serve", "web"])
+def test_it_can_be_stopped_meanwhile(room: tuple[WebRoom, Postbox], command: Command) -> None:
+    """A signal ends the wait, with status 0; the next start goes on with the rest."""
+    place, box = room
+    queue_mail(place, command)
+    box.plan(Fault("dot", stall=0.03))
+    with place.running(command):
+        wait_until(place, lambda: box.count() >= 40)
+        with locked(place):
+            wait_until(place, lambda: ask(place, "/readyz")[0] == 503)
+            place.stop()
+    box.plan()
+    with place.running(command):
+        wait_until(place, lambda: not {"queued", "sending", "deferred"} & states(place).keys())
+    found = states(place)
+    assert found["sent"] + found["unknown"] == MAILS
+    assert found["unknown"] <= 4  # one in each session
+    assert set(box.recipients().values()) == {1}
+
+
 # Captures, in this process
 
 

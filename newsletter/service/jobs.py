@@ -28,7 +28,8 @@ from newsletter.errors import (
 )
 from newsletter.planning import Planned
 from newsletter.reports import Report
-from newsletter.sources.files import RESTED, is_folder
+from newsletter.service.folders import Signature, rests, signature
+from newsletter.sources.files import is_folder
 from newsletter.web.heartbeat import Heartbeat
 
 log = structlog.get_logger()
@@ -38,8 +39,6 @@ HOURLY = timedelta(hours=1)
 those that a process which died has left."""
 REPORTED = timedelta(minutes=10)
 """How often the owner's reports are looked after when nothing happens."""
-
-Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(slots=True)
@@ -215,7 +214,7 @@ class Jobs:
     def _is_due(self, place: _Place, now: datetime) -> bool:
         path = place.section.path
         if path and is_folder(path):
-            return _signature(Path(path)) != place.seen
+            return signature(Path(path)) != place.seen
         last = place.tried_at
         if last is None:
             last = self._app.captured_at(place.section.name)
@@ -245,7 +244,7 @@ class Jobs:
 
     def _take_in(self, place: _Place) -> None:
         path = place.section.path
-        before = _signature(Path(path)) if path and is_folder(path) else None
+        before = signature(Path(path)) if path and is_folder(path) else None
         began, unstored = self._clock(), False
         for report in self._app.ingest_source(place.section):
             self._log_report(report)
@@ -254,8 +253,7 @@ class Jobs:
             place.tried_at = place.seen = None
             return
         # What is still being written is looked at again.
-        rests = before is not None and _rests(before, began)
-        place.seen = before if rests else None
+        place.seen = before if before is not None and rests(before, began) else None
 
     def _note_unstored(self, report: Report) -> bool:
         """Has what the database could not take looked at again soon; whether it is so."""
@@ -285,22 +283,3 @@ def _facts(report: Report) -> dict[str, object]:
         return facts | {"reason": report.held}
     counts = report.counts
     return facts | {"new": counts.new, "papers": counts.papers, "learnt": counts.learnt}
-
-
-def _rests(signature: Signature, at: datetime) -> bool:
-    """Whether every file had been left alone for a while."""
-    ages = (at.timestamp() - changed / 1e9 for _, _, changed in signature)
-    return not any(0 <= age < RESTED for age in ages)
-
-
-def _signature(folder: Path) -> Signature:
-    """What lies in a folder, as far as it can be told from outside."""
-    found = []
-    try:
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith("."):
-                about = path.stat()
-                found.append((path.name, about.st_size, about.st_mtime_ns))
-    except OSError:
-        return ()
-    return tuple(found)

@@ -458,10 +458,11 @@ def _explained(path: Path) -> Iterator[None]:
 
 def _known(exc: BaseException | None, where: str) -> StorageError | None:
     """By SQLite's own code; `None` for what only a fault of the program can bring about."""
-    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    if code not in _EXPLANATIONS:
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    found = _EXPLANATIONS.get(code) or _EXPLANATIONS.get(code & 0xFF)
+    if found is None:
         return None
-    kind, what, hint = _EXPLANATIONS[code]
+    kind, what, hint = found
     return kind(what, where=where, hint=hint)
 
 
@@ -489,6 +490,11 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
     ),
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_READONLY_DBMOVED: (
+        DatabaseReplaced,
+        "the open database was moved away or deleted",
+        "start again to use the file that is there",
+    ),
     sqlite3.SQLITE_CANTOPEN: (
         StorageError,
         "the database cannot be opened",
@@ -516,4 +522,4 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
         "restore a backup",
     ),
 }
-"""What each of SQLite's result codes means to the operator."""
+"""What SQLite's result codes, extended or not, mean to the operator."""
