@@ -16,6 +16,7 @@
     │   ├── DatabaseNewer           2   a newer version of this program wrote it
     │   ├── DatabaseLocked              another process holds it
     │   ├── DatabaseDamaged             its content is broken
+    │   ├── DatabaseReplaced            another file took its place while it was open
     │   └── DiskFull                    no room left
     ├── RenderError                     an edition that could not be made
     │   └── EditionFaulty               it was made and failed its own check
@@ -120,23 +121,33 @@ class SnapshotUnreadable(NewsletterError):
 
 
 class StorageError(NewsletterError):
-    """The database could not do what was asked."""
+    """The database could not do what was asked.
+
+    Attributes:
+        may_pass: the same may succeed later, without any change to the database.
+    """
+
+    may_pass = True
 
 
 class DatabaseMissing(StorageError):
     """There is no database yet."""
+
+    may_pass = False
 
 
 class DatabaseForeign(StorageError):
     """The database belongs to another program."""
 
     exit_status = 2
+    may_pass = False
 
 
 class DatabaseNewer(StorageError):
     """The database was written by a newer version of this program."""
 
     exit_status = 2
+    may_pass = False
 
 
 class DatabaseLocked(StorageError):
@@ -145,6 +156,14 @@ class DatabaseLocked(StorageError):
 
 class DatabaseDamaged(StorageError):
     """The database file is broken."""
+
+    may_pass = False
+
+
+class DatabaseReplaced(StorageError):
+    """The file at the database's path is not the one that is open, or there is none."""
+
+    may_pass = False
 
 
 class DiskFull(StorageError):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
-from newsletter.errors import NewsletterError, SourceError
+from newsletter.errors import NewsletterError, SourceError, StorageError
 from newsletter.models import Capture, Counts, Entry, NotModified, SnapshotState
 from newsletter.storage import log
 from newsletter.storage.snapshots import SnapshotRow
@@ -25,6 +25,7 @@ class Report:
         held: why nothing was announced, if it waits for the operator or failed.
         new: the announced papers, in log order.
         unchanged: the source gave the same bytes before; nothing was parsed.
+        unstored: the database could not take it for the moment; it may soon.
     """
 
     origin: str
@@ -36,6 +37,7 @@ class Report:
     new: tuple[Entry, ...] = ()
     notes: tuple[str, ...] = ()
     unchanged: bool = False
+    unstored: bool = False
 
 
 def report(tx: Connection, row: SnapshotRow) -> Report:
@@ -67,7 +69,10 @@ def unchanged(same: SnapshotRow, origin: str) -> Report:
 
 def failed(source: str, origin: str, error: NewsletterError, snapshot: int | None = None) -> Report:
     """Of a capture that could not be had, kept or settled."""
-    return Report(origin=origin, source=source, snapshot=snapshot, held=str(error))
+    unstored = isinstance(error, StorageError) and error.may_pass
+    return Report(
+        origin=origin, source=source, snapshot=snapshot, held=str(error), unstored=unstored
+    )
 
 
 def origin(one: Captured) -> str:

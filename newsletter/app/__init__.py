@@ -9,6 +9,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,6 @@ from newsletter.errors import StorageError
 from newsletter.ingest import Ingest
 from newsletter.snapshot_review import SnapshotReview
 from newsletter.source_ingest import SourceIngest
-from newsletter.storage import standing
 from newsletter.storage.database import Database
 
 # Imported where they are used: an ingest of a file needs none of them, and half its time
@@ -63,40 +63,31 @@ class App:
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._config = config
-        self._database = database or Database(config.database.url)
+        self.database = database or Database(config.database.url)
         self.clock = clock
 
     def close(self) -> None:
         """Closes the database."""
-        self._database.close()
-
-    def check(self) -> None:
-        """Whether the database answers.
-
-        Raises:
-            StorageError: it does not.
-        """
-        with self._database.read() as tx:
-            standing.get(tx)
+        self.database.close()
 
     # --- captures → log
 
     @cached_property
     def ingest(self) -> Ingest:
         """Brings captures into the log."""
-        return Ingest(self._database, self.clock)
+        return Ingest(self.database, self.clock)
 
     @cached_property
     def snapshot_review(self) -> SnapshotReview:
         """Lists snapshots, and decides about held ones."""
-        return SnapshotReview(self._database, self.clock)
+        return SnapshotReview(self.database, self.clock)
 
     @cached_property
     def sources(self) -> SourceIngest:
         """Reads sources and ingests what they have."""
         config = self._config
         zone = config.newsletter.time_zone
-        return SourceIngest(config.sources, self.ingest, self._database, self.clock, zone)
+        return SourceIngest(config.sources, self.ingest, self.database, self.clock, zone)
 
     # --- log → editions and deliveries
 
@@ -115,7 +106,7 @@ class App:
 
         domain = editions.sender(self._config).domain if self._config.newsletter.sender else None
         return Planning(
-            self._database,
+            self.database,
             lambda: self.editor,
             editions.look(self._config),
             parts.rules(self._config),
@@ -132,7 +123,7 @@ class App:
             self.planning,
             lambda: self.editor,
             editions.look(self._config),
-            self._database,
+            self.database,
             [section.name for section in self._config.sources],
             self.clock,
         )
@@ -142,7 +133,7 @@ class App:
         """Lists editions, and decides about held ones."""
         from newsletter.planning.review import EditionReview
 
-        return EditionReview(self._database)
+        return EditionReview(self.database)
 
     @cached_property
     def previews(self) -> PreviewWriter:
@@ -155,26 +146,37 @@ class App:
 
     # --- deliveries → mail
 
-    def delivery(self, stop: threading.Event, progress: Progress) -> Delivery:
+    def delivery(
+        self, stop: threading.Event, progress: Progress, *, persistent: bool = False
+    ) -> Delivery:
         """Builds a run of deliveries.
+
+        Args:
+            stop: set by the caller to end between two messages.
+            progress: called after every commit.
+            persistent: wait for a database that is locked or has no room, however long that
+                takes; otherwise the run gives up after a few tries.
 
         Raises:
             ConfigError: something that the transport needs is not configured.
         """
         from newsletter.app import parts
-        from newsletter.delivery import Copies, Delivery
+        from newsletter.delivery import Copies, Delivery, RunStop
 
-        transport = parts.transport(self._config, stop)
-        copies = Copies(self._database, parts.origin(self._config), transport.encoded)
+        run_stop = RunStop.of(stop)  # the run's sessions wait less once it has stopped itself
+        transport = parts.transport(self._config, run_stop)
+        copies = Copies(self.database, parts.origin(self._config), transport.encoded)
         limits = parts.limits(self._config)
-        return Delivery(self._database, transport, copies, limits, self.clock, stop, progress)
+        if persistent:
+            limits = replace(limits, commit_tries=None)
+        return Delivery(self.database, transport, copies, limits, self.clock, run_stop, progress)
 
     @cached_property
     def sending(self) -> Sending:
         """Sends what is planned; pauses and resumes all sending."""
         from newsletter.delivery.sending import Sending
 
-        return Sending(self._database, self.delivery, self._report, self.clock)
+        return Sending(self.database, self.delivery, self._report, self.clock)
 
     @cached_property
     def test_mail(self) -> SendTest:
@@ -183,7 +185,7 @@ class App:
         from newsletter.delivery.send_test import SendTest
 
         return SendTest(
-            self._database,
+            self.database,
             self.sending,
             self.delivery,
             self._notices,
@@ -199,7 +201,7 @@ class App:
         from newsletter.delivery.records import DeliveryRecords
 
         domain = editions.sender(self._config).domain
-        return DeliveryRecords(self._database, domain, self.clock)
+        return DeliveryRecords(self.database, domain, self.clock)
 
     # --- subscribers and visitors
 
@@ -209,7 +211,7 @@ class App:
         from newsletter.app import parts
         from newsletter.subscriptions import Subscriptions
 
-        return Subscriptions(self._database, parts.rules(self._config), self.clock)
+        return Subscriptions(self.database, parts.rules(self._config), self.clock)
 
     @cached_property
     def links(self) -> ReaderLinks:
@@ -218,7 +220,7 @@ class App:
 
         keys = [key.get_secret_value().encode() for key in self._config.web.secret_keys]
         # Links in mails from before any key was configured work for ever.
-        return ReaderLinks(self._config.newsletter.base_url, (*keys, self._database.keys.links))
+        return ReaderLinks(self._config.newsletter.base_url, (*keys, self.database.keys.links))
 
     @cached_property
     def signups(self) -> Signups:
@@ -227,7 +229,7 @@ class App:
         from newsletter.signups import Signups
 
         return Signups(
-            self._database,
+            self.database,
             parts.rules(self._config),
             self._notices,
             self.links,
@@ -242,14 +244,14 @@ class App:
         from newsletter.choices import Choices
 
         rules = parts.rules(self._config)
-        return Choices(self._database, self.subscriptions, rules, self.clock)
+        return Choices(self.database, self.subscriptions, rules, self.clock)
 
     @cached_property
     def reading(self) -> Reading:
         """Reads the public archive."""
         from newsletter.app.reading import Reading
 
-        return Reading(self._database)
+        return Reading(self.database)
 
     # --- what the operator sees
 
@@ -258,21 +260,21 @@ class App:
         """Says how everything stands, and why nothing goes out."""
         from newsletter.app.status import StatusReader
 
-        return StatusReader(self._config, self._database, self.clock)
+        return StatusReader(self._config, self.database, self.clock)
 
     @cached_property
     def trace(self) -> Trace:
         """Tells the history of one subscriber or one paper."""
         from newsletter.app.why import Trace
 
-        return Trace(self._database, self.records, self.status)
+        return Trace(self.database, self.records, self.status)
 
     @cached_property
     def owner(self) -> Owner:
         """Reports to the owner."""
         from newsletter.app.owner import Owner
 
-        return Owner(self._config, self._database, self._notices)
+        return Owner(self._config, self.database, self._notices)
 
     def _report(self, at: datetime) -> bool:
         """Reports to the owner; the words of mails are loaded when the first report is due."""

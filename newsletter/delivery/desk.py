@@ -23,6 +23,8 @@ _DAY = timedelta(hours=23)
 
 PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
 """Why a run ends that was under way."""
+UNDER_WAY = "a run is under way, or was cut off before it could record why it ended"
+"""Stands in place of an older reason once a run has claimed something: that one is out of date."""
 LIMITED = "the day's limit (max_per_day) is reached"
 """Why mails wait that are as good as any."""
 
@@ -39,6 +41,8 @@ class Limits:
         give_up_after: how long a delivery is tried.
         unknown: whether what may have arrived is sent once more.
         pause: seconds before a connection that failed is tried again, and a commit.
+        commit_tries: how often a commit is tried that fails because the database is locked or
+            its disk is full; `None` for as often as it takes.
     """
 
     sessions: int = 4
@@ -48,6 +52,7 @@ class Limits:
     give_up_after: timedelta = timedelta(days=3)
     unknown: Literal["hold", "resend"] = "hold"
     pause: float = 1.0
+    commit_tries: int | None = 3
 
 
 @dataclass(slots=True)
@@ -63,6 +68,7 @@ class Tally:
         suppressed: people who get nothing any more, because there is no such mailbox.
         seconds: from the first claim to the last outcome.
         stopped: why the run ended before its work was done; empty if it did not.
+        blocked: why nothing can be recorded at the moment; empty while it can.
     """
 
     counts: dict[DeliveryState, int] = field(default_factory=dict)
@@ -72,6 +78,7 @@ class Tally:
     suppressed: int = 0
     seconds: float = 0.0
     stopped: str = ""
+    blocked: str = ""
     limited: bool = False
     """The day's limit was reached."""
 
@@ -113,6 +120,7 @@ class Desk:
         self._limits = limits
         self._tally = tally
         self._put_off: set[int] = set()  # by this run, and counted as such
+        self._has_claimed = False
         self._own_key = database.keys.own
 
     def record(self, done: Sequence[Done], wanted: Sequence[Waiting], now: datetime) -> set[int]:
@@ -139,6 +147,7 @@ class Desk:
             if sent:
                 people.accepted(tx, sent)
             claimed, cancelled = self._claim(tx, wanted, now)
+        self._has_claimed = self._has_claimed or bool(claimed)
         self._count(judgements, left)
         self._tally.suppressed += len(gone)
         self._tally.add(DeliveryState.CANCELLED, cancelled)
@@ -161,6 +170,8 @@ class Desk:
         claimed, cancelled = outbox.claim(tx, wanted, self._sender, now)
         if claimed:
             standing.count_sendings(tx, now, len(claimed))
+            if not self._has_claimed:
+                _outdate_reason(tx, now)
         return claimed, cancelled
 
     def _judged(self, one: Done, now: datetime) -> Judgement:
@@ -210,6 +221,16 @@ class Desk:
             self._tally.further_parts += 1
         else:
             self._tally.add(state)
+
+
+def _outdate_reason(tx: Connection, now: datetime) -> None:
+    """Keeps since when runs end early, but not why the one before did.
+
+    What ends this run may be what keeps it from recording the reason.
+    """
+    known = standing.get(tx).stopped
+    if known:
+        standing.note_stopped(tx, "" if known == LIMITED else UNDER_WAY, now)
 
 
 def _settled(one: Done, what: Judgement) -> Settled:

@@ -12,8 +12,9 @@ from time import monotonic
 from newsletter.delivery.copies import Copies
 from newsletter.delivery.desk import LIMITED, Desk, Done, Limits, Tally
 from newsletter.delivery.queue import PAGE, Queue
+from newsletter.delivery.stop import Retry, RunStop
 from newsletter.delivery.workers import Crew, Job, Report, Worker
-from newsletter.errors import DatabaseLocked, DiskFull, RenderError, SendingPaused, StorageError
+from newsletter.errors import RenderError, SendingPaused, StorageError
 from newsletter.models import DeliveryState
 from newsletter.planning import refuse_old_clock
 from newsletter.rates import Rates
@@ -42,8 +43,10 @@ class Delivery:
         copies: makes the letters.
         limits: how fast, and for how long.
         clock: the current instant, aware.
-        stop: set to end between two messages.
-        progress: told what was done, and how many there were to do, after every commit.
+        stop: set to end between two messages. A run never sets it: what the run has to tell
+            its own sessions, it tells by a `RunStop` below it.
+        progress: told what was done, and how many there were to do, after every commit and
+            before each further try of one.
     """
 
     def __init__(
@@ -61,14 +64,15 @@ class Delivery:
         self._copies = copies
         self._limits = limits
         self._clock = clock
-        self._stop = stop
+        self._stop = RunStop.of(stop)
         self._progress = progress
 
     def run(self, *, only_notices: bool = False, fault: str = "") -> Tally:
         """Sends everything that may go now.
 
-        A database that fails on the way ends the run, and is said in the tally; what a
-        session had in hand is `unknown` when the next run begins.
+        A database that fails on the way is waited for as long as `Limits.commit_tries` says.
+        Then it ends the run, and is said in the tally; what a session had in hand is `unknown`
+        when the next run begins.
 
         Args:
             only_notices: no editions.
@@ -85,6 +89,7 @@ class Delivery:
         if row.paused_at:
             raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
         refuse_old_clock(row, self._clock())
+        self._stop.clear()
         tally = Tally()
         with senders.sender(self._database.file) as name:
             tally.add(DeliveryState.UNKNOWN, self.give_up_dead_claims())
@@ -111,44 +116,64 @@ class Delivery:
         return max(0, left)
 
     def _send(self, desk: Desk, tally: Tally, fault: str, *, only_notices: bool) -> None:
-        def waiting(many: int, without: Collection[int], slow: Collection[str]) -> list[Waiting]:
-            with self._database.read() as tx:
-                return outbox.waiting(
-                    tx,
-                    self._clock(),
-                    many,
-                    only_notices=only_notices,
-                    without=without,
-                    domains_without=slow,
-                )
-
         with self._database.read() as tx:
             total = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
         limits = self._limits
-        rates = Rates(limits.max_per_second, limits.per_domain)
+        say = partial(self._progress, tally, total)
+        retry = self._retry(tally, say)
+
+        def waiting(without: Collection[int], slow: Collection[str]) -> list[Waiting]:
+            return retry(lambda: self._waiting(only_notices, without, slow))
+
         crew = Crew(self._transport, min(limits.sessions, total), self._stop, limits.pause)
-        loop = _Loop(crew, Queue(rates, partial(waiting, PAGE)), desk, self._copies, tally)
-        loop.run(self._clock, self._stop, partial(self._say, total), limits.pause)
-        with suppress(StorageError), self._database.write() as tx:
+        queue = Queue(Rates(limits.max_per_second, limits.per_domain), waiting)
+        _Loop(crew, queue, desk, self._copies, tally, retry).run(self._clock, self._stop, say)
+        with suppress(StorageError):
+            retry.at_the_end(lambda: self._note_end(tally, fault, only_notices=only_notices))
+
+    def _retry(self, tally: Tally, say: Callable[[], None]) -> Retry:
+        def blocked(error: StorageError) -> None:
+            tally.blocked = str(error)
+            say()
+
+        # Only the caller's word ends the wait: a run that stopped itself has still outcomes to
+        # record.
+        return Retry(self._stop.caller, self._limits.pause, self._limits.commit_tries, blocked)
+
+    def _waiting(
+        self, only_notices: bool, without: Collection[int], slow: Collection[str]
+    ) -> list[Waiting]:
+        with self._database.read() as tx:
+            return outbox.waiting(
+                tx,
+                self._clock(),
+                PAGE,
+                only_notices=only_notices,
+                without=without,
+                domains_without=slow,
+            )
+
+    def _note_end(self, tally: Tally, fault: str, *, only_notices: bool) -> None:
+        with self._database.write() as tx:
             standing.note_instant(tx, self._clock())
             if not self._stop.is_set() or tally.stopped:
                 why = tally.stopped or (LIMITED if tally.limited else fault)
                 standing.note_stopped(tx, why, self._clock())
             tally.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
 
-    def _say(self, total: int, tally: Tally) -> None:
-        self._progress(tally, total)
-
 
 class _Loop:
     """Hears what workers did, writes it down, gives them more."""
 
-    def __init__(self, crew: Crew, queue: Queue, desk: Desk, copies: Copies, tally: Tally) -> None:
+    def __init__(
+        self, crew: Crew, queue: Queue, desk: Desk, copies: Copies, tally: Tally, retry: Retry
+    ) -> None:
         self._crew = crew
         self._queue = queue
         self._desk = desk
         self._copies = copies
         self._tally = tally
+        self._retry = retry
         self._streak = Streak()
         self._idle: list[Worker] = []
         self._busy = 0
@@ -159,8 +184,7 @@ class _Loop:
         self,
         clock: Callable[[], datetime],
         stop: threading.Event,
-        progress: Callable[[Tally], None],
-        pause: float,
+        progress: Callable[[], None],
     ) -> None:
         """Until nothing is left that may go now, or no more should be begun."""
         began = last_commit = monotonic()
@@ -170,13 +194,13 @@ class _Loop:
                     gather = last_commit + GATHER - monotonic() if self._busy > 1 else 0.0
                     self._hear(self._crew.said(self._patience(begin), max(0.0, gather)))
                     wanted = self._wanted(clock()) if self._may_begin(stop) else {}
-                    self._give(self._recorded(wanted, clock, stop, pause), wanted)
+                    self._give(self._recorded(wanted, clock), wanted)
                     last_commit = monotonic()
-                    progress(self._tally)
+                    progress()
             except StorageError as error:
                 self._tally.stopped = str(error)
-                stop.set()  # whoever waits for a reply need not wait long
-        self._last_words(clock())
+                stop.set()  # a session that waits for a reply need not wait long
+        self._last_words(clock)
         self._tally.seconds = monotonic() - began
         if self._no_session and not self._crew.size and not self._tally.stopped:
             self._tally.stopped = self._no_session
@@ -237,26 +261,15 @@ class _Loop:
             return Done(waiting, without_reply(Verdict.OURS, "data", str(fault)))
 
     def _recorded(
-        self,
-        wanted: Mapping[int, Job | Done],
-        clock: Callable[[], datetime],
-        stop: threading.Event,
-        pause: float,
+        self, wanted: Mapping[int, Job | Done], clock: Callable[[], datetime]
     ) -> set[int]:
         """Writes down what was done and what is claimed; what was got."""
         if not self._done and not wanted:
             return set()
         rows = [one.waiting for one in wanted.values()]
-        for last in (False, False, True):
-            try:
-                got = self._desk.record(self._done, rows, clock())
-            except (DatabaseLocked, DiskFull):
-                if last or stop.wait(pause):
-                    raise
-            else:
-                self._done = []
-                return got
-        return set()
+        got = self._retry(lambda: self._desk.record(self._done, rows, clock()))
+        self._done, self._tally.blocked = [], ""
+        return got
 
     def _give(self, got: set[int], wanted: Mapping[int, Job | Done]) -> None:
         for number in got:
@@ -267,13 +280,13 @@ class _Loop:
             else:
                 self._note(what)
 
-    def _last_words(self, now: datetime) -> None:
+    def _last_words(self, clock: Callable[[], datetime]) -> None:
         """What workers did after the loop broke off, written down if that is possible."""
         self._hear(self._crew.left_over())
         if not self._done:
             return
         try:
-            self._desk.record(self._done, [], now)
+            self._retry.at_the_end(lambda: self._desk.record(self._done, [], clock()))
         except StorageError as error:
             self._tally.stopped = str(error)
             self._tally.add(DeliveryState.UNKNOWN, len(self._done))

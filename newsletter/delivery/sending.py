@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from newsletter.delivery.desk import Tally
 from newsletter.delivery.run import Delivery, Progress
@@ -18,8 +19,13 @@ from newsletter.planning import Planned, refuse_old_clock
 from newsletter.storage import notices, outbox, standing
 from newsletter.storage.database import Database
 
-MakeDelivery = Callable[[threading.Event, Progress], Delivery]
-"""Builds a run of deliveries from the event that stops it and what hears of its progress."""
+
+class MakeDelivery(Protocol):
+    """Builds a run of deliveries; see `App.delivery`."""
+
+    def __call__(
+        self, stop: threading.Event, progress: Progress, *, persistent: bool = False
+    ) -> Delivery: ...
 
 
 @dataclass(slots=True)
@@ -58,19 +64,27 @@ class Sending:
         self._clock = clock
 
     def send(
-        self, planned: Planned, stop: threading.Event, progress: Progress, fault: str = ""
+        self,
+        planned: Planned,
+        stop: threading.Event,
+        progress: Progress,
+        fault: str = "",
+        *,
+        persistent: bool = False,
     ) -> Ran:
         """Sends what waits, then a report to the owner if something needs them.
 
         Args:
             fault: what kept editions from being planned, if anything.
+            persistent: wait for a database that is locked or has no room, however long that
+                takes; otherwise the run gives up after a few tries.
 
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
             ConfigError: something that the transport needs is not configured.
         """
-        delivery = self._make_delivery(stop, progress)
+        delivery = self._make_delivery(stop, progress, persistent=persistent)
         ran = Ran(planned, delivery.run(fault=fault))
         ran.stopped = ran.tally.stopped
         try:
@@ -83,8 +97,10 @@ class Sending:
         ran.stopped = ran.stopped or fault
         return ran
 
-    def send_notices(self, stop: threading.Event) -> None:
+    def send_notices(self, stop: threading.Event, progress: Progress) -> None:
         """Sends the notices that wait, and no edition; nothing while all sending is paused.
+
+        Waits for a database that is locked or has no room.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
@@ -95,7 +111,7 @@ class Sending:
             if not notices.are_waiting(tx, self._clock()):
                 return
         with suppress(SendingPaused):
-            self._make_delivery(stop, _unseen).run(only_notices=True)
+            self._make_delivery(stop, progress, persistent=True).run(only_notices=True)
 
     def has_work(self, at: datetime) -> bool:
         """Whether mail waits that may go now, or a dead sender has left some."""
@@ -139,7 +155,3 @@ class Sending:
         """Starts sending again, and takes the clock as right."""
         with self._database.write() as tx:
             standing.resume(tx, self._clock())
-
-
-def _unseen(_tally: Tally, _total: int) -> None:
-    """Progress that is not shown."""

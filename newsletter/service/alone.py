@@ -12,7 +12,7 @@ from newsletter.app.places import now
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import notify
-from newsletter.web import health, metrics
+from newsletter.service.health import Health
 from newsletter.web.errands import Errands, run_errands
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
@@ -33,19 +33,18 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
     app = App(config)
-    errands = Errands(lambda: run_errands(app, stop), app.signups.tidy)
-    token = config.web.metrics_token.get_secret_value()
-
-    def ready() -> str:
-        app.check()
-        return ""
-
-    others = [*health.routes(lambda: "", ready), metrics.route(app.status.read, now, token)]
-    server = Server(pages(config, app, errands.wake, now, others), wire)
+    errands = Errands(
+        lambda: run_errands(app, stop, lambda _tally, _total: errands.heartbeat.beat()),
+        app.signups.tidy,
+    )
+    health = Health(app, [errands.heartbeat])
+    server = Server(pages(config, app, errands.wake, now, health.routes(config)), wire)
+    health.watch_over(server.heartbeat)
     server.start()
     errands.start()
     log.info("serving pages", address=f"http://{config.web.host}:{wire.getsockname()[1]}")
     notify.notify(notify.READY)
+    health.watch(stop)
     stop.wait()
     log.info("ending")
     notify.notify(notify.STOPPING)

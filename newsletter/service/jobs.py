@@ -5,9 +5,10 @@ is due. Each is decided by what is on record at that instant, never by when it w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -22,11 +23,15 @@ from newsletter.errors import (
     NewsletterError,
     RenderError,
     SendingPaused,
+    StorageError,
     one_line,
 )
 from newsletter.planning import Planned
 from newsletter.reports import Report
-from newsletter.sources.files import RESTED, is_folder
+from newsletter.service.folders import Signature, rests, signature
+from newsletter.service.health import CHECK_SECONDS
+from newsletter.sources.files import is_folder
+from newsletter.web.heartbeat import Heartbeat
 
 log = structlog.get_logger()
 
@@ -35,8 +40,6 @@ HOURLY = timedelta(hours=1)
 those that a process which died has left."""
 REPORTED = timedelta(minutes=10)
 """How often the owner's reports are looked after when nothing happens."""
-
-Signature = tuple[tuple[str, int, int], ...]
 
 
 @dataclass(slots=True)
@@ -62,6 +65,10 @@ class Jobs:
         config: its configuration.
         clock: the current instant, aware.
         stop: set to end between two messages.
+
+    Attributes:
+        sending: the signs of life of planning and sending.
+        capturing: those of looking for sources whose time has come.
     """
 
     def __init__(
@@ -76,25 +83,44 @@ class Jobs:
         self._reported_at: datetime | None = None
         self._looked_back_at: datetime | None = None
         self._said = ""
-        self.beat_at = clock()
-        """When something was done last."""
+        self.sending = Heartbeat("sending")
+        self.capturing = Heartbeat("captures")
 
-    def captures_due(self) -> Iterator[Callable[[], None]]:
-        """What to run for each source whose time has come; each in a thread of its own."""
-        now = self._clock()
-        if _is_time(self._looked_back_at, now, HOURLY):
-            self._looked_back_at = now
-            yield self._settle_leftovers
-        for place in self._places:
-            if not place.busy.locked() and self._is_due(place, now):
+    def captures_due(self) -> list[Callable[[], None]]:
+        """What to run for each source whose time has come; each in a thread of its own.
+
+        Nothing is captured while it could not be stored.
+        """
+        due: list[Callable[[], None]] = []
+        with self.capturing.in_pass():
+            now = self._clock()
+            looks_back = _is_time(self._looked_back_at, now, HOURLY)
+            places = [
+                place
+                for place in self._places
+                if not place.busy.locked() and self._is_due(place, now)
+            ]
+            if looks_back or places:
+                self._app.database.check_writable(CHECK_SECONDS)
+            if looks_back:
+                self._looked_back_at = now
+                due.append(self._settle_leftovers)
+            for place in places:
                 place.tried_at = now
-                yield lambda place=place: self._capture(place)  # type: ignore[misc]
+                due.append(partial(self._capture, place))
+        return due
 
     def tick(self) -> None:
         """Plans for who is due and sends what waits. One at a time in this process."""
-        self.beat_at = self._clock()
         if not self._sending.acquire(blocking=False):
-            return
+            return  # and gives no sign of life for the one that may hang
+        try:
+            with self.sending.in_pass():
+                self._tick()
+        finally:
+            self._sending.release()
+
+    def _tick(self) -> None:
         try:
             self._plan_and_send()
         except (SendingPaused, ClockBehind) as why:
@@ -102,8 +128,9 @@ class Jobs:
         except NewsletterError as error:
             self._say_once("sending failed", error)
             self._app.sending.note_stopped(str(error))
-        finally:
-            self._sending.release()
+        except Exception as error:
+            self._app.sending.note_stopped(f"unexpected {type(error).__name__}, see the log")
+            raise
 
     def settled(self, patience: float) -> bool:
         """Waits until nothing is in hand; `False` when that takes too long.
@@ -120,8 +147,12 @@ class Jobs:
         return True
 
     def next_due(self) -> datetime | None:
-        """The next instant at which anybody is due or anything is tried again."""
-        instants = (self._app.planner.next_due(), self._app.sending.next_try())
+        """The next instant at which anybody is due or anything is tried again, if it is known."""
+        try:
+            instants = (self._app.planner.next_due(), self._app.sending.next_try())
+        except StorageError as error:
+            self._say_once("sending waits", error)
+            return None  # the next tick comes by itself
         return min(filter(None, instants), default=None)
 
     def _plan_and_send(self) -> None:
@@ -146,7 +177,7 @@ class Jobs:
             log.info("nothing new yet, and a source fails", people=planned.open)
         ran = Ran(planned, stopped=fault)
         if app.sending.has_work(now) or (self._is_report_due(now) and app.owner.report(now)):
-            ran = app.sending.send(planned, self._stop, self._beat, fault)
+            ran = app.sending.send(planned, self._stop, self._beat, fault, persistent=True)
         elif fault:
             app.sending.note_stopped(fault)
         self._log_sent(ran)
@@ -157,8 +188,10 @@ class Jobs:
             self._reported_at = now
         return due
 
-    def _beat(self, _tally: Tally, _total: int) -> None:
-        self.beat_at = self._clock()
+    def _beat(self, tally: Tally, _total: int) -> None:
+        self.sending.beat()
+        if tally.blocked:
+            self._say_once("sending waits", tally.blocked)
 
     def _log_sent(self, ran: Ran) -> None:
         counts = {str(state): many for state, many in ran.tally.counts.items()}
@@ -183,7 +216,7 @@ class Jobs:
     def _is_due(self, place: _Place, now: datetime) -> bool:
         path = place.section.path
         if path and is_folder(path):
-            return _signature(Path(path)) != place.seen
+            return signature(Path(path)) != place.seen
         last = place.tried_at
         if last is None:
             last = self._app.sources.captured_at(place.section.name)
@@ -194,24 +227,41 @@ class Jobs:
         try:
             for report in self._app.ingest.leftovers():
                 self._log_report(report)
+                self._note_unstored(report)
         except NewsletterError as error:
             log.warning("captures left behind stay so", reason=str(error))
+            self._looked_back_at = None
+        except Exception:
+            log.exception("captures left behind stay so")
 
     def _capture(self, place: _Place) -> None:
         with place.busy:
-            path = place.section.path
-            before = _signature(Path(path)) if path and is_folder(path) else None
-            began = self._clock()
             try:
-                for report in self._app.sources.ingest_source(place.section):
-                    self.beat_at = self._clock()
-                    self._log_report(report)
+                self._take_in(place)
             except NewsletterError as error:
                 log.warning("capture failed", source=place.section.name, reason=str(error))
-            else:
-                # What is still being written is looked at again.
-                rests = before is not None and _rests(before, began)
-                place.seen = before if rests else None
+            except Exception:
+                # Nothing else hears of what goes wrong in this thread.
+                log.exception("capture failed", source=place.section.name)
+
+    def _take_in(self, place: _Place) -> None:
+        path = place.section.path
+        before = signature(Path(path)) if path and is_folder(path) else None
+        began, unstored = self._clock(), False
+        for report in self._app.sources.ingest_source(place.section):
+            self._log_report(report)
+            unstored |= self._note_unstored(report)
+        if unstored:
+            place.tried_at = place.seen = None
+            return
+        # What is still being written is looked at again.
+        place.seen = before if before is not None and rests(before, began) else None
+
+    def _note_unstored(self, report: Report) -> bool:
+        """Has what the database could not take looked at again soon; whether it is so."""
+        if report.unstored:
+            self._looked_back_at = None  # some of it may be stored, and not taken in
+        return report.unstored
 
     def _log_report(self, report: Report) -> None:
         if report.held is not None:
@@ -235,22 +285,3 @@ def _facts(report: Report) -> dict[str, object]:
         return facts | {"reason": report.held}
     counts = report.counts
     return facts | {"new": counts.new, "papers": counts.papers, "learnt": counts.learnt}
-
-
-def _rests(signature: Signature, at: datetime) -> bool:
-    """Whether every file had been left alone for a while."""
-    ages = (at.timestamp() - changed / 1e9 for _, _, changed in signature)
-    return not any(0 <= age < RESTED for age in ages)
-
-
-def _signature(folder: Path) -> Signature:
-    """What lies in a folder, as far as it can be told from outside."""
-    found = []
-    try:
-        for path in sorted(folder.iterdir()):
-            if not path.name.startswith("."):
-                about = path.stat()
-                found.append((path.name, about.st_size, about.st_mtime_ns))
-    except OSError:
-        return ()
-    return tuple(found)

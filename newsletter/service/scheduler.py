@@ -17,6 +17,8 @@ from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
+from newsletter.web.heartbeat import Heartbeat, is_alive
+
 TICK = 60
 """Seconds between two ticks."""
 _LOOK = 5.0  # seconds between two looks at the clock
@@ -30,7 +32,10 @@ class Scheduler:
     Args:
         tick: done every minute and at the next due instant; never twice at once.
         captures: what else is to be done now, each piece in a thread of its own.
-        next_due: the next instant at which `tick` has something to do.
+        next_due: the next instant at which `tick` has something to do; `None` if there is none.
+
+    Attributes:
+        heartbeat: the signs of life of the thread that watches the clock.
     """
 
     def __init__(
@@ -43,6 +48,8 @@ class Scheduler:
         self._captures = captures
         self._next_due = next_due
         self._stopping = threading.Event()
+        self._watch = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
+        self.heartbeat = Heartbeat("clock", is_alive(self._watch))
         self._scheduler = BlockingScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(_THREADS)},
@@ -51,8 +58,7 @@ class Scheduler:
 
     def run(self) -> None:
         """Blocks until `stop`; what runs then is left to end by itself."""
-        watch = threading.Thread(target=self._watch_clock, name="clock", daemon=True)
-        watch.start()
+        self._watch.start()
         self._every_minute()
         self._scheduler.start()
 
@@ -67,19 +73,19 @@ class Scheduler:
             self._scheduler.add_job(self._work, id="soon", replace_existing=True)
 
     def _every_minute(self) -> None:
-        trigger = IntervalTrigger(seconds=TICK, timezone=UTC)
-        self._scheduler.add_job(
-            self._wake,
-            trigger,
-            id="tick",
-            replace_existing=True,
-            next_run_time=datetime.now(UTC),
-        )
+        # Two jobs: a long run of one must not keep the other waiting.
+        for name, job in (("captures", self._begin_captures), ("tick", self._work)):
+            self._scheduler.add_job(
+                job,
+                IntervalTrigger(seconds=TICK, timezone=UTC),
+                id=name,
+                replace_existing=True,
+                next_run_time=datetime.now(UTC),
+            )
 
-    def _wake(self) -> None:
+    def _begin_captures(self) -> None:
         for number, capture in enumerate(self._captures()):
             self._scheduler.add_job(capture, id=f"capture {time.monotonic()} {number}")
-        self._work()
 
     def _work(self) -> None:
         self._tick()
@@ -94,7 +100,8 @@ class Scheduler:
         """Asks again from now when the clock was set: the next minute may be hours away."""
         apart = time.time() - time.monotonic()
         while not self._stopping.wait(_LOOK):
-            now_apart = time.time() - time.monotonic()
-            if abs(now_apart - apart) > _MOVED:
-                apart = now_apart
-                self._every_minute()
+            with self.heartbeat.in_pass():
+                now_apart = time.time() - time.monotonic()
+                if abs(now_apart - apart) > _MOVED:
+                    self._every_minute()
+                    apart = now_apart

@@ -9,9 +9,10 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,8 @@ from typing import Any, Self
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool, Pool, QueuePool
 
 from newsletter.errors import (
     DatabaseDamaged,
@@ -28,6 +30,7 @@ from newsletter.errors import (
     DatabaseLocked,
     DatabaseMissing,
     DatabaseNewer,
+    DatabaseReplaced,
     DiskFull,
     StorageError,
 )
@@ -49,6 +52,9 @@ _ASK_AGAIN = 0.001  # seconds
 
 BUSY_SECONDS = 10
 """How long a writer waits for another before it gives up."""
+
+_ROOM = 1 << 16
+"""Bytes that must be free on the disk: a transaction of a few mails."""
 
 
 class Database:
@@ -75,7 +81,7 @@ class Database:
             raise DatabaseMissing(
                 "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"
             )
-        os.close(locks.open_private(self._path))
+        self._identity = _made_private(self._path)
         _refuse_foreign(self._path)
         self._in_use = locks.shared_use(self._path)
         self._engine = _engine(self._path, busy_seconds)
@@ -103,14 +109,18 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database and changes nothing."""
-        with self._in_words(), self._engine.connect() as connection, connection.begin():
+        with (
+            _explained(self._path),
+            self._engine.connect() as connection,
+            connection.begin(),
+        ):
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A transaction that changes the database: all of it, or nothing when it raises."""
         with (
-            self._in_words(),
+            _explained(self._path),
             self._engine.connect().execution_options(write=True) as connection,
             connection.begin(),
         ):
@@ -124,6 +134,52 @@ class Database:
         """
         with locks.exclusive_work(self._path, name):
             yield
+
+    def check_file(self) -> None:
+        """Looks whether the file at the path is still the one that was opened.
+
+        Connections go on with the file they have, so what is written there could be lost
+        without a word.
+
+        Raises:
+            DatabaseReplaced: it is another one, or gone.
+            StorageError: it cannot be looked at.
+        """
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            found = None
+        except OSError as exc:
+            raise locks.unreachable(self._path, exc) from exc
+        if found is None or (found.st_dev, found.st_ino) != self._identity:
+            raise DatabaseReplaced(
+                "the open database was moved away, and another file is in its place"
+                if found
+                else "the open database was moved away or deleted",
+                where=str(self._path),
+                hint="start again to use the file that is there",
+            )
+
+    def check_writable(self, busy_seconds: float) -> None:
+        """Commits a transaction that changes nothing, and looks whether there is room for more.
+
+        It has a connection of its own, so that it never waits for those of others.
+
+        Args:
+            busy_seconds: how long to wait for another writer.
+
+        Raises:
+            StorageError: nothing can be written at the moment, or `check_file` fails.
+        """
+        self.check_file()
+        _check_room(self._path.parent)
+        engine = _engine(self._path, busy_seconds, pool=NullPool)
+        with (
+            _explained(self._path),
+            engine.connect().execution_options(write=True) as tx,
+            tx.begin(),
+        ):
+            tx.exec_driver_sql("UPDATE standing SET latest_at = latest_at")
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -177,20 +233,6 @@ class Database:
             )
         return str(revision)
 
-    @contextmanager
-    def _in_words(self) -> Iterator[None]:
-        try:
-            yield
-        except DBAPIError as exc:
-            known = _explained(exc, str(self._path))
-            if known is None:
-                raise  # a fault of ours, which keeps its traceback
-            raise known from exc
-        except (json.JSONDecodeError, zlib.error) as exc:
-            raise DatabaseDamaged(
-                "a row of the database is damaged", where=str(self._path), hint="restore a backup"
-            ) from exc
-
 
 def sqlite_path(url: str) -> Path:
     """The file of a `sqlite:///` URL, whatever characters its name has.
@@ -208,14 +250,51 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
+def _made_private(path: Path) -> tuple[int, int]:
+    """Makes the file where it is missing; the device and the inode that it has."""
+    descriptor = locks.open_private(path)
+    try:
+        about = os.fstat(descriptor)
+    finally:
+        # Before SQLite opens it: closing any descriptor of a file frees all locks on it.
+        os.close(descriptor)
+    return about.st_dev, about.st_ino
+
+
+def _check_room(folder: Path) -> None:
+    """Looks for room by using some, in a file without a name.
+
+    A full disk is not always seen by SQLite at once: small transactions may still fit into the
+    write-ahead log.
+
+    Raises:
+        StorageError: there is none, or no file can be made.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as exc:
+        if exc.errno in locks.NO_ROOM:
+            raise DiskFull("no room left on the disk", where=str(folder), hint="make room") from exc
+        raise StorageError(
+            f"no file can be made beside the database ({exc.strerror})",
+            where=str(folder),
+            hint="check that it exists and may be written to",
+        ) from exc
+
+
 def _refuse_foreign(path: Path) -> None:
     """Looks at the file's first bytes, so that nothing is written to another program's file.
 
     An empty file may become ours; so may one whose first transaction is still in its
     write-ahead log, which has a single page. `_revision` looks again by SQL.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEADER)
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
     if not head:
         return
     pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
@@ -224,17 +303,23 @@ def _refuse_foreign(path: Path) -> None:
     elif owner != APPLICATION_ID and (owner or pages > 1):
         what = "this database belongs to another program"
     else:
-        path.chmod(0o600)
+        try:
+            path.chmod(0o600)
+        except OSError as exc:
+            raise locks.unreachable(path, exc) from exc
         return
     raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
 
 
-def _engine(path: Path, busy_seconds: float) -> Engine:
+def _engine(path: Path, busy_seconds: float, pool: type[Pool] = QueuePool) -> Engine:
+    # Closing the last connection copies the whole log into the file: not after every
+    # transaction. Several threads may have one, each its own; whoever waits for one waits no
+    # longer than for another writer.
+    waits = {"pool_timeout": busy_seconds} if pool is QueuePool else {}
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
-        # Closing the last connection copies the whole log into the file: not after every
-        # transaction. Several threads may have one, each its own.
-        poolclass=QueuePool,
+        poolclass=pool,
+        **waits,
         hide_parameters=True,  # addresses, in what a fault says
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
@@ -315,50 +400,96 @@ def _upgrade(connection: Connection) -> None:
     command.upgrade(config, "head")
 
 
-def _explained(exc: DBAPIError, where: str) -> StorageError | None:
-    said = str(exc.orig)
-    for needle, kind, what, hint in _EXPLANATIONS:
-        if needle in said:
-            return kind(what, where=where, hint=hint)
-    return None
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turns the faults of a database in use into ours; faults of the program stay as they are.
+
+    Raises:
+        StorageError: the database could not do what was asked.
+    """
+    where = str(path)
+    try:
+        yield
+    except PoolTimeout as exc:
+        raise DatabaseLocked(
+            "all connections to the database are waiting",
+            where=where,
+            hint="another process may keep it locked; run this again when it has finished",
+        ) from exc
+    except (DBAPIError, sqlite3.Error) as exc:
+        known = _known(exc.orig if isinstance(exc, DBAPIError) else exc, where)
+        if known is None:
+            raise  # a fault of ours, which keeps its traceback
+        raise known from exc
+    except (json.JSONDecodeError, zlib.error) as exc:
+        raise DatabaseDamaged(
+            "a row of the database is damaged", where=where, hint="restore a backup"
+        ) from exc
 
 
-_EXPLANATIONS: tuple[tuple[str, type[StorageError], str, str], ...] = (
-    (
-        "locked",
-        DatabaseLocked,
-        "another process keeps the database locked",
-        "wait for it to finish, then run this again",
-    ),
-    ("is full", DiskFull, "no room left on the disk", "make room, then run this again"),
-    (
-        "disk I/O error",
+def _known(exc: BaseException | None, where: str) -> StorageError | None:
+    """By SQLite's own code; `None` for what only a fault of the program can bring about."""
+    code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    found = _EXPLANATIONS.get(code) or _EXPLANATIONS.get(code & 0xFF)
+    if found is None:
+        return None
+    kind, what, hint = found
+    return kind(what, where=where, hint=hint)
+
+
+_LOCKED = (
+    DatabaseLocked,
+    "another process keeps the database locked",
+    "wait for it to finish, then run this again",
+)
+_READ_ONLY = (
+    StorageError,
+    "the database may not be written to",
+    "check the owner and mode of the file and its folder",
+)
+
+_EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
+    sqlite3.SQLITE_PROTOCOL: _LOCKED,  # the write-ahead log is contended for too long
+    sqlite3.SQLITE_FULL: (DiskFull, "no room left on the disk", "make room, then run this again"),
+    sqlite3.SQLITE_IOERR: (
         DiskFull,
         "the disk failed or is full",
         "make room or mend the disk, then run this again",
     ),
-    (
-        "readonly",
-        StorageError,
-        "the database may not be written to",
-        "check the owner and mode of the file and its folder",
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_READONLY_DBMOVED: (
+        DatabaseReplaced,
+        "the open database was moved away or deleted",
+        "start again to use the file that is there",
     ),
-    (
-        "unable to open",
+    sqlite3.SQLITE_CANTOPEN: (
         StorageError,
         "the database cannot be opened",
         "check that its folder exists, has room and may be written to",
     ),
-    (
-        "not a database",
+    sqlite3.SQLITE_NOMEM: (
+        StorageError,
+        "there is not enough memory for the database",
+        "end other programs, then run this again",
+    ),
+    sqlite3.SQLITE_NOLFS: (
+        StorageError,
+        "the file system takes no file as large as the database",
+        "move it to another file system",
+    ),
+    sqlite3.SQLITE_INTERRUPT: (StorageError, "the database was interrupted", "run this again"),
+    sqlite3.SQLITE_NOTADB: (
         DatabaseForeign,
         "this file is no database",
         "name another file in [database] url",
     ),
-    (
-        "malformed",
+    sqlite3.SQLITE_CORRUPT: (
         DatabaseDamaged,
         "the database file is damaged",
         "restore a backup",
     ),
-)
+}
+"""What SQLite's result codes, extended or not, mean to the operator."""

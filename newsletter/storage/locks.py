@@ -9,6 +9,7 @@ The locks are the operating system's: it frees them when their process ends, how
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -16,7 +17,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from newsletter.errors import StorageError
+from newsletter.errors import DiskFull, StorageError
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+
+
+def unreachable(path: Path, exc: OSError) -> StorageError:
+    """The error for a file of the database that cannot be opened or looked at."""
+    kind = DiskFull if exc.errno in NO_ROOM else StorageError
+    return kind(
+        f"cannot open the database ({exc.strerror})",
+        where=str(path),
+        hint="check that its folder exists and may be written to",
+    )
 
 
 def open_private(path: Path) -> int:
@@ -28,11 +41,7 @@ def open_private(path: Path) -> int:
     try:
         return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise StorageError(
-            f"cannot open the database ({exc.strerror})",
-            where=str(path),
-            hint="check that its folder exists and may be written to",
-        ) from exc
+        raise unreachable(path, exc) from exc
 
 
 class Lock:
@@ -184,8 +193,9 @@ def _sender_locked(path: Path) -> int:
         try:
             _lock(descriptor, path, fcntl.LOCK_EX)
             # Before it was locked, another process may have taken it for a dead sender's.
-            if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
-                return descriptor
+            with suppress(FileNotFoundError):
+                if path.stat().st_ino == os.fstat(descriptor).st_ino:
+                    return descriptor
         except BaseException:
             os.close(descriptor)
             raise

@@ -11,6 +11,7 @@ signup    subscribing, confirming
 choices   settings, unsubscribing
 pages     all of them, behind their guard
 errands   what visitors' requests need done at once
+heartbeat signs of life of the loops in the background
 health    /healthz, /readyz
 metrics   /metrics, computed from the database at each scrape
 server    uvicorn in a thread

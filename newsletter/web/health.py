@@ -1,30 +1,92 @@
-"""Whether the process lives and can work, for whoever restarts it."""
+"""`/healthz`: whether to restart the process. `/readyz`: whether it can do its work now."""
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from time import monotonic
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from newsletter.errors import NewsletterError
 
+log = structlog.get_logger()
+
 Check = Callable[[], str]
 """Empty if all is well; else what is not. A `NewsletterError` is said too."""
+
+PATIENCE = 5.0
+"""Seconds that a request waits for a check."""
+FRESH = 1.0
+"""Seconds for which a result is given again, so that many requests are few writes."""
+
+
+class Probe:
+    """Runs a check for requests, in a thread of its own, one at a time.
+
+    The pages' threads may all be waiting for the database, which is when the answer matters;
+    and a check that hangs on a broken disk costs one thread, however often it is asked for.
+
+    Args:
+        check: what is run.
+        late: the result where it takes too long; empty if that is no fault.
+        patience: seconds that a request waits for it.
+    """
+
+    def __init__(self, check: Check, late: str, patience: float = PATIENCE) -> None:
+        self._check = check
+        self._late = late
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._running: Future[str] | None = None
+        self._ended_at = 0.0
+
+    async def result(self) -> str:
+        """What the check says, now or a moment ago."""
+        running = asyncio.wrap_future(self._begun())
+        done, _ = await asyncio.wait([running], timeout=self._patience)
+        return running.result() if done else self._late
+
+    def _begun(self) -> Future[str]:
+        with self._lock:
+            found = self._running
+            if found is None or (found.done() and monotonic() - self._ended_at > FRESH):
+                found = self._running = Future()
+                found.set_running_or_notify_cancel()  # a visitor who leaves cancels nothing
+                threading.Thread(
+                    target=self._run, args=(found,), name="health", daemon=True
+                ).start()
+            return found
+
+    def _run(self, future: Future[str]) -> None:
+        try:
+            fault = self._check()
+        except NewsletterError as error:
+            fault = str(error)
+        except Exception as error:
+            log.exception("a check failed unexpectedly")
+            fault = f"unexpected {type(error).__name__}, see the log"
+        self._ended_at = monotonic()
+        future.set_result(fault)
 
 
 def routes(alive: Check, ready: Check) -> Sequence[Route]:
     """`/healthz` and `/readyz`, for any host."""
-    return (_route("/healthz", alive), _route("/readyz", ready))
+    return (
+        # A disk that does not answer is not made better by a restart.
+        _route("/healthz", Probe(alive, late="")),
+        _route("/readyz", Probe(ready, late=f"the disk does not answer within {PATIENCE:g} s")),
+    )
 
 
-def _route(path: str, check: Check) -> Route:
-    def answer(_request: Request) -> Response:
-        try:
-            fault = check()
-        except NewsletterError as error:
-            fault = str(error)
+def _route(path: str, probe: Probe) -> Route:
+    async def answer(_request: Request) -> Response:
+        fault = await probe.result()
         headers = {"Cache-Control": "no-store"}
         return PlainTextResponse(f"{fault or 'ok'}\n", 503 if fault else 200, headers)
 

@@ -9,6 +9,10 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from newsletter.errors import OutputError
+from newsletter.web.heartbeat import Heartbeat, is_alive
+
+_NOTIFY = 15
+"""Seconds between two signs of life."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -39,6 +43,9 @@ class Server:
     Args:
         app: what answers.
         wire: where it listens.
+
+    Attributes:
+        heartbeat: the signs of life of its thread.
     """
 
     def __init__(self, app: ASGIApp, wire: socket.socket) -> None:
@@ -51,10 +58,13 @@ class Server:
                 server_header=False,
                 proxy_headers=False,  # `trusted_hops` decides whom to believe
                 timeout_graceful_shutdown=2,
+                callback_notify=self._notify,
+                timeout_notify=_NOTIFY,
             )
         )
         self._wire = wire
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
+        self.heartbeat = Heartbeat("pages", is_alive(self._thread))
 
     def start(self) -> None:
         """Begins to answer."""
@@ -64,6 +74,9 @@ class Server:
         """Ends, within so many seconds."""
         self._server.should_exit = True
         self._thread.join(patience)
+
+    async def _notify(self) -> None:
+        self.heartbeat.beat()
 
     def _run(self) -> None:
         self._server.run(sockets=[self._wire])

@@ -394,6 +394,8 @@ def test_the_services_differ_only_in_what_they_run() -> None:
     assert serving["Type"] == ["notify"]
     # It says that it lives every 15 seconds.
     assert 60 <= int(serving["WatchdogSec"][0]) <= 600
+    assert serving["Restart"] == ["always"]
+    assert serving["RestartPreventExitStatus"] == ["2"]
     assert running["Type"] == ["oneshot"]
     # Status 3 has to be seen.
     assert "SuccessExitStatus" not in running

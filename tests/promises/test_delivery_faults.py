@@ -730,10 +730,18 @@ class Post:
     Args:
         room: where it is.
         people: who gets it.
+        commit_tries: see `Limits`.
         delivery: its `[delivery]`.
     """
 
-    def __init__(self, room: Newsroom, port: int, people: Sequence[str], **delivery: Any) -> None:
+    def __init__(
+        self,
+        room: Newsroom,
+        port: int,
+        people: Sequence[str],
+        commit_tries: int | None = 3,
+        **delivery: Any,
+    ) -> None:
         room.configure(port, **{"sessions": 1, **delivery})
         room.subscribe(people)
         self.config = load_config(str(room.folder / "config.toml"))
@@ -744,6 +752,7 @@ class Post:
         self.app.planner.plan(due_now=True)
         self.now = datetime.now(UTC)
         self.patience = 30.0
+        self.commit_tries = commit_tries
         self.stop = threading.Event()
 
     def send(self, progress: Callable[[Tally, int], None] = lambda _tally, _total: None) -> Tally:
@@ -760,7 +769,7 @@ class Post:
             self.database,
             transport,
             Copies(self.database, origin(self.config), transport.encoded),
-            replace(limits(self.config), pause=0.01),
+            replace(limits(self.config), pause=0.01, commit_tries=self.commit_tries),
             lambda: self.now,
             self.stop,
             progress,
@@ -780,8 +789,8 @@ def post(room: Newsroom, server: MailServer) -> Iterator[Open]:
     """Makes a `Post` for these people."""
     opened: list[Post] = []
 
-    def make(*people: str, **delivery: object) -> Post:
-        opened.append(Post(room, server.port, people, **delivery))
+    def make(*people: str, **settings: Any) -> Post:
+        opened.append(Post(room, server.port, people, **settings))
         return opened[-1]
 
     yield make
@@ -914,7 +923,7 @@ def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -
         assert tally[State.SENT] + 4 >= server.count()
         assert tally[State.UNKNOWN] <= 4
         other.execute("ROLLBACK")
-    one.stop.clear()
+    assert not one.stop.is_set()  # in a service, that would shut it down
     after = one.send()
     assert after[State.UNKNOWN] <= 4
     assert server.recipients() == {
@@ -923,6 +932,71 @@ def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -
     states = Counter(str(row.state) for row in one.rows())
     assert states["sent"] + states["unknown"] == len(people)
     assert states["unknown"] <= 4
+
+
+def test_a_lock_that_a_service_waits_for(post: Open, server: MailServer) -> None:
+    """However long it takes, what was sent is recorded as sent, and the rest follows."""
+    one = post(*EVERYBODY, sessions=2, commit_tries=None)
+    other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
+    tried: list[str] = []
+
+    def lock(tally: Tally, _total: int) -> None:
+        if tally.blocked:
+            tried.append(tally.blocked)
+            if len(tried) == 6:  # twice as often as where tries are counted
+                other.execute("ROLLBACK")
+        elif tally[State.SENT] and not tried and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    with closing(other):
+        tally = one.send(lock)
+    assert len(tried) == 6
+    assert "locked" in tried[0]
+    assert (tally[State.SENT], tally[State.UNKNOWN]) == (5, 0)
+    assert (tally.stopped, tally.blocked) == ("", "")
+    assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
+
+
+def test_a_service_that_waits_for_a_lock_can_be_stopped(post: Open, server: MailServer) -> None:
+    """Its caller's stop event ends the wait; what was in hand is in doubt, and nothing else."""
+    one = post(*EVERYBODY, sessions=2, commit_tries=None)
+    other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
+
+    def lock(tally: Tally, _total: int) -> None:
+        if tally.blocked:
+            one.stop.set()
+        elif tally[State.SENT] and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    with closing(other):
+        tally = one.send(lock)
+        other.execute("ROLLBACK")
+    assert "locked" in tally.stopped
+    one.stop.clear()
+    assert one.send()[State.UNKNOWN] <= 2
+    assert set(server.recipients().values()) == {1}
+
+
+def test_an_older_reason_is_not_shown_for_a_newer_run(post: Open, server: MailServer) -> None:
+    """A run that cannot record why it ended does not leave the reason of the one before."""
+    one = post(*(f"reader{number}@many.example" for number in range(30)), sessions=2)
+    server.plan(Fault("connect", "554 5.3.2 closed for the night"))
+    assert one.send().done == 0
+    assert "closed for the night" in one.app.status.read().silence
+    server.plan()
+    other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
+
+    def lock(tally: Tally, _total: int) -> None:
+        if tally[State.SENT] and not other.in_transaction:
+            other.execute("BEGIN IMMEDIATE")
+
+    with closing(other):
+        assert "locked" in one.send(lock).stopped
+        said = one.app.status.read().silence
+        other.execute("ROLLBACK")
+    assert said.startswith("held: ")
+    assert "closed for the night" not in said
+    assert "cut off" in said
 
 
 class Unlocking(threading.Event):

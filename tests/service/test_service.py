@@ -12,8 +12,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -56,6 +56,13 @@ class Service:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
 
+    def answers(self, status: int, path: str = "/readyz") -> bool:
+        """Whether it is there, and answers with this status."""
+        try:
+            return self.get(path)[0] == status
+        except OSError:
+            return False
+
     def figure(self, name: str) -> float | None:
         """A figure of `/metrics`, with its labels in its name."""
         _, text = self.get("/metrics")
@@ -97,6 +104,14 @@ def publish(place: Path, day: str, title: str) -> None:
 @contextmanager
 def serving(place: Path, port: int, **environment: str) -> Iterator[Service]:
     """A service that is ready."""
+    with started(place, port, environment) as service:
+        until(lambda: service.process.poll() is not None or service.answers(200))
+        yield service
+
+
+@contextmanager
+def started(place: Path, port: int, environment: Mapping[str, str]) -> Iterator[Service]:
+    """A service that has just been started."""
     process = subprocess.Popen(
         [sys.executable, "-m", "newsletter", "serve", "--log", "json"],
         cwd=place,
@@ -107,19 +122,11 @@ def serving(place: Path, port: int, **environment: str) -> Iterator[Service]:
     )
     service = Service(process, port)
     try:
-        until(lambda: process.poll() is not None or _answers(service))
         yield service
     finally:
         if process.stderr and not process.stderr.closed:
             process.kill()
             process.communicate()
-
-
-def _answers(service: Service) -> bool:
-    try:
-        return service.get("/readyz")[0] == 200
-    except OSError:
-        return False
 
 
 def test_it_answers_works_and_ends(tmp_path: Path) -> None:
@@ -229,6 +236,65 @@ def test_two_services_send_each_mail_once(tmp_path: Path) -> None:
     rows = rows_of(newsletter("deliveries", "--json", cwd=tmp_path))
     assert len(rows) == 3
     assert len(list(outbox.glob("*.eml"))) == 3
+
+
+@pytest.mark.parametrize("replace", [False, True], ids=["moved away", "replaced"])
+def test_a_database_that_is_not_at_its_path_any_more(tmp_path: Path, replace: bool) -> None:
+    """What is written is lost with it: a supervisor has to restart the service."""
+    port = prepared(tmp_path)
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE)
+        with serving(
+            tmp_path, port, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000"
+        ) as service:
+            (tmp_path / "newsletter.db").rename(tmp_path / "away.db")
+            if replace:
+                (tmp_path / "newsletter.db").write_bytes((tmp_path / "away.db").read_bytes())
+            until(lambda: service.answers(503, "/healthz"))
+            assert "the open database was moved away" in service.get("/healthz")[1]
+            until(lambda: service.answers(503))
+            _drain(systemd)
+            systemd.settimeout(1)  # five times as long as systemd waits
+            with pytest.raises(TimeoutError):
+                systemd.recv(100)
+            assert service.ended()[0] == 0
+
+
+def _drain(wire: socket.socket) -> None:
+    """What was sent until now."""
+    wire.setblocking(False)
+    with suppress(BlockingIOError):
+        while True:
+            wire.recv(100)
+
+
+@pytest.mark.parametrize(
+    ("table", "loop"), [("requests", "sign-ups"), ("editions", "sending")], ids=["errands", "tick"]
+)
+def test_a_loop_that_fails_unexpectedly_goes_on(tmp_path: Path, table: str, loop: str) -> None:
+    """It is logged with its traceback, `/readyz` names the loop, and it recovers by itself."""
+    port = prepared(tmp_path)
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    newsletter("ingest", cwd=tmp_path)
+    since = _make_due(tmp_path)
+    database = tmp_path / "newsletter.db"
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
+        with started(tmp_path, port, since) as service:
+            until(lambda: service.answers(503))
+            said = f"{loop}: unexpected OperationalError, see the log\n"
+            assert service.get("/readyz")[1] == said
+            assert service.get("/healthz") == (200, "ok\n")
+            other.execute(f"ALTER TABLE elsewhere RENAME TO {table}")
+            until(lambda: service.get("/readyz")[0] == 200)
+            until(lambda: list((tmp_path / "outbox").glob("*.eml")))
+            status, _, logged = service.ended()
+    assert status == 0
+    failures = [row for row in map(json.loads, logged) if "exception" in row]
+    assert {row["loop"] for row in failures} == {loop}
+    assert all(table in row["exception"] for row in failures)
 
 
 def _make_due(place: Path) -> dict[str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -12,14 +14,15 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import DBAPIError, StatementError
 
 import newsletter.storage.migrations as migrations
-from newsletter.errors import StorageError
+from newsletter.errors import DatabaseLocked, DatabaseReplaced, DiskFull, StorageError
 from newsletter.models import Rendered
-from newsletter.storage import editions, sources
+from newsletter.storage import editions, sources, standing
 from newsletter.storage.database import Database
 from newsletter.storage.schema import metadata
+from tests.support.disks import fill, small_disk
 from tests.support.old_databases import make_old
 
 
@@ -106,6 +109,95 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     """The message has the path and what to do."""
     with pytest.raises(StorageError, match=r"nowhere.*check that its folder exists"):
         Database(f"sqlite:///{tmp_path}/nowhere/a.db")
+
+
+def test_connections_that_are_all_waiting_are_a_lock(tmp_path: Path) -> None:
+    """The pool's own time-out is no `DBAPIError`, and no fault of the program either."""
+    with (
+        Database(f"sqlite:///{tmp_path}/test.db", busy_seconds=0.1) as database,
+        ExitStack() as held,
+    ):
+        with pytest.raises(DatabaseLocked, match="all connections"):
+            for _ in range(100):
+                held.enter_context(database.read())
+        held.close()
+        with database.write() as tx:
+            sources.ensure(tx, "saved")
+
+
+def test_a_lock_met_while_connecting_is_said(tmp_path: Path) -> None:
+    """The first statements of a connection, too, fail with an error of ours."""
+    database = Database(f"sqlite:///{tmp_path}/test.db", busy_seconds=0.1)
+    database.close()  # there is no connection in the pool any more
+    with closing(sqlite3.connect(database.file, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        for use in (database.read, database.write):
+            with pytest.raises(DatabaseLocked), use():
+                pass
+        with pytest.raises(DatabaseLocked):
+            Database(f"sqlite:///{tmp_path}/test.db", busy_seconds=0.1)
+
+
+@pytest.mark.parametrize("sql", ["SELECT", "SELECT x FROM nowhere", "INSERT INTO standing VALUES"])
+def test_a_fault_of_the_program_keeps_its_traceback(database: Database, sql: str) -> None:
+    """It is not taken for the state of a disk."""
+    with pytest.raises(DBAPIError), database.write() as tx:
+        tx.exec_driver_sql(sql)
+
+
+def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
+    """Also by what opens files of its own beside the database."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    with Database(f"sqlite:///{folder}/test.db") as database:
+        moved = folder.rename(tmp_path / "moved")
+        with pytest.raises(StorageError), database.alone("saved"):
+            pass
+        with pytest.raises(DatabaseReplaced, match="moved away or deleted"):
+            database.check_writable(0.1)
+        moved.rename(folder)
+        database.check_writable(0.1)
+
+
+def test_a_database_that_can_be_written_to(database: Database) -> None:
+    """The check is a transaction of its own, and changes nothing."""
+    with database.read() as tx:
+        before = standing.get(tx)
+    database.check_writable(0.1)
+    with database.read() as tx:
+        assert standing.get(tx) == before
+        database.check_writable(0.1)  # also while somebody reads
+    with database.write(), pytest.raises(DatabaseLocked):
+        database.check_writable(0.1)
+
+
+def test_a_full_disk_cannot_be_written_to(tmp_path: Path) -> None:
+    """Also where the write-ahead log has room of its own for a small transaction."""
+    with (
+        small_disk(tmp_path / "disk", kilobytes=4_096) as disk,
+        Database(f"sqlite:///{disk}/test.db") as database,
+    ):
+        database.check_writable(0.1)
+        fill(disk)
+        with pytest.raises(DiskFull, match="no room left"):
+            database.check_writable(0.1)
+        (disk / "filler").unlink()
+        database.check_writable(0.1)
+
+
+def test_a_database_that_was_replaced_while_it_is_open(tmp_path: Path) -> None:
+    """What is written would be lost with the file that nothing leads to any more."""
+    with Database(f"sqlite:///{tmp_path}/test.db") as database:
+        database.check_file()
+        database.file.rename(tmp_path / "away.db")
+        with pytest.raises(DatabaseReplaced, match="moved away or deleted"):
+            database.check_file()
+        with Database(f"sqlite:///{tmp_path}/test.db"):
+            with pytest.raises(DatabaseReplaced, match="another file is in its place"):
+                database.check_file()
+            with pytest.raises(DatabaseReplaced):
+                database.check_writable(0.1)
 
 
 def test_a_time_without_zone_is_refused(database: Database) -> None:

@@ -281,7 +281,7 @@ def test_logs_name_nobody(
         settings, leaving = site.settings(number), site.leaving(number)
         site.post(settings, {"do": "address", "address": secret[1]})
         site.work()
-        run_errands(site.app, threading.Event())
+        run_errands(site.app, threading.Event(), lambda _tally, _total: None)
         secret += [link.rpartition("/")[2] for link in (settings, leaving, site.link("change"))]
         for path in (settings, leaving, site.link("change"), f"{settings}/export"):
             site.get(path)
