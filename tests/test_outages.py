@@ -251,7 +251,7 @@ def assert_served(room: WebRoom, box: Postbox, left: set[str]) -> None:
     found = room.subscribers()
     assert {found[one].state for one in left} == {SubscriberState.UNSUBSCRIBED}
     with room.opened() as app:
-        assert not app.status.read().silence.startswith("held"), app.status().silence
+        assert not app.status.read().silence.startswith("held"), app.status.read().silence
     assert states(room)["sent"] == len(had)
 
 
