@@ -46,7 +46,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CapturedPaper:
     """One row of a capture with what identity and comparison need of it."""
 
     paper: Paper
@@ -79,10 +79,10 @@ class Rule:
         return announced
 
 
-def lines_of(papers: Sequence[Paper]) -> list[Line]:
+def captured_papers(papers: Sequence[Paper]) -> list[CapturedPaper]:
     """The rows of one capture, prepared: the costly part, done before any lock is held."""
     keyed = zip(papers, keys_of_all(papers), strict=True)
-    return [Line(paper, keys, Said.by(paper)) for paper, keys in keyed]
+    return [CapturedPaper(paper, keys, Said.by(paper)) for paper, keys in keyed]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class Change:
 
 
 def changes(
-    lines: Sequence[Line],
+    lines: Sequence[CapturedPaper],
     identities: Identities,
     known: Mapping[int, Known],
     listing_days: Sequence[date],
@@ -157,9 +157,11 @@ def changes(
     ]
 
 
-def _by_paper(lines: Sequence[Line], identities: Identities) -> Iterable[tuple[Match, Line]]:
+def _by_paper(
+    lines: Sequence[CapturedPaper], identities: Identities
+) -> Iterable[tuple[Match, CapturedPaper]]:
     """One line a paper: rows that are one paper complete each other, the first counts most."""
-    found: dict[int, tuple[Match, Line]] = {}
+    found: dict[int, tuple[Match, CapturedPaper]] = {}
     for line in lines:
         match = identities.match(line.keys)
         if match.paper in found:
@@ -171,7 +173,7 @@ def _by_paper(lines: Sequence[Line], identities: Identities) -> Iterable[tuple[M
     return found.values()
 
 
-def _completed(first: Line, other: Line) -> Line:
+def _completed(first: CapturedPaper, other: CapturedPaper) -> CapturedPaper:
     row = merged(first.paper, other.paper, rewritten=False)
     days = [paper.listed_on for paper in (first.paper, other.paper) if paper.listed_on]
     row = dataclasses.replace(
@@ -179,10 +181,10 @@ def _completed(first: Line, other: Line) -> Line:
         listed_on=max(days, default=None),
         upvotes=other.paper.upvotes if row.upvotes is None else row.upvotes,
     )
-    return Line(row, first.keys, Said.by(row))
+    return CapturedPaper(row, first.keys, Said.by(row))
 
 
-def _first_seen(match: Match, line: Line, announce: Callable[[Paper], bool]) -> Change:
+def _first_seen(match: Match, line: CapturedPaper, announce: Callable[[Paper], bool]) -> Change:
     row = line.paper
     if is_withdrawal(row):
         kind = EntryKind.WITHDRAWN
@@ -193,7 +195,9 @@ def _first_seen(match: Match, line: Line, announce: Callable[[Paper], bool]) -> 
     return Change(match.paper, row, line.said, match.claims, kind, text=row, version=1)
 
 
-def _seen_again(match: Match, line: Line, known: Known, listing_days: Sequence[date]) -> Change:
+def _seen_again(
+    match: Match, line: CapturedPaper, known: Known, listing_days: Sequence[date]
+) -> Change:
     row = line.paper
     if known.later:
         return Change(

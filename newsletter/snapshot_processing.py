@@ -140,7 +140,7 @@ class SnapshotProcessor:
 
     def _settle(self, parsed: Parsed, rule: diff.Rule, *, opens: bool, released: bool) -> Report:
         row, content = parsed.row, parsed.content
-        lines = diff.lines_of(content.papers) if content else []
+        lines = diff.captured_papers(content.papers) if content else []
         announce = rule.for_snapshot(row.id)
         try:
             with self._database.write() as tx:
@@ -162,7 +162,7 @@ class SnapshotProcessor:
         tx: Connection,
         parsed: Parsed,
         content: Snapshot,
-        lines: Sequence[diff.Line],
+        lines: Sequence[diff.CapturedPaper],
         announce: Callable[[Paper], bool],
         *,
         released: bool,

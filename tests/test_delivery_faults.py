@@ -765,7 +765,7 @@ class Post:
             progress,
         ).run()
 
-    def rows(self) -> list[deliveries.Delivery]:
+    def rows(self) -> list[deliveries.DeliveryRow]:
         """All mails."""
         with self.database.read() as tx:
             return list(deliveries.listed(tx, Filter()))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.diff import Change, Known, Said, changes, is_withdrawal, lines_of, merged
+from newsletter.diff import Change, Known, Said, captured_papers, changes, is_withdrawal, merged
 from newsletter.identity import Identities, keys_of
 from newsletter.models import EntryKind, Paper
 from tests.builders import bare, day, paper
@@ -29,7 +29,9 @@ def run(
     """What these rows change; the known papers are numbered from 1."""
     owners = {key: n for n, one in enumerate(known, 1) for key in keys_of(one.paper)}
     numbered = dict(enumerate(known, 1))
-    return changes(lines_of(rows), Identities(owners), numbered, listing_days, lambda _: announced)
+    return changes(
+        captured_papers(rows), Identities(owners), numbered, listing_days, lambda _: announced
+    )
 
 
 def listed(one: Paper, **facts: Any) -> Known:

@@ -46,7 +46,7 @@ from newsletter.planning import Planning
 from newsletter.recipients import parse_address
 from newsletter.storage import deliveries, editions, outbox, senders, standing
 from newsletter.storage.database import Database
-from newsletter.storage.deliveries import Delivery as Row
+from newsletter.storage.deliveries import DeliveryRow as Row
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Imported

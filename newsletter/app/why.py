@@ -107,7 +107,7 @@ def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[Fact]:
     yield Fact(None, "silence", f"At the moment: {silence}", {"silence": silence})
 
 
-def _mail(row: deliveries.Delivery, records: DeliveryRecords) -> Fact:
+def _mail(row: deliveries.DeliveryRow, records: DeliveryRecords) -> Fact:
     what = f"a {row.edition} mail" if row.notice else f"edition {row.edition[:12]}"
     part = f", part {row.part} of {row.parts}" if row.parts > 1 else ""
     said = f": {row.reply}" if row.reply else ""

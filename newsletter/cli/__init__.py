@@ -11,7 +11,19 @@ import sys
 import click
 
 from newsletter import __version__
-from newsletter.cli import captures, doctor, keeping, people, sending, service, setup, standing
+from newsletter.cli import (
+    captures,
+    deliveries,
+    doctor,
+    editions,
+    keeping,
+    people,
+    sending,
+    service,
+    setup,
+    standing,
+    trace,
+)
 from newsletter.cli.base import complain
 from newsletter.cli.terminal import prepare
 from newsletter.errors import NewsletterError
@@ -56,6 +68,9 @@ for command in (
     standing.preview,
     standing.status,
     *sending.COMMANDS,
+    deliveries.deliveries,
+    editions.editions,
+    trace.why,
     service.serve,
     service.web,
     *keeping.COMMANDS,

@@ -12,7 +12,7 @@ from newsletter.cli.terminal import write
 from newsletter.delivery import Tally
 from newsletter.delivery.sending import Ran
 from newsletter.models import DeliveryState
-from newsletter.storage.deliveries import Delivery
+from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Subscriber
 from newsletter.subscriptions import Imported
@@ -117,7 +117,7 @@ def imported_line(done: Imported) -> str:
     return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others]) + "."
 
 
-def delivery_row(row: Delivery, message_id: str) -> dict[str, Any]:
+def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
     """One mail, for scripts."""
     return {
         "edition": row.edition,
@@ -132,7 +132,7 @@ def delivery_row(row: Delivery, message_id: str) -> dict[str, Any]:
     }
 
 
-def delivery_line(row: Delivery) -> str:
+def delivery_line(row: DeliveryRow) -> str:
     """One mail, for people."""
     name = row.edition[:12] + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
     tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""

@@ -11,7 +11,7 @@ from newsletter.delivery.copies import copy_name
 from newsletter.models import DeliveryState
 from newsletter.storage import deliveries
 from newsletter.storage.database import Database
-from newsletter.storage.deliveries import Delivery, Filter
+from newsletter.storage.deliveries import DeliveryRow, Filter
 
 
 class DeliveryRecords:
@@ -28,12 +28,12 @@ class DeliveryRecords:
         self._domain = domain
         self._clock = clock
 
-    def listed(self, wanted: Filter) -> Iterator[Delivery]:
+    def listed(self, wanted: Filter) -> Iterator[DeliveryRow]:
         """The deliveries that match, in the order they were planned."""
         with self._database.read() as tx:
             yield from deliveries.listed(tx, wanted)
 
-    def message_id(self, row: Delivery) -> str:
+    def message_id(self, row: DeliveryRow) -> str:
         """A delivery's Message-ID: the same however often it is sent."""
         own_key = self._database.keys.own
         name = copy_name(own_key, row.edition, row.part, row.subscriber or row.notice)

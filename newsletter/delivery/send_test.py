@@ -15,7 +15,7 @@ from newsletter.recipients import Address
 from newsletter.storage import deliveries, people
 from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
-from newsletter.storage.deliveries import Delivery as Mail
+from newsletter.storage.deliveries import DeliveryRow as Mail
 
 
 class SendTest:

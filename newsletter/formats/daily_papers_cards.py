@@ -48,7 +48,7 @@ def parse(document: Document) -> Snapshot:
     Raises:
         SnapshotUnreadable: there are none.
     """
-    page = _Page()
+    page = _DailyPapersPage()
     page.read(document.text)
     day, notes = _day(page)
     papers = tuple(paper for card in page.cards.all if (paper := card.paper(day)))
@@ -63,7 +63,7 @@ def parse(document: Document) -> Snapshot:
     return Snapshot(NAME, papers, tuple(notes), doubts)
 
 
-class _Page:
+class _DailyPapersPage:
     """The links and texts of a page, given to cards as they come.
 
     Attributes:
@@ -135,7 +135,7 @@ class _Page:
             self.time = self.time or iso_day(values.get("datetime"))
 
 
-def _day(page: _Page) -> tuple[date | None, list[str]]:
+def _day(page: _DailyPapersPage) -> tuple[date | None, list[str]]:
     """The day whose list the page is, and what said so; search and trending have none."""
     if _OTHER_VIEW.search(page.view):
         return None, []
@@ -147,7 +147,7 @@ def _day(page: _Page) -> tuple[date | None, list[str]]:
     return _day_between(page)
 
 
-def _day_between(page: _Page) -> tuple[date | None, list[str]]:
+def _day_between(page: _DailyPapersPage) -> tuple[date | None, list[str]]:
     """The day shown without a year, if the days linked as before and after give one."""
     shown = _SHOWN.findall(" ".join(page.shown))
     days = sorted(set(page.dated))

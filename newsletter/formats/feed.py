@@ -12,7 +12,7 @@ from datetime import date, datetime
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import feed_reader, markup, xml_text
 from newsletter.formats.base import Document, Format
-from newsletter.formats.feed_reader import Feed, Item
+from newsletter.formats.feed_reader import Item, ParsedFeed
 from newsletter.models import Paper, Snapshot
 from newsletter.text import urls
 from newsletter.text.clean import clean_or_none, cut
@@ -53,7 +53,7 @@ def parse(document: Document) -> Snapshot:
     return Snapshot(NAME, tuple(papers), _notes(feed, papers, listed), feed.doubts)
 
 
-def _notes(feed: Feed, papers: list[Paper], listed: date | None) -> tuple[str, ...]:
+def _notes(feed: ParsedFeed, papers: list[Paper], listed: date | None) -> tuple[str, ...]:
     notes = list(feed.notes)
     if missing := len(feed.items) - len(papers):
         notes.append(f"{missing} of {len(feed.items)} items had neither title nor text")
@@ -69,7 +69,9 @@ def _shared(times: list[datetime | None]) -> date | None:
     return first.date() if first and all(time == first for time in times) else None
 
 
-def _paper(item: Item, feed: Feed, time: datetime | None, listed: date | None) -> Paper | None:
+def _paper(
+    item: Item, feed: ParsedFeed, time: datetime | None, listed: date | None
+) -> Paper | None:
     body, kind = feed_reader.body_of(item)
     labelled = _labelled(body)
     text = labelled.get("summary") or labelled.get("abstract")

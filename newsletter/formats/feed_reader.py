@@ -37,7 +37,7 @@ _HEADERS = {"content-type": "application/xml; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
-class Feed:
+class ParsedFeed:
     """A feed as read: itself, its entries, and what to say about the reading.
 
     In Atom, text that is HTML says so; in RSS nobody knows.
@@ -57,7 +57,7 @@ def is_feed(head: str) -> bool:
     return sign is not None and sign.search(head) is not None
 
 
-def read(document: Document) -> Feed:
+def read(document: Document) -> ParsedFeed:
     """The feed in the document.
 
     Raises:
@@ -78,11 +78,11 @@ def read(document: Document) -> Feed:
     version = str(made.get("version") or "")
     if not items and not (version and _has_container(text)):
         raise SnapshotUnreadable("it begins as a feed and is none", hint="capture it again")
-    feed = Feed(dict(made.get("feed") or {}), items, version.startswith("atom"), tuple(notes))
+    feed = ParsedFeed(dict(made.get("feed") or {}), items, version.startswith("atom"), tuple(notes))
     return _without_the_cut(feed, text, fault) if fault and cut else feed
 
 
-def _without_the_cut(feed: Feed, text: str, fault: str) -> Feed:
+def _without_the_cut(feed: ParsedFeed, text: str, fault: str) -> ParsedFeed:
     whole = feed.items[: len(_ITEM_END.findall(text))]
     if not whole:
         raise SnapshotUnreadable(
@@ -148,7 +148,7 @@ def body_of(item: Item) -> tuple[str, str]:
     return str(content.get("value") or ""), _type(content)
 
 
-def is_text(feed: Feed, kind: str) -> bool:
+def is_text(feed: ParsedFeed, kind: str) -> bool:
     """Whether a part of that type is text and not HTML: only Atom tells."""
     return feed.atom and kind == "text/plain"
 

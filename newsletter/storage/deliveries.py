@@ -46,7 +46,7 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class DeliveryRow:
     """One mail to one person.
 
     Attributes:
@@ -70,12 +70,12 @@ class Delivery:
     changed_at: datetime
 
 
-def listed(tx: Connection, wanted: Filter) -> Iterator[Delivery]:
+def listed(tx: Connection, wanted: Filter) -> Iterator[DeliveryRow]:
     """The deliveries in the order they were planned, a page in memory at a time."""
     return _found(tx, _conditions(wanted))
 
 
-def _found(tx: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[Delivery]:
+def _found(tx: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterator[DeliveryRow]:
     query = (
         select(
             deliveries,
@@ -93,7 +93,7 @@ def _found(tx: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterato
         yield _delivery(row)
 
 
-def get(tx: Connection, number: int) -> Delivery:
+def get(tx: Connection, number: int) -> DeliveryRow:
     """The delivery of that number."""
     return next(_found(tx, [deliveries.c.id == number]))
 
@@ -221,8 +221,8 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
+def _delivery(row: Row[Any]) -> DeliveryRow:
+    return DeliveryRow(
         id=row.id,
         edition=row.key or row.kind,
         part=row.part,

@@ -36,7 +36,7 @@ class EditionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class FrozenEdition:
     """What an edition is made of.
 
     Attributes:
@@ -200,11 +200,11 @@ def note_planned(tx: Connection, number: int, at: datetime) -> None:
     )
 
 
-def content(tx: Connection, number: int) -> Content:
+def content(tx: Connection, number: int) -> FrozenEdition:
     """What an edition is made of."""
     query = select(editions.c.key, editions.c.parts, editions.c.domain)
     row = tx.execute(query.where(editions.c.id == number)).one()
-    return Content(row.key, tuple(_parts(row.parts)), row.domain)
+    return FrozenEdition(row.key, tuple(_parts(row.parts)), row.domain)
 
 
 def _parts(parts: list[dict[str, str]]) -> list[Rendered]:

@@ -37,7 +37,7 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class EditionTrace:
     """An edition that has a paper, and what became of its mails."""
 
     edition: int
@@ -84,7 +84,7 @@ def mentions(tx: Connection, paper: int) -> list[Mention]:
     ]
 
 
-def editions_with(tx: Connection, position: int) -> list[Part]:
+def editions_with(tx: Connection, position: int) -> list[EditionTrace]:
     """The editions that have an entry, oldest first."""
     listed = text("EXISTS (SELECT 1 FROM json_each(editions.positions) WHERE value = :position)")
     found = tx.execute(
@@ -98,7 +98,8 @@ def editions_with(tx: Connection, position: int) -> list[Part]:
     ):
         counts[row.edition_id][row.state] = row.many
     return [
-        Part(row.id, row.key, row.state, row.reason, row.frozen_at, counts[row.id]) for row in found
+        EditionTrace(row.id, row.key, row.state, row.reason, row.frozen_at, counts[row.id])
+        for row in found
     ]
 
 

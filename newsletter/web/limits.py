@@ -16,7 +16,7 @@ ALL = 3_000
 """Requests an hour altogether."""
 
 
-class Limits:
+class RequestLimits:
     """Counts in this process; what mails an address gets is limited by the database besides."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from newsletter.config.values import LOOPBACK
 from newsletter.web.guard import name_in
-from newsletter.web.limits import Limits
+from newsletter.web.limits import RequestLimits
 
 
 class Visitors:
@@ -24,7 +24,7 @@ class Visitors:
     def __init__(self, base_url: str, trusted_hops: int) -> None:
         self._base_url = base_url
         self._hops = trusted_hops
-        self._limits = Limits()
+        self._limits = RequestLimits()
 
     def is_from_elsewhere(self, request: Request) -> bool:
         """Whether a form was sent from a page of somebody else's, as the browser says.

@@ -69,12 +69,14 @@ def _settle(path: Path, number: int) -> Job:
     )
     if first.snapshot is None:
         raise RuntimeError(f"{path.name}: {first}")
-    lines = diff.lines_of(parse(_data(number, 20_000), day=DAY).papers)
+    lines = diff.captured_papers(parse(_data(number, 20_000), day=DAY).papers)
     occasion = log.Occasion(source=1, snapshot=first.snapshot, at=_now(number))
     return partial(_append, database, lines, occasion)
 
 
-def _append(database: Database, lines: Sequence[diff.Line], occasion: log.Occasion) -> None:
+def _append(
+    database: Database, lines: Sequence[diff.CapturedPaper], occasion: log.Occasion
+) -> None:
     with database.write() as tx:
         owners = log.owners(tx, (key for line in lines for key in line.keys))
         log.append(tx, occasion, diff.changes(lines, Identities(owners), {}, (), _always))

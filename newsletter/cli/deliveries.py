@@ -1,0 +1,126 @@
+"""`deliveries`: what became of every mail; to try some again, or to settle what is unknown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from newsletter.cli.base import json_option, with_app
+from newsletter.cli.terminal import say
+
+if TYPE_CHECKING:
+    from newsletter.app import App
+    from newsletter.storage.deliveries import Filter
+
+STATES = ["queued", "sending", "sent", "deferred", "refused", "expired", "cancelled", "unknown"]
+
+
+@click.group(invoke_without_command=True)
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@json_option
+@click.pass_context
+def deliveries(
+    context: click.Context,
+    state: str | None,
+    address: str | None,
+    edition: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """What became of every mail; try some again, or settle what is unknown."""
+    if context.invoked_subcommand is None:
+        _list(state, address, edition, as_json=as_json)
+    elif as_json or (state, address, edition) != (None, None, None):
+        # Taken for nothing, they would widen what the command changes.
+        raise click.UsageError(f"write options behind {context.invoked_subcommand}")
+
+
+@deliveries.command("list")
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@json_option
+def deliveries_list(
+    state: str | None, address: str | None, edition: str | None, *, as_json: bool
+) -> None:
+    """The mails, in the order they were planned."""
+    _list(state, address, edition, as_json=as_json)
+
+
+@with_app
+def _list(
+    app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
+) -> None:
+    from newsletter.cli import mail_output, output
+
+    for row in app.records.listed(_filter(state, address, edition)):
+        if as_json:
+            output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
+        else:
+            say(mail_output.delivery_line(row))
+
+
+@deliveries.command()
+@click.option("--state", type=click.Choice(STATES))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@json_option
+@with_app
+def retry(
+    app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
+) -> None:
+    """Queue mails once more that were refused, given up, cancelled, put off or are unknown."""
+    from newsletter.cli.output import print_json
+
+    many = app.records.retry(_some(_filter(state, address, edition)))
+    print_json({"queued": many}) if as_json else say(
+        f"{many:,} queued; `newsletter run` sends them."
+    )
+
+
+@deliveries.command()
+@click.option("--as", "as_what", type=click.Choice(["sent", "lost"]), required=True)
+@click.option("--state", type=click.Choice(["unknown"]))
+@click.option("--address")
+@click.option("--edition", metavar="KEY")
+@json_option
+@with_app
+def settle(
+    app: App,
+    as_what: str,
+    state: str | None,
+    address: str | None,
+    edition: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Say what became of mails that are unknown: they arrived, or they were lost."""
+    from newsletter.cli.output import print_json
+
+    wanted = _some(_filter(state, address, edition))
+    many = app.records.settle(wanted, sent=as_what == "sent")
+    print_json({"settled": many}) if as_json else say(f"{many:,} settled.")
+
+
+def _filter(state: str | None, address: str | None, edition: str | None) -> Filter:
+    from newsletter.models import DeliveryState
+    from newsletter.storage.deliveries import Filter
+    from newsletter.subscriptions import address_of
+
+    if edition is not None and not re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{8,32}|[a-z-]+", edition):
+        raise click.UsageError("--edition is a number, or 8 or more signs of the edition's key")
+    return Filter(
+        DeliveryState(state) if state else None,
+        address_of(address).normal if address is not None else None,
+        edition,
+    )
+
+
+def _some(wanted: Filter) -> Filter:
+    if wanted.state is None and wanted.address is None and wanted.edition is None:
+        raise click.UsageError("name some: --state, --address or --edition")
+    return wanted

@@ -1,0 +1,30 @@
+"""`why`: the trace of one subscriber or one paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from newsletter.cli.base import json_option, with_app
+from newsletter.cli.terminal import say
+
+if TYPE_CHECKING:
+    from newsletter.app import App
+
+
+@click.command()
+@click.argument("whom_or_what", metavar="ADDRESS|PAPER")
+@json_option
+@with_app
+def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
+    """The story of one reader (an address), or of one paper (an id, a URL or a title)."""
+    from newsletter.cli import output
+    from newsletter.text.dates import iso
+
+    for fact in app.trace.of(whom_or_what):
+        if as_json:
+            output.print_json({"at": iso(fact.at), "what": fact.what, **fact.details})
+        else:
+            when = f"{fact.at:%Y-%m-%d %H:%M}" if fact.at else " " * 16
+            say(f"{when}  {fact.words}")
