@@ -249,12 +249,13 @@ class Newsroom:
 
     def subscribe(self, people: Iterable[str]) -> None:
         """These addresses get it."""
-        from newsletter.subscriptions import Imported, line_of
+        from newsletter.subscriber_import import Imported
+        from newsletter.subscriptions import line_of
 
         done = Imported()
         with self.opened() as app:
             lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
-            assert not list(app.subscriptions.take_in(lines, done))
+            assert not list(app.subscriber_import.add(lines, done))
         assert done.added == done.lines
 
     def add_papers(self, many: int = 3) -> None:

@@ -29,6 +29,7 @@ from newsletter.storage import deliveries, due, editions, log, outbox, people, s
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import Settled
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
+from newsletter.subscriber_import import SubscriberImport
 from newsletter.subscriptions import Subscriptions
 from newsletter.templating import bundled_templates
 from tests.builders import DAY, day, paper
@@ -92,6 +93,11 @@ class Newsroom:
     def subscriptions(self) -> Subscriptions:
         """Changes who gets editions, by the rules of now."""
         return Subscriptions(self.database, self.rules, self.clock)
+
+    @property
+    def subscriber_import(self) -> SubscriberImport:
+        """Adds the subscribers of files."""
+        return SubscriberImport(self.database, self.rules, self.clock)
 
     def join(self, name: str, **wishes: Any) -> Subscriber:
         """Somebody subscribes."""

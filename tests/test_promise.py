@@ -49,7 +49,7 @@ from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Row
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
-from newsletter.subscriptions import Imported
+from newsletter.subscriber_import import Imported
 from newsletter.transports.base import Letter, SessionFailed
 from newsletter.transports.replies import Outcome, Verdict, classify, without_reply
 from tests.conftest import SOAK
@@ -462,7 +462,7 @@ class Promise(RuleBasedStateMachine):
         known = {name: self._reader(name) for name in several}
         lines = ["address\n", *(f"{name}@example.org\n" for name in several)]
         done = Imported()
-        assert not list(self.room.subscriptions.take_in(csv_import.read(lines).rows, done))
+        assert not list(self.room.subscriber_import.add(csv_import.read(lines).rows, done))
         for name, before in known.items():
             if before is None and self._reader_exists(name):
                 self._comes(name)

@@ -33,7 +33,7 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
     app = App(config)
-    errands = Errands(lambda: run_errands(app, stop), app.signups.tidy)
+    errands = Errands(lambda: run_errands(app, stop), app.expiry.tidy)
     token = config.web.metrics_token.get_secret_value()
 
     def ready() -> str:

@@ -46,7 +46,7 @@ def serve(config: Config, stop: threading.Event) -> None:
     app = App(config)
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
-    errands = Errands(lambda: run_errands(app, stop), app.signups.tidy, scheduler.soon)
+    errands = Errands(lambda: run_errands(app, stop), app.expiry.tidy, scheduler.soon)
     server = Server(pages(config, app, errands.wake, now, _others(config, app, jobs)), wire)
     server.start()
     errands.start()

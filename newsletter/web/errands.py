@@ -24,7 +24,7 @@ def run_errands(app: App, stop: threading.Event) -> int:
     Raises:
         NewsletterError: that cannot be done now. The requests are kept.
     """
-    done = app.signups.work() if app.signups.has_work() else 0
+    done = app.visitor_requests.work() if app.visitor_requests.has_work() else 0
     app.sending.send_notices(stop)
     return done
 
