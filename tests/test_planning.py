@@ -21,7 +21,7 @@ from newsletter.editing import Edition, Editor
 from newsletter.errors import ClockBehind, DiskFull, EditionFaulty, RenderError, UsageError
 from newsletter.ingest import Ingest
 from newsletter.models import Capture, DeliveryState, EditionState, Entry, Rendered
-from newsletter.planning import Planned, Planning, Rules
+from newsletter.planning import DueTimes, Planned, Planning, Rules
 from newsletter.planning.review import EditionReview
 from newsletter.recipients import parse_address
 from newsletter.render import Look, Renderer
@@ -119,6 +119,11 @@ class Newsroom:
         """Plans by the rules of now, and notes what was rendered."""
         return Planning(self.database, self.editor, self.look, self.rules)
 
+    @property
+    def due_times(self) -> DueTimes:
+        """Corrects due times by the rules of now."""
+        return DueTimes(self.database, self.rules)
+
     def editor(self) -> Editor:
         """Makes editions in the theme of now."""
         made = self.made
@@ -143,7 +148,7 @@ class Newsroom:
     def plan(self, now: datetime | None = None, **options: bool) -> Planned:
         """Plans, as every run does it."""
         self.now = now or self.now
-        self.planning.reschedule(self.now)
+        self.due_times.reschedule(self.now)
         return self.planning.plan(self.now, **options)
 
     def got(self, name: str) -> list[list[int]]:
@@ -786,7 +791,7 @@ def test_a_clock_behind_changes_no_due_time(room: Newsroom) -> None:
     room.plan(DUE)
     served = room.person("mira")
     with pytest.raises(ClockBehind):
-        room.planning.reschedule(DUE.replace(year=2025))
+        room.due_times.reschedule(DUE.replace(year=2025))
     assert room.person("mira") == served
 
 

@@ -735,7 +735,7 @@ class Promise(RuleBasedStateMachine):
         held = self._held_papers()
         planning = Planning(room.database, editor or room.editor, room.look, room.rules)
         try:
-            planning.reschedule(room.now)
+            room.due_times.reschedule(room.now)
             planning.plan(room.now, everybody=due_now, failing=failing)
         except ClockBehind:
             assert self.was_wrong

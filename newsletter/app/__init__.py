@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from newsletter.editing import Editor
     from newsletter.expiry import Expiry
     from newsletter.notices import Notices
-    from newsletter.planning import Planning
+    from newsletter.planning import DueTimes, Planning
     from newsletter.planning.planner import Planner
     from newsletter.planning.review import EditionReview
     from newsletter.preview import PreviewWriter
@@ -127,6 +127,14 @@ class App:
         )
 
     @cached_property
+    def due_times(self) -> DueTimes:
+        """Corrects due times after the rules have changed."""
+        from newsletter.app import parts
+        from newsletter.planning import DueTimes
+
+        return DueTimes(self._database, parts.rules(self._config))
+
+    @cached_property
     def planner(self) -> Planner:
         """Runs planning, and makes the next edition."""
         from newsletter.app import editions
@@ -134,6 +142,7 @@ class App:
 
         return Planner(
             self.planning,
+            self.due_times,
             lambda: self.editor,
             editions.look(self._config),
             self._database,
