@@ -10,15 +10,16 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from newsletter.csv_columns import SubscriberRow
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules, latest_day
-from newsletter.recipients import Address
 from newsletter.storage import log, outbox, people
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
 
 
-def newcomer(address: Address, preferences: Wishes, rules: Rules, now: datetime) -> Newcomer:
+def newcomer(row: SubscriberRow, rules: Rules, now: datetime) -> Newcomer:
     """A subscriber about to be added, due at the next instant their preferences say."""
+    address, preferences = row.address, Wishes(row.cadence, row.time_zone, row.send_at, row.topics)
     return Newcomer(
         address=address.display,
         normal=address.normal,

@@ -74,6 +74,14 @@ def parse_address(text: str) -> Address:
     return found
 
 
+def parse_address_or_none(text: str) -> Address | None:
+    """The address; `None` if it is none."""
+    try:
+        return parse_address(text)
+    except ValueError:
+        return None
+
+
 def _checked(written: str) -> str:
     """The same text, if it has one `@` and a part before it that mail allows."""
     if not written:

@@ -1,4 +1,4 @@
-"""Who gets editions: adding people, and everything they or the operator may change.
+"""Who gets editions: adding a subscriber, and everything they or the operator may change.
 
 Every change and what follows from it (due times, cancelled deliveries, suppressions) is
 one transaction.
@@ -6,10 +6,9 @@ one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -17,63 +16,20 @@ from sqlalchemy import Connection
 from newsletter import csv_export, tokens
 from newsletter.activation import newcomer, newcomer_cursor, reactivate
 from newsletter.csv_columns import SubscriberRow, parse_column
-from newsletter.csv_import import Problem
 from newsletter.errors import UsageError
 from newsletter.models import SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import Address, parse_address
 from newsletter.storage import outbox, people, readers
 from newsletter.storage.database import Database
-from newsletter.storage.people import Newcomer, Subscriber, Wishes
+from newsletter.storage.people import Subscriber, Wishes
 
-CHUNK = 1_000
-"""Lines of a file taken in together."""
 _FORGOTTEN = "asked to be forgotten"
 _WHEN_REMOVED = {
     SubscriberState.PAUSED: people.PAUSED_WHEN_REMOVED,
     SubscriberState.UNSUBSCRIBED: "had left when removed",
     SubscriberState.SUPPRESSED: "suppressed when removed",
 }
-
-
-@dataclass(slots=True)
-class Imported:
-    """What became of the lines of a file.
-
-    Attributes:
-        known: were subscribers already, and stay as they are.
-        left: unsubscribed, and stay so.
-        suppressed: must not be written to, and stay so.
-        bad: lines that nobody could be made of.
-    """
-
-    added: int = 0
-    known: int = 0
-    left: int = 0
-    suppressed: int = 0
-    bad: int = 0
-
-    @property
-    def lines(self) -> int:
-        """All of them."""
-        return self.added + self.known + self.left + self.suppressed + self.bad
-
-
-@dataclass(frozen=True, slots=True)
-class BadLine:
-    """A line of a file that nobody could be made of."""
-
-    number: int
-    problem: Problem
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """People to be added together, by normal address, and lines nothing can be done with."""
-
-    lines: dict[str, SubscriberRow] = field(default_factory=dict)
-    twice: int = 0
-    bad: list[BadLine] = field(default_factory=list)
 
 
 class Subscriptions:
@@ -105,7 +61,7 @@ class Subscriptions:
             self._check_suppression(tx, line.address, unsuppress=unsuppress)
             found = people.find(tx, line.address.normal)
             if found is None:
-                people.add(tx, [self._newcomer(line, now)], newcomer_cursor(tx, now), now)
+                people.add(tx, [newcomer(line, self._rules, now)], newcomer_cursor(tx, now), now)
             elif found.state is not SubscriberState.ACTIVE:
                 asked = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
                 if asked != Wishes():
@@ -114,28 +70,6 @@ class Subscriptions:
                 reactivate(tx, found, self._rules, now)
             added = found is None or found.state is not SubscriberState.ACTIVE
             return self._found(tx, line.address), added
-
-    def take_in(
-        self,
-        lines: Iterable[tuple[int, SubscriberRow | Problem]],
-        done: Imported,
-        progress: Callable[[int], None] = lambda _lines: None,
-    ) -> Iterator[BadLine]:
-        """Adds the people of a file; the lines that could not be read, as they come.
-
-        Who is known keeps what they chose; who left, or must not be written to, stays so.
-
-        Args:
-            done: counts what became of them, after every chunk.
-            progress: told how many lines are done.
-        """
-        walked = iter(lines)
-        while chunk := list(islice(walked, CHUNK)):
-            sorted_out = _sorted_out(chunk)
-            self._add_chunk(sorted_out, done)
-            done.bad += len(sorted_out.bad)
-            yield from sorted_out.bad
-            progress(done.lines)
 
     def change(self, address: Address, **wishes: object) -> Subscriber:
         """Gives somebody other wishes: `cadence`, `time_zone`, `send_at`, `topics`.
@@ -240,42 +174,6 @@ class Subscriptions:
                 outbox.cancel(tx, found.id, now, why)
             return self._found(tx, address)
 
-    def _add_chunk(self, chunk: _Chunk, done: Imported) -> None:
-        now = self._clock()
-        marks = {self._mark(line.address): normal for normal, line in chunk.lines.items()}
-        with self._database.write() as tx:
-            suppressed = {marks[mark] for mark in people.suppressed(tx, marks)}
-            states = people.states(tx, chunk.lines.keys())
-            fresh = chunk.lines.keys() - suppressed - states.keys()
-            newcomers = [
-                self._newcomer(line, now) for normal, line in chunk.lines.items() if normal in fresh
-            ]
-            people.add(tx, newcomers, newcomer_cursor(tx, now), now)
-            pending = [
-                normal
-                for normal, state in states.items()
-                if state is SubscriberState.PENDING and normal not in suppressed
-            ]
-            for normal in pending:
-                found = people.find(tx, normal)
-                if found:
-                    reactivate(tx, found, self._rules, now)
-        left = sum(
-            state is SubscriberState.UNSUBSCRIBED and normal not in suppressed
-            for normal, state in states.items()
-        )
-        barred = len(
-            suppressed | {n for n, state in states.items() if state is SubscriberState.SUPPRESSED}
-        )
-        done.added += len(fresh) + len(pending)
-        done.left += left
-        done.suppressed += barred
-        done.known += chunk.twice + len(chunk.lines) - len(fresh) - len(pending) - left - barred
-
-    def _newcomer(self, line: SubscriberRow, now: datetime) -> Newcomer:
-        preferences = Wishes(line.cadence, line.time_zone, line.send_at, line.topics)
-        return newcomer(line.address, preferences, self._rules, now)
-
     def _due(self, wishes: Wishes, found: Subscriber, now: datetime) -> datetime:
         return self._rules.next_due(wishes, found.last_due_on, now)
 
@@ -350,18 +248,6 @@ def wishes_of(**typed: str | None) -> dict[str, Any]:
             except ValueError as exc:
                 raise UsageError(str(exc), where=f"--{name.replace('_', '-')} {text}") from exc
     return wishes
-
-
-def _sorted_out(rows: Sequence[tuple[int, SubscriberRow | Problem]]) -> _Chunk:
-    chunk = _Chunk()
-    for number, row in rows:
-        if isinstance(row, Problem):
-            chunk.bad.append(BadLine(number, row))
-        elif row.address.normal in chunk.lines:
-            chunk.twice += 1
-        else:
-            chunk.lines[row.address.normal] = row
-    return chunk
 
 
 def _line(one: Subscriber) -> SubscriberRow:

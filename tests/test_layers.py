@@ -34,8 +34,8 @@ LAYERS = (
     "snapshot_processing capture_store planning",
     "parsed_spool snapshot_review",
     "ingest",
-    "preview activation delivery",
-    "subscriptions signups",
+    "preview activation suppression visitor_mail delivery",
+    "subscriptions subscriber_import signups visitor_requests expiry",
     "choices",
     # the one place where concrete parts are put together
     "app source_ingest",

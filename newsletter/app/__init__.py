@@ -36,14 +36,18 @@ if TYPE_CHECKING:
     from newsletter.delivery.send_test import SendTest
     from newsletter.delivery.sending import Sending
     from newsletter.editing import Editor
+    from newsletter.expiry import Expiry
     from newsletter.notices import Notices
-    from newsletter.planning import Planning
+    from newsletter.planning import DueTimes, Planning
     from newsletter.planning.planner import Planner
     from newsletter.planning.review import EditionReview
     from newsletter.preview import PreviewWriter
     from newsletter.readerlinks import ReaderLinks
     from newsletter.signups import Signups
+    from newsletter.subscriber_import import SubscriberImport
     from newsletter.subscriptions import Subscriptions
+    from newsletter.visitor_mail import VisitorMail
+    from newsletter.visitor_requests import VisitorRequests
 
 
 class App:
@@ -114,6 +118,14 @@ class App:
         )
 
     @cached_property
+    def due_times(self) -> DueTimes:
+        """Corrects due times after the rules have changed."""
+        from newsletter.app import parts
+        from newsletter.planning import DueTimes
+
+        return DueTimes(self.database, parts.rules(self._config))
+
+    @cached_property
     def planner(self) -> Planner:
         """Runs planning, and makes the next edition."""
         from newsletter.app import editions
@@ -121,6 +133,7 @@ class App:
 
         return Planner(
             self.planning,
+            self.due_times,
             lambda: self.editor,
             editions.look(self._config),
             self.database,
@@ -214,6 +227,14 @@ class App:
         return Subscriptions(self.database, parts.rules(self._config), self.clock)
 
     @cached_property
+    def subscriber_import(self) -> SubscriberImport:
+        """Adds the subscribers of a file."""
+        from newsletter.app import parts
+        from newsletter.subscriber_import import SubscriberImport
+
+        return SubscriberImport(self.database, parts.rules(self._config), self.clock)
+
+    @cached_property
     def links(self) -> ReaderLinks:
         """Makes and reads the signed links that subscribers get."""
         from newsletter.readerlinks import ReaderLinks
@@ -224,18 +245,29 @@ class App:
 
     @cached_property
     def signups(self) -> Signups:
-        """Handles sign-up requests and confirmations."""
+        """Writes down what visitors ask for, and does what they confirm."""
         from newsletter.app import parts
         from newsletter.signups import Signups
 
-        return Signups(
-            self.database,
-            parts.rules(self._config),
-            self._notices,
-            self.links,
-            self._config.newsletter.name,
-            self.clock,
-        )
+        rules = parts.rules(self._config)
+        return Signups(self.database, rules, self._visitor_mail, self.links, self.clock)
+
+    @cached_property
+    def visitor_requests(self) -> VisitorRequests:
+        """Handles what visitors asked for."""
+        from newsletter.app import parts
+        from newsletter.visitor_requests import VisitorRequests
+
+        rules = parts.rules(self._config)
+        return VisitorRequests(self.database, rules, self._visitor_mail, self.links, self.clock)
+
+    @cached_property
+    def expiry(self) -> Expiry:
+        """Ends pauses, and sign-ups never confirmed."""
+        from newsletter.app import parts
+        from newsletter.expiry import Expiry
+
+        return Expiry(self.database, parts.rules(self._config), self.clock)
 
     @cached_property
     def choices(self) -> Choices:
@@ -279,6 +311,12 @@ class App:
     def _report(self, at: datetime) -> bool:
         """Reports to the owner; the words of mails are loaded when the first report is due."""
         return self.owner.report(at)
+
+    @cached_property
+    def _visitor_mail(self) -> VisitorMail:
+        from newsletter.visitor_mail import VisitorMail
+
+        return VisitorMail(self._notices, self.links, self._config.newsletter.name)
 
     @cached_property
     def _notices(self) -> Notices:

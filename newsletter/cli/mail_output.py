@@ -15,7 +15,7 @@ from newsletter.models import DeliveryState
 from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.people import Subscriber
-from newsletter.subscriptions import Imported
+from newsletter.subscriber_import import Imported
 from newsletter.text.dates import iso
 
 _SHOWN = (

@@ -97,7 +97,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     from newsletter.config.file import load_config
     from newsletter.csv_import import read
     from newsletter.errors import UsageError
-    from newsletter.subscriptions import Imported
+    from newsletter.subscriber_import import Imported
 
     done, began = Imported(), monotonic()
     progress = output.Progress(as_json=as_json, always=True)
@@ -109,7 +109,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
             raise UsageError(str(fault), where=file) from fault
         for name in found.ignored:
             say(f"note: the column “{name}” is ignored", err=True)
-        for bad in app.subscriptions.take_in(found.rows, done, progress.count):
+        for bad in app.subscriber_import.add(found.rows, done, progress.count):
             progress.clear()
             if as_json:
                 problem = {

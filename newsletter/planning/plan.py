@@ -16,11 +16,10 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from newsletter import holds
 from newsletter.cadence import Turn, turn
 from newsletter.editing import Editor
-from newsletter.errors import EditionFaulty
-from newsletter.models import EditionState, Entry, Rendered
+from newsletter.models import EditionState, Entry
+from newsletter.planning.freezing import EditionFreezer
 from newsletter.planning.rules import Rules, latest_day, refuse_old_clock
 from newsletter.planning.view import View, holding, view
 from newsletter.render import Look
@@ -28,7 +27,6 @@ from newsletter.storage import due, editions, log, people, standing
 from newsletter.storage.database import Database
 from newsletter.storage.due import Group, Onward
 from newsletter.storage.editions import EditionRow
-from newsletter.storage.people import Wishes
 
 BREATH = 0.002
 """Seconds between two chunks: whoever waits to write, such as to unsubscribe, comes in."""
@@ -81,10 +79,8 @@ class Planning:
         domain: str | None = None,
     ) -> None:
         self._database = database
-        self._editor = editor
-        self._look = look
+        self._freezer = EditionFreezer(database, editor, look, domain)
         self._rules = rules
-        self._domain = domain
 
     def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> Planned:
         """Plans for who is due now, or for everybody active, whose due times then stay.
@@ -122,7 +118,7 @@ class Planning:
             entries = log.new_entries(tx, after=cursor, up_to=seen.head)
         if not entries or holding(seen.held, {entry.position for entry in entries}):
             return False
-        edition = self._frozen(entries, seen)
+        edition = self._freezer.frozen(entries, seen)
         if edition.state is EditionState.HELD:
             return False
         with self._database.write() as tx:
@@ -133,42 +129,6 @@ class Planning:
             if moved:
                 editions.note_planned(tx, edition.id, now)
         return bool(moved)
-
-    def reschedule(self, now: datetime) -> int:
-        """Mends due times that no longer follow from what people wish; how many.
-
-        After a change of the newsletter's hour or zone, or of the time zone database, all are
-        looked at; otherwise those further away than any can be, which a wrong clock made.
-
-        Raises:
-            ClockBehind: the clock is earlier than the newest record.
-        """
-        with self._database.read() as tx:
-            row = standing.get(tx)
-            refuse_old_clock(row, now)
-            changed = row.clockwork != self._rules.clockwork
-            found = list(due.scheduled(tx, now if changed else now + timedelta(days=2)))
-        many = sum(self._mend(now, group, last, all_of_them=changed) for group, last in found)
-        if changed:
-            with self._database.write() as tx:
-                standing.note_clockwork(tx, self._rules.clockwork)
-        return many
-
-    def _mend(self, now: datetime, group: Group, last: date | None, *, all_of_them: bool) -> int:
-        schedule = self._rules.schedule(_wishes(group))
-        assert group.due_at is not None  # noqa: S101  # only scheduled groups come here
-        if not all_of_them and group.due_at <= now + schedule.longest_gap():
-            return 0
-        want = self._rules.next_due(_wishes(group), last, now)
-        if want == group.due_at:
-            return 0
-        many, after = 0, 0
-        while True:
-            with self._database.write() as tx:
-                done = due.reschedule(tx, group, last, want, after)
-            if done is None:
-                return many
-            many, after = many + 1, done
 
     def _serve(self, cursor: int, groups: list[Group], view: View, planned: Planned) -> None:
         """Plans for everybody who has this cursor."""
@@ -218,7 +178,7 @@ class Planning:
     ) -> None:
         """Freezes the edition if anybody gets it, then moves everybody on, chunk by chunk."""
         wanted = any(move.sends for move in moves)
-        edition = (freed or self._frozen(entries, view)) if wanted else None
+        edition = (freed or self._freezer.frozen(entries, view)) if wanted else None
         if edition and edition.state is EditionState.HELD:
             _note_held(planned, edition)
             return
@@ -251,7 +211,7 @@ class Planning:
         """What a group gets now, and where it is afterwards."""
         if group.due_at is None:
             return (Turn.SEND if papers else Turn.WAIT), Onward(view.head)
-        schedule = self._rules.schedule(_wishes(group))
+        schedule = self._rules.schedule(group.preferences)
         due_on = group.due_at.astimezone(ZoneInfo(schedule.zone)).date()
         last = schedule.last_due(view.now)
         if last is None or (last[0] < due_on and last[1] < group.due_at):
@@ -260,7 +220,7 @@ class Planning:
         day, at = last
         if self._is_done(group.last_on, day, view.now):
             # In another zone it was that date already: no date comes twice.
-            due = self._rules.next_due(_wishes(group), group.last_on, view.now)
+            due = self._rules.next_due(group.preferences, group.last_on, view.now)
             return Turn.MERGE, Onward(group.cursor, due)
         no = said_no_at is not None and at <= said_no_at
         following = schedule.next_due(view.now, after=day)
@@ -281,45 +241,6 @@ class Planning:
     def _is_done(last: date | None, day: date, now: datetime) -> bool:
         """Whether a date was served before; one far ahead was only said by a wrong clock."""
         return last is not None and day <= last <= now.date() + timedelta(days=2)
-
-    def _frozen(self, entries: Sequence[Entry], view: View) -> EditionRow:
-        """The edition of these entries, kept; held if it looks wrong."""
-        key, positions, parts, fault = self._made(entries)
-        with self._database.read() as tx:
-            known = editions.find(tx, key)
-        if known and known.state is not EditionState.REJECTED:
-            return known
-        with self._database.read() as tx:
-            seen = editions.planned_since(tx, log.came_at(tx, min(positions)))
-        # What went out in smaller editions is not looked at again for a slower cadence, or for
-        # somebody who comes back.
-        fresh = set(positions) - view.released - seen
-        reason = fault or holds.reason_to_hold_edition(len(fresh), view.sizes)
-        with self._database.write() as tx:
-            return editions.freeze(
-                tx,
-                key,
-                positions,
-                self._look.language,
-                self._look.theme,
-                parts,
-                view.now,
-                held=reason,
-                domain=self._domain,
-                public=not seen.issuperset(positions),
-            )
-
-    def _made(
-        self, entries: Sequence[Entry]
-    ) -> tuple[str, list[int], Sequence[Rendered], str | None]:
-        try:
-            edition, fault = self._editor().looked_at(entries)
-        except EditionFaulty as unmade:
-            positions = [entry.position for entry in entries]
-            language, theme = self._look.language, self._look.theme
-            return editions.key_of(positions, language, theme, "unmade"), positions, (), str(unmade)
-        positions = [entry.position for entry in edition.entries]
-        return edition.key, positions, edition.parts, str(fault) if fault else None
 
     def _spans(self, cursor: int, size: int) -> Iterator[tuple[int, int]]:
         """Ranges of numbers with at most a chunk of people each; one if they are few."""
@@ -357,7 +278,3 @@ def _was_due(group: Group, at: datetime | None) -> bool:
 def _note_held(planned: Planned, row: EditionRow) -> None:
     if row.id not in [held.id for held in planned.held]:
         planned.held.append(row)
-
-
-def _wishes(group: Group) -> Wishes:
-    return Wishes(group.cadence, group.time_zone, group.send_at)

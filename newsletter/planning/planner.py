@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 
 from newsletter.editing import Edition, Editor
+from newsletter.planning.due_times import DueTimes
 from newsletter.planning.plan import Planned, Planning, next_entries
 from newsletter.render import Look
 from newsletter.storage import editions, people, sources
@@ -20,6 +21,7 @@ class Planner:
 
     Args:
         planning: plans editions and deliveries.
+        due_times: corrects due times before that.
         editor: makes editions; called when the first is needed.
         look: settings that shape an edition.
         database: where everything is remembered.
@@ -30,6 +32,7 @@ class Planner:
     def __init__(
         self,
         planning: Planning,
+        due_times: DueTimes,
         editor: Callable[[], Editor],
         look: Look,
         database: Database,
@@ -37,6 +40,7 @@ class Planner:
         clock: Callable[[], datetime],
     ) -> None:
         self._planning = planning
+        self._due_times = due_times
         self._editor = editor
         self._look = look
         self._database = database
@@ -53,7 +57,7 @@ class Planner:
             RenderError: no edition can be made.
         """
         at = self._clock()
-        self._planning.reschedule(at)
+        self._due_times.reschedule(at)
         return self._planning.plan(at, everybody=due_now, failing=self._is_source_failing())
 
     def plan_due(self, at: datetime) -> Planned:

@@ -35,7 +35,7 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
     app = App(config)
     errands = Errands(
         lambda: run_errands(app, stop, lambda _tally, _total: errands.heartbeat.beat()),
-        app.signups.tidy,
+        app.expiry.tidy,
     )
     health = Health(app, [errands.heartbeat])
     server = Server(pages(config, app, errands.wake, now, health.routes(config)), wire)

@@ -160,7 +160,7 @@ class Jobs:
         app = self._app
         app.sending.refuse(now)
         if _is_time(self._rescheduled_at, now, HOURLY):
-            mended = app.planning.reschedule(now)
+            mended = app.due_times.reschedule(now)
             self._rescheduled_at = now
             if mended:
                 log.info("due times mended", groups=mended)

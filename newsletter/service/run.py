@@ -42,7 +42,7 @@ def serve(config: Config, stop: threading.Event) -> None:
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
     errands = Errands(
         lambda: run_errands(app, stop, lambda _tally, _total: errands.heartbeat.beat()),
-        app.signups.tidy,
+        app.expiry.tidy,
         scheduler.soon,
     )
     loops = [jobs.sending, jobs.capturing, errands.heartbeat, scheduler.heartbeat]

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage.people import Wishes
 from newsletter.storage.schema import Utc, deliveries, subscribers
 
 CHUNK = 1_500
@@ -47,6 +48,11 @@ class Group:
     merged: bool = False
     last_on: date | None = None
     size: int = field(default=0, compare=False)
+
+    @property
+    def preferences(self) -> Wishes:
+        """The preferences that their due times follow from."""
+        return Wishes(self.cadence, self.time_zone, self.send_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def run_errands(app: App, stop: threading.Event, progress: Progress) -> int:
     Raises:
         NewsletterError: that cannot be done now. The requests are kept.
     """
-    done = app.signups.work() if app.signups.has_work() else 0
+    done = app.visitor_requests.work() if app.visitor_requests.has_work() else 0
     app.sending.send_notices(stop, progress)
     return done
 

@@ -21,7 +21,7 @@ from newsletter.app import App
 from newsletter.config.schema import Config
 from newsletter.csv_import import read
 from newsletter.storage.database import Database
-from newsletter.subscriptions import Imported
+from newsletter.subscriber_import import Imported
 from tests.benchmarks.invented import api_json, papers
 from tests.benchmarks.measure import Row
 
@@ -46,7 +46,7 @@ def run() -> Iterator[Row]:
         list(app.sources.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
-        list(app.subscriptions.take_in(read(roster_lines()).rows, done))
+        list(app.subscriber_import.add(read(roster_lines()).rows, done))
         taken = time.perf_counter() - began
         yield _limited(f"{done.added:,} subscribers imported", "s", taken, IMPORT_SECONDS)
         yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)

@@ -23,7 +23,7 @@ from newsletter.csv_import import read
 from newsletter.models import Rendered
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
-from newsletter.subscriptions import Imported
+from newsletter.subscriber_import import Imported
 from tests.benchmarks.invented import DAY, api_json, papers
 from tests.benchmarks.measure import Row, newsletter
 from tests.benchmarks.million import MANY, roster_lines
@@ -100,7 +100,7 @@ def _unsubscribing() -> Iterator[Row]:
             capture = folder / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscriptions.take_in(read(roster_lines()).rows, Imported()))
+            list(app.subscriber_import.add(read(roster_lines()).rows, Imported()))
             _ = app.editor
             links = app.links
             random = Random(3)

@@ -603,7 +603,7 @@ def test_a_clock_behind_changes_no_due_time(room: PlanningRoom) -> None:
     room.plan(DUE)
     served = room.person("mira")
     with pytest.raises(ClockBehind):
-        room.planning.reschedule(DUE.replace(year=2025))
+        room.due_times.reschedule(DUE.replace(year=2025))
     assert room.person("mira") == served
 
 

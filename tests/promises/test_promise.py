@@ -45,7 +45,7 @@ from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Row
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.people import Subscriber
-from newsletter.subscriptions import Imported
+from newsletter.subscriber_import import Imported
 from newsletter.transports.base import Letter
 from tests.support.planning_room import (
     MORNING,
@@ -352,7 +352,7 @@ class Promise(RuleBasedStateMachine):
         known = {name: self._reader(name) for name in several}
         lines = ["address\n", *(f"{name}@example.org\n" for name in several)]
         done = Imported()
-        assert not list(self.room.subscriptions.take_in(csv_import.read(lines).rows, done))
+        assert not list(self.room.subscriber_import.add(csv_import.read(lines).rows, done))
         for name, before in known.items():
             if before is None and self._reader_exists(name):
                 self._comes(name)
@@ -625,7 +625,7 @@ class Promise(RuleBasedStateMachine):
         held = self._held_papers()
         planning = Planning(room.database, editor or room.editor, room.look, room.rules)
         try:
-            planning.reschedule(room.now)
+            room.due_times.reschedule(room.now)
             planning.plan(room.now, everybody=due_now, failing=failing)
         except ClockBehind:
             assert self.was_wrong

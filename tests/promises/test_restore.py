@@ -26,6 +26,7 @@ from newsletter.choices import Choices
 from newsletter.config.schema import Config
 from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Copies, Delivery, Limits, Origin
+from newsletter.expiry import Expiry
 from newsletter.ingest import Ingest
 from newsletter.message import Sender
 from newsletter.models import Capture
@@ -37,6 +38,8 @@ from newsletter.snapshot_review import SnapshotReview
 from newsletter.storage import editions, pruning
 from newsletter.storage.database import Database
 from newsletter.storage.readers import RequestKind
+from newsletter.visitor_mail import VisitorMail
+from newsletter.visitor_requests import VisitorRequests
 from tests.support.builders import day
 from tests.support.commands import newsletter, rows_of
 from tests.support.planning_room import A_DAY, DUE, HOUR, PlanningRoom, capture
@@ -71,7 +74,14 @@ class Room(PlanningRoom):
     @property
     def signups(self) -> Signups:
         """What visitors ask for."""
-        return Signups(self.database, self.rules, Notices(), self.links, "Harbour", self.clock)
+        mail = VisitorMail(Notices(), self.links, "Harbour")
+        return Signups(self.database, self.rules, mail, self.links, self.clock)
+
+    @property
+    def visitor_requests(self) -> VisitorRequests:
+        """What handles it."""
+        mail = VisitorMail(Notices(), self.links, "Harbour")
+        return VisitorRequests(self.database, self.rules, mail, self.links, self.clock)
 
     def backup(self) -> None:
         """A copy is made; what follows is an hour later."""
@@ -122,7 +132,7 @@ class Room(PlanningRoom):
         """Somebody asks for another address, and confirms it."""
         person = self.person(old).id
         self.signups.ask_change(person, parse_address(f"{new}@example.org"), "net")
-        self.signups.work()
+        self.visitor_requests.work()
         self._confirm(RequestKind.CHANGE, self.links.change(self._asked(), self.now))
 
     def confirm(self) -> None:
@@ -158,7 +168,7 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
     room.choices.pause(room.person("back").id, None)
     leave(room, "left")
     room.signups.ask(parse_address("pend@example.org"), "net")
-    room.signups.work()
+    room.visitor_requests.work()
     room.run()
     room.backup()
     room.choices.resume(room.person("back").id)
@@ -175,10 +185,10 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
     done = room.restore()
     assert (done.merged, done.back, done.away) == (True, 0, 0)
     assert (room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")) == before
-    room.signups.work()
+    room.visitor_requests.work()
     for days in range(1, 6):
         room.papers(1 + days, day=day(days))
-        room.signups.tidy()
+        Expiry(room.database, room.rules, room.clock).tidy()
         room.run(days)
     assert room.who() == {
         **dict.fromkeys(("back", "stays", "left", "moved", "picks", "pend", "joins"), "active"),
@@ -356,7 +366,7 @@ def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
     room.join("mira")
     leave(room, "mira")
     room.signups.ask(parse_address("pend@example.org"), "net")
-    room.signups.work()
+    room.visitor_requests.work()
     room.backup()
     room.join("mira")
     room.confirm()

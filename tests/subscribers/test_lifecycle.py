@@ -20,10 +20,8 @@ from newsletter.storage import deliveries, notices, outbox, people, readers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.storage.outbox import Settled
+from newsletter.subscriber_import import CHUNK, BadLine, Imported
 from newsletter.subscriptions import (
-    CHUNK,
-    BadLine,
-    Imported,
     address_of,
     line_of,
     wishes_of,
@@ -50,7 +48,7 @@ class Office(PlanningRoom):
         """The lines of a file, the first of them naming the columns."""
         done = Imported()
         bad = list(
-            self.subscriptions.take_in(csv_import.read(f"{line}\n" for line in lines).rows, done)
+            self.subscriber_import.add(csv_import.read(f"{line}\n" for line in lines).rows, done)
         )
         return done, bad
 
@@ -210,7 +208,7 @@ def test_a_long_file_is_taken_in_by_and_by(office: Office) -> None:
     names = [f"{number}@example.org" for number in range(2 * CHUNK)]
     rows = csv_import.read(["address\n", *(f"{name}\n" for name in [*names, *names[:3]])]).rows
     done, heard = Imported(), list[int]()
-    assert list(office.subscriptions.take_in(rows, done, heard.append)) == []
+    assert list(office.subscriber_import.add(rows, done, heard.append)) == []
     assert (done.added, done.known) == (2 * CHUNK, 3)
     assert heard == [CHUNK, 2 * CHUNK, 2 * CHUNK + 3]
     assert office.rows("SELECT count(*) FROM subscribers") == [(2 * CHUNK,)]

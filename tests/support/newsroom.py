@@ -16,7 +16,8 @@ from newsletter.cli.mail_output import delivery_row
 from newsletter.config.file import load_config
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.deliveries import Filter
-from newsletter.subscriptions import Imported, line_of
+from newsletter.subscriber_import import Imported
+from newsletter.subscriptions import line_of
 from tests.support.commands import newsletter, rows_of
 
 
@@ -74,7 +75,7 @@ class Newsroom:
         done = Imported()
         with self.opened() as app:
             lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
-            assert not list(app.subscriptions.take_in(lines, done))
+            assert not list(app.subscriber_import.add(lines, done))
         assert done.added == done.lines
 
     def add_papers(self, many: int = 3) -> None:

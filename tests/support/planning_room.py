@@ -14,13 +14,14 @@ from newsletter.editing import Edition, Editor
 from newsletter.errors import EditionFaulty
 from newsletter.ingest import Ingest
 from newsletter.models import Capture, DeliveryState, EditionState, Entry, Rendered
-from newsletter.planning import Planned, Planning, Rules
+from newsletter.planning import DueTimes, Planned, Planning, Rules
 from newsletter.planning.review import EditionReview
 from newsletter.recipients import parse_address
 from newsletter.render import Look, Renderer
 from newsletter.storage import deliveries, editions, people
 from newsletter.storage.database import Database
 from newsletter.storage.people import Newcomer, Subscriber, Wishes
+from newsletter.subscriber_import import SubscriberImport
 from newsletter.subscriptions import Subscriptions
 from tests.support.builders import DAY, paper
 
@@ -88,6 +89,11 @@ class PlanningRoom:
         """Changes who gets editions, by the rules of now."""
         return Subscriptions(self.database, self.rules, self.clock)
 
+    @property
+    def subscriber_import(self) -> SubscriberImport:
+        """Adds the subscribers of files."""
+        return SubscriberImport(self.database, self.rules, self.clock)
+
     def join(self, name: str, **wishes: Any) -> Subscriber:
         """Somebody subscribes."""
         return self.subscriptions.add(
@@ -102,6 +108,11 @@ class PlanningRoom:
     def review(self) -> EditionReview:
         """Decides about held editions."""
         return EditionReview(self.database)
+
+    @property
+    def due_times(self) -> DueTimes:
+        """Corrects due times by the rules of now."""
+        return DueTimes(self.database, self.rules)
 
     @property
     def planning(self) -> Planning:
@@ -132,7 +143,7 @@ class PlanningRoom:
     def plan(self, now: datetime | None = None, **options: bool) -> Planned:
         """Plans, as every run does it."""
         self.now = now or self.now
-        self.planning.reschedule(self.now)
+        self.due_times.reschedule(self.now)
         return self.planning.plan(self.now, **options)
 
     def got(self, name: str) -> list[list[int]]:

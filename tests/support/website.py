@@ -131,7 +131,7 @@ class Site:
 
     def work(self) -> None:
         """What was asked for becomes mails that wait."""
-        self.app.signups.work()
+        self.app.visitor_requests.work()
 
     def mails(self, kind: str = "%") -> list[tuple[str, str]]:
         """To whom a mail of this kind was written, and its words; oldest first."""

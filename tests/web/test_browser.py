@@ -177,7 +177,7 @@ def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
     had = len(room.mails_to(address))
     sign_up(visitor, address)
     with room.opened() as app:
-        room.until(lambda: not app.signups.has_work())
+        room.until(lambda: not app.visitor_requests.has_work())
     room.run()
     assert len(room.mails_to(address)) == had
     assert address not in room.subscribers()

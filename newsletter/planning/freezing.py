@@ -1,0 +1,77 @@
+"""Entries → a frozen edition: made once, looked at, and kept before it is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from newsletter import holds
+from newsletter.editing import Editor
+from newsletter.errors import EditionFaulty
+from newsletter.models import EditionState, Entry, Rendered
+from newsletter.planning.view import View
+from newsletter.render import Look
+from newsletter.storage import editions, log
+from newsletter.storage.database import Database
+from newsletter.storage.editions import EditionRow
+
+
+class EditionFreezer:
+    """Freezes editions.
+
+    Args:
+        database: where they are kept.
+        editor: makes editions; called when the first is needed.
+        look: settings that shape an edition.
+        domain: of the Message-IDs; `None` to follow the sender.
+    """
+
+    def __init__(
+        self, database: Database, editor: Callable[[], Editor], look: Look, domain: str | None
+    ) -> None:
+        self._database = database
+        self._editor = editor
+        self._look = look
+        self._domain = domain
+
+    def frozen(self, entries: Sequence[Entry], view: View) -> EditionRow:
+        """The edition of these entries, kept; held if it looks wrong.
+
+        Raises:
+            RenderError: no edition can be made.
+        """
+        key, positions, parts, fault = self._made(entries)
+        with self._database.read() as tx:
+            known = editions.find(tx, key)
+        if known and known.state is not EditionState.REJECTED:
+            return known
+        with self._database.read() as tx:
+            seen = editions.planned_since(tx, log.came_at(tx, min(positions)))
+        # What went out in smaller editions is not looked at again for a slower cadence, or for
+        # somebody who comes back.
+        fresh = set(positions) - view.released - seen
+        reason = fault or holds.reason_to_hold_edition(len(fresh), view.sizes)
+        with self._database.write() as tx:
+            return editions.freeze(
+                tx,
+                key,
+                positions,
+                self._look.language,
+                self._look.theme,
+                parts,
+                view.now,
+                held=reason,
+                domain=self._domain,
+                public=not seen.issuperset(positions),
+            )
+
+    def _made(
+        self, entries: Sequence[Entry]
+    ) -> tuple[str, list[int], Sequence[Rendered], str | None]:
+        try:
+            edition, fault = self._editor().looked_at(entries)
+        except EditionFaulty as unmade:
+            positions = [entry.position for entry in entries]
+            language, theme = self._look.language, self._look.theme
+            return editions.key_of(positions, language, theme, "unmade"), positions, (), str(unmade)
+        positions = [entry.position for entry in edition.entries]
+        return edition.key, positions, edition.parts, str(fault) if fault else None
