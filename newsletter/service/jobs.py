@@ -38,6 +38,8 @@ log = structlog.get_logger()
 HOURLY = timedelta(hours=1)
 """How often due times are looked through for those that a wrong clock made, and captures for
 those that a process which died has left."""
+RETRIED = timedelta(seconds=15)
+"""When planning and sending are tried again after the database or the program failed."""
 REPORTED = timedelta(minutes=10)
 """How often the owner's reports are looked after when nothing happens."""
 
@@ -83,6 +85,7 @@ class Jobs:
         self._reported_at: datetime | None = None
         self._looked_back_at: datetime | None = None
         self._said = ""
+        self._failed = False
         self.sending = Heartbeat("sending")
         self.capturing = Heartbeat("captures")
 
@@ -121,14 +124,17 @@ class Jobs:
             self._sending.release()
 
     def _tick(self) -> None:
+        self._failed = False
         try:
             self._plan_and_send()
         except (SendingPaused, ClockBehind) as why:
             self._say_once("sending waits", why)
         except NewsletterError as error:
+            self._failed = isinstance(error, StorageError)
             self._say_once("sending failed", error)
             self._app.sending.note_stopped(str(error))
         except Exception as error:
+            self._failed = True
             self._app.sending.note_stopped(f"unexpected {type(error).__name__}, see the log")
             raise
 
@@ -148,6 +154,8 @@ class Jobs:
 
     def next_due(self) -> datetime | None:
         """The next instant at which anybody is due or anything is tried again, if it is known."""
+        if self._failed:
+            return self._clock() + RETRIED
         try:
             instants = (self._app.planner.next_due(), self._app.sending.next_try())
         except StorageError as error:
