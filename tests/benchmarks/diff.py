@@ -7,7 +7,8 @@ differs. What a round adds to the large database stays there.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -21,13 +22,16 @@ from newsletter.storage import log
 from newsletter.storage.database import Database
 from tests.benchmarks import history
 from tests.benchmarks.invented import DAY, api_json, papers
-from tests.benchmarks.measure import Job, Row, turns
+from tests.benchmarks.measure import Job, Row, Turns, turns
 
 GOAL = 2.0
 PAPERS = 100
 SEEN = 1_000_000
 ROUNDS = 30
 SOURCE = "daily-papers"
+
+Prepare = Callable[[Database, int], Job]
+"""Makes what is timed of an open database and a round's number."""
 
 
 def run() -> Iterator[Row]:
@@ -37,38 +41,67 @@ def run() -> Iterator[Row]:
         none = history.made(folder / "none.db", 0, SOURCE)
         many = history.made(folder / "many.db", SEEN, SOURCE)
 
-        def fresh(number: int) -> Job:
-            return _ingest(history.copied(none, folder / "fresh.db"), number)
-
         what = f"ingest {PAPERS} new papers, {SEEN:,} seen vs none seen"
-        yield turns(partial(_ingest, many), fresh, ROUNDS).row(what, GOAL)
-
-        def fresh_settled(number: int) -> Job:
-            return _settle(history.copied(none, folder / "fresh.db"), number)
-
+        yield _compared(_ingest, many, none).row(what, GOAL)
         what = "of that, looking up keys and writing the log"
-        yield turns(partial(_settle, many), fresh_settled, ROUNDS).row(what)
+        yield _compared(_settle, many, none).row(what)
 
 
-def _ingest(path: Path, number: int) -> Job:
+def _compared(prepare: Prepare, many: Path, none: Path) -> Turns:
+    """The same job in the large database, and each time in a new copy of the empty one."""
+    fresh = none.with_name("fresh.db")
+    with (
+        closing(_Side(prepare, lambda: many)) as ours,
+        closing(_Side(prepare, lambda: history.copied(none, fresh))) as other,
+    ):
+        return turns(ours, other, ROUNDS)
+
+
+class _Side:
+    """Prepares rounds, each with its database opened anew.
+
+    The database of the round before is closed first: an open one must not be replaced by a copy.
+
+    Args:
+        prepare: makes the job of a round.
+        path: gives the database's file for the next round.
+    """
+
+    def __init__(self, prepare: Prepare, path: Callable[[], Path]) -> None:
+        self._prepare = prepare
+        self._path = path
+        self._database: Database | None = None
+
+    def __call__(self, number: int) -> Job:
+        self.close()
+        self._database = Database(f"sqlite:///{self._path()}")
+        return self._prepare(self._database, number)
+
+    def close(self) -> None:
+        """Closes the database of the last round."""
+        if self._database is not None:
+            self._database.close()
+        self._database = None
+
+
+def _ingest(database: Database, number: int) -> Job:
     capture = Capture(_data(number), f"{number}.json", _now(number), DAY)
-    ingest = Ingest(Database(f"sqlite:///{path}"), partial(_now, number))
+    ingest = Ingest(database, partial(_now, number))
 
     def job() -> None:
         (report,) = ingest.captures(SOURCE, [capture])
         if report.counts.new != PAPERS:
-            raise RuntimeError(f"{path.name}: {report}")
+            raise RuntimeError(f"{database.file}: {report}")
 
     return job
 
 
-def _settle(path: Path, number: int) -> Job:
-    database = Database(f"sqlite:///{path}")
+def _settle(database: Database, number: int) -> Job:
     (first,) = Ingest(database, partial(_now, number)).captures(
         SOURCE, [Capture(_data(number, 10_000), f"{number}.json", _now(number), DAY)]
     )
     if first.snapshot is None:
-        raise RuntimeError(f"{path.name}: {first}")
+        raise RuntimeError(f"{database.file}: {first}")
     lines = diff.captured_papers(parse(_data(number, 20_000), day=DAY).papers)
     occasion = log.Occasion(source=1, snapshot=first.snapshot, at=_now(number))
     return partial(_append, database, lines, occasion)

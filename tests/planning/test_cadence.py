@@ -8,7 +8,7 @@ from itertools import pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.cadence import LOOK_BACK, PUNCTUAL, Cadence, Kind, Schedule, Turn, turn
@@ -165,12 +165,14 @@ def test_what_is_no_cadence_says_what_to_write(text: str) -> None:
     """The message names each kind, ready to be copied."""
     with pytest.raises(ValueError, match="write") as caught:
         Cadence.parse(text)
-    for example in ("daily", "weekdays", "weekly:mon", "monthly:1"):
-        assert f'"{example}"' in str(caught.value)
-        Cadence.parse(example)
+    for written in ("daily", "weekdays", "weekly:mon", "monthly:1"):
+        assert f'"{written}"' in str(caught.value)
+        Cadence.parse(written)
 
 
 @given(st.text() | st.from_regex(r"\s*(daily|weekdays|weekly|monthly):?\w*\s*", fullmatch=True))
+@example("monthly:31")
+@example("monthly:32")
 def test_any_text_may_be_read(text: str) -> None:
     """Text is a cadence or a `ValueError`, and what is read is written as one of forty."""
     try:

@@ -33,8 +33,8 @@ from newsletter.transports.smtp import Smtp
 from newsletter.transports.wire import SmtpSettings
 from tests.support.certificates import certificate
 from tests.support.commands import assert_one_line_each, rows_of
-from tests.support.mail_server import Fault, MailServer
 from tests.support.newsroom import Newsroom, summary
+from tests.support.smtp_process import Fault, MailServer
 
 ANA, BEN, CLEO, DAN, EVA = (
     f"{name}@{name}.example" for name in ("ana", "ben", "cleo", "dan", "eva")

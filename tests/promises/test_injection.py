@@ -191,8 +191,9 @@ def test_a_file_of_addresses_makes_mail_to_those_in_it(
     cells: list[str], post: MessageFactory, edition: int, wire: Wire
 ) -> None:
     """From a spreadsheet's line to the server: each person one mail, nobody else any."""
-    lines = ["address,cadence\n", *(f"{cell}\n" for cell in cells)]
+    lines = ["address,cadence\n", "first@example.org\n", *(f"{cell}\n" for cell in cells)]
     people = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
+    assert people[0].address.spec == "first@example.org"
     for number, person in enumerate(people, 1):
         letter = post.letter(delivery(edition, number, person.address.display))
         assert letter.recipient == person.address.spec

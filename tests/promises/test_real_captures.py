@@ -119,7 +119,9 @@ def _api(*papers: Paper) -> Capture:
 def test_near_titles_stay_two_papers(together: bool) -> None:
     """Pairs that look alike: two papers, in one capture or in two, with ids or without."""
     file = real_captures("pairs") / "near_titles_different_papers.json"
-    for pair in json.loads(file.read_text()):
+    pairs = json.loads(file.read_text())
+    assert pairs
+    for pair in pairs:
         papers = [
             Paper(pair[side]["title"], "An abstract.", arxiv_id=pair[side]["id"]) for side in "ab"
         ]
@@ -132,7 +134,9 @@ def test_near_titles_stay_two_papers(together: bool) -> None:
 def test_ids_with_one_title_or_abstract_stay_two_papers(together: bool) -> None:
     """Equal titles or abstracts and different ids: different papers."""
     file = real_captures("pairs") / "different_ids_same_title_or_abstract_opening.json"
-    for pair in json.loads(file.read_text()):
+    pairs = json.loads(file.read_text())
+    assert pairs
+    for pair in pairs:
         papers = [
             Paper(title, "The same abstract.", arxiv_id=id_)
             for title, id_ in zip(pair["titles"], pair["ids"], strict=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mail_server import MailServer
 from tests.support.newsroom import Newsroom
 from tests.support.ports import free_port
 from tests.support.sending import (
@@ -19,6 +18,7 @@ from tests.support.sending import (
     states,
     wait_a_while,
 )
+from tests.support.smtp_process import MailServer
 from tests.support.soak import SOAK
 
 SESSIONS = 8

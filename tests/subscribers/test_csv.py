@@ -247,6 +247,8 @@ def test_lines_are_read_as_they_come(opened: Collection[int]) -> None:
     st.lists(ANYTHING | SIGNS, max_size=8),
     st.sampled_from([HEADER, "email;topics\n", "", "\ufeff"]),
 )
+@example(["mira@example.org\n", "nobody\n"], HEADER)
+@example([], "name\n")
 def test_no_text_breaks_it(lines: list[str], header: str) -> None:
     """Only a first line is refused as a whole; all that is said can be shown."""
     try:

@@ -12,7 +12,7 @@ from newsletter import csv_import
 from newsletter.csv_columns import SubscriberRow
 from newsletter.delivery import Limits, Tally
 from newsletter.delivery.desk import Desk, Done
-from newsletter.errors import UsageError
+from newsletter.errors import DiskFull, UsageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning import Rules
 from newsletter.recipients import parse_address
@@ -693,7 +693,7 @@ def test_nothing_follows_from_a_change_that_fails(office: Office) -> None:
         office.subscriptions.unsubscribe,
         office.subscriptions.remove,
     ):
-        with pytest.raises(Exception, match="no room left"):
+        with pytest.raises(DiskFull, match="no room left"):
             act(MIRA)
     assert office.person("mira") == served
     assert office.states_of("mira") == [QUEUED]

@@ -15,8 +15,8 @@ from typing import Any
 
 from newsletter.storage import deliveries
 from newsletter.storage.database import Database
-from tests.support.mail_server import MailServer
 from tests.support.newsroom import Newsroom, summary
+from tests.support.smtp_process import MailServer
 from tests.support.soak import SOAK
 
 PEOPLE = [f"reader{n}@d{n % 9}.example" for n in range(1_500 if SOAK else 400)]

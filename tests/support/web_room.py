@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import email
 import email.policy
@@ -26,10 +25,9 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from tests.support import mail_server
-from tests.support.mail_server import MailServer
 from tests.support.newsroom import Newsroom
 from tests.support.ports import free_port
+from tests.support.smtp_process import MAILS, MailServer
 
 if TYPE_CHECKING:  # the mail server's process starts quicker without
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
@@ -41,7 +39,6 @@ Command = Literal["serve", "web"]
 
 PATIENCE = 30.0
 """Seconds after which a test that waits for something fails."""
-_MAILS = "mails"
 _LOOK = """
 () => {
   const root = document.documentElement;
@@ -63,18 +60,7 @@ class Postbox(MailServer):
     """
 
     def __init__(self, folder: Path) -> None:
-        (folder / _MAILS).mkdir(parents=True, exist_ok=True)
-        self._file = folder / "taken"
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self._file), "0"],
-            cwd=Path(__file__).parents[2],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        self.port = 0
-        self.plan()
-        self.port = int(self._said())
+        super().__init__(folder, keep=True)
 
 
 class WebRoom(Newsroom):
@@ -152,7 +138,7 @@ class WebRoom(Newsroom):
 
     def mails_to(self, address: str) -> Sequence[EmailMessage]:
         """All mails that came for somebody, in order."""
-        place = self.folder / _MAILS
+        place = self.folder / MAILS
         return [_parsed(file) for file in sorted(place.glob(f"*-{address}.eml"))]
 
     def mail_to(self, address: str) -> EmailMessage:
@@ -313,24 +299,3 @@ def _parsed(file: Path) -> EmailMessage:
     mail = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
     assert isinstance(mail, EmailMessage)
     return mail
-
-
-# What runs in the other process
-
-
-class _Keeping(mail_server._Dialogue):
-    """One connection, whose mails are kept."""
-
-    def _count(self, content: bytes) -> None:
-        place = Path(sys.argv[1]).parent / _MAILS
-        number = len(list(place.iterdir()))
-        whole = content.removesuffix(b".\r\n").replace(b"\r\n..", b"\r\n.").removeprefix(b"\r\n")
-        part = place / "new"
-        part.write_bytes(whole)
-        part.rename(place / f"{number:06}-{self._recipient}.eml")  # seen whole or not at all
-        super()._count(content)
-
-
-if __name__ == "__main__":
-    mail_server._Dialogue = _Keeping  # type: ignore[misc]
-    asyncio.run(mail_server._serve(sys.argv[1], int(sys.argv[2])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.text.clean import clean
@@ -152,6 +152,9 @@ def test_reply_in_any_pieces(code: int, lines: list[bytes], cut: int, rest: byte
 
 
 @given(st.binary())
+@example(b"250 taken\r\n")
+@example(b"250-taken\r\n")
+@example(b"lamps\r\n")
 def test_any_bytes_are_a_reply_or_none_or_broken(data: bytes) -> None:
     """No bytes do more than that."""
     received = bytearray(data)

@@ -34,7 +34,7 @@ from newsletter.storage import log, notices
 from newsletter.storage.database import Database
 from tests.support.captures import api_json, made
 from tests.support.disks import fill, small_disk
-from tests.support.mail_server import Fault
+from tests.support.smtp_planned import Fault
 from tests.support.soak import SOAK
 from tests.support.web_room import Command, Postbox, WebRoom
 
