@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from newsletter.identity import Identities, Keys, Match, keys_of_all
-from newsletter.models import EntryKind, Paper
+from newsletter.models import Change, EntryKind, Known, Paper, Said
 from newsletter.text.fingerprint import comparable
 
 _WITHDRAWN = re.compile(
@@ -23,26 +23,6 @@ _WITHDRAWN = re.compile(
     r"(?:temporarily )?withdrawn\b|withdrawn by (?:the )?authors?\b",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a description says, as two fingerprints; what it does not say has none."""
-
-    title: str
-    abstract: str = ""
-
-    @classmethod
-    def by(cls, paper: Paper) -> Said:
-        """Equal for descriptions that differ in white space, case and TeX only."""
-        return cls(
-            "" if paper.untitled else _digest(paper.title),
-            _digest(paper.abstract) if paper.abstract else "",
-        )
-
-    def changed_by(self, later: Said) -> bool:
-        """Whether `later` says something else; what it leaves out is no change."""
-        return _differ(self.title, later.title) or _differ(self.abstract, later.abstract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,58 +59,18 @@ class Rule:
         return announced
 
 
+def said_by(paper: Paper) -> Said:
+    """Equal for descriptions that differ in white space, case and TeX only."""
+    return Said(
+        "" if paper.untitled else _digest(paper.title),
+        _digest(paper.abstract) if paper.abstract else "",
+    )
+
+
 def captured_papers(papers: Sequence[Paper]) -> list[CapturedPaper]:
     """The rows of one capture, prepared: the costly part, done before any lock is held."""
     keyed = zip(papers, keys_of_all(papers), strict=True)
-    return [CapturedPaper(paper, keys, Said.by(paper)) for paper, keys in keyed]
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a paper when a capture of one source arrives.
-
-    Attributes:
-        paper: its newest text.
-        version: the number of that text.
-        withdrawn: whether a `withdrawn` entry exists.
-        said: what this source said of it last; `None` if it never listed it.
-        last_day: the newest day for which this source listed it.
-        in_previous: whether this source's previous snapshot listed it.
-        later: whether a later snapshot of this source listed it (an old one is released).
-    """
-
-    paper: Paper
-    version: int
-    withdrawn: bool = False
-    said: Said | None = None
-    last_day: date | None = None
-    in_previous: bool = True
-    later: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one row of a capture does to what is known.
-
-    Attributes:
-        paper: the paper's number, negative for one nobody has seen.
-        row: the row as captured.
-        said: what it says.
-        claims: keys the paper holds from now on.
-        kind: the entry to append, if any.
-        text: the paper's new text, when it differs from the newest one.
-        version: the number of the text the entry points to.
-        stale: the source said newer things since; only keys are learnt from it.
-    """
-
-    paper: int
-    row: Paper
-    said: Said
-    claims: Keys
-    kind: EntryKind | None
-    text: Paper | None
-    version: int
-    stale: bool = False
+    return [CapturedPaper(paper, keys, said_by(paper)) for paper, keys in keyed]
 
 
 def changes(
@@ -181,7 +121,7 @@ def _completed(first: CapturedPaper, other: CapturedPaper) -> CapturedPaper:
         listed_on=max(days, default=None),
         upvotes=other.paper.upvotes if row.upvotes is None else row.upvotes,
     )
-    return CapturedPaper(row, first.keys, Said.by(row))
+    return CapturedPaper(row, first.keys, said_by(row))
 
 
 def _first_seen(match: Match, line: CapturedPaper, announce: Callable[[Paper], bool]) -> Change:
@@ -205,7 +145,7 @@ def _seen_again(
         )
     if is_withdrawal(row) and not known.withdrawn:
         kind: EntryKind | None = EntryKind.WITHDRAWN
-    elif (known.said or Said.by(known.paper)).changed_by(line.said):
+    elif (known.said or said_by(known.paper)).changed_by(line.said):
         kind = EntryKind.UPDATED
     elif is_relisted(row.listed_on, known, listing_days):
         kind = EntryKind.RELISTED
@@ -260,10 +200,6 @@ def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
     elif known.untitled:
         added |= {"title": row.title, "untitled": False}
     return dataclasses.replace(known, **added)
-
-
-def _differ(one: str, other: str) -> bool:
-    return bool(one and other and one != other)
 
 
 def _digest(text: str) -> str:

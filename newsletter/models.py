@@ -205,3 +205,69 @@ class Rendered:
     subject: str
     html: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a description says, as two fingerprints; what it does not say has none.
+
+    `diff.said_by` makes them.
+    """
+
+    title: str
+    abstract: str = ""
+
+    def changed_by(self, later: Said) -> bool:
+        """Whether `later` says something else; what it leaves out is no change."""
+        return any(
+            one and other and one != other
+            for one, other in ((self.title, later.title), (self.abstract, later.abstract))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a paper when a capture of one source arrives.
+
+    Attributes:
+        paper: its newest text.
+        version: the number of that text.
+        withdrawn: whether a `withdrawn` entry exists.
+        said: what this source said of it last; `None` if it never listed it.
+        last_day: the newest day for which this source listed it.
+        in_previous: whether this source's previous snapshot listed it.
+        later: whether a later snapshot of this source listed it (an old one is released).
+    """
+
+    paper: Paper
+    version: int
+    withdrawn: bool = False
+    said: Said | None = None
+    last_day: date | None = None
+    in_previous: bool = True
+    later: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one row of a capture does to what is known.
+
+    Attributes:
+        paper: the paper's number, negative for one nobody has seen.
+        row: the row as captured.
+        said: what it says.
+        claims: keys the paper holds from now on.
+        kind: the entry to append, if any.
+        text: the paper's new text, when it differs from the newest one.
+        version: the number of the text the entry points to.
+        stale: the source said newer things since; only keys are learnt from it.
+    """
+
+    paper: int
+    row: Paper
+    said: Said
+    claims: tuple[str, ...]
+    kind: EntryKind | None
+    text: Paper | None
+    version: int
+    stale: bool = False

@@ -82,6 +82,12 @@ def parse_address_or_none(text: str) -> Address | None:
         return None
 
 
+def normal_form(text: str) -> str:
+    """An address as it is compared; of what is none, the text without its case."""
+    found = parse_address_or_none(text)
+    return found.normal if found else text.casefold()
+
+
 def _checked(written: str) -> str:
     """The same text, if it has one `@` and a part before it that mail allows."""
     if not written:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from newsletter import diff, formats, holds, reports
 from newsletter.errors import SnapshotUnreadable, StorageError
 from newsletter.identity import Identities
-from newsletter.models import Counts, DatedBy, EntryKind, Paper, Snapshot, SnapshotState
+from newsletter.models import Change, Counts, DatedBy, EntryKind, Paper, Snapshot, SnapshotState
 from newsletter.reports import Report
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
@@ -192,6 +192,6 @@ class SnapshotProcessor:
         return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
 
 
-def _counts(papers: int, made: Sequence[diff.Change]) -> Counts:
+def _counts(papers: int, made: Sequence[Change]) -> Counts:
     kinds = [change.kind for change in made]
     return Counts(papers, *(kinds.count(kind) for kind in EntryKind))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from newsletter.models import SubscriberState
 from newsletter.notices import Notices
 from newsletter.readerlinks import ReaderLinks
-from newsletter.recipients import parse_address
+from newsletter.recipients import normal_form
 from newsletter.storage import notices
 from newsletter.storage.people import Subscriber
 
@@ -55,7 +55,7 @@ class VisitorMail:
         """
         left = subscriber.state is SubscriberState.UNSUBSCRIBED
         since = max(now - ONE_MAIL, subscriber.changed_at) if left else now - ONE_MAIL
-        if notices.was_told(tx, parse_address(to).normal, kind, since):
+        if notices.was_told(tx, normal_form(to), kind, since):
             return
         settings = self._links.settings(subscriber.id, now)
         self.queue(tx, kind, to, subscriber, now, settings=settings, **facts)
@@ -75,4 +75,4 @@ class VisitorMail:
             RenderError: its words cannot be made.
         """
         subject, text = self._words.words(kind, name=self._name, **facts)
-        notices.add(tx, kind, to, subject, text, now, subscriber=subscriber.id)
+        notices.add(tx, kind, to, normal_form(to), subject, text, now, subscriber=subscriber.id)

@@ -13,8 +13,11 @@ import newsletter
 LAYERS = (
     # words
     "errors models",
+    "text",
+    # the only place that knows SQL; what decides is above it, and gives it values
+    "storage",
     # pure: values in, values out; no clock, disk, network, database
-    "text tokens rates",
+    "tokens rates",
     "config cadence",
     "recipients",
     "identity csv_columns",
@@ -26,7 +29,7 @@ LAYERS = (
     "compose",
     # edges: the only modules that touch the outside
     "templating resolver",
-    "sources storage render transports notices",
+    "sources render transports notices",
     "message verdicts",
     "gate letters",
     # use cases: transactions are drawn here

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from itertools import chain, count
 from pathlib import Path
 
+from newsletter import tokens
 from newsletter.app import App
 from newsletter.choices import UNDO_FOR
 from newsletter.config.schema import Config
@@ -96,7 +97,7 @@ def _brought_up(config: Config, fresh: Path, target: Path, kept: Path, now: date
     if not backups.grew_from(target, fresh):
         return Restored(kept, merged=False, unknown=_doubt(config, fresh, target, now))
     backups.fold(target)
-    taken = backups.take_over(fresh, target)
+    taken = backups.take_over(fresh, target, tokens.mark)
     return Restored(kept, merged=True, back=taken.back, away=taken.away)
 
 
@@ -110,7 +111,7 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
         finally:
             app.close()
         backups.fold(fresh)
-    backups.doubt_what_waits(fresh, target, now - UNDO_FOR)
+    backups.doubt_what_waits(fresh, target, now - UNDO_FOR, tokens.mark)
     with Database(f"sqlite:///{fresh}") as database:
         unknown = pruning.count_unknown(database)
     backups.fold(fresh)

@@ -14,6 +14,7 @@ from newsletter.config.schema import Config
 from newsletter.delivery import LIMITED
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.notices import REPORT, WEEKLY, Notices
+from newsletter.recipients import normal_form
 from newsletter.storage import deliveries, people, snapshots, sources, standing, stories
 from newsletter.storage import editions as kept
 from newsletter.storage import notices as letters
@@ -171,7 +172,7 @@ class Owner:
 
     def _queue(self, tx: Connection, kind: str, at: datetime, **facts: object) -> None:
         subject, text = self._notices.words(kind, name=self._config.newsletter.name, **facts)
-        letters.add(tx, kind, self._address, subject, text, at)
+        letters.add(tx, kind, self._address, normal_form(self._address), subject, text, at)
 
     @property
     def _address(self) -> str:

@@ -80,7 +80,7 @@ class SendTest:
         with self._database.write() as tx:
             if reason := people.suppressed(tx, [suppression]).get(suppression):
                 raise UsageError(f"must not be written to: {reason}", where=address.display)
-            return notice_rows.add(tx, TEST, address.display, subject, text, at)
+            return notice_rows.add(tx, TEST, address.display, address.normal, subject, text, at)
 
 
 def _unseen(_tally: Tally, _total: int) -> None:

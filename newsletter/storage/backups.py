@@ -11,17 +11,19 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from newsletter import tokens
 from newsletter.errors import DatabaseDamaged, StorageError
 from newsletter.storage.keys import own_of
 from newsletter.storage.outbox import LEFT, PAUSED
 from newsletter.storage.people import PAUSED_WHEN_REMOVED
+
+SuppressionHash = Callable[[bytes, str], bytes]
+"""What a suppression is known by: of the database's own key, and an address or a number."""
 
 _PAGES = 2_000
 """Pages copied at a time; others may write in between."""
@@ -196,13 +198,13 @@ def _same_keys(newer: Path, older: Path) -> bool:
     return ours is not None and ours == theirs
 
 
-def take_over(restored: Path, newer: Path) -> Taken:
+def take_over(restored: Path, newer: Path, suppression_hash: SuppressionHash) -> Taken:
     """Brings into a restored database what must not be lost of a newer one.
 
     Raises:
         StorageError: it cannot be done; nothing is changed.
     """
-    with _changing(restored, newer) as database:
+    with _changing(restored, newer, suppression_hash) as database:
         _run(database, _KNOWN + _MARKS)
         missing = _people(database)
         _run(database, _GONE + _MOVED)
@@ -225,7 +227,9 @@ def all_awake(restored: Path) -> Iterator[None]:
         _run(database, _ASLEEP)
 
 
-def doubt_what_waits(restored: Path, newer: Path, undone: datetime) -> None:
+def doubt_what_waits(
+    restored: Path, newer: Path, undone: datetime, suppression_hash: SuppressionHash
+) -> None:
     """Marks everything in a restored database that may have been sent since as `unknown`.
 
     Args:
@@ -240,7 +244,10 @@ def doubt_what_waits(restored: Path, newer: Path, undone: datetime) -> None:
         _run(database, _NOBODY_KNOWS, undone=since)
     if newer.is_file() and _same_keys(newer, restored):
         # So much of it can be read, and no more.
-        with suppress(StorageError), _changing(restored, newer) as database:
+        with (
+            suppress(StorageError),
+            _changing(restored, newer, suppression_hash) as database,
+        ):
             _run(database, _LEAVERS)
 
 
@@ -303,17 +310,19 @@ def fold(path: Path) -> None:
 
 
 @contextmanager
-def _changing(path: Path, newer: Path | None = None) -> Iterator[sqlite3.Connection]:
+def _changing(
+    path: Path, newer: Path | None = None, suppression_hash: SuppressionHash | None = None
+) -> Iterator[sqlite3.Connection]:
     """A transaction that changes a database: all of it, or nothing when it raises."""
     with _in_words(path), closing(sqlite3.connect(path, isolation_level=None)) as database:
-        if newer:
+        if newer and suppression_hash:
             database.execute("ATTACH ? AS newer", (str(newer),))
             own = own_of(database)
             if own is None:
                 raise DatabaseDamaged("it has lost its keys", where=str(path))
 
             def mark(of: str | int) -> bytes:
-                return tokens.mark(own, str(of))
+                return suppression_hash(own, str(of))
 
             database.create_function("mark", 1, mark, deterministic=True)
         database.execute("PRAGMA synchronous=FULL")

@@ -25,8 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter.diff import Change, Known, Said
-from newsletter.models import Entry, EntryKind, Paper, SnapshotState
+from newsletter.models import Change, Entry, EntryKind, Known, Paper, Said, SnapshotState
 from newsletter.storage.schema import (
     entries,
     listings,

@@ -8,15 +8,15 @@ from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState
-from newsletter.recipients import parse_address
 from newsletter.storage.outbox import NOTICES_FIRST, WAITING
-from newsletter.storage.schema import deliveries, notices
+from newsletter.storage.schema import deliveries, notices, subscribers
 
 
 def add(
     tx: Connection,
     kind: str,
     address: str,
+    normal: str,
     subject: str,
     text: str,
     now: datetime,
@@ -26,6 +26,8 @@ def add(
     """Queues a mail that is no edition; its delivery's number.
 
     Args:
+        address: as written.
+        normal: as compared; see `recipients.normal_form`.
         subscriber: whom it is about, if that is a subscriber.
     """
     notice = tx.execute(
@@ -33,7 +35,7 @@ def add(
         .values(
             kind=kind,
             address=address,
-            normal=_normal(address),
+            normal=normal,
             subscriber_id=subscriber or None,
             subject=subject,
             text=text,
@@ -97,12 +99,13 @@ def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
     return tx.execute(query.limit(1)).scalar() is not None
 
 
-def forget(tx: Connection, person: int, address: str, now: datetime) -> None:
+def forget(tx: Connection, person: int, now: datetime) -> None:
     """Takes away what could say who somebody was: what servers said of them, and notices.
 
     Also those to addresses that they had before, or asked for.
     """
-    about = or_(notices.c.subscriber_id == person, notices.c.normal == _normal(address))
+    normal = select(subscribers.c.normal).where(subscribers.c.id == person).scalar_subquery()
+    about = or_(notices.c.subscriber_id == person, notices.c.normal == normal)
     theirs = select(notices.c.id).where(about)
     mine = or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs))
     tx.execute(
@@ -113,11 +116,3 @@ def forget(tx: Connection, person: int, address: str, now: datetime) -> None:
     tx.execute(update(deliveries).where(mine).values(reply=None))
     gone = {"address": "", "normal": "", "subscriber_id": None, "subject": "", "text": ""}
     tx.execute(update(notices).where(about).values(**gone))
-
-
-def _normal(address: str) -> str:
-    """As addresses are compared."""
-    try:
-        return parse_address(address).normal
-    except ValueError:
-        return address.casefold()

@@ -154,7 +154,7 @@ def forget_requests(tx: Connection, before: datetime) -> None:
 def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
     """Takes somebody out with all that could say who they were."""
     outbox.cancel(tx, one.id, now)
-    notices.forget(tx, one.id, one.address, now)
+    notices.forget(tx, one.id, now)
     tx.execute(
         update(requests).where(requests.c.subscriber_id == one.id).values(address="", network="")
     )

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.diff import Change, Known, Said, captured_papers, changes, is_withdrawal, merged
+from newsletter.diff import captured_papers, changes, is_withdrawal, merged, said_by
 from newsletter.identity import Identities, keys_of
-from newsletter.models import EntryKind, Paper
+from newsletter.models import Change, EntryKind, Known, Paper
 from tests.support.builders import bare, day, paper
 
 MON, TUE, WED, THU = (day(offset) for offset in (3, 4, 5, 6))
@@ -36,7 +36,7 @@ def run(
 
 def listed(one: Paper, **facts: Any) -> Known:
     """A paper that this source listed before."""
-    facts.setdefault("said", Said.by(one))
+    facts.setdefault("said", said_by(one))
     facts.setdefault("last_day", one.listed_on)
     return Known(one, version=1, **facts)
 
@@ -240,7 +240,7 @@ def test_a_retitled_paper_keeps_its_old_title_as_a_key() -> None:
 def test_a_source_is_compared_with_what_it_said_itself() -> None:
     """Two sources with two titles for one id do not update each other for ever."""
     mine, theirs = paper(1, title="Mine"), paper(1, title="Theirs")
-    assert kind(mine, Known(theirs, 2, said=Said.by(mine), last_day=mine.listed_on)) is None
+    assert kind(mine, Known(theirs, 2, said=said_by(mine), last_day=mine.listed_on)) is None
 
 
 def test_a_source_that_lists_it_first_is_compared_with_the_newest_text() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from newsletter import tokens
 from newsletter.app import App
 from newsletter.config.parse import parse
 from newsletter.reports import Report
@@ -257,7 +258,7 @@ def test_a_restore_asks_for_the_days_since_the_backup(machine: Make) -> None:
     """Whole, for nobody knows what was announced of them: they are held."""
     old = machine({day: of(day, etag=f'"{day}"') for day in range(18, 24)})
     old.on(19)
-    backups.doubt_what_waits(old.file, old.file.with_name("nothing.db"), old.now)
+    backups.doubt_what_waits(old.file, old.file.with_name("nothing.db"), old.now, tokens.mark)
     old.server.requests.clear()
     assert [bool(report.held) for report in old.on(23)] == [False, True, True, True, True]
     assert not [one for one in old.server.requests if "if-none-match" in one.headers]

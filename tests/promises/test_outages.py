@@ -137,7 +137,9 @@ def queue_mail(room: WebRoom, command: Command) -> None:
     people = {one.address: one.id for one in room.subscribers().values()}
     with Database(f"sqlite:///{room.database}") as database, database.write() as tx:
         for to, number in people.items():
-            notices.add(tx, SETTINGS, to, "Your settings", "A link.\n", now(), subscriber=number)
+            notices.add(
+                tx, SETTINGS, to, to, "Your settings", "A link.\n", now(), subscriber=number
+            )
 
 
 def ask(room: WebRoom, path: str, form: Mapping[str, str] | None = None) -> tuple[int, str]:

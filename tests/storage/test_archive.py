@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from newsletter import tokens
 from newsletter.ingest import Ingest
 from newsletter.models import Capture, Entry, Rendered
 from newsletter.storage import archive, backups, editions, log
@@ -329,7 +330,7 @@ def test_a_restored_log_is_found_again(tmp_path: Path) -> None:
         backups.copy(file, copy)
         publish(database, "Lanterns", on=day(1), summary="Rewritten")
         publish(database, "Harbours", first=3, on=day(2))
-    backups.take_over(copy, file)
+    backups.take_over(copy, file, tokens.mark)
     with Database(f"sqlite:///{copy}") as database:
         assert found(database, "about") == [4, 2]
         assert found(database, "lanterns") == [1]

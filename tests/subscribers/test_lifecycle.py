@@ -505,7 +505,9 @@ def test_forgetting_leaves_keyed_hashes_and_nothing_else(office: Office) -> None
     office.plan(DUE + A_DAY)
     with office.database.write() as tx:
         for spelt in ("mira@example.org", "Mira@Example.org"):
-            notices.add(tx, "test", spelt, f"To {spelt}", f"Dear {spelt}", office.now)
+            notices.add(
+                tx, "test", spelt, "mira@example.org", f"To {spelt}", f"Dear {spelt}", office.now
+            )
     assert len(dumped(office.database, "mira")) == 5
     office.sql("UPDATE deliveries SET reply = NULL WHERE subscriber_id = 2")
     office.subscriptions.remove(MIRA, forget=True)

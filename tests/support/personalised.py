@@ -13,7 +13,7 @@ from newsletter.delivery import Copies, Origin
 from newsletter.editing import Edition, Editor
 from newsletter.message import Sender
 from newsletter.models import UNSUBSCRIBE, Entry, Rendered
-from newsletter.recipients import parse_address
+from newsletter.recipients import normal_form, parse_address
 from newsletter.render import Look, Renderer
 from newsletter.storage import editions, notices, outbox
 from newsletter.storage.database import Database
@@ -77,7 +77,7 @@ class MessageFactory:
     def notice(self, kind: str, address: str, subject: str, text: str) -> Waiting:
         """Queues a notice; what waits then."""
         with self.database.write() as tx:
-            number = notices.add(tx, kind, address, subject, text, AT)
+            number = notices.add(tx, kind, address, normal_form(address), subject, text, AT)
             (waiting,) = [one for one in outbox.waiting(tx, AT, 10**6) if one.id == number]
         return waiting
 
