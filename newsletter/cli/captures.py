@@ -20,16 +20,16 @@ from newsletter.cli.terminal import say
 from newsletter.errors import StorageError
 
 if TYPE_CHECKING:
-    from newsletter.app import App
-    from newsletter.preview import Written
-    from newsletter.reports import Report
+    from newsletter.app.composition import App
+    from newsletter.editions.preview import Written
+    from newsletter.papers.report import CaptureReport
 
 
 @click.command()
 @click.option("--out", default="demo", show_default=True, help="Folder for the editions.")
 def demo(out: str) -> int:
     """Show what it does, on a bundled sample of two days."""
-    from newsletter.app.checks import sample
+    from newsletter.app.inspection import sample
 
     days = [str(path) for path in sample()]
     say("Two days of invented papers; the second repeats some of the first.")
@@ -46,7 +46,7 @@ def demo(out: str) -> int:
 @json_option
 def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:
     """Take in captures: those named, or what every configured source has now."""
-    from newsletter.app import opened
+    from newsletter.app.composition import opened
     from newsletter.config.file import load_config, places_of
 
     loaded = load_config(config_option())
@@ -78,20 +78,20 @@ def _replay(
     *,
     as_json: bool,
 ) -> int:
-    from newsletter import preview
-    from newsletter.app import throw_away
+    from newsletter.app.composition import throw_away
     from newsletter.cli.signals import Signals, Stopped
+    from newsletter.editions import preview
 
     taken: set[str] = set()
 
-    def writer(app: App) -> Callable[[Report], Written | None]:
-        def written(report: Report) -> Written | None:
+    def writer(app: App) -> Callable[[CaptureReport], Written | None]:
+        def written(report: CaptureReport) -> Written | None:
             if out is None:
                 return None
             if not report.new:
                 preview.clear(out / _stem(report.origin, set(taken)))
                 return None
-            edition = app.editor.edition(report.new)
+            edition = app.builder.build(report.new)
             app.planner.keep(edition)
             return app.previews.write(edition, out / _stem(report.origin, taken))
 
@@ -111,11 +111,11 @@ def _replay(
 
 def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) -> int:
     """A row for every place that could not even be tried, unless the command itself was wrong."""
-    from newsletter.reports import Report
+    from newsletter.papers.report import CaptureReport
 
     if error.exit_status != FAILED:
         raise error
-    return reported((Report(place, held=str(error)) for place in places), as_json=as_json)
+    return reported((CaptureReport(place, held=str(error)) for place in places), as_json=as_json)
 
 
 def _stem(origin: str, taken: set[str]) -> str:
@@ -153,10 +153,10 @@ def list_formats(*, as_json: bool) -> None:
 @json_option
 def inspect(place: str, format: str | None, *, as_json: bool) -> None:
     """What was recognised in a capture, by which sign, and its first papers."""
-    from newsletter.app import checks
+    from newsletter.app import inspection
     from newsletter.cli import output
 
-    name, sign, snapshot = checks.inspect(place, format)
+    name, sign, snapshot = inspection.inspect(place, format)
     if as_json:
         output.print_json(output.inspection_row(place, name, sign, snapshot))
     else:

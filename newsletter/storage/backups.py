@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from newsletter import tokens
 from newsletter.errors import DatabaseDamaged, StorageError
+from newsletter.messages import tokens
 from newsletter.storage.keys import own_of
 from newsletter.storage.outbox import LEFT, PAUSED
-from newsletter.storage.people import PAUSED_WHEN_REMOVED
+from newsletter.storage.subscribers import PAUSED_WHEN_REMOVED
 
 _PAGES = 2_000
 """Pages copied at a time; others may write in between."""
@@ -312,10 +312,10 @@ def _changing(path: Path, newer: Path | None = None) -> Iterator[sqlite3.Connect
             if own is None:
                 raise DatabaseDamaged("it has lost its keys", where=str(path))
 
-            def mark(of: str | int) -> bytes:
-                return tokens.mark(own, str(of))
+            def suppression_hash(of: str | int) -> bytes:
+                return tokens.suppression_hash(own, str(of))
 
-            database.create_function("mark", 1, mark, deterministic=True)
+            database.create_function("mark", 1, suppression_hash, deterministic=True)
         database.execute("PRAGMA synchronous=FULL")
         database.execute("BEGIN IMMEDIATE")
         yield database

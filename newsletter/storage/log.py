@@ -25,8 +25,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter.diff import Change, Known, Said
 from newsletter.models import Entry, EntryKind, Paper, SnapshotState
+from newsletter.papers.changes import Change, Known, Said
 from newsletter.storage.schema import (
     entries,
     listings,

@@ -8,9 +8,9 @@ from sqlalchemy import Connection, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState
-from newsletter.recipients import parse_address
 from newsletter.storage.outbox import NOTICES_FIRST, WAITING
 from newsletter.storage.schema import deliveries, notices
+from newsletter.subscribers.address import parse_address
 
 
 def add(
@@ -83,7 +83,7 @@ def are_waiting(tx: Connection, now: datetime) -> bool:
 _LOST = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
-def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
+def was_queued_since(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
     """Whether such a notice went to the address, in its normal form, since then, or will go."""
     lost = select(deliveries.c.notice_id).where(
         deliveries.c.notice_id == notices.c.id, deliveries.c.state.in_(_LOST)
@@ -97,14 +97,14 @@ def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
     return tx.execute(query.limit(1)).scalar() is not None
 
 
-def forget(tx: Connection, person: int, address: str, now: datetime) -> None:
+def forget(tx: Connection, subscriber_id: int, address: str, now: datetime) -> None:
     """Takes away what could say who somebody was: what servers said of them, and notices.
 
     Also those to addresses that they had before, or asked for.
     """
-    about = or_(notices.c.subscriber_id == person, notices.c.normal == _normal(address))
+    about = or_(notices.c.subscriber_id == subscriber_id, notices.c.normal == _normal(address))
     theirs = select(notices.c.id).where(about)
-    mine = or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs))
+    mine = or_(deliveries.c.subscriber_id == subscriber_id, deliveries.c.notice_id.in_(theirs))
     tx.execute(
         update(deliveries)
         .where(deliveries.c.notice_id.in_(theirs), deliveries.c.state.in_(WAITING))

@@ -14,12 +14,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, UsageError
-from newsletter.web.choices import OwnPages
+from newsletter.web.archive import Public
 from newsletter.web.guard import Guard
-from newsletter.web.public import Public
+from newsletter.web.preferences import OwnPages
 from newsletter.web.signup import Signup
 from newsletter.web.site import Pages, site
 from newsletter.web.visitors import Visitors
@@ -52,7 +52,7 @@ def pages(
     folder = config.theme.templates_dir
     filled = Pages(site(config), Path(folder) if folder else None)
     visitors = Visitors(config.newsletter.base_url, config.web.trusted_hops)
-    public = Public(app.reading, filled, app.links, clock)
+    public = Public(app.archive, filled, app.links, clock)
     signup = Signup(app, public, filled, visitors, wake, clock)
     own = OwnPages(app, filled, visitors, wake, clock, config.newsletter)
     routes: list[BaseRoute] = [*public.routes(), *signup.routes(), *own.routes()]

@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.errors import NewsletterError
-from newsletter.recipients import parse_address
-from newsletter.signups import Confirmed
-from newsletter.storage.readers import RequestKind
+from newsletter.storage.requests import RequestKind
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.signup import Confirmed
+from newsletter.web.archive import Public
 from newsletter.web.forms import TOO_OFTEN, read
-from newsletter.web.public import Public
 from newsletter.web.site import Pages
 from newsletter.web.visitors import Visitors
 
@@ -52,7 +52,11 @@ class Signup:
         wake: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
-        self._signups, self._choices, self._planning = app.signups, app.choices, app.planning
+        self._signup, self._preference_centre, self._planning = (
+            app.signup,
+            app.preference_centre,
+            app.planning,
+        )
         self._public = public
         self._pages = pages
         self._links = app.links
@@ -90,7 +94,7 @@ class Signup:
         # Who fills in what people do not see is told what people are told.
         if not form.get("website") and self._visitors.lets_write_to(address.normal):
             network = self._visitors.network_of(request)
-            self._signups.ask(address, network, form.get("time_zone", ""))
+            self._signup.ask(address, network, form.get("time_zone", ""))
             self._wake()
         return self._pages.page("sent")
 
@@ -121,12 +125,12 @@ class Signup:
             settings_url=self._pages.address(f"/preferences/{settings}"),
             came=done.came,
             welcome=self._welcomed(done),
-            due=self._choices.due_in_words(done.person),
+            due=self._preference_centre.due_in_words(done.person),
         )
 
     def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
         network = self._visitors.network_of(request)
-        return self._signups.confirm(kind, token, network)
+        return self._signup.confirm(kind, token, network)
 
     def _welcomed(self, done: Confirmed) -> bool:
         """Whether the latest edition is on its way to them; if not, it comes when they are due."""

@@ -21,12 +21,12 @@ from statistics import median
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.csv_import import read
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
-from newsletter.subscriber_import import Imported
+from newsletter.subscribers.csv_import import read
+from newsletter.subscribers.list_import import Imported
 from newsletter.web.metrics import Figures
 from tests.benchmarks.invented import api_json, papers
 from tests.benchmarks.measure import Row, newsletter

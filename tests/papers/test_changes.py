@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.diff import Change, Known, Said, captured_papers, changes, is_withdrawal, merged
-from newsletter.identity import Identities, keys_of
 from newsletter.models import EntryKind, Paper
+from newsletter.papers.changes import (
+    Change,
+    Known,
+    Said,
+    captured_papers,
+    changes,
+    is_withdrawal,
+    merged,
+)
+from newsletter.papers.identity import Identities, keys_of
 from tests.support.builders import bare, day, paper
 
 MON, TUE, WED, THU = (day(offset) for offset in (3, 4, 5, 6))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.parse import parse
-from newsletter.reports import Report
+from newsletter.papers.report import CaptureReport
 from newsletter.storage import backups, log
 from newsletter.storage.database import Database
 from tests.support.http_server import Answer, Server, reply
@@ -55,7 +55,7 @@ class Machine:
         config = parse(text, {}, where="config.toml", folder=Path())
         return App(config, self.database, lambda: self.now)
 
-    def on(self, day: int, month: int = 11) -> list[Report]:
+    def on(self, day: int, month: int = 11) -> list[CaptureReport]:
         """What an ingest on the morning of that day brings."""
         self.now = datetime(2026, month, day, 7, tzinfo=UTC)
         return list(self.app.sources.ingest_configured())
