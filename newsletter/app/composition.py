@@ -28,6 +28,7 @@ from newsletter.storage.database import Database
 if TYPE_CHECKING:
     from newsletter.app.alerts import Alerts
     from newsletter.app.status import StatusReader
+    from newsletter.app.subscriber_use_cases import SubscriberUseCases
     from newsletter.app.trace import Trace
     from newsletter.delivery.records import DeliveryRecords
     from newsletter.delivery.run import DeliveryRun, Progress
@@ -36,19 +37,10 @@ if TYPE_CHECKING:
     from newsletter.editions.build import EditionBuilder
     from newsletter.editions.notices import Notices
     from newsletter.editions.preview import PreviewWriter
-    from newsletter.messages.links import SubscriberLinks
     from newsletter.planning.due_times import DueTimes
     from newsletter.planning.edition_review import EditionReview
     from newsletter.planning.plan import Planning
     from newsletter.planning.planner import Planner
-    from newsletter.subscribers.expiry import Expiry
-    from newsletter.subscribers.lifecycle import Lifecycle
-    from newsletter.subscribers.list_import import SubscriberImport
-    from newsletter.subscribers.preferences import PreferenceCentre
-    from newsletter.subscribers.signup import Signup
-    from newsletter.subscribers.visitor_mail import VisitorMail
-    from newsletter.subscribers.visitor_requests import VisitorRequests
-    from newsletter.web.archive_content import ArchiveReader
 
 
 class App:
@@ -212,7 +204,7 @@ class App:
             self.database,
             self.sending,
             self.delivery,
-            self._notices,
+            self.notices,
             self._config.newsletter.name,
             factories.through(self._config),
             self.clock,
@@ -227,74 +219,12 @@ class App:
         domain = edition_factories.sender(self._config).domain
         return DeliveryRecords(self.database, domain, self.clock)
 
-    # --- subscribers and visitors
-
     @cached_property
-    def lifecycle(self) -> Lifecycle:
-        """Adds, changes, pauses and removes subscribers."""
-        from newsletter.app import factories
-        from newsletter.subscribers.lifecycle import Lifecycle
+    def subscribers(self) -> SubscriberUseCases:
+        """What subscribers, visitors and the operator do about subscriptions."""
+        from newsletter.app.subscriber_use_cases import SubscriberUseCases
 
-        return Lifecycle(self.database, factories.rules(self._config), self.clock)
-
-    @cached_property
-    def subscriber_import(self) -> SubscriberImport:
-        """Adds the subscribers of a file."""
-        from newsletter.app import factories
-        from newsletter.subscribers.list_import import SubscriberImport
-
-        return SubscriberImport(self.database, factories.rules(self._config), self.clock)
-
-    @cached_property
-    def links(self) -> SubscriberLinks:
-        """Makes and reads the signed links that subscribers get."""
-        from newsletter.messages.links import SubscriberLinks
-
-        keys = [key.get_secret_value().encode() for key in self._config.web.secret_keys]
-        # Links in mails from before any key was configured work for ever.
-        return SubscriberLinks(self._config.newsletter.base_url, (*keys, self.database.keys.links))
-
-    @cached_property
-    def signup(self) -> Signup:
-        """Writes down what visitors ask for, and does what they confirm."""
-        from newsletter.app import factories
-        from newsletter.subscribers.signup import Signup
-
-        rules = factories.rules(self._config)
-        return Signup(self.database, rules, self._visitor_mail, self.links, self.clock)
-
-    @cached_property
-    def visitor_requests(self) -> VisitorRequests:
-        """Handles what visitors asked for."""
-        from newsletter.app import factories
-        from newsletter.subscribers.visitor_requests import VisitorRequests
-
-        rules = factories.rules(self._config)
-        return VisitorRequests(self.database, rules, self._visitor_mail, self.links, self.clock)
-
-    @cached_property
-    def expiry(self) -> Expiry:
-        """Ends pauses, and sign-ups never confirmed."""
-        from newsletter.app import factories
-        from newsletter.subscribers.expiry import Expiry
-
-        return Expiry(self.database, factories.rules(self._config), self.clock)
-
-    @cached_property
-    def preference_centre(self) -> PreferenceCentre:
-        """What a subscriber may do with a link of their own."""
-        from newsletter.app import factories
-        from newsletter.subscribers.preferences import PreferenceCentre
-
-        rules = factories.rules(self._config)
-        return PreferenceCentre(self.database, self.lifecycle, rules, self.clock)
-
-    @cached_property
-    def archive(self) -> ArchiveReader:
-        """Reads the public archive."""
-        from newsletter.web.archive_content import ArchiveReader
-
-        return ArchiveReader(self.database)
+        return SubscriberUseCases(self._config, self.database, self.notices, self.clock)
 
     # --- what the operator sees
 
@@ -317,20 +247,15 @@ class App:
         """Reports to the owner."""
         from newsletter.app.alerts import Alerts
 
-        return Alerts(self._config, self.database, self._notices)
+        return Alerts(self._config, self.database, self.notices)
 
     def _report(self, at: datetime) -> bool:
         """Reports to the owner; the words of mails are loaded when the first report is due."""
         return self.alerts.report(at)
 
     @cached_property
-    def _visitor_mail(self) -> VisitorMail:
-        from newsletter.subscribers.visitor_mail import VisitorMail
-
-        return VisitorMail(self._notices, self.links, self._config.newsletter.name)
-
-    @cached_property
-    def _notices(self) -> Notices:
+    def notices(self) -> Notices:
+        """The words of transactional mails."""
         from newsletter.editions.notices import Notices
 
         folder = self._config.theme.templates_dir

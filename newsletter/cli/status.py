@@ -36,7 +36,11 @@ def preview(
     loaded = load_config(config_option())
     try:
         with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
-            cursor = app.lifecycle.find(address_of(subscriber)).cursor if subscriber else None
+            cursor = (
+                app.subscribers.lifecycle.find(address_of(subscriber)).cursor
+                if subscriber
+                else None
+            )
             edition = app.planner.next_edition(cursor)
             if edition is None:
                 return _silent(app.status.read().silence, as_json=as_json)

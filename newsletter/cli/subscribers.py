@@ -47,7 +47,7 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | N
 
     line = line_of(address, **preferences)
     with opened(load_config(config_option())) as app:
-        row, added = app.lifecycle.add(line, unsuppress=unsuppress)
+        row, added = app.subscribers.lifecycle.add(line, unsuppress=unsuppress)
     said = "is active" if added else "is active already; `newsletter subscribers change` changes it"
     _show(row, said, as_json=as_json)
 
@@ -61,7 +61,7 @@ def change(app: App, address: str, *, as_json: bool, **preferences: str | None) 
     """Change when somebody gets mail, and of what; "" goes back to the newsletter's own."""
     from newsletter.subscribers.lifecycle import address_of, preferences_of
 
-    row = app.lifecycle.change(address_of(address), **preferences_of(**preferences))
+    row = app.subscribers.lifecycle.change(address_of(address), **preferences_of(**preferences))
     _show(row, "is changed", as_json=as_json)
 
 
@@ -77,7 +77,7 @@ def list_subscribers(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import mail_output, output
     from newsletter.models import SubscriberState
 
-    for row in app.lifecycle.listed(SubscriberState(state) if state else None):
+    for row in app.subscribers.lifecycle.listed(SubscriberState(state) if state else None):
         if as_json:
             output.print_json(mail_output.subscriber_row(row))
         else:
@@ -109,7 +109,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
             raise UsageError(str(fault), where=file) from fault
         for name in found.ignored:
             say(f"note: the column “{name}” is ignored", err=True)
-        for bad in app.subscriber_import.add(found.rows, done, progress.count):
+        for bad in app.subscribers.list_import.add(found.rows, done, progress.count):
             progress.clear()
             if as_json:
                 problem = {
@@ -139,10 +139,10 @@ def export(app: App, state: str, *, as_json: bool) -> None:
 
     wanted = SubscriberState(state)
     if as_json:
-        for row in app.lifecycle.listed(wanted):
+        for row in app.subscribers.lifecycle.listed(wanted):
             output.print_json(mail_output.subscriber_row(row))
         return
-    for line in app.lifecycle.exported(wanted):
+    for line in app.subscribers.lifecycle.exported(wanted):
         write(line.rstrip("\r\n"))
     paused = app.status.read().people.get(SubscriberState.PAUSED, 0)
     if paused and wanted is SubscriberState.ACTIVE:  # an import would end their pause
@@ -158,7 +158,7 @@ def _simple(name: str, said: str, words: str) -> click.Command:
     def command(app: App, address: str, *, as_json: bool) -> None:
         from newsletter.subscribers.lifecycle import address_of
 
-        row = getattr(app.lifecycle, name)(address_of(address))
+        row = getattr(app.subscribers.lifecycle, name)(address_of(address))
         _show(row, said, as_json=as_json)
 
     return click.command(name, help=words)(click.argument("address")(command))
@@ -182,7 +182,7 @@ def remove(app: App, address: str, *, as_json: bool) -> None:
     from newsletter.cli.output import print_json
     from newsletter.subscribers.lifecycle import address_of
 
-    app.lifecycle.remove(address_of(address))
+    app.subscribers.lifecycle.remove(address_of(address))
     print_json({"address": address, "removed": True}) if as_json else say(f"Removed {address}.")
 
 
@@ -195,7 +195,7 @@ def forget(app: App, address: str, *, as_json: bool) -> None:
     from newsletter.cli.output import print_json
     from newsletter.subscribers.lifecycle import address_of
 
-    app.lifecycle.remove(address_of(address), forget=True)
+    app.subscribers.lifecycle.remove(address_of(address), forget=True)
     said = f"Forgot {address}; only a keyed hash is kept, so that it is never written to again."
     print_json({"address": address, "forgotten": True}) if as_json else say(said)
 

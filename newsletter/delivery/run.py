@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import partial
 from time import monotonic
 
+from newsletter.delivery.dead_claims import give_up_dead_claims
 from newsletter.delivery.personalise import Personaliser
 from newsletter.delivery.queue import PAGE, Queue
 from newsletter.delivery.recorder import LIMITED, Attempt, Limits, Recorder, RunSummary
@@ -92,28 +93,13 @@ class DeliveryRun:
         self._stop.clear()
         summary = RunSummary()
         with senders.sender(self._database.file) as name:
-            summary.add(DeliveryState.UNKNOWN, self.give_up_dead_claims())
+            summary.add(
+                DeliveryState.UNKNOWN,
+                give_up_dead_claims(self._database, self._limits, self._clock()),
+            )
             recorder = Recorder(self._database, name, self._limits, summary)
             self._send(recorder, summary, fault, only_notices=only_notices)
         return summary
-
-    def give_up_dead_claims(self) -> int:
-        """Turns what dead senders had in hand into `unknown`; how many stay so.
-
-        Raises:
-            StorageError: it cannot be recorded.
-        """
-        now = self._clock()
-        with self._database.read() as tx:
-            names = outbox.senders(tx)
-        left = 0
-        for name in senders.dead(self._database.file, names):
-            with self._database.write() as tx:
-                left += outbox.give_up_claims(tx, name, now)
-        if self._limits.unknown == "resend":
-            with self._database.write() as tx:
-                left -= outbox.resend_unknown(tx, now - self._limits.give_up_after, now)
-        return max(0, left)
 
     def _send(
         self, recorder: Recorder, summary: RunSummary, fault: str, *, only_notices: bool

@@ -18,7 +18,7 @@ from newsletter.config.schema import SourceSection
 from newsletter.errors import ConfigError
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.report import Captured, CaptureReport
-from newsletter.sources.factories import FetcherFor, Known, configured, fetching, named
+from newsletter.sources.factories import FetcherFor, SourceRecord, configured, fetching, named
 from newsletter.sources.files import RESTED, is_folder
 from newsletter.storage import sources
 from newsletter.storage.database import Database
@@ -143,7 +143,7 @@ class SourceIngest:
             section,
             fetcher,
             self._today,
-            self._known(section.name) if section.url else Known(),
+            self._known(section.name) if section.url else SourceRecord(),
             rested=rested,
             wait=wait,
         )
@@ -155,9 +155,9 @@ class SourceIngest:
             format=format or section.format or None,
         )
 
-    def _known(self, name: str) -> Known:
+    def _known(self, name: str) -> SourceRecord:
         with self._database.read() as tx:
-            return Known(sources.validators_of(tx, name), sources.answers_of(tx, name))
+            return SourceRecord(sources.validators_of(tx, name), sources.answers_of(tx, name))
 
     def _section(self, name: str) -> SourceSection | None:
         return next((s for s in self._sections if s.name == name), None)

@@ -44,7 +44,7 @@ def serve(config: Config, stop: threading.Event) -> None:
         lambda: run_background_tasks(
             app, stop, lambda _summary, _total: background.heartbeat.beat()
         ),
-        app.expiry.tidy,
+        app.subscribers.expiry.tidy,
         scheduler.soon,
     )
     loops = [jobs.sending, jobs.capturing, background.heartbeat, scheduler.heartbeat]

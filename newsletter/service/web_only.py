@@ -37,7 +37,7 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
         lambda: run_background_tasks(
             app, stop, lambda _summary, _total: background.heartbeat.beat()
         ),
-        app.expiry.tidy,
+        app.subscribers.expiry.tidy,
     )
     health = Health(app, [background.heartbeat])
     server = Server(pages(config, app, background.wake, now, health.routes(config)), wire)

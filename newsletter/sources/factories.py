@@ -51,7 +51,7 @@ def fetching() -> Iterator[FetcherFor]:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SourceRecord:
     """What is on record of a source that is fetched.
 
     Attributes:
@@ -67,7 +67,7 @@ def configured(
     section: SourceSection,
     fetcher: FetcherFor,
     clock: Callable[[], datetime],
-    known: Known,
+    known: SourceRecord,
     *,
     rested: float = RESTED,
     wait: Callable[[float], None] | None = None,

@@ -24,11 +24,11 @@ _NOT_HERE = "There is no such page", "It may have been written differently."
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Public:
+class ArchivePages:
     """Answers with public pages.
 
     Args:
-        reading: the archive.
+        archive: its content.
         pages: fills templates.
         links: says when a form was shown.
         clock: the current instant, aware.
@@ -36,17 +36,17 @@ class Public:
 
     def __init__(
         self,
-        reading: ArchiveReader,
+        archive: ArchiveReader,
         pages: Pages,
         links: SubscriberLinks,
         clock: Callable[[], datetime],
     ) -> None:
-        self._reading = reading
+        self._archive = archive
         self._pages = pages
         self._links = links
         self._clock = clock
-        self._kept: PageCache[Response] = PageCache(reading.stamp)
-        self._latest: PageCache[EditionPage | None] = PageCache(reading.stamp)
+        self._kept: PageCache[Response] = PageCache(archive.stamp)
+        self._latest: PageCache[EditionPage | None] = PageCache(archive.stamp)
 
     def routes(self) -> Sequence[Route]:
         """All of them."""
@@ -70,7 +70,7 @@ class Public:
 
     def front_page(self, *, status: int = 200, problem: str = "", address: str = "") -> Response:
         """The front page, with what is wrong with the form."""
-        latest = self._latest.get("latest", self._reading.latest)
+        latest = self._latest.get("latest", self._archive.latest)
         return self._pages.page(
             "front",
             status,
@@ -100,7 +100,7 @@ class Public:
         return self._kept.get(("day", asked), lambda: self._day(asked))
 
     def _day(self, asked: date) -> Response:
-        shown = self._reading.day(asked)
+        shown = self._archive.day(asked)
         if shown is None:
             return self._pages.say(*_NOT_HERE, status=404)
         return self._pages.page(
@@ -120,7 +120,7 @@ class Public:
         return self._kept.get(("edition", key), lambda: self._edition(key))
 
     def _edition(self, key: str) -> Response:
-        shown = self._reading.edition(key)
+        shown = self._archive.edition(key)
         if shown is None:
             return self._pages.say(*_NOT_HERE, status=404)
         return self._pages.page(
@@ -133,14 +133,14 @@ class Public:
 
     def papers_feed(self, request: Request) -> Response:
         """The newest papers."""
-        return self._feed(request, "", lambda about: self._reading.papers_feed(about, self._tag))
+        return self._feed(request, "", lambda about: self._archive.papers_feed(about, self._tag))
 
     def editions_feed(self, request: Request) -> Response:
         """The newest editions."""
         return self._feed(
             request,
             " — editions",
-            lambda about: self._reading.editions_feed(about, self._tag, self._absolute_edition),
+            lambda about: self._archive.editions_feed(about, self._tag, self._absolute_edition),
         )
 
     def style(self, _request: Request) -> Response:
@@ -159,12 +159,12 @@ class Public:
         return _kept("\n".join(lines) + "\n", "text/plain")
 
     def _results(self, query: str, before: str) -> Response:
-        found = self._reading.search(query, _number(before))
+        found = self._archive.search(query, _number(before))
         more = self._pages.address("/archive", q=query, before=found.before) if found.before else ""
         return self._archive_page(query=query, found=found.blocks, more_url=more)
 
     def _listing(self, since: date | None) -> Response:
-        days = self._reading.days(since)
+        days = self._archive.days(since)
         older = days[LISTED - 1].day if len(days) > LISTED else None
         return self._archive_page(
             days=[
@@ -178,7 +178,7 @@ class Public:
                     "label": _dated(one.frozen_at.date()),
                     "count": one.papers,
                 }
-                for one in ([] if since else self._reading.editions())
+                for one in ([] if since else self._archive.editions())
             ],
             older_url=self._pages.address("/archive", before=older.isoformat()) if older else "",
             newer_url=self._pages.address("/archive") if since else "",

@@ -30,7 +30,11 @@ def run_background_tasks(app: App, stop: threading.Event, progress: Progress) ->
     Raises:
         NewsletterError: that cannot be done now. The requests are kept.
     """
-    done = app.visitor_requests.work() if app.visitor_requests.has_work() else 0
+    done = (
+        app.subscribers.visitor_requests.work()
+        if app.subscribers.visitor_requests.has_work()
+        else 0
+    )
     app.sending.send_notices(stop, progress)
     return done
 

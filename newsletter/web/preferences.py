@@ -31,7 +31,7 @@ _NO_LINK = (
 _ELSEWHERE = ("Not from another site", "Please open the link again.")
 
 
-class OwnPages:
+class PreferencePages:
     """Answers who holds a link of their own.
 
     Args:
@@ -52,10 +52,10 @@ class OwnPages:
         clock: Callable[[], datetime],
         defaults: NewsletterSection,
     ) -> None:
-        self._preference_centre = app.preference_centre
-        self._signup = app.signup
+        self._preference_centre = app.subscribers.preference_centre
+        self._signup = app.subscribers.signup
         self._pages = pages
-        self._links = app.links
+        self._links = app.subscribers.links
         self._visitors = visitors
         self._wake = wake
         self._clock = clock

@@ -16,7 +16,7 @@ from newsletter.errors import NewsletterError
 from newsletter.storage.requests import RequestKind
 from newsletter.subscribers.address import parse_address
 from newsletter.subscribers.signup import Confirmed
-from newsletter.web.archive import Public
+from newsletter.web.archive import ArchivePages
 from newsletter.web.forms import TOO_OFTEN, read
 from newsletter.web.site import Pages
 from newsletter.web.visitors import Visitors
@@ -31,12 +31,12 @@ _OVER = (
 )
 
 
-class Signup:
+class SignupPages:
     """Answers who wants to subscribe.
 
     Args:
         app: has the use cases behind the pages.
-        public: has the page with the form.
+        archive: has the page with the form.
         pages: fills templates.
         visitors: says who may ask.
         wake: called when there is work, so that no mail waits.
@@ -46,20 +46,20 @@ class Signup:
     def __init__(
         self,
         app: App,
-        public: Public,
+        archive: ArchivePages,
         pages: Pages,
         visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
         self._signup, self._preference_centre, self._planning = (
-            app.signup,
-            app.preference_centre,
+            app.subscribers.signup,
+            app.subscribers.preference_centre,
             app.planning,
         )
-        self._public = public
+        self._archive = archive
         self._pages = pages
-        self._links = app.links
+        self._links = app.subscribers.links
         self._visitors = visitors
         self._wake = wake
         self._clock = clock
@@ -67,7 +67,7 @@ class Signup:
     def routes(self) -> Sequence[Route]:
         """All of them."""
         return [
-            Route("/subscribe", self._public.front, methods=["GET"]),
+            Route("/subscribe", self._archive.front, methods=["GET"]),
             Route("/subscribe", self.subscribe, methods=["POST"]),
             Route("/confirm/{token}", self.confirm, methods=["GET"]),
             Route("/confirm/{token}", self.confirmed, methods=["POST"]),
@@ -88,7 +88,7 @@ class Signup:
         try:
             address = parse_address(written)
         except ValueError as why:
-            return self._public.front_page(status=422, problem=f"Please {why}.", address=written)
+            return self._archive.front_page(status=422, problem=f"Please {why}.", address=written)
         if not self._visitors.lets_in(request, as_person=self._took_time(form)):
             return self._pages.say(*TOO_OFTEN, 429)
         # Who fills in what people do not see is told what people are told.

@@ -71,8 +71,8 @@ def test_what_it_says(office: Office) -> None:
     """Papers, mails, people who came and left, and that nothing needs the owner."""
     office.live(24 * 3)
     for name in ("ada", "grace", "emmy"):
-        office.app.lifecycle.add(line_of(f"{name}@example.org"))
-    office.app.preference_centre.unsubscribe(1)
+        office.app.subscribers.lifecycle.add(line_of(f"{name}@example.org"))
+    office.app.subscribers.preference_centre.unsubscribe(1)
     before = len(office.mails())
     office.live(24 * 7)
     (subject, text), *others = office.mails()[before:]
@@ -102,7 +102,7 @@ def test_a_machine_that_was_off_reports_once(office: Office) -> None:
 def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
     """Once, when they are many: then it is rather our own server that is wrong."""
     for number in range(12):
-        office.app.lifecycle.add(line_of(f"reader{number}@example.org"))
+        office.app.subscribers.lifecycle.add(line_of(f"reader{number}@example.org"))
     with office.database.write() as tx:
         for number in range(1, 11):
             subscribers.stop(tx, number, SubscriberState.SUPPRESSED, office.now)

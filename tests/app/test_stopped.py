@@ -112,7 +112,7 @@ def test_a_theme_that_is_broken(place: Path) -> None:
     """A run says so and `status` after it, until an edition can be made again."""
     file = spoil(place)
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=1, hours=1))) as app:
-        app.lifecycle.add(line_of("cy@example.net"))
+        app.subscribers.lifecycle.add(line_of("cy@example.net"))
     assert newsletter("run", "--due-now", cwd=place).returncode == 3
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=2))) as app:
         said = app.status.read().silence

@@ -46,7 +46,7 @@ def run() -> Iterator[Row]:
         list(app.sources.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
-        list(app.subscriber_import.add(read(roster_lines()).rows, done))
+        list(app.subscribers.list_import.add(read(roster_lines()).rows, done))
         taken = time.perf_counter() - began
         yield _limited(f"{done.added:,} subscribers imported", "s", taken, IMPORT_SECONDS)
         yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)

@@ -100,9 +100,9 @@ def _unsubscribing() -> Iterator[Row]:
             capture = folder / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscriber_import.add(read(roster_lines()).rows, Imported()))
+            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
             _ = app.builder
-            links = app.links
+            links = app.subscribers.links
             random = Random(3)
 
             def posts(many: int) -> list[str]:

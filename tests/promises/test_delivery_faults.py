@@ -579,9 +579,9 @@ def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> 
     assert summary(room.run())["queued"] == 5
     server.plan()
     with room.opened() as app:
-        app.lifecycle.unsubscribe(address_of(ANA))
-        app.lifecycle.pause(address_of(BEN))
-        app.lifecycle.remove(address_of(CLEO))
+        app.subscribers.lifecycle.unsubscribe(address_of(ANA))
+        app.subscribers.lifecycle.pause(address_of(BEN))
+        app.subscribers.lifecycle.remove(address_of(CLEO))
     assert len(room.deliveries("cancelled")) == 3
     room.command("deliveries", "retry", "--address", ANA)
     done = room.run()
@@ -589,7 +589,7 @@ def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> 
     assert server.recipients() == {DAN: 1, EVA: 1}
     assert len(room.deliveries("cancelled")) == 3
     with room.opened() as app:
-        app.lifecycle.resume(address_of(BEN))
+        app.subscribers.lifecycle.resume(address_of(BEN))
     assert summary(room.run())["sent"] == 1
     assert summary(room.run())["sent"] == 0
     assert server.recipients() == {BEN: 1, DAN: 1, EVA: 1}
@@ -1076,7 +1076,7 @@ def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> No
 
     def leave(summary: RunSummary, _total: int) -> None:
         if not summary.done:
-            one.app.lifecycle.unsubscribe(address_of(CLEO))
+            one.app.subscribers.lifecycle.unsubscribe(address_of(CLEO))
 
     assert one.send(leave)[State.SENT] == 2
     assert [row.state for row in one.rows()] == ["sent", "sent", "cancelled"]
@@ -1092,7 +1092,7 @@ def test_who_leaves_while_theirs_is_put_off(post: Open, server: MailServer) -> N
     def leave(summary: RunSummary, _total: int) -> None:
         if not left:  # the first is claimed by now
             left.append(ANA)
-            one.app.lifecycle.remove(address_of(ANA))
+            one.app.subscribers.lifecycle.remove(address_of(ANA))
 
     summary = one.send(leave)
     assert (summary[State.DEFERRED], summary[State.CANCELLED]) == (1, 1)

@@ -212,8 +212,8 @@ def test_it_goes_on_by_itself(room: tuple[WebRoom, Postbox], command: Command, w
     (place, box), (outage, word) = room, OUTAGES[what]
     queue_mail(place, command)
     with place.opened() as app:
-        leaving = [one.id for one in app.lifecycle.listed()][:: MAILS // POSTS][:POSTS]
-        tokens = {number: app.links.unsubscribe_token(number) for number in leaving}
+        leaving = [one.id for one in app.subscribers.lifecycle.listed()][:: MAILS // POSTS][:POSTS]
+        tokens = {number: app.subscribers.links.unsubscribe_token(number) for number in leaving}
     box.plan(Fault("dot", stall=0.03))  # so that there is more to do when it ends
     with place.running(command):
         wait_until(place, lambda: box.count() >= 40)

@@ -75,7 +75,7 @@ class Newsroom:
         done = Imported()
         with self.opened() as app:
             lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
-            assert not list(app.subscriber_import.add(lines, done))
+            assert not list(app.subscribers.list_import.add(lines, done))
         assert done.added == done.lines
 
     def add_papers(self, many: int = 3) -> None:
@@ -138,7 +138,7 @@ class Newsroom:
     def people(self, state: str) -> set[str]:
         """The subscribers in a state."""
         with self.opened() as app:
-            return {one.address for one in app.lifecycle.listed(SubscriberState(state))}
+            return {one.address for one in app.subscribers.lifecycle.listed(SubscriberState(state))}
 
 
 def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -162,7 +162,7 @@ class WebRoom(Newsroom):
     def subscribers(self) -> Mapping[str, Subscriber]:
         """Everybody, whatever their state, by address."""
         with self.opened() as app:
-            return {one.address: one for one in app.lifecycle.listed()}
+            return {one.address: one for one in app.subscribers.lifecycle.listed()}
 
     def _answers(self) -> bool:
         assert self._process is not None

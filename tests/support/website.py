@@ -86,7 +86,7 @@ class Site:
             }
         )
         self.app = App(config, self.database, lambda: self.now)
-        self.links = self.app.links
+        self.links = self.app.subscribers.links
         routes = [*health.routes(lambda: "", lambda: ""), *others]
         self.pages = pages(config, self.app, lambda: None, lambda: self.now, routes)
 
@@ -131,7 +131,7 @@ class Site:
 
     def work(self) -> None:
         """What was asked for becomes mails that wait."""
-        self.app.visitor_requests.work()
+        self.app.subscribers.visitor_requests.work()
 
     def mails(self, kind: str = "%") -> list[tuple[str, str]]:
         """To whom a mail of this kind was written, and its words; oldest first."""

@@ -291,7 +291,7 @@ def test_logs_name_nobody(
             raise DatabaseLocked("busy")
 
         for name in ("person", "unsubscribe", "export"):
-            monkeypatch.setattr(site.app.preference_centre, name, locked)
+            monkeypatch.setattr(site.app.subscribers.preference_centre, name, locked)
         for path in (settings, f"{settings}/export"):
             assert site.get(path).status_code == 503
         assert site.post(leaving).status_code == 503

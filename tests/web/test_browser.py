@@ -156,7 +156,7 @@ def leave_and_return(visitor: Visitor, edition: EmailMessage, address: str) -> N
     visitor.press("Send", "You are unsubscribed")
     expect(page.get_by_role("status")).to_have_text("Thank you for telling us.")
     with room.opened() as app:
-        known = app.preference_centre.export(left.id)
+        known = app.subscribers.preference_centre.export(left.id)
     assert known
     assert known["left_because"] == "Too many <lamps> & no oil"
     visitor.press("Undo", "You are subscribed again")
@@ -177,7 +177,7 @@ def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
     had = len(room.mails_to(address))
     sign_up(visitor, address)
     with room.opened() as app:
-        room.until(lambda: not app.visitor_requests.has_work())
+        room.until(lambda: not app.subscribers.visitor_requests.has_work())
     room.run()
     assert len(room.mails_to(address)) == had
     assert address not in room.subscribers()
@@ -231,7 +231,7 @@ def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> No
     """Links that do not hold; settings as they are, with a slip, in a pause; leaving, back."""
     number = room.subscribers()["first@reader.example"].id
     with room.opened() as app:
-        links = app.links
+        links = app.subscribers.links
         settings = links.settings(number, datetime.now(UTC))
         leaving = f"{room.base}/unsubscribe/{links.unsubscribe_token(number)}"
     with visiting(browser, room, view) as visitor:

@@ -207,7 +207,7 @@ def ingest_sample(folder: Path, *addresses: str, at: datetime | None = None) -> 
     app = App(load_config(str(folder / "config.toml")), clock=lambda: at or datetime.now(UTC))
     list(app.sources.ingest_configured())
     for one in addresses or ("mira@inbox.quay",):
-        app.lifecycle.add(SubscriberRow(parse_address(one)))
+        app.subscribers.lifecycle.add(SubscriberRow(parse_address(one)))
     app.close()
 
 
