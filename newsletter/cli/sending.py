@@ -128,7 +128,7 @@ def send_test(app: App, address: str, *, as_json: bool) -> int:
 def pause(*, as_json: bool) -> None:
     """Stop all sending. Nothing is lost: `newsletter continue` goes on."""
     said = "Sending is stopped. `newsletter continue` starts it."
-    _standing("pause", {"paused": True}, said, as_json=as_json)
+    _set_sending("pause", {"paused": True}, said, as_json=as_json)
 
 
 @click.command("continue")
@@ -136,10 +136,10 @@ def pause(*, as_json: bool) -> None:
 def go_on(*, as_json: bool) -> None:
     """Start sending again; also says that the clock is right now."""
     said = "Sending goes on with the next `newsletter run`."
-    _standing("resume", {"paused": False}, said, as_json=as_json)
+    _set_sending("resume", {"paused": False}, said, as_json=as_json)
 
 
-def _standing(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
+def _set_sending(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
     from newsletter.app.composition import opened
     from newsletter.cli.output import print_json
     from newsletter.config.file import load_config

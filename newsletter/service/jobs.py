@@ -79,7 +79,7 @@ class Jobs:
         self._app = app
         self._clock = clock
         self._stop = stop
-        self._places = [_WatchedSource(section) for section in config.sources]
+        self._watched = [_WatchedSource(section) for section in config.sources]
         self._sending = threading.Lock()
         self._rescheduled_at: datetime | None = None
         self._reported_at: datetime | None = None
@@ -98,19 +98,19 @@ class Jobs:
         with self.capturing.in_pass():
             now = self._clock()
             looks_back = _is_time(self._looked_back_at, now, HOURLY)
-            places = [
-                place
-                for place in self._places
-                if not place.busy.locked() and self._is_due(place, now)
+            due_sources = [
+                watched
+                for watched in self._watched
+                if not watched.busy.locked() and self._is_due(watched, now)
             ]
-            if looks_back or places:
+            if looks_back or due_sources:
                 self._app.database.check_writable(CHECK_SECONDS)
             if looks_back:
                 self._looked_back_at = now
                 due.append(self._settle_leftovers)
-            for place in places:
-                place.tried_at = now
-                due.append(partial(self._capture, place))
+            for watched in due_sources:
+                watched.tried_at = now
+                due.append(partial(self._capture, watched))
         return due
 
     def tick(self) -> None:
@@ -145,7 +145,7 @@ class Jobs:
             patience: seconds.
         """
         ends = monotonic() + timeout
-        locks = [self._sending, *(place.busy for place in self._places)]
+        locks = [self._sending, *(watched.busy for watched in self._watched)]
         for lock in locks:
             if not lock.acquire(timeout=max(0.0, ends - monotonic())):
                 return False
@@ -223,14 +223,14 @@ class Jobs:
 
     # --- captures
 
-    def _is_due(self, place: _WatchedSource, now: datetime) -> bool:
-        path = place.section.path
+    def _is_due(self, watched: _WatchedSource, now: datetime) -> bool:
+        path = watched.section.path
         if path and is_folder(path):
-            return signature(Path(path)) != place.seen
-        last = place.tried_at
+            return signature(Path(path)) != watched.seen
+        last = watched.tried_at
         if last is None:
-            last = self._app.sources.captured_at(place.section.name)
-        return _is_time(last, now, place.section.every)
+            last = self._app.sources.captured_at(watched.section.name)
+        return _is_time(last, now, watched.section.every)
 
     def _settle_leftovers(self) -> None:
         """What was captured and never looked at, of sources that are not configured too."""
@@ -244,28 +244,28 @@ class Jobs:
         except Exception:
             log.exception("captures left behind stay so")
 
-    def _capture(self, place: _WatchedSource) -> None:
-        with place.busy:
+    def _capture(self, watched: _WatchedSource) -> None:
+        with watched.busy:
             try:
-                self._take_in(place)
+                self._take_in(watched)
             except NewsletterError as error:
-                log.warning("capture failed", source=place.section.name, reason=str(error))
+                log.warning("capture failed", source=watched.section.name, reason=str(error))
             except Exception:
                 # Nothing else hears of what goes wrong in this thread.
-                log.exception("capture failed", source=place.section.name)
+                log.exception("capture failed", source=watched.section.name)
 
-    def _take_in(self, place: _WatchedSource) -> None:
-        path = place.section.path
+    def _take_in(self, watched: _WatchedSource) -> None:
+        path = watched.section.path
         before = signature(Path(path)) if path and is_folder(path) else None
         began, unstored = self._clock(), False
-        for report in self._app.sources.ingest_source(place.section):
+        for report in self._app.sources.ingest_source(watched.section):
             self._log_report(report)
             unstored |= self._note_unstored(report)
         if unstored:
-            place.tried_at = place.seen = None
+            watched.tried_at = watched.seen = None
             return
         # What is still being written is looked at again.
-        place.seen = before if before is not None and rests(before, began) else None
+        watched.seen = before if before is not None and rests(before, began) else None
 
     def _note_unstored(self, report: CaptureReport) -> bool:
         """Has what the database could not take looked at again soon; whether it is so."""

@@ -23,7 +23,7 @@ from newsletter.web.server import Server, listening
 
 log = structlog.get_logger()
 
-_PATIENCE = 7.0  # seconds for what is in hand when a signal comes
+_STOP_TIMEOUT = 7.0  # seconds for what is in hand when a signal comes
 
 
 def serve(config: Config, stop: threading.Event) -> None:
@@ -81,7 +81,7 @@ def _end_when(stop: threading.Event, scheduler: Scheduler) -> None:
 
 def _end(jobs: Jobs) -> None:
     """Waits for what is in hand; a page that does not come is not waited for."""
-    if jobs.settled(_PATIENCE):
+    if jobs.settled(_STOP_TIMEOUT):
         return
     log.info("left something unfinished; the next start goes on with it")
     sys.stderr.flush()

@@ -29,11 +29,11 @@ class Installation:
     Attributes:
         paused_at: since when nothing is sent, if the operator stopped it.
         latest_at: the newest instant anything was recorded at; the clock cannot be before it.
-        clockwork: what the due times were computed from.
-        told: the troubles that the owner knows of.
+        schedule_fingerprint: what the due times were computed from.
+        alerted: what the owner has been alerted to.
         stopped: why the last run ended before its work was done; empty if it did not.
         stopped_at: since when runs do.
-        week_told_on: the Monday of the last weekly report.
+        week_reported_on: the Monday of the last weekly report.
     """
 
     paused_at: datetime | None

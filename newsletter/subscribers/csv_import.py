@@ -63,7 +63,7 @@ class _Header:
 
     separator: str
     cells: tuple[str, ...]
-    places: Mapping[str, int]
+    columns: Mapping[str, int]
 
 
 def read(lines: Iterable[str]) -> SubscriberFile:
@@ -81,7 +81,7 @@ def read(lines: Iterable[str]) -> SubscriberFile:
     header = _header(first)
     rows = _cells(chain([first], records), header.separator)
     next(rows)  # the header
-    ours = set(header.places.values())
+    ours = set(header.columns.values())
     others = (clean(cell) for at, cell in enumerate(header.cells) if at not in ours)
     return SubscriberFile(tuple(cut(name, _SHOWN) for name in others if name), _rows(rows, header))
 
@@ -136,8 +136,8 @@ def _belong_together(lines: list[str], separator: str) -> bool:
 def _header(record: _Record) -> _Header:
     """The line that names the columns, read with the separator that makes most sense of it."""
     headers = [_split(record, separator) for separator in _SEPARATORS]
-    best = max(headers, key=lambda header: len(header.places))
-    if "address" in best.places:
+    best = max(headers, key=lambda header: len(header.columns))
+    if "address" in best.columns:
         return best
     if any(_is_address(header.cells[0]) for header in headers if header.cells):
         raise ValueError(f"it begins with an address; add a first line: {_columns()}")
@@ -148,15 +148,15 @@ def _split(record: _Record, separator: str) -> _Header:
     _, _, cells = next(_cells([record], separator))
     if isinstance(cells, str):
         return _Header(separator, (), {})
-    places: dict[str, int] = {}
+    columns: dict[str, int] = {}
     for at, cell in enumerate(cells):
         name = re.sub(r"[ -]", "_", clean(cell).casefold())
         name = _ALIASES.get(name, name)
-        if name in places:
+        if name in columns:
             raise ValueError(f'its first line has two columns "{name}"')
         if name in COLUMNS:
-            places[name] = at
-    return _Header(separator, tuple(cells), places)
+            columns[name] = at
+    return _Header(separator, tuple(cells), columns)
 
 
 def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, SubscriberRow | Problem]]:
@@ -177,7 +177,7 @@ def _line(cells: list[str], header: _Header) -> SubscriberRow | str | None:
         wrong.append('more cells than the first line (a cell with separators in it needs "…")')
     found: dict[str, Any] = {}
     for column, parse in COLUMNS.items():
-        at = header.places.get(column, len(cells))
+        at = header.columns.get(column, len(cells))
         try:
             found[column] = parse(cells[at].strip() if at < len(cells) else "")
         except ValueError as exc:

@@ -101,13 +101,13 @@ BUILD, IMAGE = stages()
 def is_sent(path: str) -> bool:
     """Whether the builder gets a file, by the rules of `.dockerignore`: the last match counts."""
     sent = True
-    places = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
+    paths = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
     for line in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines():
         pattern = line.strip().removeprefix("!")
         if not pattern or pattern.startswith("#"):
             continue
         anywhere = pattern.removeprefix("**/")
-        for place in places:
+        for place in paths:
             hit = place.match(anywhere) if anywhere != pattern else fnmatchcase(str(place), pattern)
             if hit:
                 sent = line.startswith("!")

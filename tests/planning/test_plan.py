@@ -364,8 +364,8 @@ def test_three_missed_days_are_one_edition_with_dated_groups(room: PlanningRoom)
     (part,) = room.parts(edition.id)
     days = ("Sunday, 22 November", "Saturday, 21 November", "Friday, 20 November")
     for said in (part.text, part.html):
-        places = [said.index(text) for text in days]
-        assert places == sorted(places)
+        positions = [said.index(text) for text in days]
+        assert positions == sorted(positions)
     assert part.subject.endswith("+ 2 more")
     assert room.person("mira").next_due_at == DUE + 3 * A_DAY
 

@@ -92,7 +92,7 @@ class Paper:
 
 
 @dataclass
-class SubscriberDetails:
+class ModelSubscriber:
     """Somebody of the model.
 
     Attributes:
@@ -116,7 +116,7 @@ class Model:
     """A list of papers, and who was owed and planned which."""
 
     papers: list[Paper] = field(default_factory=list)
-    readers: dict[int, SubscriberDetails] = field(default_factory=dict)
+    readers: dict[int, ModelSubscriber] = field(default_factory=dict)
     """Everybody who ever was, by number."""
 
     def newcomer(self, now: datetime) -> int:
@@ -124,17 +124,17 @@ class Model:
         days = [paper.day for paper in self.papers if paper.day]
         latest = max((day for day in days if day <= now.date() + A_DAY), default=None)
         last = max((paper.snapshot for paper in self.papers), default=0)
-        for place, paper in enumerate(self.papers):
+        for index, paper in enumerate(self.papers):
             if paper.day == latest if latest else paper.snapshot == last:
-                return place
+                return index
         return 0
 
-    def owed(self, reader: SubscriberDetails) -> set[int]:
+    def owed(self, reader: ModelSubscriber) -> set[int]:
         """Places of the papers that somebody active has, once nothing is left to do."""
         due = {
-            place
-            for place, paper in enumerate(self.papers)
-            if place >= reader.start and not paper.withdrawn and not paper.passed
+            index
+            for index, paper in enumerate(self.papers)
+            if index >= reader.start and not paper.withdrawn and not paper.passed
         }
         return due | set(reader.planned)
 
@@ -310,7 +310,7 @@ class Promise(RuleBasedStateMachine):
 
     # --- people
 
-    def _reader(self, name: str) -> tuple[int, SubscriberDetails] | None:
+    def _reader(self, name: str) -> tuple[int, ModelSubscriber] | None:
         """Who has this name now."""
         with self.room.database.read() as tx:
             rows = tx.exec_driver_sql(
@@ -324,7 +324,7 @@ class Promise(RuleBasedStateMachine):
         start = self.model.newcomer(self.room.now)
         known = self.model.readers.get(found)
         if known is None:
-            self.model.readers[found] = SubscriberDetails(name, ACTIVE, start)
+            self.model.readers[found] = ModelSubscriber(name, ACTIVE, start)
         else:
             if known.state is not PAUSED:
                 known.start = max(known.start, start)
@@ -449,7 +449,7 @@ class Promise(RuleBasedStateMachine):
         return self.room.editions(EditionState.HELD)
 
     def _held_papers(self) -> set[int]:
-        return {place for row in self._held() for place in self._places(row.positions)}
+        return {index for row in self._held() for index in self._indexes(row.positions)}
 
     @precondition(lambda self: self._held())
     @rule(data=st.data(), what=st.sampled_from(["release", "reject", "pass"]))
@@ -461,8 +461,8 @@ class Promise(RuleBasedStateMachine):
         else:
             self.room.review.reject(row.id, self.room.now, pass_over=what == "pass")
         if what == "pass":
-            for place in self._places(row.positions):
-                self.model.papers[place].passed = True
+            for index in self._indexes(row.positions):
+                self.model.papers[index].passed = True
 
     @precondition(lambda self: not set(self.room.states()).issubset(QUIET))
     @rule(
@@ -635,9 +635,9 @@ class Promise(RuleBasedStateMachine):
         finally:
             new = self._learn_what_was_planned(dated=not due_now)
         if alone:
-            assert not held & {place for key in new for place in self.contents[key]}
+            assert not held & {index for key in new for index in self.contents[key]}
             # What the operator let go may also be in a longer edition, for others, that is held.
-            by_itself = {place for key in new - self.let_go for place in self.contents[key]}
+            by_itself = {index for key in new - self.let_go for index in self.contents[key]}
             assert not self._held_papers() & by_itself
         return True
 
@@ -686,11 +686,11 @@ class Promise(RuleBasedStateMachine):
         with self.room.database.read() as tx:
             return list(deliveries.listed(tx, Filter()))
 
-    def _places(self, positions: Iterable[int]) -> list[int]:
+    def _indexes(self, positions: Iterable[int]) -> list[int]:
         """Where in the model's list the papers at these positions are."""
         rows = self.room.rows("SELECT position FROM entries WHERE kind = 'new' ORDER BY position")
-        places = {position: place for place, (position,) in enumerate(rows)}
-        return [places[position] for position in positions]
+        indexes = {position: index for index, (position,) in enumerate(rows)}
+        return [indexes[position] for position in positions]
 
     def _learn_what_was_planned(self, *, dated: bool) -> set[str]:
         """Looks at what is new among the deliveries, and keeps it; of which editions it is."""
@@ -702,8 +702,8 @@ class Promise(RuleBasedStateMachine):
             self.seen[row.id] = row
             reader = self.model.readers[row.subscriber]
             assert reader.state is ACTIVE
-            places = self._papers_of(row.edition)
-            self._check_planned(reader, places)
+            indexes = self._papers_of(row.edition)
+            self._check_planned(reader, indexes)
             if dated:
                 self._check_date(people[row.subscriber])
             planned.add(row.edition)
@@ -715,22 +715,22 @@ class Promise(RuleBasedStateMachine):
                 row = editions.find(tx, key)
             assert row
             assert row.state is EditionState.FROZEN
-            self.contents[key] = tuple(self._places(row.positions))
+            self.contents[key] = tuple(self._indexes(row.positions))
             if row.reason:
                 self.let_go.add(key)
             if "the text lacks" in (row.reason or ""):
                 self.faulty.add(key)  # and released all the same
         return self.contents[key]
 
-    def _check_planned(self, reader: SubscriberDetails, places: Sequence[int]) -> None:
+    def _check_planned(self, reader: ModelSubscriber, indexes: Sequence[int]) -> None:
         """Nothing from before they came, nothing withdrawn or passed over, nothing twice."""
-        for place in places:
-            paper = self.model.papers[place]
-            assert place >= reader.start, f"{paper} is older than {reader}"
+        for index in indexes:
+            paper = self.model.papers[index]
+            assert index >= reader.start, f"{paper} is older than {reader}"
             assert not paper.withdrawn
             assert not paper.passed
-            assert place not in reader.planned, f"{paper} twice for {reader}"
-            reader.planned.append(place)
+            assert index not in reader.planned, f"{paper} twice for {reader}"
+            reader.planned.append(index)
 
     def _check_date(self, person: Subscriber) -> None:
         """A date is used up, and it is a later one than the one before."""
@@ -760,7 +760,7 @@ class Promise(RuleBasedStateMachine):
             assert sorted(reader.planned) == sorted(self.model.owed(reader)), reader
         self._check_everything_arrived()
 
-    def _active(self) -> list[SubscriberDetails]:
+    def _active(self) -> list[ModelSubscriber]:
         return [reader for reader in self.model.readers.values() if reader.state is ACTIVE]
 
     def _decide_everything(self) -> None:
@@ -841,7 +841,7 @@ class Promise(RuleBasedStateMachine):
             number = delivery_of(message)
             row = self.seen[number]
             assert message.recipient == self.model.readers[row.subscriber].address
-            numbers = {self.model.papers[place].number for place in self.contents[row.edition]}
+            numbers = {self.model.papers[index].number for index in self.contents[row.edition]}
             assert self._numbers_in(message) == (set() if row.edition in self.faulty else numbers)
             arrived.add(number)
         for row in rows:

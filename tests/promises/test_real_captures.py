@@ -196,9 +196,9 @@ def test_html_text_and_json_have_the_same_titles(editions: list[Made]) -> None:
         shown = [" ".join(_Page(heading).text.split()) for heading in headings]
         assert shown == one.titles == list(one.edition.titles)
         text = " ".join(without_isolates(one.text).split())
-        places = [text.find(f"{n}. {title}") for n, title in enumerate(one.titles, 1)]
-        assert -1 not in places
-        assert places == sorted(places)
+        positions = [text.find(f"{n}. {title}") for n, title in enumerate(one.titles, 1)]
+        assert -1 not in positions
+        assert positions == sorted(positions)
 
 
 def test_no_edition_has_a_paper_of_an_earlier_one(editions: list[Made]) -> None:
