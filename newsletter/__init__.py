@@ -1,3 +1,25 @@
-"""Email newsletters of research papers: each new paper once, to each subscriber."""
+"""Email newsletters of research papers: each new paper once, to each subscriber.
+
+In the order of the flow; a module imports only from lines above its own:
+
+    errors        everything that can go wrong, as one tree
+    models        the values that all parts share: papers, captures, entries, states
+    text          text as it is read and shown: clean, TeX, URLs, dates, colours; files
+    config        the configuration: its keys, its file, its values
+    sources       where papers come from: addresses, folders, standard input
+    formats       bytes → papers
+    messages      an edition or a notice as a MIME message; signed links and tokens
+    storage       the database; the only place that knows SQL
+    papers        captures → log: which papers are new, and what is held for review
+    editions      entries → edition: compose, render, validate
+    planning      log → deliveries: which subscribers are due, and for what
+    subscribers   sign-up, preferences, unsubscribing; CSV import and export
+    transports    how mail leaves: SMTP or files
+    delivery      deliveries → transport: claimed, sent once, recorded
+    app           builds all of the above from a configuration; status, trace, doctor
+    web           pages for visitors and subscribers, feeds
+    service       `newsletter serve` and `newsletter web`: processes that run for years
+    cli           the commands
+"""
 
 __version__ = "0.1.0"

@@ -211,7 +211,7 @@ class Rendered:
 class Said:
     """What a description says, as two fingerprints; what it does not say has none.
 
-    `diff.said_by` makes them.
+    `papers.changes.said_by` makes them.
     """
 
     title: str

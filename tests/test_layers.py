@@ -13,11 +13,8 @@ import newsletter
 LAYERS = (
     # words
     "errors models",
-    "text",
-    # the only place that knows SQL; what decides is above it, and gives it values
-    "storage",
     # pure: values in, values out; no clock, disk, network, database
-    "tokens rates",
+    "text tokens rates",
     "config cadence",
     "recipients",
     "identity csv_columns",
@@ -29,7 +26,7 @@ LAYERS = (
     "compose",
     # edges: the only modules that touch the outside
     "templating resolver",
-    "sources render transports notices",
+    "sources storage render transports notices",
     "message verdicts",
     "gate letters",
     # use cases: transactions are drawn here

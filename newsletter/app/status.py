@@ -8,11 +8,20 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from newsletter import planning, silence
+from newsletter.app.idle import IdleFacts, idle_reason
 from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
-from newsletter.storage import deliveries, editions, log, outbox, people, snapshots, standing
+from newsletter.planning import rules
+from newsletter.storage import (
+    deliveries,
+    editions,
+    installation,
+    log,
+    outbox,
+    snapshots,
+    subscribers,
+)
 from newsletter.storage import sources as source_rows
 from newsletter.storage.database import Database
 from newsletter.storage.editions import EditionRow
@@ -75,8 +84,8 @@ def _status(tx: Connection, config: Config, at: datetime) -> Status:
     fares = captured + [one for one in _never_asked(config) if one.name not in met]
     held = snapshots.listed(tx, SnapshotState.HELD)
     stuck = editions.listed(tx, EditionState.HELD)
-    counts = people.counts(tx)
-    due = people.first_due(tx)
+    counts = subscribers.counts(tx)
+    due = subscribers.first_due(tx)
     queued = outbox.count_waiting(tx, at)
     facts = _facts(tx, config, at, fares=fares, held=held, stuck=stuck, counts=counts, due=due)
     return Status(
@@ -87,7 +96,7 @@ def _status(tx: Connection, config: Config, at: datetime) -> Status:
         next_due_at=due,
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
-        silence=silence.reason(replace(facts, mails=queued)),
+        silence=idle_reason(replace(facts, mails=queued)),
     )
 
 
@@ -101,12 +110,12 @@ def _facts(
     stuck: list[EditionRow],
     counts: dict[SubscriberState, int],
     due: datetime | None,
-) -> silence.Standing:
+) -> IdleFacts:
     """What the reason why nothing goes out is made from."""
-    row = standing.get(tx)
+    row = installation.get(tx)
     names = {section.name for section in config.sources}
     failing = [one for one in fares if one.failing_since and one.name in names]
-    return silence.Standing(
+    return IdleFacts(
         held=tuple(snapshot.id for snapshot in held),
         held_reason=(held[0].reason or "") if held else "",
         failing=tuple(source.name for source in failing),
@@ -128,7 +137,7 @@ def _facts(
 
 def nothing_yet(config: Config, where: str) -> Status:
     """How everything stands before there is a database."""
-    silent = f"{silence.reason(silence.Standing())} (no database at {where})"
+    silent = f"{idle_reason(IdleFacts())} (no database at {where})"
     return Status(_never_asked(config), [], [], {}, None, 0, {}, silent)
 
 
@@ -142,15 +151,15 @@ def _in_words(at: datetime) -> str:
 
 def _waiting(tx: Connection, at: datetime) -> int:
     """Papers that the subscriber furthest behind has not been planned; or a newcomer."""
-    cursor = people.oldest_cursor(tx, everyone=True)
+    cursor = subscribers.oldest_cursor(tx, everyone=True)
     if cursor is None:
-        cursor = log.newcomer_cursor(tx, planning.latest_day(at))
+        cursor = log.newcomer_cursor(tx, rules.latest_day(at))
     return log.waiting(tx, cursor)
 
 
-def _clock(row: standing.StandingRow, at: datetime) -> str:
+def _clock(row: installation.Installation, at: datetime) -> str:
     try:
-        planning.refuse_old_clock(row, at)
+        rules.refuse_old_clock(row, at)
     except ClockBehind as behind:
         return str(behind)
     return ""

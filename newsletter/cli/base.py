@@ -12,8 +12,8 @@ from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, NewsletterError
 
 if TYPE_CHECKING:
-    from newsletter.preview import Written
-    from newsletter.reports import Report
+    from newsletter.editions.preview import Written
+    from newsletter.papers.report import CaptureReport
 
 P = ParamSpec("P")
 
@@ -54,7 +54,7 @@ def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
 
     @wraps(command)
     def wrapped(*args: Any, **options: Any) -> int | None:
-        from newsletter.app import opened
+        from newsletter.app.composition import opened
         from newsletter.config.file import load_config
 
         with opened(load_config(config_option()), create=False) as app:
@@ -64,11 +64,11 @@ def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
 
 
 def reported(
-    reports: Iterable[Report],
+    reports: Iterable[CaptureReport],
     *,
     as_json: bool,
     decide: bool = False,
-    written: Callable[[Report], Written | None] = lambda _: None,
+    written: Callable[[CaptureReport], Written | None] = lambda _: None,
 ) -> int:
     """Prints a line for each report as it comes; the exit status.
 

@@ -20,16 +20,16 @@ from newsletter.cli.terminal import say
 from newsletter.errors import StorageError
 
 if TYPE_CHECKING:
-    from newsletter.app import App
-    from newsletter.preview import Written
-    from newsletter.reports import Report
+    from newsletter.app.composition import App
+    from newsletter.editions.preview import Written
+    from newsletter.papers.report import CaptureReport
 
 
 @click.command()
 @click.option("--out", default="demo", show_default=True, help="Folder for the editions.")
 def demo(out: str) -> int:
     """Show what it does, on a bundled sample of two days."""
-    from newsletter.app.checks import sample
+    from newsletter.app.inspection import sample
 
     days = [str(path) for path in sample()]
     say("Two days of invented papers; the second repeats some of the first.")
@@ -41,57 +41,57 @@ def demo(out: str) -> int:
 
 
 @click.command()
-@click.argument("places", nargs=-1, metavar="[PATH|URL]...")
+@click.argument("locations", nargs=-1, metavar="[PATH|URL]...")
 @format_option
 @json_option
-def ingest(places: Sequence[str], format: str | None, *, as_json: bool) -> int:
+def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> int:
     """Take in captures: those named, or what every configured source has now."""
-    from newsletter.app import opened
-    from newsletter.config.file import load_config, places_of
+    from newsletter.app.composition import opened
+    from newsletter.config.file import configured_locations, load_config
 
     loaded = load_config(config_option())
     try:
         with opened(loaded) as app:
-            if places:
+            if locations:
                 return reported(
-                    app.sources.ingest_named(places, format), as_json=as_json, decide=True
+                    app.sources.ingest_named(locations, format), as_json=as_json, decide=True
                 )
             return reported(app.sources.ingest_configured(format), as_json=as_json, decide=True)
     except StorageError as error:
-        return _all_failed(places or places_of(loaded), error, as_json=as_json)
+        return _all_failed(locations or configured_locations(loaded), error, as_json=as_json)
 
 
 @click.command()
-@click.argument("places", nargs=-1, required=True, metavar="PATH...")
+@click.argument("locations", nargs=-1, required=True, metavar="PATH...")
 @click.option("--out", help="Folder for an edition per capture.")
 @format_option
 @json_option
-def replay(places: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:
+def replay(locations: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:
     """Run captures through a throw-away database, in order; needs no configuration."""
-    return _replay(places, Path(out) if out else None, format, as_json=as_json)
+    return _replay(locations, Path(out) if out else None, format, as_json=as_json)
 
 
 def _replay(
-    places: Sequence[str],
+    locations: Sequence[str],
     out: Path | None,
     format: str | None = None,
     *,
     as_json: bool,
 ) -> int:
-    from newsletter import preview
-    from newsletter.app import throw_away
+    from newsletter.app.composition import throw_away
     from newsletter.cli.signals import Signals, Stopped
+    from newsletter.editions import preview
 
     taken: set[str] = set()
 
-    def writer(app: App) -> Callable[[Report], Written | None]:
-        def written(report: Report) -> Written | None:
+    def writer(app: App) -> Callable[[CaptureReport], Written | None]:
+        def written(report: CaptureReport) -> Written | None:
             if out is None:
                 return None
             if not report.new:
                 preview.clear(out / _stem(report.origin, set(taken)))
                 return None
-            edition = app.editor.edition(report.new)
+            edition = app.builder.build(report.new)
             app.planner.keep(edition)
             return app.previews.write(edition, out / _stem(report.origin, taken))
 
@@ -101,21 +101,23 @@ def _replay(
         try:
             with throw_away() as app, signals.ends_at_once():
                 return reported(
-                    app.sources.replay(places, format), as_json=as_json, written=writer(app)
+                    app.sources.replay(locations, format), as_json=as_json, written=writer(app)
                 )
         except Stopped:  # and what was thrown away is gone
             return signals.exit_status
         except StorageError as error:
-            return _all_failed(places, error, as_json=as_json)
+            return _all_failed(locations, error, as_json=as_json)
 
 
-def _all_failed(places: Iterable[str], error: StorageError, *, as_json: bool) -> int:
+def _all_failed(locations: Iterable[str], error: StorageError, *, as_json: bool) -> int:
     """A row for every place that could not even be tried, unless the command itself was wrong."""
-    from newsletter.reports import Report
+    from newsletter.papers.report import CaptureReport
 
     if error.exit_status != FAILED:
         raise error
-    return reported((Report(place, held=str(error)) for place in places), as_json=as_json)
+    return reported(
+        (CaptureReport(location, held=str(error)) for location in locations), as_json=as_json
+    )
 
 
 def _stem(origin: str, taken: set[str]) -> str:
@@ -148,19 +150,19 @@ def list_formats(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("place", metavar="FILE")
+@click.argument("location", metavar="FILE")
 @format_option
 @json_option
-def inspect(place: str, format: str | None, *, as_json: bool) -> None:
+def inspect(location: str, format: str | None, *, as_json: bool) -> None:
     """What was recognised in a capture, by which sign, and its first papers."""
-    from newsletter.app import checks
+    from newsletter.app import inspection
     from newsletter.cli import output
 
-    name, sign, snapshot = checks.inspect(place, format)
+    name, sign, snapshot = inspection.inspect(location, format)
     if as_json:
-        output.print_json(output.inspection_row(place, name, sign, snapshot))
+        output.print_json(output.inspection_row(location, name, sign, snapshot))
     else:
-        output.print_inspection(place, name, sign, snapshot)
+        output.print_inspection(location, name, sign, snapshot)
 
 
 @click.group()

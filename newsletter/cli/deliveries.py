@@ -11,7 +11,7 @@ from newsletter.cli.base import json_option, with_app
 from newsletter.cli.terminal import say
 
 if TYPE_CHECKING:
-    from newsletter.app import App
+    from newsletter.app.composition import App
     from newsletter.storage.deliveries import Filter
 
 STATES = ["queued", "sending", "sent", "deferred", "refused", "expired", "cancelled", "unknown"]
@@ -109,7 +109,7 @@ def settle(
 def _filter(state: str | None, address: str | None, edition: str | None) -> Filter:
     from newsletter.models import DeliveryState
     from newsletter.storage.deliveries import Filter
-    from newsletter.subscriptions import address_of
+    from newsletter.subscribers.lifecycle import address_of
 
     if edition is not None and not re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{8,32}|[a-z-]+", edition):
         raise click.UsageError("--edition is a number, or 8 or more signs of the edition's key")

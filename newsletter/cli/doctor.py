@@ -41,7 +41,7 @@ def doctor(
     from newsletter.app.doctor import Context, Options, run_checks
     from newsletter.cli.signals import Signals
     from newsletter.config.file import config_path
-    from newsletter.subscriptions import address_of
+    from newsletter.subscribers.lifecycle import address_of
 
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", dkim_selector):
         raise UsageError("no selector has such a name", where="--dkim-selector")

@@ -10,7 +10,7 @@ from newsletter.cli.base import json_option, with_app
 from newsletter.cli.terminal import say
 
 if TYPE_CHECKING:
-    from newsletter.app import App
+    from newsletter.app.composition import App
     from newsletter.storage.editions import EditionRow
 
 
@@ -28,7 +28,7 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import mail_output, output
     from newsletter.models import EditionState
 
-    for row in app.review.listed(EditionState(state) if state else None):
+    for row in app.edition_review.listed(EditionState(state) if state else None):
         if as_json:
             output.print_json(mail_output.edition_row(row))
         else:
@@ -43,7 +43,7 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
 @with_app
 def editions_release(app: App, edition: int, *, as_json: bool) -> None:
     """Let a held edition go as it is; who is due gets it with the next run."""
-    _decided(app.review.release(edition, app.clock()), as_json=as_json)
+    _decided(app.edition_review.release(edition, app.clock()), as_json=as_json)
 
 
 @editions.command("reject")
@@ -53,7 +53,7 @@ def editions_release(app: App, edition: int, *, as_json: bool) -> None:
 @with_app
 def editions_reject(app: App, edition: int, *, pass_over: bool, as_json: bool) -> None:
     """Drop a held edition; its papers wait for the next due time, unless they are passed."""
-    _decided(app.review.reject(edition, app.clock(), pass_over=pass_over), as_json=as_json)
+    _decided(app.edition_review.reject(edition, app.clock(), pass_over=pass_over), as_json=as_json)
 
 
 def _decided(row: EditionRow, *, as_json: bool) -> None:

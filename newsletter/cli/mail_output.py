@@ -9,13 +9,13 @@ from typing import Any
 
 from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
-from newsletter.delivery import Tally
-from newsletter.delivery.sending import Ran
+from newsletter.delivery.recorder import RunSummary
+from newsletter.delivery.sending import RunResult
 from newsletter.models import DeliveryState
 from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
-from newsletter.storage.people import Subscriber
-from newsletter.subscriber_import import Imported
+from newsletter.storage.subscribers import Subscriber
+from newsletter.subscribers.list_import import Imported
 from newsletter.text.dates import iso
 
 _SHOWN = (
@@ -42,16 +42,16 @@ class SendingProgress:
         self._began = monotonic()
         self._shown = 0.0
 
-    def show(self, tally: Tally, total: int) -> None:
+    def show(self, summary: RunSummary, total: int) -> None:
         """So much is done."""
         now = monotonic()
         if not self._active or now - self._shown < 0.2:
             return
         self._shown = now
-        rate = tally.done / max(now - self._began, 0.001)
-        left = max(0, total - tally.done)
-        text = f"{tally.done:,} of {total:,}"
-        if tally.done:
+        rate = summary.done / max(now - self._began, 0.001)
+        left = max(0, total - summary.done)
+        text = f"{summary.done:,} of {total:,}"
+        if summary.done:
             text += f" · {rate:,.0f}/s · {_span(left / rate)} left"
         write(f"\r\x1b[K{text}", err=True, end=False)
 
@@ -74,10 +74,10 @@ def subscriber_row(row: Subscriber) -> dict[str, Any]:
     return {
         "address": row.address,
         "state": row.state,
-        "cadence": row.wishes.cadence,
-        "time_zone": row.wishes.time_zone,
-        "send_at": row.wishes.send_at,
-        "topics": list(row.wishes.topics),
+        "cadence": row.preferences.cadence,
+        "time_zone": row.preferences.time_zone,
+        "send_at": row.preferences.send_at,
+        "topics": list(row.preferences.topics),
         "cursor": row.cursor,
         "next_due_at": iso(row.next_due_at),
         "added_at": iso(row.added_at),
@@ -87,8 +87,8 @@ def subscriber_row(row: Subscriber) -> dict[str, Any]:
 def subscriber_line(row: Subscriber) -> str:
     """One subscriber, for people."""
     due = f"due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
-    topics = f"topics: {'; '.join(row.wishes.topics)}" if row.wishes.topics else ""
-    facts = [row.wishes.cadence, due, topics]
+    topics = f"topics: {'; '.join(row.preferences.topics)}" if row.preferences.topics else ""
+    facts = [row.preferences.cadence, due, topics]
     return f"{row.state:<12}  {row.address}  {' · '.join(filter(None, facts))}"
 
 
@@ -157,52 +157,53 @@ def edition_row(row: EditionRow) -> dict[str, Any]:
     }
 
 
-def ran_row(ran: Ran, silence: str | None) -> dict[str, Any]:
+def ran_row(result: RunResult, silence: str | None) -> dict[str, Any]:
     """What a run did, for scripts."""
     return {
-        **{str(state): ran.tally[state] for state in _SHOWN},
-        "notices": ran.tally.notices,
-        "queued": ran.tally.queued,
-        "planned": ran.planned.people,
-        "editions": ran.planned.editions,
-        "held": ran.planned.held[0].reason if ran.planned.held else None,
-        "held_editions": [row.id for row in ran.planned.held],
-        "suppressed": ran.tally.suppressed,
-        "stopped": ran.stopped or None,
-        "limited": ran.tally.limited,
+        **{str(state): result.summary[state] for state in _SHOWN},
+        "notices": result.summary.notices,
+        "queued": result.summary.queued,
+        "planned": result.planned.people,
+        "editions": result.planned.editions,
+        "held": result.planned.held[0].reason if result.planned.held else None,
+        "held_editions": [row.id for row in result.planned.held],
+        "suppressed": result.summary.suppressed,
+        "stopped": result.stopped or None,
+        "limited": result.summary.limited,
         "silence": silence,
-        "seconds": round(ran.tally.seconds, 3),
+        "seconds": round(result.summary.seconds, 3),
     }
 
 
-def ran_lines(ran: Ran, silence: str | None) -> Iterator[str]:
+def ran_lines(result: RunResult, silence: str | None) -> Iterator[str]:
     """What a run did, for people."""
-    tally = ran.tally
-    if ran.planned.people:
-        what = plural(len(ran.planned.editions), "edition")
-        who = "1 person" if ran.planned.people == 1 else f"{ran.planned.people:,} people"
+    summary = result.summary
+    if result.planned.people:
+        what = plural(len(result.planned.editions), "edition")
+        who = "1 person" if result.planned.people == 1 else f"{result.planned.people:,} people"
         yield f"Planned {what} for {who}."
-    for row in ran.planned.held:
+    for row in result.planned.held:
         yield (
             f"held: edition {row.id} waits for you ({row.reason}); "
             f"`newsletter editions release {row.id}` or `reject` it"
         )
-    if tally.done:
-        facts = [f"{tally[state]:,} {state}" for state in _SHOWN if tally[state]]
-        if tally.notices:
-            facts.append(plural(tally.notices, "notice"))
-        yield f"{' · '.join(facts)} · {tally.seconds:.1f} s"
-    if tally.suppressed:
-        yield f"{plural(tally.suppressed, 'address').replace('addresss', 'addresses')} suppressed."
-    if tally.limited:
+    if summary.done:
+        facts = [f"{summary[state]:,} {state}" for state in _SHOWN if summary[state]]
+        if summary.notices:
+            facts.append(plural(summary.notices, "notice"))
+        yield f"{' · '.join(facts)} · {summary.seconds:.1f} s"
+    if summary.suppressed:
+        addresses = plural(summary.suppressed, "address").replace("addresss", "addresses")
+        yield f"{addresses} suppressed."
+    if summary.limited:
         yield "The day's limit (max_per_day) is reached; the next run goes on."
-    elif tally.queued:
-        yield f"{plural(tally.queued, 'mail')} still waiting; the next run goes on."
-    if silence and not ran.planned.held:  # which says the same
+    elif summary.queued:
+        yield f"{plural(summary.queued, 'mail')} still waiting; the next run goes on."
+    if silence and not result.planned.held:  # which says the same
         yield silence
 
 
-def wants_attention(ran: Ran) -> bool:
+def wants_attention(result: RunResult) -> bool:
     """Whether the exit status says that something was held, refused or failed."""
-    states = any(ran.tally[state] for state in _ATTENTION)
-    return bool(states or ran.planned.held or ran.stopped or ran.tally.limited)
+    states = any(result.summary[state] for state in _ATTENTION)
+    return bool(states or result.planned.held or result.stopped or result.summary.limited)

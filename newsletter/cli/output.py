@@ -10,12 +10,12 @@ from typing import Any
 
 from newsletter.app.status import Status
 from newsletter.cli.terminal import knows_unicode, say, write
-from newsletter.compose import in_order
+from newsletter.editions.compose import in_order
+from newsletter.editions.paper_block import title_of
 from newsletter.errors import one_line
-from newsletter.identity import keys_of
 from newsletter.models import Snapshot
-from newsletter.paper_block import title_of
-from newsletter.reports import Report
+from newsletter.papers.identity import keys_of
+from newsletter.papers.report import CaptureReport
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 from newsletter.text.clean import cut
@@ -55,7 +55,7 @@ class Progress:
             write(f"\r\x1b[K{one_line(text)}", err=True, end=False)
 
 
-def report_row(report: Report) -> dict[str, Any]:
+def report_row(report: CaptureReport) -> dict[str, Any]:
     """What became of one capture, for scripts."""
     counts = report.counts
     return {
@@ -76,7 +76,7 @@ def report_row(report: Report) -> dict[str, Any]:
     }
 
 
-def print_report(report: Report, subject: str = "", page: Path | None = None) -> None:
+def print_report(report: CaptureReport, subject: str = "", page: Path | None = None) -> None:
     """What became of one capture, for people; with the edition made of it, if any."""
     name = Path(report.origin).name if "://" not in report.origin else report.origin
     if report.held is not None:

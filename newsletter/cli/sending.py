@@ -20,9 +20,9 @@ from newsletter.errors import (
 )
 
 if TYPE_CHECKING:
-    from newsletter.app import App
+    from newsletter.app.composition import App
     from newsletter.cli.signals import Signals
-    from newsletter.delivery.sending import Ran
+    from newsletter.delivery.sending import RunResult
 
 
 @click.command()
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @json_option
 def run(*, due_now: bool, as_json: bool) -> int:
     """Do the whole job once: take in what is new, plan for who is due, send. Safe from cron."""
-    from newsletter.app import opened
-    from newsletter.app.parts import sending_problems
+    from newsletter.app.composition import opened
+    from newsletter.app.factories import sending_problems
     from newsletter.cli.signals import Signals, Stopped
     from newsletter.config.file import load_config
 
@@ -48,17 +48,17 @@ def run(*, due_now: bool, as_json: bool) -> int:
                     app.sources.ingest_configured() if loaded.sources else app.ingest.leftovers()
                 )
                 status = reported(found, as_json=as_json, decide=True)
-            ran = _ran(app, signals, due_now=due_now)
+            result = _ran(app, signals, due_now=due_now)
         except Stopped:
-            ran = _nothing()
-        status = max(status, _summarised(app, ran, as_json=as_json))
+            result = _nothing()
+        status = max(status, _summarised(app, result, as_json=as_json))
         return signals.exit_status if signals.number else status
 
 
-def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
+def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
     """What was planned and sent; why it was not is part of it."""
     from newsletter.cli import mail_output
-    from newsletter.planning import Planned
+    from newsletter.planning.plan import PlanResult
 
     progress = mail_output.SendingProgress()
     try:
@@ -68,7 +68,7 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
                 app.sending.refuse(app.clock())
                 planned = app.planner.plan(due_now=due_now)
             except RenderError as error:  # what is frozen already can go all the same
-                planned, fault = Planned(), str(error)
+                planned, fault = PlanResult(), str(error)
         return app.sending.send(planned, signals.stop, progress.show, fault)
     except SendingPaused:
         return _nothing()
@@ -83,25 +83,25 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> Ran:
         progress.clear()
 
 
-def _nothing(stopped: str = "") -> Ran:
-    from newsletter.delivery.sending import Ran
+def _nothing(stopped: str = "") -> RunResult:
+    from newsletter.delivery.sending import RunResult
 
-    return Ran(stopped=stopped)
+    return RunResult(stopped=stopped)
 
 
-def _summarised(app: App, ran: Ran, *, as_json: bool) -> int:
+def _summarised(app: App, result: RunResult, *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
 
-    quiet = not (ran.tally.done or ran.planned.people or ran.stopped)
+    quiet = not (result.summary.done or result.planned.people or result.stopped)
     silence = app.status.read().silence if quiet else None
     if as_json:
-        output.print_json(mail_output.ran_row(ran, silence))
+        output.print_json(mail_output.ran_row(result, silence))
     else:
-        for line in mail_output.ran_lines(ran, silence):
+        for line in mail_output.ran_lines(result, silence):
             say(line)
-        if ran.stopped:
-            say(f"error: {ran.stopped}", err=True)
-    return FAILED if mail_output.wants_attention(ran) else 0
+        if result.stopped:
+            say(f"error: {result.stopped}", err=True)
+    return FAILED if mail_output.wants_attention(result) else 0
 
 
 @click.command("send-test")
@@ -112,7 +112,7 @@ def send_test(app: App, address: str, *, as_json: bool) -> int:
     """Send a test mail the way editions go, and say what became of it."""
     from newsletter.cli import mail_output, output
     from newsletter.cli.signals import Signals
-    from newsletter.subscriptions import address_of
+    from newsletter.subscribers.lifecycle import address_of
 
     with Signals() as signals:
         row = app.test_mail.send(address_of(address), signals.stop)
@@ -128,7 +128,7 @@ def send_test(app: App, address: str, *, as_json: bool) -> int:
 def pause(*, as_json: bool) -> None:
     """Stop all sending. Nothing is lost: `newsletter continue` goes on."""
     said = "Sending is stopped. `newsletter continue` starts it."
-    _standing("pause", {"paused": True}, said, as_json=as_json)
+    _set_sending("pause", {"paused": True}, said, as_json=as_json)
 
 
 @click.command("continue")
@@ -136,11 +136,11 @@ def pause(*, as_json: bool) -> None:
 def go_on(*, as_json: bool) -> None:
     """Start sending again; also says that the clock is right now."""
     said = "Sending goes on with the next `newsletter run`."
-    _standing("resume", {"paused": False}, said, as_json=as_json)
+    _set_sending("resume", {"paused": False}, said, as_json=as_json)
 
 
-def _standing(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
-    from newsletter.app import opened
+def _set_sending(what: str, row: dict[str, bool], said: str, *, as_json: bool) -> None:
+    from newsletter.app.composition import opened
     from newsletter.cli.output import print_json
     from newsletter.config.file import load_config
 

@@ -37,10 +37,10 @@ def web(form: str) -> int:
     """Serve the pages for readers alone, and send the mails they ask for. Ends with status 0."""
     from newsletter.cli.signals import Signals
     from newsletter.config.file import load_config
-    from newsletter.service import alone, logs
+    from newsletter.service import logs, web_only
 
     loaded = load_config(config_option())
     logs.configure(form)  # type: ignore[arg-type]
     with Signals() as signals:
-        alone.serve_pages(loaded, signals.stop)
+        web_only.serve_pages(loaded, signals.stop)
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from newsletter.cli.output import print_json
 from newsletter.cli.terminal import say
-from newsletter.preview import EDITION_FILE
+from newsletter.editions.preview import EDITION_FILE
 
 
 class _Editions(http.server.SimpleHTTPRequestHandler):

@@ -30,7 +30,7 @@ def config() -> None:
 @json_option
 def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
-    from newsletter.app.checks import deeper_problems
+    from newsletter.app.inspection import deeper_problems
     from newsletter.cli import output
     from newsletter.config.file import load_config
 
@@ -62,10 +62,10 @@ def sources() -> None:
 @json_option
 def sources_import(opml: str, *, as_json: bool) -> None:
     """Add the feeds of an OPML file to the configuration."""
-    from newsletter.app import checks
+    from newsletter.app import inspection
     from newsletter.cli import output
 
-    added = checks.import_sources(config_option(), Path(opml))
+    added = inspection.import_sources(config_option(), Path(opml))
     if as_json:
         output.print_json({"added": added})
     else:

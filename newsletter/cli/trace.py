@@ -10,7 +10,7 @@ from newsletter.cli.base import json_option, with_app
 from newsletter.cli.terminal import say
 
 if TYPE_CHECKING:
-    from newsletter.app import App
+    from newsletter.app.composition import App
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The configuration: its schema, its TOML text and environment variables, its file.
+"""The configuration: every key with its meaning and limits, and the file it is written in.
 
-Decides what may be configured; builds nothing from it (that is the work of `app`).
+Reports every problem at once. Builds nothing from it: `app` does.
 """

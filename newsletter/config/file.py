@@ -58,7 +58,7 @@ def with_theme(config: Config, theme: str) -> Config:
     return config.model_copy(update={"theme": config.theme.model_copy(update={"name": theme})})
 
 
-def places_of(config: Config) -> list[str]:
+def configured_locations(config: Config) -> list[str]:
     """Where the configured sources are."""
     return [section.url or section.path for section in config.sources]
 

@@ -89,7 +89,7 @@ _DEFAULTS = {
 
 def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
     """Makes all paths start at `folder`; what cannot be resolved."""
-    places: list[tuple[str, dict[str, Any], str]] = [
+    paths: list[tuple[str, dict[str, Any], str]] = [
         (f"sources[{number}].path", table, "path")
         for number, table in enumerate(_tables(tables.get("sources")), 1)
     ]
@@ -100,7 +100,7 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
         if isinstance(table, dict):
             if path in _DEFAULTS:
                 table.setdefault(path[-1], _DEFAULTS[path])
-            places.append((".".join(path), table, path[-1]))
+            paths.append((".".join(path), table, path[-1]))
     database = tables.setdefault("database", {})
     if isinstance(database, dict):
         url = database.setdefault("url", "sqlite:///newsletter.db")
@@ -108,7 +108,7 @@ def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
             if "?" in url or "\0" in url:
                 return ["database.url: write it as sqlite:///file, without options"]
             database["url"] = f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
-    return [problem for name, table, key in places if (problem := _join(name, table, key, folder))]
+    return [problem for name, table, key in paths if (problem := _join(name, table, key, folder))]
 
 
 def _tables(value: object) -> list[dict[str, Any]]:

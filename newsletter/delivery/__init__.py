@@ -1,22 +1,18 @@
-"""Deliveries → transport: every one that waits is claimed, sent once, and settled.
+"""Deliveries → transport: each one that waits is claimed, sent once, and recorded.
 
-    queue     what may go now, by its rates
-    copies    a claimed delivery as a letter
-    workers   the sessions, each in a thread
-    desk      claims and outcomes, in the database
-    stop      how a run is told to stop, and how long it waits for the database
-    run       the loop that brings them together
+    queue         what may be sent now, within the limits on rate
+    throttle      those limits
+    personalise   a claimed delivery as a message
+    workers       the sessions, each in a thread
+    retry         what a server's reply means: sent, deferred, refused
+    recorder      claims and results, in the database
+    run           the loop that brings them together
+    sending       a run as the operator sees it; pause and resume
+    send_test     a test mail
+    records       deliveries on record: list, retry, settle
 
-Only one thread touches the database. A session's last outcome and its next claim are one
+Only one thread touches the database. A session's last result and its next claim are one
 transaction, shared with other sessions that finish within the same two milliseconds; so a
-death leaves at most one message per session `unknown`, and while nothing can be committed no
-session begins its next message. A run has a stop event of its own, below its caller's: it never
-stops its caller.
+death leaves at most one message per session `unknown`, and a commit that fails ends every
+session before its next message. Does not plan, and does not know how a transport works.
 """
-
-from newsletter.delivery.copies import Copies, Origin
-from newsletter.delivery.desk import LIMITED, Limits, Tally
-from newsletter.delivery.run import Delivery
-from newsletter.delivery.stop import RunStop
-
-__all__ = ["LIMITED", "Copies", "Delivery", "Limits", "Origin", "RunStop", "Tally"]

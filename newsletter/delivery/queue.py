@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
 
-from newsletter.rates import Rates
-from newsletter.storage.outbox import Waiting
+from newsletter.delivery.throttle import Rates
+from newsletter.storage.outbox import QueuedDelivery
 
 PAGE = 1_000
 """Deliveries read at a time."""
 MOST_HELD_BACK = 500
 """Deliveries kept in memory for a domain that is slow."""
 
-Refill = Callable[[Collection[int], Collection[str]], list[Waiting]]
+Refill = Callable[[Collection[int], Collection[str]], list[QueuedDelivery]]
 """More that waits: without these deliveries, without these domains; at most `PAGE`."""
 
 
@@ -28,17 +28,17 @@ class Queue:
     def __init__(self, rates: Rates, refill: Refill) -> None:
         self._rates = rates
         self._refill = refill
-        self._ready: deque[Waiting] = deque()
-        self._slow: dict[str, deque[Waiting]] = defaultdict(deque)
+        self._ready: deque[QueuedDelivery] = deque()
+        self._slow: dict[str, deque[QueuedDelivery]] = defaultdict(deque)
         self._exhausted = False
 
-    def take(self, many: int, now: float) -> list[Waiting]:
+    def take(self, many: int, now: float) -> list[QueuedDelivery]:
         """Up to so many that may go now.
 
         Args:
             now: seconds that never go back.
         """
-        taken: list[Waiting] = []
+        taken: list[QueuedDelivery] = []
         while len(taken) < many and (one := self._next(now, taken)):
             self._rates.take(one.domain, now)
             taken.append(one)
@@ -62,7 +62,7 @@ class Queue:
         """Whether anything is left that may go, now or when its rate allows."""
         return bool(self._ready or any(self._slow.values()) or self._more())
 
-    def _next(self, now: float, taken: Sequence[Waiting]) -> Waiting | None:
+    def _next(self, now: float, taken: Sequence[QueuedDelivery]) -> QueuedDelivery | None:
         if self._rates.wait("", now):
             return None
         for domain, rows in self._slow.items():
@@ -75,7 +75,7 @@ class Queue:
             self._slow[one.domain].append(one)
         return None
 
-    def _more(self, taken: Sequence[Waiting] = ()) -> bool:
+    def _more(self, taken: Sequence[QueuedDelivery] = ()) -> bool:
         """Reads more, without what is known: held back, or taken and not yet claimed."""
         if self._exhausted:
             return False

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter.delivery.copies import copy_name
+from newsletter.delivery.personalise import copy_id
 from newsletter.models import DeliveryState
 from newsletter.storage import deliveries
 from newsletter.storage.database import Database
@@ -36,7 +36,7 @@ class DeliveryRecords:
     def message_id(self, row: DeliveryRow) -> str:
         """A delivery's Message-ID: the same however often it is sent."""
         own_key = self._database.keys.own
-        name = copy_name(own_key, row.edition, row.part, row.subscriber or row.notice)
+        name = copy_id(own_key, row.edition, row.part, row.subscriber or row.notice)
         return f"<{name}@{row.domain or self._domain}>"
 
     def retry(self, wanted: Filter) -> int:

@@ -9,32 +9,33 @@ from datetime import datetime
 from functools import partial
 from time import monotonic
 
-from newsletter.delivery.copies import Copies
-from newsletter.delivery.desk import LIMITED, Desk, Done, Limits, Tally
+from newsletter.delivery.dead_claims import give_up_dead_claims
+from newsletter.delivery.personalise import Personaliser
 from newsletter.delivery.queue import PAGE, Queue
+from newsletter.delivery.recorder import LIMITED, Attempt, Limits, Recorder, RunSummary
+from newsletter.delivery.retry import Streak
 from newsletter.delivery.stop import Retry, RunStop
-from newsletter.delivery.workers import Crew, Job, Report, Worker
+from newsletter.delivery.throttle import Rates
+from newsletter.delivery.workers import Job, Worker, WorkerPool, WorkerReport
 from newsletter.errors import RenderError, SendingPaused, StorageError
 from newsletter.models import DeliveryState
-from newsletter.planning import refuse_old_clock
-from newsletter.rates import Rates
-from newsletter.recipients import parse_address
-from newsletter.storage import outbox, senders, standing
+from newsletter.planning.rules import refuse_old_clock
+from newsletter.storage import installation, outbox, senders
 from newsletter.storage.database import Database
-from newsletter.storage.outbox import Waiting
+from newsletter.storage.outbox import QueuedDelivery
+from newsletter.subscribers.address import parse_address
 from newsletter.transports.base import Transport
-from newsletter.transports.replies import Verdict, without_reply
-from newsletter.verdicts import Streak
+from newsletter.transports.replies import ReplyKind, without_reply
 
-GATHER = 0.002
+COMMIT_INTERVAL = 0.002
 """Seconds between two commits, in which several sessions come to share one."""
-LISTEN = 0.25
+IDLE_WAIT = 0.25
 """Seconds without a word after which a run looks around."""
 
-Progress = Callable[[Tally, int], None]
+Progress = Callable[[RunSummary, int], None]
 
 
-class Delivery:
+class DeliveryRun:
     """Sends what waits.
 
     Args:
@@ -53,21 +54,21 @@ class Delivery:
         self,
         database: Database,
         transport: Transport,
-        copies: Copies,
+        personaliser: Personaliser,
         limits: Limits,
         clock: Callable[[], datetime],
         stop: threading.Event,
-        progress: Progress = lambda _tally, _total: None,
+        progress: Progress = lambda _summary, _total: None,
     ) -> None:
         self._database = database
         self._transport = transport
-        self._copies = copies
+        self._personaliser = personaliser
         self._limits = limits
         self._clock = clock
         self._stop = RunStop.of(stop)
         self._progress = progress
 
-    def run(self, *, only_notices: bool = False, fault: str = "") -> Tally:
+    def run(self, *, only_notices: bool = False, fault: str = "") -> RunSummary:
         """Sends everything that may go now.
 
         A database that fails on the way is waited for as long as `Limits.commit_tries` says.
@@ -85,55 +86,44 @@ class Delivery:
             StorageError: the database cannot be used at all.
         """
         with self._database.read() as tx:
-            row = standing.get(tx)
+            row = installation.get(tx)
         if row.paused_at:
             raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
         refuse_old_clock(row, self._clock())
         self._stop.clear()
-        tally = Tally()
+        summary = RunSummary()
         with senders.sender(self._database.file) as name:
-            tally.add(DeliveryState.UNKNOWN, self.give_up_dead_claims())
-            desk = Desk(self._database, name, self._limits, tally)
-            self._send(desk, tally, fault, only_notices=only_notices)
-        return tally
+            summary.add(
+                DeliveryState.UNKNOWN,
+                give_up_dead_claims(self._database, self._limits, self._clock()),
+            )
+            recorder = Recorder(self._database, name, self._limits, summary)
+            self._send(recorder, summary, fault, only_notices=only_notices)
+        return summary
 
-    def give_up_dead_claims(self) -> int:
-        """Turns what dead senders had in hand into `unknown`; how many stay so.
-
-        Raises:
-            StorageError: it cannot be recorded.
-        """
-        now = self._clock()
-        with self._database.read() as tx:
-            names = outbox.senders(tx)
-        left = 0
-        for name in senders.dead(self._database.file, names):
-            with self._database.write() as tx:
-                left += outbox.give_up_claims(tx, name, now)
-        if self._limits.unknown == "resend":
-            with self._database.write() as tx:
-                left -= outbox.resend_unknown(tx, now - self._limits.give_up_after, now)
-        return max(0, left)
-
-    def _send(self, desk: Desk, tally: Tally, fault: str, *, only_notices: bool) -> None:
+    def _send(
+        self, recorder: Recorder, summary: RunSummary, fault: str, *, only_notices: bool
+    ) -> None:
         with self._database.read() as tx:
             total = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
         limits = self._limits
-        say = partial(self._progress, tally, total)
-        retry = self._retry(tally, say)
+        say = partial(self._progress, summary, total)
+        retry = self._retry(summary, say)
 
-        def waiting(without: Collection[int], slow: Collection[str]) -> list[Waiting]:
+        def waiting(without: Collection[int], slow: Collection[str]) -> list[QueuedDelivery]:
             return retry(lambda: self._waiting(only_notices, without, slow))
 
-        crew = Crew(self._transport, min(limits.sessions, total), self._stop, limits.pause)
+        pool = WorkerPool(self._transport, min(limits.sessions, total), self._stop, limits.pause)
         queue = Queue(Rates(limits.max_per_second, limits.per_domain), waiting)
-        _Loop(crew, queue, desk, self._copies, tally, retry).run(self._clock, self._stop, say)
+        _Loop(pool, queue, recorder, self._personaliser, summary, retry).run(
+            self._clock, self._stop, say
+        )
         with suppress(StorageError):
-            retry.at_the_end(lambda: self._note_end(tally, fault, only_notices=only_notices))
+            retry.at_the_end(lambda: self._note_end(summary, fault, only_notices=only_notices))
 
-    def _retry(self, tally: Tally, say: Callable[[], None]) -> Retry:
+    def _retry(self, summary: RunSummary, say: Callable[[], None]) -> Retry:
         def blocked(error: StorageError) -> None:
-            tally.blocked = str(error)
+            summary.blocked = str(error)
             say()
 
         # Only the caller's word ends the wait: a run that stopped itself has still outcomes to
@@ -142,7 +132,7 @@ class Delivery:
 
     def _waiting(
         self, only_notices: bool, without: Collection[int], slow: Collection[str]
-    ) -> list[Waiting]:
+    ) -> list[QueuedDelivery]:
         with self._database.read() as tx:
             return outbox.waiting(
                 tx,
@@ -153,31 +143,37 @@ class Delivery:
                 domains_without=slow,
             )
 
-    def _note_end(self, tally: Tally, fault: str, *, only_notices: bool) -> None:
+    def _note_end(self, summary: RunSummary, fault: str, *, only_notices: bool) -> None:
         with self._database.write() as tx:
-            standing.note_instant(tx, self._clock())
-            if not self._stop.is_set() or tally.stopped:
-                why = tally.stopped or (LIMITED if tally.limited else fault)
-                standing.note_stopped(tx, why, self._clock())
-            tally.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
+            installation.note_instant(tx, self._clock())
+            if not self._stop.is_set() or summary.stopped:
+                why = summary.stopped or (LIMITED if summary.limited else fault)
+                installation.note_stopped(tx, why, self._clock())
+            summary.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
 
 
 class _Loop:
     """Hears what workers did, writes it down, gives them more."""
 
     def __init__(
-        self, crew: Crew, queue: Queue, desk: Desk, copies: Copies, tally: Tally, retry: Retry
+        self,
+        pool: WorkerPool,
+        queue: Queue,
+        recorder: Recorder,
+        personaliser: Personaliser,
+        summary: RunSummary,
+        retry: Retry,
     ) -> None:
-        self._crew = crew
+        self._pool = pool
         self._queue = queue
-        self._desk = desk
-        self._copies = copies
-        self._tally = tally
+        self._recorder = recorder
+        self._personaliser = personaliser
+        self._summary = summary
         self._retry = retry
         self._streak = Streak()
         self._idle: list[Worker] = []
         self._busy = 0
-        self._done: list[Done] = []  # and not yet on disk
+        self._done: list[Attempt] = []  # and not yet on disk
         self._no_session = ""
 
     def run(
@@ -188,30 +184,32 @@ class _Loop:
     ) -> None:
         """Until nothing is left that may go now, or no more should be begun."""
         began = last_commit = monotonic()
-        with self._crew.at_work():
+        with self._pool.at_work():
             try:
                 while not self._is_over(begin := self._may_begin(stop)):
-                    gather = last_commit + GATHER - monotonic() if self._busy > 1 else 0.0
-                    self._hear(self._crew.said(self._patience(begin), max(0.0, gather)))
+                    commit_wait = (
+                        last_commit + COMMIT_INTERVAL - monotonic() if self._busy > 1 else 0.0
+                    )
+                    self._hear(self._pool.said(self._timeout(begin), max(0.0, commit_wait)))
                     wanted = self._wanted(clock()) if self._may_begin(stop) else {}
                     self._give(self._recorded(wanted, clock), wanted)
                     last_commit = monotonic()
                     progress()
             except StorageError as error:
-                self._tally.stopped = str(error)
+                self._summary.stopped = str(error)
                 stop.set()  # a session that waits for a reply need not wait long
         self._last_words(clock)
-        self._tally.seconds = monotonic() - began
-        if self._no_session and not self._crew.size and not self._tally.stopped:
-            self._tally.stopped = self._no_session
+        self._summary.seconds = monotonic() - began
+        if self._no_session and not self._pool.size and not self._summary.stopped:
+            self._summary.stopped = self._no_session
 
     def _may_begin(self, stop: threading.Event) -> bool:
-        return not (self._tally.stopped or self._tally.limited or stop.is_set())
+        return not (self._summary.stopped or self._summary.limited or stop.is_set())
 
     def _is_over(self, begin: bool) -> bool:
         if self._busy or self._done:
             return False
-        if not begin or not self._crew.size:
+        if not begin or not self._pool.size:
             return True
         if not self._idle or self._queue.pause(monotonic()) is not None:
             return False
@@ -219,59 +217,59 @@ class _Loop:
         self._queue.look_again()
         return not self._queue.has_more()
 
-    def _patience(self, begin: bool) -> float:
+    def _timeout(self, begin: bool) -> float:
         """How long to listen for a word."""
         if self._done:
             return 0.0
         pause = self._queue.pause(monotonic()) if self._idle and begin else None
-        return LISTEN if pause is None else min(pause, LISTEN)
+        return IDLE_WAIT if pause is None else min(pause, IDLE_WAIT)
 
-    def _hear(self, reports: Sequence[Report]) -> None:
+    def _hear(self, reports: Sequence[WorkerReport]) -> None:
         for report in reports:
-            if report.job and report.outcome:
+            if report.job and report.reply:
                 self._busy -= 1
-                self._note(Done(report.job.waiting, report.outcome))
-            elif report.outcome:
-                self._no_session = report.outcome.reply
-                if report.outcome.verdict is Verdict.OURS:
-                    self._tally.stopped = report.outcome.reply
+                self._note(Attempt(report.job.waiting, report.reply))
+            elif report.reply:
+                self._no_session = report.reply.text
+                if report.reply.kind is ReplyKind.OURS:
+                    self._summary.stopped = report.reply.text
             if report.ready:
                 self._idle.append(report.worker)
 
-    def _note(self, done: Done) -> None:
+    def _note(self, done: Attempt) -> None:
         self._done.append(done)
         waiting = done.waiting
         domain = waiting.domain or waiting.address.rpartition("@")[2]
-        if why := self._streak.note(done.outcome, domain):
-            self._tally.stopped = why
+        if why := self._streak.note(done.reply, domain):
+            self._summary.stopped = why
 
-    def _wanted(self, now: datetime) -> dict[int, Job | Done]:
+    def _wanted(self, now: datetime) -> dict[int, Job | Attempt]:
         """What the idle workers could do next, by delivery; what cannot be sent is done."""
         rows = self._queue.take(len(self._idle), monotonic())
         return {one.id: self._job(one, now) for one in rows}
 
-    def _job(self, waiting: Waiting, now: datetime) -> Job | Done:
+    def _job(self, waiting: QueuedDelivery, now: datetime) -> Job | Attempt:
         try:
             to = parse_address(waiting.address)
         except ValueError as fault:
-            return Done(waiting, without_reply(Verdict.REFUSED, "rcpt", str(fault)))
+            return Attempt(waiting, without_reply(ReplyKind.REFUSED, "rcpt", str(fault)))
         try:
-            return Job(waiting, self._copies.letter(waiting, to, now))
+            return Job(waiting, self._personaliser.message(waiting, to, now))
         except RenderError as fault:
-            return Done(waiting, without_reply(Verdict.OURS, "data", str(fault)))
+            return Attempt(waiting, without_reply(ReplyKind.OURS, "data", str(fault)))
 
     def _recorded(
-        self, wanted: Mapping[int, Job | Done], clock: Callable[[], datetime]
+        self, wanted: Mapping[int, Job | Attempt], clock: Callable[[], datetime]
     ) -> set[int]:
         """Writes down what was done and what is claimed; what was got."""
         if not self._done and not wanted:
             return set()
         rows = [one.waiting for one in wanted.values()]
-        got = self._retry(lambda: self._desk.record(self._done, rows, clock()))
-        self._done, self._tally.blocked = [], ""
+        got = self._retry(lambda: self._recorder.record(self._done, rows, clock()))
+        self._done, self._summary.blocked = [], ""
         return got
 
-    def _give(self, got: set[int], wanted: Mapping[int, Job | Done]) -> None:
+    def _give(self, got: set[int], wanted: Mapping[int, Job | Attempt]) -> None:
         for number in got:
             what = wanted[number]
             if isinstance(what, Job):
@@ -282,12 +280,12 @@ class _Loop:
 
     def _last_words(self, clock: Callable[[], datetime]) -> None:
         """What workers did after the loop broke off, written down if that is possible."""
-        self._hear(self._crew.left_over())
+        self._hear(self._pool.left_over())
         if not self._done:
             return
         try:
-            self._retry.at_the_end(lambda: self._desk.record(self._done, [], clock()))
+            self._retry.at_the_end(lambda: self._recorder.record(self._done, [], clock()))
         except StorageError as error:
-            self._tally.stopped = str(error)
-            self._tally.add(DeliveryState.UNKNOWN, len(self._done))
+            self._summary.stopped = str(error)
+            self._summary.add(DeliveryState.UNKNOWN, len(self._done))
         self._done = []

@@ -6,19 +6,19 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from newsletter import tokens
-from newsletter.delivery.desk import LIMITED, Tally
+from newsletter.delivery.recorder import LIMITED, RunSummary
 from newsletter.delivery.sending import MakeDelivery, Sending
+from newsletter.editions.notices import TEST, Notices
 from newsletter.errors import SendingStopped, UsageError
-from newsletter.notices import TEST, Notices
-from newsletter.recipients import Address
-from newsletter.storage import deliveries, people
+from newsletter.messages import tokens
+from newsletter.storage import deliveries, subscribers
 from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Mail
+from newsletter.subscribers.address import Address
 
 
-class SendTest:
+class TestMail:
     """Sends test mails.
 
     Args:
@@ -62,11 +62,11 @@ class SendTest:
         at = self._clock()
         self._sending.refuse(at)
         number = self._queued(address, at)
-        tally = delivery.run(only_notices=True)
+        summary = delivery.run(only_notices=True)
         with self._database.read() as tx:
             sent = deliveries.get(tx, number)
         if not sent.attempts:
-            why = tally.stopped or (LIMITED if tally.limited else "it was interrupted")
+            why = summary.stopped or (LIMITED if summary.limited else "it was interrupted")
             with self._database.write() as tx:  # a test that comes tomorrow helps no operator
                 notice_rows.cancel(tx, number, why, self._clock())
             raise SendingStopped(why)
@@ -76,12 +76,12 @@ class SendTest:
         subject, text = self._notices.words(
             TEST, name=self._name, at=f"{at:%Y-%m-%d %H:%M} UTC", through=self._through
         )
-        suppression = tokens.mark(self._database.keys.own, address.normal)
+        suppression = tokens.suppression_hash(self._database.keys.own, address.normal)
         with self._database.write() as tx:
-            if reason := people.suppressed(tx, [suppression]).get(suppression):
+            if reason := subscribers.suppressed(tx, [suppression]).get(suppression):
                 raise UsageError(f"must not be written to: {reason}", where=address.display)
             return notice_rows.add(tx, TEST, address.display, address.normal, subject, text, at)
 
 
-def _unseen(_tally: Tally, _total: int) -> None:
+def _unseen(_summary: RunSummary, _total: int) -> None:
     """Progress that is not shown."""

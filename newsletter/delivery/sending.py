@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from newsletter.delivery.desk import Tally
-from newsletter.delivery.run import Delivery, Progress
+from newsletter.delivery.recorder import RunSummary
+from newsletter.delivery.run import DeliveryRun, Progress
 from newsletter.errors import SendingPaused, StorageError
-from newsletter.planning import Planned, refuse_old_clock
-from newsletter.storage import notices, outbox, standing
+from newsletter.planning.plan import PlanResult
+from newsletter.planning.rules import refuse_old_clock
+from newsletter.storage import installation, notices, outbox
 from newsletter.storage.database import Database
 
 
@@ -25,19 +26,19 @@ class MakeDelivery(Protocol):
 
     def __call__(
         self, stop: threading.Event, progress: Progress, *, persistent: bool = False
-    ) -> Delivery: ...
+    ) -> DeliveryRun: ...
 
 
 @dataclass(slots=True)
-class Ran:
+class RunResult:
     """What planning and sending did.
 
     Attributes:
         stopped: why sending ended before its work was done; empty if it did not.
     """
 
-    planned: Planned = field(default_factory=Planned)
-    tally: Tally = field(default_factory=Tally)
+    planned: PlanResult = field(default_factory=PlanResult)
+    summary: RunSummary = field(default_factory=RunSummary)
     stopped: str = ""
 
 
@@ -65,13 +66,13 @@ class Sending:
 
     def send(
         self,
-        planned: Planned,
+        planned: PlanResult,
         stop: threading.Event,
         progress: Progress,
         fault: str = "",
         *,
         persistent: bool = False,
-    ) -> Ran:
+    ) -> RunResult:
         """Sends what waits, then a report to the owner if something needs them.
 
         Args:
@@ -85,17 +86,17 @@ class Sending:
             ConfigError: something that the transport needs is not configured.
         """
         delivery = self._make_delivery(stop, progress, persistent=persistent)
-        ran = Ran(planned, delivery.run(fault=fault))
-        ran.stopped = ran.tally.stopped
+        result = RunResult(planned, delivery.run(fault=fault))
+        result.stopped = result.summary.stopped
         try:
-            if not stop.is_set() and not ran.stopped and self._report(self._clock()):
+            if not stop.is_set() and not result.stopped and self._report(self._clock()):
                 notices = delivery.run(only_notices=True, fault=fault)
-                ran.tally.notices += notices.notices
-                ran.stopped = notices.stopped
+                result.summary.notices += notices.notices
+                result.stopped = notices.stopped
         except (SendingPaused, StorageError) as error:
-            ran.stopped = str(error)  # what was sent before is still said
-        ran.stopped = ran.stopped or fault
-        return ran
+            result.stopped = str(error)  # what was sent before is still said
+        result.stopped = result.stopped or fault
+        return result
 
     def send_notices(self, stop: threading.Event, progress: Progress) -> None:
         """Sends the notices that wait, and no edition; nothing while all sending is paused.
@@ -132,7 +133,7 @@ class Sending:
             ClockBehind: the clock is earlier than the newest record.
         """
         with self._database.read() as tx:
-            row = standing.get(tx)
+            row = installation.get(tx)
         if row.paused_at:
             raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
         refuse_old_clock(row, at)
@@ -141,17 +142,17 @@ class Sending:
         """Records why nothing goes out, if the database takes it."""
         with suppress(StorageError):
             with self._database.read() as tx:
-                known = standing.get(tx).stopped
+                known = installation.get(tx).stopped
             if known != why:
                 with self._database.write() as tx:
-                    standing.note_stopped(tx, why, self._clock())
+                    installation.note_stopped(tx, why, self._clock())
 
     def pause(self) -> None:
         """Stops all sending, until `resume`."""
         with self._database.write() as tx:
-            standing.pause(tx, self._clock())
+            installation.pause(tx, self._clock())
 
     def resume(self) -> None:
         """Starts sending again, and takes the clock as right."""
         with self._database.write() as tx:
-            standing.resume(tx, self._clock())
+            installation.resume(tx, self._clock())

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
 from time import monotonic
 
-from newsletter.storage.outbox import Waiting
-from newsletter.transports.base import Letter, SessionFailed, Transport
-from newsletter.transports.replies import Outcome, Verdict
+from newsletter.storage.outbox import QueuedDelivery
+from newsletter.transports.base import OutgoingMessage, SessionFailed, Transport
+from newsletter.transports.replies import Reply, ReplyKind
 
 OPENINGS = 3
 """Times that a session is opened in a row, in vain, before its worker gives up."""
@@ -27,12 +27,12 @@ _FAREWELL = 7.0
 class Job:
     """A claimed delivery and its letter."""
 
-    waiting: Waiting
-    letter: Letter
+    waiting: QueuedDelivery
+    message: OutgoingMessage
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class WorkerReport:
     """What a worker says.
 
     Attributes:
@@ -45,7 +45,7 @@ class Report:
 
     worker: Worker
     job: Job | None = None
-    outcome: Outcome | None = None
+    reply: Reply | None = None
     ready: bool = False
     gone: bool = False
     fault: BaseException | None = None
@@ -64,7 +64,7 @@ class Worker(threading.Thread):
     def __init__(
         self,
         transport: Transport,
-        reports: SimpleQueue[Report],
+        reports: SimpleQueue[WorkerReport],
         stop: threading.Event,
         pause: float,
     ) -> None:
@@ -89,15 +89,15 @@ class Worker(threading.Thread):
             fault = error
         finally:
             self._session.close()
-        self._reports.put(Report(self, gone=True, fault=fault))
+        self._reports.put(WorkerReport(self, gone=True, fault=fault))
 
     def _serves(self) -> bool:
         """Sends while there is a session; `False` once it was sent home."""
-        self._reports.put(Report(self, ready=True))
+        self._reports.put(WorkerReport(self, ready=True))
         while job := self._jobs.get():
-            outcome = self._session.send(job.letter)
+            reply = self._session.send(job.message)
             # Said before anything else, so that it is on disk while a session is opened.
-            self._reports.put(Report(self, job, outcome, ready=self._session.is_open))
+            self._reports.put(WorkerReport(self, job, reply, ready=self._session.is_open))
             if not self._session.is_open:
                 return True
         return False
@@ -111,8 +111,8 @@ class Worker(threading.Thread):
             try:
                 self._session.open()
             except SessionFailed as failure:
-                self._reports.put(Report(self, outcome=_explained(failure)))
-                ours = failure.outcome.verdict is Verdict.OURS
+                self._reports.put(WorkerReport(self, reply=_explained(failure)))
+                ours = failure.reply.kind is ReplyKind.OURS
                 if ours or not left or self._stop_now.wait(pause):
                     return False
                 pause *= 2
@@ -121,11 +121,11 @@ class Worker(threading.Thread):
         return False
 
 
-def _explained(failure: SessionFailed) -> Outcome:
-    return replace(failure.outcome, reply=str(failure))
+def _explained(failure: SessionFailed) -> Reply:
+    return replace(failure.reply, text=str(failure))
 
 
-class Crew:
+class WorkerPool:
     """Workers, and what they say.
 
     Args:
@@ -138,7 +138,7 @@ class Crew:
     def __init__(
         self, transport: Transport, size: int, stop: threading.Event, pause: float
     ) -> None:
-        self._reports: SimpleQueue[Report] = SimpleQueue()
+        self._reports: SimpleQueue[WorkerReport] = SimpleQueue()
         self._workers = {Worker(transport, self._reports, stop, pause) for _ in range(size)}
 
     @contextmanager
@@ -160,17 +160,17 @@ class Crew:
         """How many are there still."""
         return len(self._workers)
 
-    def said(self, patience: float, gather: float) -> list[Report]:
+    def said(self, timeout: float, commit_wait: float) -> list[WorkerReport]:
         """What they say within `patience` seconds, and `gather` seconds more.
 
         Raises:
             BaseException: what a worker died of, if it was no failure of the transport.
         """
         try:
-            found = [self._reports.get(timeout=patience)]
+            found = [self._reports.get(timeout=timeout)]
         except Empty:
             return []
-        ends = monotonic() + gather
+        ends = monotonic() + commit_wait
         while len(found) < len(self._workers):
             try:
                 found.append(self._reports.get(timeout=max(0.0, ends - monotonic())))
@@ -183,7 +183,7 @@ class Crew:
                 self._workers.discard(report.worker)
         return found
 
-    def left_over(self) -> list[Report]:
+    def left_over(self) -> list[WorkerReport]:
         """What was said and nobody has heard."""
         found = []
         while not self._reports.empty():

@@ -87,8 +87,8 @@ def _doubts(text: str, cards: list[Card]) -> Iterator[str]:
 def _year(document: Document) -> tuple[int | None, list[str]]:
     """The year of days written without one: that of the capture, as far as it is told."""
     text, near = document.text, document.near
-    told = _CAPTURED.search(text[:4_096]) or _LINKED_DAY.search(text)
-    if told and (day := iso_day(told[1])):
+    day_match = _CAPTURED.search(text[:4_096]) or _LINKED_DAY.search(text)
+    if day_match and (day := iso_day(day_match[1])):
         return day.year, []
     if near:
         return near.year, [f"days without a year are of {near.year}, from {document.dated_by}"]

@@ -42,7 +42,7 @@ _MANY = 1_000
 def head(document: Document) -> str:
     """The beginning, decoded as well as can be; for recognising only, never raises."""
     start = document.data[:_HEAD]
-    return start.decode(_mark_of(start) or "latin-1", "ignore")
+    return start.decode(_encoding_by_mark(start) or "latin-1", "ignore")
 
 
 def root(text: str) -> str | None:
@@ -62,7 +62,7 @@ def decoded(data: bytes) -> str:
     """
     declared = _DECLARED.match(data[:500])
     named = declared[1].decode().lower().replace("_", "-") if declared else "utf-8"
-    encoding = _mark_of(data) or _known(named)
+    encoding = _encoding_by_mark(data) or _known(named)
     unicode = encoding.startswith("utf")
     try:
         text = data.decode(encoding, "strict" if unicode else "replace")
@@ -75,7 +75,7 @@ def decoded(data: bytes) -> str:
     return text[declaration.end() if declaration else 0 :]
 
 
-def _mark_of(data: bytes) -> str | None:
+def _encoding_by_mark(data: bytes) -> str | None:
     return next((name for mark, name in _MARKS if data.startswith(mark)), None)
 
 

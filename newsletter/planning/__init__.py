@@ -1,23 +1,11 @@
-"""Log → editions and deliveries: who is due gets what is new to them, once.
+"""Log → deliveries: which subscribers are due, and for which edition; each paper once.
 
-rules   when people are due
-view    the log and the decisions, as planning finds them
-plan    planning deliveries for who is due
-freezing   making and keeping editions, holding what looks wrong
-due_times  correcting due times after the rules have changed
+    cadence       on which dates and instants a subscriber is due
+    rules         the newsletter's schedule, and when the clock cannot be right
+    view          the log and the operator's decisions, as planning finds them
+    plan          freezes editions and plans deliveries
+    planner       runs planning before a run, or when it is time
+    review        the operator's decisions about held editions
+
+Does not render by itself and sends nothing.
 """
-
-from newsletter.planning.due_times import DueTimes
-from newsletter.planning.plan import Planned, Planning, next_entries
-from newsletter.planning.rules import SLACK, Rules, latest_day, refuse_old_clock
-
-__all__ = [
-    "SLACK",
-    "DueTimes",
-    "Planned",
-    "Planning",
-    "Rules",
-    "latest_day",
-    "next_entries",
-    "refuse_old_clock",
-]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 
 from newsletter.planning.rules import Rules, refuse_old_clock
-from newsletter.storage import due, standing
+from newsletter.storage import due, installation
 from newsletter.storage.database import Database
 from newsletter.storage.due import Group
 
@@ -34,14 +34,14 @@ class DueTimes:
             ClockBehind: the clock is earlier than the newest record.
         """
         with self._database.read() as tx:
-            row = standing.get(tx)
+            row = installation.get(tx)
             refuse_old_clock(row, now)
-            changed = row.clockwork != self._rules.clockwork
+            changed = row.schedule_fingerprint != self._rules.schedule_fingerprint
             found = list(due.scheduled(tx, now if changed else now + timedelta(days=2)))
         many = sum(self._correct(now, group, last, all_of_them=changed) for group, last in found)
         if changed:
             with self._database.write() as tx:
-                standing.note_clockwork(tx, self._rules.clockwork)
+                installation.note_schedule_fingerprint(tx, self._rules.schedule_fingerprint)
         return many
 
     def _correct(self, now: datetime, group: Group, last: date | None, *, all_of_them: bool) -> int:

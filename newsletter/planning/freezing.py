@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from newsletter import holds
-from newsletter.editing import Editor
+from newsletter.editions.build import EditionBuilder
+from newsletter.editions.render import ThemeSettings
 from newsletter.errors import EditionFaulty
 from newsletter.models import EditionState, Entry, Rendered
+from newsletter.papers import review
 from newsletter.planning.view import View
-from newsletter.render import Look
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
 from newsletter.storage.editions import EditionRow
@@ -26,11 +26,15 @@ class EditionFreezer:
     """
 
     def __init__(
-        self, database: Database, editor: Callable[[], Editor], look: Look, domain: str | None
+        self,
+        database: Database,
+        builder: Callable[[], EditionBuilder],
+        theme_settings: ThemeSettings,
+        domain: str | None,
     ) -> None:
         self._database = database
-        self._editor = editor
-        self._look = look
+        self._builder = builder
+        self._theme_settings = theme_settings
         self._domain = domain
 
     def frozen(self, entries: Sequence[Entry], view: View) -> EditionRow:
@@ -49,14 +53,14 @@ class EditionFreezer:
         # What went out in smaller editions is not looked at again for a slower cadence, or for
         # somebody who comes back.
         fresh = set(positions) - view.released - seen
-        reason = fault or holds.reason_to_hold_edition(len(fresh), view.sizes)
+        reason = fault or review.reason_to_hold_edition(len(fresh), view.sizes)
         with self._database.write() as tx:
             return editions.freeze(
                 tx,
                 key,
                 positions,
-                self._look.language,
-                self._look.theme,
+                self._theme_settings.language,
+                self._theme_settings.theme,
                 parts,
                 view.now,
                 held=reason,
@@ -68,10 +72,10 @@ class EditionFreezer:
         self, entries: Sequence[Entry]
     ) -> tuple[str, list[int], Sequence[Rendered], str | None]:
         try:
-            edition, fault = self._editor().looked_at(entries)
+            edition, fault = self._builder().build_unchecked(entries)
         except EditionFaulty as unmade:
             positions = [entry.position for entry in entries]
-            language, theme = self._look.language, self._look.theme
+            language, theme = self._theme_settings.language, self._theme_settings.theme
             return editions.key_of(positions, language, theme, "unmade"), positions, (), str(unmade)
         positions = [entry.position for entry in edition.entries]
         return edition.key, positions, edition.parts, str(fault) if fault else None

@@ -16,25 +16,25 @@ from datetime import date, datetime, timedelta
 from itertools import groupby
 from zoneinfo import ZoneInfo
 
-from newsletter.cadence import Turn, turn
-from newsletter.editing import Editor
+from newsletter.editions.build import EditionBuilder
+from newsletter.editions.render import ThemeSettings
 from newsletter.models import EditionState, Entry
+from newsletter.planning.cadence import DueAction, due_action
 from newsletter.planning.freezing import EditionFreezer
 from newsletter.planning.rules import Rules, latest_day, refuse_old_clock
 from newsletter.planning.view import View, holding, view
-from newsletter.render import Look
-from newsletter.storage import due, editions, log, people, standing
+from newsletter.storage import due, editions, installation, log, subscribers
 from newsletter.storage.database import Database
-from newsletter.storage.due import Group, Onward
+from newsletter.storage.due import Group, NextState
 from newsletter.storage.editions import EditionRow
 
-BREATH = 0.002
+CHUNK_PAUSE = 0.002
 """Seconds between two chunks: whoever waits to write, such as to unsubscribe, comes in."""
 _LAST = 2**63 - 1
 
 
 @dataclass(slots=True)
-class Planned:
+class PlanResult:
     """What a planning did.
 
     Attributes:
@@ -55,7 +55,7 @@ class _Move:
     """A group, where it is afterwards, and whether it gets an edition."""
 
     group: Group
-    onward: Onward
+    next_state: NextState
     sends: bool
 
 
@@ -73,16 +73,16 @@ class Planning:
     def __init__(
         self,
         database: Database,
-        editor: Callable[[], Editor],
-        look: Look,
+        builder: Callable[[], EditionBuilder],
+        theme_settings: ThemeSettings,
         rules: Rules,
         domain: str | None = None,
     ) -> None:
         self._database = database
-        self._freezer = EditionFreezer(database, editor, look, domain)
+        self._freezer = EditionFreezer(database, builder, theme_settings, domain)
         self._rules = rules
 
-    def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> Planned:
+    def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> PlanResult:
         """Plans for who is due now, or for everybody active, whose due times then stay.
 
         Args:
@@ -92,14 +92,14 @@ class Planning:
             ClockBehind: the clock is earlier than the newest record.
             RenderError: no edition can be made.
         """
-        planned = Planned()
+        planned = PlanResult()
         with self._database.read() as tx:
-            refuse_old_clock(standing.get(tx), now)
+            refuse_old_clock(installation.get(tx), now)
             groups = due.everybody(tx) if everybody else due.due(tx, now)
             seen = view(tx, now, failing=failing)
         if groups:
             with self._database.write() as tx:
-                standing.note_instant(tx, now)
+                installation.note_instant(tx, now)
         by_cursor = sorted(groups, key=lambda group: group.cursor)
         for cursor, alike in groupby(by_cursor, key=lambda group: group.cursor):
             self._serve(cursor, list(alike), seen, planned)
@@ -123,14 +123,14 @@ class Planning:
             return False
         with self._database.write() as tx:
             parts = len(editions.content(tx, edition.id).parts)
-            whom, onward = Group(cursor), Onward(seen.head)
+            whom, next_state = Group(cursor), NextState(seen.head)
             span = (person - 1, person)
-            moved = due.plan(tx, whom, span, onward, now, edition=edition.id, parts=parts)
+            moved = due.plan(tx, whom, span, next_state, now, edition=edition.id, parts=parts)
             if moved:
                 editions.note_planned(tx, edition.id, now)
         return bool(moved)
 
-    def _serve(self, cursor: int, groups: list[Group], view: View, planned: Planned) -> None:
+    def _serve(self, cursor: int, groups: list[Group], view: View, planned: PlanResult) -> None:
         """Plans for everybody who has this cursor."""
         with self._database.read() as tx:
             entries = log.new_entries(tx, after=cursor, up_to=view.head)
@@ -149,7 +149,7 @@ class Planning:
         groups: Sequence[Group],
         entries: Sequence[Entry],
         view: View,
-        planned: Planned,
+        planned: PlanResult,
         freed: EditionRow | None = None,
     ) -> None:
         """Plans an edition of these entries, or one that was let go."""
@@ -160,9 +160,9 @@ class Planning:
         said_no_at = view.said_no_at(positions)
         moves: list[_Move] = []
         for group in groups:
-            what, onward = self._step(group, view, said_no_at, papers=bool(entries))
-            if what is not Turn.WAIT:
-                moves.append(_Move(group, onward, sends=what is Turn.SEND))
+            what, next_state = self._step(group, view, said_no_at, papers=bool(entries))
+            if what is not DueAction.WAIT:
+                moves.append(_Move(group, next_state, sends=what is DueAction.SEND))
             elif group.due_at:
                 planned.open += group.size
         self._carry_out(cursor, moves, entries, view, planned, freed)
@@ -173,7 +173,7 @@ class Planning:
         moves: Sequence[_Move],
         entries: Sequence[Entry],
         view: View,
-        planned: Planned,
+        planned: PlanResult,
         freed: EditionRow | None,
     ) -> None:
         """Freezes the edition if anybody gets it, then moves everybody on, chunk by chunk."""
@@ -193,38 +193,38 @@ class Planning:
                         tx,
                         move.group,
                         span,
-                        move.onward,
+                        move.next_state,
                         view.now,
                         **(sent if move.sends else {}),
                     )
                     people += moved if move.sends else 0
                 if edition:
                     editions.note_planned(tx, edition.id, view.now)
-            time.sleep(BREATH)
+            time.sleep(CHUNK_PAUSE)
         if edition and people:
             planned.people += people
             planned.editions.append(edition.key)
 
     def _step(
         self, group: Group, view: View, said_no_at: datetime | None, *, papers: bool
-    ) -> tuple[Turn, Onward]:
+    ) -> tuple[DueAction, NextState]:
         """What a group gets now, and where it is afterwards."""
         if group.due_at is None:
-            return (Turn.SEND if papers else Turn.WAIT), Onward(view.head)
+            return (DueAction.SEND if papers else DueAction.WAIT), NextState(view.head)
         schedule = self._rules.schedule(group.preferences)
         due_on = group.due_at.astimezone(ZoneInfo(schedule.zone)).date()
         last = schedule.last_due(view.now)
         if last is None or (last[0] < due_on and last[1] < group.due_at):
             # Due by other rules than those of now: by these, that date is none, or yet to come.
-            return Turn.MERGE, Onward(group.cursor, schedule.next_due(view.now))
+            return DueAction.MERGE, NextState(group.cursor, schedule.next_due(view.now))
         day, at = last
         if self._is_done(group.last_on, day, view.now):
             # In another zone it was that date already: no date comes twice.
             due = self._rules.next_due(group.preferences, group.last_on, view.now)
-            return Turn.MERGE, Onward(group.cursor, due)
+            return DueAction.MERGE, NextState(group.cursor, due)
         no = said_no_at is not None and at <= said_no_at
         following = schedule.next_due(view.now, after=day)
-        what = turn(
+        what = due_action(
             due=at,
             following=following,
             now=view.now,
@@ -233,9 +233,9 @@ class Planning:
             papers=papers and not no,
             failing=view.failing and not no,
         )
-        stays = what is Turn.MERGE or no
+        stays = what is DueAction.MERGE or no
         cursor = group.cursor if stays else view.head
-        return what, Onward(cursor, following, day, merged=what is Turn.MERGE)
+        return what, NextState(cursor, following, day, merged=what is DueAction.MERGE)
 
     @staticmethod
     def _is_done(last: date | None, day: date, now: datetime) -> bool:
@@ -265,7 +265,7 @@ def next_entries(database: Database, now: datetime, cursor: int | None = None) -
     """
     with database.read() as tx:
         if cursor is None:
-            cursor = people.oldest_cursor(tx, everyone=False)
+            cursor = subscribers.oldest_cursor(tx, everyone=False)
         if cursor is None:
             cursor = log.newcomer_cursor(tx, latest_day(now))
         return log.new_entries(tx, after=cursor, up_to=log.head(tx))
@@ -275,6 +275,6 @@ def _was_due(group: Group, at: datetime | None) -> bool:
     return at is not None and group.due_at is not None and group.due_at <= at
 
 
-def _note_held(planned: Planned, row: EditionRow) -> None:
+def _note_held(planned: PlanResult, row: EditionRow) -> None:
     if row.id not in [held.id for held in planned.held]:
         planned.held.append(row)

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from datetime import datetime
 
-from newsletter.editing import Edition, Editor
+from newsletter.editions.build import Edition, EditionBuilder
+from newsletter.editions.render import ThemeSettings
 from newsletter.planning.due_times import DueTimes
-from newsletter.planning.plan import Planned, Planning, next_entries
-from newsletter.render import Look
-from newsletter.storage import editions, people, sources
+from newsletter.planning.plan import Planning, PlanResult, next_entries
+from newsletter.storage import editions, sources, subscribers
 from newsletter.storage.database import Database
 
 
@@ -33,21 +33,21 @@ class Planner:
         self,
         planning: Planning,
         due_times: DueTimes,
-        editor: Callable[[], Editor],
-        look: Look,
+        builder: Callable[[], EditionBuilder],
+        theme_settings: ThemeSettings,
         database: Database,
         sources: Collection[str],
         clock: Callable[[], datetime],
     ) -> None:
         self._planning = planning
         self._due_times = due_times
-        self._editor = editor
-        self._look = look
+        self._builder = builder
+        self._theme_settings = theme_settings
         self._database = database
         self._sources = frozenset(sources)
         self._clock = clock
 
-    def plan(self, *, due_now: bool) -> Planned:
+    def plan(self, *, due_now: bool) -> PlanResult:
         """Corrects due times, then plans for every subscriber who is due, or for all active ones.
 
         May be interrupted anywhere.
@@ -60,7 +60,7 @@ class Planner:
         self._due_times.reschedule(at)
         return self._planning.plan(at, everybody=due_now, failing=self._is_source_failing())
 
-    def plan_due(self, at: datetime) -> Planned:
+    def plan_due(self, at: datetime) -> PlanResult:
         """Plans for the subscribers who are due; quick when there are none.
 
         Raises:
@@ -69,13 +69,13 @@ class Planner:
         """
         first = self.next_due()
         if first is None or first > at:
-            return Planned()
+            return PlanResult()
         return self._planning.plan(at, failing=self._is_source_failing())
 
     def next_due(self) -> datetime | None:
         """The next instant at which a subscriber is due."""
         with self._database.read() as tx:
-            return people.first_due(tx)
+            return subscribers.first_due(tx)
 
     def next_edition(self, cursor: int | None = None) -> Edition | None:
         """The edition that a subscriber with this cursor gets next; `None` if nothing is new.
@@ -88,7 +88,7 @@ class Planner:
             RenderError: it cannot be made.
         """
         entries = next_entries(self._database, self._clock(), cursor)
-        return self._editor().edition(entries) if entries else None
+        return self._builder().build(entries) if entries else None
 
     def keep(self, edition: Edition) -> None:
         """Freezes an edition as it was made, planned for no subscriber."""
@@ -98,8 +98,8 @@ class Planner:
                 tx,
                 edition.key,
                 positions,
-                self._look.language,
-                self._look.theme,
+                self._theme_settings.language,
+                self._theme_settings.theme,
                 edition.parts,
                 self._clock(),
             )

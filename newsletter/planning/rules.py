@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from newsletter.cadence import Cadence, Schedule
 from newsletter.errors import ClockBehind
-from newsletter.storage.people import Wishes
-from newsletter.storage.standing import StandingRow
+from newsletter.planning.cadence import Cadence, Schedule
+from newsletter.storage.installation import Installation
+from newsletter.storage.subscribers import Preferences
 
 SLACK = timedelta(minutes=1)
 """How far the clock may go back without a word: time servers correct it by seconds."""
@@ -32,21 +32,21 @@ class Rules:
     catch_up: timedelta
     tz_version: str = ""
 
-    def schedule(self, wishes: Wishes) -> Schedule:
+    def schedule(self, preferences: Preferences) -> Schedule:
         """When somebody with these wishes is due."""
-        at = time.fromisoformat(wishes.send_at) if wishes.send_at else self.send_at
-        cadence = Cadence.parse(wishes.cadence)
-        return Schedule(cadence, at, wishes.time_zone or self.time_zone, self.skip_dates)
+        at = time.fromisoformat(preferences.send_at) if preferences.send_at else self.send_at
+        cadence = Cadence.parse(preferences.cadence)
+        return Schedule(cadence, at, preferences.time_zone or self.time_zone, self.skip_dates)
 
-    def next_due(self, wishes: Wishes, last: date | None, now: datetime) -> datetime:
+    def next_due(self, preferences: Preferences, last: date | None, now: datetime) -> datetime:
         """When somebody is due next, whose last date is done with."""
-        schedule = self.schedule(wishes)
+        schedule = self.schedule(preferences)
         today = now.astimezone(ZoneInfo(schedule.zone)).date()
         # A date that is not even in another zone was done with by a wrong clock.
         return schedule.next_due(now, after=last if last and last <= today + _APART else None)
 
     @property
-    def clockwork(self) -> str:
+    def schedule_fingerprint(self) -> str:
         """What the due times are computed from, besides what people wish."""
         days = " ".join(day.isoformat() for day in sorted(self.skip_dates))
         return f"{self.time_zone} {self.send_at:%H:%M} [{days}] {self.tz_version}"
@@ -57,7 +57,7 @@ def latest_day(now: datetime) -> date:
     return now.date() + timedelta(days=1)
 
 
-def refuse_old_clock(row: StandingRow, now: datetime) -> None:
+def refuse_old_clock(row: Installation, now: datetime) -> None:
     """Says so when the clock cannot be right.
 
     Raises:

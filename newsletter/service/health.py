@@ -15,11 +15,11 @@ from collections.abc import Iterable, Sequence
 import structlog
 from starlette.routing import BaseRoute
 
-from newsletter.app import App
-from newsletter.app.places import now
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
 from newsletter.errors import DatabaseReplaced, StorageError
-from newsletter.service import notify
+from newsletter.service import systemd
+from newsletter.sources.factories import now
 from newsletter.web import health, metrics
 from newsletter.web.heartbeat import Heartbeat
 
@@ -82,7 +82,7 @@ class Health:
         threading.Thread(target=self._watch, args=(stop,), name="watchdog", daemon=True).start()
 
     def _watch(self, stop: threading.Event) -> None:
-        asked = notify.watchdog_seconds()
+        asked = systemd.watchdog_seconds()
         heartbeat, said = Heartbeat("watchdog"), ""
         while not stop.wait(min(_INTERVAL, asked / 2) if asked else _INTERVAL):
             with heartbeat.in_pass():
@@ -90,7 +90,7 @@ class Health:
                     if fault != said:
                         log.error("needs a restart", reason=fault)
                 else:
-                    notify.notify(notify.ALIVE)
+                    systemd.notify(systemd.ALIVE)
                 said = fault
 
 

@@ -14,10 +14,10 @@ from time import monotonic
 
 import structlog
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config, SourceSection
-from newsletter.delivery import Tally
-from newsletter.delivery.sending import Ran
+from newsletter.delivery.recorder import RunSummary
+from newsletter.delivery.sending import RunResult
 from newsletter.errors import (
     ClockBehind,
     NewsletterError,
@@ -26,8 +26,8 @@ from newsletter.errors import (
     StorageError,
     one_line,
 )
-from newsletter.planning import Planned
-from newsletter.reports import Report
+from newsletter.papers.report import CaptureReport
+from newsletter.planning.plan import PlanResult
 from newsletter.service.folders import Signature, rests, signature
 from newsletter.service.health import CHECK_SECONDS
 from newsletter.sources.files import is_folder
@@ -45,7 +45,7 @@ REPORTED = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
-class _Place:
+class _WatchedSource:
     """A source, and what this process knows of it.
 
     Attributes:
@@ -79,7 +79,7 @@ class Jobs:
         self._app = app
         self._clock = clock
         self._stop = stop
-        self._places = [_Place(section) for section in config.sources]
+        self._watched = [_WatchedSource(section) for section in config.sources]
         self._sending = threading.Lock()
         self._rescheduled_at: datetime | None = None
         self._reported_at: datetime | None = None
@@ -98,19 +98,19 @@ class Jobs:
         with self.capturing.in_pass():
             now = self._clock()
             looks_back = _is_time(self._looked_back_at, now, HOURLY)
-            places = [
-                place
-                for place in self._places
-                if not place.busy.locked() and self._is_due(place, now)
+            due_sources = [
+                watched
+                for watched in self._watched
+                if not watched.busy.locked() and self._is_due(watched, now)
             ]
-            if looks_back or places:
+            if looks_back or due_sources:
                 self._app.database.check_writable(CHECK_SECONDS)
             if looks_back:
                 self._looked_back_at = now
                 due.append(self._settle_leftovers)
-            for place in places:
-                place.tried_at = now
-                due.append(partial(self._capture, place))
+            for watched in due_sources:
+                watched.tried_at = now
+                due.append(partial(self._capture, watched))
         return due
 
     def tick(self) -> None:
@@ -138,14 +138,14 @@ class Jobs:
             self._app.sending.note_stopped(f"unexpected {type(error).__name__}, see the log")
             raise
 
-    def settled(self, patience: float) -> bool:
+    def settled(self, timeout: float) -> bool:
         """Waits until nothing is in hand; `False` when that takes too long.
 
         Args:
             patience: seconds.
         """
-        ends = monotonic() + patience
-        locks = [self._sending, *(place.busy for place in self._places)]
+        ends = monotonic() + timeout
+        locks = [self._sending, *(watched.busy for watched in self._watched)]
         for lock in locks:
             if not lock.acquire(timeout=max(0.0, ends - monotonic())):
                 return False
@@ -172,7 +172,7 @@ class Jobs:
             self._rescheduled_at = now
             if mended:
                 log.info("due times mended", groups=mended)
-        planned, fault = Planned(), ""
+        planned, fault = PlanResult(), ""
         try:
             planned = app.planner.plan_due(now)
         except RenderError as error:  # what is frozen already can go all the same
@@ -183,12 +183,12 @@ class Jobs:
             log.info("planned", people=planned.people, editions=planned.editions)
         elif planned.open:
             log.info("nothing new yet, and a source fails", people=planned.open)
-        ran = Ran(planned, stopped=fault)
-        if app.sending.has_work(now) or (self._is_report_due(now) and app.owner.report(now)):
-            ran = app.sending.send(planned, self._stop, self._beat, fault, persistent=True)
+        result = RunResult(planned, stopped=fault)
+        if app.sending.has_work(now) or (self._is_report_due(now) and app.alerts.report(now)):
+            result = app.sending.send(planned, self._stop, self._beat, fault, persistent=True)
         elif fault:
             app.sending.note_stopped(fault)
-        self._log_sent(ran)
+        self._log_sent(result)
 
     def _is_report_due(self, now: datetime) -> bool:
         due = _is_time(self._reported_at, now, REPORTED)
@@ -196,19 +196,21 @@ class Jobs:
             self._reported_at = now
         return due
 
-    def _beat(self, tally: Tally, _total: int) -> None:
+    def _beat(self, summary: RunSummary, _total: int) -> None:
         self.sending.beat()
-        if tally.blocked:
-            self._say_once("sending waits", tally.blocked)
+        if summary.blocked:
+            self._say_once("sending waits", summary.blocked)
 
-    def _log_sent(self, ran: Ran) -> None:
-        counts = {str(state): many for state, many in ran.tally.counts.items()}
-        if counts or ran.tally.notices:
-            log.info("sent", **counts, notices=ran.tally.notices, seconds=ran.tally.seconds)
-        if ran.tally.limited:
-            log.info("the day's limit is reached", waiting=ran.tally.queued)
-        if ran.stopped:
-            self._say_once("sending stopped", ran.stopped)
+    def _log_sent(self, result: RunResult) -> None:
+        counts = {str(state): many for state, many in result.summary.counts.items()}
+        if counts or result.summary.notices:
+            log.info(
+                "sent", **counts, notices=result.summary.notices, seconds=result.summary.seconds
+            )
+        if result.summary.limited:
+            log.info("the day's limit is reached", waiting=result.summary.queued)
+        if result.stopped:
+            self._say_once("sending stopped", result.stopped)
         else:
             self._said = ""
 
@@ -221,14 +223,14 @@ class Jobs:
 
     # --- captures
 
-    def _is_due(self, place: _Place, now: datetime) -> bool:
-        path = place.section.path
+    def _is_due(self, watched: _WatchedSource, now: datetime) -> bool:
+        path = watched.section.path
         if path and is_folder(path):
-            return signature(Path(path)) != place.seen
-        last = place.tried_at
+            return signature(Path(path)) != watched.seen
+        last = watched.tried_at
         if last is None:
-            last = self._app.sources.captured_at(place.section.name)
-        return _is_time(last, now, place.section.every)
+            last = self._app.sources.captured_at(watched.section.name)
+        return _is_time(last, now, watched.section.every)
 
     def _settle_leftovers(self) -> None:
         """What was captured and never looked at, of sources that are not configured too."""
@@ -242,36 +244,36 @@ class Jobs:
         except Exception:
             log.exception("captures left behind stay so")
 
-    def _capture(self, place: _Place) -> None:
-        with place.busy:
+    def _capture(self, watched: _WatchedSource) -> None:
+        with watched.busy:
             try:
-                self._take_in(place)
+                self._take_in(watched)
             except NewsletterError as error:
-                log.warning("capture failed", source=place.section.name, reason=str(error))
+                log.warning("capture failed", source=watched.section.name, reason=str(error))
             except Exception:
                 # Nothing else hears of what goes wrong in this thread.
-                log.exception("capture failed", source=place.section.name)
+                log.exception("capture failed", source=watched.section.name)
 
-    def _take_in(self, place: _Place) -> None:
-        path = place.section.path
+    def _take_in(self, watched: _WatchedSource) -> None:
+        path = watched.section.path
         before = signature(Path(path)) if path and is_folder(path) else None
         began, unstored = self._clock(), False
-        for report in self._app.sources.ingest_source(place.section):
+        for report in self._app.sources.ingest_source(watched.section):
             self._log_report(report)
             unstored |= self._note_unstored(report)
         if unstored:
-            place.tried_at = place.seen = None
+            watched.tried_at = watched.seen = None
             return
         # What is still being written is looked at again.
-        place.seen = before if before is not None and rests(before, began) else None
+        watched.seen = before if before is not None and rests(before, began) else None
 
-    def _note_unstored(self, report: Report) -> bool:
+    def _note_unstored(self, report: CaptureReport) -> bool:
         """Has what the database could not take looked at again soon; whether it is so."""
         if report.unstored:
             self._looked_back_at = None  # some of it may be stored, and not taken in
         return report.unstored
 
-    def _log_report(self, report: Report) -> None:
+    def _log_report(self, report: CaptureReport) -> None:
         if report.held is not None:
             log.warning("held" if report.snapshot else "source fails", **_facts(report))
         elif report.unchanged:
@@ -285,7 +287,7 @@ def _is_time(last: datetime | None, now: datetime, every: timedelta) -> bool:
     return last is None or not timedelta() <= now - last < every
 
 
-def _facts(report: Report) -> dict[str, object]:
+def _facts(report: CaptureReport) -> dict[str, object]:
     facts: dict[str, object] = {"source": report.source, "origin": report.origin}
     if report.snapshot:
         facts["snapshot"] = report.snapshot

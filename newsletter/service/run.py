@@ -8,22 +8,22 @@ import threading
 
 import structlog
 
-from newsletter.app import App
-from newsletter.app.parts import sending_problems
-from newsletter.app.places import now
+from newsletter.app.composition import App
+from newsletter.app.factories import sending_problems
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
-from newsletter.service import notify
+from newsletter.service import systemd
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
-from newsletter.web.errands import Errands, run_errands
+from newsletter.sources.factories import now
+from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
 
 log = structlog.get_logger()
 
-_PATIENCE = 7.0  # seconds for what is in hand when a signal comes
+_STOP_TIMEOUT = 7.0  # seconds for what is in hand when a signal comes
 
 
 def serve(config: Config, stop: threading.Event) -> None:
@@ -40,28 +40,30 @@ def serve(config: Config, stop: threading.Event) -> None:
     app = App(config)
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
-    errands = Errands(
-        lambda: run_errands(app, stop, lambda _tally, _total: errands.heartbeat.beat()),
-        app.expiry.tidy,
+    background = BackgroundTasks(
+        lambda: run_background_tasks(
+            app, stop, lambda _summary, _total: background.heartbeat.beat()
+        ),
+        app.subscribers.expiry.tidy,
         scheduler.soon,
     )
-    loops = [jobs.sending, jobs.capturing, errands.heartbeat, scheduler.heartbeat]
+    loops = [jobs.sending, jobs.capturing, background.heartbeat, scheduler.heartbeat]
     health = Health(app, loops)
-    server = Server(pages(config, app, errands.wake, now, health.routes(config)), wire)
+    server = Server(pages(config, app, background.wake, now, health.routes(config)), wire)
     health.watch_over(server.heartbeat)
     server.start()
-    errands.start()
+    background.start()
     threading.Thread(target=_end_when, args=(stop, scheduler), name="stop", daemon=True).start()
     log.info(
         "serving",
         address=f"http://{config.web.host}:{wire.getsockname()[1]}",
         sources=len(config.sources),
     )
-    notify.notify(notify.READY)
+    systemd.notify(systemd.READY)
     health.watch(stop)
     scheduler.run()
     server.stop(1.0)
-    errands.stop(1.0)
+    background.stop(1.0)
     _end(jobs)
     app.close()
     log.info("ended")
@@ -72,14 +74,14 @@ def _end_when(stop: threading.Event, scheduler: Scheduler) -> None:
     stop.wait()
     log.info("ending")
     try:
-        notify.notify(notify.STOPPING)
+        systemd.notify(systemd.STOPPING)
     finally:
         scheduler.stop()
 
 
 def _end(jobs: Jobs) -> None:
     """Waits for what is in hand; a page that does not come is not waited for."""
-    if jobs.settled(_PATIENCE):
+    if jobs.settled(_STOP_TIMEOUT):
         return
     log.info("left something unfinished; the next start goes on with it")
     sys.stderr.flush()

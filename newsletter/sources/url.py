@@ -17,7 +17,7 @@ DATE = "{date}"
 Validators = Mapping[str, tuple[str | None, str | None]]
 """ETag and Last-Modified of an address, as its server said them last."""
 
-_PATIENCE = 3
+_TIMEOUT = 3
 """After so many days in a row without an answer the other overdue ones wait for a later run:
 a server that is down would keep us for a minute each."""
 
@@ -66,7 +66,7 @@ class UrlSource:
             yield self._given_up(*days.given_up)
         in_vain = 0
         for day in days.overdue:
-            if in_vain == _PATIENCE:
+            if in_vain == _TIMEOUT:
                 break
             answer = self._answer(self._of(day))
             in_vain = in_vain + 1 if _is_in_vain(answer) else 0

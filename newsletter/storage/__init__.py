@@ -1,1 +1,4 @@
-"""The only place that knows SQL. Transactions are drawn by the use cases above it."""
+"""The database: the only place that knows SQL. Each module reads and writes some tables.
+
+Takes a transaction and draws none: the use cases above it do. Decides nothing.
+"""

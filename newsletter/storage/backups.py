@@ -20,7 +20,7 @@ from pathlib import Path
 from newsletter.errors import DatabaseDamaged, StorageError
 from newsletter.storage.keys import own_of
 from newsletter.storage.outbox import LEFT, PAUSED
-from newsletter.storage.people import PAUSED_WHEN_REMOVED
+from newsletter.storage.subscribers import PAUSED_WHEN_REMOVED
 
 SuppressionHash = Callable[[bytes, str], bytes]
 """What a suppression is known by: of the database's own key, and an address or a number."""

@@ -22,8 +22,8 @@ from sqlalchemy import (
 )
 
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.storage.people import Wishes
 from newsletter.storage.schema import Utc, deliveries, subscribers
+from newsletter.storage.subscribers import Preferences
 
 CHUNK = 1_500
 """People planned in one transaction: 30 ms, so that nobody who clicks waits long."""
@@ -50,13 +50,13 @@ class Group:
     size: int = field(default=0, compare=False)
 
     @property
-    def preferences(self) -> Wishes:
+    def preferences(self) -> Preferences:
         """The preferences that their due times follow from."""
-        return Wishes(self.cadence, self.time_zone, self.send_at)
+        return Preferences(self.cadence, self.time_zone, self.send_at)
 
 
 @dataclass(frozen=True, slots=True)
-class Onward:
+class NextState:
     """Where the members of a group are afterwards.
 
     Attributes:
@@ -137,7 +137,7 @@ def plan(
     tx: Connection,
     group: Group,
     span: tuple[int, int],
-    onward: Onward,
+    next_state: NextState,
     now: datetime,
     *,
     edition: int = 0,
@@ -168,7 +168,7 @@ def plan(
         names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
         # Planned before, says the outbox: then the cursor is what is behind.
         tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
-    moved = tx.execute(update(subscribers).where(*whom).values(_values(onward)))
+    moved = tx.execute(update(subscribers).where(*whom).values(_values(next_state)))
     return moved.rowcount
 
 
@@ -241,11 +241,11 @@ def _is_active() -> ColumnElement[bool]:
     return subscribers.c.state == SubscriberState.ACTIVE
 
 
-def _values(onward: Onward) -> dict[str, object]:
-    values: dict[str, object] = {"cursor": onward.cursor}
-    if onward.due_at is not None:
-        values["next_due_at"] = onward.due_at
-    if onward.served_on is not None:
-        values["last_due_on"] = onward.served_on
-        values["merged"] = onward.merged
+def _values(next_state: NextState) -> dict[str, object]:
+    values: dict[str, object] = {"cursor": next_state.cursor}
+    if next_state.due_at is not None:
+        values["next_due_at"] = next_state.due_at
+    if next_state.served_on is not None:
+        values["last_due_on"] = next_state.served_on
+        values["merged"] = next_state.merged
     return values

@@ -85,7 +85,7 @@ def are_waiting(tx: Connection, now: datetime) -> bool:
 _LOST = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
-def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
+def was_queued_since(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
     """Whether such a notice went to the address, in its normal form, since then, or will go."""
     lost = select(deliveries.c.notice_id).where(
         deliveries.c.notice_id == notices.c.id, deliveries.c.state.in_(_LOST)
@@ -99,15 +99,17 @@ def was_told(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
     return tx.execute(query.limit(1)).scalar() is not None
 
 
-def forget(tx: Connection, person: int, now: datetime) -> None:
+def forget(tx: Connection, subscriber_id: int, now: datetime) -> None:
     """Takes away what could say who somebody was: what servers said of them, and notices.
 
     Also those to addresses that they had before, or asked for.
     """
-    normal = select(subscribers.c.normal).where(subscribers.c.id == person).scalar_subquery()
-    about = or_(notices.c.subscriber_id == person, notices.c.normal == normal)
+    normal = select(subscribers.c.normal).where(subscribers.c.id == subscriber_id)
+    about = or_(
+        notices.c.subscriber_id == subscriber_id, notices.c.normal == normal.scalar_subquery()
+    )
     theirs = select(notices.c.id).where(about)
-    mine = or_(deliveries.c.subscriber_id == person, deliveries.c.notice_id.in_(theirs))
+    mine = or_(deliveries.c.subscriber_id == subscriber_id, deliveries.c.notice_id.in_(theirs))
     tx.execute(
         update(deliveries)
         .where(deliveries.c.notice_id.in_(theirs), deliveries.c.state.in_(WAITING))

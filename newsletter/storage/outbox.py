@@ -43,7 +43,7 @@ PAUSED = "the person paused before it went; it goes when they are back"
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class QueuedDelivery:
     """A mail that may be sent now.
 
     Attributes:
@@ -68,7 +68,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class DeliveryUpdate:
     """What became of a claimed delivery.
 
     Attributes:
@@ -90,7 +90,7 @@ def waiting(
     only_notices: bool = False,
     without: Collection[int] = (),
     domains_without: Collection[str] = (),
-) -> list[Waiting]:
+) -> list[QueuedDelivery]:
     """What may be sent now, notices first, longest waiting first.
 
     Args:
@@ -223,7 +223,7 @@ _SETTLE = (
 
 
 def claim(
-    tx: Connection, wanted: Sequence[Waiting], sender: str, now: datetime
+    tx: Connection, wanted: Sequence[QueuedDelivery], sender: str, now: datetime
 ) -> tuple[set[int], int]:
     """Takes deliveries for a sender, if nobody else has; which, and how many it cancelled.
 
@@ -243,7 +243,7 @@ def claim(
     return claimed, tx.execute(_CANCEL, {"ids": rest, "now": now}).rowcount
 
 
-def settle(tx: Connection, sender: str, settled: Iterable[Settled], now: datetime) -> None:
+def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: datetime) -> None:
     """Records what became of deliveries that the sender has."""
     rows = [
         {
@@ -304,33 +304,33 @@ def resend_unknown(tx: Connection, planned_since: datetime, now: datetime) -> in
     ).rowcount
 
 
-def cancel(tx: Connection, person: int, now: datetime, why: str = LEFT) -> int:
+def cancel(tx: Connection, subscriber_id: int, now: datetime, why: str = LEFT) -> int:
     """Cancels everything that waits for somebody, or for the end of a pause; how many."""
     return tx.execute(
         update(deliveries)
         .where(
-            deliveries.c.subscriber_id == person,
+            deliveries.c.subscriber_id == subscriber_id,
             or_(deliveries.c.state.in_(WAITING), _waits_for_them()),
         )
         .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
     ).rowcount
 
 
-def revive(tx: Connection, person: int, now: datetime) -> int:
+def revive(tx: Connection, subscriber_id: int, now: datetime) -> int:
     """Queues what was cancelled because somebody paused, as if it were new; how many."""
     return tx.execute(
         update(deliveries)
-        .where(deliveries.c.subscriber_id == person, _waits_for_them())
+        .where(deliveries.c.subscriber_id == subscriber_id, _waits_for_them())
         .values(state=DeliveryState.QUEUED, try_at=now, first_at=None, reply=None, changed_at=now)
     ).rowcount
 
 
-def revive_left(tx: Connection, person: int, since: datetime, now: datetime) -> int:
+def revive_left(tx: Connection, subscriber_id: int, since: datetime, now: datetime) -> int:
     """Queues what was cancelled since then because somebody left, as if it were new; how many."""
     return tx.execute(
         update(deliveries)
         .where(
-            deliveries.c.subscriber_id == person,
+            deliveries.c.subscriber_id == subscriber_id,
             deliveries.c.state == DeliveryState.CANCELLED,
             deliveries.c.reply == LEFT,
             deliveries.c.changed_at >= since,
@@ -343,8 +343,8 @@ def _waits_for_them() -> ColumnElement[bool]:
     return and_(deliveries.c.state == DeliveryState.CANCELLED, deliveries.c.reply == PAUSED)
 
 
-def _waiting(row: Any, address: str, domain: str) -> Waiting:
-    return Waiting(
+def _waiting(row: Any, address: str, domain: str) -> QueuedDelivery:
+    return QueuedDelivery(
         id=row.id,
         edition=row.edition_id or 0,
         part=row.part,

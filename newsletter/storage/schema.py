@@ -262,7 +262,7 @@ secrets = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
-standing = Table(
+installation = Table(
     "standing",
     metadata,
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import Capture, SnapshotState
-from newsletter.storage.schema import Utc, snapshots, sources, standing, validators
+from newsletter.storage.schema import Utc, installation, snapshots, sources, validators
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class SourceStatus:
 
 def ensure(tx: Connection, name: str) -> SourceRow:
     """The source of that name, made if it is not there."""
-    since_backup = select(standing.c.restored).scalar_subquery()
+    since_backup = select(installation.c.restored).scalar_subquery()
     tx.execute(insert(sources).values(name=name, restored=since_backup).on_conflict_do_nothing())
     row = tx.execute(select(sources).where(sources.c.name == name)).one()
     return SourceRow(row.id, row.opened_at is not None, row.opening_day, row.opening_snapshot)

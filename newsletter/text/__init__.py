@@ -1,4 +1,4 @@
-"""Text and what is written in it: cleaning, TeX, excerpts, URLs, dates, colours; output files.
+"""Text as it is read and shown: cleaning, TeX, excerpts, URLs, dates, colours; and files.
 
-Knows nothing of papers, editions or subscribers. Pure, except for `files`.
+Pure but for `files`, which writes files whole or not at all. Knows nothing of papers or mail.
 """

@@ -53,7 +53,7 @@ def sentences(text: str) -> list[str]:
 
 def _spans(text: str) -> list[tuple[int, int]]:
     """Where each sentence starts and ends."""
-    formulas = _places(_FORMULA, text)
+    formulas = _ranges_of(_FORMULA, text)
     spans, start = [], _skip_space(text, 0)
     for match in _ENDS.finditer(text):
         end = match.end()
@@ -171,7 +171,7 @@ def _choose(candidates: list[str]) -> int:
 def _shortened(sentence: str, limit: int) -> str:
     """The sentence cut where a word ends, and ` …`."""
     room = limit - len(_CUT)
-    whole = _places(_WHOLE, sentence)
+    whole = _ranges_of(_WHOLE, sentence)
     for at in range(room, 0, -1):
         if _may_cut(sentence, at) and not _inside(whole, at):
             kept = _tidy(sentence[:at])
@@ -200,14 +200,14 @@ def _tidy(kept: str) -> str:
     return kept.rstrip(" \t\n,;:—–-([{“„‘«「『（、，；：")
 
 
-def _places(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
+def _ranges_of(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
     return [match.span() for match in pattern.finditer(text)]
 
 
-def _inside(places: list[tuple[int, int]], at: int) -> bool:
+def _inside(ranges: list[tuple[int, int]], at: int) -> bool:
     """Whether one of the places, which are in order, goes from before `at` to after it."""
-    before = bisect_left(places, (at,)) - 1
-    return before >= 0 and places[before][1] > at
+    before = bisect_left(ranges, (at,)) - 1
+    return before >= 0 and ranges[before][1] > at
 
 
 def _skip_space(text: str, at: int) -> int:

@@ -116,8 +116,8 @@ class _Converter:
 
 def _accent(piece: str) -> str:
     inner = piece[1:-1] if piece[0] == "{" else piece
-    letter = inner[2:].strip("{} \t\n\r\f\v").removeprefix("\\")
-    accented = unicodedata.normalize("NFC", letter + tex_symbols.MARKS[inner[1]])
+    base = inner[2:].strip("{} \t\n\r\f\v").removeprefix("\\")
+    accented = unicodedata.normalize("NFC", base + tex_symbols.MARKS[inner[1]])
     # `don\'t` is an escaped apostrophe: no letter with that accent exists.
     return accented if len(accented) == 1 or "{" in inner else piece
 

@@ -100,7 +100,9 @@ class _Formula:
         if name == "|":
             return "‖"
         if name in ("mathbb", "mathds"):
-            return "".join(tex_symbols.BLACKBOARD.get(letter, letter) for letter in self.argument())
+            return "".join(
+                tex_symbols.BLACKBOARD.get(message, message) for message in self.argument()
+            )
         if name in ("frac", "tfrac", "dfrac", "nicefrac"):
             return self.fraction(row)
         if name == "sqrt" and self.peek() != "[":

@@ -9,24 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from newsletter.transports.base import Letter, Session, SessionFailed, Settings, Transport
+from newsletter.transports.base import OutgoingMessage, Session, SessionFailed, Settings, Transport
 from newsletter.transports.eml import Eml
 from newsletter.transports.maildir import Maildir
 from newsletter.transports.null import Null
-from newsletter.transports.replies import Outcome, Verdict
+from newsletter.transports.replies import Reply, ReplyKind
 from newsletter.transports.smtp import Smtp
 from newsletter.transports.wire import SmtpSettings
 
 __all__ = [
     "TRANSPORTS",
-    "Letter",
-    "Outcome",
+    "OutgoingMessage",
+    "Reply",
+    "ReplyKind",
     "Session",
     "SessionFailed",
     "Settings",
     "SmtpSettings",
     "Transport",
-    "Verdict",
 ]
 
 

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import Protocol
 
 from newsletter.errors import OutputError
-from newsletter.transports.replies import Outcome, Verdict, without_reply
+from newsletter.transports.replies import Reply, ReplyKind, without_reply
 from newsletter.transports.wire import SmtpSettings
 
-NOT_OPEN = without_reply(Verdict.LOST, "connect", "the session is not open")
+NOT_OPEN = without_reply(ReplyKind.LOST, "connect", "the session is not open")
 """What a session says that was not opened, or is closed."""
 
 
 class SessionFailed(OutputError):
     """There is no session; `outcome` says why."""
 
-    def __init__(self, outcome: Outcome, *, where: str = "", hint: str = "") -> None:
-        super().__init__(outcome.reply, where=where, hint=hint)
-        self.outcome = outcome
+    def __init__(self, reply: Reply, *, where: str = "", hint: str = "") -> None:
+        super().__init__(reply.text, where=where, hint=hint)
+        self.reply = reply
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class OutgoingMessage:
     """One copy of a message, for one recipient."""
 
     name: str
@@ -67,7 +67,7 @@ class Session(Protocol):
         """
         ...
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, message: OutgoingMessage) -> Reply:
         """Hands over one message; whatever happens is an outcome.
 
         What was `SENT` survives a power cut here, or is the server's to keep.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from newsletter.errors import OutputError
 from newsletter.text import files
-from newsletter.transports.base import NOT_OPEN, Letter, SessionFailed
-from newsletter.transports.replies import Outcome, Stage, Verdict, without_reply
+from newsletter.transports.base import NOT_OPEN, OutgoingMessage, SessionFailed
+from newsletter.transports.replies import Reply, ReplyKind, Stage, without_reply
 
 OWNER = 0o600
 """The files' mode: they hold live links."""
@@ -52,30 +52,30 @@ class FilingSession:
         try:
             self._prepare()
         except OutputError as error:
-            outcome = _failure("connect", error.what, error)
-            raise SessionFailed(outcome, where=error.where, hint=error.hint) from error
+            reply = _failure("connect", error.what, error)
+            raise SessionFailed(reply, where=error.where, hint=error.hint) from error
         self._is_open = True
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, message: OutgoingMessage) -> Reply:
         """Puts one message there; `SENT` when it survives a power cut."""
         if not self._is_open:
             return NOT_OPEN
-        if not _NAME.fullmatch(letter.name):
-            return without_reply(Verdict.OURS, "mail", f"{letter.name!r} cannot name a file")
+        if not _NAME.fullmatch(message.name):
+            return without_reply(ReplyKind.OURS, "mail", f"{message.name!r} cannot name a file")
         try:
-            said = self._put(letter.name, b"".join(letter.pieces))
+            said = self._put(message.name, b"".join(message.pieces))
         except OutputError as error:
             return _failure("data", str(error), error)
-        return without_reply(Verdict.SENT, "dot", said)
+        return without_reply(ReplyKind.SENT, "dot", said)
 
     def close(self) -> None:
         """Takes no more messages; nothing else is held."""
         self._is_open = False
 
 
-def _failure(stage: Stage, what: str, error: OutputError) -> Outcome:
-    verdict = Verdict.DEFERRED if files.may_pass(error) else Verdict.OURS
-    return without_reply(verdict, stage, what)
+def _failure(stage: Stage, what: str, error: OutputError) -> Reply:
+    kind = ReplyKind.DEFERRED if files.may_pass(error) else ReplyKind.OURS
+    return without_reply(kind, stage, what)
 
 
 def remove_stale(folder: Path, pattern: str) -> None:

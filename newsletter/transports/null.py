@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from newsletter.transports.base import NOT_OPEN, Letter
-from newsletter.transports.replies import Outcome, Verdict, without_reply
+from newsletter.transports.base import NOT_OPEN, OutgoingMessage
+from newsletter.transports.replies import Reply, ReplyKind, without_reply
 
-_DISCARDED = without_reply(Verdict.SENT, "dot", "discarded")
+_DISCARDED = without_reply(ReplyKind.SENT, "dot", "discarded")
 
 
 class Null:
@@ -35,7 +35,7 @@ class NullSession:
         """Takes messages from now on."""
         self._is_open = True
 
-    def send(self, letter: Letter) -> Outcome:  # noqa: ARG002  # nobody looks at it
+    def send(self, message: OutgoingMessage) -> Reply:  # noqa: ARG002  # nobody looks at it
         """Forgets the message."""
         return _DISCARDED if self._is_open else NOT_OPEN
 

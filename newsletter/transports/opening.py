@@ -22,7 +22,7 @@ from pathlib import Path
 
 from newsletter.config.values import LOOPBACK
 from newsletter.transports.base import SessionFailed
-from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
+from newsletter.transports.replies import Reply, ReplyKind, Stage, classify, without_reply
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
 _HINTS: dict[Stage, str] = {
@@ -49,11 +49,11 @@ def opened(
         return opening.run()
     except BaseException as error:
         opening.abandon()
-        outcome = _failure(opening.stage, error)
-        if outcome is None:
+        reply = _failure(opening.stage, error)
+        if reply is None:
             raise
         where = f"{settings.host}:{settings.port}"
-        raise SessionFailed(outcome, where=where, hint=_HINTS.get(opening.stage, "")) from error
+        raise SessionFailed(reply, where=where, hint=_HINTS.get(opening.stage, "")) from error
 
 
 class _Opening:
@@ -98,16 +98,16 @@ class _Opening:
             raise smtplib.SMTPResponseException(code, text)
 
 
-def _failure(stage: Stage, error: BaseException) -> Outcome | None:
+def _failure(stage: Stage, error: BaseException) -> Reply | None:
     """What went wrong, as an outcome; `None` for what is a bug, or a wish to end."""
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error
         text = said if isinstance(said, str) else said.decode("utf-8", "replace")
         return classify(stage, error.smtp_code, text)
     if ours := _our_fault(error):
-        return without_reply(Verdict.OURS, stage, ours)
+        return without_reply(ReplyKind.OURS, stage, ours)
     if isinstance(error, BROKEN):
-        return without_reply(Verdict.LOST, stage, words_for(error))
+        return without_reply(ReplyKind.LOST, stage, words_for(error))
     return None
 
 

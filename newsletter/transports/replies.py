@@ -26,7 +26,7 @@ _ENHANCED = re.compile(r"^\s*#?([245]\.\d{1,3}\.\d{1,3})(?!\.?\d)", re.MULTILINE
 _ENHANCED_AT_THE_END = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)\s*$")  # as qmail writes it
 
 
-class Verdict(StrEnum):
+class ReplyKind(StrEnum):
     """What became of a message."""
 
     SENT = "sent"  # the server took it
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class Reply:
     """The end of one attempt.
 
     Attributes:
@@ -46,20 +46,20 @@ class Outcome:
         stage: where it was decided.
         code: the reply's three digits; `None` if no reply decided it.
         enhanced: the enhanced status code (RFC 3463), such as "5.1.1", if there was one.
-        reply: the whole reply on one clean line, code included; without one, what happened.
+        text: the whole reply on one clean line, code included; without one, what happened.
         suppress: the mailbox does not exist: never write to it again.
     """
 
-    verdict: Verdict
+    kind: ReplyKind
     stage: Stage
     code: int | None
     enhanced: str | None
-    reply: str
+    text: str
     suppress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class RawReply:
     """One reply: its code, and its lines without code and line ends."""
 
     code: int
@@ -81,38 +81,38 @@ class _Rule:
 
     stages: str
     replies: re.Pattern[str]
-    verdict: Verdict
+    kind: ReplyKind
     suppress: bool
 
 
-def _rule(stages: str, replies: str, verdict: Verdict, *, suppress: bool = False) -> _Rule:
+def _rule(stages: str, replies: str, kind: ReplyKind, *, suppress: bool = False) -> _Rule:
     return _Rule(
-        " ".join(STAGES) if stages == "any" else stages, re.compile(replies), verdict, suppress
+        " ".join(STAGES) if stages == "any" else stages, re.compile(replies), kind, suppress
     )
 
 
 _RULES = (
-    _rule("dot", r"2", Verdict.SENT),
+    _rule("dot", r"2", ReplyKind.SENT),
     # The message was refused, and the connection ends: a clear answer, unlike a 421 before it.
-    _rule("dot", r"421", Verdict.DEFERRED),
-    _rule("any", r"421", Verdict.LOST),
-    _rule("auth", r"[45]", Verdict.OURS),
-    _rule("any", r"4", Verdict.DEFERRED),
+    _rule("dot", r"421", ReplyKind.DEFERRED),
+    _rule("any", r"421", ReplyKind.LOST),
+    _rule("auth", r"[45]", ReplyKind.OURS),
+    _rule("any", r"4", ReplyKind.DEFERRED),
     # We are not logged in, or not understood. No mailbox is to blame, wherever it is said.
-    _rule("any", r"53[0458]|50[0234]|555", Verdict.OURS),
-    _rule("connect ehlo starttls mail", r"5", Verdict.OURS),
-    _rule("rcpt", r"5\d\d 5\.(1\.1|1\.10|2\.1)$", Verdict.REFUSED, suppress=True),
-    _rule("data dot", r"5\d\d 5\.7\.", Verdict.OURS),
-    _rule("any", r"5", Verdict.REFUSED),
+    _rule("any", r"53[0458]|50[0234]|555", ReplyKind.OURS),
+    _rule("connect ehlo starttls mail", r"5", ReplyKind.OURS),
+    _rule("rcpt", r"5\d\d 5\.(1\.1|1\.10|2\.1)$", ReplyKind.REFUSED, suppress=True),
+    _rule("data dot", r"5\d\d 5\.7\.", ReplyKind.OURS),
+    _rule("any", r"5", ReplyKind.REFUSED),
     # From here on it is no answer to what we said.
-    _rule("dot", r"", Verdict.UNKNOWN),
-    _rule("any", r"", Verdict.LOST),
+    _rule("dot", r"", ReplyKind.UNKNOWN),
+    _rule("any", r"", ReplyKind.LOST),
 )
 """The first that fits decides. Without a recipient no recipient can be refused: until
 RCPT, whatever is permanent is ours."""
 
 
-def classify(stage: Stage, code: int, text: str) -> Outcome:
+def classify(stage: Stage, code: int, text: str) -> Reply:
     """What a reply that ends the attempt means.
 
     Args:
@@ -124,15 +124,15 @@ def classify(stage: Stage, code: int, text: str) -> Outcome:
     key = f"{code:03} {enhanced or ''}"
     rule = next(rule for rule in _RULES if stage in rule.stages.split() and rule.replies.match(key))
     shown = _shown(f"{code:03} {_without_repeats(text, enhanced)}")
-    return Outcome(rule.verdict, stage, code, enhanced, shown, rule.suppress)
+    return Reply(rule.kind, stage, code, enhanced, shown, rule.suppress)
 
 
-def without_reply(verdict: Verdict, stage: Stage, what: str) -> Outcome:
+def without_reply(kind: ReplyKind, stage: Stage, what: str) -> Reply:
     """An outcome that no reply decided; `what` is what happened, in words."""
-    return Outcome(verdict, stage, None, None, _shown(what))
+    return Reply(kind, stage, None, None, _shown(what))
 
 
-def take_reply(received: bytearray) -> Reply | None:
+def take_reply(received: bytearray) -> RawReply | None:
     """Takes the first whole reply out of what was received; `None` if it is not whole yet.
 
     Raises:
@@ -149,7 +149,7 @@ def take_reply(received: bytearray) -> Reply | None:
         lines.append(match[3] or b"")
         if match[2] != b"-":
             del received[:start]
-            return Reply(int(code), tuple(lines))
+            return RawReply(int(code), tuple(lines))
     if len(received) >= LONGEST_REPLY:
         raise ReplyBroken("the server's reply has no end")
     return None

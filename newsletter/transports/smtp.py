@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from newsletter.transports.base import Letter
-from newsletter.transports.replies import Outcome
+from newsletter.transports.base import OutgoingMessage
+from newsletter.transports.replies import Reply
 from newsletter.transports.smtp_checks import dot_stuffed
 from newsletter.transports.smtp_session import SmtpSession
 from newsletter.transports.wire import SmtpSettings
@@ -47,9 +47,9 @@ class LetterSession:
         """Connects; raises `SessionFailed`."""
         self._session.open()
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, message: OutgoingMessage) -> Reply:
         """Sends one message; whatever happens is an outcome."""
-        return self._session.send(letter.sender, letter.recipient, letter.pieces)
+        return self._session.send(message.sender, message.recipient, message.pieces)
 
     def close(self) -> None:
         """Says goodbye if it can, and lets go. Never raises."""

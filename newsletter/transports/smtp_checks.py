@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from newsletter.transports.replies import Outcome, Verdict, without_reply
+from newsletter.transports.replies import Reply, ReplyKind, without_reply
 from newsletter.transports.wire import Wire
 
 FINAL_DOT = b".\r\n"
@@ -30,11 +30,11 @@ def dot_stuffed(data: bytes) -> bytes:
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
-def address_fault(wire: Wire, sender: str, recipient: str) -> Outcome | None:
+def address_fault(wire: Wire, sender: str, recipient: str) -> Reply | None:
     """Why these addresses cannot be written into commands."""
     if not sender.isascii() or _UNSAFE.search(sender) or len(sender) > _LONGEST_ADDRESS:
         what = "the sender's address cannot stand in a command"
-        return without_reply(Verdict.OURS, "mail", what)
+        return without_reply(ReplyKind.OURS, "mail", what)
     name, _, domain = recipient.rpartition("@")
     what = ""
     if not name or not domain or _UNSAFE.search(recipient):
@@ -45,7 +45,7 @@ def address_fault(wire: Wire, sender: str, recipient: str) -> Outcome | None:
         what = "the address's domain is not in its ASCII form"
     elif not name.isascii() and not wire.has_extn("smtputf8"):
         what = "the address is not ASCII, and the server takes no others (SMTPUTF8)"
-    return without_reply(Verdict.REFUSED, "rcpt", what) if what else None
+    return without_reply(ReplyKind.REFUSED, "rcpt", what) if what else None
 
 
 class ContentCheck:
@@ -54,7 +54,7 @@ class ContentCheck:
     def __init__(self) -> None:
         self._known: dict[int, bytes] = {}  # large pieces that were looked at, by id
 
-    def fault(self, wire: Wire, pieces: Sequence[bytes], content: bytes) -> Outcome | None:
+    def fault(self, wire: Wire, pieces: Sequence[bytes], content: bytes) -> Reply | None:
         """Why the server would not take the message, or take it for something else.
 
         Args:
@@ -65,13 +65,13 @@ class ContentCheck:
         size, limit = len(content) - len(FINAL_DOT), _size_limit(wire)
         if limit and size > limit:
             what = f"the message has {size} bytes; the server takes {limit}"
-            return without_reply(Verdict.OURS, "mail", what)
+            return without_reply(ReplyKind.OURS, "mail", what)
         if not content.isascii() and not wire.has_extn("8bitmime"):
             what = "the message is not ASCII, and the server takes nothing else"
-            return without_reply(Verdict.OURS, "mail", what)
+            return without_reply(ReplyKind.OURS, "mail", what)
         if not self._ends_once(pieces):
             what = "the message has its end in its middle, or no line end at its end"
-            return without_reply(Verdict.OURS, "data", what)
+            return without_reply(ReplyKind.OURS, "data", what)
         return None
 
     def _ends_once(self, pieces: Sequence[bytes]) -> bool:

@@ -18,7 +18,7 @@ from typing import Self
 
 from newsletter.transports.base import NOT_OPEN
 from newsletter.transports.opening import opened
-from newsletter.transports.replies import Outcome, Stage, Verdict, classify, without_reply
+from newsletter.transports.replies import Reply, ReplyKind, Stage, classify, without_reply
 from newsletter.transports.smtp_checks import FINAL_DOT, ContentCheck, address_fault
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
@@ -75,7 +75,7 @@ class SmtpSession:
         self._unclean = False
         self._wire = opened(self._settings, self._stop, self._clock)
 
-    def send(self, sender: str, recipient: str, pieces: Sequence[bytes]) -> Outcome:
+    def send(self, sender: str, recipient: str, pieces: Sequence[bytes]) -> Reply:
         """Sends one message; whatever happens is an outcome.
 
         Args:
@@ -92,13 +92,13 @@ class SmtpSession:
         if fault := fault or self._check.fault(wire, pieces, content):
             return fault
         try:
-            outcome = self._transaction(wire, _commands(wire, sender, recipient, content), content)
+            reply = self._transaction(wire, _commands(wire, sender, recipient, content), content)
         except BaseException:
             self._drop()  # nobody knows what the server waits for
             raise
-        if outcome.code == 421 or outcome.verdict in (Verdict.LOST, Verdict.UNKNOWN):
+        if reply.code == 421 or reply.kind in (ReplyKind.LOST, ReplyKind.UNKNOWN):
             self._drop()
-        return outcome
+        return reply
 
     def close(self) -> None:
         """Says goodbye if it can, and lets go. Never raises."""
@@ -114,13 +114,13 @@ class SmtpSession:
             with contextlib.suppress(OSError):
                 wire.close()
 
-    def _transaction(self, wire: Wire, commands: _Commands, content: bytes) -> Outcome:
+    def _transaction(self, wire: Wire, commands: _Commands, content: bytes) -> Reply:
         try:
             refused = self._clean(wire) or self._envelope(wire, commands)
             if not refused:
                 wire.expect_silence()
         except BROKEN as error:
-            return without_reply(Verdict.LOST, self._stage, words_for(error))
+            return without_reply(ReplyKind.LOST, self._stage, words_for(error))
         if refused:
             self._unclean = True
             return refused
@@ -131,21 +131,21 @@ class SmtpSession:
         try:
             reply = wire.reply(self._settings.reply_timeout)
         except BROKEN as error:
-            return without_reply(Verdict.UNKNOWN, "dot", words_for(error))
+            return without_reply(ReplyKind.UNKNOWN, "dot", words_for(error))
         return classify("dot", reply.code, reply.text)
 
-    def _clean(self, wire: Wire) -> Outcome | None:
+    def _clean(self, wire: Wire) -> Reply | None:
         """Makes the server forget what is left of a refused message."""
         self._stage = "mail"
         if self._unclean:
             wire.write(b"RSET\r\n")
             reply = wire.reply(self._settings.timeout)
             if reply.code // 100 != 2:
-                return replace(classify("mail", reply.code, reply.text), verdict=Verdict.LOST)
+                return replace(classify("mail", reply.code, reply.text), kind=ReplyKind.LOST)
             self._unclean = False
         return None
 
-    def _envelope(self, wire: Wire, commands: _Commands) -> Outcome | None:
+    def _envelope(self, wire: Wire, commands: _Commands) -> Reply | None:
         """Brings the server to wait for the content; an outcome if it will not."""
         if wire.has_extn("pipelining"):
             return self._at_once(wire, commands)
@@ -156,14 +156,14 @@ class SmtpSession:
                 return refused
         return None
 
-    def _at_once(self, wire: Wire, commands: _Commands) -> Outcome | None:
+    def _at_once(self, wire: Wire, commands: _Commands) -> Reply | None:
         """All commands in one write (RFC 2920). What was refused first is the outcome."""
         wire.write(b"".join(command for _, command in commands))
-        answers: dict[Stage, Outcome | None] = {}
+        answers: dict[Stage, Reply | None] = {}
         try:
             for stage, _ in commands:
                 answers[stage] = answer = self._answer(wire, stage)
-                if answer and answer.verdict is Verdict.LOST:
+                if answer and answer.kind is ReplyKind.LOST:
                     self._drop()
                     break
         except BROKEN:
@@ -175,7 +175,7 @@ class SmtpSession:
             self._send_nothing(wire, to_nobody=answers["rcpt"] is not None)
         return refused
 
-    def _answer(self, wire: Wire, stage: Stage) -> Outcome | None:
+    def _answer(self, wire: Wire, stage: Stage) -> Reply | None:
         """The next reply; `None` if we may go on."""
         self._stage = stage
         reply = wire.reply(self._settings.timeout)
@@ -195,7 +195,7 @@ class SmtpSession:
         except BROKEN:
             self._drop()
 
-    def _last_words(self, wire: Wire, error: Exception) -> Outcome:
+    def _last_words(self, wire: Wire, error: Exception) -> Reply:
         """A server that will not have the whole content may say why before it hangs up."""
         if isinstance(error, ConnectionError):
             with contextlib.suppress(*BROKEN):
@@ -203,7 +203,7 @@ class SmtpSession:
                 if reply.code >= 400:
                     self._drop()
                     return classify("data", reply.code, reply.text)
-        return without_reply(Verdict.LOST, "data", words_for(error))
+        return without_reply(ReplyKind.LOST, "data", words_for(error))
 
 
 def _commands(wire: Wire, sender: str, recipient: str, content: bytes) -> _Commands:

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from newsletter.transports.replies import Reply, ReplyBroken, take_reply
+from newsletter.transports.replies import RawReply, ReplyBroken, take_reply
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -112,7 +112,7 @@ class Wire(smtplib.SMTP):
         self._receive(0.0)
         self._expect_nothing()
 
-    def reply(self, patience: float) -> Reply:
+    def reply(self, timeout: float) -> RawReply:
         """The next reply.
 
         Args:
@@ -123,7 +123,7 @@ class Wire(smtplib.SMTP):
             ReplyBroken: it is none.
         """
         start, hurried = self._clock(), False
-        ends = start + patience
+        ends = start + timeout
         while (found := take_reply(self._received)) is None:
             now = self._clock()
             if not hurried and self._stop and self._stop.is_set():
@@ -168,11 +168,11 @@ class Wire(smtplib.SMTP):
             raise ConnectionError("the connection is closed")
         return self.sock
 
-    def _receive(self, patience: float) -> bool:
+    def _receive(self, timeout: float) -> bool:
         """Waits some seconds, or not at all, for more; whether there was any."""
         wire = self._socket
         decrypted = isinstance(wire, ssl.SSLSocket) and wire.pending()
-        if not decrypted and not _is_ready(wire, select.POLLIN, patience):
+        if not decrypted and not _is_ready(wire, select.POLLIN, timeout):
             return False
         try:
             data = wire.recv(_CHUNK)
@@ -204,11 +204,11 @@ class Wire(smtplib.SMTP):
         return made
 
 
-def _is_ready(wire: socket.socket, event: int, patience: float) -> bool:
+def _is_ready(wire: socket.socket, event: int, timeout: float) -> bool:
     """Whether what is waited for, or the end, comes within so many seconds."""
     poll = select.poll()
     poll.register(wire, event)
-    return bool(poll.poll(patience * 1000))
+    return bool(poll.poll(timeout * 1000))
 
 
 def words_for(error: BaseException) -> str:

@@ -20,7 +20,7 @@ log = structlog.get_logger()
 Check = Callable[[], str]
 """Empty if all is well; else what is not. A `NewsletterError` is said too."""
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 """Seconds that a request waits for a check."""
 FRESH = 1.0
 """Seconds for which a result is given again, so that many requests are few writes."""
@@ -38,10 +38,10 @@ class Probe:
         patience: seconds that a request waits for it.
     """
 
-    def __init__(self, check: Check, late: str, patience: float = PATIENCE) -> None:
+    def __init__(self, check: Check, late: str, timeout: float = TIMEOUT) -> None:
         self._check = check
         self._late = late
-        self._patience = patience
+        self._timeout = timeout
         self._lock = threading.Lock()
         self._running: Future[str] | None = None
         self._ended_at = 0.0
@@ -49,7 +49,7 @@ class Probe:
     async def result(self) -> str:
         """What the check says, now or a moment ago."""
         running = asyncio.wrap_future(self._begun())
-        done, _ = await asyncio.wait([running], timeout=self._patience)
+        done, _ = await asyncio.wait([running], timeout=self._timeout)
         return running.result() if done else self._late
 
     def _begun(self) -> Future[str]:
@@ -80,7 +80,7 @@ def routes(alive: Check, ready: Check) -> Sequence[Route]:
     return (
         # A disk that does not answer is not made better by a restart.
         _route("/healthz", Probe(alive, late="")),
-        _route("/readyz", Probe(ready, late=f"the disk does not answer within {PATIENCE:g} s")),
+        _route("/readyz", Probe(ready, late=f"the disk does not answer within {TIMEOUT:g} s")),
     )
 
 

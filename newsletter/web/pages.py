@@ -14,13 +14,14 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, UsageError
-from newsletter.web.choices import OwnPages
+from newsletter.web.archive import ArchivePages
+from newsletter.web.archive_content import ArchiveReader
 from newsletter.web.guard import Guard
-from newsletter.web.public import Public
-from newsletter.web.signup import Signup
+from newsletter.web.preferences import PreferencePages
+from newsletter.web.signup import SignupPages
 from newsletter.web.site import Pages, site
 from newsletter.web.visitors import Visitors
 
@@ -52,14 +53,14 @@ def pages(
     folder = config.theme.templates_dir
     filled = Pages(site(config), Path(folder) if folder else None)
     visitors = Visitors(config.newsletter.base_url, config.web.trusted_hops)
-    public = Public(app.reading, filled, app.links, clock)
-    signup = Signup(app, public, filled, visitors, wake, clock)
-    own = OwnPages(app, filled, visitors, wake, clock, config.newsletter)
-    routes: list[BaseRoute] = [*public.routes(), *signup.routes(), *own.routes()]
+    archive = ArchivePages(ArchiveReader(app.database), filled, app.subscribers.links, clock)
+    signup = SignupPages(app, archive, filled, visitors, wake, clock)
+    own = PreferencePages(app, filled, visitors, wake, clock, config.newsletter)
+    routes: list[BaseRoute] = [*archive.routes(), *signup.routes(), *own.routes()]
     root = filled.site.root
     if root:
         below = Router(routes, redirect_slashes=False)
-        routes = [Route(root, public.front), Mount(root, app=below)]
+        routes = [Route(root, archive.front), Mount(root, app=below)]
     site_app = Starlette(
         routes=[*others, *routes],
         exception_handlers={

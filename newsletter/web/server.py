@@ -70,10 +70,10 @@ class Server:
         """Begins to answer."""
         self._thread.start()
 
-    def stop(self, patience: float) -> None:
+    def stop(self, timeout: float) -> None:
         """Ends, within so many seconds."""
         self._server.should_exit = True
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
     async def _notify(self) -> None:
         self.heartbeat.beat()

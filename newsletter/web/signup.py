@@ -11,13 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.errors import NewsletterError
-from newsletter.recipients import parse_address
-from newsletter.signups import Confirmed
-from newsletter.storage.readers import RequestKind
+from newsletter.storage.requests import RequestKind
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.signup import Confirmed
+from newsletter.web.archive import ArchivePages
 from newsletter.web.forms import TOO_OFTEN, read
-from newsletter.web.public import Public
 from newsletter.web.site import Pages
 from newsletter.web.visitors import Visitors
 
@@ -31,12 +31,12 @@ _OVER = (
 )
 
 
-class Signup:
+class SignupPages:
     """Answers who wants to subscribe.
 
     Args:
         app: has the use cases behind the pages.
-        public: has the page with the form.
+        archive: has the page with the form.
         pages: fills templates.
         visitors: says who may ask.
         wake: called when there is work, so that no mail waits.
@@ -46,16 +46,20 @@ class Signup:
     def __init__(
         self,
         app: App,
-        public: Public,
+        archive: ArchivePages,
         pages: Pages,
         visitors: Visitors,
         wake: Callable[[], None],
         clock: Callable[[], datetime],
     ) -> None:
-        self._signups, self._choices, self._planning = app.signups, app.choices, app.planning
-        self._public = public
+        self._signup, self._preference_centre, self._planning = (
+            app.subscribers.signup,
+            app.subscribers.preference_centre,
+            app.planning,
+        )
+        self._archive = archive
         self._pages = pages
-        self._links = app.links
+        self._links = app.subscribers.links
         self._visitors = visitors
         self._wake = wake
         self._clock = clock
@@ -63,7 +67,7 @@ class Signup:
     def routes(self) -> Sequence[Route]:
         """All of them."""
         return [
-            Route("/subscribe", self._public.front, methods=["GET"]),
+            Route("/subscribe", self._archive.front, methods=["GET"]),
             Route("/subscribe", self.subscribe, methods=["POST"]),
             Route("/confirm/{token}", self.confirm, methods=["GET"]),
             Route("/confirm/{token}", self.confirmed, methods=["POST"]),
@@ -84,13 +88,13 @@ class Signup:
         try:
             address = parse_address(written)
         except ValueError as why:
-            return self._public.front_page(status=422, problem=f"Please {why}.", address=written)
+            return self._archive.front_page(status=422, problem=f"Please {why}.", address=written)
         if not self._visitors.lets_in(request, as_person=self._took_time(form)):
             return self._pages.say(*TOO_OFTEN, 429)
         # Who fills in what people do not see is told what people are told.
         if not form.get("website") and self._visitors.lets_write_to(address.normal):
             network = self._visitors.network_of(request)
-            self._signups.ask(address, network, form.get("time_zone", ""))
+            self._signup.ask(address, network, form.get("time_zone", ""))
             self._wake()
         return self._pages.page("sent")
 
@@ -121,12 +125,12 @@ class Signup:
             settings_url=self._pages.address(f"/preferences/{settings}"),
             came=done.came,
             welcome=self._welcomed(done),
-            due=self._choices.due_in_words(done.person),
+            due=self._preference_centre.due_in_words(done.person),
         )
 
     def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
         network = self._visitors.network_of(request)
-        return self._signups.confirm(kind, token, network)
+        return self._signup.confirm(kind, token, network)
 
     def _welcomed(self, done: Confirmed) -> bool:
         """Whether the latest edition is on its way to them; if not, it comes when they are due."""

@@ -11,8 +11,8 @@ from starlette.responses import HTMLResponse, Response
 
 from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address
+from newsletter.editions.templating import FAULTS, environment, loader
 from newsletter.errors import RenderError
-from newsletter.templating import FAULTS, environment, loader
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.parse import parse
 from newsletter.models import SubscriberState
-from newsletter.storage import deliveries, people
+from newsletter.storage import deliveries, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
-from newsletter.subscriptions import line_of
+from newsletter.subscribers.lifecycle import line_of
 
 SATURDAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -38,7 +38,7 @@ class Office:
         found = []
         for _ in range(hours):
             self.now += HOUR
-            if self.app.owner.report(self.now):
+            if self.app.alerts.report(self.now):
                 found.append(self.now)
         return found
 
@@ -71,8 +71,8 @@ def test_what_it_says(office: Office) -> None:
     """Papers, mails, people who came and left, and that nothing needs the owner."""
     office.live(24 * 3)
     for name in ("ada", "grace", "emmy"):
-        office.app.subscriptions.add(line_of(f"{name}@example.org"))
-    office.app.choices.unsubscribe(1)
+        office.app.subscribers.lifecycle.add(line_of(f"{name}@example.org"))
+    office.app.subscribers.preference_centre.unsubscribe(1)
     before = len(office.mails())
     office.live(24 * 7)
     (subject, text), *others = office.mails()[before:]
@@ -102,9 +102,9 @@ def test_a_machine_that_was_off_reports_once(office: Office) -> None:
 def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
     """Once, when they are many: then it is rather our own server that is wrong."""
     for number in range(12):
-        office.app.subscriptions.add(line_of(f"reader{number}@example.org"))
+        office.app.subscribers.lifecycle.add(line_of(f"reader{number}@example.org"))
     with office.database.write() as tx:
         for number in range(1, 11):
-            people.stop(tx, number, SubscriberState.SUPPRESSED, office.now)
+            subscribers.stop(tx, number, SubscriberState.SUPPRESSED, office.now)
     assert len(office.live(3)) == 1
     assert "10 people were suppressed within a day" in office.mails()[-1][1]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.silence import Standing, reason
+from newsletter.app.idle import IdleFacts, idle_reason
 
 WORDS = ("paused", "held", "source failing", "nothing new", "nobody subscribed", "nobody due")
 """The strongest first."""
@@ -27,7 +27,7 @@ WELL: dict[str, Any] = {"captured": 9, "waiting": 3, "subscribers": 2}
 @pytest.mark.parametrize("word", WORDS)
 def test_each_cause_has_its_word(word: str) -> None:
     """Alone, it begins with the fixed word and a colon."""
-    assert reason(Standing(**WELL | CAUSES[word])).startswith(f"{word}: ")
+    assert idle_reason(IdleFacts(**WELL | CAUSES[word])).startswith(f"{word}: ")
 
 
 @given(st.sets(st.sampled_from(WORDS), min_size=1))
@@ -37,12 +37,12 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
     for word in several:
         facts |= CAUSES[word]
     strongest = next(word for word in WORDS if word in several)
-    assert reason(Standing(**facts)).startswith(f"{strongest}: ")
+    assert idle_reason(IdleFacts(**facts)).startswith(f"{strongest}: ")
 
 
 @given(
     st.builds(
-        Standing,
+        IdleFacts,
         held=st.lists(st.integers(1, 99), max_size=8).map(tuple),
         held_reason=st.just("too many papers"),
         failing=st.lists(st.just("harbour"), max_size=2).map(tuple),
@@ -57,23 +57,23 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
         stopped=st.sampled_from(["", "the server is not there"]),
     )
 )
-def test_it_always_begins_with_one_of_six_words(standing: Standing) -> None:
+def test_it_always_begins_with_one_of_six_words(facts: IdleFacts) -> None:
     """On one line, whatever the standing."""
-    said = reason(standing)
+    said = idle_reason(facts)
     assert said.split(":")[0] in WORDS
     assert "\n" not in said
 
 
 def test_nothing_captured_yet_is_nothing_new() -> None:
     """With what to do about it."""
-    said = reason(Standing())
+    said = idle_reason(IdleFacts())
     assert said.startswith("nothing new: ")
     assert "newsletter ingest" in said
 
 
 def test_held_says_which_why_and_what_to_do() -> None:
     """The snapshot's number, its reason and the command."""
-    said = reason(Standing(**WELL | CAUSES["held"]))
+    said = idle_reason(IdleFacts(**WELL | CAUSES["held"]))
     assert "7" in said
     assert "too many papers" in said
     assert "newsletter snapshots release 7" in said
@@ -81,25 +81,25 @@ def test_held_says_which_why_and_what_to_do() -> None:
 
 def test_a_failing_source_is_named_with_its_failure() -> None:
     """Which one, and what it says."""
-    said = reason(Standing(**WELL | CAUSES["source failing"]))
+    said = idle_reason(IdleFacts(**WELL | CAUSES["source failing"]))
     assert "harbour" in said
     assert "HTTP 503" in said
 
 
 def test_paused_says_how_to_go_on() -> None:
     """The command that starts sending again."""
-    assert "newsletter continue" in reason(Standing(paused=True))
+    assert "newsletter continue" in idle_reason(IdleFacts(paused=True))
 
 
 def test_papers_that_everybody_got_are_not_new() -> None:
     """When nobody waits for anything, nothing is said to wait for a due time."""
-    said = reason(Standing(captured=9, waiting=0, subscribers=2))
+    said = idle_reason(IdleFacts(captured=9, waiting=0, subscribers=2))
     assert said.startswith("nothing new: ")
 
 
 def test_people_whose_servers_know_them_no_more_are_why_nobody_is_subscribed() -> None:
     """With what to do if that is wrong."""
-    said = reason(Standing(**WELL | {"subscribers": 0, "people_suppressed": 60}))
+    said = idle_reason(IdleFacts(**WELL | {"subscribers": 0, "people_suppressed": 60}))
     assert said.startswith("nobody subscribed: 60 are suppressed")
     assert "--unsuppress" in said
 
@@ -107,6 +107,6 @@ def test_people_whose_servers_know_them_no_more_are_why_nobody_is_subscribed() -
 def test_who_is_overdue_waits_for_the_next_run() -> None:
     """It says since when, and why the last run did not do it, if that is known."""
     late = WELL | {"overdue": "2026-11-21 07:30 UTC"}
-    assert "nothing has run since" in reason(Standing(**late))
-    assert "(no room)" in reason(Standing(**late, stopped="no room"))
-    assert reason(Standing(**late | {"waiting": 0})).startswith("nothing new: ")
+    assert "nothing has run since" in idle_reason(IdleFacts(**late))
+    assert "(no room)" in idle_reason(IdleFacts(**late, stopped="no room"))
+    assert idle_reason(IdleFacts(**late | {"waiting": 0})).startswith("nothing new: ")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import opened
+from newsletter.app.composition import opened
 from newsletter.config.file import load_config
 from newsletter.storage.database import Database
 from tests.support.captures import api_json, made

@@ -12,14 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.parse import parse
-from newsletter.delivery import Copies, Delivery, Limits, Origin
-from newsletter.message import Sender
+from newsletter.delivery.personalise import Origin, Personaliser
+from newsletter.delivery.recorder import Limits
+from newsletter.delivery.run import DeliveryRun
+from newsletter.messages.mime import Sender
 from newsletter.models import DeliveryState
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
-from newsletter.subscriptions import line_of
+from newsletter.subscribers.lifecycle import line_of
 from newsletter.transports import TRANSPORTS, Settings
 from tests.support.captures import api_json, made
 from tests.support.commands import newsletter, rows_of
@@ -110,7 +112,7 @@ def test_a_theme_that_is_broken(place: Path) -> None:
     """A run says so and `status` after it, until an edition can be made again."""
     file = spoil(place)
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=1, hours=1))) as app:
-        app.subscriptions.add(line_of("cy@example.net"))
+        app.subscribers.lifecycle.add(line_of("cy@example.net"))
     assert newsletter("run", "--due-now", cwd=place).returncode == 3
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=2))) as app:
         said = app.status.read().silence
@@ -206,8 +208,10 @@ def test_an_edition_in_two_parts_is_sent_once(database: Database) -> None:
     origin = Origin(
         Sender("Lamps", Address("Lamps", "papers", "example.org"), owner="o@example.org")
     )
-    copies = Copies(database, origin, transport.encoded)
-    delivery = Delivery(database, transport, copies, Limits(), room.clock, threading.Event())
-    tally = delivery.run()
-    assert (tally[DeliveryState.SENT], tally.further_parts, tally.done) == (3, 3, 6)
+    personaliser = Personaliser(database, origin, transport.encoded)
+    delivery = DeliveryRun(
+        database, transport, personaliser, Limits(), room.clock, threading.Event()
+    )
+    summary = delivery.run()
+    assert (summary[DeliveryState.SENT], summary.further_parts, summary.done) == (3, 3, 6)
     assert room.states() == {DeliveryState.SENT: 6}

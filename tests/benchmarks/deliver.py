@@ -23,14 +23,16 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from newsletter.delivery import Copies, Delivery, Limits, Origin
-from newsletter.message import Sender
+from newsletter.delivery.personalise import Origin, Personaliser
+from newsletter.delivery.recorder import Limits
+from newsletter.delivery.run import DeliveryRun
+from newsletter.messages.mime import Sender
 from newsletter.models import DeliveryState, Rendered
-from newsletter.recipients import parse_address
-from newsletter.storage import due, editions, outbox, people
+from newsletter.storage import due, editions, outbox, subscribers
 from newsletter.storage.database import Database
-from newsletter.storage.due import Group, Onward
-from newsletter.storage.people import Newcomer, Wishes
+from newsletter.storage.due import Group, NextState
+from newsletter.storage.subscribers import Newcomer, Preferences
+from newsletter.subscribers.address import parse_address
 from newsletter.transports import TRANSPORTS, Settings, SmtpSettings
 from tests.benchmarks.invented import papers
 from tests.benchmarks.measure import Job, Row, turns
@@ -55,7 +57,7 @@ def run() -> Iterator[Row]:
         original = _planned(folder / "original.db")
         ready = partial(_ours, original, folder, port)
         found = turns(ready, partial(_theirs, original, port), ROUNDS)
-        size = sum(map(len, _copies(original)[0]))
+        size = sum(map(len, _personaliser(original)[0]))
         yield found.row(f"{MAILS} mails of {size // 1000} KB, outbox recorded", GOAL)
         yield found.rate("the same, mails a second", "mails", MAILS)
 
@@ -68,20 +70,20 @@ def _ours(original: Path, folder: Path, port: int, number: int) -> Job:
     def send() -> None:
         smtp = SmtpSettings("127.0.0.1", port, security="none", local_hostname="bench")
         transport = TRANSPORTS["smtp"](Settings(smtp=smtp))
-        copies = Copies(database, _origin(), transport.encoded)
+        personaliser = Personaliser(database, _origin(), transport.encoded)
         limits = Limits(sessions=SESSIONS)
-        delivery = Delivery(
-            database, transport, copies, limits, lambda: datetime.now(UTC), threading.Event()
+        delivery = DeliveryRun(
+            database, transport, personaliser, limits, lambda: datetime.now(UTC), threading.Event()
         )
-        tally = delivery.run()
-        if tally[DeliveryState.SENT] != MAILS:
-            raise RuntimeError(f"{tally}")
+        summary = delivery.run()
+        if summary[DeliveryState.SENT] != MAILS:
+            raise RuntimeError(f"{summary}")
 
     return send
 
 
 def _theirs(original: Path, port: int, _number: int) -> Job:
-    data = b"".join(_copies(original)[0])
+    data = b"".join(_personaliser(original)[0])
 
     def send() -> None:
         left: SimpleQueue[int] = SimpleQueue()
@@ -109,17 +111,17 @@ def _work(left: SimpleQueue[int], data: bytes, port: int) -> None:
 def _planned(path: Path) -> Path:
     """A database in which an edition waits for everybody."""
     with Database(f"sqlite:///{path}") as database, database.write() as tx:
-        people.add(tx, [_reader(number) for number in range(MAILS)], 0, NOW)
+        subscribers.add(tx, [_reader(number) for number in range(MAILS)], 0, NOW)
         edition = editions.freeze(
             tx, "0123456789abcdef" * 2, [], "en", "default", [_edition()], NOW
         )
-        due.plan(tx, Group(0), (0, LAST), Onward(1), NOW, edition=edition.id, parts=1)
+        due.plan(tx, Group(0), (0, LAST), NextState(1), NOW, edition=edition.id, parts=1)
     return path
 
 
 def _reader(number: int) -> Newcomer:
     address = f"reader{number}@example.net"
-    return Newcomer(address, address, "example.net", Wishes(), NOW)
+    return Newcomer(address, address, "example.net", Preferences(), NOW)
 
 
 def _edition() -> Rendered:
@@ -129,12 +131,12 @@ def _edition() -> Rendered:
     return Rendered("A long edition", html, "\n\n".join(abstracts)[: len(html) // 2])
 
 
-def _copies(original: Path) -> list[Sequence[bytes]]:
+def _personaliser(original: Path) -> list[Sequence[bytes]]:
     """The mail as a transport gets it."""
     with Database(f"sqlite:///{original}") as database, database.read() as tx:
         first = outbox.waiting(tx, NOW, 1)
-        copies = Copies(database, _origin(), lambda data: data)
-        return [copies.letter(one, parse_address(one.address), NOW).pieces for one in first]
+        personaliser = Personaliser(database, _origin(), lambda data: data)
+        return [personaliser.message(one, parse_address(one.address), NOW).pieces for one in first]
 
 
 def _origin() -> Origin:

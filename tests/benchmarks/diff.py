@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from newsletter import diff
 from newsletter.formats import parse
-from newsletter.identity import Identities
-from newsletter.ingest import Ingest
 from newsletter.models import Capture, Paper
+from newsletter.papers import changes
+from newsletter.papers.identity import Identities
+from newsletter.papers.ingest import Ingest
 from newsletter.storage import log
 from newsletter.storage.database import Database
 from tests.benchmarks import history
@@ -102,17 +102,17 @@ def _settle(database: Database, number: int) -> Job:
     )
     if first.snapshot is None:
         raise RuntimeError(f"{database.file}: {first}")
-    lines = diff.captured_papers(parse(_data(number, 20_000), day=DAY).papers)
+    lines = changes.captured_papers(parse(_data(number, 20_000), day=DAY).papers)
     occasion = log.Occasion(source=1, snapshot=first.snapshot, at=_now(number))
     return partial(_append, database, lines, occasion)
 
 
 def _append(
-    database: Database, lines: Sequence[diff.CapturedPaper], occasion: log.Occasion
+    database: Database, lines: Sequence[changes.CapturedPaper], occasion: log.Occasion
 ) -> None:
     with database.write() as tx:
         owners = log.owners(tx, (key for line in lines for key in line.keys))
-        log.append(tx, occasion, diff.changes(lines, Identities(owners), {}, (), _always))
+        log.append(tx, occasion, changes.changes(lines, Identities(owners), {}, (), _always))
 
 
 def _always(_paper: Paper) -> bool:

@@ -17,11 +17,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.csv_import import read
 from newsletter.storage.database import Database
-from newsletter.subscriber_import import Imported
+from newsletter.subscribers.csv_import import read
+from newsletter.subscribers.list_import import Imported
 from tests.benchmarks.invented import api_json, papers
 from tests.benchmarks.measure import Row
 
@@ -46,7 +46,7 @@ def run() -> Iterator[Row]:
         list(app.sources.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
-        list(app.subscriber_import.add(read(roster_lines()).rows, done))
+        list(app.subscribers.list_import.add(read(roster_lines()).rows, done))
         taken = time.perf_counter() - began
         yield _limited(f"{done.added:,} subscribers imported", "s", taken, IMPORT_SECONDS)
         yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)
@@ -60,7 +60,7 @@ def _planned(folder: Path, what: str, *, everybody: bool) -> Iterator[Row]:
     shutil.copyfile(folder / "million.db", path)
     database = _Timed(f"sqlite:///{path}")
     app = App(Config(), database)
-    _ = app.editor
+    _ = app.builder
     # Every schedule is due on the Monday after the next, at noon.
     now = datetime.now(UTC)
     at = now + timedelta(days=14 - now.weekday(), hours=12)

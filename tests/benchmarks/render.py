@@ -12,12 +12,12 @@ from functools import partial
 from jinja2 import Environment
 from mjml import mjml2html
 
-from newsletter import gate
-from newsletter.compose import compose
-from newsletter.content import Content, Detail
-from newsletter.editing import Editor
+from newsletter.editions import validate
+from newsletter.editions.build import EditionBuilder
+from newsletter.editions.compose import compose
+from newsletter.editions.content import Content, Detail
+from newsletter.editions.render import Renderer, ThemeSettings
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Paper
-from newsletter.render import Look, Renderer
 from tests.benchmarks.invented import DAY, Invented, papers
 from tests.benchmarks.measure import Row, again, alone, turns
 
@@ -44,9 +44,9 @@ def run() -> Iterator[Row]:
     """Ours against the peer; then what else an edition costs."""
     entries = [_entry(at, paper) for at, paper in enumerate(papers(0, PAPERS), 1)]
     content = compose(entries, Detail(PAPERS, lead=EXCERPT, excerpt=EXCERPT))
-    look = Look()
-    renderer = Renderer(look)
-    values = {"content": content, "look": look, "web_url": "", "unsubscribe": UNSUBSCRIBE}
+    theme_settings = ThemeSettings()
+    renderer = Renderer(theme_settings)
+    values = {"content": content, "look": theme_settings, "web_url": "", "unsubscribe": UNSUBSCRIBE}
     section_each = Environment(autoescape=True).from_string(_SECTION_EACH)
 
     def ours() -> str:
@@ -62,9 +62,11 @@ def run() -> Iterator[Row]:
     yield alone(
         "subject, HTML and text of them", again(lambda: renderer.render(content)), ROUNDS // 4
     )
-    yield alone("theme compiled, once a process", again(lambda: Renderer(look).html), ROUNDS // 4)
+    yield alone(
+        "theme compiled, once a process", again(lambda: Renderer(theme_settings).html), ROUNDS // 4
+    )
     for excerpts in (12, PAPERS):
-        job = partial(Editor(renderer, look, excerpts).edition, entries)
+        job = partial(EditionBuilder(renderer, theme_settings, excerpts).build, entries)
         yield alone(
             f"a whole edition of {PAPERS}, up to {excerpts} excerpts", again(job), ROUNDS // 10
         )
@@ -72,7 +74,7 @@ def run() -> Iterator[Row]:
     rendered = renderer.render(fitting)
     yield alone(
         "the gate, of an edition with 12 excerpts",
-        again(partial(gate.check, fitting, rendered)),
+        again(partial(validate.check, fitting, rendered)),
         ROUNDS // 4,
     )
 

@@ -21,12 +21,12 @@ from statistics import median
 from prometheus_client import CollectorRegistry, generate_latest
 from sqlalchemy import text
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.csv_import import read
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
-from newsletter.subscriber_import import Imported
+from newsletter.subscribers.csv_import import read
+from newsletter.subscribers.list_import import Imported
 from newsletter.web.metrics import Figures
 from tests.benchmarks.invented import api_json, papers
 from tests.benchmarks.measure import Row, newsletter
@@ -50,7 +50,7 @@ def run() -> Iterator[Row]:
             capture = Path(name) / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscriber_import.add(read(roster_lines()).rows, Imported()))
+            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
             app.planning.plan(datetime.now(UTC), everybody=True)
             with database.write() as tx:
                 tx.execute(text("UPDATE deliveries SET state = 'sent', try_at = NULL"))

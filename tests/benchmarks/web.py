@@ -16,14 +16,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.file import load_config
 from newsletter.config.schema import Config
-from newsletter.csv_import import read
 from newsletter.models import Rendered
 from newsletter.storage import editions, log
 from newsletter.storage.database import Database
-from newsletter.subscriber_import import Imported
+from newsletter.subscribers.csv_import import read
+from newsletter.subscribers.list_import import Imported
 from tests.benchmarks.invented import DAY, api_json, papers
 from tests.benchmarks.measure import Row, newsletter
 from tests.benchmarks.million import MANY, roster_lines
@@ -100,9 +100,9 @@ def _unsubscribing() -> Iterator[Row]:
             capture = folder / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscriber_import.add(read(roster_lines()).rows, Imported()))
-            _ = app.editor
-            links = app.links
+            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
+            _ = app.builder
+            links = app.subscribers.links
             random = Random(3)
 
             def posts(many: int) -> list[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.checks import sample
+from newsletter.app.inspection import sample
 from newsletter.formats import FORMATS
 from tests.support.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
 

@@ -23,14 +23,14 @@ from hypothesis import strategies as st
 
 from newsletter.transports import (
     TRANSPORTS,
-    Letter,
-    Outcome,
+    OutgoingMessage,
+    Reply,
+    ReplyKind,
     Session,
     SessionFailed,
     Settings,
     SmtpSettings,
     Transport,
-    Verdict,
 )
 from tests.support.disks import fill, make_read_only, small_disk
 from tests.support.smtp_server import Options, Server
@@ -53,12 +53,12 @@ class Place:
     take: Callable[[], list[bytes]]
     """What has arrived since it was last asked, in any order, and as it was before `encoded`."""
 
-    def letter(self, name: str, data: bytes, cuts: Sequence[int] = ()) -> Letter:
+    def message(self, name: str, data: bytes, cuts: Sequence[int] = ()) -> OutgoingMessage:
         """A letter of that message, cut at these places."""
         encoded = self.transport.encoded(data)
         bounds = [0, *sorted(min(cut, len(encoded)) for cut in cuts), len(encoded)]
         pieces = [encoded[start:end] for start, end in itertools.pairwise(bounds)]
-        return Letter(name, "bounce+k@papers.example", "ana@example.net", pieces)
+        return OutgoingMessage(name, "bounce+k@papers.example", "ana@example.net", pieces)
 
     @contextmanager
     def open(self) -> Iterator[Session]:
@@ -158,9 +158,9 @@ def lasting(
         yield made, session
 
 
-def sent(outcome: Outcome) -> bool:
+def sent(reply: Reply) -> bool:
     """Whether it was taken."""
-    return outcome.verdict is Verdict.SENT and outcome.stage == "dot"
+    return reply.kind is ReplyKind.SENT and reply.stage == "dot"
 
 
 def test_every_transport_is_tested() -> None:
@@ -192,7 +192,7 @@ def test_what_arrives_is_what_was_sent(
     """Byte for byte, whatever the lines are and wherever the message is cut."""
     place, session = lasting
     data = b"".join(line + b"\r\n" for line in lines)
-    assert sent(session.send(place.letter(f"k.{next(NUMBERS)}", data, cuts)))
+    assert sent(session.send(place.message(f"k.{next(NUMBERS)}", data, cuts)))
     assert place.take() == [data]
 
 
@@ -201,7 +201,7 @@ def test_a_message_of_parts_arrives(place: Place) -> None:
     """With leading dots, other scripts and lines that begin with “From”, cut anywhere."""
     with place.open() as session:
         for cut in range(0, len(MESSAGE), 29):
-            assert sent(session.send(place.letter(f"k.{cut}", MESSAGE, [cut, cut + 1])))
+            assert sent(session.send(place.message(f"k.{cut}", MESSAGE, [cut, cut + 1])))
             assert place.take() == [MESSAGE]
 
 
@@ -209,11 +209,11 @@ def test_a_message_of_parts_arrives(place: Place) -> None:
 def test_many_messages_go_through_one_session(place: Place) -> None:
     """Pieces that they share arrive with each of them."""
     with place.open() as session:
-        shared = place.letter("", LARGE).pieces
+        shared = place.message("", LARGE).pieces
         for number in range(50):
-            own = place.letter(f"k.{number}", b"X-Number: %d\r\n" % number)
-            letter = Letter(own.name, own.sender, own.recipient, [*own.pieces, *shared])
-            assert sent(session.send(letter))
+            own = place.message(f"k.{number}", b"X-Number: %d\r\n" % number)
+            message = OutgoingMessage(own.name, own.sender, own.recipient, [*own.pieces, *shared])
+            assert sent(session.send(message))
         assert session.is_open
     assert Counter(place.take()) == Counter(b"X-Number: %d\r\n" % n + LARGE for n in range(50))
 
@@ -221,22 +221,22 @@ def test_many_messages_go_through_one_session(place: Place) -> None:
 @where_mail_is_kept
 def test_sessions_work_in_threads_at_once(place: Place) -> None:
     """Each has its own, and all that they say was sent has arrived."""
-    outcomes: list[Outcome] = []
+    replies: list[Reply] = []
     together = threading.Barrier(4)
 
     def work(first: int) -> None:
         with place.open() as session:
             together.wait(30)
             for number in range(first, 100, 4):
-                letter = place.letter(f"k.{number}", b"X-Number: %d\r\n" % number + MESSAGE)
-                outcomes.append(session.send(letter))
+                message = place.message(f"k.{number}", b"X-Number: %d\r\n" % number + MESSAGE)
+                replies.append(session.send(message))
 
     threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [sent(outcome) for outcome in outcomes] == [True] * 100
+    assert [sent(reply) for reply in replies] == [True] * 100
     assert Counter(place.take()) == Counter(b"X-Number: %d\r\n" % n + MESSAGE for n in range(100))
 
 
@@ -244,12 +244,12 @@ def test_null_discards() -> None:
     """It says so, and takes letters that no other would."""
     session = TRANSPORTS["null"](Settings()).session()
     session.open()
-    outcome = session.send(Letter("../", "", "", []))
-    assert sent(outcome)
-    assert outcome.reply == "discarded"
+    reply = session.send(OutgoingMessage("../", "", "", []))
+    assert sent(reply)
+    assert reply.text == "discarded"
 
 
-def told(message: Message) -> list[object]:
+def alerted(message: Message) -> list[object]:
     """What a mail program sees: headers and content of every part."""
     contents = [part.get_payload(decode=True) for part in message.walk()]
     lines = [content.splitlines() for content in contents if isinstance(content, bytes)]
@@ -259,10 +259,10 @@ def told(message: Message) -> list[object]:
 def test_a_mail_program_sees_the_message_in_the_maildir(tmp_path: Path) -> None:
     """Parsed by the standard library from there, it is what was sent; in LF lines."""
     with maildir(tmp_path) as place, place.open() as session:
-        assert sent(session.send(place.letter("k.1.t", MESSAGE)))
+        assert sent(session.send(place.message("k.1.t", MESSAGE)))
     box = mailbox.Maildir(tmp_path, create=False)
     assert box.keys() == ["k.1.t"]
-    assert told(box["k.1.t"]) == told(email.message_from_bytes(MESSAGE))
+    assert alerted(box["k.1.t"]) == alerted(email.message_from_bytes(MESSAGE))
     assert b"\r" not in (tmp_path / "new" / "k.1.t").read_bytes()
 
 
@@ -272,12 +272,12 @@ def test_the_reply_says_where_it_is(kind: str, tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         with PLACES[kind](tmp_path / "mail") as place, place.open() as session:
-            outcome = session.send(place.letter("k.1.t", MESSAGE))
+            reply = session.send(place.message("k.1.t", MESSAGE))
     finally:
         os.umask(before)
-    assert sent(outcome)
-    assert files_in(tmp_path) == [Path(outcome.reply)]
-    assert Path(outcome.reply).stat().st_mode & 0o777 == 0o600
+    assert sent(reply)
+    assert files_in(tmp_path) == [Path(reply.text)]
+    assert Path(reply.text).stat().st_mode & 0o777 == 0o600
     folders = [path for path in tmp_path.rglob("*") if path.is_dir()]
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
@@ -292,7 +292,7 @@ def test_a_name_used_twice_arrives_once(kind: str, tmp_path: Path) -> None:
         for _ in range(2):
             with place.open() as session:
                 for _ in range(2):
-                    assert sent(session.send(place.letter("k.1.t", MESSAGE)))
+                    assert sent(session.send(place.message("k.1.t", MESSAGE)))
         assert len(files_in(tmp_path)) == 1
         assert place.take() == [MESSAGE]
 
@@ -300,15 +300,15 @@ def test_a_name_used_twice_arrives_once(kind: str, tmp_path: Path) -> None:
 @where_files_are
 def test_a_name_used_at_once_arrives_once(kind: str, tmp_path: Path) -> None:
     """Two threads with the same letter do not disturb each other."""
-    outcomes: list[Outcome] = []
+    replies: list[Reply] = []
     together = threading.Barrier(4)
 
     def work(place: Place) -> None:
         with place.open() as session:
             for number in range(25):
-                letter = place.letter(f"k.{number}", LARGE)
+                message = place.message(f"k.{number}", LARGE)
                 together.wait(30)
-                outcomes.append(session.send(letter))
+                replies.append(session.send(message))
 
     with PLACES[kind](tmp_path / "mail") as place:
         threads = [threading.Thread(target=work, args=(place,)) for _ in range(4)]
@@ -316,7 +316,7 @@ def test_a_name_used_at_once_arrives_once(kind: str, tmp_path: Path) -> None:
             thread.start()
         for thread in threads:
             thread.join()
-        assert [sent(outcome) for outcome in outcomes] == [True] * 100
+        assert [sent(reply) for reply in replies] == [True] * 100
         assert len(files_in(tmp_path)) == 25
         assert place.take() == [LARGE] * 25
 
@@ -327,12 +327,12 @@ def test_a_name_used_at_once_arrives_once(kind: str, tmp_path: Path) -> None:
 @everywhere
 def test_only_an_open_session_sends(place: Place) -> None:
     """Before and after it, a message is `LOST`, and nothing arrives; close as often as you like."""
-    session, letter = place.transport.session(), place.letter("k.1.t", MESSAGE)
+    session, message = place.transport.session(), place.message("k.1.t", MESSAGE)
     session.close()
     for _ in range(2):
         assert not session.is_open
-        outcome = session.send(letter)
-        assert (outcome.verdict, outcome.reply) == (Verdict.LOST, "the session is not open")
+        reply = session.send(message)
+        assert (reply.kind, reply.text) == (ReplyKind.LOST, "the session is not open")
         assert place.take() == []
         session.open()
         assert session.is_open
@@ -348,7 +348,7 @@ def test_a_closed_session_opens_again(place: Place) -> None:
     session = place.transport.session()
     for number in range(3):
         session.open()
-        assert sent(session.send(place.letter(f"k.{number}", MESSAGE)))
+        assert sent(session.send(place.message(f"k.{number}", MESSAGE)))
         session.close()
     assert place.take() == [MESSAGE] * 3
 
@@ -360,7 +360,7 @@ def test_sessions_are_closed_one_by_one(tmp_path: Path) -> None:
             with place.open() as other:
                 assert other is not session
             assert session.is_open
-            assert sent(session.send(place.letter("k.1.t", MESSAGE)))
+            assert sent(session.send(place.message("k.1.t", MESSAGE)))
 
 
 # What goes wrong
@@ -377,19 +377,19 @@ def test_sessions_are_closed_one_by_one(tmp_path: Path) -> None:
 def test_a_name_that_is_none_is_our_fault(kind: str, name: str, tmp_path: Path) -> None:
     """Nothing is written, inside the folder or outside."""
     with PLACES[kind](tmp_path / "deep" / "mail") as place, place.open() as session:
-        outcome = session.send(place.letter(name, MESSAGE))
-        assert outcome.verdict is Verdict.OURS
-        assert outcome.reply.isprintable()
+        reply = session.send(place.message(name, MESSAGE))
+        assert reply.kind is ReplyKind.OURS
+        assert reply.text.isprintable()
         assert files_in(tmp_path) == []
-        assert sent(session.send(place.letter("A-z_0=9.k", MESSAGE)))
+        assert sent(session.send(place.message("A-z_0=9.k", MESSAGE)))
 
 
 @where_files_are
 def test_a_name_that_is_too_long_is_our_fault(kind: str, tmp_path: Path) -> None:
     """As long as it may be for the file system, it is an outcome."""
     with PLACES[kind](tmp_path / "mail") as place, place.open() as session:
-        outcome = session.send(place.letter("k" * 300, MESSAGE))
-    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "data")
+        reply = session.send(place.message("k" * 300, MESSAGE))
+    assert (reply.kind, reply.stage) == (ReplyKind.OURS, "data")
     assert files_in(tmp_path) == []
 
 
@@ -400,14 +400,14 @@ def test_a_full_disk_defers(kind: str, tmp_path: Path) -> None:
         folder = disk / "mail"
         with PLACES[kind](folder) as place, place.open() as session:
             fill(disk)
-            outcome = session.send(place.letter("k.1.t", LARGE))
-            assert (outcome.verdict, outcome.stage) == (Verdict.DEFERRED, "data")
-            assert "no room" in outcome.reply
-            assert str(folder) in outcome.reply
+            reply = session.send(place.message("k.1.t", LARGE))
+            assert (reply.kind, reply.stage) == (ReplyKind.DEFERRED, "data")
+            assert "no room" in reply.text
+            assert str(folder) in reply.text
             assert files_in(folder) == []
             assert session.is_open
             (disk / "filler").unlink()
-            assert sent(session.send(place.letter("k.1.t", LARGE)))
+            assert sent(session.send(place.message("k.1.t", LARGE)))
             assert place.take() == [LARGE]
 
 
@@ -419,10 +419,10 @@ def test_a_disk_that_fills_up_keeps_what_is_whole(kind: str, tmp_path: Path) -> 
         PLACES[kind](disk / "mail") as place,
         place.open() as session,
     ):
-        letters = [place.letter(f"k.{number}", LARGE) for number in range(20)]
-        arrived = sum(sent(session.send(letter)) for letter in letters)
+        messages = [place.message(f"k.{number}", LARGE) for number in range(20)]
+        arrived = sum(sent(session.send(message)) for message in messages)
         assert 0 < arrived < 20
-        session.send(letters[0])
+        session.send(messages[0])
         assert len(files_in(disk)) == arrived
         assert place.take() == [LARGE] * arrived
 
@@ -433,11 +433,11 @@ def test_a_disk_that_is_read_only_is_our_fault(kind: str, tmp_path: Path) -> Non
     with small_disk(tmp_path / "disk", kilobytes=512) as disk:
         with PLACES[kind](disk / "mail") as place, place.open() as session:
             make_read_only(disk)
-            outcome = session.send(place.letter("k.1.t", MESSAGE))
-            assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "data")
-            assert "Read-only" in outcome.reply
+            reply = session.send(place.message("k.1.t", MESSAGE))
+            assert (reply.kind, reply.stage) == (ReplyKind.OURS, "data")
+            assert "Read-only" in reply.text
             assert files_in(disk) == []
-        check_not_opened(kind, disk / "other", Verdict.OURS)
+        check_not_opened(kind, disk / "other", ReplyKind.OURS)
 
 
 @where_files_are
@@ -446,12 +446,12 @@ def test_a_folder_that_is_gone_is_our_fault(kind: str, tmp_path: Path) -> None:
     folder = tmp_path / "mail"
     with PLACES[kind](folder) as place, place.open() as session:
         shutil.rmtree(folder)
-        outcome = session.send(place.letter("k.1.t", MESSAGE))
-        assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "data")
-        assert "No such file or directory" in outcome.reply
+        reply = session.send(place.message("k.1.t", MESSAGE))
+        assert (reply.kind, reply.stage) == (ReplyKind.OURS, "data")
+        assert "No such file or directory" in reply.text
         assert not folder.exists()
         session.open()
-        assert sent(session.send(place.letter("k.1.t", MESSAGE)))
+        assert sent(session.send(place.message("k.1.t", MESSAGE)))
         assert place.take() == [MESSAGE]
 
 
@@ -465,28 +465,28 @@ def test_a_session_that_does_not_open_again_is_closed(kind: str, tmp_path: Path)
         with pytest.raises(SessionFailed):
             session.open()
         assert not session.is_open
-        assert session.send(place.letter("k.1.t", MESSAGE)).verdict is Verdict.LOST
+        assert session.send(place.message("k.1.t", MESSAGE)).kind is ReplyKind.LOST
 
 
 @where_files_are
 def test_a_folder_that_is_none_is_our_fault(kind: str, tmp_path: Path) -> None:
     """A file stands where it should be, or where the folder above it should be."""
     (tmp_path / "file").write_text("Lamps")
-    check_not_opened(kind, tmp_path / "file", Verdict.OURS)
-    check_not_opened(kind, tmp_path / "file" / "mail", Verdict.OURS)
+    check_not_opened(kind, tmp_path / "file", ReplyKind.OURS)
+    check_not_opened(kind, tmp_path / "file" / "mail", ReplyKind.OURS)
     assert (tmp_path / "file").read_text() == "Lamps"
 
 
-def check_not_opened(kind: str, folder: Path, verdict: Verdict) -> None:
+def check_not_opened(kind: str, folder: Path, reply_kind: ReplyKind) -> None:
     """There is no session, and the reason is said with its place."""
     with PLACES[kind](folder) as place:
         session = place.transport.session()
         with pytest.raises(SessionFailed) as caught:
             session.open()
-        assert (caught.value.outcome.verdict, caught.value.outcome.stage) == (verdict, "connect")
-        assert str(caught.value).startswith(f"{folder}: {caught.value.outcome.reply}; ")
+        assert (caught.value.reply.kind, caught.value.reply.stage) == (reply_kind, "connect")
+        assert str(caught.value).startswith(f"{folder}: {caught.value.reply.text}; ")
         assert not session.is_open
-        assert session.send(place.letter("k.1.t", MESSAGE)).verdict is Verdict.LOST
+        assert session.send(place.message("k.1.t", MESSAGE)).kind is ReplyKind.LOST
 
 
 @where_files_are
@@ -494,15 +494,15 @@ def test_too_many_open_files_defer(kind: str, tmp_path: Path) -> None:
     """What others let go of again passes, for a message and for the session."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with PLACES[kind](tmp_path / "mail") as place, place.open() as session:
-        letter = place.letter("k.1.t", MESSAGE)
+        message = place.message("k.1.t", MESSAGE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
         try:
-            outcome = session.send(letter)
-            check_not_opened(kind, tmp_path / "other", Verdict.DEFERRED)
+            reply = session.send(message)
+            check_not_opened(kind, tmp_path / "other", ReplyKind.DEFERRED)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        assert (outcome.verdict, outcome.stage) == (Verdict.DEFERRED, "data")
-        assert sent(session.send(letter))
+        assert (reply.kind, reply.stage) == (ReplyKind.DEFERRED, "data")
+        assert sent(session.send(message))
 
 
 def test_a_server_that_is_gone_is_an_outcome() -> None:
@@ -512,10 +512,12 @@ def test_a_server_that_is_gone_is_an_outcome() -> None:
     with closing(server), closing(transport.session()) as session:
         session.open()
         server.close()
-        outcome = session.send(Letter("k.1.t", "", "ana@example.net", [b"Subject: Lamps\r\n\r\n"]))
-        assert outcome.verdict is Verdict.LOST
+        reply = session.send(
+            OutgoingMessage("k.1.t", "", "ana@example.net", [b"Subject: Lamps\r\n\r\n"])
+        )
+        assert reply.kind is ReplyKind.LOST
         assert not session.is_open
         with pytest.raises(SessionFailed) as caught:
             session.open()
-        assert caught.value.outcome.verdict is Verdict.LOST
+        assert caught.value.reply.kind is ReplyKind.LOST
         assert not session.is_open

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.delivery.queue import MOST_HELD_BACK, PAGE, Queue
-from newsletter.rates import Rates
-from newsletter.storage.outbox import Waiting
+from newsletter.delivery.throttle import Rates
+from newsletter.storage.outbox import QueuedDelivery
 from tests.support.soak import SOAK
 
 SLOW, SLOWER, FREE, OTHER = "slow.example", "slower.example", "free.example", "other.example"
@@ -40,7 +40,9 @@ class Table:
             self.added += 1
             self.rows[self.added] = domain
 
-    def refill(self, without: Collection[int], domains_without: Collection[str]) -> list[Waiting]:
+    def refill(
+        self, without: Collection[int], domains_without: Collection[str]
+    ) -> list[QueuedDelivery]:
         """The next page, as SQL gives it."""
         self.asked += 1
         held = set(without)
@@ -54,7 +56,7 @@ class Table:
         )
         return list(islice(found, self.page))
 
-    def take(self, rows: Iterable[Waiting]) -> None:
+    def take(self, rows: Iterable[QueuedDelivery]) -> None:
         """Somebody claims these."""
         for one in rows:
             assert self.rows.pop(one.id) == one.domain
@@ -101,9 +103,9 @@ class Run:
         return [at for at, _, one in self.taken if one == domain]
 
 
-def waiting(number: int, domain: str = FREE) -> Waiting:
+def waiting(number: int, domain: str = FREE) -> QueuedDelivery:
     """A delivery to somebody of that domain."""
-    return Waiting(number, 1, 1, number, 0, f"a{number}@{domain}", domain, 0, None)
+    return QueuedDelivery(number, 1, 1, number, 0, f"a{number}@{domain}", domain, 0, None)
 
 
 def run(

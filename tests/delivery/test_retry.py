@@ -9,33 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.models import DeliveryState
-from newsletter.transports.replies import (
-    STAGES,
-    Outcome,
-    Stage,
-    Verdict,
-    classify,
-    without_reply,
-)
-from newsletter.verdicts import (
+from newsletter.delivery.retry import (
     DOMAINS,
     FIRST_DELAY,
     IN_A_ROW,
     LONGEST_DELAY,
-    Judgement,
+    Decision,
     Streak,
+    decide,
     delay,
-    judged,
+)
+from newsletter.models import DeliveryState
+from newsletter.transports.replies import (
+    STAGES,
+    Reply,
+    ReplyKind,
+    Stage,
+    classify,
+    without_reply,
 )
 
 NOW = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
-PATIENCE = timedelta(days=3)
+TIMEOUT = timedelta(days=3)
 SECOND = timedelta(seconds=1)
 
 SENT, DEFERRED, REFUSED = DeliveryState.SENT, DeliveryState.DEFERRED, DeliveryState.REFUSED
 UNKNOWN, EXPIRED = DeliveryState.UNKNOWN, DeliveryState.EXPIRED
-ENDS = {Verdict.SENT: SENT, Verdict.REFUSED: REFUSED, Verdict.UNKNOWN: UNKNOWN}
+ENDS = {ReplyKind.SENT: SENT, ReplyKind.REFUSED: REFUSED, ReplyKind.UNKNOWN: UNKNOWN}
 """Verdicts that end a delivery, however young or old it is."""
 
 AGAIN, AT_ONCE = "again", "again at once"
@@ -83,33 +83,33 @@ REPLIES: list[tuple[Stage, str, str]] = [
     ("dot", "554 5.6.0 not this text", NEVER),
 ]
 MEANT = {
-    AGAIN: Judgement(DEFERRED, NOW + FIRST_DELAY),
-    AT_ONCE: Judgement(DEFERRED, NOW),
-    MAYBE: Judgement(REFUSED, doubtful=True),
-    GONE: Judgement(REFUSED, suppress=True),
-    NEVER: Judgement(REFUSED),
+    AGAIN: Decision(DEFERRED, NOW + FIRST_DELAY),
+    AT_ONCE: Decision(DEFERRED, NOW),
+    MAYBE: Decision(REFUSED, doubtful=True),
+    GONE: Decision(REFUSED, suppress=True),
+    NEVER: Decision(REFUSED),
 }
 
-VERDICTS = st.sampled_from(list(Verdict))
+VERDICTS = st.sampled_from(list(ReplyKind))
 SAID = st.builds(classify, st.sampled_from(STAGES), st.integers(0, 999), st.text(max_size=20))
 UNSAID = st.builds(without_reply, VERDICTS, st.sampled_from(STAGES), st.text(max_size=20))
 OUTCOMES = SAID | UNSAID
 
 
-def said(stage: Stage, reply: str) -> Outcome:
+def said(stage: Stage, reply: str) -> Reply:
     """The outcome of a reply, as the session makes it."""
     code, _, text = reply.partition(" ")
     return classify(stage, int(code), text)
 
 
-def after(outcome: Outcome, attempts: int = 1, age: timedelta = timedelta()) -> Judgement:
+def after(reply: Reply, attempts: int = 1, age: timedelta = timedelta()) -> Decision:
     """What becomes of a delivery that was tried first so long ago."""
-    return judged(outcome, attempts=attempts, first_at=NOW - age, now=NOW, give_up_after=PATIENCE)
+    return decide(reply, attempts=attempts, first_at=NOW - age, now=NOW, give_up_after=TIMEOUT)
 
 
-def unsaid(verdict: Verdict, stage: Stage = "data") -> Outcome:
+def unsaid(kind: ReplyKind, stage: Stage = "data") -> Reply:
     """An outcome that no reply decided."""
-    return without_reply(verdict, stage, "what happened")
+    return without_reply(kind, stage, "what happened")
 
 
 # --- the delivery
@@ -124,64 +124,64 @@ def test_what_a_reply_means(stage: Stage, reply: str, meant: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_what_is_sent_is_sent(stage: Stage) -> None:
     """Whatever else is known."""
-    assert after(unsaid(Verdict.SENT, stage), 50, 10 * PATIENCE) == Judgement(SENT)
-    assert after(said("dot", "250 2.0.0 taken"), 50, 10 * PATIENCE) == Judgement(SENT)
+    assert after(unsaid(ReplyKind.SENT, stage), 50, 10 * TIMEOUT) == Decision(SENT)
+    assert after(said("dot", "250 2.0.0 taken"), 50, 10 * TIMEOUT) == Decision(SENT)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 50])
 def test_what_may_have_arrived_is_not_tried_again(attempts: int) -> None:
     """It could double."""
-    assert after(unsaid(Verdict.UNKNOWN, "dot"), attempts) == Judgement(UNKNOWN)
+    assert after(unsaid(ReplyKind.UNKNOWN, "dot"), attempts) == Decision(UNKNOWN)
 
 
 def test_a_lost_connection_is_tried_again_at_once_once() -> None:
     """It may just have been idle; a second time there is more to it."""
-    lost = unsaid(Verdict.LOST)
-    assert after(lost, 1) == Judgement(DEFERRED, NOW)
+    lost = unsaid(ReplyKind.LOST)
+    assert after(lost, 1) == Decision(DEFERRED, NOW)
     for attempts in range(2, 30):
-        assert after(lost, attempts) == Judgement(DEFERRED, NOW + delay(attempts))
+        assert after(lost, attempts) == Decision(DEFERRED, NOW + delay(attempts))
 
 
-@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.OURS])
-def test_only_a_lost_connection_is_tried_again_at_once(verdict: Verdict) -> None:
+@pytest.mark.parametrize("kind", [ReplyKind.DEFERRED, ReplyKind.OURS])
+def test_only_a_lost_connection_is_tried_again_at_once(kind: ReplyKind) -> None:
     """A server that said no is given time."""
     for attempts in range(1, 30):
-        found = after(unsaid(verdict), attempts)
-        assert found == Judgement(DEFERRED, NOW + delay(attempts))
+        found = after(unsaid(kind), attempts)
+        assert found == Decision(DEFERRED, NOW + delay(attempts))
 
 
-@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.OURS, Verdict.LOST])
+@pytest.mark.parametrize("kind", [ReplyKind.DEFERRED, ReplyKind.OURS, ReplyKind.LOST])
 @pytest.mark.parametrize("attempts", [1, 2, 40])
-def test_trying_ends(verdict: Verdict, attempts: int) -> None:
+def test_trying_ends(kind: ReplyKind, attempts: int) -> None:
     """When the delivery is as old as it may be, and not a second before."""
-    outcome = unsaid(verdict)
-    assert after(outcome, attempts, PATIENCE - SECOND).state is DEFERRED
-    assert after(outcome, attempts, PATIENCE) == Judgement(EXPIRED)
-    assert after(outcome, attempts, PATIENCE + SECOND) == Judgement(EXPIRED)
+    reply = unsaid(kind)
+    assert after(reply, attempts, TIMEOUT - SECOND).state is DEFERRED
+    assert after(reply, attempts, TIMEOUT) == Decision(EXPIRED)
+    assert after(reply, attempts, TIMEOUT + SECOND) == Decision(EXPIRED)
 
 
 def test_the_clock_may_have_gone_back() -> None:
     """A first attempt in the future is no reason to give up."""
-    assert after(unsaid(Verdict.DEFERRED), 1, -10 * PATIENCE).state is DEFERRED
+    assert after(unsaid(ReplyKind.DEFERRED), 1, -10 * TIMEOUT).state is DEFERRED
 
 
-@given(OUTCOMES, st.integers(1, 10**9), st.timedeltas(-PATIENCE, 10 * PATIENCE))
-def test_every_outcome_has_one_end(outcome: Outcome, attempts: int, age: timedelta) -> None:
+@given(OUTCOMES, st.integers(1, 10**9), st.timedeltas(-TIMEOUT, 10 * TIMEOUT))
+def test_every_outcome_has_one_end(reply: Reply, attempts: int, age: timedelta) -> None:
     """A time to try again belongs to what is deferred, doubts to what is refused, one at most."""
-    found = after(outcome, attempts, age)
-    waits = EXPIRED if age >= PATIENCE else DEFERRED
-    assert found.state is ENDS.get(outcome.verdict, waits)
+    found = after(reply, attempts, age)
+    waits = EXPIRED if age >= TIMEOUT else DEFERRED
+    assert found.state is ENDS.get(reply.kind, waits)
     assert (found.try_at is not None) is (found.state is DEFERRED)
     assert found.try_at is None or NOW <= found.try_at <= NOW + LONGEST_DELAY
     assert not (found.suppress and found.doubtful)
     if found.suppress or found.doubtful:
-        assert (found.state, outcome.stage) == (REFUSED, "rcpt")
+        assert (found.state, reply.stage) == (REFUSED, "rcpt")
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_without_a_reply_no_mailbox_is_to_blame(stage: Stage) -> None:
     """An address that we could not even write is refused, and nobody is counted out."""
-    assert after(unsaid(Verdict.REFUSED, stage)) == Judgement(REFUSED)
+    assert after(unsaid(ReplyKind.REFUSED, stage)) == Decision(REFUSED)
 
 
 # --- the wait
@@ -200,18 +200,18 @@ def test_waits_grow_to_a_limit() -> None:
     assert waits[-1] == max(waits) == LONGEST_DELAY
 
 
-@pytest.mark.parametrize("verdict", [Verdict.DEFERRED, Verdict.OURS, Verdict.LOST])
-def test_a_server_that_never_takes_it(verdict: Verdict) -> None:
+@pytest.mark.parametrize("kind", [ReplyKind.DEFERRED, ReplyKind.OURS, ReplyKind.LOST])
+def test_a_server_that_never_takes_it(kind: ReplyKind) -> None:
     """It is asked a few dozen times over three days, then the delivery ends."""
-    attempts, now, found = 0, NOW, Judgement(DEFERRED)
+    attempts, now, found = 0, NOW, Decision(DEFERRED)
     while found.state is DEFERRED:
         attempts += 1
-        found = judged(
-            unsaid(verdict), attempts=attempts, first_at=NOW, now=now, give_up_after=PATIENCE
+        found = decide(
+            unsaid(kind), attempts=attempts, first_at=NOW, now=now, give_up_after=TIMEOUT
         )
         now = found.try_at or now
-    assert found == Judgement(EXPIRED)
-    assert PATIENCE <= now - NOW <= PATIENCE + LONGEST_DELAY
+    assert found == Decision(EXPIRED)
+    assert TIMEOUT <= now - NOW <= TIMEOUT + LONGEST_DELAY
     assert 15 < attempts < 40
 
 
@@ -224,14 +224,14 @@ OTHERS = [
     said("rcpt", "550 5.1.1 no such user"),
     said("rcpt", "550 5.7.1 members only"),
     said("rcpt", "450 4.2.0 greylisted"),
-    unsaid(Verdict.LOST),
-    unsaid(Verdict.UNKNOWN),
+    unsaid(ReplyKind.LOST),
+    unsaid(ReplyKind.UNKNOWN),
 ]
 
 
-def stops(streak: Streak, outcome: Outcome, *domains: str) -> list[bool]:
+def stops(streak: Streak, reply: Reply, *domains: str) -> list[bool]:
     """Whether the run has to stop, after each of these."""
-    return [streak.note(outcome, domain) is not None for domain in domains]
+    return [streak.note(reply, domain) is not None for domain in domains]
 
 
 def test_three_domains_stop_a_run() -> None:
@@ -268,13 +268,13 @@ def test_a_success_begins_the_row_anew() -> None:
     assert stops(streak, POLICY, "a.example") == [True]
 
 
-@pytest.mark.parametrize("outcome", OTHERS[1:], ids=lambda one: one.reply)
-def test_what_is_not_about_us_does_not_count(outcome: Outcome) -> None:
+@pytest.mark.parametrize("reply", OTHERS[1:], ids=lambda one: one.text)
+def test_what_is_not_about_us_does_not_count(reply: Reply) -> None:
     """Neither for a stop nor against one."""
     streak = Streak()
-    assert not any(stops(streak, outcome, *(f"{n}.example" for n in range(100))))
+    assert not any(stops(streak, reply, *(f"{n}.example" for n in range(100))))
     assert not any(stops(streak, POLICY, *["a.example"] * 19))
-    assert stops(streak, outcome, "b.example") == [False]
+    assert stops(streak, reply, "b.example") == [False]
     assert stops(streak, POLICY, "a.example") == [True]
 
 
@@ -298,22 +298,22 @@ def test_who_is_not_let_in_stops_at_once(stage: Stage, reply: str) -> None:
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_fault_here_stops_at_once(stage: Stage) -> None:
     """A full message, a bad sender, an edition that cannot be made: no server was asked."""
-    assert Streak().note(unsaid(Verdict.OURS, stage), "a.example") == "what happened"
+    assert Streak().note(unsaid(ReplyKind.OURS, stage), "a.example") == "what happened"
 
 
 @given(
     st.lists(st.tuples(st.sampled_from([POLICY, *OTHERS]), st.sampled_from("abcd")), max_size=80)
 )
-def test_a_run_stops_exactly_when_it_should(outcomes: list[tuple[Outcome, str]]) -> None:
+def test_a_run_stops_exactly_when_it_should(replies: list[tuple[Reply, str]]) -> None:
     """Three domains at all, or twenty refusals without a success between them."""
     streak = Streak()
     domains: set[str] = set()
     row = 0
-    for outcome, domain in outcomes:
-        why = streak.note(outcome, domain)
-        if outcome is TAKEN:
+    for reply, domain in replies:
+        why = streak.note(reply, domain)
+        if reply is TAKEN:
             row = 0
-        elif outcome is POLICY:
+        elif reply is POLICY:
             row += 1
             domains.add(domain)
-        assert (why is not None) is (outcome is POLICY and (len(domains) >= 3 or row >= 20))
+        assert (why is not None) is (reply is POLICY and (len(domains) >= 3 or row >= 20))

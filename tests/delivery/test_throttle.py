@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.rates import Rates
+from newsletter.delivery.throttle import Rates
 from tests.support.soak import SOAK
 
 SLOW, SLOWER, FREE = "slow.example", "slower.example", "free.example"

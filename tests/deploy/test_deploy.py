@@ -101,13 +101,13 @@ BUILD, IMAGE = stages()
 def is_sent(path: str) -> bool:
     """Whether the builder gets a file, by the rules of `.dockerignore`: the last match counts."""
     sent = True
-    places = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
+    paths = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
     for line in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines():
         pattern = line.strip().removeprefix("!")
         if not pattern or pattern.startswith("#"):
             continue
         anywhere = pattern.removeprefix("**/")
-        for place in places:
+        for place in paths:
             hit = place.match(anywhere) if anywhere != pattern else fnmatchcase(str(place), pattern)
             if hit:
                 sent = line.startswith("!")
@@ -260,7 +260,7 @@ def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
         finally:
             served.kill()
     assert served.returncode == 0, logs
-    assert time.monotonic() - asked_at < patience()
+    assert time.monotonic() - asked_at < timeout()
     assert all(json.loads(line)["event"] for line in logs.splitlines())
     assert (box.root / "data/newsletter.db").is_file()
     assert box.run(*health).returncode == 1
@@ -275,7 +275,7 @@ def systemd(folder: Path) -> Iterator[socket.socket]:
         yield wire
 
 
-def patience() -> float:
+def timeout() -> float:
     """How many seconds it has to end, wherever it runs."""
     unit = section("newsletter.service", "Service")
     box = loaded("compose.yaml")["services"]["newsletter"]
@@ -325,7 +325,7 @@ def test_compose_gives_the_container_what_it_needs_and_no_more() -> None:
     assert service["restart"] == "unless-stopped"
     assert service["init"] is True
     assert "privileged" not in service
-    assert patience() >= 15
+    assert timeout() >= 15
 
 
 # --- systemd
@@ -437,10 +437,10 @@ def git(*words: str, cwd: Path) -> str:
 
 
 @dataclass
-class Ran:
+class RunResult:
     """What became of a run of the workflow."""
 
-    outcomes: dict[str, str] = field(default_factory=dict)
+    replies: dict[str, str] = field(default_factory=dict)
     said: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     artifact: Path | None = None
@@ -448,7 +448,7 @@ class Ran:
     @property
     def failed(self) -> bool:
         """Whether GitHub shows it as failed."""
-        return "failure" in self.outcomes.values()
+        return "failure" in self.replies.values()
 
     def runs(self, condition: str | None) -> bool:
         """Whether a step with that condition is run."""
@@ -457,10 +457,10 @@ class Ran:
         always, *rest = condition.split(" && ")
         assert always == "always()"
         for each in rest:
-            step, sign, outcome = re.fullmatch(
+            step, sign, reply = re.fullmatch(
                 r"steps\.(\w+)\.outcome (==|!=) '(\w+)'", each
             ).groups()  # type: ignore[union-attr]
-            if (self.outcomes.get(step, "skipped") == outcome) != (sign == "=="):
+            if (self.replies.get(step, "skipped") == reply) != (sign == "=="):
                 return False
         return True
 
@@ -532,23 +532,25 @@ class Hub:
         assert git("rev-list", "--count", BRANCH, cwd=self.remote) == "1"
         return git("ls-tree", "--name-only", BRANCH, cwd=self.remote).split()
 
-    def run(self, command: str | None = None) -> Ran:
+    def run(self, command: str | None = None) -> RunResult:
         """A run of the workflow: by the clock, or by hand with a command."""
         self._count += 1
         home = self.folder / f"machine-{self._count}"
         place = home / "work"
         home.mkdir()
-        ran = Ran()
+        result = RunResult()
         for number, step in enumerate(STEPS):
             name = step.get("id") or step.get("name") or step["uses"]
-            if not ran.runs(step.get("if")):
-                ran.outcomes[name] = "skipped"
+            if not result.runs(step.get("if")):
+                result.replies[name] = "skipped"
             elif "uses" in step:
-                ran.outcomes[name] = self._use(step, place, ran)
+                result.replies[name] = self._use(step, place, result)
             elif step["name"] != "Install":
                 output = home / f"output-{number}"
                 output.touch()
-                env = self._environment(step, command, ran, home) | {"GITHUB_OUTPUT": str(output)}
+                env = self._environment(step, command, result, home) | {
+                    "GITHUB_OUTPUT": str(output)
+                }
                 done = subprocess.run(
                     # As GitHub starts what `shell: bash` stands for.
                     ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
@@ -559,25 +561,25 @@ class Hub:
                     check=False,
                     timeout=120,
                 )
-                ran.said += done.stdout + done.stderr
-                ran.outcomes[name] = "failure" if done.returncode else "success"
+                result.said += done.stdout + done.stderr
+                result.replies[name] = "failure" if done.returncode else "success"
                 for line in output.read_text().splitlines():
                     key, _, value = line.partition("=")
-                    ran.outputs[f"steps.{name}.outputs.{key}"] = value
-        self.sent += sum(map(int, re.findall(r"^(\d+) sent", ran.said, re.MULTILINE)))
-        return ran
+                    result.outputs[f"steps.{name}.outputs.{key}"] = value
+        self.sent += sum(map(int, re.findall(r"^(\d+) sent", result.said, re.MULTILINE)))
+        return result
 
-    def _use(self, step: Mapping[str, Any], place: Path, ran: Ran) -> str:
+    def _use(self, step: Mapping[str, Any], place: Path, result: RunResult) -> str:
         if step["uses"].startswith("actions/checkout@"):
             git("clone", "-q", "--depth=1", f"file://{self.remote}", str(place), cwd=self.folder)
             if self.leaves:
                 self.remote.rename(self.folder / "gone.git")
         elif step["uses"].startswith("actions/upload-artifact@"):
-            ran.artifact = place / step["with"]["path"]
+            result.artifact = place / step["with"]["path"]
         return "success"
 
     def _environment(
-        self, step: Mapping[str, Any], command: str | None, ran: Ran, home: Path
+        self, step: Mapping[str, Any], command: str | None, result: RunResult, home: Path
     ) -> dict[str, str]:
         known = {
             "inputs.command || 'run'": command or "run",
@@ -586,7 +588,7 @@ class Hub:
             "github.repository": "ada/papers",
             "github.run_id": str(self._count),
             "secrets.SMTP_PASSWORD": "",
-            **ran.outputs,
+            **result.outputs,
         }
         said = {**WORKFLOW["env"], **step.get("env", {})}
         return {
@@ -637,9 +639,9 @@ def test_a_run_goes_on_where_the_last_one_was(hub: Hub) -> None:
     assert not hub.run("run --due-now").failed
     assert hub.sent == 1
     hub.publish("2026-11-20.json")
-    ran = hub.run("run --due-now")
-    assert not ran.failed
-    assert ran.artifact is None
+    result = hub.run("run --due-now")
+    assert not result.failed
+    assert result.artifact is None
     assert hub.sent == 2
     assert hub.stored() == ["newsletter.db"]
 
@@ -649,10 +651,10 @@ def test_a_run_that_found_something_held_is_stored(hub: Hub) -> None:
     hub.run("subscribers add ada@example.org")
     (hub.captures / "2026-11-20.json").write_text("{")
     os.utime(hub.captures / "2026-11-20.json", (0, 0))
-    ran = hub.run("run --due-now")
-    assert ran.outcomes["Run"] == "failure"
-    assert ran.outcomes["store"] == "success"
-    assert ran.artifact is None
+    result = hub.run("run --due-now")
+    assert result.replies["Run"] == "failure"
+    assert result.replies["store"] == "success"
+    assert result.artifact is None
     assert hub.sent == 1
     assert hub.stored() == ["newsletter.db"]
     assert "held" in hub.run("snapshots list --state held").said
@@ -664,18 +666,18 @@ def test_a_state_that_is_not_taken_stops_later_runs(hub: Hub) -> None:
     """Loudly, with the state as an artifact; put in its place, nothing goes out twice."""
     hub.run("subscribers add ada@example.org")
     hub.refuse(LOST)
-    ran = hub.run("run --due-now")
-    assert ran.outcomes["Run"] == "success"
-    assert ran.outcomes["store"] == "failure"
-    assert "::error::The state could not be stored" in ran.said
-    assert ran.said.count("slept") == 4
-    assert ran.artifact
+    result = hub.run("run --due-now")
+    assert result.replies["Run"] == "success"
+    assert result.replies["store"] == "failure"
+    assert "::error::The state could not be stored" in result.said
+    assert result.said.count("slept") == 4
+    assert result.artifact
     assert hub.sent == 1
 
     hub.accept()
     later = hub.run("run --due-now")
-    assert later.outcomes["fetch"] == "failure"
-    assert later.outcomes["Run"] == later.outcomes["store"] == "skipped"
+    assert later.replies["fetch"] == "failure"
+    assert later.replies["Run"] == later.replies["store"] == "skipped"
     assert "::error::The run https://github.example/ada/papers/actions/runs/2 did not" in later.said
     assert hub.stored() == ["newsletter.db", "under-way"]
 
@@ -683,7 +685,7 @@ def test_a_state_that_is_not_taken_stops_later_runs(hub: Hub) -> None:
     clone = hub.folder / "state"
     git("clone", "-q", "--branch", BRANCH, "--single-branch", str(hub.remote), str(clone),
         cwd=hub.folder)  # fmt: skip
-    shutil.copy(ran.artifact / "newsletter.db", clone)
+    shutil.copy(result.artifact / "newsletter.db", clone)
     (recipe,) = re.findall(r"^git rm under-way .*$", GUIDE, re.MULTILINE)
     identity = {f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER")
                 for what in ("NAME", "EMAIL")}  # fmt: skip
@@ -706,9 +708,9 @@ def test_a_run_whose_machine_died_is_not_repeated(hub: Hub) -> None:
     (command,) = re.findall(r"with the command `(restore .*?)`", GUIDE)
     assert not hub.run(command).failed
     assert hub.stored() == ["newsletter.db"]
-    ran = hub.run("run --due-now")
-    assert ran.outcomes["store"] == "success"
-    assert "held" in ran.said
+    result = hub.run("run --due-now")
+    assert result.replies["store"] == "success"
+    assert "held" in result.said
     assert hub.sent == 2
 
 
@@ -718,9 +720,9 @@ def test_a_branch_that_was_moved_is_not_overwritten(hub: Hub) -> None:
     hub.run()
     other = "git -c user.name=x -c user.email=x commit-tree -m Other main^{tree}"
     hub.meanwhile = f'cd "$REMOTE" && git update-ref refs/heads/{BRANCH} $({other})'
-    ran = hub.run()
-    assert ran.outcomes["store"] == "failure"
-    assert ran.artifact
+    result = hub.run()
+    assert result.replies["store"] == "failure"
+    assert result.artifact
     assert hub.stored() == ["config.toml"]
 
 
@@ -728,7 +730,7 @@ def test_a_first_run_does_not_overwrite_a_branch_either(hub: Hub) -> None:
     """One that came into being while it ran."""
     hub.use(STUB)
     hub.meanwhile = f'cd "$REMOTE" && git branch {BRANCH} main'
-    assert hub.run().outcomes["store"] == "failure"
+    assert hub.run().replies["store"] == "failure"
     assert hub.stored() == ["config.toml"]
 
 
@@ -741,9 +743,9 @@ def test_what_a_killed_run_had_done_is_stored(hub: Hub) -> None:
         'state.execute("CREATE TABLE done (what)")\n'
         "os.kill(os.getpid(), 9)'"
     )
-    ran = hub.run()
-    assert ran.outcomes["Run"] == "failure"
-    assert ran.outcomes["store"] == "success"
+    result = hub.run()
+    assert result.replies["Run"] == "failure"
+    assert result.replies["store"] == "success"
     copy = hub.folder / "copy.db"
     with copy.open("wb") as file:
         show = ["git", "cat-file", "blob", f"{BRANCH}:newsletter.db"]
@@ -763,19 +765,19 @@ def test_a_damaged_state_is_not_stored(hub: Hub, damage: str) -> None:
     hub.run()
     before = git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote)
     hub.meanwhile = damage.format("state/newsletter.db")
-    ran = hub.run()
-    assert ran.outcomes["store"] == "failure"
-    assert ran.artifact
+    result = hub.run()
+    assert result.replies["store"] == "failure"
+    assert result.artifact
     assert git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote) == before
-    assert hub.run().outcomes["fetch"] == "failure"
+    assert hub.run().replies["fetch"] == "failure"
 
 
 def test_a_run_that_never_began_stores_nothing(hub: Hub) -> None:
     """A first run with a faulty configuration leaves no branch behind."""
     hub.use("exit 2")
-    ran = hub.run()
-    assert ran.outcomes["Run"] == "failure"
-    assert ran.outcomes["store"] == "success"
+    result = hub.run()
+    assert result.replies["Run"] == "failure"
+    assert result.replies["store"] == "success"
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 
@@ -784,19 +786,19 @@ def test_no_answer_is_not_a_first_run(hub: Hub) -> None:
     hub.use(STUB)
     hub.run()
     hub.leaves = True
-    ran = hub.run()
-    assert ran.outcomes["fetch"] == "failure"
-    assert ran.outcomes["Run"] == ran.outcomes["store"] == "skipped"
+    result = hub.run()
+    assert result.replies["fetch"] == "failure"
+    assert result.replies["Run"] == result.replies["store"] == "skipped"
 
 
 def test_a_public_repository_is_refused(hub: Hub) -> None:
     """Nothing is fetched, run or stored there."""
     hub.private = "false"
-    ran = hub.run()
-    assert ran.outcomes["fetch"] == "failure"
-    assert ran.outcomes["Run"] == ran.outcomes["store"] == "skipped"
-    assert ran.artifact is None
-    assert "must be private" in ran.said
+    result = hub.run()
+    assert result.replies["fetch"] == "failure"
+    assert result.replies["Run"] == result.replies["store"] == "skipped"
+    assert result.artifact is None
+    assert "must be private" in result.said
 
 
 def test_the_workflow_may_do_little() -> None:

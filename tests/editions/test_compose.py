@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.compose import compose, in_order
-from newsletter.content import Block, Content, Detail, Part, details
+from newsletter.editions.compose import compose, in_order
+from newsletter.editions.content import Block, Content, Detail, Part, details
+from newsletter.editions.paper_block import META_COLUMNS, byline, page_of, title_of
+from newsletter.editions.subject import short_title
 from newsletter.models import Entry, Paper
-from newsletter.paper_block import META_COLUMNS, byline, page_of, title_of
-from newsletter.subject import short_title
 from newsletter.text.clean import clean, width
 from tests.support.builders import DAY, HOSTILE, bare, day, entries, entry, paper
 
@@ -327,7 +327,7 @@ def test_a_short_title_is_short_and_never_empty(title: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("papers", "tally"),
+    ("papers", "summary"),
     [
         ([paper(1)], "Friday, 20 November · 1 minute"),
         ([paper(1), paper(2, listed_on=day(-1))], "19–20 November · 1 minute"),
@@ -336,9 +336,9 @@ def test_a_short_title_is_short_and_never_empty(title: str) -> None:
         ([bare("A")], "1 minute"),
     ],
 )
-def test_the_tally_says_days_and_minutes(papers: list[Paper], tally: str) -> None:
+def test_the_tally_says_days_and_minutes(papers: list[Paper], summary: str) -> None:
     """What is not known is left out."""
-    assert content(papers).tally == tally
+    assert content(papers).summary == summary
 
 
 @given(st.integers(1, 90))
@@ -347,7 +347,7 @@ def test_minutes_are_the_words_shown(count: int) -> None:
     made = content(several(count), Detail(40, 320, 200))
     words = sum(len(f"{b.title} {b.byline} {b.excerpt}".split()) for b in made.blocks)
     minutes = max(1, math.ceil(words / 230))
-    assert made.tally.endswith(f" · {minutes} minute{'s' * (minutes > 1)}")
+    assert made.summary.endswith(f" · {minutes} minute{'s' * (minutes > 1)}")
 
 
 # --- bylines
@@ -400,7 +400,7 @@ def test_a_meta_line_has_66_columns_where_it_can(
 
 def test_a_meta_line_counts_the_votes_as_they_are_shown() -> None:
     """The comma in `1,234` is a column."""
-    authors = tuple(letter * 16 for letter in "abcd")
+    authors = tuple(message * 16 for message in "abcd")
     shown = block(paper(authors=authors, upvotes=1_234))
     assert width(f"▲ 1,234 · {shown.byline}") <= META_COLUMNS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from newsletter.app import throw_away
-from newsletter.app.checks import sample
+from newsletter.app.composition import throw_away
+from newsletter.app.inspection import sample
 
 CONTRAST = """
 () => {
@@ -52,7 +52,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     made = []
     with throw_away() as app:
         for report in app.sources.replay([str(sample()[0]), str(several)]):
-            edition = app.editor.edition(report.new) if report.new else None
+            edition = app.builder.build(report.new) if report.new else None
             assert edition is not None
             made.append(app.previews.write(edition, out / str(report.snapshot)).files[0])
     return made

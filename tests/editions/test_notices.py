@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.errors import RenderError
-from newsletter.notices import (
+from newsletter.editions.notices import (
     CHANGE,
     CHANGED,
     CONFIRM,
@@ -24,7 +23,8 @@ from newsletter.notices import (
     WEEKLY,
     Notices,
 )
-from newsletter.templating import TEXT_COLUMNS, bundled_templates
+from newsletter.editions.templating import TEXT_COLUMNS, bundled_templates
+from newsletter.errors import RenderError
 from newsletter.text.clean import clean, width
 from tests.support.builders import HOSTILE
 

@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.compose import compose
-from newsletter.content import Content, details
+from newsletter.editions.compose import compose
+from newsletter.editions.content import Content, details
+from newsletter.editions.render import Renderer, ThemeSettings
+from newsletter.editions.validate import MAX_ENCODED, check, fits
 from newsletter.errors import EditionFaulty
-from newsletter.gate import MAX_ENCODED, check, fits
-from newsletter.message import encoded_size
+from newsletter.messages.mime import encoded_size
 from newsletter.models import UNSUBSCRIBE, Rendered
-from newsletter.render import Look, Renderer
 from tests.support.builders import bare, entries, paper
 
 CONTENT = compose(entries([paper(n) for n in (1, 2, 3)]), details(12)[0])
-RENDERED = Renderer(Look()).render(CONTENT)
+RENDERED = Renderer(ThemeSettings()).render(CONTENT)
 
 
 def faults(edition: Rendered, content: Content = CONTENT) -> str:
@@ -191,7 +191,7 @@ def test_a_title_said_elsewhere_is_still_missing() -> None:
     """A title in the preheader or in an abstract is not the paper's heading."""
     papers = [bare("Harbours"), bare("Lamps", abstract="We light lamps."), bare("Oil")]
     content = compose(entries(papers), details(12)[0])
-    made = Renderer(Look()).render(content)
+    made = Renderer(ThemeSettings()).render(content)
     check(content, made)
     html = made.html.replace(">Lamps</h2>", ">Wicks</h2>")
     assert html != made.html

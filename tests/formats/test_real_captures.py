@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from newsletter import formats
-from newsletter.app import throw_away
-from newsletter.reports import Report
+from newsletter.app.composition import throw_away
+from newsletter.papers.report import CaptureReport
 from newsletter.text.dates import day_in
 from tests.support.real_captures import real_captures
 
 
-def replayed(*paths: Path) -> list[Report]:
+def replayed(*paths: Path) -> list[CaptureReport]:
     """The reports of these captures, in order."""
     with throw_away() as app:
         return list(app.sources.replay([str(path) for path in paths]))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from newsletter.errors import EditionFaulty
-from newsletter.message import (
+from newsletter.messages.mime import (
     NO_OWNER,
     Recipient,
     Sender,

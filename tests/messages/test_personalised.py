@@ -21,14 +21,21 @@ from fast_mail_parser import PyMail, parse_email
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from newsletter import formats, message, preview, tokens
-from newsletter.app.checks import sample
-from newsletter.delivery import Origin
-from newsletter.editing import Edition
-from newsletter.letters import Copy, edition_stencil, notice_stencil, unsubscribe_links
-from newsletter.message import Recipient, Sender
+from newsletter import formats
+from newsletter.app.inspection import sample
+from newsletter.delivery.personalise import Origin
+from newsletter.editions import preview
+from newsletter.editions.build import Edition
+from newsletter.editions.notices import REPORT, TEST, Notices
+from newsletter.messages import mime, tokens
+from newsletter.messages.mime import Recipient, Sender
+from newsletter.messages.personalised import (
+    RecipientFields,
+    edition_template,
+    notice_template,
+    unsubscribe_links,
+)
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
-from newsletter.notices import REPORT, TEST, Notices
 from newsletter.storage.database import Database
 from newsletter.text.clean import without_isolates
 from tests.support.builders import entries, paper
@@ -55,13 +62,13 @@ LARGE = 1024
 
 
 def whole(
-    edition: Rendered, copy: Copy, at: datetime, base_url: str = WEB, by: Sender = SENDER
+    edition: Rendered, copy: RecipientFields, at: datetime, base_url: str = WEB, by: Sender = SENDER
 ) -> bytes:
     """The mail that is made for one recipient alone."""
     local, _, domain = copy.to.rpartition("@")
     link = f"{base_url}/unsubscribe/{copy.token}" if base_url else ""
     to = Recipient(Address("", local, domain), copy.message_id, link)
-    return message.build(edition, by, to, at, KEY)
+    return mime.build(edition, by, to, at, KEY)
 
 
 # --- a copy is the mail itself
@@ -94,7 +101,7 @@ TEXTS = st.lists(
 LOCALS = st.from_regex(r"\A[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}\Z")
 TOKENS = st.text("AZaz09-_", min_size=tokens.TOKEN_LENGTH, max_size=tokens.TOKEN_LENGTH)
 COPIES = st.builds(
-    Copy,
+    RecipientFields,
     to=st.builds("{}@{}".format, LOCALS, st.sampled_from(["a.example", "x" * 60 + ".example"])),
     message_id=st.builds(
         "{}.{}@example.org".format, st.text("0123456789abcdef", max_size=32), LOCALS
@@ -120,7 +127,7 @@ SENDERS = st.sampled_from(
     "S",
     "",
     "Sat, 01 Jan 2000 00:00:00 +0000",
-    [Copy("a@b.example", "m@x", "t" * 28)],
+    [RecipientFields("a@b.example", "m@x", "t" * 28)],
     AT,
     WEB,
     SENDER,
@@ -129,18 +136,18 @@ def test_a_copy_is_the_mail_that_would_be_made_for_one(
     subject: str,
     text: str,
     html: str,
-    copies: list[Copy],
+    personaliser: list[RecipientFields],
     at: datetime,
     base_url: str,
     by: Sender,
 ) -> None:
     """Byte for byte, in the form of every transport, whatever stands in the edition."""
     edition = rendered(subject, html, text)
-    expected = [whole(edition, copy, at, base_url, by) for copy in copies]
+    expected = [whole(edition, copy, at, base_url, by) for copy in personaliser]
     for kind, encode in ENCODED.items():
-        stencil = edition_stencil(edition, KEY, by, base_url, encode)
-        for copy, one in zip(copies, expected, strict=True):
-            assert b"".join(stencil.pieces(copy, at)) == encode(one), kind
+        template = edition_template(edition, KEY, by, base_url, encode)
+        for copy, one in zip(personaliser, expected, strict=True):
+            assert b"".join(template.pieces(copy, at)) == encode(one), kind
 
 
 @pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'a.b-' * 20}", "https://a.example"])
@@ -149,10 +156,10 @@ def test_a_line_may_end_anywhere_in_a_link(kind: str, base_url: str) -> None:
     """At each character of the token, in both parts, also before a dot."""
     text = "".join(f"{'x' * length}{UNSUBSCRIBE}--\n" for length in range(160))
     edition = rendered(html=text, text=text)
-    stencil = edition_stencil(edition, KEY, SENDER, base_url, ENCODED[kind])
+    template = edition_template(edition, KEY, SENDER, base_url, ENCODED[kind])
     for token in ("A" * 28, "Zz_-09" * 4 + "tail", tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7)):
-        copy = Copy("ana@example.net", "k.1.t@example.org", token)
-        made = b"".join(stencil.pieces(copy, AT))
+        copy = RecipientFields("ana@example.net", "k.1.t@example.org", token)
+        made = b"".join(template.pieces(copy, AT))
         plain = whole(edition, copy, AT, base_url)
         assert made == ENCODED[kind](plain)
         for cut in range(1, len(token)):
@@ -163,32 +170,34 @@ def test_a_line_may_end_anywhere_in_a_link(kind: str, base_url: str) -> None:
 
 @given(TEXTS, TEXTS, COPIES, TIMES)
 def test_a_notice_is_the_mail_that_would_be_made_for_one(
-    subject: str, text: str, copy: Copy, at: datetime
+    subject: str, text: str, copy: RecipientFields, at: datetime
 ) -> None:
     """Whoever gets it."""
     local, _, domain = copy.to.rpartition("@")
     to = Recipient(Address("", local, domain), copy.message_id)
-    expected = message.notice(subject, text, SENDER, to, at)
+    expected = mime.notice(subject, text, SENDER, to, at)
     for kind, encode in ENCODED.items():
-        made = b"".join(notice_stencil(subject, text, SENDER, encode).pieces(copy, at))
+        made = b"".join(notice_template(subject, text, SENDER, encode).pieces(copy, at))
         assert made == encode(expected), kind
 
 
 def test_any_zone_is_the_same_instant() -> None:
     """Mail says it in UTC."""
-    stencil = edition_stencil(rendered(), KEY, SENDER, WEB, ENCODED["eml"])
-    copy = Copy("ana@example.net", "k.1.t@example.org", "t" * 28)
+    template = edition_template(rendered(), KEY, SENDER, WEB, ENCODED["eml"])
+    copy = RecipientFields("ana@example.net", "k.1.t@example.org", "t" * 28)
     elsewhere = AT.astimezone(timezone(timedelta(hours=-11, minutes=-30)))
-    assert b"".join(stencil.pieces(copy, elsewhere)) == b"".join(stencil.pieces(copy, AT))
+    assert b"".join(template.pieces(copy, elsewhere)) == b"".join(template.pieces(copy, AT))
 
 
 @pytest.mark.parametrize("kind", ENCODED)
 def test_what_is_large_is_shared(kind: str) -> None:
     """Copies have their large pieces in common, as the same objects; the rest is a few lines."""
     part = sample_edition(WEB).parts[0]
-    stencil = edition_stencil(part, KEY, SENDER, WEB, ENCODED[kind])
-    copies = [Copy(f"a{n}@example.net", f"k.{n}@example.org", f"{n:028}") for n in range(50)]
-    first, *others = [stencil.pieces(copy, AT) for copy in copies]
+    template = edition_template(part, KEY, SENDER, WEB, ENCODED[kind])
+    personaliser = [
+        RecipientFields(f"a{n}@example.net", f"k.{n}@example.org", f"{n:028}") for n in range(50)
+    ]
+    first, *others = [template.pieces(copy, AT) for copy in personaliser]
     assert sum(map(len, first)) > 20_000
     for pieces in others:
         assert len(pieces) == len(first) < 40
@@ -283,8 +292,8 @@ def test_a_delivered_edition_says_what_it_should(
     assert body(one, "html") == lines(html)
     token = tokens.token(database.keys.links, tokens.UNSUBSCRIBE, 7)
     link = f"{base_url}/unsubscribe/{token}" if base_url else post.origin.sender.mailto
-    assert lines(text) == message.text_for(part, link)
-    assert lines(html) == message.html_for(part, link)
+    assert lines(text) == mime.text_for(part, link)
+    assert lines(html) == mime.html_for(part, link)
     for encoding in (found["Content-Transfer-Encoding"] for found in one.iter_parts()):
         assert encoding == "quoted-printable"
 
@@ -371,7 +380,7 @@ def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) 
     own = {
         "To: reader@newsletter.invalid": "To: ana@example.net",
         "Date: Fri, 20 Nov 2026 08:30:00 +0000": "Date: Fri, 20 Nov 2026 07:30:00 +0000",
-        f"<{edition.key[:16]}.1.preview@": f"<{post.letter(delivery(1, 7)).name}@",
+        f"<{edition.key[:16]}.1.preview@": f"<{post.message(delivery(1, 7)).name}@",
         preview.TOKEN: tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7),
     }
     for theirs, mine in own.items():
@@ -415,9 +424,9 @@ def test_a_message_id_says_nothing_to_others(database: Database, tmp_path: Path)
         other = MessageFactory(second, origin())
         other.edition(rendered())
         assert raw(other.mail(waiting), "message-id") != raw(post.mail(waiting), "message-id")
-    letter = post.letter(waiting)
-    assert raw(post.mail(waiting), "message-id") == f"<{letter.name}@example.org>".encode()
-    assert re.fullmatch(r"[A-Za-z0-9_=.-]+", letter.name)
+    message = post.message(waiting)
+    assert raw(post.mail(waiting), "message-id") == f"<{message.name}@example.org>".encode()
+    assert re.fullmatch(r"[A-Za-z0-9_=.-]+", message.name)
 
 
 PEOPLE = {
@@ -435,8 +444,8 @@ def test_nobody_learns_of_another(base_url: str, database: Database) -> None:
     number = post.edition(rendered(), rendered("2"))
     made = {}
     for part, (person, address) in itertools.product((1, 2), PEOPLE.items()):
-        letter = post.letter(delivery(number, person, address, part))
-        made[part, person] = letter.sender.encode() + b" " + b"".join(letter.pieces)
+        message = post.message(delivery(number, person, address, part))
+        made[part, person] = message.sender.encode() + b" " + b"".join(message.pieces)
     for (_, person), data in made.items():
         for other, address in PEOPLE.items():
             if other == person:
@@ -451,22 +460,22 @@ def test_nobody_learns_of_another(base_url: str, database: Database) -> None:
 def test_an_address_stands_in_one_place(database: Database) -> None:
     """In `To`, and nowhere else: not in the link, the Message-ID or the envelope's sender."""
     post = MessageFactory(database, origin(bounces=True))
-    letter = post.letter(delivery(post.edition(sample_edition(WEB).parts[0])))
-    data = b"".join(letter.pieces)
-    assert letter.recipient == "ana@example.net"
-    elsewhere = post.letter(delivery(1, address="Ana@Bücher.example"))
+    message = post.message(delivery(post.edition(sample_edition(WEB).parts[0])))
+    data = b"".join(message.pieces)
+    assert message.recipient == "ana@example.net"
+    elsewhere = post.message(delivery(1, address="Ana@Bücher.example"))
     assert elsewhere.recipient == "Ana@xn--bcher-kva.example"
     assert data.count(b"ana@example.net") == 1
     assert raw(data, "to") == b"ana@example.net"
-    assert b"ana" not in letter.sender.encode() + letter.name.encode()
+    assert b"ana" not in message.sender.encode() + message.name.encode()
 
 
 def test_bounces_come_back_to_an_address_of_their_own(database: Database) -> None:
     """Which only we can make, the same for the same delivery."""
     post = MessageFactory(database, origin(bounces=True))
     number = post.edition(rendered())
-    senders = [post.letter(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
-    assert senders == [post.letter(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
+    senders = [post.message(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
+    assert senders == [post.message(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
     assert len({one.partition(".")[2] for one in senders}) == 3
     for one, sender in zip((1, 2, 10**9), senders, strict=True):
         assert re.fullmatch(rf"bounce\+{one}\.[a-z2-7]{{8}}@bounces\.example\.org", sender)
@@ -476,7 +485,7 @@ def test_without_a_domain_for_bounces_they_come_to_the_sender(database: Database
     """Its domain in ASCII, as an envelope needs it."""
     by = replace(SENDER, address=Address("Küster", "papers", "bücher.example"))
     post = MessageFactory(database, Origin(by))
-    assert post.letter(delivery(post.edition(rendered()))).sender == "papers@xn--bcher-kva.example"
+    assert post.message(delivery(post.edition(rendered()))).sender == "papers@xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize(
@@ -487,7 +496,7 @@ def test_an_address_that_is_none_makes_no_letter(address: str, database: Databas
     post = MessageFactory(database, origin())
     number = post.edition(rendered())
     with pytest.raises(ValueError, match=r"address|@"):
-        post.letter(delivery(number, address=address))
+        post.message(delivery(number, address=address))
 
 
 def test_letters_of_many_editions_are_not_mixed_up(database: Database) -> None:

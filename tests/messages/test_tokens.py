@@ -12,15 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.tokens import (
+from newsletter.messages.tokens import (
     BOUNCE,
     COPY,
     SUPPRESSION,
     TOKEN_LENGTH,
     UNSUBSCRIBE,
     label,
-    mark,
     number_of,
+    suppression_hash,
     token,
 )
 
@@ -56,7 +56,7 @@ def test_tokens_of_old_mail_stay_good() -> None:
     assert token(KEY, UNSUBSCRIBE, 7) == "AAAAAAAHs6VjeR8rYhzz37lRHftF"
     assert number_of([KEY], UNSUBSCRIBE, "AAAAAAAHs6VjeR8rYhzz37lRHftF") == 7
     assert label(KEY, COPY, 7, 1) == "i73igjxpg3eumuuu"
-    assert mark(KEY, "mira@example.org").hex()[:16] == "e2922106eaae922b"
+    assert suppression_hash(KEY, "mira@example.org").hex()[:16] == "e2922106eaae922b"
 
 
 @pytest.mark.parametrize("number", [-1, LAST + 1])
@@ -194,15 +194,15 @@ def test_a_label_hides_its_numbers() -> None:
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
 def test_a_mark_stands_for_one_text(text: str, other: str) -> None:
     """Known again, and different for everything else."""
-    assert mark(KEY, text) == mark(KEY, text)
-    assert (mark(KEY, text) == mark(KEY, other)) is (text == other)
+    assert suppression_hash(KEY, text) == suppression_hash(KEY, text)
+    assert (suppression_hash(KEY, text) == suppression_hash(KEY, other)) is (text == other)
 
 
 def test_a_mark_cannot_be_guessed_from() -> None:
     """Without the key nobody can try out addresses: it is no plain hash, and has none in it."""
-    made = mark(KEY, "mira@example.org")
+    made = suppression_hash(KEY, "mira@example.org")
     assert len(made) == 32
-    assert made != mark(OLD, "mira@example.org")
+    assert made != suppression_hash(OLD, "mira@example.org")
     assert made != blake2b(b"mira@example.org", digest_size=32).digest()
     assert made != blake2b(b"mira@example.org", digest_size=32, person=SUPPRESSION).digest()
     assert b"mira" not in made

@@ -11,9 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.diff import captured_papers, changes, is_withdrawal, merged, said_by
-from newsletter.identity import Identities, keys_of
 from newsletter.models import Change, EntryKind, Known, Paper
+from newsletter.papers.changes import (
+    captured_papers,
+    changes,
+    is_withdrawal,
+    merged,
+    said_by,
+)
+from newsletter.papers.identity import Identities, keys_of
 from tests.support.builders import bare, day, paper
 
 MON, TUE, WED, THU = (day(offset) for offset in (3, 4, 5, 6))

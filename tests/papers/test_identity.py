@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from newsletter.identity import KINDS, Identities, Keys, keys_of, keys_of_all, kind_of
 from newsletter.models import Paper
+from newsletter.papers.identity import KINDS, Identities, Keys, keys_of, keys_of_all, kind_of
 from tests.support.builders import bare
 
 TITLES = st.sampled_from(["Small Lamps", "small  lamps", "Lamps 2", "Lamps", "Öl", "Oil"])

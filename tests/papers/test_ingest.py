@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from newsletter.errors import SnapshotUnreadable, SourceMissing, UsageError
-from newsletter.ingest import Ingest
 from newsletter.models import Capture, EntryKind, NotModified, SnapshotState
-from newsletter.reports import Captured, Report
-from newsletter.snapshot_review import SnapshotReview
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.report import Captured, CaptureReport
+from newsletter.papers.snapshot_review import SnapshotReview
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 
@@ -55,7 +55,9 @@ class Paperboy:
         self.ingest = Ingest(database, lambda: NOW)
         self.review = SnapshotReview(database, lambda: NOW)
 
-    def __call__(self, *captured: Captured, source: str = "s", **options: Any) -> list[Report]:
+    def __call__(
+        self, *captured: Captured, source: str = "s", **options: Any
+    ) -> list[CaptureReport]:
         options.setdefault("announce_all", True)
         return list(self.ingest.captures(source, captured, **options))
 
@@ -566,7 +568,7 @@ def test_one_ingest_a_source_at_a_time(tmp_path: Path) -> None:
 def test_a_crash_in_the_middle_of_captures_loses_and_repeats_nothing(boy: Paperboy) -> None:
     """Reports are taken one by one; what was not reached comes with the next run."""
     captures = [api(row(n), row(n + 1), name=str(n)) for n in range(5)]
-    running: Iterator[Report] = boy.ingest.captures("s", captures, announce_all=True)
+    running: Iterator[CaptureReport] = boy.ingest.captures("s", captures, announce_all=True)
     next(running)
     next(running)
     del running

@@ -16,11 +16,11 @@ from sqlalchemy import Engine, event
 
 from newsletter import formats
 from newsletter.errors import DiskFull, SnapshotUnreadable
-from newsletter.ingest import Ingest
 from newsletter.models import Capture, DatedBy, Snapshot
-from newsletter.parsed_spool import ParsedSpool
-from newsletter.snapshot_processing import SnapshotProcessor
-from newsletter.snapshot_review import SnapshotReview
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.parsed_spool import ParsedSpool
+from newsletter.papers.snapshot_processing import SnapshotProcessor
+from newsletter.papers.snapshot_review import SnapshotReview
 from newsletter.storage import log
 from newsletter.storage.database import Database
 from tests.support.disks import fill, small_disk

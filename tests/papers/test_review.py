@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.holds import History, reason_to_hold
 from newsletter.models import Snapshot
+from newsletter.papers.review import History, reason_to_hold
 from tests.support.builders import paper
 
 PAPERS = tuple(paper(number) for number in range(1, 301))

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from newsletter.cadence import LOOK_BACK, PUNCTUAL, Cadence, Kind, Schedule, Turn, turn
+from newsletter.planning.cadence import (
+    LOOK_BACK,
+    PUNCTUAL,
+    Cadence,
+    DueAction,
+    Kind,
+    Schedule,
+    due_action,
+)
 from newsletter.text.dates import WEEKDAYS
 
 DAY = timedelta(days=1)
@@ -600,10 +608,10 @@ def decide(
     catch_up: timedelta = 3 * HOUR,
     papers: bool = True,
     failing: bool = False,
-) -> Turn:
+) -> DueAction:
     """The turn so long after one due instant, and so long before the next."""
     now = utc("2026-06-08 12:00")
-    return turn(
+    return due_action(
         due=now - late,
         following=now + ahead,
         now=now,
@@ -617,51 +625,51 @@ def decide(
 @pytest.mark.parametrize("late", [0 * HOUR, 2 * HOUR, 20 * HOUR, 300 * HOUR])
 def test_late_mail_is_sent(late: timedelta, *, failing: bool) -> None:
     """However late: papers go out when the next mail is not near, whatever the sources do."""
-    assert decide(late, failing=failing) is Turn.SEND
-    assert decide(late, ahead=3 * HOUR, failing=failing) is Turn.SEND
+    assert decide(late, failing=failing) is DueAction.SEND
+    assert decide(late, ahead=3 * HOUR, failing=failing) is DueAction.SEND
 
 
 def test_late_mail_becomes_one_with_the_next() -> None:
     """Shortly before the next mail there are not two."""
-    assert decide(20 * HOUR, 3 * HOUR - SECOND) is Turn.MERGE
-    assert decide(20 * HOUR, 3 * HOUR) is Turn.SEND
-    assert decide(20 * HOUR, SECOND) is Turn.MERGE
+    assert decide(20 * HOUR, 3 * HOUR - SECOND) is DueAction.MERGE
+    assert decide(20 * HOUR, 3 * HOUR) is DueAction.SEND
+    assert decide(20 * HOUR, SECOND) is DueAction.MERGE
 
 
 def test_mail_on_time_is_sent_though_the_next_is_near() -> None:
     """A quarter of an hour is on time still."""
     assert timedelta(minutes=15) == PUNCTUAL
-    assert decide(0 * HOUR, HOUR) is Turn.SEND
-    assert decide(PUNCTUAL, HOUR) is Turn.SEND
-    assert decide(PUNCTUAL + SECOND, HOUR) is Turn.MERGE
-    assert decide(PUNCTUAL, HOUR, papers=False) is Turn.PASS
-    assert decide(PUNCTUAL, HOUR, papers=False, failing=True) is Turn.WAIT
+    assert decide(0 * HOUR, HOUR) is DueAction.SEND
+    assert decide(PUNCTUAL, HOUR) is DueAction.SEND
+    assert decide(PUNCTUAL + SECOND, HOUR) is DueAction.MERGE
+    assert decide(PUNCTUAL, HOUR, papers=False) is DueAction.PASS
+    assert decide(PUNCTUAL, HOUR, papers=False, failing=True) is DueAction.WAIT
 
 
 def test_nearer_to_the_last_than_to_the_next_is_merged_too() -> None:
     """Only being late and the next one being near count, not which of the two is nearer."""
-    assert decide(HOUR, 2 * HOUR) is Turn.MERGE
-    assert decide(20 * HOUR, 4 * HOUR) is Turn.SEND
+    assert decide(HOUR, 2 * HOUR) is DueAction.MERGE
+    assert decide(20 * HOUR, 4 * HOUR) is DueAction.SEND
 
 
 def test_a_date_without_papers_waits_for_a_failing_source() -> None:
     """As long as late mail may be caught up, and no longer."""
-    assert decide(0 * HOUR, papers=False, failing=True) is Turn.WAIT
-    assert decide(3 * HOUR - SECOND, papers=False, failing=True) is Turn.WAIT
-    assert decide(3 * HOUR, papers=False, failing=True) is Turn.PASS
+    assert decide(0 * HOUR, papers=False, failing=True) is DueAction.WAIT
+    assert decide(3 * HOUR - SECOND, papers=False, failing=True) is DueAction.WAIT
+    assert decide(3 * HOUR, papers=False, failing=True) is DueAction.PASS
 
 
 @pytest.mark.parametrize("late", [0 * HOUR, HOUR, 20 * HOUR])
 def test_a_date_without_papers_is_used_up(late: timedelta) -> None:
     """When every source was read, nothing new is nothing new."""
-    assert decide(late, papers=False) is Turn.PASS
+    assert decide(late, papers=False) is DueAction.PASS
 
 
 @pytest.mark.parametrize("papers", [False, True])
 @pytest.mark.parametrize("failing", [False, True])
 def test_becoming_one_comes_first(*, papers: bool, failing: bool) -> None:
     """With papers and without, with failing sources and without."""
-    assert decide(HOUR, HOUR, papers=papers, failing=failing) is Turn.MERGE
+    assert decide(HOUR, HOUR, papers=papers, failing=failing) is DueAction.MERGE
 
 
 SPANS = st.integers(0, 48 * 60).map(lambda minutes: timedelta(minutes=minutes))
@@ -674,7 +682,7 @@ def test_every_turn_has_its_reason(
     """What is done follows from being late, the next one being near, papers and sources."""
     done = decide(late, ahead + SECOND, catch_up=catch_up, papers=papers, failing=failing)
     near = ahead + SECOND < catch_up
-    assert (done is Turn.MERGE) == (near and late > PUNCTUAL)
-    if done is not Turn.MERGE:
-        assert (done is Turn.SEND) == papers
-        assert (done is Turn.WAIT) == (not papers and failing and late < catch_up)
+    assert (done is DueAction.MERGE) == (near and late > PUNCTUAL)
+    if done is not DueAction.MERGE:
+        assert (done is DueAction.SEND) == papers
+        assert (done is DueAction.WAIT) == (not papers and failing and late < catch_up)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.editions.templating import bundled_templates
 from newsletter.errors import ClockBehind, DiskFull, RenderError, UsageError
 from newsletter.models import DeliveryState, EditionState
-from newsletter.planning import Planned, Planning
-from newsletter.recipients import parse_address
-from newsletter.storage import due, editions, log, outbox, standing
+from newsletter.planning.plan import Planning, PlanResult
+from newsletter.storage import due, editions, installation, log, outbox
 from newsletter.storage.database import Database
-from newsletter.storage.outbox import Settled
-from newsletter.templating import bundled_templates
+from newsletter.storage.outbox import DeliveryUpdate
+from newsletter.subscribers.address import parse_address
 from tests.support.builders import DAY, day
 from tests.support.planning_room import (
     A_DAY,
@@ -139,7 +139,7 @@ def test_a_changed_cadence_neither_repeats_nor_skips(room: PlanningRoom) -> None
     for number, cadence in enumerate(["daily", "weekly:mon", "daily", "weekdays", "monthly:1"]):
         room.papers(number + 1, day=day(number))
         room.plan(DUE + number * A_DAY)
-        room.subscriptions.change(parse_address("mira@example.org"), cadence=cadence)
+        room.lifecycle.change(parse_address("mira@example.org"), cadence=cadence)
     room.plan(DUE + 40 * A_DAY)
     assert sorted(n for papers in room.got("mira") for n in papers) == [1, 2, 3, 4, 5]
 
@@ -149,8 +149,8 @@ def test_only_active_people_are_planned_for(room: PlanningRoom) -> None:
     room.papers(1)
     for name in ("mira", "jonas", "ana"):
         room.join(name)
-    room.subscriptions.pause(parse_address("mira@example.org"))
-    room.subscriptions.unsubscribe(parse_address("jonas@example.org"))
+    room.lifecycle.pause(parse_address("mira@example.org"))
+    room.lifecycle.unsubscribe(parse_address("jonas@example.org"))
     assert room.plan(DUE).people == 1
     assert (room.got("mira"), room.got("jonas"), room.got("ana")) == ([], [], [[1]])
     assert room.plan(DUE, everybody=True).people == 0
@@ -302,7 +302,7 @@ def test_who_leaves_while_planning_gets_nothing(room: PlanningRoom, change: str)
     """Planned are those who are active when it is written."""
     room.papers(1)
     room.join("mira")
-    leaves = getattr(room.subscriptions, change)
+    leaves = getattr(room.lifecycle, change)
     room.now = DUE
     assert room.interrupted(lambda: leaves(parse_address("mira@example.org"))).plan(DUE).people == 0
     assert room.states() == {}
@@ -314,7 +314,7 @@ def test_who_changes_wishes_while_planning_stays_due(room: PlanningRoom) -> None
     room.join("mira")
     room.now = DUE
     mira = parse_address("mira@example.org")
-    changes = room.interrupted(lambda: room.subscriptions.change(mira, cadence="weekly:fri"))
+    changes = room.interrupted(lambda: room.lifecycle.change(mira, cadence="weekly:fri"))
     assert changes.plan(DUE).people == 0
     room.plan(DUE)
     assert room.got("mira") == [[1]]
@@ -364,8 +364,8 @@ def test_three_missed_days_are_one_edition_with_dated_groups(room: PlanningRoom)
     (part,) = room.parts(edition.id)
     days = ("Sunday, 22 November", "Saturday, 21 November", "Friday, 20 November")
     for said in (part.text, part.html):
-        places = [said.index(text) for text in days]
-        assert places == sorted(places)
+        positions = [said.index(text) for text in days]
+        assert positions == sorted(positions)
     assert part.subject.endswith("+ 2 more")
     assert room.person("mira").next_due_at == DUE + 3 * A_DAY
 
@@ -536,7 +536,7 @@ def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: PlanningRoom) ->
     room.join("mira")
     room.plan(DUE.replace(year=2030))
     with room.database.write() as tx:
-        standing.resume(tx, MORNING)
+        installation.resume(tx, MORNING)
     room.plan(MORNING)
     room.papers(2)
     assert room.plan(DUE).people == 1
@@ -557,7 +557,7 @@ def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: PlanningRo
     room.papers(1)
     room.join("mira")
     room.now = DUE + HOUR
-    room.subscriptions.change(parse_address("mira@example.org"), send_at="20:00")
+    room.lifecycle.change(parse_address("mira@example.org"), send_at="20:00")
     assert room.plan().people == 0
     room.papers(2)
     assert room.plan(DUE.replace(hour=20, minute=0)).people == 1
@@ -572,7 +572,7 @@ def test_an_earlier_hour_loses_no_date_that_is_overdue(room: PlanningRoom) -> No
     room.papers(1)
     room.join("mira")
     room.now = DUE + HOUR
-    room.subscriptions.change(parse_address("mira@example.org"), send_at="06:00")
+    room.lifecycle.change(parse_address("mira@example.org"), send_at="06:00")
     assert room.plan().people == 1
     assert room.person("mira").next_due_at == MORNING + A_DAY
 
@@ -634,7 +634,7 @@ def test_continuing_says_that_the_clock_is_right(room: PlanningRoom) -> None:
     with pytest.raises(ClockBehind):
         room.plan(DUE)
     with room.database.write() as tx:
-        standing.resume(tx, DUE)
+        installation.resume(tx, DUE)
     assert room.plan(DUE).people == 0
     room.papers(3)
     room.plan(DUE + A_DAY)
@@ -649,24 +649,24 @@ def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: PlanningRoom)
     wrong = DUE.replace(year=2030)
     room.plan(wrong)
     with room.database.write() as tx:
-        standing.count_sendings(tx, wrong, 1)
+        installation.count_sendings(tx, wrong, 1)
         one, _ = outbox.waiting(tx, wrong, 9)
         assert outbox.claim(tx, [one], "sender", wrong) == ({one.id}, 0)
-        later = Settled(one.id, DeliveryState.DEFERRED, "not now", wrong + HOUR)
+        later = DeliveryUpdate(one.id, DeliveryState.DEFERRED, "not now", wrong + HOUR)
         outbox.settle(tx, "sender", [later], wrong)
     with room.database.write() as tx:
-        standing.resume(tx, DUE)
+        installation.resume(tx, DUE)
     with room.database.read() as tx:
         waiting = outbox.waiting(tx, DUE, 9)
         assert len(waiting) == 2
         assert all(one.first_at is None or one.first_at <= DUE for one in waiting)
-        assert standing.sendings_since(tx, DUE + 2 * A_DAY) == 0
+        assert installation.sendings_since(tx, DUE + 2 * A_DAY) == 0
 
 
 # --- held editions
 
 
-def flood(room: PlanningRoom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1)) -> Planned:
+def flood(room: PlanningRoom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1)) -> PlanResult:
     """So many papers at once, for Mira, after editions of these sizes."""
     room.history(*sizes)
     room.join("mira")
@@ -714,11 +714,11 @@ def test_who_comes_back_after_months_holds_nobodys_mail(room: PlanningRoom) -> N
     room.join("away")
     room.papers(1)
     room.plan(DUE)
-    room.subscriptions.pause(parse_address("away@example.org"))
+    room.lifecycle.pause(parse_address("away@example.org"))
     for number in range(1, 100):
         room.papers(number + 1, day=day(number))
         room.plan(DUE + number * A_DAY)
-    room.subscriptions.resume(parse_address("away@example.org"))
+    room.lifecycle.resume(parse_address("away@example.org"))
     room.papers(101, day=day(100))
     assert room.plan(DUE + 100 * A_DAY).held == []
     assert len(room.got("away")[-1]) == 100
@@ -821,7 +821,7 @@ def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: PlanningRoom
     room.review.reject(held.id, room.now)
     room.now = DUE + HOUR
     with room.database.write() as tx:
-        standing.resume(tx, room.now)
+        installation.resume(tx, room.now)
     (again,) = room.plan(DUE + A_DAY).held
     assert again.id == held.id
 

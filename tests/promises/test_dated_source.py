@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from newsletter import tokens
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.parse import parse
-from newsletter.reports import Report
+from newsletter.messages import tokens
+from newsletter.papers.report import CaptureReport
 from newsletter.storage import backups, log
 from newsletter.storage.database import Database
 from tests.support.http_server import Answer, Server, reply
@@ -56,7 +56,7 @@ class Machine:
         config = parse(text, {}, where="config.toml", folder=Path())
         return App(config, self.database, lambda: self.now)
 
-    def on(self, day: int, month: int = 11) -> list[Report]:
+    def on(self, day: int, month: int = 11) -> list[CaptureReport]:
         """What an ingest on the morning of that day brings."""
         self.now = datetime(2026, month, day, 7, tzinfo=UTC)
         return list(self.app.sources.ingest_configured())
@@ -258,7 +258,9 @@ def test_a_restore_asks_for_the_days_since_the_backup(machine: Make) -> None:
     """Whole, for nobody knows what was announced of them: they are held."""
     old = machine({day: of(day, etag=f'"{day}"') for day in range(18, 24)})
     old.on(19)
-    backups.doubt_what_waits(old.file, old.file.with_name("nothing.db"), old.now, tokens.mark)
+    backups.doubt_what_waits(
+        old.file, old.file.with_name("nothing.db"), old.now, tokens.suppression_hash
+    )
     old.server.requests.clear()
     assert [bool(report.held) for report in old.on(23)] == [False, True, True, True, True]
     assert not [one for one in old.server.requests if "if-none-match" in one.headers]

@@ -19,16 +19,18 @@ from typing import Any
 
 import pytest
 
-from newsletter.app import App
-from newsletter.app.parts import limits, origin
+from newsletter.app.composition import App
+from newsletter.app.factories import limits, origin
 from newsletter.config.file import load_config
-from newsletter.delivery import Copies, Delivery, Tally
+from newsletter.delivery.personalise import Personaliser
+from newsletter.delivery.recorder import RunSummary
+from newsletter.delivery.run import DeliveryRun
 from newsletter.models import DeliveryState as State
-from newsletter.planning import Planned
+from newsletter.planning.plan import PlanResult
 from newsletter.storage import deliveries
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
-from newsletter.subscriptions import address_of
+from newsletter.subscribers.lifecycle import address_of
 from newsletter.transports.smtp import Smtp
 from newsletter.transports.wire import SmtpSettings
 from tests.support.certificates import certificate
@@ -577,9 +579,9 @@ def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> 
     assert summary(room.run())["queued"] == 5
     server.plan()
     with room.opened() as app:
-        app.subscriptions.unsubscribe(address_of(ANA))
-        app.subscriptions.pause(address_of(BEN))
-        app.subscriptions.remove(address_of(CLEO))
+        app.subscribers.lifecycle.unsubscribe(address_of(ANA))
+        app.subscribers.lifecycle.pause(address_of(BEN))
+        app.subscribers.lifecycle.remove(address_of(CLEO))
     assert len(room.deliveries("cancelled")) == 3
     room.command("deliveries", "retry", "--address", ANA)
     done = room.run()
@@ -587,7 +589,7 @@ def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> 
     assert server.recipients() == {DAN: 1, EVA: 1}
     assert len(room.deliveries("cancelled")) == 3
     with room.opened() as app:
-        app.subscriptions.resume(address_of(BEN))
+        app.subscribers.lifecycle.resume(address_of(BEN))
     assert summary(room.run())["sent"] == 1
     assert summary(room.run())["sent"] == 0
     assert server.recipients() == {BEN: 1, DAN: 1, EVA: 1}
@@ -751,24 +753,26 @@ class Post:
             assert report.held is None
         self.app.planner.plan(due_now=True)
         self.now = datetime.now(UTC)
-        self.patience = 30.0
+        self.timeout = 30.0
         self.commit_tries = commit_tries
         self.stop = threading.Event()
 
-    def send(self, progress: Callable[[Tally, int], None] = lambda _tally, _total: None) -> Tally:
+    def send(
+        self, progress: Callable[[RunSummary, int], None] = lambda _summary, _total: None
+    ) -> RunSummary:
         """One run of deliveries."""
         settings = SmtpSettings(
             "127.0.0.1",
             self.config.transports.smtp.port,
             "none",
-            timeout=self.patience,
-            reply_timeout=self.patience,
+            timeout=self.timeout,
+            reply_timeout=self.timeout,
         )
         transport = Smtp(settings, self.stop)
-        return Delivery(
+        return DeliveryRun(
             self.database,
             transport,
-            Copies(self.database, origin(self.config), transport.encoded),
+            Personaliser(self.database, origin(self.config), transport.encoded),
             replace(limits(self.config), pause=0.01, commit_tries=self.commit_tries),
             lambda: self.now,
             self.stop,
@@ -804,11 +808,11 @@ def test_delays_grow_until_it_is_given_up(post: Open, server: MailServer) -> Non
     one = post(ANA)
     began, waits = one.now, []
     while True:
-        tally = one.send()
+        summary = one.send()
         (row,) = one.rows()
         if row.state != "deferred":
             break
-        assert (tally[State.DEFERRED], row.try_at is not None) == (1, True)
+        assert (summary[State.DEFERRED], row.try_at is not None) == (1, True)
         assert row.try_at
         waits.append((row.try_at - one.now).total_seconds() / 60)
         one.now = row.try_at - timedelta(seconds=1)
@@ -818,7 +822,7 @@ def test_delays_grow_until_it_is_given_up(post: Open, server: MailServer) -> Non
     assert set(waits[7:]) == {240}
     assert (row.state, row.reply, row.try_at) == ("expired", "451 4.3.0 later", None)
     assert timedelta(days=3) <= one.now - began < timedelta(days=3, hours=4)
-    assert tally[State.EXPIRED] == 1
+    assert summary[State.EXPIRED] == 1
     assert one.send().done == 0
     server.plan()
     one.app.records.retry(Filter(address=ANA))
@@ -848,7 +852,7 @@ def test_a_stall_before_the_message(post: Open, server: MailServer, at: str) -> 
     """A server that falls silent is left, and the mail goes through another connection."""
     server.plan(Fault(at, stall=3_600, times=1))
     one = post(ANA, BEN)
-    one.patience = 1.5
+    one.timeout = 1.5
     assert one.send()[State.SENT] == 2
     assert server.recipients() == {ANA: 1, BEN: 1}
     assert [row.attempts for row in one.rows()] == [2, 1]
@@ -860,9 +864,9 @@ def test_a_stall_after_the_dot(post: Open, server: MailServer) -> None:
         Fault("dot", stall=3_600, take=True, to=ANA), Fault("dot", stall=3_600, take=False, to=BEN)
     )
     one = post(ANA, BEN, CLEO)
-    one.patience = 1.5
-    tally = one.send()
-    assert (tally[State.UNKNOWN], tally[State.SENT]) == (2, 1)
+    one.timeout = 1.5
+    summary = one.send()
+    assert (summary[State.UNKNOWN], summary[State.SENT]) == (2, 1)
     server.plan()
     assert one.send().done == 0
     assert server.recipients() == {ANA: 1, CLEO: 1}
@@ -873,10 +877,10 @@ def test_a_stall_before_there_is_a_session(post: Open, server: MailServer, at: s
     """After a few tries the run ends with the reason; no mail was touched."""
     server.plan(Fault(at, stall=3_600))
     one = post(ANA, BEN)
-    one.patience = 0.2
-    tally = one.send()
-    assert "no reply" in tally.stopped
-    assert (tally.done, tally.queued) == (0, 2)
+    one.timeout = 0.2
+    summary = one.send()
+    assert "no reply" in summary.stopped
+    assert (summary.done, summary.queued) == (0, 2)
     assert [row.attempts for row in one.rows()] == [0, 0]
 
 
@@ -901,9 +905,9 @@ def test_what_a_server_answers_to_a_greeting(
     """Nobody is blamed; what may pass is tried again, what may not ends it at once."""
     server.plan(Fault(at, say))
     one = post(ANA)
-    tally = one.send()
-    assert say in tally.stopped
-    assert (tally.done, tally.queued) == (0, 1)
+    summary = one.send()
+    assert say in summary.stopped
+    assert (summary.done, summary.queued) == (0, 1)
     assert server.reached("connection") == (1 if say.startswith("5") else 3)
 
 
@@ -913,15 +917,15 @@ def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -
     one = post(*people, sessions=4)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
-    def lock(tally: Tally, _total: int) -> None:
-        if tally[State.SENT] >= 5 and not other.in_transaction:
+    def lock(summary: RunSummary, _total: int) -> None:
+        if summary[State.SENT] >= 5 and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
     with closing(other):
-        tally = one.send(lock)
-        assert "locked" in tally.stopped
-        assert tally[State.SENT] + 4 >= server.count()
-        assert tally[State.UNKNOWN] <= 4
+        summary = one.send(lock)
+        assert "locked" in summary.stopped
+        assert summary[State.SENT] + 4 >= server.count()
+        assert summary[State.UNKNOWN] <= 4
         other.execute("ROLLBACK")
     assert not one.stop.is_set()  # in a service, that would shut it down
     after = one.send()
@@ -940,20 +944,20 @@ def test_a_lock_that_a_service_waits_for(post: Open, server: MailServer) -> None
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
     tried: list[str] = []
 
-    def lock(tally: Tally, _total: int) -> None:
-        if tally.blocked:
-            tried.append(tally.blocked)
+    def lock(summary: RunSummary, _total: int) -> None:
+        if summary.blocked:
+            tried.append(summary.blocked)
             if len(tried) == 6:  # twice as often as where tries are counted
                 other.execute("ROLLBACK")
-        elif tally[State.SENT] and not tried and not other.in_transaction:
+        elif summary[State.SENT] and not tried and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
     with closing(other):
-        tally = one.send(lock)
+        summary = one.send(lock)
     assert len(tried) == 6
     assert "locked" in tried[0]
-    assert (tally[State.SENT], tally[State.UNKNOWN]) == (5, 0)
-    assert (tally.stopped, tally.blocked) == ("", "")
+    assert (summary[State.SENT], summary[State.UNKNOWN]) == (5, 0)
+    assert (summary.stopped, summary.blocked) == ("", "")
     assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
 
 
@@ -962,16 +966,16 @@ def test_a_service_that_waits_for_a_lock_can_be_stopped(post: Open, server: Mail
     one = post(*EVERYBODY, sessions=2, commit_tries=None)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
-    def lock(tally: Tally, _total: int) -> None:
-        if tally.blocked:
+    def lock(summary: RunSummary, _total: int) -> None:
+        if summary.blocked:
             one.stop.set()
-        elif tally[State.SENT] and not other.in_transaction:
+        elif summary[State.SENT] and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
     with closing(other):
-        tally = one.send(lock)
+        summary = one.send(lock)
         other.execute("ROLLBACK")
-    assert "locked" in tally.stopped
+    assert "locked" in summary.stopped
     one.stop.clear()
     assert one.send()[State.UNKNOWN] <= 2
     assert set(server.recipients().values()) == {1}
@@ -986,8 +990,8 @@ def test_an_older_reason_is_not_shown_for_a_newer_run(post: Open, server: MailSe
     server.plan()
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
-    def lock(tally: Tally, _total: int) -> None:
-        if tally[State.SENT] and not other.in_transaction:
+    def lock(summary: RunSummary, _total: int) -> None:
+        if summary[State.SENT] and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
     with closing(other):
@@ -1020,16 +1024,16 @@ def test_a_commit_that_fails_for_a_moment(post: Open, server: MailServer) -> Non
     one.stop = Unlocking(other)
     locked = 0
 
-    def lock(tally: Tally, _total: int) -> None:
+    def lock(summary: RunSummary, _total: int) -> None:
         nonlocal locked
-        if tally[State.SENT] > locked:
+        if summary[State.SENT] > locked:
             other.execute("BEGIN IMMEDIATE")
             locked += 2
 
     with closing(other):
-        tally = one.send(lock)
+        summary = one.send(lock)
     assert locked
-    assert (tally[State.SENT], tally.stopped) == (5, "")
+    assert (summary[State.SENT], summary.stopped) == (5, "")
     assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
 
 
@@ -1037,16 +1041,16 @@ def test_what_another_run_put_off_is_not_tried_at_once(post: Open, server: MailS
     """A run that read it before does not try again what must wait by now."""
     server.plan(Fault("RCPT", "451 4.3.0 later", to=CLEO))
     one = post(ANA, BEN, CLEO)
-    others: list[Tally] = []
+    others: list[RunSummary] = []
 
-    def overtaken(_tally: Tally, _total: int) -> None:
+    def overtaken(_summary: RunSummary, _total: int) -> None:
         if not others:
-            others.append(Tally())  # only once
+            others.append(RunSummary())  # only once
             others.append(one.send())
 
-    tally = one.send(overtaken)
+    summary = one.send(overtaken)
     assert (others[1][State.SENT], others[1][State.DEFERRED]) == (1, 1)
-    assert (tally[State.SENT], tally[State.DEFERRED]) == (1, 0)
+    assert (summary[State.SENT], summary[State.DEFERRED]) == (1, 0)
     assert [row.attempts for row in one.rows()] == [1, 1, 1]
 
 
@@ -1056,23 +1060,23 @@ def test_a_report_that_cannot_be_written(post: Open, server: MailServer) -> None
     one = post(ANA, BEN)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
-    def lock(tally: Tally, _total: int) -> None:
-        if tally.done == 2 and not other.in_transaction:
+    def lock(summary: RunSummary, _total: int) -> None:
+        if summary.done == 2 and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
 
     with closing(other):
-        ran = one.app.sending.send(Planned(), one.stop, lock)
-    assert (ran.tally[State.SENT], ran.tally[State.UNKNOWN]) == (1, 1)
-    assert "locked" in ran.stopped
+        result = one.app.sending.send(PlanResult(), one.stop, lock)
+    assert (result.summary[State.SENT], result.summary[State.UNKNOWN]) == (1, 1)
+    assert "locked" in result.stopped
 
 
 def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> None:
     """Also what was read already is looked at once more before it goes."""
     one = post(ANA, BEN, CLEO)
 
-    def leave(tally: Tally, _total: int) -> None:
-        if not tally.done:
-            one.app.subscriptions.unsubscribe(address_of(CLEO))
+    def leave(summary: RunSummary, _total: int) -> None:
+        if not summary.done:
+            one.app.subscribers.lifecycle.unsubscribe(address_of(CLEO))
 
     assert one.send(leave)[State.SENT] == 2
     assert [row.state for row in one.rows()] == ["sent", "sent", "cancelled"]
@@ -1085,13 +1089,13 @@ def test_who_leaves_while_theirs_is_put_off(post: Open, server: MailServer) -> N
     one = post(ANA, BEN)
     left: list[str] = []
 
-    def leave(tally: Tally, _total: int) -> None:
+    def leave(summary: RunSummary, _total: int) -> None:
         if not left:  # the first is claimed by now
             left.append(ANA)
-            one.app.subscriptions.remove(address_of(ANA))
+            one.app.subscribers.lifecycle.remove(address_of(ANA))
 
-    tally = one.send(leave)
-    assert (tally[State.DEFERRED], tally[State.CANCELLED]) == (1, 1)
+    summary = one.send(leave)
+    assert (summary[State.DEFERRED], summary[State.CANCELLED]) == (1, 1)
     assert {(row.address, str(row.state)) for row in one.rows()} == {
         (None, "cancelled"),
         (BEN, "deferred"),
@@ -1104,8 +1108,8 @@ def test_so_many_in_a_day(post: Open, server: MailServer) -> None:
     sent: list[datetime] = []
     hours = 0
     while len(sent) < 16:
-        tally = one.send()
-        sent += [one.now] * tally[State.SENT]
+        summary = one.send()
+        sent += [one.now] * summary[State.SENT]
         assert hours < 24 * 6
         one.now, hours = one.now + timedelta(minutes=97), hours + 2
     for first, fifth in zip(sent, sent[4:], strict=False):
@@ -1147,8 +1151,8 @@ def test_two_reports_at_once_are_one(post: Open, server: MailServer) -> None:
 
     def report() -> None:
         with Database(one.config.database.url) as database:
-            owner = App(one.config, database).owner
-            owner.troubles(one.now)
+            owner = App(one.config, database).alerts
+            owner.current(one.now)
             both.wait()
             written.append(owner.report(one.now))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import opened
+from newsletter.app.composition import opened
 from newsletter.config.file import load_config
 from newsletter.models import Capture
 from newsletter.service.jobs import Jobs

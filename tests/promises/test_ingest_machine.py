@@ -18,8 +18,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from newsletter.ingest import Ingest
 from newsletter.models import Capture, SnapshotState
+from newsletter.papers.ingest import Ingest
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from tests.support.soak import SOAK

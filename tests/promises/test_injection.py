@@ -21,18 +21,26 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from newsletter import csv_import, formats
-from newsletter.app import parts
-from newsletter.app.editions import owner_address
+from newsletter import formats
+from newsletter.app import factories
+from newsletter.app.edition_factories import owner_address
 from newsletter.config.schema import Config
-from newsletter.csv_columns import SubscriberRow
-from newsletter.letters import Copy, edition_stencil
-from newsletter.message import Sender
+from newsletter.editions.notices import REPORT, Notices
+from newsletter.messages.mime import Sender
+from newsletter.messages.personalised import RecipientFields, edition_template
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered
-from newsletter.notices import REPORT, Notices
 from newsletter.storage.database import Database
+from newsletter.subscribers import csv_import
+from newsletter.subscribers.csv_columns import SubscriberRow
 from newsletter.text.clean import clean
-from newsletter.transports import TRANSPORTS, Letter, Session, Settings, SmtpSettings, Verdict
+from newsletter.transports import (
+    TRANSPORTS,
+    OutgoingMessage,
+    ReplyKind,
+    Session,
+    Settings,
+    SmtpSettings,
+)
 from tests.support.addresses import WRITTEN
 from tests.support.builders import HOSTILE
 from tests.support.messages import TO_ONE, check_raw, fields
@@ -93,19 +101,19 @@ class Wire:
     server: Server
     session: Session
 
-    def send(self, letter: Letter) -> bytes:
+    def send(self, message: OutgoingMessage) -> bytes:
         """What arrives, after exactly the commands that one message has."""
         self.server.commands.clear()
         self.server.received.clear()
-        outcome = self.session.send(letter)
-        assert outcome.verdict is Verdict.SENT, outcome
-        data = b"".join(letter.pieces)
+        reply = self.session.send(message)
+        assert reply.kind is ReplyKind.SENT, reply
+        data = b"".join(message.pieces)
         options = f" SIZE={len(data)}"
         options += " BODY=8BITMIME" * (not data.isascii())
-        options += " SMTPUTF8" * (not letter.recipient.isascii())
+        options += " SMTPUTF8" * (not message.recipient.isascii())
         assert self.server.commands == [
-            f"MAIL FROM:<{letter.sender}>{options}",
-            f"RCPT TO:<{letter.recipient}>",
+            f"MAIL FROM:<{message.sender}>{options}",
+            f"RCPT TO:<{message.recipient}>",
             "DATA",
         ]
         (received,) = self.server.received
@@ -173,16 +181,16 @@ def test_an_address_is_refused_or_written_as_it_is(
 ) -> None:
     """However it came into the database: it stands in `To` and in one command, and acts nowhere."""
     try:
-        letter = post.letter(delivery(edition, 7, written))
+        message = post.message(delivery(edition, 7, written))
     except ValueError as error:
         assert str(error) == clean(str(error))
         return
-    data = wire.send(letter)
+    data = wire.send(message)
     check(data, AN_EDITION)
-    assert dict(fields(data))["to"].decode() == letter.recipient
-    assert letter.recipient.count("@") == 1
-    assert letter.recipient.isprintable()
-    assert not set(letter.recipient) & set(' <>"(),:;\\')
+    assert dict(fields(data))["to"].decode() == message.recipient
+    assert message.recipient.count("@") == 1
+    assert message.recipient.isprintable()
+    assert not set(message.recipient) & set(' <>"(),:;\\')
 
 
 @settings(max_examples=FUZZED // 4)
@@ -195,9 +203,9 @@ def test_a_file_of_addresses_makes_mail_to_those_in_it(
     people = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
     assert people[0].address.spec == "first@example.org"
     for number, person in enumerate(people, 1):
-        letter = post.letter(delivery(edition, number, person.address.display))
-        assert letter.recipient == person.address.spec
-        check(wire.send(letter), AN_EDITION)
+        message = post.message(delivery(edition, number, person.address.display))
+        assert message.recipient == person.address.spec
+        check(wire.send(message), AN_EDITION)
 
 
 # --- what papers say
@@ -238,7 +246,7 @@ def test_papers_make_one_mail(texts: list[str], post: MessageFactory, wire: Wire
     log = [Entry(n, EntryKind.NEW, one, "harbour", "api-json") for n, one in enumerate(papers, 1)]
     made = edition_of(log, WEB)
     number = post.edition(*made.parts, key=made.key + f"{next(NUMBERS):x}")
-    data = wire.send(post.letter(delivery(number, 7)))
+    data = wire.send(post.message(delivery(number, 7)))
     check(data, AN_EDITION)
     other = parse_email(data, strict=True)
     assert other.subject == made.parts[0].subject
@@ -256,9 +264,9 @@ def test_raw_text_makes_one_mail(subject: str, text: str, html: str, wire: Wire)
         part.encode("utf-8", "replace").decode() for part in (subject, text, html)
     )
     assume(max(map(len, clean(subject).split(" "))) < 900)  # no line of mail is longer
-    stencil = edition_stencil(Rendered(subject, html, text), KEY, SENDER, WEB, ENCODED["smtp"])
-    pieces = stencil.pieces(Copy("ana@example.net", "k.1.t@example.org", "t" * 28), AT)
-    data = wire.send(Letter("k.1.t", "papers@example.org", "ana@example.net", pieces))
+    template = edition_template(Rendered(subject, html, text), KEY, SENDER, WEB, ENCODED["smtp"])
+    pieces = template.pieces(RecipientFields("ana@example.net", "k.1.t@example.org", "t" * 28), AT)
+    data = wire.send(OutgoingMessage("k.1.t", "papers@example.org", "ana@example.net", pieces))
     check(data, sorted(TO_ONE))
     assert dict(fields(data))["to"] == b"ana@example.net"
 
@@ -275,9 +283,9 @@ def test_names_make_no_header(name: str, display: str, wire: Wire) -> None:
     by = Sender(
         name, Address(display, "papers", "example.org"), Address(display, "k", "example.org")
     )
-    stencil = edition_stencil(rendered(), KEY, by, WEB, ENCODED["smtp"])
-    pieces = stencil.pieces(Copy("ana@example.net", "k.1.t@example.org", "t" * 28), AT)
-    data = wire.send(Letter("k.1.t", "papers@example.org", "ana@example.net", pieces))
+    template = edition_template(rendered(), KEY, by, WEB, ENCODED["smtp"])
+    pieces = template.pieces(RecipientFields("ana@example.net", "k.1.t@example.org", "t" * 28), AT)
+    data = wire.send(OutgoingMessage("k.1.t", "papers@example.org", "ana@example.net", pieces))
     check(data, sorted([*TO_ONE, "reply-to"]))
 
 
@@ -289,7 +297,7 @@ def test_reports_make_one_mail(
     """Whatever a source or a server has said."""
     name = clean(name)[:78] or "Lamps"
     words = Notices().words(REPORT, name=name, troubles=[clean(one) for one in troubles])
-    data = wire.send(post.letter(post.notice(REPORT, "keeper@example.org", *words)))
+    data = wire.send(post.message(post.notice(REPORT, "keeper@example.org", *words)))
     check(data, sorted(NOTICE))
     assert parse_email(data, strict=True).subject == words[0]
 
@@ -333,8 +341,8 @@ def test_what_the_configuration_takes_makes_mail(
     except ValidationError:
         return
     assume(len(value) < 900)  # no line of mail is longer
-    made = MessageFactory(post.database, parts.origin(config), "smtp")
-    data = wire.send(made.letter(delivery(edition, 7)))
+    made = MessageFactory(post.database, factories.origin(config), "smtp")
+    data = wire.send(made.message(delivery(edition, 7)))
     expected = names(config.newsletter.base_url, reply_to=bool(config.newsletter.reply_to))
     check(data, expected)
     other = parse_email(data, strict=True)

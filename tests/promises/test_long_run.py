@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from newsletter.ingest import Ingest
+from newsletter.papers.ingest import Ingest
 from newsletter.storage import log
 from newsletter.storage.database import Database
 from tests.support.polls import START, feed, polls

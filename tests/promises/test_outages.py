@@ -24,12 +24,12 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import App
-from newsletter.app.places import now
+from newsletter.app.composition import App
 from newsletter.config.parse import parse
+from newsletter.editions.notices import SETTINGS
 from newsletter.models import SubscriberState
-from newsletter.notices import SETTINGS
 from newsletter.service.jobs import Jobs
+from newsletter.sources.factories import now
 from newsletter.storage import log, notices
 from newsletter.storage.database import Database
 from tests.support.captures import api_json, made
@@ -214,8 +214,8 @@ def test_it_goes_on_by_itself(room: tuple[WebRoom, Postbox], command: Command, w
     (place, box), (outage, word) = room, OUTAGES[what]
     queue_mail(place, command)
     with place.opened() as app:
-        leaving = [one.id for one in app.subscriptions.listed()][:: MAILS // POSTS][:POSTS]
-        tokens = {number: app.links.unsubscribe_token(number) for number in leaving}
+        leaving = [one.id for one in app.subscribers.lifecycle.listed()][:: MAILS // POSTS][:POSTS]
+        tokens = {number: app.subscribers.links.unsubscribe_token(number) for number in leaving}
     box.plan(Fault("dot", stall=0.03))  # so that there is more to do when it ends
     with place.running(command):
         wait_until(place, lambda: box.count() >= 40)

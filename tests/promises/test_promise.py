@@ -31,22 +31,24 @@ from hypothesis.stateful import (
     rule,
 )
 
-from newsletter import csv_import
-from newsletter.csv_columns import SubscriberRow
-from newsletter.delivery import Copies, Delivery, Limits, Origin, Tally
-from newsletter.editing import Editor
+from newsletter.delivery.personalise import Origin, Personaliser
+from newsletter.delivery.recorder import Limits, RunSummary
+from newsletter.delivery.run import DeliveryRun
+from newsletter.editions.build import EditionBuilder
 from newsletter.errors import ClockBehind, SendingPaused, UsageError
-from newsletter.message import Sender
+from newsletter.messages.mime import Sender
 from newsletter.models import DeliveryState, EditionState, SubscriberState
-from newsletter.planning import Planning
-from newsletter.recipients import parse_address
-from newsletter.storage import deliveries, editions, outbox, senders, standing
+from newsletter.planning.plan import Planning
+from newsletter.storage import deliveries, editions, installation, outbox, senders
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Row
 from newsletter.storage.deliveries import Filter
-from newsletter.storage.people import Subscriber
-from newsletter.subscriber_import import Imported
-from newsletter.transports.base import Letter
+from newsletter.storage.subscribers import Subscriber
+from newsletter.subscribers import csv_import
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import SubscriberRow
+from newsletter.subscribers.list_import import Imported
+from newsletter.transports.base import OutgoingMessage
 from tests.support.planning_room import (
     MORNING,
     RULES,
@@ -90,7 +92,7 @@ class Paper:
 
 
 @dataclass
-class Reader:
+class ModelSubscriber:
     """Somebody of the model.
 
     Attributes:
@@ -114,7 +116,7 @@ class Model:
     """A list of papers, and who was owed and planned which."""
 
     papers: list[Paper] = field(default_factory=list)
-    readers: dict[int, Reader] = field(default_factory=dict)
+    readers: dict[int, ModelSubscriber] = field(default_factory=dict)
     """Everybody who ever was, by number."""
 
     def newcomer(self, now: datetime) -> int:
@@ -122,17 +124,17 @@ class Model:
         days = [paper.day for paper in self.papers if paper.day]
         latest = max((day for day in days if day <= now.date() + A_DAY), default=None)
         last = max((paper.snapshot for paper in self.papers), default=0)
-        for place, paper in enumerate(self.papers):
+        for index, paper in enumerate(self.papers):
             if paper.day == latest if latest else paper.snapshot == last:
-                return place
+                return index
         return 0
 
-    def owed(self, reader: Reader) -> set[int]:
+    def owed(self, reader: ModelSubscriber) -> set[int]:
         """Places of the papers that somebody active has, once nothing is left to do."""
         due = {
-            place
-            for place, paper in enumerate(self.papers)
-            if place >= reader.start and not paper.withdrawn and not paper.passed
+            index
+            for index, paper in enumerate(self.papers)
+            if index >= reader.start and not paper.withdrawn and not paper.passed
         }
         return due | set(reader.planned)
 
@@ -308,7 +310,7 @@ class Promise(RuleBasedStateMachine):
 
     # --- people
 
-    def _reader(self, name: str) -> tuple[int, Reader] | None:
+    def _reader(self, name: str) -> tuple[int, ModelSubscriber] | None:
         """Who has this name now."""
         with self.room.database.read() as tx:
             rows = tx.exec_driver_sql(
@@ -322,7 +324,7 @@ class Promise(RuleBasedStateMachine):
         start = self.model.newcomer(self.room.now)
         known = self.model.readers.get(found)
         if known is None:
-            self.model.readers[found] = Reader(name, ACTIVE, start)
+            self.model.readers[found] = ModelSubscriber(name, ACTIVE, start)
         else:
             if known.state is not PAUSED:
                 known.start = max(known.start, start)
@@ -338,9 +340,9 @@ class Promise(RuleBasedStateMachine):
         before = self._reader(name)
         line = SubscriberRow(parse_address(f"{name}@example.org"), cadence, zone, hour)
         try:
-            _, added = self.room.subscriptions.add(line)
+            _, added = self.room.lifecycle.add(line)
         except UsageError:
-            self.room.subscriptions.add(line, unsuppress=True)
+            self.room.lifecycle.add(line, unsuppress=True)
             added = True
         assert added == (before is None or before[1].state is not ACTIVE)
         if added:
@@ -367,7 +369,7 @@ class Promise(RuleBasedStateMachine):
     def resumes(self, name: str) -> None:
         """Nothing was skipped."""
         if (found := self._reader(name)) and found[1].state is PAUSED:
-            self.room.subscriptions.resume(parse_address(found[1].address))
+            self.room.lifecycle.resume(parse_address(found[1].address))
             self._comes(name)
 
     @precondition(lambda self: self._has(ACTIVE))
@@ -379,15 +381,15 @@ class Promise(RuleBasedStateMachine):
             return
         reader, whom = found[1], parse_address(found[1].address)
         if how == "pause":
-            self.room.subscriptions.pause(whom)
+            self.room.lifecycle.pause(whom)
         elif how != "unsubscribe":
-            self.room.subscriptions.remove(whom, forget=how == "forget")
+            self.room.lifecycle.remove(whom, forget=how == "forget")
         elif reader.state is SUPPRESSED:
             with pytest.raises(UsageError):
-                self.room.subscriptions.unsubscribe(whom)
+                self.room.lifecycle.unsubscribe(whom)
             return
         else:
-            self.room.subscriptions.unsubscribe(whom)
+            self.room.lifecycle.unsubscribe(whom)
         reader.state = PAUSED if how == "pause" else LEFT
         self.post.barred.add(reader.address)
         if how != "pause":
@@ -409,7 +411,7 @@ class Promise(RuleBasedStateMachine):
             column, values = data.draw(
                 st.sampled_from([("cadence", cadences), ("time_zone", zones), ("send_at", hours)])
             )
-            self.room.subscriptions.change(
+            self.room.lifecycle.change(
                 parse_address(found[1].address), **{column: data.draw(values)}
             )
 
@@ -427,7 +429,7 @@ class Promise(RuleBasedStateMachine):
     def newsletter_stops_and_continues(self) -> None:
         """In between nothing goes out; afterwards the clock is right."""
         with self.room.database.write() as tx:
-            standing.pause(tx, self.room.now)
+            installation.pause(tx, self.room.now)
         before = len(self.post.taken)
         with pytest.raises(SendingPaused):
             self._deliver()
@@ -436,7 +438,7 @@ class Promise(RuleBasedStateMachine):
 
     def _continue(self) -> None:
         with self.room.database.write() as tx:
-            standing.resume(tx, self.room.now)
+            installation.resume(tx, self.room.now)
 
     @rule()
     def theme_changes(self) -> None:
@@ -447,7 +449,7 @@ class Promise(RuleBasedStateMachine):
         return self.room.editions(EditionState.HELD)
 
     def _held_papers(self) -> set[int]:
-        return {place for row in self._held() for place in self._places(row.positions)}
+        return {index for row in self._held() for index in self._indexes(row.positions)}
 
     @precondition(lambda self: self._held())
     @rule(data=st.data(), what=st.sampled_from(["release", "reject", "pass"]))
@@ -459,8 +461,8 @@ class Promise(RuleBasedStateMachine):
         else:
             self.room.review.reject(row.id, self.room.now, pass_over=what == "pass")
         if what == "pass":
-            for place in self._places(row.positions):
-                self.model.papers[place].passed = True
+            for index in self._indexes(row.positions):
+                self.model.papers[index].passed = True
 
     @precondition(lambda self: not set(self.room.states()).issubset(QUIET))
     @rule(
@@ -538,14 +540,14 @@ class Promise(RuleBasedStateMachine):
         """Before an edition is made, the first or another one."""
         left = iter(range(after))
 
-        def editor() -> Editor:
+        def builder() -> EditionBuilder:
             if next(left, None) is None:
                 raise Died
-            return self.room.editor()
+            return self.room.builder()
 
         self._prepare(comes, due_now=due_now)
         try:
-            self._plan(due_now=due_now, editor=editor)
+            self._plan(due_now=due_now, builder=builder)
         except Died:
             self._restart()
 
@@ -561,15 +563,15 @@ class Promise(RuleBasedStateMachine):
         """When the first edition is made papers come, or another one plans for everybody."""
         first = iter(range(1))
 
-        def editor() -> Editor:
+        def builder() -> EditionBuilder:
             if next(first, None) is not None:
                 self._announce(more, self.time.date())
                 if another:
                     self.room.planning.plan(self.room.now, everybody=due_now)
-            return self.room.editor()
+            return self.room.builder()
 
         self._prepare(comes, due_now=due_now)
-        self._plan(due_now=due_now, editor=editor, alone=not another)
+        self._plan(due_now=due_now, builder=builder, alone=not another)
 
     def _run(
         self,
@@ -605,7 +607,7 @@ class Promise(RuleBasedStateMachine):
     def _prepare(self, comes: int, *, due_now: bool) -> None:
         """Time passes until somebody is due, if that matters; there are papers by then."""
         if not due_now:
-            due = [one.next_due_at for one in self.room.subscriptions.listed() if one.next_due_at]
+            due = [one.next_due_at for one in self.room.lifecycle.listed() if one.next_due_at]
             wait = min(due, default=self.room.now) - self.room.now
             if timedelta() < wait < 40 * A_DAY:
                 self._set_clock(self.time + wait, self.ahead)
@@ -616,14 +618,14 @@ class Promise(RuleBasedStateMachine):
         *,
         due_now: bool,
         failing: bool = False,
-        editor: Callable[[], Editor] | None = None,
+        builder: Callable[[], EditionBuilder] | None = None,
         alone: bool = True,
     ) -> bool:
         """Plans; whether the clock allowed it."""
         room = self.room
-        self.dates = {one.id: one.last_due_on for one in room.subscriptions.listed()}
+        self.dates = {one.id: one.last_due_on for one in room.lifecycle.listed()}
         held = self._held_papers()
-        planning = Planning(room.database, editor or room.editor, room.look, room.rules)
+        planning = Planning(room.database, builder or room.builder, room.theme_settings, room.rules)
         try:
             room.due_times.reschedule(room.now)
             planning.plan(room.now, everybody=due_now, failing=failing)
@@ -633,17 +635,17 @@ class Promise(RuleBasedStateMachine):
         finally:
             new = self._learn_what_was_planned(dated=not due_now)
         if alone:
-            assert not held & {place for key in new for place in self.contents[key]}
+            assert not held & {index for key in new for index in self.contents[key]}
             # What the operator let go may also be in a longer edition, for others, that is held.
-            by_itself = {place for key in new - self.let_go for place in self.contents[key]}
+            by_itself = {index for key in new - self.let_go for index in self.contents[key]}
             assert not self._held_papers() & by_itself
         return True
 
-    def _deliver(self) -> Tally:
+    def _deliver(self) -> RunSummary:
         room = self.room
-        copies = Copies(room.database, ORIGIN, self.post.encoded)
-        return Delivery(
-            room.database, self.post, copies, self.limits, room.clock, threading.Event()
+        personaliser = Personaliser(room.database, ORIGIN, self.post.encoded)
+        return DeliveryRun(
+            room.database, self.post, personaliser, self.limits, room.clock, threading.Event()
         ).run()
 
     def _died(self, *, leaves_file: bool) -> None:
@@ -665,7 +667,7 @@ class Promise(RuleBasedStateMachine):
 
     def _hear_of_suppressed(self) -> None:
         """The model learns whom the server does not know."""
-        for one in self.room.subscriptions.listed(SUPPRESSED):
+        for one in self.room.lifecycle.listed(SUPPRESSED):
             assert one.address in self.post.barred
             if self.model.readers[one.id].state is not SUPPRESSED:
                 self.model.readers[one.id].state = SUPPRESSED
@@ -684,15 +686,15 @@ class Promise(RuleBasedStateMachine):
         with self.room.database.read() as tx:
             return list(deliveries.listed(tx, Filter()))
 
-    def _places(self, positions: Iterable[int]) -> list[int]:
+    def _indexes(self, positions: Iterable[int]) -> list[int]:
         """Where in the model's list the papers at these positions are."""
         rows = self.room.rows("SELECT position FROM entries WHERE kind = 'new' ORDER BY position")
-        places = {position: place for place, (position,) in enumerate(rows)}
-        return [places[position] for position in positions]
+        indexes = {position: index for index, (position,) in enumerate(rows)}
+        return [indexes[position] for position in positions]
 
     def _learn_what_was_planned(self, *, dated: bool) -> set[str]:
         """Looks at what is new among the deliveries, and keeps it; of which editions it is."""
-        people = {one.id: one for one in self.room.subscriptions.listed()}
+        people = {one.id: one for one in self.room.lifecycle.listed()}
         planned = set[str]()
         for row in self._rows():
             if row.id in self.seen:
@@ -700,8 +702,8 @@ class Promise(RuleBasedStateMachine):
             self.seen[row.id] = row
             reader = self.model.readers[row.subscriber]
             assert reader.state is ACTIVE
-            places = self._papers_of(row.edition)
-            self._check_planned(reader, places)
+            indexes = self._papers_of(row.edition)
+            self._check_planned(reader, indexes)
             if dated:
                 self._check_date(people[row.subscriber])
             planned.add(row.edition)
@@ -713,22 +715,22 @@ class Promise(RuleBasedStateMachine):
                 row = editions.find(tx, key)
             assert row
             assert row.state is EditionState.FROZEN
-            self.contents[key] = tuple(self._places(row.positions))
+            self.contents[key] = tuple(self._indexes(row.positions))
             if row.reason:
                 self.let_go.add(key)
             if "the text lacks" in (row.reason or ""):
                 self.faulty.add(key)  # and released all the same
         return self.contents[key]
 
-    def _check_planned(self, reader: Reader, places: Sequence[int]) -> None:
+    def _check_planned(self, reader: ModelSubscriber, indexes: Sequence[int]) -> None:
         """Nothing from before they came, nothing withdrawn or passed over, nothing twice."""
-        for place in places:
-            paper = self.model.papers[place]
-            assert place >= reader.start, f"{paper} is older than {reader}"
+        for index in indexes:
+            paper = self.model.papers[index]
+            assert index >= reader.start, f"{paper} is older than {reader}"
             assert not paper.withdrawn
             assert not paper.passed
-            assert place not in reader.planned, f"{paper} twice for {reader}"
-            reader.planned.append(place)
+            assert index not in reader.planned, f"{paper} twice for {reader}"
+            reader.planned.append(index)
 
     def _check_date(self, person: Subscriber) -> None:
         """A date is used up, and it is a later one than the one before."""
@@ -758,7 +760,7 @@ class Promise(RuleBasedStateMachine):
             assert sorted(reader.planned) == sorted(self.model.owed(reader)), reader
         self._check_everything_arrived()
 
-    def _active(self) -> list[Reader]:
+    def _active(self) -> list[ModelSubscriber]:
         return [reader for reader in self.model.readers.values() if reader.state is ACTIVE]
 
     def _decide_everything(self) -> None:
@@ -822,8 +824,8 @@ class Promise(RuleBasedStateMachine):
     def _nobody_gets_anything_twice(self, rows: list[Row]) -> None:
         """Unless it may have been lost, and was sent again; and then under the same name."""
         names: dict[int, str] = {}
-        for letter in self.post.taken:
-            assert names.setdefault(delivery_of(letter), letter.name) == letter.name
+        for message in self.post.taken:
+            assert names.setdefault(delivery_of(message), message.name) == message.name
         assert len(set(names.values())) == len(names)
         arrived = Counter(map(delivery_of, self.post.taken))
         for row in rows:
@@ -835,33 +837,33 @@ class Promise(RuleBasedStateMachine):
     def _what_is_sent_arrived(self, rows: list[Row]) -> None:
         """Whole, and at the person it was planned for."""
         arrived = set()
-        for letter in self.post.taken:
-            number = delivery_of(letter)
+        for message in self.post.taken:
+            number = delivery_of(message)
             row = self.seen[number]
-            assert letter.recipient == self.model.readers[row.subscriber].address
-            numbers = {self.model.papers[place].number for place in self.contents[row.edition]}
-            assert self._numbers_in(letter) == (set() if row.edition in self.faulty else numbers)
+            assert message.recipient == self.model.readers[row.subscriber].address
+            numbers = {self.model.papers[index].number for index in self.contents[row.edition]}
+            assert self._numbers_in(message) == (set() if row.edition in self.faulty else numbers)
             arrived.add(number)
         for row in rows:
             if row.state is DeliveryState.SENT:
                 assert row.id in arrived or row.id in self.settled
 
-    def _numbers_in(self, letter: Letter) -> set[int]:
-        key, part, _ = letter.name.split(".")
+    def _numbers_in(self, message: OutgoingMessage) -> set[int]:
+        key, part, _ = message.name.split(".")
         if (key, part) not in self.read:
-            self.read[key, part] = papers_in(letter)
+            self.read[key, part] = papers_in(message)
         return self.read[key, part]
 
     def _the_model_knows_everybody(self) -> None:
         """States are those that follow from what people did."""
-        for one in self.room.subscriptions.listed():
+        for one in self.room.lifecycle.listed():
             assert one.state is self.model.readers[one.id].state
             assert (one.next_due_at is None) == (one.state is not ACTIVE)
 
 
-def delivery_of(letter: Letter) -> int:
+def delivery_of(message: OutgoingMessage) -> int:
     """The number of the delivery, which its envelope's sender says."""
-    return int(letter.sender.removeprefix("bounce+").partition(".")[0])
+    return int(message.sender.removeprefix("bounce+").partition(".")[0])
 
 
 TestPromise = Promise.TestCase
@@ -903,8 +905,8 @@ def test_a_death_leaves_one_message_a_session(death: Act) -> None:
             machine._deliver()
         machine._restart()
         machine.post.both = None
-        tally = machine._deliver()
-        assert (tally[DeliveryState.UNKNOWN], tally[DeliveryState.SENT]) == (4, 40)
+        summary = machine._deliver()
+        assert (summary[DeliveryState.UNKNOWN], summary[DeliveryState.SENT]) == (4, 40)
         assert machine.room.states() == {DeliveryState.UNKNOWN: 4, DeliveryState.SENT: 40}
         arrived = Counter(map(delivery_of, machine.post.taken))
         assert max(arrived.values()) == 1
@@ -969,9 +971,9 @@ def test_a_broken_promise_is_noticed(breaks: Callable[[Promise], None]) -> None:
             machine.everything_catches_up,
             machine.the_promise_holds,
         ]
-        for look in noticed:
-            look()
+        for theme_settings in noticed:
+            theme_settings()
         breaks(machine)
         with pytest.raises(AssertionError):
-            for look in noticed:
-                look()
+            for theme_settings in noticed:
+                theme_settings()

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import App, throw_away
-from newsletter.compose import in_order
-from newsletter.editing import Edition
-from newsletter.gate import MAX_ENCODED
+from newsletter.app.composition import App, throw_away
+from newsletter.editions.build import Edition
+from newsletter.editions.compose import in_order
+from newsletter.editions.paper_block import title_of
+from newsletter.editions.validate import MAX_ENCODED
 from newsletter.models import Capture, Paper
-from newsletter.paper_block import title_of
-from newsletter.reports import Report
+from newsletter.papers.report import CaptureReport
 from newsletter.text.clean import without_isolates
 from tests.support.real_captures import real_captures
 
@@ -30,7 +30,7 @@ NOW = datetime(2026, 11, 21, tzinfo=UTC)
 class Made:
     """A capture's report, edition and files."""
 
-    report: Report
+    report: CaptureReport
     edition: Edition
     html: str
     text: str
@@ -42,7 +42,7 @@ class Made:
         return [title_of(entry.paper) for entry in in_order(self.report.new)]
 
 
-def replayed(*paths: Path) -> list[Report]:
+def replayed(*paths: Path) -> list[CaptureReport]:
     """The reports of these captures, in order."""
     with throw_away() as app:
         return list(app.sources.replay([str(path) for path in paths]))
@@ -52,12 +52,12 @@ def made(folder: Path, out: Path, *paths: Path) -> Iterator[Made]:
     """Each capture with its edition, as `replay --out` makes it."""
     with throw_away() as app:
         for report in app.sources.replay([str(path) for path in paths or [folder]]):
-            edition = app.editor.edition(report.new) if report.new else None
+            edition = app.builder.build(report.new) if report.new else None
             if edition:
                 yield _made(app, report, edition, out)
 
 
-def _made(app: App, report: Report, edition: Edition, out: Path) -> Made:
+def _made(app: App, report: CaptureReport, edition: Edition, out: Path) -> Made:
     files = {path.suffix: path for path in app.previews.write(edition, out).files}
     return Made(
         report,
@@ -196,9 +196,9 @@ def test_html_text_and_json_have_the_same_titles(editions: list[Made]) -> None:
         shown = [" ".join(_Page(heading).text.split()) for heading in headings]
         assert shown == one.titles == list(one.edition.titles)
         text = " ".join(without_isolates(one.text).split())
-        places = [text.find(f"{n}. {title}") for n, title in enumerate(one.titles, 1)]
-        assert -1 not in places
-        assert places == sorted(places)
+        positions = [text.find(f"{n}. {title}") for n, title in enumerate(one.titles, 1)]
+        assert -1 not in positions
+        assert positions == sorted(positions)
 
 
 def test_no_edition_has_a_paper_of_an_earlier_one(editions: list[Made]) -> None:

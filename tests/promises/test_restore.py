@@ -20,26 +20,28 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import keeping
-from newsletter.app.keeping import Restored
-from newsletter.choices import Choices
+from newsletter.app import maintenance
+from newsletter.app.maintenance import Restored
 from newsletter.config.schema import Config
-from newsletter.csv_columns import SubscriberRow
-from newsletter.delivery import Copies, Delivery, Limits, Origin
-from newsletter.expiry import Expiry
-from newsletter.ingest import Ingest
-from newsletter.message import Sender
+from newsletter.delivery.personalise import Origin, Personaliser
+from newsletter.delivery.recorder import Limits
+from newsletter.delivery.run import DeliveryRun
+from newsletter.editions.notices import Notices
+from newsletter.messages.links import SubscriberLinks
+from newsletter.messages.mime import Sender
 from newsletter.models import Capture
-from newsletter.notices import Notices
-from newsletter.readerlinks import ReaderLinks
-from newsletter.recipients import parse_address
-from newsletter.signups import Signups
-from newsletter.snapshot_review import SnapshotReview
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.snapshot_review import SnapshotReview
 from newsletter.storage import editions, pruning
 from newsletter.storage.database import Database
-from newsletter.storage.readers import RequestKind
-from newsletter.visitor_mail import VisitorMail
-from newsletter.visitor_requests import VisitorRequests
+from newsletter.storage.requests import RequestKind
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import SubscriberRow
+from newsletter.subscribers.expiry import Expiry
+from newsletter.subscribers.preferences import PreferenceCentre
+from newsletter.subscribers.signup import Signup
+from newsletter.subscribers.visitor_mail import VisitorMail
+from newsletter.subscribers.visitor_requests import VisitorRequests
 from tests.support.builders import day
 from tests.support.commands import newsletter, rows_of
 from tests.support.planning_room import A_DAY, DUE, HOUR, PlanningRoom, capture
@@ -62,20 +64,20 @@ class Room(PlanningRoom):
         self.post = ScriptedTransport()
 
     @property
-    def choices(self) -> Choices:
+    def preference_centre(self) -> PreferenceCentre:
         """What people do by their links."""
-        return Choices(self.database, self.subscriptions, self.rules, self.clock)
+        return PreferenceCentre(self.database, self.lifecycle, self.rules, self.clock)
 
     @property
-    def links(self) -> ReaderLinks:
+    def links(self) -> SubscriberLinks:
         """The links in mails."""
-        return ReaderLinks("https://h.example", (self.database.keys.links,))
+        return SubscriberLinks("https://h.example", (self.database.keys.links,))
 
     @property
-    def signups(self) -> Signups:
+    def signup(self) -> Signup:
         """What visitors ask for."""
         mail = VisitorMail(Notices(), self.links, "Harbour")
-        return Signups(self.database, self.rules, mail, self.links, self.clock)
+        return Signup(self.database, self.rules, mail, self.links, self.clock)
 
     @property
     def visitor_requests(self) -> VisitorRequests:
@@ -85,7 +87,7 @@ class Room(PlanningRoom):
 
     def backup(self) -> None:
         """A copy is made; what follows is an hour later."""
-        keeping.backup(self.config, self.copy)
+        maintenance.backup(self.config, self.copy)
         self.now += HOUR
 
     def restore(self, *, lost: bool = False) -> Restored:
@@ -94,15 +96,17 @@ class Room(PlanningRoom):
         if lost:
             for file in self.file.parent.glob("news.db*"):
                 file.unlink()
-        done = keeping.restore(self.config, self.copy, self.now)
+        done = maintenance.restore(self.config, self.copy, self.now)
         self.database = Database(f"sqlite:///{self.file}")
         return done
 
     def deliver(self) -> None:
         """What waits goes out."""
-        copies = Copies(self.database, ORIGIN, self.post.encoded)
+        personaliser = Personaliser(self.database, ORIGIN, self.post.encoded)
         limits = Limits(sessions=1, give_up_after=timedelta(days=3), pause=0.0)
-        Delivery(self.database, self.post, copies, limits, self.clock, threading.Event()).run()
+        DeliveryRun(
+            self.database, self.post, personaliser, limits, self.clock, threading.Event()
+        ).run()
 
     def run(self, days: int = 0) -> None:
         """A run on that day, at the hour when people are due."""
@@ -126,12 +130,12 @@ class Room(PlanningRoom):
 
     def who(self) -> dict[str, str]:
         """Everybody's state."""
-        return {one.address.partition("@")[0]: one.state for one in self.subscriptions.listed()}
+        return {one.address.partition("@")[0]: one.state for one in self.lifecycle.listed()}
 
     def change_address(self, old: str, new: str) -> None:
         """Somebody asks for another address, and confirms it."""
         person = self.person(old).id
-        self.signups.ask_change(person, parse_address(f"{new}@example.org"), "net")
+        self.signup.ask_change(person, parse_address(f"{new}@example.org"), "net")
         self.visitor_requests.work()
         self._confirm(RequestKind.CHANGE, self.links.change(self._asked(), self.now))
 
@@ -144,7 +148,7 @@ class Room(PlanningRoom):
         return int(number)
 
     def _confirm(self, kind: RequestKind, link: str) -> None:
-        assert self.signups.confirm(kind, link.rsplit("/", 1)[1], "net")
+        assert self.signup.confirm(kind, link.rsplit("/", 1)[1], "net")
 
 
 @pytest.fixture
@@ -158,29 +162,29 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 def leave(room: Room, name: str) -> None:
     """Somebody leaves by their link."""
-    room.choices.unsubscribe(room.person(name).id)
+    room.preference_centre.unsubscribe(room.person(name).id)
 
 
 def test_people_are_as_the_newer_database_says(room: Room) -> None:
     """Whatever they did since: joined, confirmed, paused, resumed, came back, moved."""
     for name in ("back", "stays", "left", "moves", "leaves", "picks"):
         room.join(name)
-    room.choices.pause(room.person("back").id, None)
+    room.preference_centre.pause(room.person("back").id, None)
     leave(room, "left")
-    room.signups.ask(parse_address("pend@example.org"), "net")
+    room.signup.ask(parse_address("pend@example.org"), "net")
     room.visitor_requests.work()
     room.run()
     room.backup()
-    room.choices.resume(room.person("back").id)
+    room.preference_centre.resume(room.person("back").id)
     room.confirm()
     for name in ("left", "joins"):
         room.join(name)
-    room.choices.pause(room.person("stays").id, (room.now + 3 * A_DAY).date())
+    room.preference_centre.pause(room.person("stays").id, (room.now + 3 * A_DAY).date())
     leave(room, "leaves")
-    room.choices.explain(room.person("leaves").id, "too many")
-    room.choices.wish(room.person("picks").id, topics=("lamps",))
+    room.preference_centre.explain(room.person("leaves").id, "too many")
+    room.preference_centre.parse_preference(room.person("picks").id, topics=("lamps",))
     room.change_address("moves", "moved")
-    room.signups.ask(parse_address("asks@example.org"), "net")
+    room.signup.ask(parse_address("asks@example.org"), "net")
     before = room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")
     done = room.restore()
     assert (done.merged, done.back, done.away) == (True, 0, 0)
@@ -214,9 +218,9 @@ def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
     if goes.startswith("leaves"):
         leave(room, "moved")
     if goes == "is forgotten":
-        room.choices.delete(room.person("moved").id)
+        room.preference_centre.delete(room.person("moved").id)
     if goes.endswith("removed"):
-        room.subscriptions.remove(parse_address("moved@example.org"))
+        room.lifecycle.remove(parse_address("moved@example.org"))
     done = room.restore()
     assert room.who() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
     assert (done.back, done.away) == (0, 0 if goes == "leaves" else 1)
@@ -233,15 +237,15 @@ def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
     room.run()
     room.backup()
     leave(room, "jonas")
-    room.subscriptions.pause(parse_address("ana@example.org"))
+    room.lifecycle.pause(parse_address("ana@example.org"))
     for pause in (True, False):  # the second time they are active when they are removed
         if pause:
-            room.subscriptions.pause(parse_address("yuki@example.org"))
+            room.lifecycle.pause(parse_address("yuki@example.org"))
         else:
-            room.subscriptions.resume(parse_address("yuki@example.org"))
+            room.lifecycle.resume(parse_address("yuki@example.org"))
     numbers = {name: room.person(name).id for name in names}
     for name in names:
-        room.subscriptions.remove(parse_address(f"{name}@example.org"))
+        room.lifecycle.remove(parse_address(f"{name}@example.org"))
     room.join("kim")
     done = room.restore()
     assert (done.back, done.away) == (3, 1)
@@ -264,7 +268,7 @@ def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
     room.join("mira")
     room.run()
     room.backup()
-    room.subscriptions.remove(parse_address("mira@example.org"))
+    room.lifecycle.remove(parse_address("mira@example.org"))
     room.join("mira")
     room.papers(2, day=day(1))
     room.run(1)
@@ -283,7 +287,7 @@ def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) 
     room.backup()
     room.papers(2, day=day(1))
     room.run(1)
-    room.subscriptions.remove(parse_address("mira@example.org"))
+    room.lifecycle.remove(parse_address("mira@example.org"))
     room.papers(3, day=day(99))
     room.run(99)
     pruning.prune(room.database, room.now - HOUR)
@@ -296,9 +300,9 @@ def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
     """A suppression that was lifted since the backup does not come back with it."""
     room.join("mira")
     mira = parse_address("mira@example.org")
-    room.subscriptions.remove(mira, forget=True)
+    room.lifecycle.remove(mira, forget=True)
     room.backup()
-    room.subscriptions.add(SubscriberRow(mira), unsuppress=True)
+    room.lifecycle.add(SubscriberRow(mira), unsuppress=True)
     room.restore()
     assert room.who() == {"mira": "active"}
     assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number
@@ -323,16 +327,16 @@ def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
     """They may have been back since: their pause stays, and what was new to them is unknown."""
     for name in ("mira", "ana"):
         room.join(name)
-    room.subscriptions.pause(parse_address("mira@example.org"))
+    room.lifecycle.pause(parse_address("mira@example.org"))
     room.run()
     room.backup()
-    room.subscriptions.resume(parse_address("mira@example.org"))
+    room.lifecycle.resume(parse_address("mira@example.org"))
     room.run(1)
     assert room.inbox("mira") == [[1]]
     assert room.restore(lost=True).unknown == 1
     assert room.who() == {"mira": "paused", "ana": "active"}
     assert room.rows("SELECT next_due_at FROM subscribers WHERE state = 'paused'") == [(None,)]
-    room.subscriptions.resume(parse_address("mira@example.org"))
+    room.lifecycle.resume(parse_address("mira@example.org"))
     room.run(2)
     assert room.inbox("mira") == [[1]]
     room.papers_released(2, day(3))
@@ -348,10 +352,12 @@ def test_onto_nothing_what_was_cancelled_for_a_while_is_unknown(room: Room, how:
     me = room.person("mira").id
 
     def come_back() -> None:
-        room.choices.resume(me) if how == "pause" else room.choices.undo(me)
+        room.preference_centre.resume(me) if how == "pause" else room.preference_centre.undo(me)
         room.deliver()
 
-    room.choices.pause(me, None) if how == "pause" else room.choices.unsubscribe(me)
+    room.preference_centre.pause(
+        me, None
+    ) if how == "pause" else room.preference_centre.unsubscribe(me)
     room.backup()
     come_back()
     assert room.inbox("mira") == [[1]]
@@ -365,7 +371,7 @@ def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
     """Who was pending or had left may have come, and been served, since the backup."""
     room.join("mira")
     leave(room, "mira")
-    room.signups.ask(parse_address("pend@example.org"), "net")
+    room.signup.ask(parse_address("pend@example.org"), "net")
     room.visitor_requests.work()
     room.backup()
     room.join("mira")
@@ -395,7 +401,7 @@ def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> N
         assert row.reason == (
             f"{held.reason}; the database is a backup: it may have gone out since"
         )
-        keeping.backup(room.config, room.copy)
+        maintenance.backup(room.config, room.copy)
 
 
 def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
@@ -403,11 +409,11 @@ def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
     room.join("ana")
     room.backup()
     room.join("mira")
-    room.signups.ask(parse_address("pend@example.org"), "net")
+    room.signup.ask(parse_address("pend@example.org"), "net")
     lost = room.person("mira").id, room.rows("SELECT max(id) FROM requests")
     room.restore(lost=True)
     room.join("yuki")
-    room.signups.ask(parse_address("other@example.org"), "net")
+    room.signup.ask(parse_address("other@example.org"), "net")
     assert room.person("yuki").id > lost[0]
     assert room.rows("SELECT max(id) FROM requests") > lost[1]
 
@@ -515,7 +521,7 @@ def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> 
             break
         assert done.returncode == -signal.SIGKILL, done.stderr
         config = Config.model_validate({"database": {"url": f"sqlite:///{file}"}})
-        keeping.restore(config, place / "copy.db", datetime.now(UTC))
+        maintenance.restore(config, place / "copy.db", datetime.now(UTC))
         assert readers(file) == after
     assert deaths > 3
     assert not [one for one in log if one.exists()]

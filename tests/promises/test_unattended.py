@@ -18,14 +18,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.parse import parse
 from newsletter.config.schema import Config
-from newsletter.csv_columns import SubscriberRow
-from newsletter.ingest import Ingest
+from newsletter.papers.ingest import Ingest
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
-from newsletter.subscriptions import line_of
+from newsletter.subscribers.csv_columns import SubscriberRow
+from newsletter.subscribers.lifecycle import line_of
 from tests.support.captures import api_json, made
 from tests.support.polls import POLLS, feed, polls
 from tests.support.soak import SOAK
@@ -132,7 +132,7 @@ def test_months_of_minutes(tmp_path: Path) -> None:
     machine.start()
     readers = {line.address.spec: line for line in map(someone, range(70 if SOAK else 28))}
     for line in readers.values():
-        machine.apps[0].subscriptions.add(line)
+        machine.apps[0].subscribers.lifecycle.add(line)
     had: dict[str, Counter[str]] = defaultdict(Counter)
     dates: dict[str, Counter[date]] = defaultdict(Counter)
     papers, next_capture = 0, START
@@ -191,10 +191,10 @@ def _all_caught_up(
     machine.start()
     machine.apps[0].sending.resume()
     app = machine.apps[0]
-    ran = app.sending.send(
-        app.planner.plan(due_now=True), threading.Event(), lambda _tally, _total: None
+    result = app.sending.send(
+        app.planner.plan(due_now=True), threading.Event(), lambda _summary, _total: None
     )
-    assert not ran.stopped
+    assert not result.stopped
     for to, titles in machine.arrived():
         if to in readers:
             had[to] += titles
@@ -206,7 +206,7 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
     clock = Clock(datetime(2025, 5, 30, 0, 2, tzinfo=UTC))
     machine = Machine(tmp_path, clock)
     machine.start()
-    machine.apps[0].subscriptions.add(line_of("ada@example.net"))
+    machine.apps[0].subscribers.lifecycle.add(line_of("ada@example.net"))
     had: Counter[str] = Counter()
     expected: set[str] = set()
     for ids, at in polls():
@@ -236,7 +236,7 @@ def test_a_source_that_fails_half_the_time_is_one_notice(tmp_path: Path) -> None
     config = parse(text, {}, where="config.toml", folder=tmp_path)
     app = App(config, clock=clock)
     jobs = Jobs(app, config, clock, threading.Event())
-    app.subscriptions.add(line_of("ada@example.net"))
+    app.subscribers.lifecycle.add(line_of("ada@example.net"))
     failed = 0
     while clock.now < datetime(2026, 11, 20, 0, 5, tzinfo=UTC):
         papers = made(*(f"Lamp of Hour {hour}" for hour in range(clock.now.hour + 1)))

@@ -36,7 +36,7 @@ transport = "eml"
 port = {port}
 metrics_token = "a-token-of-some-length"
 """
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class Service:
@@ -73,13 +73,13 @@ class Service:
         """Tells it to end; status, seconds, and what it logged."""
         began = time.monotonic()
         self.process.send_signal(number)
-        _, logged = self.process.communicate(timeout=PATIENCE)
+        _, logged = self.process.communicate(timeout=TIMEOUT)
         return self.process.returncode, time.monotonic() - began, logged.splitlines()
 
 
 def until(is_so: Callable[[], object]) -> None:
     """Waits until it is so; fails when it does not come."""
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + TIMEOUT
     while not is_so():
         assert time.monotonic() < ends
         time.sleep(0.05)
@@ -181,7 +181,7 @@ def test_it_ends_at_once_while_a_page_does_not_come(tmp_path: Path) -> None:
         hanging = f'[[sources]]\nname = "hangs"\nurl = "{url}"\nallow_private = true\n'
         (tmp_path / "config.toml").write_text(config + hanging)
         with serving(tmp_path, port) as service:
-            silent.settimeout(PATIENCE)
+            silent.settimeout(TIMEOUT)
             wire, _ = silent.accept()
             status, seconds, _ = service.ended()
             wire.close()
@@ -206,7 +206,7 @@ def test_systemd_hears_that_it_is_ready_alive_and_ending(tmp_path: Path) -> None
     port = prepared(tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(PATIENCE)
+        listening.settimeout(TIMEOUT)
         with serving(
             tmp_path, port, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000"
         ) as service:
@@ -245,7 +245,7 @@ def test_a_database_that_is_not_at_its_path_any_more(tmp_path: Path, replace: bo
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(PATIENCE)
+        systemd.settimeout(TIMEOUT)
         with serving(
             tmp_path, port, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="200000"
         ) as service:

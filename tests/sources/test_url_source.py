@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.checks import sample
+from newsletter.app.inspection import sample
 from tests.support.commands import assert_one_line_each, newsletter, rows_of
 from tests.support.http_server import Answers, Server, reply
 

@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from newsletter import tokens
-from newsletter.ingest import Ingest
+from newsletter.messages import tokens
 from newsletter.models import Capture, Entry, Rendered
+from newsletter.papers.ingest import Ingest
 from newsletter.storage import archive, backups, editions, log
 from newsletter.storage.archive import DayCount, PublicEdition
 from newsletter.storage.database import Database
@@ -127,10 +127,10 @@ def test_any_text_is_a_question(library: Database, words: str) -> None:
     st.integers(1, 7),
 )
 def test_all_words_must_occur_and_the_last_may_be_a_beginning(
-    library: Database, words: list[str], between: str, letters: int
+    library: Database, words: list[str], between: str, messages: int
 ) -> None:
     """What is found is what reading every title would find; signs only part words."""
-    last = words.pop()[:letters]
+    last = words.pop()[:messages]
 
     def fits(title: str) -> bool:
         has = re.findall(r"\w+", plain(title))
@@ -163,8 +163,8 @@ def test_accents_and_capitals_do_not_count(database: Database, words: str) -> No
 def test_a_rewritten_paper_is_found_by_its_new_words_only(database: Database) -> None:
     """Old words lead nowhere; what is shown is the text as it was announced."""
     publish(database, "Lamps", "Ships", summary="Burning oil.", authors=[{"name": "Ada Grün"}])
-    for turn, abstract in enumerate(("Burning gas.", "Burning wax."), 1):
-        publish(database, "Lanterns", "Ships", summary=abstract, on=day(turn))
+    for due_action, abstract in enumerate(("Burning gas.", "Burning wax."), 1):
+        publish(database, "Lanterns", "Ships", summary=abstract, on=day(due_action))
     assert found(database, "wax lanterns") == [1]
     assert found(database, "wax ships grun") == [2]
     assert found(database, "burning") == [2, 1]
@@ -330,7 +330,7 @@ def test_a_restored_log_is_found_again(tmp_path: Path) -> None:
         backups.copy(file, copy)
         publish(database, "Lanterns", on=day(1), summary="Rewritten")
         publish(database, "Harbours", first=3, on=day(2))
-    backups.take_over(copy, file, tokens.mark)
+    backups.take_over(copy, file, tokens.suppression_hash)
     with Database(f"sqlite:///{copy}") as database:
         assert found(database, "about") == [4, 2]
         assert found(database, "lanterns") == [1]

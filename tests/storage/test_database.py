@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 import newsletter.storage.migrations as migrations
 from newsletter.errors import DatabaseLocked, DatabaseReplaced, DiskFull, StorageError
 from newsletter.models import Rendered
-from newsletter.storage import editions, sources, standing
+from newsletter.storage import editions, installation, sources
 from newsletter.storage.database import Database
 from newsletter.storage.schema import metadata
 from tests.support.disks import fill, small_disk
@@ -163,10 +163,10 @@ def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
 def test_a_database_that_can_be_written_to(database: Database) -> None:
     """The check is a transaction of its own, and changes nothing."""
     with database.read() as tx:
-        before = standing.get(tx)
+        before = installation.get(tx)
     database.check_writable(0.1)
     with database.read() as tx:
-        assert standing.get(tx) == before
+        assert installation.get(tx) == before
         database.check_writable(0.1)  # also while somebody reads
     with database.write(), pytest.raises(DatabaseLocked):
         database.check_writable(0.1)

@@ -29,7 +29,9 @@ def _mentions(path: Path) -> set[str]:
     ("names", "place"),
     [
         pytest.param(
-            {"activate", "revive", "revive_left"}, "activation.py", id="reactivates-a-subscriber"
+            {"activate", "revive", "revive_left"},
+            "subscribers/activation.py",
+            id="reactivates-a-subscriber",
         ),
         pytest.param(
             {"newsletter.storage.schema.secrets"}, "storage/keys.py", id="reads-the-secret-keys"

@@ -16,9 +16,9 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from newsletter import recipients
-from newsletter.message import mailbox
-from newsletter.recipients import LONGEST, Address, parse_address
+from newsletter.messages.mime import mailbox
+from newsletter.subscribers import address as address_module
+from newsletter.subscribers.address import LONGEST, Address, parse_address
 from newsletter.text.clean import clean
 from tests.support.addresses import DOMAINS, PLAIN, WRITTEN
 from tests.support.soak import SOAK
@@ -29,7 +29,7 @@ COMPOSED = "café@example.org"
 DECOMPOSED = unicodedata.normalize("NFD", COMPOSED)
 
 
-def outcome(written: str) -> Address | str:
+def result(written: str) -> Address | str:
     """The address, or why there is none."""
     try:
         return parse_address(written)
@@ -39,8 +39,8 @@ def outcome(written: str) -> Address | str:
 
 def thoroughly(written: str) -> Address | str:
     """The same without the short way that plain addresses take."""
-    with mock.patch.object(recipients, "_PLAIN", NEVER):
-        return outcome(written)
+    with mock.patch.object(address_module, "_PLAIN", NEVER):
+        return result(written)
 
 
 @pytest.mark.parametrize(
@@ -137,15 +137,15 @@ def test_what_is_no_address_is_refused_in_words(written: str, reason: str) -> No
 def test_the_longest_address(local: str, domain: str, length: int) -> None:
     """254 bytes are accepted, in whatever letters; one letter more is not."""
     assert len(parse_address(f"{local}@{domain}").spec.encode()) == length
-    assert outcome(f"{local}é@{domain}") == "longer than mail allows (254 bytes)"
+    assert result(f"{local}é@{domain}") == "longer than mail allows (254 bytes)"
 
 
-@pytest.mark.parametrize("letter", ["a", "é"])
-def test_the_longest_part_before_the_sign(letter: str) -> None:
+@pytest.mark.parametrize("message", ["a", "é"])
+def test_the_longest_part_before_the_sign(message: str) -> None:
     """64 bytes, in whatever letters."""
-    most = 64 // len(letter.encode())
-    assert not isinstance(outcome(f"{letter * most}@example.org"), str)
-    said = outcome(f"{letter * most}a@example.org")
+    most = 64 // len(message.encode())
+    assert not isinstance(result(f"{message * most}@example.org"), str)
+    said = result(f"{message * most}a@example.org")
     assert said == 'longer before the "@" than mail allows (64 bytes)'
 
 
@@ -159,7 +159,7 @@ def test_the_longest_part_before_the_sign(letter: str) -> None:
 )
 def test_no_form_of_an_address_is_longer(written: str) -> None:
     """Without its case, or in its own script, an address can be longer than it is for mail."""
-    assert "long" in str(outcome(written))
+    assert "long" in str(result(written))
 
 
 @settings(max_examples=FUZZED)
@@ -167,7 +167,7 @@ def test_no_form_of_an_address_is_longer(written: str) -> None:
 @example("mira@example.org")
 def test_no_accepted_address_can_inject_anything(written: str) -> None:
     """As a header it is one address and nothing else; in a command it stays between < and >."""
-    found = outcome(written)
+    found = result(written)
     if isinstance(found, str):
         assert found == clean(found)
         return
@@ -198,14 +198,14 @@ def test_no_accepted_address_can_inject_anything(written: str) -> None:
 @example("a@b..c")
 def test_the_short_way_comes_to_the_same(written: str) -> None:
     """Plain addresses, which no library is asked about, are what they would be if it were."""
-    assert outcome(written) == thoroughly(written)
+    assert result(written) == thoroughly(written)
 
 
 @given(st.builds("{}@{}".format, PLAIN, DOMAINS | PLAIN))
 @example("mira@example.org")
 def test_plain_addresses_are_those_of_the_library(written: str) -> None:
     """What the library says of the whole address is what is made of its halves."""
-    found = outcome(written)
+    found = result(written)
     try:
         theirs = validate_email(written, check_deliverability=False, globally_deliverable=False)
     except EmailNotValidError:
@@ -224,7 +224,7 @@ def test_plain_addresses_are_those_of_the_library(written: str) -> None:
 @example("Zoë@bücher.example")
 def test_every_form_of_an_address_is_the_same_address(written: str) -> None:
     """What is shown reads back as itself; no form has another normal form."""
-    found = outcome(written)
+    found = result(written)
     if isinstance(found, str):
         return
     assert parse_address(found.display) == found
@@ -239,8 +239,8 @@ def test_every_form_of_an_address_is_the_same_address(written: str) -> None:
 @example("STRASSE")
 def test_case_makes_no_other_person(local: str) -> None:
     """Addresses that differ in case are one, in every script; the domain's case is none."""
-    found = outcome(f"{local}@example.org")
-    folded = outcome(f"{local.casefold()}@Example.ORG")
+    found = result(f"{local}@example.org")
+    folded = result(f"{local.casefold()}@Example.ORG")
     assume(isinstance(found, Address) and isinstance(folded, Address))
     assert isinstance(found, Address)
     assert isinstance(folded, Address)
@@ -266,20 +266,20 @@ def test_who_is_the_same_person(one: str, other: str, *, same: bool) -> None:
 
 def test_the_normal_form_is_final_for_every_letter() -> None:
     """Folding twice is folding once, whichever letter of all scripts stands there."""
-    letters = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isalpha()]
-    for letter in letters:
-        once = recipients._folded(f"a{letter}")
-        assert recipients._folded(once) == once, letter
+    messages = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isalpha()]
+    for message in messages:
+        once = address_module._folded(f"a{message}")
+        assert address_module._folded(once) == once, message
 
 
 @given(st.permutations(["mira@example.org", "MIRA@example.org", "mira@lab@x", "jonas@münchen.de"]))
 def test_what_came_before_changes_nothing(order: list[str]) -> None:
     """Domains that are remembered, good or bad, are judged the same the next time."""
-    recipients._domain.cache_clear()
-    first = {written: outcome(written) for written in order}
-    assert first == {written: outcome(written) for written in reversed(order)}
+    address_module._domain.cache_clear()
+    first = {written: result(written) for written in order}
+    assert first == {written: result(written) for written in reversed(order)}
 
 
 def test_remembered_domains_are_limited() -> None:
     """A file of a million domains fills no memory."""
-    assert recipients._domain.cache_info().maxsize is not None
+    assert address_module._domain.cache_info().maxsize is not None

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from newsletter.csv_columns import SubscriberRow, topics
-from newsletter.csv_export import write
-from newsletter.csv_import import Problem, read
-from newsletter.recipients import parse_address
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import SubscriberRow, topics
+from newsletter.subscribers.csv_export import write
+from newsletter.subscribers.csv_import import Problem, read
 from newsletter.text.clean import clean, width
 from tests.support.builders import HOSTILE
 from tests.support.soak import SOAK

@@ -8,24 +8,19 @@ from typing import Any
 
 import pytest
 
-from newsletter import csv_import
-from newsletter.csv_columns import SubscriberRow
-from newsletter.delivery import Limits, Tally
-from newsletter.delivery.desk import Desk, Done
+from newsletter.delivery.recorder import Attempt, Limits, Recorder, RunSummary
 from newsletter.errors import DiskFull, UsageError
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.planning import Rules
-from newsletter.recipients import parse_address
-from newsletter.storage import deliveries, notices, outbox, people, readers
+from newsletter.planning.rules import Rules
+from newsletter.storage import deliveries, notices, outbox, requests, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
-from newsletter.storage.outbox import Settled
-from newsletter.subscriber_import import CHUNK, BadLine, Imported
-from newsletter.subscriptions import (
-    address_of,
-    line_of,
-    wishes_of,
-)
+from newsletter.storage.outbox import DeliveryUpdate
+from newsletter.subscribers import csv_import
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import SubscriberRow
+from newsletter.subscribers.lifecycle import address_of, line_of, preferences_of
+from newsletter.subscribers.list_import import CHUNK, BadLine, Imported
 from newsletter.transports.replies import classify
 from tests.support.builders import day
 from tests.support.planning_room import A_DAY, DUE, HOUR, MORNING, RULES, PlanningRoom
@@ -76,15 +71,17 @@ class Office(PlanningRoom):
         """What the sender took comes to an end."""
         again = self.now if state is DEFERRED else None
         with self.database.write() as tx:
-            outbox.settle(tx, "sender", [Settled(n, state, reply, again) for n in ids], self.now)
+            outbox.settle(
+                tx, "sender", [DeliveryUpdate(n, state, reply, again) for n in ids], self.now
+            )
 
     def suppress(self, name: str, reason: str = "550 5.1.1 no such user") -> None:
         """A server said that there is nobody of that name."""
         found = self.person(name)
         with self.database.write() as tx:
-            people.stop(tx, found.id, SubscriberState.SUPPRESSED, self.now)
-            mark = self.subscriptions._mark(parse_address(found.address))
-            people.suppress(tx, mark, reason, self.now)
+            subscribers.stop(tx, found.id, SubscriberState.SUPPRESSED, self.now)
+            suppression_hash = self.lifecycle._suppression_hash(parse_address(found.address))
+            subscribers.suppress(tx, suppression_hash, reason, self.now)
 
 
 @pytest.fixture
@@ -99,11 +96,11 @@ def office(database: Database) -> Office:
 def test_who_is_added_is_active_and_due_at_the_next_hour(office: Office) -> None:
     """With the wishes they have."""
     line = line_of("Mira@Example.ORG", cadence="weekly:mon", send_at="9:05", topics="a; b")
-    mira, added = office.subscriptions.add(line)
+    mira, added = office.lifecycle.add(line)
     assert added
     assert mira.address == "Mira@example.org"
     assert mira.state is SubscriberState.ACTIVE
-    assert mira.wishes == people.Wishes("weekly:mon", None, "09:05", ("a", "b"))
+    assert mira.preferences == subscribers.Preferences("weekly:mon", None, "09:05", ("a", "b"))
     assert mira.next_due_at == datetime(2026, 11, 23, 9, 5, tzinfo=UTC)
     assert (mira.last_due_on, mira.added_at) == (None, MORNING)
 
@@ -111,10 +108,10 @@ def test_who_is_added_is_active_and_due_at_the_next_hour(office: Office) -> None
 def test_who_is_added_again_stays_as_they_are(office: Office) -> None:
     """However the address is written; what they chose is theirs."""
     office.join("mira", cadence="weekly:mon")
-    again, added = office.subscriptions.add(line_of("MIRA@example.org", cadence="daily"))
+    again, added = office.lifecycle.add(line_of("MIRA@example.org", cadence="daily"))
     assert not added
     assert again == office.person("mira")
-    assert again.wishes.cadence == "weekly:mon"
+    assert again.preferences.cadence == "weekly:mon"
 
 
 def test_somebody_suppressed_is_not_added_unless_they_ask_for_it(office: Office) -> None:
@@ -124,10 +121,10 @@ def test_somebody_suppressed_is_not_added_unless_they_ask_for_it(office: Office)
     with pytest.raises(UsageError, match=r"suppressed: 550 5\.1\.1 no such user.*--unsuppress"):
         office.join("mira")
     assert office.state_of("mira") is SubscriberState.SUPPRESSED
-    mira, added = office.subscriptions.add(SubscriberRow(MIRA), unsuppress=True)
+    mira, added = office.lifecycle.add(SubscriberRow(MIRA), unsuppress=True)
     assert (mira.state, added) == (SubscriberState.ACTIVE, True)
     assert office.rows("SELECT count(*) FROM suppressions") == [(0,)]
-    assert office.subscriptions.add(SubscriberRow(MIRA)) == (mira, False)
+    assert office.lifecycle.add(SubscriberRow(MIRA)) == (mira, False)
 
 
 def test_the_first_reason_of_a_suppression_stays(office: Office) -> None:
@@ -146,11 +143,11 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
     """Added, known, left, suppressed, bad, twice in the file; and every line is one of them."""
     for name in ("known", "paused", "left", "gone"):
         office.join(name)
-    office.subscriptions.pause(parse_address("paused@example.org"))
-    office.subscriptions.unsubscribe(parse_address("left@example.org"))
+    office.lifecycle.pause(parse_address("paused@example.org"))
+    office.lifecycle.unsubscribe(parse_address("left@example.org"))
     office.suppress("gone")
     office.join("forgotten")
-    office.subscriptions.remove(parse_address("forgotten@example.org"), forget=True)
+    office.lifecycle.remove(parse_address("forgotten@example.org"), forget=True)
     before = {name: office.person(name) for name in ("known", "paused", "left", "gone")}
     done, bad = office.take_in(
         "address,cadence,time_zone,send_at,topics",
@@ -171,8 +168,10 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
     assert [(line.number, line.problem.text[:6]) for line in bad] == [(9, "nobody"), (10, "jonas@")]
     assert "hourly" not in bad[0].problem.what
     assert {name: office.person(name) for name in before} == before
-    wishes = people.Wishes("weekly:mon", "Europe/Berlin", "08:00", ("agents", "speech"))
-    assert office.person("mira").wishes == wishes
+    preferences = subscribers.Preferences(
+        "weekly:mon", "Europe/Berlin", "08:00", ("agents", "speech")
+    )
+    assert office.person("mira").preferences == preferences
 
 
 def test_who_is_imported_begins_as_a_newcomer(office: Office) -> None:
@@ -187,7 +186,7 @@ def test_who_is_imported_begins_as_a_newcomer(office: Office) -> None:
 def test_who_left_is_not_brought_back_by_an_import(office: Office) -> None:
     """However often; only by asking for it."""
     office.join("mira")
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.unsubscribe(MIRA)
     for _ in range(2):
         assert office.taken_in("address", "mira@example.org").left == 1
     assert office.state_of("mira") is SubscriberState.UNSUBSCRIBED
@@ -230,11 +229,11 @@ def test_a_pause_stops_what_waits_and_its_end_brings_back_exactly_that(office: O
         if number == 1:
             office.sql("UPDATE deliveries SET state = 'refused' WHERE edition_id = 2")
     assert office.states_of("mira") == [SENT, DeliveryState.REFUSED, DEFERRED, QUEUED]
-    office.subscriptions.pause(MIRA)
+    office.lifecycle.pause(MIRA)
     assert office.states_of("mira") == [SENT, DeliveryState.REFUSED, CANCELLED, CANCELLED]
     assert office.states_of("jonas") == [SENT, DeliveryState.REFUSED, DEFERRED, QUEUED]
     assert office.person("mira").next_due_at is None
-    office.subscriptions.resume(MIRA)
+    office.lifecycle.resume(MIRA)
     assert office.states_of("mira") == [SENT, DeliveryState.REFUSED, QUEUED, QUEUED]
     assert len(office.claim()) == 4
 
@@ -242,13 +241,13 @@ def test_a_pause_stops_what_waits_and_its_end_brings_back_exactly_that(office: O
 def test_a_pause_ends_only_on_its_own_date(office: Office) -> None:
     """Not on that of an earlier one, which ended before; nor does leaving end on one."""
     person = office.join("mira")
-    for end in (office.subscriptions.resume, office.subscriptions.unsubscribe):
+    for end in (office.lifecycle.resume, office.lifecycle.unsubscribe):
         with office.database.write() as tx:
-            people.stop(tx, person.id, SubscriberState.PAUSED, office.now)
-            readers.note_pause(tx, person.id, date(2026, 12, 10))
+            subscribers.stop(tx, person.id, SubscriberState.PAUSED, office.now)
+            requests.note_pause(tx, person.id, date(2026, 12, 10))
         end(parse_address("mira@example.org"))
         with office.database.read() as tx:
-            assert readers.about(tx, person.id).paused_until is None
+            assert requests.about(tx, person.id).paused_until is None
 
 
 def test_nothing_is_skipped_by_a_pause(office: Office) -> None:
@@ -256,12 +255,12 @@ def test_nothing_is_skipped_by_a_pause(office: Office) -> None:
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.pause(MIRA)
+    office.lifecycle.pause(MIRA)
     for number in (1, 2, 3):
         office.papers(number + 1, day=day(number))
         assert office.plan(DUE + number * A_DAY).people == 0
-    assert office.subscriptions.pause(MIRA).state is SubscriberState.PAUSED
-    office.subscriptions.resume(MIRA)
+    assert office.lifecycle.pause(MIRA).state is SubscriberState.PAUSED
+    office.lifecycle.resume(MIRA)
     assert office.person("mira").next_due_at == DUE + 4 * A_DAY
     office.plan(DUE + 4 * A_DAY)
     assert office.got("mira") == [[1], [4, 3, 2]]
@@ -272,9 +271,9 @@ def test_a_pause_makes_no_date_come_twice(office: Office) -> None:
     office.join("mira", send_at="20:00")
     office.papers(1)
     office.plan(DUE.replace(hour=20, minute=0))
-    office.subscriptions.change(MIRA, send_at="22:00")
-    office.subscriptions.pause(MIRA)
-    office.subscriptions.resume(MIRA)
+    office.lifecycle.change(MIRA, send_at="22:00")
+    office.lifecycle.pause(MIRA)
+    office.lifecycle.resume(MIRA)
     assert office.person("mira").next_due_at == (DUE + A_DAY).replace(hour=22, minute=0)
 
 
@@ -283,10 +282,10 @@ def test_who_is_added_while_paused_is_back_as_if_resumed(office: Office) -> None
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.pause(MIRA)
+    office.lifecycle.pause(MIRA)
     office.papers(2, day=day(1))
     office.papers(3, day=day(2))
-    _, added = office.subscriptions.add(SubscriberRow(MIRA))
+    _, added = office.lifecycle.add(SubscriberRow(MIRA))
     assert added
     assert office.states_of("mira") == [QUEUED]
     office.plan(DUE + A_DAY)
@@ -299,9 +298,9 @@ def test_what_is_tried_after_a_long_pause_is_tried_as_if_it_were_new(office: Off
     office.papers(1)
     office.plan(DUE)
     office.settle(office.claim(), DEFERRED)
-    office.subscriptions.pause(MIRA)
+    office.lifecycle.pause(MIRA)
     office.now += 30 * A_DAY
-    office.subscriptions.resume(MIRA)
+    office.lifecycle.resume(MIRA)
     with office.database.read() as tx:
         (waiting,) = outbox.waiting(tx, office.now, 9)
     assert waiting.first_at is None
@@ -314,17 +313,17 @@ def test_only_a_pause_can_be_ended(office: Office, state: str) -> None:
     if state == "suppressed":
         office.suppress("mira")
     else:
-        office.subscriptions.unsubscribe(MIRA)
+        office.lifecycle.unsubscribe(MIRA)
     with pytest.raises(UsageError, match=f"is {state}, not paused"):
-        office.subscriptions.resume(MIRA)
+        office.lifecycle.resume(MIRA)
     with pytest.raises(UsageError, match=f"is {state}, not active"):
-        office.subscriptions.pause(MIRA)
+        office.lifecycle.pause(MIRA)
 
 
 def test_a_pause_that_is_none_can_be_ended(office: Office) -> None:
     """Somebody active stays as they are."""
     mira = office.join("mira")
-    assert office.subscriptions.resume(MIRA) == mira
+    assert office.lifecycle.resume(MIRA) == mira
 
 
 # --- leaving
@@ -337,7 +336,7 @@ def test_who_has_another_address_by_now_gets_it_there(office: Office) -> None:
     office.plan(DUE)
     with office.database.write() as tx:
         read = outbox.waiting(tx, office.now, 10)
-        readers.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
+        requests.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
         assert outbox.claim(tx, read, "sender", office.now) == (set(), 0)
         (again,) = outbox.waiting(tx, office.now, 10)
         assert again.address == "new@example.net"
@@ -354,14 +353,14 @@ def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
     office.plan(DUE)
     with office.database.read() as tx:
         (waiting,) = outbox.waiting(tx, office.now, 10)
-    desk = Desk(office.database, "sender", Limits(), Tally())
-    assert desk.record([], [waiting], office.now) == {waiting.id}
+    recorder = Recorder(office.database, "sender", Limits(), RunSummary())
+    assert recorder.record([], [waiting], office.now) == {waiting.id}
     if moved:
         with office.database.write() as tx:
-            readers.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
-    gone = Done(waiting, classify("rcpt", 550, "5.1.1 no such user"))
-    desk.record([gone], [], office.now)
-    (one,) = office.subscriptions.listed()
+            requests.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
+    gone = Attempt(waiting, classify("rcpt", 550, "5.1.1 no such user"))
+    recorder.record([gone], [], office.now)
+    (one,) = office.lifecycle.listed()
     assert one.state is (SubscriberState.ACTIVE if moved else SubscriberState.SUPPRESSED)
     assert office.rows("SELECT count(*) FROM suppressions") == [(1,)]
 
@@ -371,12 +370,12 @@ def test_leaving_cancels_for_good(office: Office) -> None:
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.unsubscribe(MIRA)
     assert office.states_of("mira") == [CANCELLED]
     assert office.claim() == []
     office.join("mira")
-    office.subscriptions.pause(MIRA)
-    office.subscriptions.resume(MIRA)
+    office.lifecycle.pause(MIRA)
+    office.lifecycle.resume(MIRA)
     assert office.states_of("mira") == [CANCELLED]
 
 
@@ -385,11 +384,11 @@ def test_leaving_in_a_pause_cancels_for_good(office: Office) -> None:
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.pause(MIRA)
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.pause(MIRA)
+    office.lifecycle.unsubscribe(MIRA)
     office.join("mira")
-    office.subscriptions.pause(MIRA)
-    office.subscriptions.resume(MIRA)
+    office.lifecycle.pause(MIRA)
+    office.lifecycle.resume(MIRA)
     assert office.states_of("mira") == [CANCELLED]
 
 
@@ -399,7 +398,7 @@ def test_what_was_planned_for_somebody_who_left_is_never_claimed(office: Office)
     office.papers(1)
     office.plan(DUE)
     taken = office.claim()
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.unsubscribe(MIRA)
     office.settle(taken, DEFERRED)
     assert office.claim() == []
     assert office.states_of("mira") == [CANCELLED]
@@ -416,7 +415,7 @@ def test_who_comes_back_never_gets_what_they_had(office: Office) -> None:
     office.plan(DUE)
     office.papers(2)
     office.plan(DUE + A_DAY)
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.unsubscribe(MIRA)
     assert office.join("mira").cursor == 2
     office.papers(3)
     office.plan(DUE + 2 * A_DAY)
@@ -428,7 +427,7 @@ def test_who_comes_back_later_begins_as_a_newcomer(office: Office) -> None:
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.unsubscribe(MIRA)
     for number in (2, 3):
         office.papers(number, day=day(number))
     office.now += 3 * A_DAY
@@ -442,17 +441,17 @@ def test_who_comes_back_on_the_day_they_were_served_is_due_tomorrow(office: Offi
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.change(MIRA, send_at="12:00")
-    office.subscriptions.unsubscribe(MIRA)
+    office.lifecycle.change(MIRA, send_at="12:00")
+    office.lifecycle.unsubscribe(MIRA)
     assert office.join("mira").next_due_at == (DUE + A_DAY).replace(hour=12, minute=0)
 
 
 def test_who_left_can_leave_again(office: Office) -> None:
     """A link that is followed twice says the same twice."""
     office.join("mira")
-    first = office.subscriptions.unsubscribe(MIRA)
+    first = office.lifecycle.unsubscribe(MIRA)
     office.now += HOUR
-    assert office.subscriptions.unsubscribe(MIRA) == first
+    assert office.lifecycle.unsubscribe(MIRA) == first
 
 
 # --- removing and forgetting
@@ -463,7 +462,7 @@ def test_removing_deletes_and_suppresses_nobody(office: Office) -> None:
     before = office.join("mira")
     office.papers(1)
     office.plan(DUE)
-    office.subscriptions.remove(MIRA)
+    office.lifecycle.remove(MIRA)
     with pytest.raises(UsageError, match="no subscriber mira@"):
         office.person("mira")
     assert office.states() == {CANCELLED: 1}
@@ -475,7 +474,7 @@ def test_removing_deletes_and_suppresses_nobody(office: Office) -> None:
 def test_a_number_is_never_given_twice(office: Office) -> None:
     """Links in old mail lead to nobody else."""
     first = office.join("mira")
-    office.subscriptions.remove(MIRA)
+    office.lifecycle.remove(MIRA)
     assert office.join("jonas").id > first.id
 
 
@@ -485,7 +484,7 @@ def test_mail_in_flight_of_somebody_removed_comes_to_an_end(office: Office) -> N
     office.papers(1)
     office.plan(DUE)
     taken = office.claim()
-    office.subscriptions.remove(MIRA)
+    office.lifecycle.remove(MIRA)
     office.settle(taken, DEFERRED)
     office.claim()
     assert office.states() == {CANCELLED: 1}
@@ -510,7 +509,7 @@ def test_forgetting_leaves_keyed_hashes_and_nothing_else(office: Office) -> None
             )
     assert len(dumped(office.database, "mira")) == 5
     office.sql("UPDATE deliveries SET reply = NULL WHERE subscriber_id = 2")
-    office.subscriptions.remove(MIRA, forget=True)
+    office.lifecycle.remove(MIRA, forget=True)
     assert dumped(office.database, "mira") == []
     rows = office.rows("SELECT length(hash), reason FROM suppressions")
     assert rows == [(32, "asked to be forgotten")] * 2  # of the address and of the number
@@ -535,18 +534,18 @@ def dumped(database: Database, word: str) -> list[tuple[str, Any]]:
 def test_who_was_forgotten_comes_back_only_by_asking(office: Office) -> None:
     """An import counts them as suppressed; as a newcomer if they ask for it."""
     office.join("mira")
-    office.subscriptions.remove(MIRA, forget=True)
+    office.lifecycle.remove(MIRA, forget=True)
     assert office.taken_in("address", "MIRA@example.org").suppressed == 1
     with pytest.raises(UsageError, match="asked to be forgotten"):
         office.join("mira")
-    assert office.subscriptions.add(SubscriberRow(MIRA), unsuppress=True)[1]
+    assert office.lifecycle.add(SubscriberRow(MIRA), unsuppress=True)[1]
 
 
 # --- wishes
 
 
 @pytest.mark.parametrize(
-    ("wishes", "due_at"),
+    ("preferences", "due_at"),
     [
         ({"cadence": "weekly:sun"}, datetime(2026, 11, 22, 7, 30, tzinfo=UTC)),
         ({"send_at": "22:00"}, datetime(2026, 11, 21, 22, 0, tzinfo=UTC)),
@@ -556,23 +555,23 @@ def test_who_was_forgotten_comes_back_only_by_asking(office: Office) -> None:
     ],
 )
 def test_changed_wishes_change_the_due_time_and_no_date_comes_twice(
-    office: Office, wishes: dict[str, Any], due_at: datetime
+    office: Office, preferences: dict[str, Any], due_at: datetime
 ) -> None:
     """Served for the 20th at half past seven; whatever changes, next is a later date."""
     office.papers(1)
     office.join("mira")
     office.plan(DUE)
     office.now = DUE + HOUR
-    mira = office.subscriptions.change(MIRA, **wishes)
+    mira = office.lifecycle.change(MIRA, **preferences)
     assert mira.next_due_at == due_at
-    assert all(getattr(mira.wishes, name) == value for name, value in wishes.items())
+    assert all(getattr(mira.preferences, name) == value for name, value in preferences.items())
 
 
 def test_wishes_that_are_not_named_stay(office: Office) -> None:
     """Only what is said changes; `None` is the newsletter's own."""
     office.join("mira", cadence="weekly:mon", send_at="09:00", topics=("a",))
-    mira = office.subscriptions.change(MIRA, send_at=None)
-    assert mira.wishes == people.Wishes("weekly:mon", None, None, ("a",))
+    mira = office.lifecycle.change(MIRA, send_at=None)
+    assert mira.preferences == subscribers.Preferences("weekly:mon", None, None, ("a",))
 
 
 def test_a_zone_to_the_west_makes_no_date_come_twice(office: Office) -> None:
@@ -580,7 +579,7 @@ def test_a_zone_to_the_west_makes_no_date_come_twice(office: Office) -> None:
     office.papers(1)
     office.join("mira", time_zone="Pacific/Kiritimati")
     office.plan(DUE.replace(hour=17))
-    office.subscriptions.change(MIRA, time_zone="America/Los_Angeles", send_at="20:00")
+    office.lifecycle.change(MIRA, time_zone="America/Los_Angeles", send_at="20:00")
     assert office.person("mira").last_due_on == date(2026, 11, 21)
     assert office.person("mira").next_due_at == datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 
@@ -590,11 +589,11 @@ def test_who_is_overdue_stays_due_when_their_wishes_change(office: Office) -> No
     office.papers(1)
     office.join("mira")
     office.now = DUE + HOUR
-    office.subscriptions.change(MIRA, topics=("agents",))
+    office.lifecycle.change(MIRA, topics=("agents",))
     assert office.plan().people == 1
     office.papers(2)
     office.now = DUE + A_DAY + HOUR
-    office.subscriptions.change(MIRA, send_at="07:00")
+    office.lifecycle.change(MIRA, send_at="07:00")
     assert office.plan().people == 1
     assert office.person("mira").next_due_at == (DUE + 2 * A_DAY).replace(hour=7, minute=0)
 
@@ -602,10 +601,10 @@ def test_who_is_overdue_stays_due_when_their_wishes_change(office: Office) -> No
 def test_wishes_of_somebody_paused_count_when_they_are_back(office: Office) -> None:
     """Changing them ends no pause."""
     office.join("mira")
-    office.subscriptions.pause(MIRA)
-    mira = office.subscriptions.change(MIRA, cadence="weekly:sun")
+    office.lifecycle.pause(MIRA)
+    mira = office.lifecycle.change(MIRA, cadence="weekly:sun")
     assert (mira.state, mira.next_due_at) == (SubscriberState.PAUSED, None)
-    back = office.subscriptions.resume(MIRA)
+    back = office.lifecycle.resume(MIRA)
     assert back.next_due_at == datetime(2026, 11, 22, 7, 30, tzinfo=UTC)
 
 
@@ -620,27 +619,27 @@ def test_due_times_follow_the_newsletters_own_hour_and_zone(office: Office) -> N
 
 def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -> None:
     """Everybody who is active or paused, with their wishes; nobody else."""
-    wishes: list[dict[str, Any]] = [
+    preferences: list[dict[str, Any]] = [
         {},
         {"cadence": "weekdays", "send_at": "05:45"},
         {"cadence": "monthly:31", "time_zone": "Pacific/Apia", "topics": ("=1+1", "a, b", 'c"d')},
     ]
-    for number, wished in enumerate(wishes):
+    for number, wished in enumerate(preferences):
         office.join(f"reader.{number}", **wished)
     for odd in ("+odd'name@example.org", "jürgen@bücher.example", "Ana.B@example.net"):
-        office.subscriptions.add(SubscriberRow(parse_address(odd)))
+        office.lifecycle.add(SubscriberRow(parse_address(odd)))
     office.join("left")
-    office.subscriptions.unsubscribe(parse_address("left@example.org"))
+    office.lifecycle.unsubscribe(parse_address("left@example.org"))
     office.join("gone")
     office.suppress("gone")
-    lines = list(office.subscriptions.exported(SubscriberState.ACTIVE))
+    lines = list(office.lifecycle.exported(SubscriberState.ACTIVE))
     with Database(f"sqlite:///{tmp_path}/other.db") as database:
         other = Office(database)
         done, bad = other.take_in(*(line.rstrip("\r\n") for line in lines))
         assert (done.added, done.lines, bad) == (6, 6, [])
-        assert list(other.subscriptions.exported(SubscriberState.ACTIVE)) == lines
-        there = {one.address: one.wishes for one in other.subscriptions.listed()}
-    here = {one.address: one.wishes for one in office.subscriptions.listed()}
+        assert list(other.lifecycle.exported(SubscriberState.ACTIVE)) == lines
+        there = {one.address: one.preferences for one in other.lifecycle.listed()}
+    here = {one.address: one.preferences for one in office.lifecycle.listed()}
     del here["left@example.org"], here["gone@example.org"]
     assert there == here
 
@@ -649,10 +648,10 @@ def test_everybody_is_listed_in_the_order_they_came(office: Office) -> None:
     """Or those in one state."""
     for name in ("mira", "jonas", "ana"):
         office.join(name)
-    office.subscriptions.pause(parse_address("jonas@example.org"))
-    listed = [one.address.partition("@")[0] for one in office.subscriptions.listed()]
+    office.lifecycle.pause(parse_address("jonas@example.org"))
+    listed = [one.address.partition("@")[0] for one in office.lifecycle.listed()]
     assert listed == ["mira", "jonas", "ana"]
-    paused = list(office.subscriptions.listed(SubscriberState.PAUSED))
+    paused = list(office.lifecycle.listed(SubscriberState.PAUSED))
     assert [one.address for one in paused] == ["jonas@example.org"]
 
 
@@ -664,16 +663,16 @@ def test_what_is_typed_wrongly_is_a_usage_error(office: Office) -> None:
     with pytest.raises(UsageError, match="nobody: an address has one"):
         address_of("nobody")
     with pytest.raises(UsageError, match="--send-at late: write a time of day"):
-        wishes_of(cadence=None, send_at="late")
+        preferences_of(cadence=None, send_at="late")
     with pytest.raises(UsageError, match="--cadence hourly: write"):
         line_of("mira@example.org", cadence="hourly")
     for act in (
-        office.subscriptions.find,
-        office.subscriptions.pause,
-        office.subscriptions.resume,
-        office.subscriptions.unsubscribe,
-        office.subscriptions.remove,
-        office.subscriptions.change,
+        office.lifecycle.find,
+        office.lifecycle.pause,
+        office.lifecycle.resume,
+        office.lifecycle.unsubscribe,
+        office.lifecycle.remove,
+        office.lifecycle.change,
     ):
         with pytest.raises(UsageError, match="no subscriber mira@"):
             act(MIRA)
@@ -691,9 +690,9 @@ def test_nothing_follows_from_a_change_that_fails(office: Office) -> None:
         "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
     )
     for act in (
-        office.subscriptions.pause,
-        office.subscriptions.unsubscribe,
-        office.subscriptions.remove,
+        office.lifecycle.pause,
+        office.lifecycle.unsubscribe,
+        office.lifecycle.remove,
     ):
         with pytest.raises(DiskFull, match="no room left"):
             act(MIRA)

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from newsletter.app import App, opened
+from newsletter.app.composition import App, opened
 from newsletter.cli.mail_output import delivery_row
 from newsletter.config.file import load_config
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.deliveries import Filter
-from newsletter.subscriber_import import Imported
-from newsletter.subscriptions import line_of
+from newsletter.subscribers.lifecycle import line_of
+from newsletter.subscribers.list_import import Imported
 from tests.support.commands import newsletter, rows_of
 
 
@@ -75,7 +75,7 @@ class Newsroom:
         done = Imported()
         with self.opened() as app:
             lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
-            assert not list(app.subscriber_import.add(lines, done))
+            assert not list(app.subscribers.list_import.add(lines, done))
         assert done.added == done.lines
 
     def add_papers(self, many: int = 3) -> None:
@@ -138,7 +138,7 @@ class Newsroom:
     def people(self, state: str) -> set[str]:
         """The subscribers in a state."""
         with self.opened() as app:
-            return {one.address for one in app.subscriptions.listed(SubscriberState(state))}
+            return {one.address for one in app.subscribers.lifecycle.listed(SubscriberState(state))}
 
 
 def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:

@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from email.headerregistry import Address
 from pathlib import Path
 
-from newsletter.delivery import Copies, Origin
-from newsletter.editing import Edition, Editor
-from newsletter.message import Sender
+from newsletter.delivery.personalise import Origin, Personaliser
+from newsletter.editions.build import Edition, EditionBuilder
+from newsletter.editions.render import Renderer, ThemeSettings
+from newsletter.messages.mime import Sender
 from newsletter.models import UNSUBSCRIBE, Entry, Rendered
-from newsletter.recipients import normal_form, parse_address
-from newsletter.render import Look, Renderer
 from newsletter.storage import editions, notices, outbox
 from newsletter.storage.database import Database
-from newsletter.storage.outbox import Waiting
-from newsletter.transports import TRANSPORTS, Letter, Settings, SmtpSettings
+from newsletter.storage.outbox import QueuedDelivery
+from newsletter.subscribers.address import normal_form, parse_address
+from newsletter.transports import TRANSPORTS, OutgoingMessage, Settings, SmtpSettings
 from tests.support.messages import TO_ONE
 
 AT = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
@@ -48,12 +48,12 @@ def rendered(subject: str = "Lamps", html: str = "", text: str = "") -> Rendered
 @functools.cache
 def renderer() -> Renderer:
     """One for all: compiling a theme is the slow part."""
-    return Renderer(Look())
+    return Renderer(ThemeSettings())
 
 
 def edition_of(log: Sequence[Entry], base_url: str) -> Edition:
     """The edition of these entries in the default theme."""
-    return Editor(renderer(), Look(), 12, base_url).edition(log)
+    return EditionBuilder(renderer(), ThemeSettings(), 12, base_url).build(log)
 
 
 class MessageFactory:
@@ -67,36 +67,36 @@ class MessageFactory:
     def __init__(self, database: Database, origin: Origin, kind: str = "eml") -> None:
         self.database = database
         self.origin = origin
-        self.copies = Copies(database, origin, ENCODED[kind])
+        self.personaliser = Personaliser(database, origin, ENCODED[kind])
 
     def edition(self, *parts: Rendered, key: str = KEY) -> int:
         """Freezes an edition; its number."""
         with self.database.write() as tx:
             return editions.freeze(tx, key, [1], "en", "default", parts, AT).id
 
-    def notice(self, kind: str, address: str, subject: str, text: str) -> Waiting:
+    def notice(self, kind: str, address: str, subject: str, text: str) -> QueuedDelivery:
         """Queues a notice; what waits then."""
         with self.database.write() as tx:
             number = notices.add(tx, kind, address, normal_form(address), subject, text, AT)
             (waiting,) = [one for one in outbox.waiting(tx, AT, 10**6) if one.id == number]
         return waiting
 
-    def letter(self, waiting: Waiting, at: datetime = AT) -> Letter:
+    def message(self, waiting: QueuedDelivery, at: datetime = AT) -> OutgoingMessage:
         """The letter of a delivery."""
-        return self.copies.letter(waiting, parse_address(waiting.address), at)
+        return self.personaliser.message(waiting, parse_address(waiting.address), at)
 
-    def mail(self, waiting: Waiting, at: datetime = AT) -> bytes:
+    def mail(self, waiting: QueuedDelivery, at: datetime = AT) -> bytes:
         """All of its bytes."""
-        return b"".join(self.letter(waiting, at).pieces)
+        return b"".join(self.message(waiting, at).pieces)
 
 
 def delivery(
     edition: int, subscriber: int = 1, address: str = "ana@example.net", part: int = 1, id: int = 0
-) -> Waiting:
+) -> QueuedDelivery:
     """A delivery that waits."""
     domain = address.rpartition("@")[2]
     number = id or 10 * subscriber + part
-    return Waiting(number, edition, part, subscriber, 0, address, domain, 0, None)
+    return QueuedDelivery(number, edition, part, subscriber, 0, address, domain, 0, None)
 
 
 def origin(

@@ -9,20 +9,22 @@ from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
-from newsletter.csv_columns import SubscriberRow
-from newsletter.editing import Edition, Editor
+from newsletter.editions.build import Edition, EditionBuilder
+from newsletter.editions.render import Renderer, ThemeSettings
 from newsletter.errors import EditionFaulty
-from newsletter.ingest import Ingest
 from newsletter.models import Capture, DeliveryState, EditionState, Entry, Rendered
-from newsletter.planning import DueTimes, Planned, Planning, Rules
-from newsletter.planning.review import EditionReview
-from newsletter.recipients import parse_address
-from newsletter.render import Look, Renderer
-from newsletter.storage import deliveries, editions, people
+from newsletter.papers.ingest import Ingest
+from newsletter.planning.due_times import DueTimes
+from newsletter.planning.edition_review import EditionReview
+from newsletter.planning.plan import Planning, PlanResult
+from newsletter.planning.rules import Rules
+from newsletter.storage import deliveries, editions, subscribers
 from newsletter.storage.database import Database
-from newsletter.storage.people import Newcomer, Subscriber, Wishes
-from newsletter.subscriber_import import SubscriberImport
-from newsletter.subscriptions import Subscriptions
+from newsletter.storage.subscribers import Newcomer, Preferences, Subscriber
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import SubscriberRow
+from newsletter.subscribers.lifecycle import Lifecycle
+from newsletter.subscribers.list_import import SubscriberImport
 from tests.support.builders import DAY, paper
 
 MORNING = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
@@ -42,7 +44,7 @@ WITHDRAWN = "This paper has been withdrawn by the authors due to an error."
 @functools.cache
 def renderer() -> Renderer:
     """The bundled theme: compiling it is the slow part."""
-    return Renderer(Look())
+    return Renderer(ThemeSettings())
 
 
 def capture(numbers: Sequence[int], day: date | None = DAY, **said: Any) -> bytes:
@@ -65,7 +67,7 @@ class PlanningRoom:
     ) -> None:
         self.database = database
         self.now = MORNING
-        self.look = Look()
+        self.theme_settings = ThemeSettings()
         self.crowded = 0
         self.made: list[tuple[int, ...]] = []
         self.rules = rules
@@ -85,24 +87,24 @@ class PlanningRoom:
         assert report.held is None
 
     @property
-    def subscriptions(self) -> Subscriptions:
+    def lifecycle(self) -> Lifecycle:
         """Changes who gets editions, by the rules of now."""
-        return Subscriptions(self.database, self.rules, self.clock)
+        return Lifecycle(self.database, self.rules, self.clock)
 
     @property
     def subscriber_import(self) -> SubscriberImport:
         """Adds the subscribers of files."""
         return SubscriberImport(self.database, self.rules, self.clock)
 
-    def join(self, name: str, **wishes: Any) -> Subscriber:
+    def join(self, name: str, **preferences: Any) -> Subscriber:
         """Somebody subscribes."""
-        return self.subscriptions.add(
-            SubscriberRow(parse_address(f"{name}@example.org"), **wishes)
+        return self.lifecycle.add(
+            SubscriberRow(parse_address(f"{name}@example.org"), **preferences)
         )[0]
 
     def person(self, name: str) -> Subscriber:
         """Somebody as they are now."""
-        return self.subscriptions.find(parse_address(f"{name}@example.org"))
+        return self.lifecycle.find(parse_address(f"{name}@example.org"))
 
     @property
     def review(self) -> EditionReview:
@@ -117,30 +119,32 @@ class PlanningRoom:
     @property
     def planning(self) -> Planning:
         """Plans by the rules of now, and notes what was rendered."""
-        return Planning(self.database, self.editor, self.look, self.rules)
+        return Planning(self.database, self.builder, self.theme_settings, self.rules)
 
-    def editor(self) -> Editor:
+    def builder(self) -> EditionBuilder:
         """Makes editions in the theme of now."""
         made = self.made
 
-        class Noting(Editor):
-            def looked_at(self, entries: Sequence[Entry]) -> tuple[Edition, EditionFaulty | None]:
+        class Noting(EditionBuilder):
+            def build_unchecked(
+                self, entries: Sequence[Entry]
+            ) -> tuple[Edition, EditionFaulty | None]:
                 made.append(tuple(entry.position for entry in entries))
-                return super().looked_at(entries)
+                return super().build_unchecked(entries)
 
-        theme = Renderer(self.look, self.templates) if self.templates else renderer()
-        return Noting(theme, self.look, excerpts=12)
+        theme = Renderer(self.theme_settings, self.templates) if self.templates else renderer()
+        return Noting(theme, self.theme_settings, excerpts=12)
 
     def interrupted(self, by: Callable[[], object]) -> Planning:
         """A planner to whom something happens between what it reads and what it writes."""
 
-        def editor() -> Editor:
+        def builder() -> EditionBuilder:
             by()
-            return self.editor()
+            return self.builder()
 
-        return Planning(self.database, editor, self.look, self.rules)
+        return Planning(self.database, builder, self.theme_settings, self.rules)
 
-    def plan(self, now: datetime | None = None, **options: bool) -> Planned:
+    def plan(self, now: datetime | None = None, **options: bool) -> PlanResult:
         """Plans, as every run does it."""
         self.now = now or self.now
         self.due_times.reschedule(self.now)
@@ -191,12 +195,12 @@ class PlanningRoom:
         self, many: int, cursor: int = 0, cadence: str = "daily", due_at: datetime = DUE
     ) -> None:
         """So many people more, all alike."""
-        wishes = Wishes(cadence)
+        preferences = Preferences(cadence)
         names = [f"{number}@example.org" for number in range(self.crowded, self.crowded + many)]
         self.crowded += many
         with self.database.write() as tx:
-            newcomers = [Newcomer(name, name, "example.org", wishes, due_at) for name in names]
-            people.add(tx, newcomers, cursor, self.now)
+            newcomers = [Newcomer(name, name, "example.org", preferences, due_at) for name in names]
+            subscribers.add(tx, newcomers, cursor, self.now)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """What a query finds."""

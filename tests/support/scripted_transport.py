@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from email import policy
 from enum import Enum
 
-from newsletter.transports.base import Letter, SessionFailed
-from newsletter.transports.replies import Outcome, Verdict, classify, without_reply
+from newsletter.transports.base import OutgoingMessage, SessionFailed
+from newsletter.transports.replies import Reply, ReplyKind, classify, without_reply
 
 
 class Died(BaseException):
@@ -44,9 +44,9 @@ OUTCOMES = {
     Act.HAS_NO_MAILBOX: classify("rcpt", 550, "5.1.1 No such user"),
     Act.REFUSES_US: classify("dot", 550, "5.7.1 Looks like spam"),
     Act.HAS_NO_LOGIN: classify("mail", 530, "5.7.0 Authentication required"),
-    Act.LOSES: without_reply(Verdict.LOST, "mail", "the connection ended"),
-    Act.IS_SILENT: without_reply(Verdict.UNKNOWN, "dot", "no answer"),
-    Act.IS_DEAF: without_reply(Verdict.UNKNOWN, "dot", "no answer"),
+    Act.LOSES: without_reply(ReplyKind.LOST, "mail", "the connection ended"),
+    Act.IS_SILENT: without_reply(ReplyKind.UNKNOWN, "dot", "no answer"),
+    Act.IS_DEAF: without_reply(ReplyKind.UNKNOWN, "dot", "no answer"),
 }
 
 ARRIVES = (Act.TAKES, Act.IS_SILENT, Act.DIES_AFTER)
@@ -60,7 +60,7 @@ class ScriptedTransport:
     """A transport to a server that fails to a script, then takes everything."""
 
     script: deque[Act] = field(default_factory=deque)
-    taken: list[Letter] = field(default_factory=list)
+    taken: list[OutgoingMessage] = field(default_factory=list)
     barred: set[str] = field(default_factory=set)
     """Addresses to which nothing may come any more."""
     meanwhile: Callable[[str], None] | None = None
@@ -93,28 +93,28 @@ class ScriptedSession:
         """Connects, unless the script says otherwise."""
         script = self._post.script
         if script and script[0] in (Act.IS_NOT_THERE, Act.BARS_US):
-            verdict = Verdict.LOST if script.popleft() is Act.IS_NOT_THERE else Verdict.OURS
-            raise SessionFailed(without_reply(verdict, "connect", "no connection"))
+            kind = ReplyKind.LOST if script.popleft() is Act.IS_NOT_THERE else ReplyKind.OURS
+            raise SessionFailed(without_reply(kind, "connect", "no connection"))
         self._is_open = True
 
-    def send(self, letter: Letter) -> Outcome:
+    def send(self, message: OutgoingMessage) -> Reply:
         """What the script says; nothing may come for whom it is barred."""
         post = self._post
-        assert letter.recipient not in post.barred, f"mail for {letter.recipient}, who left"
+        assert message.recipient not in post.barred, f"mail for {message.recipient}, who left"
         if post.both:
             post.both.wait()
         if post.meanwhile:
             meanwhile, post.meanwhile = post.meanwhile, None
-            meanwhile(letter.recipient)
+            meanwhile(message.recipient)
         act = post.script.popleft() if post.script else Act.TAKES
         if act in (Act.IS_NOT_THERE, Act.BARS_US):
             act = Act.LOSES
         if act in ARRIVES:
-            post.taken.append(letter)
+            post.taken.append(message)
         if act in (Act.DIES_AFTER, Act.DIES_BEFORE):
             raise Died(act.value)
         if act is Act.HAS_NO_MAILBOX:
-            post.barred.add(letter.recipient)
+            post.barred.add(message.recipient)
         self._is_open = act not in ENDS
         return OUTCOMES[act]
 
@@ -123,9 +123,9 @@ class ScriptedSession:
         self._is_open = False
 
 
-def papers_in(letter: Letter) -> set[int]:
+def papers_in(message: OutgoingMessage) -> set[int]:
     """The numbers of the papers in the text that a reader gets."""
-    message = email.message_from_bytes(b"".join(letter.pieces), policy=policy.default)
-    body = message.get_body(("plain",))
+    mail = email.message_from_bytes(b"".join(message.pieces), policy=policy.default)
+    body = mail.get_body(("plain",))
     assert body
     return {int(number) for number in re.findall(r"Lamp (\d+): Answ", body.get_content())}

@@ -24,7 +24,7 @@ from tests.support.smtp_planned import MAILS, Fault, Plan, Taken
 
 __all__ = ["MAILS", "Fault", "MailServer", "Taken"]
 
-_PATIENCE = 60.0
+_TIMEOUT = 60.0
 """Seconds after which a test that waits for something fails."""
 
 
@@ -90,7 +90,7 @@ class MailServer:
 
     def wait_until(self, done: Callable[[Self], bool], sender: subprocess.Popen[str]) -> bool:
         """Waits until it is so; `False` if the sender ended before."""
-        give_up = time.monotonic() + _PATIENCE
+        give_up = time.monotonic() + _TIMEOUT
         while not done(self):
             if sender.poll() is not None:
                 return False

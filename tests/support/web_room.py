@@ -32,12 +32,12 @@ from tests.support.smtp_process import MAILS, MailServer
 if TYPE_CHECKING:  # the mail server's process starts quicker without
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-    from newsletter.storage.people import Subscriber
+    from newsletter.storage.subscribers import Subscriber
 
 T = TypeVar("T")
 Command = Literal["serve", "web"]
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Seconds after which a test that waits for something fails."""
 _LOOK = """
 () => {
@@ -112,7 +112,7 @@ class WebRoom(Newsroom):
         process, self._process = self._process, None
         process.send_signal(signal.SIGTERM)
         try:
-            status = process.wait(PATIENCE)
+            status = process.wait(TIMEOUT)
         finally:
             process.kill()
         assert status == 0, self.log
@@ -162,7 +162,7 @@ class WebRoom(Newsroom):
     def subscribers(self) -> Mapping[str, Subscriber]:
         """Everybody, whatever their state, by address."""
         with self.opened() as app:
-            return {one.address: one for one in app.subscriptions.listed()}
+            return {one.address: one for one in app.subscribers.lifecycle.listed()}
 
     def _answers(self) -> bool:
         assert self._process is not None
@@ -246,8 +246,10 @@ class Visitor:
     def _fits(self) -> None:
         for width in (self.view.width, 320):
             self.page.set_viewport_size({"width": width, "height": 900})
-            look = self.page.evaluate(_LOOK)
-            assert look == {"wide": False, "dark": self.view.scheme == "dark"}, self.page.url
+            theme_settings = self.page.evaluate(_LOOK)
+            assert theme_settings == {"wide": False, "dark": self.view.scheme == "dark"}, (
+                self.page.url
+            )
         self.page.set_viewport_size({"width": self.view.width, "height": 900})
 
     def _note_request(self, request: Request) -> None:
@@ -288,7 +290,7 @@ def waited(found: Callable[[], T], problem: Callable[[], str]) -> T:
     Args:
         problem: what to say then.
     """
-    ends = time.monotonic() + PATIENCE
+    ends = time.monotonic() + TIMEOUT
     while not (value := found()):
         assert time.monotonic() < ends, problem()
         time.sleep(0.01)

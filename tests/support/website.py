@@ -21,10 +21,10 @@ from httpx2 import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.recipients import parse_address as parsed
 from newsletter.storage.database import Database
+from newsletter.subscribers.address import parse_address as parsed
 from newsletter.web import health
 from newsletter.web.pages import pages
 from tests.support.captures import api_json, made
@@ -86,7 +86,7 @@ class Site:
             }
         )
         self.app = App(config, self.database, lambda: self.now)
-        self.links = self.app.links
+        self.links = self.app.subscribers.links
         routes = [*health.routes(lambda: "", lambda: ""), *others]
         self.pages = pages(config, self.app, lambda: None, lambda: self.now, routes)
 
@@ -131,7 +131,7 @@ class Site:
 
     def work(self) -> None:
         """What was asked for becomes mails that wait."""
-        self.app.visitor_requests.work()
+        self.app.subscribers.visitor_requests.work()
 
     def mails(self, kind: str = "%") -> list[tuple[str, str]]:
         """To whom a mail of this kind was written, and its words; oldest first."""
@@ -179,7 +179,7 @@ class Site:
 
     def send(self) -> str:
         """All that waits is sent; everything that was ever sent."""
-        self.app.delivery(threading.Event(), lambda _tally, _all: None).run()
+        self.app.delivery(threading.Event(), lambda _summary, _all: None).run()
         mails = sorted((self._folder / "outbox").rglob("*.eml"))
         return "\n".join(mail.read_text("utf-8").replace("\r\n ", " ") for mail in mails)
 

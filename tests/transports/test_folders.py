@@ -10,7 +10,7 @@ import pytest
 
 from newsletter.errors import OutputError
 from newsletter.text import files
-from newsletter.transports import TRANSPORTS, Letter, Outcome, Session, Settings, Verdict
+from newsletter.transports import TRANSPORTS, OutgoingMessage, Reply, ReplyKind, Session, Settings
 
 MESSAGE = b"Subject: Lamps\n\nA lamp.\n"
 HOUR = 3600
@@ -23,11 +23,11 @@ def opened(kind: str, folder: Path) -> Session:
     return session
 
 
-def send(session: Session, name: str = "k.1.t", data: bytes = MESSAGE) -> Outcome:
+def send(session: Session, name: str = "k.1.t", data: bytes = MESSAGE) -> Reply:
     """Sends, and it was taken."""
-    outcome = session.send(Letter(name, "", "ana@example.net", [data]))
-    assert outcome.verdict is Verdict.SENT
-    return outcome
+    reply = session.send(OutgoingMessage(name, "", "ana@example.net", [data]))
+    assert reply.kind is ReplyKind.SENT
+    return reply
 
 
 class Disk:
@@ -37,9 +37,9 @@ class Disk:
         self.lasting: list[tuple[str, list[str]]] = []
         self._watched = watched
         self._fsync = os.fsync
-        monkeypatch.setattr(os, "fsync", self._look)
+        monkeypatch.setattr(os, "fsync", self._theme_settings)
 
-    def _look(self, descriptor: int) -> None:
+    def _theme_settings(self, descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         what = str(path) if path.is_dir() else f"{path.stat().st_size} bytes in {path.parent}"
         seen = sorted(p.name for p in self._watched.glob("[!.]*"))
@@ -58,7 +58,7 @@ def test_a_message_is_sent_when_it_lasts(
     session = opened(kind, tmp_path)
     before = sorted(p.name for p in path.parent.iterdir())
     disk = Disk(path.parent, monkeypatch)
-    assert send(session).reply == str(path)
+    assert send(session).text == str(path)
     content = f"{len(MESSAGE)} bytes in {tmp_path / grows}"
     assert disk.lasting == [(content, before), (str(path.parent), sorted([*before, path.name]))]
 
@@ -110,7 +110,7 @@ def test_a_copy_in_the_maildir_is_found_wherever_it_is(
     path = tmp_path / place
     path.write_bytes(b"the first\n")
     disk = Disk(path.parent, monkeypatch)
-    assert send(session).reply == f"{path} is there already"
+    assert send(session).text == f"{path} is there already"
     assert disk.lasting == [(str(path.parent), [path.name])]
     assert path.read_bytes() == b"the first\n"
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
@@ -121,7 +121,7 @@ def test_another_file_in_the_maildir_is_no_copy(place: str, tmp_path: Path) -> N
     """Neither a name that is like it nor what somebody has not finished."""
     session = opened("maildir", tmp_path)
     (tmp_path / place).write_bytes(b"another\n")
-    assert send(session).reply == str(tmp_path / "new" / "k.1.t")
+    assert send(session).text == str(tmp_path / "new" / "k.1.t")
     assert (tmp_path / "new" / "k.1.t").read_bytes() == MESSAGE
     assert (tmp_path / place).read_bytes() == b"another\n"
 

@@ -10,10 +10,10 @@ from newsletter.text.clean import clean
 from newsletter.transports.replies import (
     LONGEST_REPLY,
     STAGES,
-    Reply,
+    RawReply,
     ReplyBroken,
+    ReplyKind,
     Stage,
-    Verdict,
     classify,
     take_reply,
     without_reply,
@@ -36,11 +36,11 @@ LINES = st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), mi
 def test_every_code_has_its_verdict(stage: Stage) -> None:
     """Nothing is without a meaning, and only 2xx for the final dot means sent."""
     for code in range(1000):
-        outcome = classify(stage, code, "words")
-        assert outcome.stage == stage
-        assert outcome.code == code
-        assert (outcome.verdict is Verdict.SENT) == (stage == "dot" and 200 <= code < 300)
-        assert (outcome.verdict is Verdict.UNKNOWN) == (
+        reply = classify(stage, code, "words")
+        assert reply.stage == stage
+        assert reply.code == code
+        assert (reply.kind is ReplyKind.SENT) == (stage == "dot" and 200 <= code < 300)
+        assert (reply.kind is ReplyKind.UNKNOWN) == (
             stage == "dot" and not 200 <= code < 300 and not 400 <= code < 600
         )
 
@@ -48,78 +48,78 @@ def test_every_code_has_its_verdict(stage: Stage) -> None:
 @given(stage=st.sampled_from(STAGES), code=st.integers(0, 999), text=TEXTS)
 def test_no_text_changes_what_a_code_allows(stage: Stage, code: int, text: str) -> None:
     """Whatever a server writes: refusals need 5xx, suppression a mailbox that is not there."""
-    outcome = classify(stage, code, text)
-    assert (outcome.verdict is Verdict.SENT) == (stage == "dot" and 200 <= code < 300)
-    if outcome.verdict is Verdict.REFUSED:
+    reply = classify(stage, code, text)
+    assert (reply.kind is ReplyKind.SENT) == (stage == "dot" and 200 <= code < 300)
+    if reply.kind is ReplyKind.REFUSED:
         assert 500 <= code < 600
         assert stage in ("rcpt", "data", "dot")
-    if outcome.suppress:
-        assert outcome.verdict is Verdict.REFUSED
+    if reply.suppress:
+        assert reply.kind is ReplyKind.REFUSED
         assert stage == "rcpt"
-        assert outcome.enhanced in ("5.1.1", "5.1.10", "5.2.1")
-    assert len(outcome.reply) <= 500
-    assert clean(outcome.reply) == outcome.reply
+        assert reply.enhanced in ("5.1.1", "5.1.10", "5.2.1")
+    assert len(reply.text) <= 500
+    assert clean(reply.text) == reply.text
 
 
 @pytest.mark.parametrize(
-    ("stage", "reply", "verdict", "suppress"),
+    ("stage", "said", "kind", "suppress"),
     [
-        ("dot", "250 2.0.0 queued as 1", Verdict.SENT, False),
-        ("rcpt", "550 5.1.1 no such user", Verdict.REFUSED, True),
-        ("rcpt", "550 5.1.10 null MX", Verdict.REFUSED, True),
-        ("rcpt", "554 5.2.1 disabled", Verdict.REFUSED, True),
-        ("rcpt", "550 #5.1.1 no such user", Verdict.REFUSED, True),
-        ("rcpt", "550 sorry, no mailbox here by that name. (#5.1.1)", Verdict.REFUSED, True),
-        ("rcpt", "550 no\n5.1.1 such user", Verdict.REFUSED, True),
-        ("rcpt", "550 5.1.100 something else", Verdict.REFUSED, False),
-        ("rcpt", "550 5.1.1.1 no such code", Verdict.REFUSED, False),
-        ("rcpt", "550 5.1.2 bad domain", Verdict.REFUSED, False),
-        ("rcpt", "550 they say 5.1.1", Verdict.REFUSED, False),
-        ("rcpt", "550 no", Verdict.REFUSED, False),
-        ("rcpt", "552 5.2.2 mailbox full", Verdict.REFUSED, False),
-        ("rcpt", "550 5.7.1 relaying denied", Verdict.REFUSED, False),
-        ("rcpt", "450 5.1.1 a contradiction", Verdict.DEFERRED, False),
-        ("rcpt", "450 4.2.1 too fast", Verdict.DEFERRED, False),
-        ("rcpt", "530 5.7.0 log in first", Verdict.OURS, False),
-        ("rcpt", "503 5.5.1 need MAIL", Verdict.OURS, False),
-        ("rcpt", "421 4.3.2 closing", Verdict.LOST, False),
-        ("dot", "550 5.1.1 said too late", Verdict.REFUSED, False),
-        ("dot", "550 5.7.1 looks like spam", Verdict.OURS, False),
-        ("dot", "571 looks like spam", Verdict.OURS, False),
-        ("dot", "523 5.2.3 too long for this mailbox", Verdict.REFUSED, False),
-        ("dot", "552 5.3.4 too long", Verdict.REFUSED, False),
-        ("dot", "554 transaction failed", Verdict.REFUSED, False),
-        ("dot", "452 4.3.1 disk full", Verdict.DEFERRED, False),
-        ("dot", "421 4.3.2 closing", Verdict.DEFERRED, False),
-        ("dot", "354 what?", Verdict.UNKNOWN, False),
-        ("data", "250 what?", Verdict.LOST, False),
-        ("data", "451 not now", Verdict.DEFERRED, False),
-        ("data", "554 no valid recipients", Verdict.REFUSED, False),
-        ("mail", "550 5.7.1 we do not like you", Verdict.OURS, False),
-        ("mail", "553 bad sender", Verdict.OURS, False),
-        ("mail", "552 5.3.4 too long", Verdict.OURS, False),
-        ("mail", "451 4.7.1 greylisted", Verdict.DEFERRED, False),
-        ("auth", "535 5.7.8 bad password", Verdict.OURS, False),
-        ("auth", "454 4.7.0 not now", Verdict.OURS, False),
-        ("auth", "421 4.7.0 too many logins", Verdict.LOST, False),
-        ("connect", "554 5.7.1 your address is blocked", Verdict.OURS, False),
-        ("connect", "450 busy", Verdict.DEFERRED, False),
-        ("starttls", "454 4.7.0 no TLS now", Verdict.DEFERRED, False),
+        ("dot", "250 2.0.0 queued as 1", ReplyKind.SENT, False),
+        ("rcpt", "550 5.1.1 no such user", ReplyKind.REFUSED, True),
+        ("rcpt", "550 5.1.10 null MX", ReplyKind.REFUSED, True),
+        ("rcpt", "554 5.2.1 disabled", ReplyKind.REFUSED, True),
+        ("rcpt", "550 #5.1.1 no such user", ReplyKind.REFUSED, True),
+        ("rcpt", "550 sorry, no mailbox here by that name. (#5.1.1)", ReplyKind.REFUSED, True),
+        ("rcpt", "550 no\n5.1.1 such user", ReplyKind.REFUSED, True),
+        ("rcpt", "550 5.1.100 something else", ReplyKind.REFUSED, False),
+        ("rcpt", "550 5.1.1.1 no such code", ReplyKind.REFUSED, False),
+        ("rcpt", "550 5.1.2 bad domain", ReplyKind.REFUSED, False),
+        ("rcpt", "550 they say 5.1.1", ReplyKind.REFUSED, False),
+        ("rcpt", "550 no", ReplyKind.REFUSED, False),
+        ("rcpt", "552 5.2.2 mailbox full", ReplyKind.REFUSED, False),
+        ("rcpt", "550 5.7.1 relaying denied", ReplyKind.REFUSED, False),
+        ("rcpt", "450 5.1.1 a contradiction", ReplyKind.DEFERRED, False),
+        ("rcpt", "450 4.2.1 too fast", ReplyKind.DEFERRED, False),
+        ("rcpt", "530 5.7.0 log in first", ReplyKind.OURS, False),
+        ("rcpt", "503 5.5.1 need MAIL", ReplyKind.OURS, False),
+        ("rcpt", "421 4.3.2 closing", ReplyKind.LOST, False),
+        ("dot", "550 5.1.1 said too late", ReplyKind.REFUSED, False),
+        ("dot", "550 5.7.1 looks like spam", ReplyKind.OURS, False),
+        ("dot", "571 looks like spam", ReplyKind.OURS, False),
+        ("dot", "523 5.2.3 too long for this mailbox", ReplyKind.REFUSED, False),
+        ("dot", "552 5.3.4 too long", ReplyKind.REFUSED, False),
+        ("dot", "554 transaction failed", ReplyKind.REFUSED, False),
+        ("dot", "452 4.3.1 disk full", ReplyKind.DEFERRED, False),
+        ("dot", "421 4.3.2 closing", ReplyKind.DEFERRED, False),
+        ("dot", "354 what?", ReplyKind.UNKNOWN, False),
+        ("data", "250 what?", ReplyKind.LOST, False),
+        ("data", "451 not now", ReplyKind.DEFERRED, False),
+        ("data", "554 no valid recipients", ReplyKind.REFUSED, False),
+        ("mail", "550 5.7.1 we do not like you", ReplyKind.OURS, False),
+        ("mail", "553 bad sender", ReplyKind.OURS, False),
+        ("mail", "552 5.3.4 too long", ReplyKind.OURS, False),
+        ("mail", "451 4.7.1 greylisted", ReplyKind.DEFERRED, False),
+        ("auth", "535 5.7.8 bad password", ReplyKind.OURS, False),
+        ("auth", "454 4.7.0 not now", ReplyKind.OURS, False),
+        ("auth", "421 4.7.0 too many logins", ReplyKind.LOST, False),
+        ("connect", "554 5.7.1 your address is blocked", ReplyKind.OURS, False),
+        ("connect", "450 busy", ReplyKind.DEFERRED, False),
+        ("starttls", "454 4.7.0 no TLS now", ReplyKind.DEFERRED, False),
     ],
 )
-def test_what_servers_say(stage: Stage, reply: str, verdict: Verdict, suppress: bool) -> None:
+def test_what_servers_say(stage: Stage, said: str, kind: ReplyKind, suppress: bool) -> None:
     """Replies as they occur, and what follows from each."""
-    outcome = classify(stage, int(reply[:3]), reply[4:])
-    assert (outcome.verdict, outcome.suppress) == (verdict, suppress)
+    reply = classify(stage, int(said[:3]), said[4:])
+    assert (reply.kind, reply.suppress) == (kind, suppress)
 
 
 def test_reply_is_one_line() -> None:
     """The code stands in front; the enhanced code, repeated in each line, only once."""
-    outcome = classify("rcpt", 550, "5.1.1 No such\t user.\n5.1.1 See\x07\n5.1.1 https://x.example")
-    assert outcome.reply == "550 5.1.1 No such user. See https://x.example"
-    assert outcome.enhanced == "5.1.1"
-    assert len(classify("dot", 250, "x" * 9999).reply) == 500
-    assert classify("dot", 250, "").reply == "250"
+    reply = classify("rcpt", 550, "5.1.1 No such\t user.\n5.1.1 See\x07\n5.1.1 https://x.example")
+    assert reply.text == "550 5.1.1 No such user. See https://x.example"
+    assert reply.enhanced == "5.1.1"
+    assert len(classify("dot", 250, "x" * 9999).text) == 500
+    assert classify("dot", 250, "").text == "250"
 
 
 def test_policy_code_counts_as_its_enhanced_code() -> None:
@@ -129,8 +129,8 @@ def test_policy_code_counts_as_its_enhanced_code() -> None:
 
 def test_outcome_without_reply() -> None:
     """What happened takes the reply's place."""
-    outcome = without_reply(Verdict.LOST, "mail", "gone\r\nsomewhere")
-    assert (outcome.code, outcome.enhanced, outcome.reply) == (None, None, "gone somewhere")
+    reply = without_reply(ReplyKind.LOST, "mail", "gone\r\nsomewhere")
+    assert (reply.code, reply.enhanced, reply.text) == (None, None, "gone somewhere")
 
 
 # Replies out of bytes
@@ -147,7 +147,7 @@ def test_reply_in_any_pieces(code: int, lines: list[bytes], cut: int, rest: byte
         assert take_reply(received) is None
         received += data[start : start + cut]
     received += rest
-    assert take_reply(received) == Reply(code, tuple(lines))
+    assert take_reply(received) == RawReply(code, tuple(lines))
     assert received == rest
 
 
@@ -168,7 +168,7 @@ def test_any_bytes_are_a_reply_or_none_or_broken(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"250\n", b"250\r\n", b"250 \r\n"])
 def test_reply_without_words(data: bytes) -> None:
     """Three digits are enough, and so is a bare line feed."""
-    assert take_reply(bytearray(data)) == Reply(250, (b"",))
+    assert take_reply(bytearray(data)) == RawReply(250, (b"",))
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from newsletter.errors import OutputError
 from newsletter.transports import (
     TRANSPORTS,
-    Letter,
-    Outcome,
+    OutgoingMessage,
+    Reply,
+    ReplyKind,
     SessionFailed,
     Settings,
     SmtpSettings,
-    Verdict,
 )
 from newsletter.transports.smtp import Smtp
 from newsletter.transports.smtp_checks import dot_stuffed
@@ -54,7 +54,7 @@ MESSAGE = b"Subject: Lamps\r\n\r\nA lamp.\r\n"
 SECRET = "secret"
 LARGE = MESSAGE + (b"x" * 76 + b"\r\n") * 100_000  # more than the buffers between us hold
 
-TAKEN_AGAIN = Outcome(Verdict.SENT, "dot", 250, "2.0.0", "250 2.0.0 taken")
+TAKEN_AGAIN = Reply(ReplyKind.SENT, "dot", 250, "2.0.0", "250 2.0.0 taken")
 
 
 class Clock:
@@ -117,11 +117,11 @@ def local(server: Server, **changes: Any) -> SmtpSettings:
     return replace(plain, **changes)
 
 
-def send(session: SmtpSession, *pieces: bytes, to: str = READER) -> Outcome:
+def send(session: SmtpSession, *pieces: bytes, to: str = READER) -> Reply:
     return session.send(SENDER, to, pieces or (MESSAGE,))
 
 
-def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Outcome:
+def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Reply:
     """What `open` says that cannot open; nothing is left open."""
     session = SmtpSession(local(server, **changes), clock=clock or Clock())
     with pytest.raises(SessionFailed) as caught:
@@ -129,9 +129,9 @@ def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Ou
     assert not session.is_open
     assert isinstance(caught.value, OutputError)
     assert str(caught.value).startswith(f"127.0.0.1:{server.port}: ")
-    assert send(session).verdict is Verdict.LOST
+    assert send(session).kind is ReplyKind.LOST
     session.close()
-    return caught.value.outcome
+    return caught.value.reply
 
 
 def check_usable(session: SmtpSession, server: Server) -> None:
@@ -171,7 +171,7 @@ def test_a_letter_has_its_own_envelope(serve: Serve) -> None:
     server = serve()
     session = Smtp(local(server)).session()
     session.open()
-    assert session.send(Letter("k.1.t", SENDER, READER, [MESSAGE])) == TAKEN_AGAIN
+    assert session.send(OutgoingMessage("k.1.t", SENDER, READER, [MESSAGE])) == TAKEN_AGAIN
     session.close()
     (received,) = server.received
     assert received.mail == f"FROM:<{SENDER}> SIZE={len(MESSAGE)}"
@@ -185,8 +185,8 @@ def test_a_letter_does_not_wait_once_told_to_stop(serve: Serve) -> None:
     settings = local(serve(dot=[silence(stop.set)]), stop_grace=0.0)
     session = TRANSPORTS["smtp"](Settings(smtp=settings, stop=stop)).session()
     session.open()
-    letter = Letter("k.1.t", SENDER, READER, [MESSAGE])
-    assert session.send(letter).verdict is Verdict.UNKNOWN
+    message = OutgoingMessage("k.1.t", SENDER, READER, [MESSAGE])
+    assert session.send(message).kind is ReplyKind.UNKNOWN
     assert not session.is_open
 
 
@@ -194,11 +194,11 @@ def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
     """With PIPELINING the three commands arrive before the first is answered."""
     seen: list[bytes] = []
 
-    def look(dialogue: Dialogue) -> None:
+    def theme_settings(dialogue: Dialogue) -> None:
         seen.append(dialogue.read(len(f"RCPT TO:<{READER}>\r\nDATA\r\n")))
         dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 nobody\r\n")
 
-    server = serve(MAIL=[look])
+    server = serve(MAIL=[theme_settings])
     session = connect(server)
     assert send(session).suppress
     assert seen == [f"RCPT TO:<{READER}>\r\nDATA\r\n".encode()]
@@ -234,7 +234,7 @@ def test_bytes_received_are_the_bytes_sent(
     stuffed = dot_stuffed(message)
     edges = sorted({0, *(min(cut, len(stuffed)) for cut in cuts), len(stuffed)})
     pieces = [stuffed[a:b] for a, b in pairwise(edges)]
-    assert session.send(SENDER, READER, pieces).verdict is Verdict.SENT
+    assert session.send(SENDER, READER, pieces).kind is ReplyKind.SENT
     assert server.received.pop().content == message
 
 
@@ -272,8 +272,8 @@ def test_message_that_ends_early_is_not_sent(
     """Nothing after its end could be taken for commands; nothing is written at all."""
     server = serve()
     session = connect(server)
-    outcome = session.send(SENDER, READER, pieces)
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "data", None)
+    reply = session.send(SENDER, READER, pieces)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.OURS, "data", None)
     check_usable(session, server)
     assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
 
@@ -287,8 +287,8 @@ def test_known_pieces_are_looked_at_where_they_meet(serve: Serve, connect: Conne
     assert session.send(SENDER, READER, [b"z", tail]).code == 250
     assert session.send(SENDER, READER, [head, b"token\r\n"]).code == 250
     assert session.send(SENDER, READER, [head, b"a", tail]).code == 250
-    assert session.send(SENDER, READER, [head, tail]).verdict is Verdict.OURS
-    assert session.send(SENDER, READER, [tail, head]).verdict is Verdict.OURS
+    assert session.send(SENDER, READER, [head, tail]).kind is ReplyKind.OURS
+    assert session.send(SENDER, READER, [tail, head]).kind is ReplyKind.OURS
     assert len(server.received) == 4
 
 
@@ -307,8 +307,8 @@ def test_message_above_the_size_is_not_sent(serve: Serve, connect: Connect) -> N
     """A message that the server said it will not take is not even begun."""
     server = serve(Options(size=str(len(MESSAGE))))
     session = connect(server)
-    outcome = send(session, b"x" + MESSAGE)
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "mail", None)
+    reply = send(session, b"x" + MESSAGE)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.OURS, "mail", None)
     check_usable(session, server)
     assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
 
@@ -319,8 +319,8 @@ def test_server_without_extensions(serve: Serve, connect: Connect) -> None:
     session = connect(server)
     check_usable(session, server)
     assert server.received[0].mail == f"FROM:<{SENDER}>"
-    outcome = send(session, "ä\r\n".encode())
-    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "mail")
+    reply = send(session, "ä\r\n".encode())
+    assert (reply.kind, reply.stage) == (ReplyKind.OURS, "mail")
 
 
 BAD_ADDRESSES = [
@@ -347,9 +347,9 @@ def test_bad_recipient_is_refused_unwritten(serve: Serve, connect: Connect, addr
     """An address that could end its command is refused; the next one works."""
     server = serve(Options(extensions=("SMTPUTF8", "8BITMIME")))
     session = connect(server)
-    outcome = send(session, to=address)
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.REFUSED, "rcpt", None)
-    assert not outcome.suppress
+    reply = send(session, to=address)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.REFUSED, "rcpt", None)
+    assert not reply.suppress
     check_usable(session, server)
     assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
 
@@ -359,8 +359,8 @@ def test_bad_sender_is_ours(serve: Serve, connect: Connect, address: str) -> Non
     """The sender is the same for all, and none of the recipient's fault."""
     server = serve()
     session = connect(server)
-    outcome = session.send(address, READER, [MESSAGE])
-    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "mail")
+    reply = session.send(address, READER, [MESSAGE])
+    assert (reply.kind, reply.stage) == (ReplyKind.OURS, "mail")
     assert server.verbs() == ["EHLO"]
 
 
@@ -381,7 +381,7 @@ def test_no_address_makes_a_command(
 def test_no_sender_is_the_empty_path(serve: Serve, connect: Connect) -> None:
     """A mail that nobody should answer has an empty envelope sender."""
     server = serve()
-    assert connect(server).send("", READER, [MESSAGE]).verdict is Verdict.SENT
+    assert connect(server).send("", READER, [MESSAGE]).kind is ReplyKind.SENT
     assert server.received[0].mail.startswith("FROM:<> ")
 
 
@@ -390,15 +390,15 @@ def test_address_beyond_ascii(serve: Serve, connect: Connect) -> None:
     modern, old = serve(Options(extensions=("SMTPUTF8", "8BITMIME"))), serve()
     message = "To: jürgen@example.net\r\n\r\n".encode()
     session = connect(modern)
-    assert send(session, message, to="jürgen@example.net").verdict is Verdict.SENT
+    assert send(session, message, to="jürgen@example.net").kind is ReplyKind.SENT
     assert modern.received[0].rcpt == "TO:<jürgen@example.net>"
     options = f"SIZE={len(message)} BODY=8BITMIME SMTPUTF8"
     assert modern.received[0].mail == f"FROM:<{SENDER}> {options}"
-    assert send(session).verdict is Verdict.SENT
+    assert send(session).kind is ReplyKind.SENT
     assert modern.received[1].mail == f"FROM:<{SENDER}> SIZE={len(MESSAGE)}"
 
-    outcome = send(connect(old), message, to="jürgen@example.net")
-    assert (outcome.verdict, outcome.suppress) == (Verdict.REFUSED, False)
+    reply = send(connect(old), message, to="jürgen@example.net")
+    assert (reply.kind, reply.suppress) == (ReplyKind.REFUSED, False)
     assert old.verbs() == ["EHLO"]
 
 
@@ -422,10 +422,10 @@ def test_refusal_at_each_verb(
     """Each code at each verb has its verdict, and the session goes on with the next message."""
     server = serve(Options(pipelining=pipelining), **{place: [f"{code} no\r\n".encode()]})
     session = connect(server)
-    outcome = send(session)
-    assert outcome.verdict == EXPECTED[place].split()[CODES.index(code)]
-    assert (outcome.stage, outcome.code) == (place.lower(), int(code))
-    assert (outcome.reply, outcome.suppress) == (f"{code} no", False)
+    reply = send(session)
+    assert reply.kind == EXPECTED[place].split()[CODES.index(code)]
+    assert (reply.stage, reply.code) == (place.lower(), int(code))
+    assert (reply.text, reply.suppress) == (f"{code} no", False)
     assert session.is_open == (code != "421")
     assert not server.received
     check_usable(session, server)
@@ -438,8 +438,8 @@ def test_no_such_mailbox(serve: Serve, connect: Connect, pipelining: bool) -> No
     reply = b"550-5.1.1 No such\r\n550 5.1.1 user\r\n"
     server = serve(Options(pipelining=pipelining), RCPT=[reply])
     session = connect(server)
-    assert send(session) == Outcome(
-        Verdict.REFUSED, "rcpt", 550, "5.1.1", "550 5.1.1 No such user", True
+    assert send(session) == Reply(
+        ReplyKind.REFUSED, "rcpt", 550, "5.1.1", "550 5.1.1 No such user", True
     )
     check_usable(session, server)
 
@@ -451,8 +451,8 @@ def test_content_wanted_for_nobody(serve: Serve, connect: Connect, answer: Fault
     """354 in spite of a refused recipient (RFC 2920 3.1): an empty message to nobody ends it."""
     server = serve(Options(content_for_nobody=True), RCPT=[b"550 5.1.1 no\r\n"], nobody=[answer])
     session = connect(server)
-    outcome = send(session)
-    assert (outcome.verdict, outcome.stage, outcome.suppress) == (Verdict.REFUSED, "rcpt", True)
+    reply = send(session)
+    assert (reply.kind, reply.stage, reply.suppress) == (ReplyKind.REFUSED, "rcpt", True)
     assert not server.received
     check_usable(session, server)
 
@@ -461,8 +461,8 @@ def test_content_wanted_for_a_recipient_without_sender(serve: Serve, connect: Co
     """MAIL refused, RCPT and DATA not: an empty message would arrive, so we hang up."""
     server = serve(MAIL=[say_and_hang_up(b"451 no\r\n250 ok\r\n354 go\r\n")])
     session = connect(server)
-    outcome = send(session)
-    assert (outcome.verdict, outcome.stage) == (Verdict.DEFERRED, "mail")
+    reply = send(session)
+    assert (reply.kind, reply.stage) == (ReplyKind.DEFERRED, "mail")
     assert not session.is_open
     check_usable(session, server)
 
@@ -490,10 +490,10 @@ def test_server_that_does_not_forget(serve: Serve, connect: Connect, answer: Fau
     """Without RSET the next message would join the last one: a new connection instead."""
     server = serve(RCPT=[b"550 no\r\n"], RSET=[answer])
     session = connect(server)
-    assert send(session).verdict is Verdict.REFUSED
-    outcome = send(session)
-    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "mail")
-    assert outcome.code == (int(answer[:3]) if isinstance(answer, bytes) else None)
+    assert send(session).kind is ReplyKind.REFUSED
+    reply = send(session)
+    assert (reply.kind, reply.stage) == (ReplyKind.LOST, "mail")
+    assert reply.code == (int(answer[:3]) if isinstance(answer, bytes) else None)
     check_usable(session, server)
 
 
@@ -520,12 +520,12 @@ def test_connection_lost_at_each_verb(
     """Before the final dot it is certain that nothing was sent; after it, it is unknown."""
     server = serve(Options(pipelining=pipelining), **{place: [ENDINGS[ending]]})
     session = connect(server)
-    outcome = send(session)
-    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
-    assert (outcome.code, outcome.suppress) == (None, False)
-    assert outcome.reply
+    reply = send(session)
+    assert reply.kind is (ReplyKind.UNKNOWN if place == "dot" else ReplyKind.LOST)
+    assert (reply.code, reply.suppress) == (None, False)
+    assert reply.text
     if not (pipelining and ending == "reset"):  # a reset takes unread replies with it
-        assert outcome.stage == stage
+        assert reply.stage == stage
     assert not session.is_open
     check_usable(session, server)
     assert server.connections == 2
@@ -539,10 +539,10 @@ def test_server_stalls(
     """A reply that does not come in its time."""
     server = serve(Options(pipelining=pipelining), **{place: [silence(clock.fly)]})
     session = connect(server)
-    outcome = send(session)
-    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
-    assert outcome.stage == stage
-    assert outcome.reply == f"no reply within {600 if place == 'dot' else 30} s"
+    reply = send(session)
+    assert reply.kind is (ReplyKind.UNKNOWN if place == "dot" else ReplyKind.LOST)
+    assert reply.stage == stage
+    assert reply.text == f"no reply within {600 if place == 'dot' else 30} s"
     clock.step = 0.0
     check_usable(session, server)
 
@@ -555,8 +555,8 @@ def test_reply_in_drops_is_over_in_time(serve: Serve, connect: Connect, clock: C
         while not dialogue.server.over.wait(0.01):
             dialogue.say(b"2")
 
-    outcome = send(connect(serve(dot=[drip])))
-    assert (outcome.verdict, outcome.reply) == (Verdict.UNKNOWN, "no reply within 600 s")
+    reply = send(connect(serve(dot=[drip])))
+    assert (reply.kind, reply.text) == (ReplyKind.UNKNOWN, "no reply within 600 s")
 
 
 def test_slow_reply_to_the_dot_is_awaited(serve: Serve, connect: Connect, clock: Clock) -> None:
@@ -567,7 +567,7 @@ def test_slow_reply_to_the_dot_is_awaited(serve: Serve, connect: Connect, clock:
         dialogue.say(b"250 2.0.0 at last\r\n")
 
     server = serve(dot=[late])
-    assert send(connect(server)).verdict is Verdict.SENT
+    assert send(connect(server)).kind is ReplyKind.SENT
 
 
 @pytest.mark.parametrize(("place", "stage"), PLACES)
@@ -575,9 +575,9 @@ def test_stop_ends_the_waiting(serve: Serve, connect: Connect, place: str, stage
     """Told to stop while waiting, we do not wait the whole time."""
     stop = threading.Event()
     server = serve(**{place: [silence(stop.set)]})
-    outcome = send(connect(server, stop, stop_grace=0.0))
-    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
-    assert (outcome.stage, outcome.code) == (stage, None)
+    reply = send(connect(server, stop, stop_grace=0.0))
+    assert reply.kind is (ReplyKind.UNKNOWN if place == "dot" else ReplyKind.LOST)
+    assert (reply.stage, reply.code) == (stage, None)
 
 
 def test_stop_leaves_time_for_a_reply(serve: Serve, connect: Connect, clock: Clock) -> None:
@@ -591,7 +591,7 @@ def test_stop_leaves_time_for_a_reply(serve: Serve, connect: Connect, clock: Clo
 
     server = serve(dot=[late])
     session = connect(server, stop)
-    assert send(session).verdict is Verdict.SENT
+    assert send(session).kind is ReplyKind.SENT
     check_usable(session, server)
 
 
@@ -599,24 +599,24 @@ def test_connection_lost_within_the_content(serve: Serve, connect: Connect) -> N
     """The final dot was not written: it cannot have been taken."""
     server = serve(content=[hang_up])
     session = connect(server)
-    outcome = send(session, LARGE)
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.LOST, "data", None)
+    reply = send(session, LARGE)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.LOST, "data", None)
     check_usable(session, server)
 
 
 def test_last_words_within_the_content(serve: Serve, connect: Connect) -> None:
     """A server that says why it hangs up is heard; it has not taken half a message."""
-    for reply, verdict in [
-        (b"552 5.3.4 too long\r\n", Verdict.REFUSED),
-        (b"451 4.3.0 full\r\n", Verdict.DEFERRED),
-        (b"550 5.7.1 spam\r\n", Verdict.OURS),
-        (b"421 4.3.2 closing\r\n", Verdict.LOST),
-        (b"250 2.0.0 taken\r\n", Verdict.LOST),
+    for said, kind in [
+        (b"552 5.3.4 too long\r\n", ReplyKind.REFUSED),
+        (b"451 4.3.0 full\r\n", ReplyKind.DEFERRED),
+        (b"550 5.7.1 spam\r\n", ReplyKind.OURS),
+        (b"421 4.3.2 closing\r\n", ReplyKind.LOST),
+        (b"250 2.0.0 taken\r\n", ReplyKind.LOST),
     ]:
-        server = serve(content=[say_and_hang_up(reply, after=1000)])
+        server = serve(content=[say_and_hang_up(said, after=1000)])
         session = connect(server)
-        outcome = send(session, LARGE)
-        assert (outcome.verdict, outcome.stage) == (verdict, "data")
+        reply = send(session, LARGE)
+        assert (reply.kind, reply.stage) == (kind, "data")
         assert not session.is_open
         check_usable(session, server)
 
@@ -625,8 +625,8 @@ def test_server_that_stops_reading(serve: Serve, connect: Connect) -> None:
     """A message that does not get away in time was not sent."""
     server = serve(content=[silence()])
     session = connect(server, timeout=0.5)  # the only wait here that takes real time
-    outcome = send(session, LARGE)
-    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "data")
+    reply = send(session, LARGE)
+    assert (reply.kind, reply.stage) == (ReplyKind.LOST, "data")
     check_usable(session, server)
 
 
@@ -634,7 +634,7 @@ def test_message_larger_than_the_buffers(serve: Serve, connect: Connect) -> None
     """It leaves bit by bit, each byte once."""
     server = serve()
     session = connect(server)
-    assert send(session, LARGE).verdict is Verdict.SENT
+    assert send(session, LARGE).kind is ReplyKind.SENT
     assert server.received.pop().content == LARGE
     check_usable(session, server)
 
@@ -643,7 +643,7 @@ def test_hanging_up_instead_of_reading(serve: Serve, connect: Connect) -> None:
     """A small message may have left when that is noticed: lost or unknown, never sent."""
     server = serve(content=[hang_up])
     session = connect(server)
-    assert send(session).verdict in (Verdict.LOST, Verdict.UNKNOWN)
+    assert send(session).kind in (ReplyKind.LOST, ReplyKind.UNKNOWN)
     check_usable(session, server)
 
 
@@ -657,9 +657,9 @@ def test_reply_to_nothing_is_not_taken_for_an_answer(
     """A 250 before the content is written is not the answer to its dot."""
     server = serve(**{place: [say_and_hang_up(answer)]})
     session = connect(server)
-    outcome = send(session)
-    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "data")
-    assert "out of turn" in outcome.reply
+    reply = send(session)
+    assert (reply.kind, reply.stage) == (ReplyKind.LOST, "data")
+    assert "out of turn" in reply.text
     check_usable(session, server)
 
 
@@ -667,8 +667,8 @@ def test_reply_too_many_behind_the_dot(serve: Serve, connect: Connect) -> None:
     """The message was taken; the next one must not inherit a 250."""
     server = serve(dot=[b"250 2.0.0 taken\r\n250 2.0.0 taken\r\n"])
     session = connect(server)
-    assert send(session).verdict is Verdict.SENT
-    assert send(session).verdict is Verdict.LOST
+    assert send(session).kind is ReplyKind.SENT
+    assert send(session).kind is ReplyKind.LOST
     check_usable(session, server)
 
 
@@ -676,8 +676,8 @@ def test_idle_connection_was_closed(serve: Serve, connect: Connect) -> None:
     """A server that got tired of waiting said so: the message goes out on a new connection."""
     server = serve(dot=[say_and_hang_up(b"250 2.0.0 taken\r\n")])
     session = connect(server)
-    assert send(session).verdict is Verdict.SENT
-    assert send(session).verdict is Verdict.LOST
+    assert send(session).kind is ReplyKind.SENT
+    assert send(session).kind is ReplyKind.LOST
     check_usable(session, server)
 
 
@@ -735,7 +735,7 @@ def test_close_without_open() -> None:
     """A session that was never opened can be closed, and sends nothing."""
     session = SmtpSession(SmtpSettings("", 25))
     session.close()
-    assert send(session).verdict is Verdict.LOST
+    assert send(session).kind is ReplyKind.LOST
 
 
 # Connections that do not come about
@@ -743,19 +743,19 @@ def test_close_without_open() -> None:
 
 @pytest.mark.parametrize("place", ["connect", "EHLO"])
 @pytest.mark.parametrize(
-    ("reply", "verdict"),
+    ("said", "kind"),
     [
-        ("421 4.3.2 closing", Verdict.LOST),
-        ("450 4.7.1 busy", Verdict.DEFERRED),
-        ("550 5.7.1 blocked", Verdict.OURS),
-        ("554 no service", Verdict.OURS),
+        ("421 4.3.2 closing", ReplyKind.LOST),
+        ("450 4.7.1 busy", ReplyKind.DEFERRED),
+        ("550 5.7.1 blocked", ReplyKind.OURS),
+        ("554 no service", ReplyKind.OURS),
     ],
 )
-def test_server_refuses_us(serve: Serve, place: str, reply: str, verdict: Verdict) -> None:
+def test_server_refuses_us(serve: Serve, place: str, said: str, kind: ReplyKind) -> None:
     """Before there is a recipient, a permanent refusal is about us."""
-    server = serve(**{place: [f"{reply}\r\n".encode()]})
-    outcome = failure(server)
-    assert (outcome.verdict, outcome.stage, outcome.reply) == (verdict, place.lower(), reply)
+    server = serve(**{place: [f"{said}\r\n".encode()]})
+    reply = failure(server)
+    assert (reply.kind, reply.stage, reply.text) == (kind, place.lower(), said)
 
 
 @pytest.mark.parametrize("place", ["connect", "EHLO"])
@@ -765,8 +765,8 @@ def test_connection_ends_before_it_began(
 ) -> None:
     """It may work in a moment."""
     fault = {"stall": silence(clock.fly), **ENDINGS}[ending]
-    outcome = failure(serve(**{place: [fault]}), clock)
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.LOST, place.lower(), None)
+    reply = failure(serve(**{place: [fault]}), clock)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.LOST, place.lower(), None)
 
 
 def test_session_opens_after_it_failed(serve: Serve) -> None:
@@ -786,7 +786,7 @@ def test_nobody_listens() -> None:
     session = SmtpSession(SmtpSettings("127.0.0.1", port, "none"))
     with pytest.raises(SessionFailed, match="Connection refused") as caught:
         session.open()
-    assert (caught.value.outcome.verdict, caught.value.outcome.stage) == (Verdict.LOST, "connect")
+    assert (caught.value.reply.kind, caught.value.reply.stage) == (ReplyKind.LOST, "connect")
 
 
 @pytest.mark.parametrize(
@@ -806,7 +806,7 @@ def test_settings_we_do_not_send_with(serve: Serve, changes: dict[str, Any], wor
     session = SmtpSession(local(server, **changes))
     with pytest.raises(SessionFailed, match=words) as caught:
         session.open()
-    assert caught.value.outcome.verdict is Verdict.OURS
+    assert caught.value.reply.kind is ReplyKind.OURS
     assert "secret" not in str(caught.value)
     assert "AUTH" not in server.verbs()
 
@@ -857,7 +857,7 @@ def test_messages_over_tls(serve: Serve, connect: Connect, right: Path, security
     server = serve(secured(right, starttls=security == "starttls"))
     session = connect(server, security=security, ca_file=right)
     check_usable(session, server)
-    assert send(session, LARGE).verdict is Verdict.SENT
+    assert send(session, LARGE).kind is ReplyKind.SENT
     assert server.received[1].content == LARGE
     session.close()
     plain = ["ehlo client.example", "STARTTLS"] if security == "starttls" else []
@@ -872,8 +872,8 @@ def test_connection_lost_over_tls(
     """The same certainty with TLS in between."""
     server = serve(secured(right, starttls=security == "starttls"), **{place: [hang_up]})
     session = connect(server, security=security, ca_file=right)
-    outcome = send(session, LARGE)
-    assert outcome.verdict is (Verdict.UNKNOWN if place == "dot" else Verdict.LOST)
+    reply = send(session, LARGE)
+    assert reply.kind is (ReplyKind.UNKNOWN if place == "dot" else ReplyKind.LOST)
     check_usable(session, server)
 
 
@@ -892,8 +892,8 @@ def test_stall_over_tls(
 
     server = serve(secured(right, starttls=security == "starttls"), dot=[late, silence(clock.fly)])
     session = connect(server, security=security, ca_file=right)
-    assert send(session).verdict is Verdict.SENT
-    assert send(session).verdict is Verdict.UNKNOWN
+    assert send(session).kind is ReplyKind.SENT
+    assert send(session).kind is ReplyKind.UNKNOWN
 
 
 @WAYS
@@ -903,7 +903,7 @@ def test_more_than_the_buffers_hold(
     """A connection that takes no more for a moment gets the rest later, each byte once."""
     server = serve(secured(right, starttls=security == "starttls"))
     session = connect(server, security=security, ca_file=right)
-    assert send(session, LARGE).verdict is Verdict.SENT
+    assert send(session, LARGE).kind is ReplyKind.SENT
     assert server.received.pop().content == LARGE
     check_usable(session, server)
 
@@ -913,39 +913,39 @@ def test_wrong_certificate(serve: Serve, wrong: Path, right: Path, security: str
     """Unknown, or for another name: no mail, and no word in clear instead."""
     for path, ca_file, words in [(right, None, "self.signed"), (wrong, wrong, "not valid for")]:
         server = serve(secured(path, starttls=security == "starttls"))
-        outcome = failure(server, security=security, ca_file=ca_file)
-        assert outcome.verdict is Verdict.OURS
-        assert outcome.stage == ("connect" if security == "tls" else "starttls")
-        assert re.search(f"certificate is not valid: .*{words}", outcome.reply)
+        reply = failure(server, security=security, ca_file=ca_file)
+        assert reply.kind is ReplyKind.OURS
+        assert reply.stage == ("connect" if security == "tls" else "starttls")
+        assert re.search(f"certificate is not valid: .*{words}", reply.text)
         assert set(server.verbs()) <= {"EHLO", "STARTTLS"}
 
 
 def test_starttls_is_not_offered(serve: Serve) -> None:
     """No fallback: not one word more than EHLO."""
     server = serve()
-    outcome = failure(server, security="starttls", username="papers", password=SECRET)
-    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "starttls")
+    reply = failure(server, security="starttls", username="papers", password=SECRET)
+    assert (reply.kind, reply.stage) == (ReplyKind.OURS, "starttls")
     assert server.verbs() == ["EHLO"]
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict"),
+    ("answer", "kind"),
     [
-        (b"421 4.3.2 closing\r\n", Verdict.LOST),
-        (b"454 4.7.0 not now\r\n", Verdict.DEFERRED),
-        (b"550 5.7.1 no\r\n", Verdict.OURS),
-        (b"502 5.5.1 what?\r\n", Verdict.OURS),
-        (b"250 2.0.0 go\r\n", Verdict.LOST),
-        (say_and_hang_up(b"220 go\r\n"), Verdict.LOST),
-        (hang_up, Verdict.LOST),
-        (reset, Verdict.LOST),
+        (b"421 4.3.2 closing\r\n", ReplyKind.LOST),
+        (b"454 4.7.0 not now\r\n", ReplyKind.DEFERRED),
+        (b"550 5.7.1 no\r\n", ReplyKind.OURS),
+        (b"502 5.5.1 what?\r\n", ReplyKind.OURS),
+        (b"250 2.0.0 go\r\n", ReplyKind.LOST),
+        (say_and_hang_up(b"220 go\r\n"), ReplyKind.LOST),
+        (hang_up, ReplyKind.LOST),
+        (reset, ReplyKind.LOST),
     ],
 )
-def test_starttls_is_refused(serve: Serve, right: Path, answer: Fault, verdict: Verdict) -> None:
+def test_starttls_is_refused(serve: Serve, right: Path, answer: Fault, kind: ReplyKind) -> None:
     """No fallback here either."""
     server = serve(secured(right, starttls=True), STARTTLS=[answer])
-    outcome = failure(server, security="starttls", ca_file=right)
-    assert (outcome.verdict, outcome.stage) == (verdict, "starttls")
+    reply = failure(server, security="starttls", ca_file=right)
+    assert (reply.kind, reply.stage) == (kind, "starttls")
     assert server.verbs() == ["EHLO", "STARTTLS"]
 
 
@@ -957,23 +957,23 @@ def test_words_slipped_in_before_tls(serve: Serve, right: Path) -> None:
         dialogue.secure()
 
     server = serve(secured(right, starttls=True), STARTTLS=[slip])
-    outcome = failure(server, security="starttls", ca_file=right)
-    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "starttls")
+    reply = failure(server, security="starttls", ca_file=right)
+    assert (reply.kind, reply.stage) == (ReplyKind.LOST, "starttls")
     assert server.verbs() == ["EHLO", "STARTTLS"]
 
 
 def test_tls_with_a_server_without(serve: Serve) -> None:
     """A port that speaks in clear: a wrong setting, said as such."""
-    outcome = failure(serve(), security="tls")
-    assert (outcome.verdict, outcome.stage) == (Verdict.OURS, "connect")
-    assert "no TLS" in outcome.reply
+    reply = failure(serve(), security="tls")
+    assert (reply.kind, reply.stage) == (ReplyKind.OURS, "connect")
+    assert "no TLS" in reply.text
 
 
 def test_server_stalls_before_tls(serve: Serve) -> None:
     """TLS that does not come about in time may come about later."""
     server = serve(connect=[silence()])
-    outcome = failure(server, security="tls", timeout=0.2)  # nothing else is waited for
-    assert (outcome.verdict, outcome.stage) == (Verdict.LOST, "connect")
+    reply = failure(server, security="tls", timeout=0.2)  # nothing else is waited for
+    assert (reply.kind, reply.stage) == (ReplyKind.LOST, "connect")
 
 
 # Login
@@ -1005,12 +1005,8 @@ def test_login(serve: Serve, connect: Connect, right: Path, mechanisms: str, sec
 def test_wrong_password(serve: Serve, right: Path, mechanism: str) -> None:
     """Ours, tried once; the password is not in what we say about it."""
     server = serve(secured(right, auth=mechanism))
-    outcome = failure(
-        server, security="tls", ca_file=right, username="papers", password=SECRET + "s"
-    )
-    assert outcome == Outcome(
-        Verdict.OURS, "auth", 535, "5.7.8", "535 5.7.8 bad credentials", False
-    )
+    reply = failure(server, security="tls", ca_file=right, username="papers", password=SECRET + "s")
+    assert reply == Reply(ReplyKind.OURS, "auth", 535, "5.7.8", "535 5.7.8 bad credentials", False)
     assert server.verbs().count("AUTH") == 1
 
 
@@ -1018,29 +1014,27 @@ def test_wrong_token(serve: Serve, right: Path) -> None:
     """The server's challenge is answered by an empty line, and what it says is passed on."""
     server = serve(secured(right, auth="XOAUTH2"))
     command = prints("old-token\n")
-    outcome = failure(
-        server, security="tls", ca_file=right, username="papers", token_command=command
-    )
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "auth", 535)
-    assert outcome.reply == '535 5.7.8 bad credentials {"status": "401"}'
+    reply = failure(server, security="tls", ca_file=right, username="papers", token_command=command)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.OURS, "auth", 535)
+    assert reply.text == '535 5.7.8 bad credentials {"status": "401"}'
 
 
 @pytest.mark.parametrize(
-    ("answer", "verdict"),
+    ("answer", "kind"),
     [
-        (b"421 4.7.0 too many\r\n", Verdict.LOST),
-        (b"454 4.7.0 not now\r\n", Verdict.OURS),
-        (b"535 5.7.8 no\r\n", Verdict.OURS),
-        (b"550 no\r\n", Verdict.OURS),
-        (b"334 \r\n", Verdict.LOST),
-        (hang_up, Verdict.LOST),
+        (b"421 4.7.0 too many\r\n", ReplyKind.LOST),
+        (b"454 4.7.0 not now\r\n", ReplyKind.OURS),
+        (b"535 5.7.8 no\r\n", ReplyKind.OURS),
+        (b"550 no\r\n", ReplyKind.OURS),
+        (b"334 \r\n", ReplyKind.LOST),
+        (hang_up, ReplyKind.LOST),
     ],
 )
-def test_login_fails(serve: Serve, right: Path, answer: Fault, verdict: Verdict) -> None:
+def test_login_fails(serve: Serve, right: Path, answer: Fault, kind: ReplyKind) -> None:
     """What a server may say to a right password."""
     server = serve(secured(right, auth="PLAIN"), AUTH=[answer])
-    outcome = failure(server, security="tls", ca_file=right, username="papers", password=SECRET)
-    assert (outcome.verdict, outcome.stage) == (verdict, "auth")
+    reply = failure(server, security="tls", ca_file=right, username="papers", password=SECRET)
+    assert (reply.kind, reply.stage) == (kind, "auth")
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "XOAUTH2"])
@@ -1056,8 +1050,8 @@ def test_a_secret_is_never_repeated(serve: Serve, right: Path, mechanism: str) -
     server = serve(secured(right, auth=mechanism), AUTH=[said])
     server.options = replace(server.options, password=SECRET)
     secret = {"token_command": prints(SECRET)} if mechanism == "XOAUTH2" else {"password": SECRET}
-    outcome = failure(server, security="tls", ca_file=right, username="papers", **secret)
-    assert outcome.reply == "535 5.7.8 no: [hidden] [hidden] no"
+    reply = failure(server, security="tls", ca_file=right, username="papers", **secret)
+    assert reply.text == "535 5.7.8 no: [hidden] [hidden] no"
 
 
 @pytest.mark.parametrize(
@@ -1079,9 +1073,9 @@ def test_a_secret_is_never_repeated(serve: Serve, right: Path, mechanism: str) -
 def test_no_way_to_log_in(serve: Serve, right: Path, offered: str, changes: dict[str, str]) -> None:
     """No common way, or no token: nothing is tried, and no secret is shown."""
     server = serve(secured(right, auth=offered))
-    outcome = failure(server, security="tls", ca_file=right, username="papers", **changes)
-    assert (outcome.verdict, outcome.stage, outcome.code) == (Verdict.OURS, "auth", None)
-    assert "secret" not in outcome.reply
+    reply = failure(server, security="tls", ca_file=right, username="papers", **changes)
+    assert (reply.kind, reply.stage, reply.code) == (ReplyKind.OURS, "auth", None)
+    assert "secret" not in reply.text
     assert "AUTH" not in server.verbs()
 
 
@@ -1089,7 +1083,7 @@ def test_token_command_that_does_not_end(serve: Serve, right: Path) -> None:
     """It is given as long as a reply."""
     server = serve(secured(right, auth="XOAUTH2"))
     command = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
-    outcome = failure(
+    reply = failure(
         server,
         security="tls",
         ca_file=right,
@@ -1097,7 +1091,7 @@ def test_token_command_that_does_not_end(serve: Serve, right: Path) -> None:
         token_command=command,
         timeout=1.0,
     )
-    assert (outcome.verdict, outcome.reply) == (
-        Verdict.OURS,
+    assert (reply.kind, reply.text) == (
+        ReplyKind.OURS,
         "token_command is not done within 1 s",
     )

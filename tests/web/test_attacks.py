@@ -21,9 +21,9 @@ from structlog.testing import capture_logs
 
 from newsletter.errors import DatabaseLocked
 from newsletter.models import SubscriberState
-from newsletter.storage import people
+from newsletter.storage import subscribers
 from newsletter.web import limits
-from newsletter.web.errands import run_errands
+from newsletter.web.background import run_background_tasks
 from tests.support.builders import HOSTILE
 from tests.support.captures import api_json, made
 from tests.support.website import FEEDS, HERE, MIRA, Site, opened
@@ -116,9 +116,9 @@ def test_a_stranger_is_not_bombed_from_settings(site: Site) -> None:
 
 def test_who_fills_in_what_nobody_sees_is_told_the_same(site: Site) -> None:
     """And gets nothing."""
-    told = site.subscribe(form={"website": "https://pills.example"})
+    alerted = site.subscribe(form={"website": "https://pills.example"})
     assert not site.rows("SELECT 1 FROM requests")
-    assert told.content == site.subscribe().content
+    assert alerted.content == site.subscribe().content
 
 
 def test_a_mail_to_confirm_has_no_word_of_the_visitor(site: Site) -> None:
@@ -148,7 +148,7 @@ def _everybody(site: Site) -> list[str]:
     site.post(site.leaving(site.number(known["unsubscribed"])))
     with site.database.write() as tx:
         number = site.number(known["suppressed"])
-        people.stop(tx, number, SubscriberState.SUPPRESSED, site.now)
+        subscribers.stop(tx, number, SubscriberState.SUPPRESSED, site.now)
     site.post(site.settings(site.number(known["forgotten"])), {"do": "delete", "sure": "yes"})
     states = {state for (state,) in site.rows("SELECT state FROM subscribers")}
     assert states == {*map(str, SubscriberState)}
@@ -281,7 +281,7 @@ def test_logs_name_nobody(
         settings, leaving = site.settings(number), site.leaving(number)
         site.post(settings, {"do": "address", "address": secret[1]})
         site.work()
-        run_errands(site.app, threading.Event(), lambda _tally, _total: None)
+        run_background_tasks(site.app, threading.Event(), lambda _summary, _total: None)
         secret += [link.rpartition("/")[2] for link in (settings, leaving, site.link("change"))]
         for path in (settings, leaving, site.link("change"), f"{settings}/export"):
             site.get(path)
@@ -291,7 +291,7 @@ def test_logs_name_nobody(
             raise DatabaseLocked("busy")
 
         for name in ("person", "unsubscribe", "export"):
-            monkeypatch.setattr(site.app.choices, name, locked)
+            monkeypatch.setattr(site.app.subscribers.preference_centre, name, locked)
         for path in (settings, f"{settings}/export"):
             assert site.get(path).status_code == 503
         assert site.post(leaving).status_code == 503

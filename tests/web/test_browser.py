@@ -18,7 +18,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from newsletter.models import SubscriberState
-from newsletter.storage.people import Wishes
+from newsletter.storage.subscribers import Preferences
 from tests.support.web_room import Postbox, View, Visitor, WebRoom, open_room, visiting
 
 NAME = "Lamps & Lanterns"
@@ -87,7 +87,7 @@ def come(visitor: Visitor, address: str) -> EmailMessage:
     return room.mail_to(address)
 
 
-def wish(visitor: Visitor, address: str) -> None:
+def parse_preference(visitor: Visitor, address: str) -> None:
     """Another rhythm, zone, hour and topics: all are kept, and shown again."""
     page = visitor.page
     day = page.get_by_label("On", exact=True)
@@ -99,8 +99,8 @@ def wish(visitor: Visitor, address: str) -> None:
     page.get_by_label("Topics").fill("lamps\nship’s light")
     visitor.press("Save", "Your settings")
     expect(page.get_by_role("status")).to_have_text("Your wishes are saved.")
-    kept = visitor.room.subscribers()[address].wishes
-    assert kept == Wishes("weekly:thu", "Asia/Tokyo", "06:15", ("lamps", "ship’s light"))
+    kept = visitor.room.subscribers()[address].preferences
+    assert kept == Preferences("weekly:thu", "Asia/Tokyo", "06:15", ("lamps", "ship’s light"))
     expect(page.get_by_label("Once a week")).to_be_checked()
     expect(day).to_have_value("thu")
     expect(page.get_by_label("Time of day")).to_have_value("06:15")
@@ -156,7 +156,7 @@ def leave_and_return(visitor: Visitor, edition: EmailMessage, address: str) -> N
     visitor.press("Send", "You are unsubscribed")
     expect(page.get_by_role("status")).to_have_text("Thank you for telling us.")
     with room.opened() as app:
-        known = app.choices.export(left.id)
+        known = app.subscribers.preference_centre.export(left.id)
     assert known
     assert known["left_because"] == "Too many <lamps> & no oil"
     visitor.press("Undo", "You are subscribed again")
@@ -177,7 +177,7 @@ def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
     had = len(room.mails_to(address))
     sign_up(visitor, address)
     with room.opened() as app:
-        room.until(lambda: not app.visitor_requests.has_work())
+        room.until(lambda: not app.subscribers.visitor_requests.has_work())
     room.run()
     assert len(room.mails_to(address)) == had
     assert address not in room.subscribers()
@@ -190,10 +190,10 @@ def test_the_whole_way(browser: Browser, room: WebRoom, view: View) -> None:
     with visiting(browser, room, view) as visitor:
         edition = come(visitor, address)
         zone = "Europe/Lisbon" if view.javascript else None
-        assert room.subscribers()[address].wishes == Wishes(time_zone=zone)
+        assert room.subscribers()[address].preferences == Preferences(time_zone=zone)
         visitor.page.get_by_role("link", name="Your settings").click()
         visitor.sees("Your settings")
-        wish(visitor, address)
+        parse_preference(visitor, address)
         pause_and_resume(visitor, address)
         known = export(visitor)
         assert (known["address"], known["cadence"]) == (address, "weekly:thu")
@@ -231,7 +231,7 @@ def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> No
     """Links that do not hold; settings as they are, with a slip, in a pause; leaving, back."""
     number = room.subscribers()["first@reader.example"].id
     with room.opened() as app:
-        links = app.links
+        links = app.subscribers.links
         settings = links.settings(number, datetime.now(UTC))
         leaving = f"{room.base}/unsubscribe/{links.unsubscribe_token(number)}"
     with visiting(browser, room, view) as visitor:
@@ -284,7 +284,7 @@ def test_with_the_keyboard_alone(browser: Browser, room: WebRoom) -> None:
         tab_to(visitor.page, "Save")
         keys.press("Enter")
         expect(visitor.page.get_by_role("status")).to_be_visible()
-        assert room.subscribers()[address].wishes.cadence == "weekly:fri"
+        assert room.subscribers()[address].preferences.cadence == "weekly:fri"
         visitor.open(room.link(room.mail_to(address), "unsubscribe"), "Unsubscribe")
         tab_to(visitor.page, "Unsubscribe")
         keys.press("Enter")

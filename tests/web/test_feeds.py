@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter import formats
-from newsletter.feeds import FEEDS, Feed, Item
 from newsletter.text.clean import clean
+from newsletter.web.feeds import FEEDS, Feed, Item
 from tests.support.builders import HOSTILE
 
 NOON = datetime(2026, 11, 20, 12, 0, 5, tzinfo=UTC)

@@ -14,11 +14,11 @@ from starlette.testclient import TestClient
 
 from newsletter.errors import DatabaseLocked
 from newsletter.web import health
-from newsletter.web.errands import Errands
+from newsletter.web.background import BackgroundTasks
 from newsletter.web.health import Probe
 from newsletter.web.heartbeat import STUCK, Heartbeat, is_alive
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 def test_a_loop_without_a_sign_of_life_is_taken_for_dead() -> None:
@@ -70,13 +70,13 @@ def test_an_error_of_ours_is_logged_once() -> None:
 
 
 @contextmanager
-def running(errands: Errands) -> Iterator[None]:
+def running(background: BackgroundTasks) -> Iterator[None]:
     """They run."""
-    errands.start()
+    background.start()
     try:
         yield
     finally:
-        errands.stop(PATIENCE)
+        background.stop(TIMEOUT)
 
 
 def test_errands_go_on_after_an_unexpected_error() -> None:
@@ -98,15 +98,15 @@ def test_errands_go_on_after_an_unexpected_error() -> None:
         fail_first("tidy")
         done.set()
 
-    errands = Errands(run, tidy, lambda: fail_first("then"), interval=0.01)
-    errands.wake()
-    with running(errands):
-        assert done.wait(PATIENCE)
-        assert errands.heartbeat.stuck == ""
+    background = BackgroundTasks(run, tidy, lambda: fail_first("then"), interval=0.01)
+    background.wake()
+    with running(background):
+        assert done.wait(TIMEOUT)
+        assert background.heartbeat.stuck == ""
     assert passes[:3] == ["run", "run", "run"]
     assert "tidy" in passes
     assert "then" in passes  # the wake-up was not lost with the passes that failed
-    assert errands.heartbeat.fault == ""
+    assert background.heartbeat.fault == ""
 
 
 def test_failing_errands_are_not_run_with_every_request() -> None:
@@ -118,12 +118,12 @@ def test_failing_errands_are_not_run_with_every_request() -> None:
         failed.set()
         raise ZeroDivisionError
 
-    errands = Errands(run, lambda: None, interval=3_600.0)
-    with running(errands):
-        assert failed.wait(PATIENCE)
+    background = BackgroundTasks(run, lambda: None, interval=3_600.0)
+    with running(background):
+        assert failed.wait(TIMEOUT)
         for _ in range(1_000):
-            errands.wake()
-        errands.stop(PATIENCE)
+            background.wake()
+        background.stop(TIMEOUT)
     assert len(passes) == 1
 
 
@@ -133,10 +133,10 @@ def test_a_check_that_hangs_costs_one_thread() -> None:
 
     def check() -> str:
         calls.append(1)
-        release.wait(PATIENCE)
+        release.wait(TIMEOUT)
         return "the disk is slow"
 
-    probe = Probe(check, late="no answer", patience=0.05)
+    probe = Probe(check, late="no answer", timeout=0.05)
 
     async def ask(many: int) -> set[str]:
         return set(await asyncio.gather(*(probe.result() for _ in range(many))))
@@ -145,8 +145,8 @@ def test_a_check_that_hangs_costs_one_thread() -> None:
     assert asyncio.run(ask(50)) == {"no answer"}
     assert len(calls) == 1
     release.set()
-    patient = Probe(check, late="no answer", patience=PATIENCE)
-    assert asyncio.run(asyncio.wait_for(patient.result(), PATIENCE)) == "the disk is slow"
+    patient = Probe(check, late="no answer", timeout=TIMEOUT)
+    assert asyncio.run(asyncio.wait_for(patient.result(), TIMEOUT)) == "the disk is slow"
 
 
 @pytest.mark.parametrize(

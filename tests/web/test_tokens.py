@@ -283,7 +283,7 @@ def test_who_never_confirms_is_forgotten(site: Site) -> None:
     site.subscribe()
     site.work()
     site.now += timedelta(days=7, minutes=1)
-    site.app.expiry.tidy()
+    site.app.subscribers.expiry.tidy()
     assert not _traces(site, MIRA, "203.0.113.0")
     site.restart()
     site.subscribe()
@@ -334,7 +334,7 @@ def test_pauses_of_many_end_on_their_date(site: Site) -> None:
         )
         wire.execute("UPDATE subscribers SET paused_until = '2026-12-24' WHERE id % 50 = 0")
     site.now = datetime(2026, 12, 10, 12, tzinfo=UTC)
-    site.app.expiry.tidy()
+    site.app.subscribers.expiry.tidy()
     left = site.rows("SELECT count(*) FROM subscribers WHERE state = 'paused'")
     assert left == site.rows("SELECT count(*) FROM subscribers WHERE id % 50 = 0")
     assert left[0][0] >= 5

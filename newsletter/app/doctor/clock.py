@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from newsletter.app import parts
+from newsletter.app import factories
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import SCHEDULER_HINT, Finding, failure, ok, warning
 from newsletter.errors import ClockBehind
-from newsletter.planning import refuse_old_clock
-from newsletter.storage import people, standing
+from newsletter.planning.rules import refuse_old_clock
+from newsletter.storage import installation, subscribers
 from newsletter.storage.database import Database
 
 _FIRST_YEAR = 2025
@@ -34,7 +34,7 @@ def check(context: Context) -> Iterator[Finding]:
     if at.year < _FIRST_YEAR:
         yield failure(f"the clock says {at:%Y-%m-%d %H:%M} UTC", "set it; let NTP keep it")
         return
-    tz_version = parts.rules(context.config).tz_version.removeprefix("# version ")
+    tz_version = factories.rules(context.config).tz_version.removeprefix("# version ")
     yield ok(
         f"it is {at:%Y-%m-%d %H:%M} UTC, {at.astimezone(zone):%H:%M} in {name} "
         f"(time zones {tz_version})"
@@ -45,7 +45,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 def _schedule(database: Database, at: datetime, zone: ZoneInfo) -> Iterator[Finding]:
     with database.read() as tx:
-        row, due = standing.get(tx), people.first_due(tx)
+        row, due = installation.get(tx), subscribers.first_due(tx)
     if row.paused_at:
         yield warning(
             f"all sending is stopped since {row.paused_at:%Y-%m-%d %H:%M} UTC",

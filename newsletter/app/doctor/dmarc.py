@@ -10,7 +10,7 @@ from newsletter.app.doctor.findings import Finding
 from newsletter.app.doctor.records import dmarc
 from newsletter.app.doctor.records.dmarc import TreeWalk
 from newsletter.app.doctor.resolver import Resolver
-from newsletter.app.editions import owner_address
+from newsletter.app.edition_factories import owner_address
 
 
 def check(context: Context) -> Iterator[Finding]:

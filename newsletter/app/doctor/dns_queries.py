@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, ok
-from newsletter.app.editions import sender
+from newsletter.app.edition_factories import sender
 
 
 def check(context: Context) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok
 from newsletter.models import DeliveryState

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, ok, warning
 from newsletter.app.doctor.records.domain_names import is_example
-from newsletter.app.editions import owner_address, sender
+from newsletter.app.edition_factories import owner_address, sender
 
 
 def check(context: Context) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from newsletter.app import parts
+from newsletter.app import factories
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.storage import health
@@ -134,9 +134,9 @@ def _login(context: Context, *, offered: bool) -> Iterator[Finding]:
             )
         return
     # The check of the configuration has these.
-    if parts.sending_problems(context.config) or context.is_password_file_unreadable:
+    if factories.sending_problems(context.config) or context.is_password_file_unreadable:
         return
-    session = parts.transport(context.config, context.stop).session()
+    session = factories.transport(context.config, context.stop).session()
     try:
         session.open()
     except SessionFailed as error:

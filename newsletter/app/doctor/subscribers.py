@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, ok, warning
 from newsletter.models import SubscriberState
-from newsletter.storage import people
+from newsletter.storage import subscribers
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -15,7 +15,7 @@ def check(context: Context) -> Iterator[Finding]:
     if context.database is None:
         return
     with context.database.read() as tx:
-        counts = people.counts(tx)
+        counts = subscribers.counts(tx)
     if counts.get(SubscriberState.ACTIVE):
         yield ok(", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())))
     else:

@@ -20,13 +20,13 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
-from newsletter.app import App
-from newsletter.app.checks import sample
+from newsletter.app.composition import App
 from newsletter.app.doctor import Context, Finding, Level, Options, run_checks
 from newsletter.app.doctor.resolver import Resolver
+from newsletter.app.inspection import sample
 from newsletter.config.file import load_config
-from newsletter.csv_columns import SubscriberRow
-from newsletter.recipients import parse_address
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import SubscriberRow
 from tests.support.smtp_server import Server
 
 HOME = "papers.harbour"
@@ -207,7 +207,7 @@ def ingest_sample(folder: Path, *addresses: str, at: datetime | None = None) -> 
     app = App(load_config(str(folder / "config.toml")), clock=lambda: at or datetime.now(UTC))
     list(app.sources.ingest_configured())
     for one in addresses or ("mira@inbox.quay",):
-        app.subscriptions.add(SubscriberRow(parse_address(one)))
+        app.subscribers.lifecycle.add(SubscriberRow(parse_address(one)))
     app.close()
 
 

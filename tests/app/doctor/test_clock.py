@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app import App
+from newsletter.app.composition import App
 from newsletter.app.doctor import Level
 from newsletter.app.doctor import clock as clock_check
 from newsletter.config.file import load_config

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from newsletter.app.doctor import Level, Options
-from newsletter.recipients import parse_address
+from newsletter.subscribers.address import parse_address
 from tests.app.doctor.support import configure, findings
 
 

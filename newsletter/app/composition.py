@@ -1,0 +1,299 @@
+"""The composition root: configuration in, use cases out.
+
+Builds the use cases and nothing else: commands, pages and the service call them directly.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from newsletter.config.schema import Config
+from newsletter.errors import StorageError
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.snapshot_review import SnapshotReview
+from newsletter.papers.source_ingest import SourceIngest
+from newsletter.sources.factories import now
+from newsletter.storage.database import Database
+
+# Imported where they are used: an ingest of a file needs none of them, and half its time
+# would be theirs.
+if TYPE_CHECKING:
+    from newsletter.app.alerts import Alerts
+    from newsletter.app.status import StatusReader
+    from newsletter.app.subscriber_use_cases import SubscriberUseCases
+    from newsletter.app.trace import Trace
+    from newsletter.delivery.records import DeliveryRecords
+    from newsletter.delivery.run import DeliveryRun, Progress
+    from newsletter.delivery.send_test import TestMail
+    from newsletter.delivery.sending import Sending
+    from newsletter.editions.build import EditionBuilder
+    from newsletter.editions.notices import Notices
+    from newsletter.editions.preview import PreviewWriter
+    from newsletter.planning.due_times import DueTimes
+    from newsletter.planning.edition_review import EditionReview
+    from newsletter.planning.plan import Planning
+    from newsletter.planning.planner import Planner
+
+
+class App:
+    """The use cases of one configuration, each built when it is first asked for.
+
+    Args:
+        config: the configuration.
+        database: where everything is remembered; opened from the configuration when
+            it is not given.
+        clock: the current instant, aware.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database | None = None,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._config = config
+        self.database = database or Database(config.database.url)
+        self.clock = clock
+
+    def close(self) -> None:
+        """Closes the database."""
+        self.database.close()
+
+    # --- captures → log
+
+    @cached_property
+    def ingest(self) -> Ingest:
+        """Brings captures into the log."""
+        return Ingest(self.database, self.clock)
+
+    @cached_property
+    def snapshot_review(self) -> SnapshotReview:
+        """Lists snapshots, and decides about held ones."""
+        return SnapshotReview(self.database, self.clock)
+
+    @cached_property
+    def sources(self) -> SourceIngest:
+        """Reads sources and ingests what they have."""
+        config = self._config
+        zone = config.newsletter.time_zone
+        return SourceIngest(config.sources, self.ingest, self.database, self.clock, zone)
+
+    # --- log → editions and deliveries
+
+    @cached_property
+    def builder(self) -> EditionBuilder:
+        """Builds editions."""
+        from newsletter.app import edition_factories
+
+        return edition_factories.builder(self._config)
+
+    @cached_property
+    def planning(self) -> Planning:
+        """Plans editions and deliveries for one instant."""
+        from newsletter.app import edition_factories, factories
+        from newsletter.planning.plan import Planning
+
+        domain = (
+            edition_factories.sender(self._config).domain
+            if self._config.newsletter.sender
+            else None
+        )
+        return Planning(
+            self.database,
+            lambda: self.builder,
+            edition_factories.theme_settings(self._config),
+            factories.rules(self._config),
+            domain,
+        )
+
+    @cached_property
+    def due_times(self) -> DueTimes:
+        """Corrects due times after the rules have changed."""
+        from newsletter.app import factories
+        from newsletter.planning.due_times import DueTimes
+
+        return DueTimes(self.database, factories.rules(self._config))
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Runs planning, and makes the next edition."""
+        from newsletter.app import edition_factories
+        from newsletter.planning.planner import Planner
+
+        return Planner(
+            self.planning,
+            self.due_times,
+            lambda: self.builder,
+            edition_factories.theme_settings(self._config),
+            self.database,
+            [section.name for section in self._config.sources],
+            self.clock,
+        )
+
+    @cached_property
+    def edition_review(self) -> EditionReview:
+        """Lists editions, and decides about held ones."""
+        from newsletter.planning.edition_review import EditionReview
+
+        return EditionReview(self.database)
+
+    @cached_property
+    def previews(self) -> PreviewWriter:
+        """Writes an edition's files."""
+        from newsletter.app import edition_factories
+        from newsletter.editions.preview import PreviewWriter
+
+        base = self._config.newsletter.base_url
+        return PreviewWriter(edition_factories.sender(self._config), base, self.clock)
+
+    # --- deliveries → mail
+
+    def delivery(
+        self, stop: threading.Event, progress: Progress, *, persistent: bool = False
+    ) -> DeliveryRun:
+        """Builds a run of deliveries.
+
+        Args:
+            stop: set by the caller to end between two messages.
+            progress: called after every commit.
+            persistent: wait for a database that is locked or has no room, however long that
+                takes; otherwise the run gives up after a few tries.
+
+        Raises:
+            ConfigError: something that the transport needs is not configured.
+        """
+        from newsletter.app import factories
+        from newsletter.delivery.personalise import Personaliser
+        from newsletter.delivery.run import DeliveryRun
+        from newsletter.delivery.stop import RunStop
+
+        run_stop = RunStop.of(stop)  # the run's sessions wait less once it has stopped itself
+        transport = factories.transport(self._config, run_stop)
+        personaliser = Personaliser(
+            self.database, factories.origin(self._config), transport.encoded
+        )
+        limits = factories.limits(self._config)
+        if persistent:
+            limits = replace(limits, commit_tries=None)
+        return DeliveryRun(
+            self.database, transport, personaliser, limits, self.clock, run_stop, progress
+        )
+
+    @cached_property
+    def sending(self) -> Sending:
+        """Sends what is planned; pauses and resumes all sending."""
+        from newsletter.delivery.sending import Sending
+
+        return Sending(self.database, self.delivery, self._report, self.clock)
+
+    @cached_property
+    def test_mail(self) -> TestMail:
+        """Sends a test mail."""
+        from newsletter.app import factories
+        from newsletter.delivery.send_test import TestMail
+
+        return TestMail(
+            self.database,
+            self.sending,
+            self.delivery,
+            self.notices,
+            self._config.newsletter.name,
+            factories.through(self._config),
+            self.clock,
+        )
+
+    @cached_property
+    def records(self) -> DeliveryRecords:
+        """Lists deliveries, and retries or settles them."""
+        from newsletter.app import edition_factories
+        from newsletter.delivery.records import DeliveryRecords
+
+        domain = edition_factories.sender(self._config).domain
+        return DeliveryRecords(self.database, domain, self.clock)
+
+    @cached_property
+    def subscribers(self) -> SubscriberUseCases:
+        """What subscribers, visitors and the operator do about subscriptions."""
+        from newsletter.app.subscriber_use_cases import SubscriberUseCases
+
+        return SubscriberUseCases(self._config, self.database, self.notices, self.clock)
+
+    # --- what the operator sees
+
+    @cached_property
+    def status(self) -> StatusReader:
+        """Says how everything stands, and why nothing goes out."""
+        from newsletter.app.status import StatusReader
+
+        return StatusReader(self._config, self.database, self.clock)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """Tells the history of one subscriber or one paper."""
+        from newsletter.app.trace import Trace
+
+        return Trace(self.database, self.records, self.status)
+
+    @cached_property
+    def alerts(self) -> Alerts:
+        """Reports to the owner."""
+        from newsletter.app.alerts import Alerts
+
+        return Alerts(self._config, self.database, self.notices)
+
+    def _report(self, at: datetime) -> bool:
+        """Reports to the owner; the words of mails are loaded when the first report is due."""
+        return self.alerts.report(at)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """The words of transactional mails."""
+        from newsletter.editions.notices import Notices
+
+        folder = self._config.theme.templates_dir
+        return Notices(Path(folder) if folder else None)
+
+
+@contextmanager
+def opened(config: Config, *, create: bool = True) -> Iterator[App]:
+    """The use cases with the configured database, which is made if it is missing.
+
+    Raises:
+        DatabaseMissing: it is missing, and `create` is off.
+    """
+    app = App(config, Database(config.database.url, create=create))
+    try:
+        yield app
+    finally:
+        app.close()
+
+
+@contextmanager
+def throw_away() -> Iterator[App]:
+    """The use cases with a temporary database and the default configuration."""
+    with _temporary_folder() as folder:
+        app = App(Config(), Database(f"sqlite:///{folder}/replay.db"))
+        try:
+            yield app
+        finally:
+            app.close()
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[str]:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="newsletter-")
+    except OSError as exc:
+        raise StorageError(
+            f"no temporary folder can be made ({exc.strerror})", hint="make room, or set TMPDIR"
+        ) from exc
+    with folder as path:
+        yield path

@@ -1,0 +1,62 @@
+"""The configuration as the parts that make editions and messages take it."""
+
+from __future__ import annotations
+
+from email.headerregistry import Address
+from pathlib import Path
+
+from newsletter.config.schema import Config
+from newsletter.config.values import name_and_address
+from newsletter.editions.build import EditionBuilder
+from newsletter.editions.render import Renderer, ThemeSettings
+from newsletter.messages.mime import NO_OWNER, NOWHERE, Sender
+
+
+def theme_settings(config: Config) -> ThemeSettings:
+    """What a theme is told."""
+    return ThemeSettings(
+        name=config.newsletter.name,
+        theme=config.theme.name,
+        language=config.newsletter.language,
+        accent=config.theme.accent,
+        accent_dark=config.theme.dark,
+        postal_address=config.newsletter.postal_address,
+    )
+
+
+def builder(config: Config) -> EditionBuilder:
+    """What makes editions.
+
+    Raises:
+        RenderError: the templates' folder is not there.
+    """
+    templates = config.theme.templates_dir
+    renderer = Renderer(theme_settings(config), Path(templates) if templates else None)
+    return EditionBuilder(
+        renderer, theme_settings(config), config.theme.excerpts, config.newsletter.base_url
+    )
+
+
+def sender(config: Config) -> Sender:
+    """Whose newsletter it is."""
+    section = config.newsletter
+    return Sender(
+        name=section.name,
+        address=_address(section.sender, section.name),
+        reply_to=_address(section.reply_to, "") if section.reply_to else None,
+        owner=_address(section.owner, "").addr_spec if section.owner else NO_OWNER,
+        archive=f"{section.base_url}/archive" if section.base_url else "",
+    )
+
+
+def owner_address(config: Config) -> str:
+    """Where reports go, as a bare address."""
+    return name_and_address(config.newsletter.owner)[1]
+
+
+def _address(mailbox: str, name: str) -> Address:
+    if not mailbox:
+        return Address(name, "newsletter", NOWHERE)
+    display, spec = name_and_address(mailbox)
+    local, _, domain = spec.rpartition("@")
+    return Address(display or name, local, domain)

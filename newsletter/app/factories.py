@@ -1,0 +1,138 @@
+"""The configuration as the parts that plan and send take it."""
+
+from __future__ import annotations
+
+import threading
+import zoneinfo
+from importlib.metadata import version
+from pathlib import Path
+
+from newsletter.app.edition_factories import sender
+from newsletter.config.schema import Config
+from newsletter.delivery.personalise import Origin
+from newsletter.delivery.recorder import Limits
+from newsletter.errors import ConfigError
+from newsletter.planning.rules import Rules
+from newsletter.transports import TRANSPORTS, Settings, SmtpSettings, Transport
+
+
+def rules(config: Config) -> Rules:
+    """When people are due."""
+    section = config.newsletter
+    return Rules(
+        time_zone=section.time_zone,
+        send_at=section.send_at,
+        skip_dates=frozenset(section.skip_dates),
+        catch_up=config.delivery.catch_up,
+        tz_version=_tz_version(),
+    )
+
+
+def limits(config: Config) -> Limits:
+    """How mail leaves."""
+    section = config.delivery
+    return Limits(
+        sessions=section.sessions,
+        max_per_second=section.max_per_second,
+        max_per_day=section.max_per_day,
+        per_domain=section.per_domain,
+        give_up_after=section.give_up_after,
+        unknown=section.unknown,
+    )
+
+
+def origin(config: Config) -> Origin:
+    """From whom mail comes."""
+    keys = config.web.secret_keys
+    return Origin(
+        sender=sender(config),
+        base_url=config.newsletter.base_url,
+        bounce_domain=config.newsletter.bounce_domain,
+        link_key=keys[0].get_secret_value().encode() if keys else None,
+    )
+
+
+def transport(config: Config, stop: threading.Event | None) -> Transport:
+    """The configured transport.
+
+    Raises:
+        ConfigError: something that it needs is not configured.
+    """
+    problems = sending_problems(config)
+    if problems:
+        raise ConfigError(problems, hint="`newsletter config check` lists what is wrong")
+    kind = config.delivery.transport
+    settings = Settings(
+        smtp=_smtp(config) if kind == "smtp" else None,
+        folder=Path(getattr(config.transports, kind).folder)
+        if kind in ("eml", "maildir")
+        else None,
+        stop=stop,
+    )
+    return TRANSPORTS[kind](settings)
+
+
+def through(config: Config) -> str:
+    """The server or transport that mail leaves by, in words."""
+    kind = config.delivery.transport
+    if kind == "smtp":
+        return f"{config.transports.smtp.host}:{config.transports.smtp.port}"
+    return f"the transport {kind}"
+
+
+def sending_problems(config: Config) -> list[str]:
+    """What is missing before mail can leave by the configured transport."""
+    if config.delivery.transport != "smtp":
+        return []
+    problems = []
+    if not config.newsletter.sender:
+        problems.append("newsletter.sender: mail by SMTP needs the address it comes from")
+    if not config.newsletter.owner and not config.newsletter.base_url:
+        problems.append(
+            "newsletter.owner: mail needs a way to unsubscribe: this address, or a base_url"
+        )
+    if not config.transports.smtp.host:
+        problems.append("transports.smtp.host: mail by SMTP needs a server")
+    try:
+        _password(config)
+    except ConfigError as error:
+        problems += error.problems
+    return problems
+
+
+def _smtp(config: Config) -> SmtpSettings:
+    section = config.transports.smtp
+    return SmtpSettings(
+        host=section.host,
+        port=section.port,
+        security=section.security,
+        username=section.username,
+        password=_password(config),
+        token_command=section.token_command,
+    )
+
+
+def _password(config: Config) -> str:
+    section = config.transports.smtp
+    if not section.password_file:
+        return section.password.get_secret_value()
+    try:
+        return Path(section.password_file).read_text("utf-8").strip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        what = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise ConfigError(
+            [f"transports.smtp.password_file: cannot be read ({what})"],
+            where=section.password_file,
+            hint="check its owner and mode",
+        ) from exc
+
+
+def _tz_version() -> str:
+    """The version of the time zone database that Python reads."""
+    for folder in zoneinfo.TZPATH:
+        for name in ("tzdata.zi", "+VERSION"):
+            path = Path(folder) / name
+            if path.is_file():
+                with path.open(encoding="utf-8") as file:
+                    return file.readline().strip()
+    return version("tzdata")

@@ -1,0 +1,128 @@
+"""Why nothing went out, in the words that reports and scripts rely on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class IdleFacts:
+    """What is known at the moment somebody asks.
+
+    Attributes:
+        held: numbers of the snapshots that wait, with the first one's reason.
+        failing: sources that fail, with what the first one says.
+        captured: snapshots ever captured.
+        waiting: announced papers that somebody has not been sent; without subscribers,
+            that nobody has.
+        subscribers: who gets editions.
+        next_due: when the first of them is due, in words.
+        editions: numbers of the editions that wait, with the first one's reason.
+        clock: what is wrong with the clock.
+        people_paused: subscribers who wait for nothing for a while.
+        people_suppressed: subscribers whose servers say that there is no such mailbox.
+        mails: that could go now.
+        overdue: since when somebody is due who was not planned for, in words; empty if nobody
+            is, or not for long.
+        stopped: what ended the last run before its work was done.
+    """
+
+    held: tuple[int, ...] = ()
+    held_reason: str = ""
+    failing: tuple[str, ...] = ()
+    failure: str = ""
+    captured: int = 0
+    waiting: int = 0
+    subscribers: int = 0
+    paused: bool = False
+    next_due: str = ""
+    editions: tuple[int, ...] = ()
+    editions_reason: str = ""
+    clock: str = ""
+    people_paused: int = 0
+    people_suppressed: int = 0
+    mails: int = 0
+    overdue: str = ""
+    stopped: str = ""
+
+
+def idle_reason(facts: IdleFacts) -> str:
+    """The strongest reason, with what to do; it begins with one of six fixed words."""
+    return _stopped(facts) or _held(facts) or _quiet(facts)
+
+
+def _stopped(facts: IdleFacts) -> str:
+    if facts.paused:
+        return "paused: all sending is stopped; `newsletter continue` starts it"
+    return f"paused: {facts.clock}" if facts.clock else ""
+
+
+def _held(facts: IdleFacts) -> str:
+    if facts.held:
+        numbers = ", ".join(map(str, facts.held[:5]))
+        return (
+            f"held: snapshot {numbers} waits for you ({facts.held_reason}); "
+            f"`newsletter snapshots release {facts.held[0]}` or `reject` it"
+        )
+    if facts.editions:
+        numbers = ", ".join(map(str, facts.editions[:5]))
+        return (
+            f"held: edition {numbers} waits for you ({facts.editions_reason}); "
+            f"`newsletter editions release {facts.editions[0]}` or `reject` it"
+        )
+    if facts.stopped and (facts.mails or _is_overdue(facts)):
+        return (
+            f"held: {_waiting(facts)}, because the last run ended early ({facts.stopped}); "
+            "the next run tries again, `newsletter doctor` looks for the cause"
+        )
+    return ""
+
+
+def _is_overdue(facts: IdleFacts) -> bool:
+    return bool(facts.overdue and facts.waiting)
+
+
+def _waiting(facts: IdleFacts) -> str:
+    if facts.mails:
+        return "1 mail waits" if facts.mails == 1 else f"{facts.mails:,} mails wait"
+    return f"{_papers(facts)} since {facts.overdue}"
+
+
+def _papers(facts: IdleFacts) -> str:
+    return "1 new paper waits" if facts.waiting == 1 else f"{facts.waiting:,} new papers wait"
+
+
+def _quiet(facts: IdleFacts) -> str:
+    if facts.failing:
+        return f"source failing: {facts.failing[0]} ({facts.failure})"
+    if not facts.captured:
+        return "nothing new: nothing has been captured yet; run `newsletter ingest`"
+    if not facts.waiting:
+        if facts.subscribers:
+            return "nothing new: everybody has, or is about to get, all that is known"
+        return "nothing new: no capture had a paper that was not known"
+    if not facts.subscribers:
+        return _nobody(facts)
+    if _is_overdue(facts):
+        return (
+            f"held: {_waiting(facts)}, and nothing has run since; `newsletter run` sends them, "
+            "`newsletter serve` or a timer does it by itself"
+        )
+    when = f" ({facts.next_due})" if facts.next_due else ""
+    return f"nobody due: {_papers(facts)} for the next due time{when}"
+
+
+def _nobody(facts: IdleFacts) -> str:
+    if facts.people_paused:
+        return (
+            f"nobody subscribed: all {facts.people_paused:,} are paused; "
+            "`newsletter subscribers resume ADDRESS` ends a pause"
+        )
+    if facts.people_suppressed:
+        return (
+            f"nobody subscribed: {facts.people_suppressed:,} are suppressed, because their "
+            "servers say that there is no such mailbox; if that is wrong, "
+            "`newsletter subscribers add --unsuppress ADDRESS` brings somebody back"
+        )
+    ready = "1 new paper is" if facts.waiting == 1 else f"{facts.waiting:,} new papers are"
+    return f"nobody subscribed: {ready} ready; `newsletter preview` shows what comes"

@@ -1,0 +1,84 @@
+"""Looking into things without the program running: captures, configuration, the sample."""
+
+from __future__ import annotations
+
+from importlib.resources import files as resource_files
+from pathlib import Path
+
+from newsletter import formats
+from newsletter.app.edition_factories import builder
+from newsletter.app.factories import sending_problems
+from newsletter.config.file import add_sources
+from newsletter.config.schema import Config
+from newsletter.errors import NewsletterError, SourceError, UsageError
+from newsletter.formats import opml
+from newsletter.models import Entry, EntryKind, Snapshot
+from newsletter.sources.factories import now
+from newsletter.sources.files import read
+from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
+
+
+def deeper_problems(config: Config) -> list[str]:
+    """What is wrong beyond the values themselves: formats that do not exist, a broken theme."""
+    problems = []
+    for number, section in enumerate(config.sources, 1):
+        try:
+            _ = formats.named(section.format) if section.format else None
+        except UsageError as error:
+            problems.append(f"sources[{number}].format: {error}")
+    problems += sending_problems(config)
+    try:
+        _trial_edition(config)
+    except NewsletterError as error:
+        problems.append(f"theme: {error}")
+    return problems
+
+
+def _trial_edition(config: Config) -> None:
+    """An edition of the bundled sample in the configured theme, with all of its own checks."""
+    papers = formats.parse(sample()[0].read_bytes()).papers
+    entries = [
+        Entry(position, EntryKind.NEW, paper, "sample", "api-json")
+        for position, paper in enumerate(papers, 1)
+    ]
+    builder(config).build(entries)
+
+
+def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
+    """The format of a file or of standard input, the sign it was recognised by, its papers.
+
+    Raises:
+        SourceError: it cannot be read.
+        SnapshotUnreadable: no format knows it, or no list is found.
+        UsageError: there is no such format.
+    """
+    if place == STANDARD_INPUT:
+        (found,) = StdinSource(standard_input(), now).captures()
+    else:
+        found = read(Path(place))
+    if isinstance(found, SourceError):
+        raise found
+    document = formats.Document(found.data, found.day, found.dated_by)
+    chosen, sign = (formats.named(format), "asked for") if format else formats.sniff(document)
+    snapshot = formats.parse(found.data, day=found.day, dated_by=found.dated_by, format=chosen.name)
+    return chosen.name, sign, snapshot
+
+
+def import_sources(config_path: str | None, opml_file: Path) -> list[str]:
+    """Appends the feeds of an OPML file to the configuration; the names of those added.
+
+    Raises:
+        SourceError: the file cannot be read.
+        SnapshotUnreadable: it is no OPML.
+        ConfigError: the configuration has problems, before or afterwards.
+    """
+    found = read(opml_file)
+    if isinstance(found, SourceError):
+        raise found
+    return add_sources(config_path, opml.sources(found.data))
+
+
+def sample() -> list[Path]:
+    """The bundled sample: captures of two consecutive days, of invented papers."""
+    folder = Path(str(resource_files("newsletter"))) / "sample"
+    return sorted(folder.glob("*.json"))

@@ -1,0 +1,88 @@
+"""Commands that keep the database: copies of it, putting one back, letting old bytes go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from newsletter.cli.base import config_option, json_option
+from newsletter.cli.terminal import say
+
+
+@click.command()
+@click.argument("file")
+@json_option
+def backup(file: str, *, as_json: bool) -> None:
+    """Copy the database to FILE, also while it is in use. It holds addresses: keep it private."""
+    from newsletter.app import maintenance
+    from newsletter.cli import output
+    from newsletter.config.file import load_config
+
+    size = maintenance.backup(load_config(config_option()), Path(file))
+    if as_json:
+        output.print_json({"file": file, "bytes": size})
+        return
+    say(f"Copied {size / 1e6:,.1f} MB to {file}.")
+
+
+@click.command()
+@click.argument("file")
+@json_option
+def restore(file: str, *, as_json: bool) -> None:
+    """Put a backup in the place of the database. Nothing is sent twice because of it."""
+    from newsletter.app import maintenance
+    from newsletter.cli import output
+    from newsletter.config.file import load_config
+    from newsletter.sources.factories import now
+
+    done = maintenance.restore(load_config(config_option()), Path(file), now())
+    if as_json:
+        row = {"merged": done.merged, "unknown": done.unknown, "back": done.back, "away": done.away}
+        output.print_json({"kept": str(done.kept) if done.kept else None, **row})
+        return
+    say(f"Restored {file}.")
+    if done.kept:
+        say(f"The database that was there is {done.kept.name}.")
+    if done.merged:
+        say("What was sent since the backup, and what people did, is taken over from it.")
+        _say_who_is_back(done.back, done.away)
+        return
+    say("What was sent since the backup is not known, so nothing of it is sent again:")
+    say(f"- {output.plural(done.unknown, 'mail')} unknown; `newsletter deliveries` shows them")
+    say("- the first capture of every source is held; `newsletter snapshots release` decides")
+
+
+def _say_who_is_back(back: int, away: int) -> None:
+    if back:
+        who = "1 person who was" if back == 1 else f"{back:,} people who were"
+        say(f"- {who} removed since the backup: back")
+    if away:
+        who = "1 person who was" if away == 1 else f"{away:,} people who were"
+        say(f"- {who} removed since: not back; they had left, were forgotten or had moved")
+
+
+@click.command()
+@click.option("--older-than", default="90d", show_default=True, metavar="LENGTH")
+@json_option
+def prune(older_than: str, *, as_json: bool) -> None:
+    """Let old captured bytes and records of sent mails go. No paper comes back as new."""
+    from newsletter.app import maintenance
+    from newsletter.cli.output import plural, print_json
+    from newsletter.config import values
+    from newsletter.config.file import load_config
+    from newsletter.errors import UsageError
+    from newsletter.sources.factories import now
+
+    try:
+        length = values.duration(older_than)
+    except ValueError as fault:
+        raise UsageError(str(fault), where="--older-than") from fault
+    done = maintenance.prune(load_config(config_option()), length, now())
+    if as_json:
+        print_json({"captures": done.captures, "mails": done.mails})
+        return
+    say(f"Let go of {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
+
+
+COMMANDS = (backup, restore, prune)

@@ -1,0 +1,107 @@
+"""Commands that show how things stand and what would be sent; they change nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from newsletter.cli.base import config_option, json_option
+from newsletter.cli.terminal import say
+from newsletter.errors import DatabaseMissing
+
+
+@click.command()
+@click.option("--out", default="preview", show_default=True, help="Folder for its files.")
+@click.option("--theme", help="Another theme than the configured one.")
+@click.option("--subscriber", metavar="ADDRESS", help="What this subscriber would get.")
+@click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
+@click.option("--serve", is_flag=True, help="Serve the folder on this machine until Ctrl-C.")
+@json_option
+def preview(
+    out: str,
+    theme: str | None,
+    subscriber: str | None,
+    *,
+    open_it: bool,
+    serve: bool,
+    as_json: bool,
+) -> int:
+    """Write the next edition's files, exactly as they would be sent. Changes nothing."""
+    from newsletter.app.composition import opened
+    from newsletter.cli import output
+    from newsletter.config.file import load_config, with_theme
+    from newsletter.subscribers.lifecycle import address_of
+
+    loaded = load_config(config_option())
+    try:
+        with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
+            cursor = (
+                app.subscribers.lifecycle.find(address_of(subscriber)).cursor
+                if subscriber
+                else None
+            )
+            edition = app.planner.next_edition(cursor)
+            if edition is None:
+                return _silent(app.status.read().silence, as_json=as_json)
+            written = app.previews.write(edition, Path(out))
+    except DatabaseMissing as missing:
+        return _silent(_nothing_yet(missing), as_json=as_json)
+    if as_json:
+        output.print_json(
+            {
+                "files": [str(path) for path in written.files],
+                "papers": len(edition.entries),
+                "subject": edition.parts[0].subject,
+                "titles": list(edition.titles),
+            }
+        )
+    else:
+        say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
+        for path in written.files:
+            say(f"  {path}")
+        if not (loaded.newsletter.base_url or loaded.newsletter.owner):
+            say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
+    page = written.files[0]
+    if open_it:
+        click.launch(page.absolute().as_uri())
+    if serve:
+        from newsletter.cli.serving import serve_folder
+
+        serve_folder(Path(out), page.name, as_json=as_json)
+    return 0
+
+
+@click.command()
+@json_option
+def status(*, as_json: bool) -> int:
+    """How every source fares, and why nothing went out."""
+    from newsletter.app.composition import opened
+    from newsletter.app.status import nothing_yet
+    from newsletter.cli import output
+    from newsletter.config.file import load_config
+
+    loaded = load_config(config_option())
+    try:
+        with opened(loaded, create=False) as app:
+            found = app.status.read()
+    except DatabaseMissing as missing:
+        found = nothing_yet(loaded, missing.where)
+    for row in output.status_rows(found) if as_json else ():
+        output.print_json(row)
+    for line in output.status_lines(found) if not as_json else ():
+        say(line)
+    return 0
+
+
+def _nothing_yet(missing: DatabaseMissing) -> str:
+    from newsletter.app.idle import IdleFacts, idle_reason
+
+    return f"{idle_reason(IdleFacts())} (no database at {missing.where})"
+
+
+def _silent(silence: str, *, as_json: bool) -> int:
+    from newsletter.cli import output
+
+    output.print_json({"silence": silence}) if as_json else say(silence)
+    return 0

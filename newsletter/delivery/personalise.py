@@ -1,0 +1,126 @@
+"""A delivery as the letter that its transport takes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from newsletter.messages import tokens
+from newsletter.messages.mime import Sender
+from newsletter.messages.personalised import (
+    MessageTemplate,
+    RecipientFields,
+    edition_template,
+    notice_template,
+)
+from newsletter.storage import editions, notices
+from newsletter.storage.database import Database
+from newsletter.storage.outbox import QueuedDelivery
+from newsletter.subscribers.address import Address
+from newsletter.transports.base import OutgoingMessage
+
+_KEPT = 32
+"""Stencils in memory, some 100 KB each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """From whom mail comes, and where its links lead.
+
+    Attributes:
+        base_url: of the web pages; empty where there are none.
+        bounce_domain: in ASCII; takes the bounces, each to an address of its own; empty where the
+            sender takes them.
+        link_key: signs links; `None` for the database's own.
+    """
+
+    sender: Sender
+    base_url: str = ""
+    bounce_domain: str = ""
+    link_key: bytes | None = None
+
+
+class Personaliser:
+    """Makes letters.
+
+    Args:
+        database: where editions and keys are.
+        origin: from whom.
+        encode: brings a whole mail into the form its transport takes.
+    """
+
+    def __init__(
+        self, database: Database, origin: Origin, encode: Callable[[bytes], bytes]
+    ) -> None:
+        self._database = database
+        self._origin = origin
+        self._encode = encode
+        self._own_key = database.keys.own
+        self._link_key = origin.link_key or database.keys.links
+        self._templates: OrderedDict[tuple[int, int, int], tuple[str, str, MessageTemplate]] = (
+            OrderedDict()
+        )
+
+    def message(self, waiting: QueuedDelivery, to: Address, at: datetime) -> OutgoingMessage:
+        """The letter of a delivery to this address, dated `at`.
+
+        Raises:
+            RenderError: it cannot be made.
+        """
+        key, domain, template = self._template(waiting)
+        name = copy_id(self._own_key, key, waiting.part, waiting.subscriber or waiting.notice)
+        copy = RecipientFields(
+            to=to.spec,
+            message_id=f"{name}@{domain}",
+            token=tokens.token(self._link_key, tokens.UNSUBSCRIBE, waiting.subscriber),
+        )
+        return OutgoingMessage(
+            name=name,
+            sender=self._envelope_sender(waiting.id),
+            recipient=to.spec,
+            pieces=template.pieces(copy, at),
+        )
+
+    def _envelope_sender(self, delivery: int) -> str:
+        address = self._origin.sender.address
+        if not self._origin.bounce_domain:
+            return f"{address.username}@{self._origin.sender.domain}"
+        proof = tokens.label(self._own_key, tokens.BOUNCE, delivery, size=5)
+        return f"bounce+{delivery}.{proof}@{self._origin.bounce_domain}"
+
+    def _template(self, waiting: QueuedDelivery) -> tuple[str, str, MessageTemplate]:
+        """The key or kind, the domain of Message-IDs, and the stencil."""
+        which = (waiting.edition, waiting.part, waiting.notice)
+        if which not in self._templates:
+            self._templates[which] = self._made(waiting)
+            if len(self._templates) > _KEPT:
+                self._templates.popitem(last=False)
+        self._templates.move_to_end(which)
+        return self._templates[which]
+
+    def _made(self, waiting: QueuedDelivery) -> tuple[str, str, MessageTemplate]:
+        origin = self._origin
+        with self._database.read() as tx:
+            if waiting.notice:
+                kind, subject, text = notices.content(tx, waiting.notice)
+                made = notice_template(subject, text, origin.sender, self._encode)
+                return kind, origin.sender.domain, made
+            content = editions.content(tx, waiting.edition)
+        part = content.parts[waiting.part - 1]
+        made = edition_template(part, content.key, origin.sender, origin.base_url, self._encode)
+        return content.key, content.domain or origin.sender.domain, made
+
+
+def copy_id(own_key: bytes, key: str, part: int, number: int) -> str:
+    """The local part of a copy's Message-ID: the same whenever the copy is made again.
+
+    Args:
+        own_key: the database's own.
+        key: the edition's; of a notice its kind.
+        person: the subscriber's number, or the notice's.
+    """
+    return (
+        f"{key[:16]}.{part}.{tokens.label(own_key, tokens.COPY + key.encode()[:12], number, part)}"
+    )

@@ -1,0 +1,47 @@
+"""The words of notices: mails that are no editions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from newsletter.editions.templating import FAULTS, environment, loader
+from newsletter.errors import RenderError
+
+TEST = "test"
+REPORT = "report"
+WEEKLY = "weekly"
+CONFIRM = "confirm"
+KNOWN = "known"
+SETTINGS = "settings"
+CHANGE = "change"
+CHANGED = "changed"
+
+
+class Notices:
+    """Fills the templates in `mail/`. The first line of each is the subject.
+
+    Args:
+        templates_dir: the operator's templates; each file there wins over ours.
+
+    Raises:
+        RenderError: there is no such folder.
+    """
+
+    def __init__(self, templates_dir: Path | None = None) -> None:
+        self._templates = environment(loader(templates_dir))
+
+    def words(self, kind: str, **facts: object) -> tuple[str, str]:
+        """Subject and text of a notice of this kind.
+
+        Raises:
+            RenderError: its template asks for something that is not there.
+        """
+        name = f"mail/{kind}.txt.j2"
+        try:
+            filled = self._templates.get_template(name).render(**facts)
+        except FAULTS as exc:
+            raise RenderError(
+                f"the template is wrong ({exc})", where=name, hint="mend the template"
+            ) from exc
+        subject, _, text = filled.partition("\n")
+        return subject.strip(), text.strip() + "\n"

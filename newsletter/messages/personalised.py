@@ -1,0 +1,165 @@
+"""A recipient's copy of a mail, for microseconds.
+
+The mail is made once, for somebody who does not exist, and cut where that somebody's
+address, Message-ID, date and link stand; a copy is the pieces with others' in between.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.utils import format_datetime
+
+from newsletter.messages import mime
+from newsletter.messages.mime import Recipient, Sender
+from newsletter.messages.tokens import TOKEN_LENGTH
+from newsletter.models import Rendered
+
+_BREAK = "(?:=\r?\n)?"  # a soft line break of quoted-printable, perhaps
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientFields:
+    """What is one recipient's own.
+
+    Attributes:
+        to: the address, its domain in ASCII.
+        message_id: without angle brackets.
+        token: of the unsubscribe link; `TOKEN_LENGTH` characters.
+    """
+
+    to: str
+    message_id: str
+    token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where something of the recipient's stands: which field, and which part of it."""
+
+    field: str
+    first: int = 0
+    last: int | None = None
+
+
+class MessageTemplate:
+    """One mail for many.
+
+    Args:
+        make: the whole mail for a recipient, at a time.
+        links: the address of a person's link, with `{}` for the token; empty for none.
+        encode: brings the whole mail into the form its transport takes.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[Recipient, datetime], bytes],
+        links: str,
+        encode: Callable[[bytes], bytes],
+    ) -> None:
+        nobody = RecipientFields(
+            to=f"{_nonce()}@{mime.NOWHERE}",
+            message_id=f"{_nonce()}@{mime.NOWHERE}",
+            token=_nonce(TOKEN_LENGTH),
+        )
+        name, _, domain = nobody.to.partition("@")
+        link = links.format(nobody.token) if links else ""
+        at = _moment()
+        data = encode(make(Recipient(Address("", name, domain), nobody.message_id, link), at))
+        self._parts = _cut(
+            data,
+            {
+                "to": nobody.to,
+                "message_id": nobody.message_id,
+                "date": format_datetime(at),
+                "token": nobody.token,
+            },
+        )
+
+    def pieces(self, copy: RecipientFields, at: datetime) -> list[bytes]:
+        """The copy for a recipient; long pieces are the same objects in all copies."""
+        own = {
+            "to": copy.to.encode(),
+            "message_id": copy.message_id.encode(),
+            "date": format_datetime(at.astimezone(UTC)).encode(),
+            "token": copy.token.encode(),
+        }
+        return [
+            part if isinstance(part, bytes) else own[part.field][part.first : part.last]
+            for part in self._parts
+        ]
+
+
+def edition_template(
+    rendered: Rendered,
+    key: str,
+    sender: Sender,
+    base_url: str,
+    encode: Callable[[bytes], bytes],
+) -> MessageTemplate:
+    """One part of an edition, for everybody."""
+
+    def make(recipient: Recipient, at: datetime) -> bytes:
+        return mime.build(rendered, sender, recipient, at, key)
+
+    return MessageTemplate(make, unsubscribe_links(base_url), encode)
+
+
+def notice_template(
+    subject: str, text: str, sender: Sender, encode: Callable[[bytes], bytes]
+) -> MessageTemplate:
+    """A notice."""
+
+    def make(recipient: Recipient, at: datetime) -> bytes:
+        return mime.notice(subject, text, sender, recipient, at)
+
+    return MessageTemplate(make, "", encode)
+
+
+def unsubscribe_links(base_url: str) -> str:
+    """The addresses of people's unsubscribe links, `{}` for the token; empty without a web."""
+    return base_url.replace("{", "{{").replace("}", "}}") + "/unsubscribe/{}" if base_url else ""
+
+
+def _nonce(length: int = 32) -> str:
+    """Letters and digits that stand nowhere else; quoted-printable leaves them as they are."""
+    return secrets.token_hex(length)[:length]
+
+
+def _moment() -> datetime:
+    """A date that stands nowhere else, written as long as any other."""
+    return datetime.fromtimestamp(secrets.randbelow(1 << 32), UTC)
+
+
+def _cut(data: bytes, values: dict[str, str]) -> Sequence[bytes | _Slot]:
+    """The mail cut at these values, each of which a soft line break may part in two."""
+    patterns = (
+        f"(?P<{field}>{_BREAK.join(map(re.escape, value))})"
+        for field, value in values.items()
+        if value
+    )
+    finder = re.compile("|".join(patterns).encode())
+    parts: list[bytes | _Slot] = []
+    end = 0
+    for match in finder.finditer(data):
+        parts.append(data[end : match.start()])
+        parts += _slots(str(match.lastgroup), match[0])
+        end = match.end()
+    parts.append(data[end:])
+    return parts
+
+
+def _slots(field: str, found: bytes) -> Iterable[bytes | _Slot]:
+    """A value as it stands in the mail: whole, or in two halves around a soft line break."""
+    halves = re.split(rb"(=\r?\n)", found)
+    first = 0
+    for half in halves:
+        if half.startswith(b"="):
+            yield half
+        else:
+            yield _Slot(field, first, first + len(half) if len(halves) > 1 else None)
+            first += len(half)

@@ -1,0 +1,112 @@
+"""What a source gave, safe in the database before anything reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from newsletter.errors import PageRefused, SourceError, StorageError
+from newsletter.models import Capture, NotModified, SnapshotState
+from newsletter.papers import report
+from newsletter.papers.report import Captured, CaptureReport
+from newsletter.storage import snapshots, sources
+from newsletter.storage.database import Database
+from newsletter.storage.snapshots import SnapshotRow
+
+
+class CaptureStore:
+    """Stores the captures of one source in one run, and what is to be known of the source.
+
+    Args:
+        database: where.
+        clock: the current instant, aware.
+        name: the source's.
+        source: its number.
+        unsettled: snapshots that an earlier run left, which this run settles.
+        watched: the source is configured, so that it is remembered when it fails.
+        format: its captures are read as this format instead of recognising it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        name: str,
+        source: int,
+        unsettled: Iterable[int],
+        *,
+        watched: bool,
+        format: str | None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._name = name
+        self._source = source
+        self._watched = watched
+        self._format = format
+        self._settled = set(unsettled)  # by this run
+        self._refused: list[str] = []  # addresses where the server said there is no page
+
+    def store(
+        self, captured: Iterable[Captured], *, opening: bool, ever: bool
+    ) -> Iterator[int | CaptureReport]:
+        """Stores each; the number of the snapshot to settle, or a report if there is none.
+
+        Args:
+            opening: whether they are part of the source's first ingest.
+            ever: whether bytes that any earlier capture had are known; else the newest one.
+        """
+        well = True
+        for one in captured:
+            well = well and not isinstance(one, SourceError)
+            try:
+                yield self._store(one, opening=opening, ever=ever, well=well)
+            except StorageError as error:
+                yield report.failed(self._name, report.origin(one), error)
+
+    def _store(
+        self, one: Captured, *, opening: bool, ever: bool, well: bool
+    ) -> int | CaptureReport:
+        packed = snapshots.packed(one) if isinstance(one, Capture) else None
+        with self._database.write() as tx:
+            if isinstance(one, SourceError):
+                return self._failed(tx, one)
+            if self._watched and "://" in one.origin:
+                # It is well, so what it refused before this one it does not have.
+                answered = [*self._refused, one.origin]
+                sources.answered(tx, self._source, answered, one.at)
+            if isinstance(one, NotModified):
+                sources.gave(tx, self._source, one.at, well=well)
+                same = snapshots.newest_of(tx, self._source, one.origin)
+                if same is None:
+                    return CaptureReport(one.origin, self._name, unchanged=True)
+                return self._again(tx, same, one.origin)
+            sources.gave(tx, self._source, self._clock(), well=well)
+            if one.etag or one.last_modified:
+                sources.remember_validators(tx, self._source, one)
+            same = snapshots.same_as(tx, self._source, one, ever=ever)
+            if same:
+                return self._again(tx, same, one.origin)
+            added = snapshots.store(
+                tx, self._source, one, packed, opening=opening, asked_format=self._format
+            )
+            self._settled.add(added)
+            return added
+
+    def _failed(self, tx: Connection, error: SourceError) -> CaptureReport:
+        if isinstance(error, PageRefused):
+            self._refused.append(error.origin)
+        if self._watched:
+            sources.failed(tx, self._source, self._clock(), str(error))
+        return report.failed(self._name, report.origin(error), error)
+
+    def _again(self, tx: Connection, same: SnapshotRow, origin: str) -> int | CaptureReport:
+        """The same bytes as before: what is held is read again, by another format or version."""
+        waits = same.state in (SnapshotState.CAPTURED, SnapshotState.HELD)
+        if not waits or same.id in self._settled:
+            return report.unchanged(same, origin)
+        snapshots.take_up(tx, same.id, self._format)
+        self._settled.add(same.id)
+        return same.id

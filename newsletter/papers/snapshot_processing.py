@@ -1,0 +1,200 @@
+"""Stored snapshot → log: parsed, then held for review or accepted.
+
+parse     bytes → papers            no transaction
+settle    held, or in the log       one transaction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from newsletter import formats
+from newsletter.errors import SnapshotUnreadable, StorageError
+from newsletter.models import Change, Counts, DatedBy, EntryKind, Paper, Snapshot, SnapshotState
+from newsletter.papers import changes, report, review
+from newsletter.papers.identity import Identities
+from newsletter.papers.report import CaptureReport
+from newsletter.storage import log, snapshots, sources
+from newsletter.storage.database import Database
+from newsletter.storage.snapshots import SnapshotRow
+from newsletter.text.clean import clean
+
+
+class Parse(Protocol):
+    """Reads captured bytes; see `formats.parse`."""
+
+    def __call__(
+        self, data: bytes, *, day: date | None, dated_by: DatedBy | None, format: str | None
+    ) -> Snapshot:
+        """The papers in the bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """What came of parsing a snapshot.
+
+    Attributes:
+        row: the snapshot.
+        beginning: how its bytes begin, so that the operator sees what came.
+        content: what was found; `None` if no format can read it.
+        error: why no format can.
+    """
+
+    row: SnapshotRow
+    beginning: str
+    content: Snapshot | None
+    error: SnapshotUnreadable | None = None
+
+
+def opening_rule(parsed: Iterable[Parsed]) -> changes.Rule:
+    """What a source's first ingest announces: the latest day; without days, its last snapshot.
+
+    A day that had not come when it was captured is a mistake of its page.
+    """
+    latest: date | None = None
+    last: int | None = None
+    for one in parsed:
+        if one.content is None or one.content.doubts or not one.content.papers:
+            continue  # reported when it is settled
+        tomorrow = one.row.captured_at.date() + timedelta(days=1)
+        days = [p.listed_on for p in one.content.papers if p.listed_on and p.listed_on <= tomorrow]
+        latest = max([*days, latest] if latest else days, default=None)
+        last = one.row.id
+    return changes.Rule(latest, last)
+
+
+class SnapshotProcessor:
+    """Parses stored snapshots and settles them.
+
+    Args:
+        database: where they are.
+        clock: the current instant, aware.
+        parse: reads their bytes.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], parse: Parse = formats.parse
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._parse = parse
+
+    def parse(self, snapshot: int) -> Parsed:
+        """Reads a snapshot and its bytes once, and parses them once.
+
+        Raises:
+            StorageError: it cannot be read from the database.
+            UsageError: its bytes were pruned.
+        """
+        with self._database.read() as tx:
+            row, data = snapshots.get(tx, snapshot), snapshots.data_of(tx, snapshot)
+        return self._parsed(row, data)
+
+    def parse_row(self, row: SnapshotRow) -> Parsed:
+        """Like `parse`, of a snapshot that was read before."""
+        with self._database.read() as tx:
+            data = snapshots.data_of(tx, row.id)
+        return self._parsed(row, data)
+
+    def _parsed(self, row: SnapshotRow, data: bytes) -> Parsed:
+        beginning = f"it begins “{clean(data[:400].decode('utf-8', 'replace'))[:160]}”"
+        try:
+            content = self._parse(data, day=row.day, dated_by=row.dated_by, format=row.asked_format)
+        except SnapshotUnreadable as error:
+            return Parsed(row, beginning, None, error)
+        return Parsed(row, beginning, content)
+
+    def process(self, snapshot: int, rule: changes.Rule, *, opens: bool) -> CaptureReport:
+        """Parses a snapshot and settles it."""
+        try:
+            parsed = self.parse(snapshot)
+        except StorageError as error:
+            return report.failed("", f"snapshot {snapshot}", error, snapshot)
+        return self.settle(parsed, rule, opens=opens)
+
+    def settle(self, parsed: Parsed, rule: changes.Rule, *, opens: bool) -> CaptureReport:
+        """Accepts a parsed snapshot or holds it, unless it was decided about meanwhile.
+
+        Args:
+            rule: which papers nobody has seen are announced.
+            opens: it is the last of its source's first ingest.
+        """
+        return self._settle(parsed, rule, opens=opens, released=False)
+
+    def release(self, parsed: Parsed, rule: changes.Rule) -> CaptureReport:
+        """Accepts a parsed snapshot whatever speaks against it.
+
+        The source's lock is held, and the snapshot is not accepted yet.
+
+        Raises:
+            SnapshotUnreadable: no format can read it.
+        """
+        if parsed.error:
+            raise parsed.error
+        return self._settle(parsed, rule, opens=True, released=True)
+
+    def _settle(
+        self, parsed: Parsed, rule: changes.Rule, *, opens: bool, released: bool
+    ) -> CaptureReport:
+        row, content = parsed.row, parsed.content
+        lines = changes.captured_papers(content.papers) if content else []
+        announce = rule.for_snapshot(row.id)
+        try:
+            with self._database.write() as tx:
+                if not released:  # meanwhile the operator may have rejected it
+                    row = snapshots.get(tx, row.id)
+                if released or row.state is SnapshotState.CAPTURED:
+                    if content is None:
+                        row = snapshots.hold(tx, row, str(parsed.error), [parsed.beginning], None)
+                    else:
+                        row = self._decide(tx, parsed, content, lines, announce, released=released)
+                if opens and any(snapshots.sizes_before(tx, row.source_id)):
+                    sources.opened(tx, row.source_id, self._clock())
+                return report.report(tx, row)
+        except StorageError as error:
+            return report.failed(row.source, row.origin, error, row.id)
+
+    def _decide(
+        self,
+        tx: Connection,
+        parsed: Parsed,
+        content: Snapshot,
+        lines: Sequence[changes.CapturedPaper],
+        announce: Callable[[Paper], bool],
+        *,
+        released: bool,
+    ) -> SnapshotRow:
+        row = parsed.row
+        owners = log.owners(tx, (key for line in lines for key in line.keys))
+        identities = Identities(owners)
+        history = review.History(
+            sizes=snapshots.sizes_before(tx, row.source_id),
+            renamed=identities.renamed(line.keys for line in lines),
+            restored=sources.is_restored(tx, row.source_id),
+        )
+        reason = None if released else review.reason_to_hold(content, history)
+        if reason and not snapshots.was_accepted(tx, row.source_id, row.id):
+            return snapshots.hold(tx, row, reason, [parsed.beginning, *content.notes], content)
+        if released:
+            sources.mark_restored(tx, source=row.source_id, restored=False)
+        known = log.known(tx, owners.values(), row.source_id, row.id)
+        days = log.listing_days(tx, row.source_id, known.values())
+        made = changes.changes(lines, identities, known, days, announce)
+        log.append(tx, log.Occasion(row.source_id, row.id, self._clock()), made)
+        notes = list(content.notes)
+        if few := review.remark(content, history):
+            notes += [few, parsed.beginning]
+        if twice := len(lines) - len(made):
+            notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
+        return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
+
+
+def _counts(papers: int, made: Sequence[Change]) -> Counts:
+    kinds = [change.kind for change in made]
+    return Counts(papers, *(kinds.count(kind) for kind in EntryKind))

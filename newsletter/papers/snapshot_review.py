@@ -1,0 +1,93 @@
+"""What the operator decides about snapshots held for review: release or reject."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from newsletter import formats
+from newsletter.errors import StorageError, UsageError
+from newsletter.models import SnapshotState
+from newsletter.papers import changes, report
+from newsletter.papers.report import CaptureReport
+from newsletter.papers.snapshot_processing import Parse, SnapshotProcessor, opening_rule
+from newsletter.storage import snapshots, sources
+from newsletter.storage.database import Database
+from newsletter.storage.snapshots import SnapshotRow
+
+
+class SnapshotReview:
+    """Carries out what the operator decides.
+
+    Args:
+        database: where the snapshots are.
+        clock: the current instant, aware.
+        parse: reads their bytes.
+    """
+
+    def __init__(
+        self, database: Database, clock: Callable[[], datetime], parse: Parse = formats.parse
+    ) -> None:
+        self._database = database
+        self._processor = SnapshotProcessor(database, clock, parse)
+
+    def release(
+        self, snapshot: int, *, silent: bool = False, format: str | None = None
+    ) -> CaptureReport:
+        """Announces what a snapshot has that is not in the log.
+
+        Args:
+            snapshot: its number.
+            silent: learn its papers without announcing them.
+            format: read it as this format.
+
+        Raises:
+            UsageError: there is no such snapshot or format, or its papers are in the log.
+            SnapshotUnreadable: it still cannot be read; it stays held.
+        """
+        if format:
+            formats.named(format)
+        with self._database.read() as tx:
+            row = snapshots.get(tx, snapshot)
+        # Whoever accepts a snapshot holds this lock, so its state is looked at under it.
+        with self._database.alone(row.source):
+            with self._database.write() as tx:
+                if not snapshots.ask(tx, snapshot, format):
+                    raise _is_accepted(snapshot)
+                day = sources.ensure(tx, row.source).opening_day
+            try:
+                parsed = self._processor.parse_row(
+                    replace(row, asked_format=format or row.asked_format)
+                )
+            except StorageError as error:
+                return report.failed(row.source, row.origin, error, row.id)
+            rule = changes.Rule(silent=silent)
+            if row.opening and not silent:
+                rule = changes.Rule(day) if day else opening_rule([parsed])
+            return self._processor.release(parsed, rule)
+
+    def listed(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
+        """All snapshots, or those in one state, oldest first."""
+        with self._database.read() as tx:
+            return snapshots.listed(tx, state)
+
+    def reject(self, snapshot: int) -> SnapshotRow:
+        """Leaves a snapshot out for good; its bytes stay.
+
+        Raises:
+            UsageError: there is no such snapshot, or its papers are in the log.
+        """
+        with self._database.write() as tx:
+            row = snapshots.get(tx, snapshot)
+            if row.state is SnapshotState.ACCEPTED:
+                raise _is_accepted(snapshot)
+            snapshots.reject(tx, snapshot)
+        return replace(row, state=SnapshotState.REJECTED)
+
+
+def _is_accepted(snapshot: int) -> UsageError:
+    return UsageError(
+        f"snapshot {snapshot} is not held: its papers are in the log",
+        hint="`newsletter snapshots list --state held` shows those that wait",
+    )

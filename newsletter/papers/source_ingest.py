@@ -1,0 +1,174 @@
+"""Sources → log: reads what configured or named sources have now, and ingests it.
+
+Knows which source a file or an address belongs to. Does not parse captures and does not decide
+what is new: `ingest` does.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby
+from zoneinfo import ZoneInfo
+
+from newsletter import formats
+from newsletter.config.schema import SourceSection
+from newsletter.errors import ConfigError
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.report import Captured, CaptureReport
+from newsletter.sources.factories import FetcherFor, SourceRecord, configured, fetching, named
+from newsletter.sources.files import RESTED, is_folder
+from newsletter.storage import sources
+from newsletter.storage.database import Database
+
+MANUAL = "manual"
+"""The source of files and addresses named on the command line."""
+
+
+class SourceIngest:
+    """Ingests what sources have now.
+
+    Args:
+        sections: the configured sources.
+        ingest: brings captures into the log.
+        database: where sources are on record.
+        clock: the current instant, aware.
+        time_zone: the newsletter's; decides which day is today for addresses with a date.
+    """
+
+    def __init__(
+        self,
+        sections: Sequence[SourceSection],
+        ingest: Ingest,
+        database: Database,
+        clock: Callable[[], datetime],
+        time_zone: str,
+    ) -> None:
+        self._sections = sections
+        self._ingest = ingest
+        self._database = database
+        self._clock = clock
+        self._zone = ZoneInfo(time_zone)
+
+    def ingest_configured(self, format: str | None = None) -> Iterator[CaptureReport]:
+        """Ingests what every configured source has now, and what interrupted runs have left.
+
+        Raises:
+            ConfigError: no source is configured.
+            UsageError: there is no such format.
+        """
+        if not self._sections:
+            raise ConfigError(
+                ["no source is configured"], hint="add a [[sources]] section, or name a file"
+            )
+        self._check_formats(format)
+        with fetching() as fetcher:
+            for section in self._sections:
+                # A single run waits for a file that was put into a folder just now.
+                yield from self._one(section, fetcher, format, wait=time.sleep)
+        yield from self._ingest.leftovers()
+
+    def ingest_source(self, section: SourceSection) -> Iterator[CaptureReport]:
+        """Ingests what one configured source has now, and what interrupted runs left of it."""
+        with fetching() as fetcher:
+            yield from self._one(section, fetcher, None)
+
+    def ingest_named(
+        self, locations: Sequence[str], format: str | None = None
+    ) -> Iterator[CaptureReport]:
+        """Ingests files, folders and addresses, in the order given.
+
+        What is configured belongs to its source; other files and addresses to `manual`,
+        another folder to a source named by its path.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        self._check_formats(format)
+        with fetching() as fetcher:
+            for source, group in groupby(locations, self._source_name):
+                section = self._section(source)
+                found = [named(location, fetcher, self._today) for location in group]
+                if section:
+                    # A folder named on the command line is read as it is now.
+                    yield from self._one(section, fetcher, format, rested=0)
+                else:
+                    captured = (one for location in found for one in location.captures())
+                    whole = source != MANUAL
+                    yield from self._ingest.captures(
+                        source, captured, whole_folder=whole, format=format
+                    )
+        yield from self._ingest.leftovers()
+
+    def replay(
+        self, locations: Sequence[str], format: str | None = None
+    ) -> Iterator[CaptureReport]:
+        """Ingests files, folders and addresses in the order given, as one source.
+
+        Raises:
+            UsageError: there is no such format.
+        """
+        self._check_formats(format)
+        with fetching() as fetcher:
+            captured: Iterator[Captured] = (
+                one
+                for location in locations
+                for one in named(location, fetcher, self._today).captures()
+            )
+            yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
+
+    def captured_at(self, source: str) -> datetime | None:
+        """The instant of the source's last capture; `None` if it has none."""
+        with self._database.read() as tx:
+            return sources.captured_at(tx, source)
+
+    def _check_formats(self, asked: str | None) -> None:
+        """Before anything is attempted: a format that does not exist is a usage error."""
+        for name in (asked, *(section.format for section in self._sections)):
+            if name:
+                formats.named(name)
+
+    def _one(
+        self,
+        section: SourceSection,
+        fetcher: FetcherFor,
+        format: str | None,
+        *,
+        rested: float = RESTED,
+        wait: Callable[[float], None] | None = None,
+    ) -> Iterator[CaptureReport]:
+        source = configured(
+            section,
+            fetcher,
+            self._today,
+            self._known(section.name) if section.url else SourceRecord(),
+            rested=rested,
+            wait=wait,
+        )
+        yield from self._ingest.captures(
+            section.name,
+            source.captures(),
+            whole_folder=bool(section.path) and is_folder(section.path),
+            watched=True,
+            format=format or section.format or None,
+        )
+
+    def _known(self, name: str) -> SourceRecord:
+        with self._database.read() as tx:
+            return SourceRecord(sources.validators_of(tx, name), sources.answers_of(tx, name))
+
+    def _section(self, name: str) -> SourceSection | None:
+        return next((s for s in self._sections if s.name == name), None)
+
+    def _source_name(self, location: str) -> str:
+        """The configured source that reads this location; else `manual`, or the folder's path."""
+        path = os.path.realpath(location)
+        for section in self._sections:
+            if section.url == location or (section.path and os.path.realpath(section.path) == path):
+                return section.name
+        return path if is_folder(location) else MANUAL
+
+    def _today(self) -> datetime:
+        return self._clock().astimezone(self._zone)

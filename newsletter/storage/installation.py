@@ -1,0 +1,156 @@
+"""What holds for the whole program: SQL over `standing` and `sendings`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.storage.schema import (
+    Utc,
+    deliveries,
+    editions,
+    installation,
+    notices,
+    requests,
+    sendings,
+    sources,
+    subscribers,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The one row.
+
+    Attributes:
+        paused_at: since when nothing is sent, if the operator stopped it.
+        latest_at: the newest instant anything was recorded at; the clock cannot be before it.
+        schedule_fingerprint: what the due times were computed from.
+        alerted: what the owner has been alerted to.
+        stopped: why the last run ended before its work was done; empty if it did not.
+        stopped_at: since when runs do.
+        week_reported_on: the Monday of the last weekly report.
+    """
+
+    paused_at: datetime | None
+    latest_at: datetime | None
+    schedule_fingerprint: str | None
+    alerted: tuple[str, ...]
+    stopped: str
+    stopped_at: datetime | None
+    week_reported_on: date | None
+
+
+def get(tx: Connection) -> Installation:
+    """How things stand."""
+    row = tx.execute(select(installation)).one()
+    captured = tx.execute(select(func.max(sources.c.captured_at))).scalar()
+    latest = max(filter(None, (row.latest_at, captured)), default=None)
+    return Installation(
+        row.paused_at,
+        latest,
+        row.clockwork,
+        tuple(row.told),
+        row.stopped or "",
+        row.stopped_at,
+        row.week_told_on,
+    )
+
+
+def pause(tx: Connection, at: datetime) -> None:
+    """Stops all sending; since when is kept."""
+    tx.execute(update(installation).values(paused_at=func.coalesce(installation.c.paused_at, at)))
+
+
+_PAUSED_AT = select(installation.c.paused_at)
+
+
+def is_paused(tx: Connection) -> bool:
+    """Whether the operator stopped all sending. Quick."""
+    return tx.execute(_PAUSED_AT).scalar() is not None
+
+
+_SAID_BY_A_CLOCK = (
+    sources.c.captured_at,
+    editions.c.decided_at,
+    notices.c.at,
+    requests.c.at,
+    subscribers.c.changed_at,
+)
+"""Instants from which something is waited for: in the future they would be waited for too long."""
+
+
+def resume(tx: Connection, now: datetime) -> None:
+    """Starts sending again, and takes the clock as right: nothing was later than now.
+
+    What a clock that was ahead put off goes now.
+    """
+    tx.execute(
+        update(installation).values(paused_at=None, latest_at=now, stopped=None, stopped_at=None)
+    )
+    for column in _SAID_BY_A_CLOCK:
+        tx.execute(update(column.table).where(column > now).values({column: now}))
+    tx.execute(
+        update(deliveries)
+        .where(deliveries.c.try_at > now, deliveries.c.changed_at > now)
+        .values(try_at=now, first_at=func.min(deliveries.c.first_at, now, type_=Utc()))
+    )
+    ahead = sendings.c.hour > now
+    many = tx.execute(select(func.sum(sendings.c.count)).where(ahead)).scalar()
+    if many:
+        tx.execute(delete(sendings).where(ahead))
+        count_sendings(tx, now, many)
+
+
+def note_instant(tx: Connection, now: datetime) -> None:
+    """Remembers that it was this late already."""
+    tx.execute(
+        update(installation)
+        .where(func.coalesce(installation.c.latest_at, now) <= now)
+        .values(latest_at=now)
+    )
+
+
+def note_schedule_fingerprint(tx: Connection, schedule_fingerprint: str) -> None:
+    """Remembers what the due times are computed from."""
+    tx.execute(update(installation).values(clockwork=schedule_fingerprint))
+
+
+def note_stopped(tx: Connection, why: str, now: datetime) -> None:
+    """Remembers why a run ended before its work was done, and since when runs do; or forgets it."""
+    since = func.coalesce(installation.c.stopped_at, now, type_=Utc()) if why else None
+    tx.execute(update(installation).values(stopped=why or None, stopped_at=since))
+
+
+def note_week_reported(tx: Connection, monday: date) -> None:
+    """Remembers that the owner was told of the week before."""
+    tx.execute(update(installation).values(week_told_on=monday))
+
+
+def note_alerted(tx: Connection, troubles: Sequence[str]) -> None:
+    """Remembers which troubles the owner was told of."""
+    tx.execute(update(installation).values(told=list(troubles)))
+
+
+_SENDINGS = insert(sendings)
+_COUNT_SENDINGS = _SENDINGS.on_conflict_do_update(
+    index_elements=[sendings.c.hour],
+    set_={"count": sendings.c.count + _SENDINGS.excluded.count},
+)
+
+
+def count_sendings(tx: Connection, at: datetime, many: int) -> None:
+    """Counts mails that are about to leave."""
+    hour = at.replace(minute=0, second=0, microsecond=0)
+    tx.execute(_COUNT_SENDINGS, {"hour": hour, "count": many})
+
+
+def sendings_since(tx: Connection, at: datetime) -> int:
+    """How many mails left since then; all of an hour count where its half did."""
+    hour = at - timedelta(minutes=30)
+    many = tx.execute(select(func.sum(sendings.c.count)).where(sendings.c.hour > hour)).scalar()
+    return int(many or 0)

@@ -1,0 +1,273 @@
+"""What readers do of their own accord: SQL over `requests`, and their part of `subscribers`.
+
+    asked ─ handled (a mail is on its way) ─ confirmed
+
+A request is written down before anything is looked up, so that the answer to a visitor
+says nothing about who is subscribed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+
+from newsletter.models import SubscriberState
+from newsletter.storage import notices, outbox
+from newsletter.storage import subscribers as subscriber_rows
+from newsletter.storage.schema import deliveries, editions, requests, subscribers
+from newsletter.storage.subscribers import Newcomer, Subscriber
+
+
+class RequestKind(StrEnum):
+    """What a visitor asks for."""
+
+    SUBSCRIBE = "subscribe"  # to get editions
+    SETTINGS = "settings"  # a link to their own settings
+    CHANGE = "change"  # another address
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Something a visitor asked for.
+
+    Attributes:
+        address: as written; empty when it is of no more use.
+        subscriber: whose, once that is known; else 0.
+        time_zone: of the visitor's browser, if it said one.
+        network: from where, cut short.
+    """
+
+    id: int
+    kind: RequestKind
+    address: str
+    subscriber: int
+    time_zone: str | None
+    network: str
+    at: datetime
+    confirmed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberDetails:
+    """What only their own page shows of somebody.
+
+    Attributes:
+        paused_until: the local date on which their pause ends.
+        left_because: what they said, if they did.
+    """
+
+    paused_until: date | None
+    consented_at: datetime | None
+    consent_text: str | None
+    consent_network: str | None
+    left_because: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """An edition that was planned for somebody."""
+
+    subject: str
+    state: str
+    at: datetime
+
+
+def ask(
+    tx: Connection,
+    kind: RequestKind,
+    address: str,
+    network: str,
+    now: datetime,
+    *,
+    subscriber: int = 0,
+    time_zone: str | None = None,
+) -> int:
+    """Writes down what a visitor asks for; its number."""
+    return int(
+        tx.execute(
+            insert(requests)
+            .values(
+                kind=kind,
+                address=address,
+                subscriber_id=subscriber or None,
+                time_zone=time_zone,
+                network=network,
+                at=now,
+            )
+            .returning(requests.c.id)
+        ).scalar_one()
+    )
+
+
+def waiting(tx: Connection, limit: int) -> list[Request]:
+    """Requests that nobody has looked at yet, oldest first."""
+    rows = tx.execute(
+        select(requests).where(requests.c.handled_at.is_(None)).order_by(requests.c.id).limit(limit)
+    )
+    return [_request(row) for row in rows]
+
+
+def request(tx: Connection, number: int) -> Request | None:
+    """The request of that number."""
+    row = tx.execute(select(requests).where(requests.c.id == number)).one_or_none()
+    return _request(row) if row else None
+
+
+def take(tx: Connection, number: int, now: datetime) -> bool:
+    """Marks a request as looked at, if nobody else has."""
+    return bool(
+        tx.execute(
+            update(requests)
+            .where(requests.c.id == number, requests.c.handled_at.is_(None))
+            .values(handled_at=now)
+        ).rowcount
+    )
+
+
+def give(tx: Connection, number: int, subscriber: int) -> None:
+    """Says whose a request is."""
+    tx.execute(update(requests).where(requests.c.id == number).values(subscriber_id=subscriber))
+
+
+def drop_address(tx: Connection, number: int) -> None:
+    """Forgets the address of a request that is of no more use."""
+    tx.execute(update(requests).where(requests.c.id == number).values(address=""))
+
+
+def note_confirmed(tx: Connection, number: int, now: datetime) -> None:
+    """The link of a request was used: it works once."""
+    tx.execute(update(requests).where(requests.c.id == number).values(confirmed_at=now, address=""))
+
+
+def forget_requests(tx: Connection, before: datetime) -> None:
+    """Takes out of requests that are older than their links who asked, and from where."""
+    tx.execute(
+        update(requests)
+        .where(requests.c.at < before, requests.c.network != "")
+        .values(address="", network="")
+    )
+
+
+def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
+    """Takes somebody out with all that could say who they were."""
+    outbox.cancel(tx, one.id, now)
+    notices.forget(tx, one.id, now)
+    tx.execute(
+        update(requests).where(requests.c.subscriber_id == one.id).values(address="", network="")
+    )
+    subscriber_rows.remove(tx, one.id)
+
+
+def pend(tx: Connection, newcomer: Newcomer, cursor: int, now: datetime) -> None:
+    """Adds somebody who has not confirmed yet."""
+    subscriber_rows.add(tx, [newcomer], cursor, now)
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.normal == newcomer.normal)
+        .values(state=SubscriberState.PENDING, next_due_at=None)
+    )
+
+
+def stale(tx: Connection, before: datetime, after: int, limit: int) -> list[Subscriber]:
+    """People with higher numbers than `after` who asked before then and never confirmed."""
+    never = and_(subscribers.c.state == SubscriberState.PENDING, subscribers.c.changed_at < before)
+    return _some(tx, never, after, limit)
+
+
+def person(tx: Connection, number: int) -> Subscriber | None:
+    """The subscriber of that number."""
+    normal = tx.execute(select(subscribers.c.normal).where(subscribers.c.id == number)).scalar()
+    return subscriber_rows.find(tx, normal) if normal else None
+
+
+def about(tx: Connection, number: int) -> SubscriberDetails:
+    """What only their own page shows of somebody."""
+    row = tx.execute(select(subscribers).where(subscribers.c.id == number)).one()
+    return SubscriberDetails(
+        row.paused_until,
+        row.consented_at,
+        row.consent_text,
+        row.consent_network,
+        row.left_because,
+    )
+
+
+def note_consent(tx: Connection, number: int, text: str, network: str, now: datetime) -> None:
+    """Remembers that somebody agreed, when, to what, and from where."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == number)
+        .values(consented_at=now, consent_text=text, consent_network=network, left_because=None)
+    )
+
+
+def note_pause(tx: Connection, number: int, until: date | None) -> None:
+    """Remembers when a pause ends; `None` for when they say so."""
+    tx.execute(update(subscribers).where(subscribers.c.id == number).values(paused_until=until))
+
+
+def note_reason(tx: Connection, number: int, why: str) -> None:
+    """Remembers why somebody left, if they said so."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == number, subscribers.c.state == SubscriberState.UNSUBSCRIBED)
+        .values(left_because=why)
+    )
+
+
+def pauses_over(tx: Connection, today: date, after: int, limit: int) -> list[Subscriber]:
+    """People with higher numbers than `after` whose pause ended on this date or before."""
+    over = and_(subscribers.c.state == SubscriberState.PAUSED, subscribers.c.paused_until <= today)
+    return _some(tx, over, after, limit)
+
+
+def _some(tx: Connection, wanted: ColumnElement[bool], after: int, limit: int) -> list[Subscriber]:
+    query = (
+        select(subscribers.c.normal)
+        .where(wanted, subscribers.c.id > after)
+        .order_by(subscribers.c.id)
+        .limit(limit)
+    )
+    found = (subscriber_rows.find(tx, one) for one in tx.execute(query).scalars().all())
+    return [one for one in found if one]
+
+
+def rename(tx: Connection, number: int, address: str, normal: str, domain: str) -> None:
+    """Gives somebody another address, which nobody else has."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == number)
+        .values(address=address, normal=normal, domain=domain, refusals=0, refused_edition=None)
+    )
+
+
+def received(tx: Connection, number: int) -> list[Received]:
+    """The editions that were planned for somebody, oldest first."""
+    rows = tx.execute(
+        select(
+            editions.c.subject,
+            deliveries.c.state,
+            deliveries.c.changed_at,
+        )
+        .join_from(deliveries, editions, editions.c.id == deliveries.c.edition_id)
+        .where(deliveries.c.subscriber_id == number)
+        .order_by(deliveries.c.id)
+    )
+    return [Received(row.subject, row.state, row.changed_at) for row in rows]
+
+
+def _request(row: Row[Any]) -> Request:
+    return Request(
+        id=row.id,
+        kind=RequestKind(row.kind),
+        address=row.address,
+        subscriber=row.subscriber_id or 0,
+        time_zone=row.time_zone,
+        network=row.network,
+        at=row.at,
+        confirmed_at=row.confirmed_at,
+    )

@@ -1,0 +1,288 @@
+"""Subscribers and suppressions: SQL over `subscribers` and `suppressions`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+from sqlalchemy.dialects.sqlite import insert
+
+from newsletter.models import SubscriberState
+from newsletter.storage.schema import subscribers, suppressions
+
+_PAGE = 1_000
+"""Rows in memory at a time."""
+
+PAUSED_WHEN_REMOVED = "paused when removed"
+"""Said of the number of somebody who is gone; any other reason: they are not to come back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """When somebody wants mail, and of what.
+
+    Attributes:
+        cadence: `daily`, `weekdays`, `weekly:mon` or `monthly:1`.
+        time_zone: the person's own; `None` for the newsletter's.
+        send_at: `HH:MM`; `None` for the newsletter's.
+        topics: none for everything.
+    """
+
+    cadence: str = "daily"
+    time_zone: str | None = None
+    send_at: str | None = None
+    topics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """Somebody as the database knows them."""
+
+    id: int
+    address: str
+    state: SubscriberState
+    preferences: Preferences
+    cursor: int
+    next_due_at: datetime | None
+    last_due_on: date | None
+    added_at: datetime
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Newcomer:
+    """Somebody about to be added.
+
+    Attributes:
+        address: as written.
+        normal: as compared; see `recipients.Address`.
+        domain: in ASCII.
+        next_due_at: when they are due first.
+    """
+
+    address: str
+    normal: str
+    domain: str
+    preferences: Preferences
+    next_due_at: datetime
+
+
+def find(tx: Connection, normal: str) -> Subscriber | None:
+    """Who has this address, in its normal form."""
+    row = tx.execute(select(subscribers).where(subscribers.c.normal == normal)).one_or_none()
+    return _subscriber(row) if row else None
+
+
+def listed(tx: Connection, state: SubscriberState | None = None) -> Iterator[Subscriber]:
+    """All subscribers in the order they came, a page in memory at a time."""
+    query = select(subscribers).order_by(subscribers.c.id)
+    if state:
+        query = query.where(subscribers.c.state == state)
+    for row in tx.execution_options(yield_per=_PAGE).execute(query):
+        yield _subscriber(row)
+
+
+def counts(tx: Connection) -> dict[SubscriberState, int]:
+    """How many there are in each state.
+
+    Most are active, and counting all rows is quick: so only the others are looked at.
+    """
+    others = [state for state in SubscriberState if state is not SubscriberState.ACTIVE]
+    rows = tx.execute(
+        select(subscribers.c.state, func.count().label("many"))
+        .where(subscribers.c.state.in_(others))
+        .group_by(subscribers.c.state)
+    )
+    found = {SubscriberState(row.state): int(row.many) for row in rows}
+    total = tx.execute(select(func.count()).select_from(subscribers)).scalar_one()
+    active = int(total) - sum(found.values())
+    return ({SubscriberState.ACTIVE: active} if active else {}) | found
+
+
+def states(tx: Connection, normals: Collection[str]) -> dict[str, SubscriberState]:
+    """What those of these addresses are, in normal form, that are known already."""
+    query = select(subscribers.c.normal, subscribers.c.state).where(
+        subscribers.c.normal.in_(normals)
+    )
+    return {row.normal: SubscriberState(row.state) for row in tx.execute(query)}
+
+
+def add(tx: Connection, newcomers: Sequence[Newcomer], cursor: int, at: datetime) -> None:
+    """Adds people as active, all with the same cursor."""
+    if not newcomers:
+        return
+    tx.execute(
+        insert(subscribers),
+        [
+            {
+                "address": one.address,
+                "normal": one.normal,
+                "domain": one.domain,
+                "state": SubscriberState.ACTIVE,
+                **_columns(one.preferences),
+                "cursor": cursor,
+                "next_due_at": one.next_due_at,
+                "added_at": at,
+                "changed_at": at,
+            }
+            for one in newcomers
+        ],
+    )
+
+
+def activate(tx: Connection, subscriber_id: int, cursor: int, due: datetime, at: datetime) -> None:
+    """Makes somebody active (again). The cursor never goes back: nothing is sent twice."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == subscriber_id)
+        .values(
+            state=SubscriberState.ACTIVE,
+            cursor=func.max(subscribers.c.cursor, cursor),
+            next_due_at=due,
+            paused_until=None,
+            changed_at=at,
+            refusals=0,
+            refused_edition=None,
+        )
+    )
+
+
+def stop(tx: Connection, subscriber_id: int, state: SubscriberState, at: datetime) -> None:
+    """Puts somebody into a state in which they get nothing, until somebody says otherwise."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == subscriber_id)
+        .values(state=state, next_due_at=None, paused_until=None, changed_at=at)
+    )
+
+
+def change(
+    tx: Connection, subscriber_id: int, preferences: Preferences, due: datetime | None
+) -> None:
+    """Gives somebody other wishes, and the due time that follows from them."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == subscriber_id)
+        .values(**_columns(preferences), next_due_at=due)
+    )
+
+
+def remove(tx: Connection, subscriber_id: int) -> None:
+    """Takes somebody out; their number is never given to anybody else."""
+    tx.execute(delete(subscribers).where(subscribers.c.id == subscriber_id))
+
+
+def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
+    """The lowest cursor of active people; `None` if there are none.
+
+    Unless `everyone` counts, of the daily ones without topics.
+    """
+    query = select(func.min(subscribers.c.cursor)).where(
+        subscribers.c.state == SubscriberState.ACTIVE
+    )
+    if not everyone:
+        query = query.where(subscribers.c.cadence == "daily", subscribers.c.topics == [])
+    return tx.execute(query).scalar()
+
+
+def first_due(tx: Connection) -> datetime | None:
+    """The next instant at which anybody is due."""
+    return tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
+
+
+def added_since(tx: Connection, at: datetime) -> int:
+    """How many came since then, and are there still."""
+    query = select(func.count()).where(
+        subscribers.c.added_at >= at, subscribers.c.state != SubscriberState.PENDING
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def left_since(tx: Connection, at: datetime) -> int:
+    """How many left, or could not be written to any more, since then."""
+    gone = (SubscriberState.UNSUBSCRIBED, SubscriberState.SUPPRESSED)
+    query = select(func.count()).where(
+        subscribers.c.state.in_(gone), subscribers.c.changed_at >= at
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def suppressed_since(tx: Connection, at: datetime) -> int:
+    """How many could not be written to any more since then."""
+    query = select(func.count()).where(
+        subscribers.c.state == SubscriberState.SUPPRESSED, subscribers.c.changed_at >= at
+    )
+    return int(tx.execute(query).scalar_one())
+
+
+def suppress(tx: Connection, suppression_hash: bytes, reason: str, at: datetime) -> None:
+    """Never write to the address with this mark again; the first reason stays."""
+    tx.execute(
+        insert(suppressions)
+        .values(hash=suppression_hash, reason=reason, at=at)
+        .on_conflict_do_nothing()
+    )
+
+
+def unsuppress(tx: Connection, suppression_hash: bytes) -> None:
+    """The address with this mark may be written to again."""
+    tx.execute(delete(suppressions).where(suppressions.c.hash == suppression_hash))
+
+
+def suppressed(tx: Connection, suppression_hashes: Iterable[bytes]) -> dict[bytes, str]:
+    """Those of these marks that are suppressed, with the reason."""
+    query = select(suppressions).where(suppressions.c.hash.in_(list(suppression_hashes)))
+    return {row.hash: row.reason for row in tx.execute(query)}
+
+
+def refused_again(tx: Connection, subscriber_id: int, edition: int) -> int:
+    """Counts an edition that was refused without a clear reason; how many in a row by now."""
+    row = tx.execute(
+        update(subscribers)
+        .where(
+            subscribers.c.id == subscriber_id,
+            # An older one, tried again, counts no more: it has been counted, or arrived late.
+            func.coalesce(subscribers.c.refused_edition, 0) < edition,
+        )
+        .values(refusals=subscribers.c.refusals + 1, refused_edition=edition)
+        .returning(subscribers.c.refusals)
+    ).one_or_none()
+    return int(row.refusals) if row else 0
+
+
+_ACCEPTED = (
+    update(subscribers)
+    .where(subscribers.c.id.in_(bindparam("people", expanding=True)), subscribers.c.refusals > 0)
+    .values(refusals=0, refused_edition=None)
+)
+
+
+def accepted(tx: Connection, subscriber_ids: Collection[int]) -> None:
+    """Forgets what was counted against these people: their server took something."""
+    tx.execute(_ACCEPTED, {"people": list(subscriber_ids)})
+
+
+def _columns(preferences: Preferences) -> dict[str, Any]:
+    return {
+        "cadence": preferences.cadence,
+        "time_zone": preferences.time_zone,
+        "send_at": preferences.send_at,
+        "topics": list(preferences.topics),
+    }
+
+
+def _subscriber(row: Row[Any]) -> Subscriber:
+    return Subscriber(
+        id=row.id,
+        address=row.address,
+        state=SubscriberState(row.state),
+        preferences=Preferences(row.cadence, row.time_zone, row.send_at, tuple(row.topics)),
+        cursor=row.cursor,
+        next_due_at=row.next_due_at,
+        last_due_on=row.last_due_on,
+        added_at=row.added_at,
+        changed_at=row.changed_at,
+    )

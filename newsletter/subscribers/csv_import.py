@@ -1,0 +1,201 @@
+"""CSV of subscribers → rows and problems, line by line.
+
+Spreadsheets differ in separator, order of columns and byte order mark: all are read, and
+a line that cannot be read hides none of the ones after it. Stores nothing: what becomes
+of the rows is the work of `subscriptions`. Pure.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.csv_columns import COLUMNS, SubscriberRow, unguarded
+from newsletter.text.clean import clean, cut
+
+_Record = tuple[int, list[str]]  # lines that belong together, and the number of the first
+_Cells = tuple[int, str, list[str] | str]  # of the line with that number; or what is wrong
+
+_MARK = "\ufeff"
+_BLANK = _MARK + " \t\r\n"
+_SEPARATORS = ",;\t"
+_LONGEST_RECORD = 20  # lines that a cell may run over: notes of people, never cells of ours
+_SHOWN = 60
+_ALIASES = {"email": "address", "e_mail": "address"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A line that describes no subscriber.
+
+    Attributes:
+        text: the beginning of the line, safe to show.
+        what: all that is wrong in it, in words.
+    """
+
+    text: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberFile:
+    """A file whose first line has been read.
+
+    Attributes:
+        ignored: names of columns that are none of ours, safe to show.
+        rows: the lines after it with their numbers in the file; read as it is walked
+            through, once.
+    """
+
+    ignored: tuple[str, ...]
+    rows: Iterator[tuple[int, SubscriberRow | Problem]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """The first line: what separates cells, how many there are, and where ours stand."""
+
+    separator: str
+    cells: tuple[str, ...]
+    columns: Mapping[str, int]
+
+
+def read(lines: Iterable[str]) -> SubscriberFile:
+    """The subscribers in the lines of a file. Blank lines are passed over.
+
+    Raises:
+        ValueError: the first line does not name the columns; says what to write.
+    """
+    records = _records(lines)
+    first = next((found for found in records if "".join(found[1]).strip(_BLANK)), None)
+    if first is None:
+        raise ValueError(f"there is nothing in it; its first line is {_columns()}")
+    number, (line, *more) = first
+    first = number, [line.removeprefix(_MARK), *more]
+    header = _header(first)
+    rows = _cells(chain([first], records), header.separator)
+    next(rows)  # the header
+    ours = set(header.columns.values())
+    others = (clean(cell) for at, cell in enumerate(header.cells) if at not in ours)
+    return SubscriberFile(tuple(cut(name, _SHOWN) for name in others if name), _rows(rows, header))
+
+
+def _records(lines: Iterable[str]) -> Iterator[_Record]:
+    """Each line with those that belong to it.
+
+    A quotation mark that nothing closes soon is alone with its line: a CSV parser would
+    take all that follows for one cell.
+    """
+    numbered = enumerate(lines, 1)
+    ahead: deque[tuple[int, str]] = deque()
+    while (first := ahead.popleft() if ahead else next(numbered, None)) is not None:
+        number, line = first
+        more = 0
+        if _opens(line):
+            ahead.extend(islice(numbered, _LONGEST_RECORD - 1 - len(ahead)))
+            more = next((at for at, (_, later) in enumerate(ahead, 1) if _opens(later)), 0)
+        yield number, [line, *(ahead.popleft()[1] for _ in range(more))]
+
+
+def _opens(line: str) -> bool:
+    """Whether a line opens a quotation that it does not close, or closes one."""
+    return line.count('"') % 2 == 1
+
+
+def _cells(records: Iterable[_Record], separator: str) -> Iterator[_Cells]:
+    """The cells of each line of the file, or why there are none."""
+    for number, lines in records:
+        if len(lines) > 1 and not _belong_together(lines, separator):
+            # A mark that was never meant to open anything: its lines are read one by one.
+            yield from _cells(((number + at, [line]) for at, line in enumerate(lines)), separator)
+            continue
+        reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+        while (at := reader.line_num) < len(lines):
+            try:
+                yield number + at, lines[at], next(reader)
+            except csv.Error as exc:
+                yield number + at, lines[at], f"cannot be read as CSV ({exc})"
+
+
+def _belong_together(lines: list[str], separator: str) -> bool:
+    """Whether lines are one row: a cell of them goes on, and no further address is in it."""
+    try:
+        rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))
+    except csv.Error:
+        return False
+    more = (cell.split("\n")[1:] for row in rows for cell in row)
+    return not any("@" in line for lines_of_it in more for line in lines_of_it)
+
+
+def _header(record: _Record) -> _Header:
+    """The line that names the columns, read with the separator that makes most sense of it."""
+    headers = [_split(record, separator) for separator in _SEPARATORS]
+    best = max(headers, key=lambda header: len(header.columns))
+    if "address" in best.columns:
+        return best
+    if any(_is_address(header.cells[0]) for header in headers if header.cells):
+        raise ValueError(f"it begins with an address; add a first line: {_columns()}")
+    raise ValueError(f'its first line has no column "address"; write {_columns()}')
+
+
+def _split(record: _Record, separator: str) -> _Header:
+    _, _, cells = next(_cells([record], separator))
+    if isinstance(cells, str):
+        return _Header(separator, (), {})
+    columns: dict[str, int] = {}
+    for at, cell in enumerate(cells):
+        name = re.sub(r"[ -]", "_", clean(cell).casefold())
+        name = _ALIASES.get(name, name)
+        if name in columns:
+            raise ValueError(f'its first line has two columns "{name}"')
+        if name in COLUMNS:
+            columns[name] = at
+    return _Header(separator, tuple(cells), columns)
+
+
+def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, SubscriberRow | Problem]]:
+    for number, line, cells in rows:
+        found = cells if isinstance(cells, str) else _line(cells, header)
+        if isinstance(found, str):
+            yield number, Problem(_shown(line), clean(found))
+        elif found is not None:
+            yield number, found
+
+
+def _line(cells: list[str], header: _Header) -> SubscriberRow | str | None:
+    """The subscriber, or what is wrong; `None` where there is nothing but separators."""
+    if not any(map(str.strip, cells)):
+        return None
+    wrong = []
+    if len(cells) > len(header.cells):
+        wrong.append('more cells than the first line (a cell with separators in it needs "…")')
+    found: dict[str, Any] = {}
+    for column, parse in COLUMNS.items():
+        at = header.columns.get(column, len(cells))
+        try:
+            found[column] = parse(cells[at].strip() if at < len(cells) else "")
+        except ValueError as exc:
+            wrong.append(f"{column}: {exc}")
+    return "; ".join(wrong) or SubscriberRow(**found)
+
+
+def _columns() -> str:
+    return ",".join(COLUMNS)
+
+
+def _shown(line: str) -> str:
+    return cut(clean(line[: 10 * _SHOWN]), _SHOWN)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        parse_address(unguarded(text.strip()))
+    except ValueError:
+        return False
+    return True
