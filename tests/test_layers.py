@@ -1,139 +1,239 @@
-"""Imports go downwards only: this list is the architecture."""
+"""Imports go downwards only: this list is the architecture, in the order of the flow."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import newsletter
 
-LAYERS = (
-    # words
-    "errors models",
-    # pure: values in, values out; no clock, disk, network, database
-    "text tokens rates",
-    "config cadence",
-    "recipients",
-    "identity csv_columns",
-    "csv_import csv_export",
-    "formats",
-    "diff holds silence content domains feeds readerlinks",
-    "paper_block",
-    "subject",
-    "compose",
-    # edges: the only modules that touch the outside
-    "templating resolver",
-    "sources storage render transports notices",
-    "message verdicts",
-    "gate letters",
-    # use cases: transactions are drawn here
-    "reports editing",
-    "snapshot_processing capture_store planning",
-    "parsed_spool snapshot_review",
-    "ingest",
-    "preview activation suppression visitor_mail delivery",
-    "subscriptions subscriber_import signups visitor_requests expiry",
-    "choices",
-    # the one place where concrete parts are put together
-    "app source_ingest",
-    # ways in
-    "web",
-    "service",
-    "cli",
-    "__main__",
-)
-"""A module may import from the rows above its own, and from its own directory."""
-
-PURE = """
-    text config identity formats diff holds silence content paper_block subject compose
-    cadence recipients csv_columns csv_import csv_export tokens verdicts rates domains feeds
-    readerlinks
+LAYERS = """
+errors models
+text: clean dates colour tex_symbols | urls tex_formulas | tex | excerpt fingerprint | files!
+config: values | schema | parse | file!
+sources!
+formats
+messages: tokens mime! | links personalised!
+storage!
+papers: identity | changes review | report! | capture_store! snapshot_processing!
+papers: parsed_spool! snapshot_review! | ingest! | source_ingest!
+editions: content | paper_block | subject | compose | templating! | render! notices!
+editions: validate | build! | preview!
+planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
+subscribers: address | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
+subscribers: lifecycle! list_import! visitor_requests! expiry! signup! | preferences!
+transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
+transports: eml! maildir! null! smtp! | table!
+delivery: retry throttle | queue! stop! recorder! personalise! | workers! dead_claims! | run!
+delivery: sending! records! | send_test!
+app: idle | edition_factories! | factories! status! | alerts! inspection!
+app: trace! subscriber_use_cases! | composition! | maintenance!
+app: doctor.findings | doctor.records | doctor!
+web: feeds limits | cache! heartbeat! | archive_content!
+web!
+service!
+cli!
+__main__!
 """
-FILES = ("newsletter.text.files", "newsletter.config.file")
-"""Modules of pure packages that read and write files; no pure module may import them."""
+"""A unit is a module or a package; in a line that begins with a package, its modules follow.
+
+A module may import from units further up, and a unit of several modules from itself. Units that
+`|` does not part stand side by side and import nothing from one another. `!` marks a unit that
+touches the outside: clock, disk, network, processes, database, compiled templates. All others are
+pure, and so is everything that they import.
+"""
 
 ACTING = {
-    "httpx2", "httpcore2", "socket", "smtplib", "sqlite3", "sqlalchemy", "alembic", "subprocess",
-    "shutil", "tempfile", "random", "threading", "os", "time", "mjml",
+    "alembic", "asyncio", "dns", "fcntl", "httpcore2", "httpx2", "mjml", "os", "random", "select",
+    "shutil", "smtplib", "socket", "sqlalchemy", "sqlite3", "ssl", "starlette", "subprocess",
+    "tempfile", "threading", "time", "uvicorn",
 }  # fmt: skip
+CLOCK_OR_DISK = {"open", "datetime.now", "date.today", "datetime.today", "datetime.utcnow"}
 
 PACKAGE = Path(newsletter.__file__).parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+    if path != PACKAGE / "__init__.py"
+}
+MOST_ENTRIES = 20
+LONGEST_MODULE, LONGEST_FUNCTION = 300, 50
 
 
-def _unit(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+def _rows() -> Iterator[list[str]]:
+    """The units side by side, from the first row to the last; with their `!`."""
+    for line in LAYERS.split("\n"):
+        head, colon, rest = line.partition(": ")
+        for row in (rest if colon else line).split(" | "):
+            yield [f"{head}.{name}" if colon else name for name in row.split()]
 
 
-UNITS = [path for path in MODULES if _unit(path) != "__init__"]
-"""All modules but the package's own `__init__`."""
+ROWS = [
+    (name.rstrip("!"), name.endswith("!"), row)
+    for row, names in enumerate(_rows())
+    for name in names
+]
+UNITS = {name: (row, acts) for name, acts, row in ROWS}
+"""The row of each unit, and whether it touches the outside."""
 
 
-def _imports(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+def _unit(module: str) -> str | None:
+    """The unit that a module belongs to: the longest name that it begins with."""
+    parts = module.split(".")
+    names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((name for name in names if name in UNITS), None)
+
+
+def _is_docstring(path: Path) -> bool:
+    """Whether a file has a docstring and nothing else, as most packages' `__init__` do."""
+    body = ast.parse(path.read_text()).body
+    return all(isinstance(node, ast.Expr) for node in body) and bool(body)
+
+
+def _imported(tree: ast.AST) -> Iterator[str]:
+    """The full name of everything that is imported, wherever in the module."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: relative import"
+            assert not node.level, "relative import"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def _height(unit: str) -> int:
-    return next(row for row, units in enumerate(LAYERS) if unit in units.split())
+@cache
+def _names(module: str) -> frozenset[str]:
+    return frozenset(_imported(ast.parse(MODULES[module].read_text())))
 
 
-def test_the_package_itself_imports_nothing_of_ours() -> None:
-    """Its version can be asked without the rest."""
-    names = _imports(PACKAGE / "__init__.py")
-    assert not [name for name in names if name.startswith("newsletter")]
+@cache
+def _ours(module: str) -> frozenset[str]:
+    """The modules of ours that a module imports, those only for types among them."""
+    found = set()
+    for name in _names(module):
+        if name.startswith("newsletter."):
+            dotted = name.removeprefix("newsletter.")
+            found.add(dotted if dotted in MODULES else dotted.rpartition(".")[0])
+    return frozenset(found - {""})
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_go_downwards(path: Path) -> None:
-    """Every import of ours is from a lower row, or from the module's own directory."""
-    unit = _unit(path)
-    for name in _imports(path):
-        if not name.startswith("newsletter.") or name == "newsletter.__version__":
-            continue
-        other = name.split(".")[1]
-        assert other == unit or _height(other) < _height(unit), f"{unit} imports {name}"
+def _loaded_by(module: str) -> set[str]:
+    """A module, all that it imports, and the packages that are loaded with them."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        one = waiting.pop()
+        if one not in found:
+            found.add(one)
+            parents = one.split(".")[:-1]
+            waiting += [".".join(parents[: n + 1]) for n in range(len(parents))]
+            waiting += _ours(one)
+    return found
 
 
-@pytest.mark.parametrize("unit", PURE.split())
-def test_pure_units_are_there(unit: str) -> None:
-    """What is called pure exists: a name that is left over would check nothing."""
-    assert [path for path in UNITS if _unit(path) == unit]
+def _is_unlisted_package(module: str) -> bool:
+    return MODULES[module].name == "__init__.py" and _unit(module) is None
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in UNITS if _unit(path) in PURE.split()],
-    ids=lambda p: str(p.relative_to(PACKAGE)),
-)
-def test_pure_modules_touch_nothing(path: Path) -> None:
-    """Pure modules import nothing that acts, and never ask for the time."""
-    assert not {name.split(".")[0] for name in _imports(path)} & ACTING
-    calls = {
-        ast.unparse(n.func)
-        for n in ast.walk(ast.parse(path.read_text()))
-        if isinstance(n, ast.Call)
-    }
-    assert not calls & {"open", "datetime.now", "date.today", "datetime.today", "datetime.utcnow"}
+LISTED = [module for module in MODULES if not _is_unlisted_package(module)]
+PURE = [module for module in LISTED if (unit := _unit(module)) and not UNITS[unit][1]]
+
+
+def test_every_module_stands_in_a_layer() -> None:
+    """A new module is put into the list on purpose, and no name is left over."""
+    assert [module for module in LISTED if _unit(module) is None] == []
+    assert UNITS.keys() == {_unit(module) for module in LISTED}
+    assert len(UNITS) == len(ROWS), "a unit stands in the list twice"
+
+
+def test_a_package_of_several_units_loads_none_of_them() -> None:
+    """Else the import of one module would be the import of all."""
+    packages = [module for module in MODULES if _is_unlisted_package(module)]
+    assert len(packages) >= 10
+    assert [module for module in packages if not _is_docstring(MODULES[module])] == []
+
+
+@pytest.mark.parametrize("module", LISTED)
+def test_imports_go_downwards(module: str) -> None:
+    """Every import of ours is from a unit further up in the list, or from the module's own."""
+    unit = _unit(module)
+    assert unit
+    for other in _ours(module):
+        theirs = _unit(other)
+        assert theirs, f"{module} imports the package {other}: name the module"
+        assert theirs == unit or UNITS[theirs][0] < UNITS[unit][0], f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", LISTED)
+def test_packages_form_no_circle(module: str) -> None:
+    """A package imports only from packages that begin above it."""
+    first = {name.split(".")[0]: row for name, _, row in reversed(ROWS)}
+    mine = module.split(".", maxsplit=1)[0]
+    for other in _ours(module):
+        theirs = other.split(".")[0]
+        assert theirs == mine or first[theirs] < first[mine], f"{module} imports {other}"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_load_nothing_that_acts(module: str) -> None:
+    """Neither they nor anything that they import, however far away."""
+    for one in _loaded_by(module):
+        found = {name.split(".")[0] for name in _names(one)} & ACTING
+        assert not found, f"{module} loads {one}, which imports {found}"
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_pure_modules_ask_for_no_time_and_no_file(module: str) -> None:
+    """Time and bytes are arguments."""
+    tree = ast.parse(MODULES[module].read_text())
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & CLOCK_OR_DISK
 
 
 def test_only_storage_knows_sql() -> None:
     """No module outside `storage` imports from SQLAlchemy more than the connection's type."""
-    others = [path for path in MODULES if _unit(path) != "storage"]
+    others = [module for module in MODULES if not module.startswith("storage")]
     assert 0 < len(others) < len(MODULES)
-    for path in others:
-        found = {name for name in _imports(path) if name.startswith("sqlalchemy")}
-        assert found <= {"sqlalchemy.Connection"}, path
+    for module in others:
+        found = {name for name in _names(module) if name.startswith("sqlalchemy")}
+        assert found <= {"sqlalchemy.Connection"}, module
 
 
-def test_every_module_stands_in_a_layer() -> None:
-    """A new module is put into the list on purpose."""
-    listed = {unit for row in LAYERS for unit in row.split()}
-    assert {_unit(path) for path in UNITS} == listed
+def test_the_package_lists_its_parts_in_the_order_of_the_flow() -> None:
+    """The docstring of the package, its folder and this list say the same."""
+    names = [
+        line.split()[0]
+        for line in (newsletter.__doc__ or "").split("\n")
+        if line.startswith("    ") and not line.startswith("     ")
+    ]
+    entries = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or path.is_dir()}
+    entries = {name for name in entries if not name.startswith("__")} - {"sample"}
+    assert names == [name for name in _in_order(UNITS) if name != "__main__"]
+    assert set(names) == entries
+    assert len(entries) <= MOST_ENTRIES
+
+
+def _in_order(units: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(unit.split(".")[0] for unit in units))
+
+
+@pytest.mark.parametrize("module", [one for one in MODULES if "." in one or one in UNITS])
+def test_modules_and_functions_are_short(module: str) -> None:
+    """Outside `storage`, whose tables decide, a long module is split by meaning."""
+    source = MODULES[module].read_text()
+    if not module.startswith("storage"):
+        assert source.count("\n") <= LONGEST_MODULE
+    landed = module.startswith("storage.migrations.versions.")  # never edited
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not landed:
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= LONGEST_FUNCTION, node.name
+
+
+def test_the_package_itself_imports_nothing_of_ours() -> None:
+    """Its version can be asked without the rest."""
+    names = _imported(ast.parse((PACKAGE / "__init__.py").read_text()))
+    assert not [name for name in names if name.startswith("newsletter")]

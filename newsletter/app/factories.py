@@ -13,7 +13,9 @@ from newsletter.delivery.personalise import Origin
 from newsletter.delivery.recorder import Limits
 from newsletter.errors import ConfigError
 from newsletter.planning.rules import Rules
-from newsletter.transports import TRANSPORTS, Settings, SmtpSettings, Transport
+from newsletter.transports.base import Settings, Transport
+from newsletter.transports.table import TRANSPORTS
+from newsletter.transports.wire import SmtpSettings
 
 
 def rules(config: Config) -> Rules:

@@ -16,7 +16,7 @@ from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from newsletter.app.doctor import Finding
+    from newsletter.app.doctor.findings import Finding
     from newsletter.app.doctor.resolver import Resolver
     from newsletter.config.schema import Config
 
@@ -38,7 +38,8 @@ def doctor(
     as_json: bool,
 ) -> int:
     """Look at everything that must be right before mail arrives. Sends nothing unless asked."""
-    from newsletter.app.doctor import Context, Options, run_checks
+    from newsletter.app.doctor.checks import run_checks
+    from newsletter.app.doctor.context import Context, Options
     from newsletter.cli.signals import Signals
     from newsletter.config.file import config_path
     from newsletter.subscribers.lifecycle import address_of
@@ -67,7 +68,7 @@ def doctor(
 
 def _load(path: str | None, *, as_json: bool) -> Config:
     """The configuration; one that cannot be loaded has a row for each problem, too."""
-    from newsletter.app.doctor import failure
+    from newsletter.app.doctor.findings import failure
     from newsletter.cli import output
     from newsletter.config.file import load_config
 

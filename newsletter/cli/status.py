@@ -36,11 +36,8 @@ def preview(
     loaded = load_config(config_option())
     try:
         with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
-            cursor = (
-                app.subscribers.lifecycle.find(address_of(subscriber)).cursor
-                if subscriber
-                else None
-            )
+            lifecycle = app.subscribers.lifecycle
+            cursor = lifecycle.find(address_of(subscriber)).cursor if subscriber else None
             edition = app.planner.next_edition(cursor)
             if edition is None:
                 return _silent(app.status.read().silence, as_json=as_json)
@@ -62,14 +59,18 @@ def preview(
             say(f"  {path}")
         if not (loaded.newsletter.base_url or loaded.newsletter.owner):
             say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
-    page = written.files[0]
+    _show(Path(out), written.files[0], open_it=open_it, serve=serve, as_json=as_json)
+    return 0
+
+
+def _show(folder: Path, page: Path, *, open_it: bool, serve: bool, as_json: bool) -> None:
+    """Opens the page in a browser, or serves its folder, as the operator asked."""
     if open_it:
         click.launch(page.absolute().as_uri())
     if serve:
         from newsletter.cli.serving import serve_folder
 
-        serve_folder(Path(out), page.name, as_json=as_json)
-    return 0
+        serve_folder(folder, page.name, as_json=as_json)
 
 
 @click.command()

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 from newsletter.errors import PageRefused, SourceError, StorageError
 from newsletter.models import Capture, NotModified, SnapshotState
 from newsletter.papers import report
-from newsletter.papers.report import Captured, CaptureReport
+from newsletter.papers.report import CaptureReport
+from newsletter.sources import Captured
 from newsletter.storage import snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow

@@ -20,8 +20,9 @@ from newsletter.errors import StorageError
 from newsletter.papers import changes, report
 from newsletter.papers.capture_store import CaptureStore
 from newsletter.papers.parsed_spool import ParsedSpool
-from newsletter.papers.report import Captured, CaptureReport
+from newsletter.papers.report import CaptureReport
 from newsletter.papers.snapshot_processing import Parse, SnapshotProcessor, opening_rule
+from newsletter.sources import Captured
 from newsletter.storage import snapshots, sources
 from newsletter.storage.database import Database
 

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from newsletter.errors import NewsletterError, SourceError, StorageError
-from newsletter.models import Capture, Counts, Entry, NotModified, SnapshotState
+from newsletter.models import Counts, Entry, SnapshotState
+from newsletter.sources import Captured
 from newsletter.storage import log
 from newsletter.storage.snapshots import SnapshotRow
-
-Captured = Capture | NotModified | SourceError
-"""What a source gives: bytes, its word that nothing changed, or why there is nothing."""
 
 
 @dataclass(frozen=True, slots=True)

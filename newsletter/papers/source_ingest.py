@@ -17,7 +17,8 @@ from newsletter import formats
 from newsletter.config.schema import SourceSection
 from newsletter.errors import ConfigError
 from newsletter.papers.ingest import Ingest
-from newsletter.papers.report import Captured, CaptureReport
+from newsletter.papers.report import CaptureReport
+from newsletter.sources import Captured
 from newsletter.sources.factories import FetcherFor, SourceRecord, configured, fetching, named
 from newsletter.sources.files import RESTED, is_folder
 from newsletter.storage import sources

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.config.schema import SourceSection
 from newsletter.errors import SourceMissing
-from newsletter.papers.report import Captured
-from newsletter.sources import Source
+from newsletter.sources import Captured, Source
 from newsletter.sources.files import RESTED, FileSource, FolderSource, is_folder
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 

@@ -22,7 +22,8 @@ from newsletter.models import DeliveryState
 from newsletter.service.jobs import Jobs
 from newsletter.storage.database import Database
 from newsletter.subscribers.lifecycle import line_of
-from newsletter.transports import TRANSPORTS, Settings
+from newsletter.transports.base import Settings
+from newsletter.transports.table import TRANSPORTS
 from tests.support.captures import api_json, made
 from tests.support.commands import newsletter, rows_of
 from tests.support.planning_room import DUE, PlanningRoom

@@ -33,7 +33,9 @@ from newsletter.storage.database import Database
 from newsletter.storage.due import Group, NextState
 from newsletter.storage.subscribers import Newcomer, Preferences
 from newsletter.subscribers.address import parse_address
-from newsletter.transports import TRANSPORTS, Settings, SmtpSettings
+from newsletter.transports.base import Settings
+from newsletter.transports.table import TRANSPORTS
+from newsletter.transports.wire import SmtpSettings
 from tests.benchmarks.invented import papers
 from tests.benchmarks.measure import Job, Row, turns
 

@@ -21,17 +21,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.transports import (
-    TRANSPORTS,
-    OutgoingMessage,
-    Reply,
-    ReplyKind,
-    Session,
-    SessionFailed,
-    Settings,
-    SmtpSettings,
-    Transport,
-)
+from newsletter.transports.base import OutgoingMessage, Session, SessionFailed, Settings, Transport
+from newsletter.transports.replies import Reply, ReplyKind
+from newsletter.transports.table import TRANSPORTS
+from newsletter.transports.wire import SmtpSettings
 from tests.support.disks import fill, make_read_only, small_disk
 from tests.support.smtp_server import Options, Server
 

@@ -16,8 +16,9 @@ import pytest
 from newsletter.errors import SnapshotUnreadable, SourceMissing, UsageError
 from newsletter.models import Capture, EntryKind, NotModified, SnapshotState
 from newsletter.papers.ingest import Ingest
-from newsletter.papers.report import Captured, CaptureReport
+from newsletter.papers.report import CaptureReport
 from newsletter.papers.snapshot_review import SnapshotReview
+from newsletter.sources import Captured
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 

@@ -33,14 +33,10 @@ from newsletter.storage.database import Database
 from newsletter.subscribers import csv_import
 from newsletter.subscribers.csv_columns import SubscriberRow
 from newsletter.text.clean import clean
-from newsletter.transports import (
-    TRANSPORTS,
-    OutgoingMessage,
-    ReplyKind,
-    Session,
-    Settings,
-    SmtpSettings,
-)
+from newsletter.transports.base import OutgoingMessage, Session, Settings
+from newsletter.transports.replies import ReplyKind
+from newsletter.transports.table import TRANSPORTS
+from newsletter.transports.wire import SmtpSettings
 from tests.support.addresses import WRITTEN
 from tests.support.builders import HOSTILE
 from tests.support.messages import TO_ONE, check_raw, fields

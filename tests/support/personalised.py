@@ -18,7 +18,9 @@ from newsletter.storage import editions, notices, outbox
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.subscribers.address import normal_form, parse_address
-from newsletter.transports import TRANSPORTS, OutgoingMessage, Settings, SmtpSettings
+from newsletter.transports.base import OutgoingMessage, Settings
+from newsletter.transports.table import TRANSPORTS
+from newsletter.transports.wire import SmtpSettings
 from tests.support.messages import TO_ONE
 
 AT = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)

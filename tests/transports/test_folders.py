@@ -10,7 +10,9 @@ import pytest
 
 from newsletter.errors import OutputError
 from newsletter.text import files
-from newsletter.transports import TRANSPORTS, OutgoingMessage, Reply, ReplyKind, Session, Settings
+from newsletter.transports.base import OutgoingMessage, Session, Settings
+from newsletter.transports.replies import Reply, ReplyKind
+from newsletter.transports.table import TRANSPORTS
 
 MESSAGE = b"Subject: Lamps\n\nA lamp.\n"
 HOUR = 3600

@@ -20,18 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.errors import OutputError
-from newsletter.transports import (
-    TRANSPORTS,
-    OutgoingMessage,
-    Reply,
-    ReplyKind,
-    SessionFailed,
-    Settings,
-    SmtpSettings,
-)
+from newsletter.transports.base import OutgoingMessage, SessionFailed, Settings
+from newsletter.transports.replies import Reply, ReplyKind
 from newsletter.transports.smtp import Smtp
 from newsletter.transports.smtp_checks import dot_stuffed
 from newsletter.transports.smtp_session import SmtpSession
+from newsletter.transports.table import TRANSPORTS
+from newsletter.transports.wire import SmtpSettings
 from tests.support.certificates import certificate
 from tests.support.smtp_server import (
     Dialogue,

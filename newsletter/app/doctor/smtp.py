@@ -14,9 +14,9 @@ from newsletter.app import factories
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.storage import health
-from newsletter.transports import SessionFailed, SmtpSettings
+from newsletter.transports.base import SessionFailed
 from newsletter.transports.opening import opened
-from newsletter.transports.wire import BROKEN, Wire
+from newsletter.transports.wire import BROKEN, SmtpSettings, Wire
 
 _MAX_MESSAGE_SIZE = 150_000
 """Bytes of the largest message that we send, about."""

@@ -21,7 +21,9 @@ import dns.rdatatype
 import dns.rrset
 
 from newsletter.app.composition import App
-from newsletter.app.doctor import Context, Finding, Level, Options, run_checks
+from newsletter.app.doctor.checks import run_checks
+from newsletter.app.doctor.context import Context, Options
+from newsletter.app.doctor.findings import Finding, Level
 from newsletter.app.doctor.resolver import Resolver
 from newsletter.app.inspection import sample
 from newsletter.config.file import load_config

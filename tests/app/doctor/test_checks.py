@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.doctor import CHECKS, Check, Context, Options, run_checks
+from newsletter.app.doctor.checks import CHECKS, Check, run_checks
+from newsletter.app.doctor.context import Context, Options
 from newsletter.app.doctor.resolver import Resolver
 from newsletter.config.file import load_config
-from newsletter.transports import TRANSPORTS
+from newsletter.transports.table import TRANSPORTS
 from tests.app.doctor.support import (
     HOME,
     NOW,

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from newsletter.app.composition import App
-from newsletter.app.doctor import Level
 from newsletter.app.doctor import clock as clock_check
+from newsletter.app.doctor.findings import Level
 from newsletter.config.file import load_config
 from tests.app.doctor.support import NOW, configure, findings, ingest_sample
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.doctor import Level
 from newsletter.app.doctor import database as database_check
+from newsletter.app.doctor.findings import Level
 from tests.app.doctor.support import configure, findings, ingest_sample
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from newsletter.app.doctor import Level
+from newsletter.app.doctor.findings import Level
 from tests.app.doctor.support import configure, findings
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.doctor import Options
+from newsletter.app.doctor.context import Options
 from newsletter.app.doctor.resolver import Resolver
 from tests.app.doctor.support import PASSWORD, NameServer, configure, findings
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from newsletter.app.doctor import Level, Options
+from newsletter.app.doctor.context import Options
+from newsletter.app.doctor.findings import Level
 from newsletter.subscribers.address import parse_address
 from tests.app.doctor.support import configure, findings
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from newsletter.app.doctor import Level, Options
+from newsletter.app.doctor.context import Options
+from newsletter.app.doctor.findings import Level
 from newsletter.app.doctor.resolver import Resolver
 from tests.app.doctor.support import (
     HOME,

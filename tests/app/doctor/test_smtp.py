@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.doctor import Level, Options
 from newsletter.app.doctor import context as context_module
+from newsletter.app.doctor.context import Options
+from newsletter.app.doctor.findings import Level
 from tests.app.doctor.support import PASSWORD, by_smtp, configure, findings, ingest_sample
 from tests.support.smtp_server import Server
 

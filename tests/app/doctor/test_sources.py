@@ -7,7 +7,7 @@ import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
-from newsletter.app.doctor import Level
+from newsletter.app.doctor.findings import Level
 from newsletter.storage.database import Database
 from tests.app.doctor.support import NOW, configure, findings, ingest_sample
 

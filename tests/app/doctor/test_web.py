@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.doctor import Level
+from newsletter.app.doctor.findings import Level
 from tests.app.doctor.support import configure, findings
 
 
