@@ -1,7 +1,7 @@
-"""Where papers come from. A source gives bytes; what they mean is for `formats`.
+"""Where papers come from. A source returns bytes, which `formats` parses.
 
-To add a kind of source: one module here with a class that has `captures()`, and the
-line in `app.places.configured` that chooses it.
+To add a kind of source, write a module here with a class that has `captures()`, and choose it in
+`factories.configured`.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ class Source(Protocol):
     """A place papers come from."""
 
     def captures(self) -> Iterator[Capture | NotModified | SourceError]:
-        """What it has now, oldest first; a failure stands where its capture would."""
+        """Yields the current captures, oldest first. A failure takes the place of its capture."""
         ...
