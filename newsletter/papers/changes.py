@@ -1,7 +1,7 @@
-"""What a capture changes: for each of its rows, new, updated, relisted, withdrawn or nothing.
+"""Decides what each row of a capture changes: new, updated, relisted, withdrawn or nothing.
 
-Decides over values; touches no database and no clock. What it decides is carried
-out, in one transaction, by `storage.log.append`.
+Pure: uses no database and no clock. `storage.log.append` writes the changes in one
+transaction.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ _WITHDRAWN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What a description says, as two fingerprints; what it does not say has none."""
+    """Fingerprints of a paper's title and abstract; empty for a missing one."""
 
     title: str
     abstract: str = ""
 
     @classmethod
     def by(cls, paper: Paper) -> Said:
-        """Equal for descriptions that differ in white space, case and TeX only."""
+        """Returns the fingerprints; they ignore differences in white space, case and TeX."""
         return cls(
             "" if paper.untitled else _digest(paper.title),
             _digest(paper.abstract) if paper.abstract else "",
         )
 
     def changed_by(self, later: Said) -> bool:
-        """Whether `later` says something else; what it leaves out is no change."""
+        """Returns whether `later` differs; a field missing there is not a change."""
         return _differ(self.title, later.title) or _differ(self.abstract, later.abstract)
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedPaper:
-    """One row of a capture with what identity and comparison need of it."""
+    """One row of a capture, with its identity keys and fingerprints."""
 
     paper: Paper
     keys: Keys
@@ -56,10 +56,10 @@ class CapturedPaper:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which papers nobody has seen are announced; the others are learnt.
+    """Which previously unseen papers are announced; the others are backfilled.
 
-    With neither field set, all are. A source's first ingest announces the papers of
-    its latest day; where days are not known, those of its last capture.
+    With no field set, all are announced. A source's first ingest announces the papers of
+    its latest day or, where days are not known, those of its last capture.
     """
 
     latest_day: date | None = None
@@ -67,7 +67,7 @@ class Rule:
     silent: bool = False
 
     def for_snapshot(self, snapshot: int) -> Callable[[Paper], bool]:
-        """What tells of each paper of that snapshot whether it is announced."""
+        """Returns a function that tells whether a paper of that snapshot is announced."""
 
         def announced(paper: Paper) -> bool:
             if self.silent:
@@ -80,23 +80,25 @@ class Rule:
 
 
 def captured_papers(papers: Sequence[Paper]) -> list[CapturedPaper]:
-    """The rows of one capture, prepared: the costly part, done before any lock is held."""
+    """Prepares the rows of one capture: the expensive part, done before any lock is taken."""
     keyed = zip(papers, keys_of_all(papers), strict=True)
     return [CapturedPaper(paper, keys, Said.by(paper)) for paper, keys in keyed]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a paper when a capture of one source arrives.
+    """What is known about a paper when a capture of one source arrives.
 
     Attributes:
-        paper: its newest text.
-        version: the number of that text.
+        paper: its latest text.
+        version: version number of that text.
         withdrawn: whether a `withdrawn` entry exists.
-        said: what this source said of it last; `None` if it never listed it.
+        said: fingerprints of this source's last description of it, or `None` if this source
+            never listed it.
         last_day: the newest day for which this source listed it.
         in_previous: whether this source's previous snapshot listed it.
-        later: whether a later snapshot of this source listed it (an old one is released).
+        later: whether a later snapshot of this source listed it, as happens when an old
+            snapshot is released.
     """
 
     paper: Paper
@@ -110,17 +112,18 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one row of a capture does to what is known.
+    """The change that one row of a capture makes.
 
     Attributes:
-        paper: the paper's number, negative for one nobody has seen.
+        paper: the paper's id, or a negative number for a previously unseen paper.
         row: the row as captured.
-        said: what it says.
-        claims: keys the paper holds from now on.
-        kind: the entry to append, if any.
-        text: the paper's new text, when it differs from the newest one.
-        version: the number of the text the entry points to.
-        stale: the source said newer things since; only keys are learnt from it.
+        said: fingerprints of the row.
+        claims: keys that belong to the paper from now on.
+        kind: kind of the entry to append, if any.
+        text: the paper's new text, if it differs from the latest one.
+        version: version number of the text that the entry points to.
+        stale: the source has listed the paper in a later snapshot; only keys are taken from
+            this row.
     """
 
     paper: int
@@ -140,14 +143,14 @@ def changes(
     listing_days: Sequence[date],
     announce: Callable[[Paper], bool],
 ) -> list[Change]:
-    """What each paper of a capture changes, in order of its first row.
+    """Returns the change for each paper of a capture, in order of its first row.
 
     Args:
-        lines: the rows of the capture; several may be one paper.
-        identities: who holds their keys.
-        known: what is known of every paper that holds one of them.
-        listing_days: the days for which the source listed anything before, ascending.
-        announce: whether a paper nobody has seen is announced, or only learnt.
+        lines: the rows of the capture; several may describe the same paper.
+        identities: which paper holds which key.
+        known: what is known about every paper that holds one of the rows' keys.
+        listing_days: the days for which the source has listed papers before, ascending.
+        announce: returns whether a previously unseen paper is announced or only backfilled.
     """
     return [
         _first_seen(match, line, announce)
@@ -160,7 +163,7 @@ def changes(
 def _by_paper(
     lines: Sequence[CapturedPaper], identities: Identities
 ) -> Iterable[tuple[Match, CapturedPaper]]:
-    """One line a paper: rows that are one paper complete each other, the first counts most."""
+    """Merges the rows of the same paper into one; the first row takes precedence."""
     found: dict[int, tuple[Match, CapturedPaper]] = {}
     for line in lines:
         match = identities.match(line.keys)
@@ -226,15 +229,15 @@ def _seen_again(
 
 
 def is_withdrawal(paper: Paper) -> bool:
-    """Whether the abstract is the notice that stands in place of a withdrawn paper's."""
+    """Returns whether the abstract is a withdrawal notice."""
     return _WITHDRAWN.match(paper.abstract or "") is not None
 
 
 def is_relisted(day: date | None, known: Known, listing_days: Sequence[date]) -> bool:
-    """Whether the source lists the paper again after it had left its list.
+    """Returns whether the source lists the paper again after it was off the list.
 
-    With days: for a later day than the last, and the source listed others on a day
-    between. Without: it was absent from the source's previous snapshot.
+    With days, it is listed for a later day than its last, and the source listed other papers
+    on a day between. Without days, it was absent from the source's previous snapshot.
     """
     if known.said is None:
         return False
@@ -245,10 +248,10 @@ def is_relisted(day: date | None, known: Known, listing_days: Sequence[date]) ->
 
 
 def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
-    """The known text with what the row adds to it.
+    """Returns the known text completed with what the row adds.
 
     A missing field never changes a present one. Title and abstract are replaced only
-    when the paper was `rewritten`; other facts keep what was said first.
+    when the paper was `rewritten`; other fields keep their first value.
     """
     added = {
         name: getattr(row, name)
