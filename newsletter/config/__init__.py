@@ -1,4 +1,4 @@
-"""The configuration: every key with its meaning and limits, and the file it is written in.
+"""The configuration: every key with its type and limits, and the configuration file.
 
-Reports every problem at once. Builds nothing from it: `app` does.
+Reports all problems at once. Building the application from it is the work of `app`.
 """

@@ -22,15 +22,15 @@ CONFIG_FILE = "config.toml"
 
 
 def config_path(path: str | None) -> Path:
-    """Where the configuration is."""
+    """Returns `path`, else `$NEWSLETTER_CONFIG`, else `config.toml`."""
     return Path(path or os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
 
 
 def load_config(path: str | None) -> Config:
-    """The configuration at `path`, else at `$NEWSLETTER_CONFIG`, else at `./config.toml`.
+    """Loads the configuration at `path`, else `$NEWSLETTER_CONFIG`, else `./config.toml`.
 
     Raises:
-        ConfigError: there is none, or it has problems.
+        ConfigError: the file is missing or unreadable, or the configuration has problems.
     """
     file = config_path(path)
     try:
@@ -54,17 +54,17 @@ def load_config(path: str | None) -> Config:
 
 
 def with_theme(config: Config, theme: str) -> Config:
-    """The same configuration with another theme."""
+    """Returns the same configuration with another theme."""
     return config.model_copy(update={"theme": config.theme.model_copy(update={"name": theme})})
 
 
 def configured_locations(config: Config) -> list[str]:
-    """Where the configured sources are."""
+    """Returns the URL or path of each configured source."""
     return [section.url or section.path for section in config.sources]
 
 
 def example_config() -> str:
-    """The commented configuration we ship: inside the wheel, or in the checkout."""
+    """Returns the commented example configuration, from the wheel or the checkout."""
     package = Path(__file__).parents[1]
     packaged = package / "config.example.toml"
     path = packaged if packaged.is_file() else package.parent / "config.example.toml"
@@ -72,22 +72,21 @@ def example_config() -> str:
 
 
 def init(path: Path) -> None:
-    """Writes the commented configuration, readable by its owner only.
+    """Writes the commented example configuration, readable only by the owner of the file.
 
     Raises:
-        OutputError: a file is there already, or it cannot be written.
+        OutputError: the file exists already, or cannot be written.
     """
     files.create(path, example_config().encode(), 0o600)
 
 
 def add_sources(path: str | None, found: Iterable[tuple[str, str]]) -> list[str]:
-    """Appends sources, each a name and an address; the names of those added.
+    """Appends sources, given as names and URLs, and returns the names of those added.
 
-    Addresses that are configured already are left out, and so are those that no source
-    can have.
+    URLs that are configured already or are not http(s) are left out.
 
     Raises:
-        ConfigError: the configuration has problems, before or afterwards.
+        ConfigError: the configuration has problems, before or after the change.
     """
     file = config_path(path)
     loaded = load_config(path)

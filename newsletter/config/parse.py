@@ -1,7 +1,7 @@
-"""TOML text and environment variables → `Config`, or every problem at once.
+"""TOML text and environment variables → `Config`, or all problems at once.
 
-A problem has the path of its key and, for a misspelt key, the name that was probably
-meant. Pure: the text and the variables are arguments; `file` reads the file.
+A problem names the path of its key and, for a misspelt key, the closest valid one. Pure:
+text and variables are arguments; `file` reads the file.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ ENVIRONMENT = "NEWSLETTER__"
 
 
 def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path) -> Config:
-    """The configuration that `text` and the environment describe.
+    """Parses the configuration in `text` and the environment.
 
     Args:
         text: TOML.
-        environment: variables `NEWSLETTER__SECTION__KEY` override the text.
-        where: the file's name, for messages.
-        folder: relative paths in it start here.
+        environment: environment variables; `NEWSLETTER__SECTION__KEY` overrides the text.
+        where: the file name for error messages.
+        folder: the folder to which relative paths are resolved.
 
     Raises:
-        ConfigError: with every problem.
+        ConfigError: the configuration has problems; lists all of them.
     """
     try:
         tables = tomllib.loads(text)
-    except (ValueError, RecursionError) as exc:  # also numbers too long, tables too deep
+    except (ValueError, RecursionError) as exc:  # also overlong numbers, deep nesting
         raise ConfigError([str(exc)], where=where, hint="mend the line, then check again") from exc
     problems = [
         problem
@@ -55,7 +55,7 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
 
 
 _LISTS = (("newsletter", "skip_dates"), ("web", "secret_keys"))
-"""Settings that are lists; a variable has one between commas."""
+"""Settings that are lists; in a variable they are separated by commas."""
 
 
 def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]]:
@@ -65,7 +65,7 @@ def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]
 
 
 def _override(tables: dict[str, Any], path: Sequence[str], value: str) -> str | None:
-    """Sets one value, or says why the variable fits nothing."""
+    """Sets one value, or returns the problem if the variable matches no setting."""
     section: Any = tables
     for key in path[:-1]:
         section = section.setdefault(key, {}) if isinstance(section, dict) else None
@@ -88,7 +88,7 @@ _DEFAULTS = {
 
 
 def _make_absolute(tables: dict[str, Any], folder: Path) -> list[str]:
-    """Makes all paths start at `folder`; what cannot be resolved."""
+    """Resolves all paths against `folder`, and returns the problems of those that cannot be."""
     paths: list[tuple[str, dict[str, Any], str]] = [
         (f"sources[{number}].path", table, "path")
         for number, table in enumerate(_tables(tables.get("sources")), 1)

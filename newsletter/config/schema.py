@@ -1,7 +1,7 @@
 """The schema of the configuration: every section and key, its default and its limits.
 
-All sections are accepted whether or not anything uses them yet. Pure: neither reads
-files nor parses TOML (see `file` and `parse`).
+All sections are accepted whether or not anything uses them. Pure: neither reads files nor
+parses TOML (see `file` and `parse`).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Section(BaseModel):
 
 
 class NewsletterSection(_Section):
-    """The sender, the time of day and what editions are called."""
+    """The newsletter's name, sender and addresses, and its schedule."""
 
     name: OneLine = Field("Daily Papers", min_length=1, max_length=78)
     sender: Mailbox = ""
@@ -92,7 +92,7 @@ class SourceSection(_Section):
 
 
 class DeliverySection(_Section):
-    """How editions leave."""
+    """How editions are sent."""
 
     transport: Literal["smtp", "eml", "maildir", "null"] = "eml"
     sessions: int = Field(4, ge=1, le=256)
@@ -115,7 +115,7 @@ class DeliverySection(_Section):
     @field_validator("catch_up")
     @classmethod
     def _shorter_than_a_day(cls, value: timedelta) -> timedelta:
-        # A machine that always wakes late would put a daily edition off for ever.
+        # A machine that always wakes up late would postpone a daily edition for ever.
         if value >= timedelta(days=1):
             raise ValueError('write less than a day, such as "6h"')
         return value
@@ -163,7 +163,7 @@ class TransportsSection(_Section):
 
 
 class ThemeSection(_Section):
-    """How editions look."""
+    """The theme and its settings."""
 
     name: str = Field("default", pattern=r"^[\w-]+$")
     templates_dir: str = ""

@@ -1,6 +1,6 @@
-"""Values as people write them: lengths of time, zones, mailboxes, addresses, colours. Pure.
+"""Parses and validates settings: durations, time zones, mailboxes, URLs, colours. Pure.
 
-Each function returns the value or raises `ValueError` with what to write instead.
+Each function returns the value or raises `ValueError` that says what to write instead.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 _MAILBOX = re.compile(
     r"(?:(?:\"(?P<quoted>[^\"<>]*)\"|(?P<name>[^<>\",]*))\s*<(?=.*>$))?(?P<address>[^<>\s,]+)>?"
 )
-# A lab's own network has names that the Internet lacks, and so has who only tries things out.
+# A lab's internal network and a trial setup use domains that the Internet does not have.
 SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "onion"]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def duration(value: object) -> timedelta:
-    """A number and a unit, such as `3h`, as a length of time."""
+    """Parses a number and a unit, such as `3h`."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None or not int(match[1]):
         raise ValueError('write a number and a unit, such as "30m", "3h" or "2d"')
@@ -36,7 +36,7 @@ def duration(value: object) -> timedelta:
 
 
 def time_of_day(value: object) -> time:
-    """`07:30` as a time of day."""
+    """Parses a time of day such as `07:30`."""
     match = re.fullmatch(r"(\d{1,2}):(\d{2})", value) if isinstance(value, str) else None
     if match is None or int(match[1]) > 23 or int(match[2]) > 59:
         raise ValueError('write a time of day, such as "07:30"')
@@ -44,12 +44,12 @@ def time_of_day(value: object) -> time:
 
 
 def several(value: str) -> list[str]:
-    """A list written in one string, as in a variable of the environment: `a, b`."""
+    """Splits a list in one string, as in an environment variable: `a, b`."""
     return [part for one in value.split(",") if (part := one.strip())]
 
 
 def zone(value: str) -> str:
-    """The name of a time zone that exists."""
+    """Accepts the name of a time zone that exists."""
     try:
         ZoneInfo(value)
     except (ValueError, OSError, KeyError) as exc:
@@ -58,7 +58,7 @@ def zone(value: str) -> str:
 
 
 def mailbox(value: str) -> str:
-    """`Name <address>` or an address, or nothing."""
+    """Accepts `Name <address>`, a plain address, or an empty string."""
     if not value:
         return value
     _, address = name_and_address(value)
@@ -70,13 +70,13 @@ def mailbox(value: str) -> str:
 
 
 def name_and_address(value: str) -> tuple[str, str]:
-    """The two parts of what `mailbox` accepts; either may be empty."""
+    """Splits a value that `mailbox` accepts into name and address; either may be empty."""
     match = _MAILBOX.fullmatch(value.strip())
     return (clean(match["quoted"] or match["name"] or ""), match["address"]) if match else ("", "")
 
 
 def domain(value: str) -> str:
-    """A domain in ASCII and lower case, or nothing."""
+    """Converts a domain to ASCII and lower case; an empty string is accepted."""
     if not value:
         return value
     try:
@@ -86,21 +86,24 @@ def domain(value: str) -> str:
 
 
 def named_domain(value: str) -> str:
-    """A domain in ASCII and lower case."""
+    """Converts a domain to ASCII and lower case."""
     if not value:
         raise ValueError('write a domain, such as "example.org"')
     return domain(value)
 
 
 def one_line(value: str) -> str:
-    """Text for a header: nothing in it that acts, and nothing around it."""
+    """Accepts text for a header: no control characters, no surrounding white space."""
     if value != clean(value):
         raise ValueError("write it on one line, without control characters and outer spaces")
     return value
 
 
 def base_url(value: str) -> str:
-    """An https address, or http of this machine itself, or nothing; without a slash at its end."""
+    """Accepts an https URL, an http URL of this machine, or an empty string.
+
+    Removes a trailing slash.
+    """
     if not value:
         return value
     try:
@@ -119,7 +122,7 @@ def base_url(value: str) -> str:
 
 
 def readable_on(page: str) -> Callable[[str], str]:
-    """A check that a colour can be read on the page `page`."""
+    """Returns a validator for colours that are readable on the page colour `page`."""
 
     def checked(value: str) -> str:
         if value and not colour.is_colour(value):

@@ -1,12 +1,15 @@
-"""Entries → edition: what a list of new papers says, how it looks, and whether it may go out.
+"""Entries → edition: the content of a list of new papers, its rendering and its validation.
 
-    compose       the papers in order, with as much detail as fits
+    content       the values that themes, feeds and web pages show
+    compose       the papers in order, at a given level of detail
+    paper_block   one paper: title, byline, excerpt and links
+    subject       the subject and the preheader
     templating    where templates are found
     render        content → HTML and text in a theme
-    notices       the words of transactional mails, from `templates/mail/`
-    validate      the check that every edition passes
+    notices       subject and text of transactional mail, from `templates/mail/`
+    validate      the check that every edition must pass
     build         all of these: entries → edition
     preview       an edition as files
 
-Does not decide which subscriber gets it, and writes no database.
+Does not decide which subscribers receive it, and does not write to the database.
 """

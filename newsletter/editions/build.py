@@ -1,6 +1,6 @@
-"""Entries → edition: how a list of new papers is made, made to fit, and looked at.
+"""Entries → edition: builds an edition, makes it fit the size limit, and validates it.
 
-entries ─ compose ─ render ─ fits? ─ gate → Edition
+entries ─ compose ─ render ─ fits? ─ validate → Edition
              └── less detail, then several parts ──┘
 """
 
@@ -21,16 +21,16 @@ from newsletter.models import Entry, Rendered
 from newsletter.storage.editions import key_of
 
 UNNAMED = ("manual", "replay")
-"""Sources whose names say nothing to a reader; nor does the path of a folder."""
+"""Sources whose names mean nothing to subscribers; the same goes for folder paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class Edition:
-    """A list of new papers as it will be sent: the same bytes for everyone but their links.
+    """A list of new papers as it will be sent; only the unsubscribe links differ by recipient.
 
     Attributes:
-        key: its name, the same for the same papers in the same look.
-        parts: usually one; more where there is no web page for what does not fit.
+        key: identifies the edition; equal for the same papers, theme and settings.
+        parts: usually one; more if it does not fit and there is no web page for the rest.
     """
 
     key: str
@@ -40,13 +40,13 @@ class Edition:
 
 
 class EditionBuilder:
-    """Makes editions.
+    """Builds editions.
 
     Args:
-        renderer: puts them into the theme.
-        look: settings that shape an edition.
-        excerpts: papers with an excerpt.
-        base_url: where the pages of editions are; empty when there is no web side.
+        renderer: renders them in the theme.
+        theme_settings: the settings of the theme.
+        excerpts: number of papers with an excerpt.
+        base_url: base URL of the web pages, or empty without a web server.
     """
 
     def __init__(
@@ -58,10 +58,10 @@ class EditionBuilder:
         self._base_url = base_url
 
     def build(self, entries: Sequence[Entry]) -> Edition:
-        """The edition of these entries.
+        """Builds the edition of these entries.
 
         Raises:
-            EditionFaulty: it fails its own check.
+            EditionFaulty: it fails validation.
             RenderError: the theme cannot be rendered.
         """
         edition, fault = self.build_unchecked(entries)
@@ -70,10 +70,10 @@ class EditionBuilder:
         return edition
 
     def build_unchecked(self, entries: Sequence[Entry]) -> tuple[Edition, EditionFaulty | None]:
-        """The edition of these entries, and what its own check says against it.
+        """Builds the edition of these entries; returns it with its validation error, if any.
 
         Raises:
-            RenderError: the theme cannot be rendered, or the edition made to fit.
+            RenderError: the theme cannot be rendered, or the edition cannot be made to fit.
         """
         ordered = in_order(entries)
         positions = [entry.position for entry in ordered]
@@ -122,7 +122,7 @@ def _fault(made: Sequence[tuple[Content, Rendered]]) -> EditionFaulty | None:
 
 
 def _split(count: int, made: Callable[[Part], tuple[Content, Rendered]]) -> list[Part]:
-    """The fewest parts of about equal length that all fit."""
+    """Returns the smallest number of parts, of about equal length, that all fit."""
     for number in range(2, count + 1):
         bounds = [round(count * at / number) for at in range(number + 1)]
         parts = [
@@ -134,7 +134,7 @@ def _split(count: int, made: Callable[[Part], tuple[Content, Rendered]]) -> list
 
 
 def _largest(most: int, fits: Callable[[int], bool]) -> int:
-    """The largest number up to `most` that fits; smaller ones fit too."""
+    """Returns the largest number up to `most` that fits, assuming that smaller ones fit too."""
     low, high = 1, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -143,7 +143,7 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
 
 
 def thanks(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
-    """Whom to thank: the places the formats belong to, else the sources' names."""
+    """Returns the credits, each a text and a URL: for known formats their site, else the source."""
     found: dict[str, str | None] = {}
     for entry in entries:
         credit = formats.credit_of(entry.format)

@@ -1,8 +1,8 @@
-"""Entries → the content of an edition: order of papers, days, which have an excerpt.
+"""Entries → the content of an edition: the order of papers, their days, which have an excerpt.
 
-What a reader sees is decided here, once, so that HTML and text say the same. One paper
-by itself is the work of `paper_block`, the lines in the inbox that of `subject`, the
-look that of the theme. Pure.
+The content is decided here, once, so that HTML and text say the same. A single paper is
+the work of `paper_block`, subject and preheader that of `subject`, the design that of the
+theme. Pure.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LEAST_EXCERPTS_A_DAY = 3
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
-    """Reading order: newest day first, undated last; in a day upvotes, then source order."""
+    """Sorts entries: newest day first, undated last; within a day by upvotes, then source order."""
     return sorted(entries, key=_rank)
 
 
@@ -43,14 +43,14 @@ def compose(
     *,
     more_on_web: bool = False,
 ) -> Content:
-    """The content of an edition, or of one part of it.
+    """Returns the content of an edition, or of one part of it.
 
     Args:
         entries: all entries of the edition, in any order; at least one.
-        detail: how much is said of each paper.
-        credits: whom to thank, with an address.
-        part: which papers, in reading order, this part has.
-        more_on_web: the papers after the part's last are on the web, not in a further part.
+        detail: how much is shown of each paper.
+        credits: texts of the credits, each with a URL or `None`.
+        part: the range of papers, in reading order, that this part contains.
+        more_on_web: the papers after this part are on a web page, not in a further part.
     """
     ordered = in_order(entries)
     papers = [entry.paper for entry in ordered]
@@ -80,7 +80,7 @@ def _day_key(entry: Entry) -> date | str:
 
 
 def _days_of(ordered: Sequence[Entry]) -> list[tuple[str, int]]:
-    """The name of each day with its number of papers."""
+    """Returns the name of each day with its number of papers."""
     grouped = groupby(ordered, _day_key)
     return [(_day_name(key), sum(1 for _ in group)) for key, group in grouped]
 
@@ -107,7 +107,7 @@ def _days(entries: Sequence[Entry], detail: Detail, first: int, *, alone: bool) 
 
 
 def _share(papers: int, of: int, excerpts: int) -> int:
-    """How many of a day's papers get an excerpt: in proportion, at least three."""
+    """Returns how many of a day's papers get an excerpt: in proportion, at least three."""
     if not excerpts:
         return 0
     return min(papers, max(LEAST_EXCERPTS_A_DAY, round(excerpts * papers / of)))

@@ -1,7 +1,7 @@
-"""What an edition says: its days, its papers, its subject; and how much is said of each.
+"""The content of an edition: its days, papers and subject, and the levels of detail.
 
-Only the values that themes, feeds and pages read. `compose` makes them, `render` gives
-them their look. Pure.
+Only the values that themes, feeds and web pages show. `compose` creates them, `render`
+renders them. Pure.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much is said of each paper. Editions that are too big take the next one."""
+    """How much is shown of each paper. An edition that is too big uses the next lower level."""
 
     excerpts: int
-    """Papers with an excerpt, the lead among them."""
+    """Number of papers with an excerpt, including the first."""
     lead: int
-    """Characters of the first paper's excerpt."""
+    """Maximum characters of the first paper's excerpt."""
     excerpt: int
-    """Characters of the others'."""
+    """Maximum characters of the other excerpts."""
 
 
 def details(excerpts: int) -> tuple[Detail, ...]:
-    """The steps in which an edition shrinks: shorter excerpts, then titles only."""
+    """Returns the levels by which an edition shrinks: shorter excerpts, then titles only."""
     return (
         Detail(excerpts, lead=320, excerpt=200),
         Detail(excerpts, lead=200, excerpt=140),
@@ -32,7 +32,7 @@ def details(excerpts: int) -> tuple[Detail, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link of a paper. Without `url` the label itself is an address shown as text."""
+    """A link of a paper. Without `url`, the label is a URL shown as text."""
 
     label: str
     url: str | None
@@ -40,7 +40,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """One paper as shown."""
+    """One paper as it is shown."""
 
     number: int
     title: str
@@ -56,60 +56,62 @@ class Block:
 
     @property
     def code(self) -> Link | None:
-        """The link to its code, if it has one."""
+        """The link to its code, or `None`."""
         return next((link for link in self.links if link.label == "Code" and link.url), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """The papers of one day: first those with excerpts, then the briefs."""
+    """The papers of one day: first those with excerpts, then those without."""
 
     heading: str
-    """Empty when the edition has one day only."""
+    """Empty if the edition has a single day."""
     short: str
-    """`Tuesday`, or what else names the day in a sentence; empty when nothing does."""
+    """Name of the day within a sentence, such as `Tuesday`; empty if it is not known."""
     full: tuple[Block, ...]
+    """Papers with an excerpt."""
     briefs: tuple[Block, ...]
+    """Papers without an excerpt."""
 
     @property
     def count(self) -> int:
-        """Papers of the day in this part."""
+        """Number of the day's papers in this part."""
         return len(self.full) + len(self.briefs)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Which piece of an edition this is, when it does not fit into one mail."""
+    """One part of an edition that does not fit into a single message."""
 
     number: int = 1
     of: int = 1
     first: int = 0
     """Index of its first paper in reading order."""
     last: int | None = None
-    """Index after its last paper; `None` for all that follow."""
+    """Index after its last paper, or `None` for all remaining papers."""
 
 
 WHOLE = Part()
-"""An edition that is one mail."""
+"""An edition that fits into one message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """All that an edition says."""
+    """Everything an edition shows."""
 
     count: int
-    """New papers in the whole edition."""
+    """Number of new papers in the whole edition."""
     days: tuple[Day, ...]
     subject: str
     preheader: str
     dates: str
-    """The days its papers are from; empty where nothing says."""
+    """The days of its papers; empty if they are not known."""
     summary: str
     credits: tuple[tuple[str, str | None], ...]
     sources: tuple[str, ...]
     part: Part
     more: int
-    """Papers that are only on the web."""
+    """Number of papers that are only on the web page."""
 
     @property
     def blocks(self) -> tuple[Block, ...]:

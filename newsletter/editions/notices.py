@@ -1,4 +1,4 @@
-"""The words of notices: mails that are no editions."""
+"""Subject and text of notices, the transactional mail."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ CHANGED = "changed"
 
 
 class Notices:
-    """Fills the templates in `mail/`. The first line of each is the subject.
+    """Renders the templates in `mail/`. The first line of each is the subject.
 
     Args:
-        templates_dir: the operator's templates; each file there wins over ours.
+        templates_dir: the operator's templates; a file there replaces ours of the same name.
 
     Raises:
         RenderError: there is no such folder.
@@ -31,10 +31,10 @@ class Notices:
         self._templates = environment(loader(templates_dir))
 
     def words(self, kind: str, **facts: object) -> tuple[str, str]:
-        """Subject and text of a notice of this kind.
+        """Returns subject and text of a notice of this kind.
 
         Raises:
-            RenderError: its template asks for something that is not there.
+            RenderError: its template is missing, or fails to render with `facts`.
         """
         name = f"mail/{kind}.txt.j2"
         try:

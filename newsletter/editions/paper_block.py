@@ -1,6 +1,6 @@
 """One paper as an edition shows it: title, byline, excerpt and links.
 
-Which papers an edition has, and how much is said of each, is the work of `compose`. Pure.
+Which papers an edition has, and how much is shown of each, is the work of `compose`. Pure.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ ORGANISATION_COLUMNS = 40
 
 
 def title_of(paper: Paper) -> str:
-    """The title as shown: whole, unless it is absurdly long."""
+    """Returns the title as shown: in full, unless it is absurdly long."""
     return cut(clean(to_unicode(paper.title)) or paper.title, TITLE_COLUMNS)
 
 
 def alone(paper: Paper, characters: int) -> Block:
-    """One paper by itself, as search and feeds show it, with an excerpt of so many characters."""
+    """Returns one paper for search results and feeds; its excerpt has at most `characters`."""
     return block_of(paper, 0, Detail(1, characters, characters), brief=False)
 
 
 def block_of(paper: Paper, number: int, detail: Detail, *, brief: bool) -> Block:
-    """The paper as number `number` of an edition; a brief one has no excerpt."""
+    """Returns the paper as number `number` of an edition; with `brief`, without an excerpt."""
     lead = number == 1 and not brief
     votes = paper.upvotes or 0
     organisation = cut(clean(to_unicode(paper.organisation or "")), ORGANISATION_COLUMNS)
@@ -56,9 +56,9 @@ def block_of(paper: Paper, number: int, detail: Detail, *, brief: bool) -> Block
 
 
 def byline(authors: Sequence[str], columns: int) -> str:
-    """Authors in short: three in full; of more, the first two, the last and how many.
+    """Returns up to three authors in full; of more, the first two, the last and the total.
 
-    The second goes when the line would not fit into `columns`.
+    The second author is left out if the line would not fit into `columns`.
     """
     names = [isolate(author) for author in authors]
     if len(names) <= 3:
@@ -74,7 +74,7 @@ def _first_of(authors: Sequence[str]) -> str:
 
 
 def page_of(paper: Paper) -> str | None:
-    """Where the title leads: the paper's page at its source, else arXiv, else its DOI."""
+    """Returns the URL for the title: the paper's page at its source, else arXiv, else its DOI."""
     return (
         urls.safe(paper.url)
         or (f"https://arxiv.org/abs/{paper.arxiv_id}" if paper.arxiv_id else None)

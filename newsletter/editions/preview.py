@@ -1,4 +1,4 @@
-"""An edition as files to look at."""
+"""Writes an edition as files for preview."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from newsletter.models import Rendered
 from newsletter.text import files
 
 TOKEN = "preview-valid-nowhere-000000"  # noqa: S105
-"""Stands where a recipient's token would, and is as long."""
+"""Placeholder for a recipient's token, of the same length."""
 
 EDITION_FILE = re.compile(r"edition(-\d+)?\.(html|txt|eml)")
-"""Names of the files of an edition."""
+"""Matches the file names of an edition."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """An edition as files."""
+    """An edition and the files it was written to."""
 
     edition: Edition
     files: tuple[Path, ...]
@@ -33,9 +33,9 @@ class PreviewWriter:
     """Writes editions as files, addressed to a recipient who does not exist.
 
     Args:
-        sender: whose newsletter it is.
-        base_url: of the web pages; empty where there are none.
-        clock: the current instant, aware.
+        sender: the sender of the newsletter.
+        base_url: base URL of the web pages, or empty without a web server.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(self, sender: mime.Sender, base_url: str, clock: Callable[[], datetime]) -> None:
@@ -44,12 +44,12 @@ class PreviewWriter:
         self._clock = clock
 
     def write(self, edition: Edition, folder: Path) -> Written:
-        """Writes `edition.html`, `.txt` and `.eml`; of further parts `edition-2.*` …
+        """Writes `edition.html`, `.txt` and `.eml`; further parts become `edition-2.*` and so on.
 
-        Files of an edition that lay there before are replaced or removed.
+        Existing edition files in the folder are replaced or removed.
 
         Raises:
-            OutputError: they cannot be written.
+            OutputError: the files cannot be written.
         """
         files.folder(folder)
         _remove_old(folder)
@@ -77,15 +77,15 @@ class PreviewWriter:
         html, text, eml = (stem.with_name(f"{stem.name}.{end}") for end in ("html", "txt", "eml"))
         files.write(html, mime.html_for(part, link).encode())
         files.write(text, mime.text_for(part, link).encode())
-        files.write(eml, mail, 0o600)  # it holds live links
+        files.write(eml, mail, 0o600)  # it contains live links
         return [html, text, eml]
 
 
 def clear(folder: Path) -> None:
-    """Removes an edition's files, and the folder if nothing else is in it.
+    """Removes an edition's files, and the folder if it is empty then.
 
     Raises:
-        OutputError: they stay.
+        OutputError: they cannot be removed.
     """
     if folder.is_dir():
         _remove_old(folder)

@@ -1,8 +1,8 @@
-"""Content in, subject, HTML and text out. Writes nothing and sends nothing.
+"""Content → subject, HTML and text. Writes nothing and sends nothing.
 
-A theme's MJML is a skeleton: it is filled with settings and compiled to HTML once,
-and only then are papers put in, by Jinja with autoescape. So no title can break the
-MJML, and an edition renders in a few milliseconds.
+A theme's MJML is a skeleton: it is filled with settings and compiled to HTML once, and
+only then are papers inserted, by Jinja with autoescape. No title can break the MJML, and
+an edition renders in a few milliseconds.
 
     edition.mjml.j2 ─ [[ settings ]] → MJML ─ mrml → HTML template ─ {{ papers }} → HTML
 """
@@ -34,16 +34,17 @@ from newsletter.models import UNSUBSCRIBE, Rendered
 FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 DEEPEST = 500
-"""Tags of MJML inside each other."""
+"""Maximum nesting of MJML tags."""
 
 
 @dataclass(frozen=True, slots=True)
 class ThemeSettings:
-    """What a theme is told besides the papers.
+    """The values a theme receives besides the papers.
 
     Attributes:
-        name: the newsletter's.
-        accent: colour of the name and the small links, on light and on dark.
+        name: name of the newsletter.
+        accent: colour of the name and the small links on a light page.
+        accent_dark: the same on a dark page.
     """
 
     name: str = "Daily Papers"
@@ -55,14 +56,14 @@ class ThemeSettings:
 
 
 class Renderer:
-    """Turns contents into editions in one theme.
+    """Renders contents in one theme.
 
     Args:
-        look: settings.
-        templates_dir: the operator's templates; each file there wins over ours.
+        theme_settings: the settings of the theme.
+        templates_dir: the operator's templates; a file there replaces ours of the same name.
 
     Raises:
-        RenderError: there is no such theme, or it does not compile.
+        RenderError: there is no such folder.
     """
 
     def __init__(self, theme_settings: ThemeSettings, templates_dir: Path | None = None) -> None:
@@ -82,14 +83,14 @@ class Renderer:
         self._templates = environment(self._loader)
 
     def render(self, content: Content, web_url: str = "") -> Rendered:
-        """The edition that says this content.
+        """Renders the content of an edition, or of one part of it.
 
         Args:
-            content: what it says.
-            web_url: the edition's page, if there is a web side.
+            content: the content.
+            web_url: URL of the edition's web page, or empty without a web server.
 
         Raises:
-            RenderError: the theme asks for something that is not there.
+            RenderError: there is no such theme, or it does not compile or render.
         """
         values = {
             "content": content,
@@ -120,10 +121,10 @@ class Renderer:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all templates: it changes when any of them does."""
+        """A hash of all templates; changes when one of them does."""
         digest = hashlib.blake2b(digest_size=16)
         try:
-            # All of them: a theme may extend and include what it likes.
+            # All of them, because a theme may extend and include any other.
             for name in sorted(self._loader.list_templates()):
                 if "themes/" in name:
                     digest.update(self._loader.get_source(self._templates, name)[0].encode())
@@ -156,7 +157,7 @@ def _said(exc: Exception) -> str:
 
 
 def _depth(mjml: str) -> int:
-    """How deeply its tags are nested."""
+    """Returns how deeply the tags are nested."""
     depth = deepest = 0
     for tag in re.finditer(r"<(/?)[a-zA-Z][^<>]*?(/?)>", mjml):
         depth += -1 if tag[1] else 0 if tag[2] else 1
@@ -165,16 +166,16 @@ def _depth(mjml: str) -> int:
 
 
 def compiled(mjml: str) -> str:
-    """HTML of MJML that holds no papers, only Jinja for them.
+    """Compiles MJML, which contains Jinja in place of papers, to HTML.
 
     Raises:
-        RenderError: it is no MJML.
+        RenderError: the MJML does not compile, or is nested too deeply.
     """
-    if _depth(mjml) > DEEPEST:  # the compiler would not come back from thousands
+    if _depth(mjml) > DEEPEST:  # the compiler never returns from thousands
         raise RenderError("the theme's MJML is nested too deeply", hint="close its tags")
     try:
         html = mjml2html(mjml, disable_comments=True, fonts={})
-        return re.sub(r"\n\s+", "\n", html)  # indentation would be sent with every paper
+        return re.sub(r"\n\s+", "\n", html)  # indentation would be repeated for every paper
     except ValueError as exc:
         raise RenderError(
             f"the theme's MJML does not compile ({exc})",

@@ -1,6 +1,6 @@
-"""The lines that the inbox shows of an edition: its subject and its preheader.
+"""The lines of an edition that the inbox shows: its subject and its preheader.
 
-Everything inside the mail is the work of `compose`. Pure.
+Everything inside the message is the work of `compose`. Pure.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PREHEADER_COLUMNS = 110
 
 
 def subject_line(papers: Sequence[Paper], part: Part) -> str:
-    """The title of the first paper, how many others there are, and which part this is."""
+    """Returns the first paper's title, the number of other papers, and the part number if any."""
     lead, others = title_of(papers[0]), len(papers) - 1
     if others:
         subject = f"{cut(lead, SUBJECT_TITLE_COLUMNS)} + {others:,} more"
@@ -30,18 +30,18 @@ def subject_line(papers: Sequence[Paper], part: Part) -> str:
 
 
 def short_title(title: str) -> str:
-    """The part before the first colon, else the first four words."""
+    """Returns the part before the first colon, else the first four words."""
     name, colon, _ = title.partition(":")
     return cut(name.strip() if colon and name.strip() else " ".join(title.split(" ")[:4]), 40)
 
 
 def preheader(papers: Sequence[Paper], days: Sequence[tuple[str, int]], minutes: int) -> str:
-    """What the inbox shows beside the subject.
+    """Returns the text that the inbox shows beside the subject.
 
     Args:
         papers: all papers of the edition in reading order; at least one.
-        days: the name of each day, empty where none is known, with its number of papers.
-        minutes: what reading takes.
+        days: the name of each day, empty if not known, with its number of papers.
+        minutes: reading time.
     """
     if len(papers) == 1:
         abstract = clean(to_unicode(papers[0].abstract or ""))
@@ -62,7 +62,7 @@ def preheader(papers: Sequence[Paper], days: Sequence[tuple[str, int]], minutes:
 
 
 def _by_day(days: Sequence[tuple[str, int]]) -> str:
-    """`21 papers on Tuesday, 19 on Monday.`"""
+    """Returns text such as `21 papers on Tuesday, 19 on Monday.`"""
     pieces: list[str] = []
     for name, count in days:
         amount = f"{count:,}" if pieces else plural(count, "paper")
@@ -75,5 +75,5 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 paper`, `2 papers`."""
+    """Returns the count with its noun: `1 paper`, `2 papers`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

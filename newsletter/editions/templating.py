@@ -1,4 +1,4 @@
-"""Where templates are, and what fills them. Shared by themes and notices."""
+"""Where templates are found, and the Jinja environment. Shared by themes and notices."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ FAULTS = (
     TypeError,
     ValueError,
 )
-"""What a template can raise: Jinja's own errors, and those of expressions in it."""
+"""What a template can raise: Jinja's errors, and those of the expressions in it."""
 
 
 def bundled_templates() -> Path:
-    """The templates we ship: inside the wheel, or beside the package in a checkout."""
+    """Returns our templates' folder: inside the wheel, or beside the package in a checkout."""
     packaged = Path(newsletter.__file__).parent / "templates"
     return packaged if packaged.is_dir() else packaged.parent.parent / "templates"
 
 
 def loader(templates_dir: Path | None) -> BaseLoader:
-    """Where templates are: the operator's folder, file by file, then ours.
+    """Returns a loader that looks for each file in the operator's folder first, then in ours.
 
     Raises:
         RenderError: there is no such folder.
     """
     bundled = FileSystemLoader(bundled_templates())
-    # The prefix lets a file extend the one it replaces.
+    # The prefix lets a template extend the one it replaces.
     ours: list[BaseLoader] = [PrefixLoader({"bundled": bundled}), bundled]
     if templates_dir is None:
         return ChoiceLoader(ours)
@@ -59,7 +59,7 @@ def loader(templates_dir: Path | None) -> BaseLoader:
 
 
 def environment(loader: BaseLoader) -> Environment:
-    """What fills templates: with autoescape for all but text, and our filters."""
+    """Returns a Jinja environment with our filters and autoescape for all but text templates."""
     environment = Environment(
         loader=loader,
         # `select_autoescape` knows neither `.mjml.j2` nor a template without a name.
@@ -75,14 +75,14 @@ def environment(loader: BaseLoader) -> Environment:
 
 
 def _escapes(name: str | None) -> bool:
-    """All but text is HTML, a template without a name included."""
+    """Returns whether to autoescape: everything but text, including a template without a name."""
     return not (name or "").endswith(".txt.j2")
 
 
 def _hang(text: str, indent: int = 0, first: str = "", *, whole: bool = False) -> str:
-    """Lines of at most 72 columns that hang at `indent`, the first one after `first`.
+    """Wraps text to 72 columns with a hanging indent of `indent`; `first` precedes line one.
 
-    A `whole` text is broken at spaces only, so that it reads back as it was.
+    With `whole`, the text is broken at spaces only, so that rejoining the lines restores it.
     """
     lines = wrap(text, TEXT_COLUMNS - indent, whole=whole)
     padded = [" " * indent + line for line in lines]

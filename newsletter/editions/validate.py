@@ -1,8 +1,8 @@
-"""The check every edition passes before anyone gets it: tags, links, size, and the same
+"""The check every edition must pass before it is sent: tags, links, size, and the same
 papers in HTML and text.
 
-A theme may be the operator's own, and papers come from anywhere; this is where a
-mistake in either is caught.
+Themes may be the operator's own and papers are untrusted input; mistakes in either are
+caught here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.text.clean import without_isolates
 
 MAX_ENCODED = 95_000
-"""Bytes of the encoded HTML; from about 102,000 on, Gmail hides the end."""
+"""Maximum bytes of the encoded HTML; Gmail clips messages from about 102,000 on."""
 
 _TAGS = frozenset({
     "html", "head", "title", "meta", "style", "xml", "noscript", "body", "main", "center",
@@ -34,18 +34,19 @@ _URL_ATTRIBUTES = ("href", "src", "background", "action", "poster")
 
 
 def fits(rendered: Rendered) -> bool:
-    """Whether the encoded HTML stays below what mailboxes show whole.
+    """Returns whether the encoded HTML is small enough not to be clipped by mailboxes.
 
-    The recipient's links are still to be put in, so some room is left for them.
+    Leaves room for the recipient's links, which are not in it yet.
     """
     return encoded_size(rendered.html.replace(UNSUBSCRIBE, "x" * 250)) < MAX_ENCODED
 
 
 def check(content: Content, rendered: Rendered) -> None:
-    """Raises what is wrong with an edition.
+    """Validates an edition.
 
     Raises:
-        EditionFaulty: a forbidden tag, link or size, or papers that are not all there.
+        EditionFaulty: it has a forbidden tag or link, is too large, or lacks papers, the
+            unsubscribe link or a subject.
     """
     faults = list(_faults(content, rendered))
     if faults:
@@ -78,7 +79,7 @@ def _first_missing(titles: Sequence[str], text: str) -> str | None:
 
 
 class _Page:
-    """The finished HTML, read by another parser than those that made it."""
+    """The finished HTML, parsed independently of the tools that produced it."""
 
     def __init__(self, html: str) -> None:
         self._soup = BeautifulSoup(html, "html.parser")
@@ -86,13 +87,13 @@ class _Page:
 
     @property
     def text(self) -> str:
-        """What a reader sees."""
+        """The visible text."""
         for element in self._soup(["style", "title"]):
             element.extract()
         return self._soup.get_text()
 
     def faults(self) -> Iterator[str]:
-        """Everything that should not be there, also in what only some programs see."""
+        """Yields all forbidden content, including that in conditional comments."""
         for element in self._soup.find_all(True):
             yield from _faults_of(element)
         for comment in self._soup.find_all(string=lambda text: isinstance(text, Comment)):

@@ -1,11 +1,14 @@
-"""Captures → log: which papers a capture brings, which of them are new, and what looks wrong.
+"""Captures → log: which papers a capture contains, which are new, and what looks wrong.
 
-    identity      the keys by which two records are the same paper
-    changes       what a capture changes: new, updated, relisted, withdrawn
-    review        when a capture or an edition is held for review
-    report        what became of a capture
-    ingest        stores, parses and settles captures
-    source_ingest the same for configured and named sources
+    identity            the keys by which two records are the same paper
+    changes             what a capture changes: new, updated, relisted, withdrawn
+    review              when a snapshot or an edition is held for review
+    report              the result of one capture
+    capture_store       stores captured bytes as snapshots
+    snapshot_processing parses a snapshot, then accepts it or holds it for review
+    snapshot_review     the operator's decisions about held snapshots
+    ingest              stores, parses and settles captures
+    source_ingest       the same for configured sources and named files or URLs
 
 Does not fetch, does not know any format, and sends nothing.
 """

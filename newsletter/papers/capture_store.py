@@ -1,4 +1,4 @@
-"""What a source gave, safe in the database before anything reads it."""
+"""Stores what a source returned in the database before anything parses it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from newsletter.storage.snapshots import SnapshotRow
 
 
 class CaptureStore:
-    """Stores the captures of one source in one run, and what is to be known of the source.
+    """Stores the captures of one source in one run, and updates the source's status.
 
     Args:
-        database: where.
-        clock: the current instant, aware.
-        name: the source's.
-        source: its number.
-        unsettled: snapshots that an earlier run left, which this run settles.
-        watched: the source is configured, so that it is remembered when it fails.
-        format: its captures are read as this format instead of recognising it.
+        database: the newsletter's database.
+        clock: returns the current time, timezone-aware.
+        name: name of the source.
+        source: id of the source.
+        unsettled: ids of snapshots left over from an earlier run, which this run settles.
+        watched: the source is configured, so its failures are recorded.
+        format: parse the captures as this format instead of detecting it.
     """
 
     def __init__(
@@ -48,16 +48,17 @@ class CaptureStore:
         self._watched = watched
         self._format = format
         self._settled = set(unsettled)  # by this run
-        self._refused: list[str] = []  # addresses where the server said there is no page
+        self._refused: list[str] = []  # URLs for which the server said there is no page
 
     def store(
         self, captured: Iterable[Captured], *, opening: bool, ever: bool
     ) -> Iterator[int | CaptureReport]:
-        """Stores each; the number of the snapshot to settle, or a report if there is none.
+        """Stores each capture; yields the id of the snapshot to settle, or a report if none is.
 
         Args:
             opening: whether they are part of the source's first ingest.
-            ever: whether bytes that any earlier capture had are known; else the newest one.
+            ever: whether to compare the bytes with every earlier capture of the source, or
+                with the newest only.
         """
         well = True
         for one in captured:
@@ -75,7 +76,7 @@ class CaptureStore:
             if isinstance(one, SourceError):
                 return self._failed(tx, one)
             if self._watched and "://" in one.origin:
-                # It is well, so what it refused before this one it does not have.
+                # The source works, so the pages it refused earlier in this run do not exist.
                 answered = [*self._refused, one.origin]
                 sources.answered(tx, self._source, answered, one.at)
             if isinstance(one, NotModified):
@@ -104,7 +105,10 @@ class CaptureStore:
         return report.failed(self._name, report.origin(error), error)
 
     def _again(self, tx: Connection, same: SnapshotRow, origin: str) -> int | CaptureReport:
-        """The same bytes as before: what is held is read again, by another format or version."""
+        """Handles bytes that are stored already.
+
+        A held snapshot is parsed again: with another format or version it may be readable.
+        """
         waits = same.state in (SnapshotState.CAPTURED, SnapshotState.HELD)
         if not waits or same.id in self._settled:
             return report.unchanged(same, origin)

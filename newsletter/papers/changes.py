@@ -1,7 +1,7 @@
-"""What a capture changes: for each of its rows, new, updated, relisted, withdrawn or nothing.
+"""Decides what each row of a capture changes: new, updated, relisted, withdrawn or nothing.
 
-Decides over values; touches no database and no clock. What it decides is carried
-out, in one transaction, by `storage.log.append`.
+Pure: uses no database and no clock. `storage.log.append` writes the changes in one
+transaction.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WITHDRAWN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CapturedPaper:
-    """One row of a capture with what identity and comparison need of it."""
+    """One row of a capture, with its identity keys and fingerprints."""
 
     paper: Paper
     keys: Keys
@@ -36,10 +36,10 @@ class CapturedPaper:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which papers nobody has seen are announced; the others are learnt.
+    """Which previously unseen papers are announced; the others are backfilled.
 
-    With neither field set, all are. A source's first ingest announces the papers of
-    its latest day; where days are not known, those of its last capture.
+    With no field set, all are announced. A source's first ingest announces the papers of
+    its latest day or, where days are not known, those of its last capture.
     """
 
     latest_day: date | None = None
@@ -47,7 +47,7 @@ class Rule:
     silent: bool = False
 
     def for_snapshot(self, snapshot: int) -> Callable[[Paper], bool]:
-        """What tells of each paper of that snapshot whether it is announced."""
+        """Returns a function that tells whether a paper of that snapshot is announced."""
 
         def announced(paper: Paper) -> bool:
             if self.silent:
@@ -60,7 +60,7 @@ class Rule:
 
 
 def said_by(paper: Paper) -> Said:
-    """Equal for descriptions that differ in white space, case and TeX only."""
+    """Returns the fingerprints of a paper; they ignore differences in white space, case and TeX."""
     return Said(
         "" if paper.untitled else _digest(paper.title),
         _digest(paper.abstract) if paper.abstract else "",
@@ -68,7 +68,7 @@ def said_by(paper: Paper) -> Said:
 
 
 def captured_papers(papers: Sequence[Paper]) -> list[CapturedPaper]:
-    """The rows of one capture, prepared: the costly part, done before any lock is held."""
+    """Prepares the rows of one capture: the expensive part, done before any lock is taken."""
     keyed = zip(papers, keys_of_all(papers), strict=True)
     return [CapturedPaper(paper, keys, said_by(paper)) for paper, keys in keyed]
 
@@ -80,14 +80,14 @@ def changes(
     listing_days: Sequence[date],
     announce: Callable[[Paper], bool],
 ) -> list[Change]:
-    """What each paper of a capture changes, in order of its first row.
+    """Returns the change for each paper of a capture, in order of its first row.
 
     Args:
-        lines: the rows of the capture; several may be one paper.
-        identities: who holds their keys.
-        known: what is known of every paper that holds one of them.
-        listing_days: the days for which the source listed anything before, ascending.
-        announce: whether a paper nobody has seen is announced, or only learnt.
+        lines: the rows of the capture; several may describe the same paper.
+        identities: which paper holds which key.
+        known: what is known about every paper that holds one of the rows' keys.
+        listing_days: the days for which the source has listed papers before, ascending.
+        announce: returns whether a previously unseen paper is announced or only backfilled.
     """
     return [
         _first_seen(match, line, announce)
@@ -100,7 +100,7 @@ def changes(
 def _by_paper(
     lines: Sequence[CapturedPaper], identities: Identities
 ) -> Iterable[tuple[Match, CapturedPaper]]:
-    """One line a paper: rows that are one paper complete each other, the first counts most."""
+    """Merges the rows of the same paper into one; the first row takes precedence."""
     found: dict[int, tuple[Match, CapturedPaper]] = {}
     for line in lines:
         match = identities.match(line.keys)
@@ -166,15 +166,15 @@ def _seen_again(
 
 
 def is_withdrawal(paper: Paper) -> bool:
-    """Whether the abstract is the notice that stands in place of a withdrawn paper's."""
+    """Returns whether the abstract is a withdrawal notice."""
     return _WITHDRAWN.match(paper.abstract or "") is not None
 
 
 def is_relisted(day: date | None, known: Known, listing_days: Sequence[date]) -> bool:
-    """Whether the source lists the paper again after it had left its list.
+    """Returns whether the source lists the paper again after it was off the list.
 
-    With days: for a later day than the last, and the source listed others on a day
-    between. Without: it was absent from the source's previous snapshot.
+    With days, it is listed for a later day than its last, and the source listed other papers
+    on a day between. Without days, it was absent from the source's previous snapshot.
     """
     if known.said is None:
         return False
@@ -185,10 +185,10 @@ def is_relisted(day: date | None, known: Known, listing_days: Sequence[date]) ->
 
 
 def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
-    """The known text with what the row adds to it.
+    """Returns the known text completed with what the row adds.
 
     A missing field never changes a present one. Title and abstract are replaced only
-    when the paper was `rewritten`; other facts keep what was said first.
+    when the paper was `rewritten`; other fields keep their first value.
     """
     added = {
         name: getattr(row, name)

@@ -1,7 +1,7 @@
-"""Which papers are the same: by exact keys, never by likeness.
+"""Decides which records are the same paper: by exact keys, never by similarity.
 
-A paper is known by its keys, strongest first: version-free arXiv id, DOI, OpenReview
-id, canonical URL, title fingerprint. Decides over values; touches no database.
+A paper is identified by its keys, strongest first: version-free arXiv id, DOI, OpenReview
+id, canonical URL, title fingerprint. Pure: uses no database.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ KINDS = ("arxiv", "doi", "openreview", "url", "title")
 """Kinds of key, strongest first."""
 
 Keys = tuple[str, ...]
-"""The keys of one paper, `kind:value`, strongest first; its title, if it has one, is last."""
+"""The keys of one paper as `kind:value`, strongest first; the title, if any, is last."""
 
 
 def kind_of(key: str) -> str:
-    """`arxiv` of `arxiv:2611.01234`."""
+    """Returns the kind of a key: `arxiv` for `arxiv:2611.01234`."""
     return key.partition(":")[0]
 
 
 def keys_of(paper: Paper) -> Keys:
-    """All keys under which this description of a paper may be known."""
+    """Returns all keys under which this paper may be known."""
     url = paper.url or ""
     arxiv = paper.arxiv_id or urls.arxiv_id(paper.doi or "") or urls.arxiv_id(url)
     doi = urls.doi(paper.doi or "") or urls.doi(url)
@@ -39,10 +39,10 @@ def keys_of(paper: Paper) -> Keys:
 
 
 def keys_of_all(papers: Sequence[Paper]) -> list[Keys]:
-    """The keys of every row of one capture.
+    """Returns the keys of every row of one capture.
 
-    An address that rows with different titles share names none of them (a feed that
-    links every item to its front page), so it is no key there.
+    A URL shared by rows with different titles identifies none of them (as in a feed that
+    links every item to its front page), so it is not used as a key there.
     """
     keys = [keys_of(paper) for paper in papers]
     pairs = {(key, p.title) for p, row in zip(papers, keys, strict=True) for key in row}
@@ -53,12 +53,11 @@ def keys_of_all(papers: Sequence[Paper]) -> list[Keys]:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What one row of a capture is.
+    """The paper that one row of a capture describes.
 
     Attributes:
-        paper: number of the known paper it is; for a paper nobody has seen, a
-            negative number of its own.
-        claims: its keys that nobody held before: the paper's from now on.
+        paper: id of the known paper, or a unique negative number for a previously unseen one.
+        claims: its keys that no paper held before; they belong to this paper from now on.
     """
 
     paper: int
@@ -66,11 +65,10 @@ class Match:
 
 
 class Identities:
-    """Who holds which key: the papers a capture may touch, and what it adds.
+    """Which paper holds which key, for the papers that a capture may concern.
 
     Args:
-        owners: number of the paper that holds a key; for every paper named, all of
-            its keys must be there.
+        owners: maps keys to paper ids; must have all keys of every paper in it.
     """
 
     def __init__(self, owners: Mapping[str, int]) -> None:
@@ -81,11 +79,12 @@ class Identities:
             self._kinds.setdefault(paper, set()).add(kind_of(key))
 
     def match(self, keys: Keys) -> Match:
-        """The paper these keys mean, which then holds those of them that nobody held.
+        """Returns the paper that these keys identify, and assigns it the keys no paper held.
 
-        The strongest key decides. A key joins only if no stronger kind stands on both
-        sides (it would be a different one): two arXiv ids are two papers whatever
-        their titles, and a title joins only what has no other key in common.
+        The strongest key decides. A key matches only if the two sides have no stronger kind
+        of key in common, since those values would differ: two arXiv ids are two papers
+        whatever their titles, and a title matches only records without another kind of key
+        in common.
         """
         paper = self._holder(keys)
         if paper is None:
@@ -107,7 +106,7 @@ class Identities:
         return None
 
     def renamed(self, rows: Iterable[Keys]) -> int:
-        """How many rows carry the title of a known paper and another, unknown key of a kind it has.
+        """Counts rows with the title of a known paper but an unknown key of a kind it has.
 
         Many at once mean that the source changed its ids.
         """

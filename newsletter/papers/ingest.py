@@ -1,11 +1,11 @@
-"""Capture → log: the one way in which papers become known.
+"""Capture → log: the only way papers enter the log.
 
-    store      the bytes are safe                        one transaction
-    parse      bytes → papers                            no transaction
-    settle     held, or its papers in the log            one transaction
+    store      bytes → snapshot                           one transaction
+    parse      bytes → papers                             no transaction
+    settle     held for review, or papers in the log      one transaction
 
-A crash leaves a snapshot stored and not settled; the next ingest of its source
-settles it first. Nothing is announced twice, because keys never change hands.
+A crash leaves a snapshot stored but not settled; the next ingest of its source settles
+it first. Nothing is announced twice, because a key never moves to another paper.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from newsletter.storage.database import Database
 
 
 class Ingest:
-    """Brings captures into the log.
+    """Adds captures to the log.
 
     Args:
-        database: where it is.
-        clock: the current instant, aware.
-        parse: reads captured bytes.
+        database: the newsletter's database.
+        clock: returns the current time, timezone-aware.
+        parse: parses captured bytes.
     """
 
     def __init__(
@@ -53,17 +53,17 @@ class Ingest:
         watched: bool = False,
         format: str | None = None,
     ) -> Iterator[CaptureReport]:
-        """Takes in what a source gave, in order; a report for each, one by one.
+        """Ingests what a source returned, in order, and yields a report for each capture.
 
-        One process at a time does this for a source; others wait for it.
+        Only one process at a time ingests a source; others wait for it.
 
         Args:
-            source: the source's name.
-            captured: its captures, or why there is none.
-            announce_all: also on the source's first ingest.
-            whole_folder: the captures are all files of a folder, old ones among them.
-            watched: the source is configured, so that it is remembered when it fails.
-            format: read them as this format instead of recognising it.
+            source: name of the source.
+            captured: its captures, or the errors in place of them.
+            announce_all: announce all new papers, even on the source's first ingest.
+            whole_folder: the captures are all files of a folder, including old ones.
+            watched: the source is configured, so its failures are recorded.
+            format: parse the captures as this format instead of detecting it.
         """
         with ExitStack() as alone:
             try:
@@ -81,7 +81,7 @@ class Ingest:
                 stored = store.store(captured, opening=False, ever=whole_folder)
                 yield from self._process_each(chain(left, stored), changes.Rule())
             elif row.opening_day or row.opening_snapshot:
-                # A first ingest that died: what it announces is decided.
+                # A first ingest was interrupted; what it announces was decided then.
                 rule = changes.Rule(row.opening_day, row.opening_snapshot)
                 last = left[-1] if left else None
                 yield from self._process_each(left, rule, opens=last)
@@ -92,17 +92,17 @@ class Ingest:
                 yield from self._open(row.id, [*left, *stored])
 
     def leftovers(self) -> Iterator[CaptureReport]:
-        """Settles what runs that died have left, of any source."""
+        """Settles the snapshots that interrupted runs left, for all sources."""
         with self._database.read() as tx:
             names = snapshots.sources_left(tx)
         for name in names:
             yield from self.captures(name, ())
 
     def _open(self, source: int, steps: Sequence[int | CaptureReport]) -> Iterator[CaptureReport]:
-        """The first ingest of a source, when all its bytes are safe.
+        """Runs the first ingest of a source, after all its captures are stored.
 
-        What it announces is written down before anything is announced, so that a run
-        that dies and the run after it decide alike.
+        The rule for what is announced is stored first, so that after an interruption the
+        next run follows the same rule.
         """
         ids = [step for step in steps if isinstance(step, int)]
         with ParsedSpool() as spool:
@@ -127,7 +127,7 @@ class Ingest:
     def _process_each(
         self, steps: Iterable[int | CaptureReport], rule: changes.Rule, *, opens: int | None = None
     ) -> Iterator[CaptureReport]:
-        """Parses and settles each; the snapshot of the number `opens` opens the source."""
+        """Parses and settles each snapshot; the one with the id `opens` opens the source."""
         for step in steps:
             if isinstance(step, CaptureReport):
                 yield step

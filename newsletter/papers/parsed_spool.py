@@ -1,7 +1,7 @@
-"""Parsed snapshots kept aside, in memory while they are few and on disk when they are many.
+"""Spools parsed snapshots in memory, and on disk when there are many.
 
-A source's first ingest may be a folder of years. What it announces depends on all of it, so
-everything is parsed before anything is settled, and nothing is parsed twice.
+A source's first ingest may be a folder that spans years. What it announces depends on all
+of it, so everything is parsed before anything is settled, and nothing is parsed twice.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from newsletter.errors import DiskFull
 from newsletter.papers.snapshot_processing import Parsed
 
 IN_MEMORY = 32 * 2**20
-"""Bytes kept in memory; beyond them, all is in a temporary file without a name."""
+"""Bytes kept in memory; beyond that, everything moves to an unnamed temporary file."""
 
 
 class ParsedSpool:
-    """Parsed snapshots by their number.
+    """Parsed snapshots by snapshot id.
 
     Args:
         in_memory: bytes kept in memory.
@@ -34,10 +34,10 @@ class ParsedSpool:
         self._offsets: dict[int, int] = {}
 
     def through(self, parsed: Iterable[Parsed]) -> Iterator[Parsed]:
-        """Passes each on, and keeps it.
+        """Stores each parsed snapshot and yields it.
 
         Raises:
-            DiskFull: there is no room for it.
+            DiskFull: the temporary file cannot be written.
         """
         for one in parsed:
             with _in_words():
@@ -46,14 +46,14 @@ class ParsedSpool:
             yield one
 
     def get(self, snapshot: int) -> Parsed:
-        """The parsed snapshot of that number, which was kept before.
+        """Returns the stored snapshot with this id.
 
         Raises:
-            DiskFull: it cannot be read.
+            DiskFull: the temporary file cannot be read.
         """
         with _in_words():
             self._file.seek(self._offsets[snapshot])
-            found: Parsed = pickle.load(self._file)  # noqa: S301  # we alone can write that file
+            found: Parsed = pickle.load(self._file)  # noqa: S301  # only we can write that file
         return found
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What becomes of captures, one report for each."""
+"""Reports on captures: one for each, with its result."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from newsletter.storage.snapshots import SnapshotRow
 
 @dataclass(frozen=True, slots=True)
 class CaptureReport:
-    """What became of one capture.
+    """The result of one capture.
 
     Attributes:
         origin: its path or URL.
-        snapshot: its number; `None` when nothing could be kept.
-        held: why nothing was announced, if it waits for the operator or failed.
+        snapshot: id of its snapshot, or `None` if nothing could be stored.
+        held: why nothing was announced, if it is held for review or failed.
         new: the announced papers, in log order.
-        unchanged: the source gave the same bytes before; nothing was parsed.
-        unstored: the database could not take it for the moment; it may soon.
+        unchanged: the source returned the same bytes before; nothing was parsed.
+        unstored: the database could not store it; a retry may succeed.
     """
 
     origin: str
@@ -39,7 +39,7 @@ class CaptureReport:
 
 
 def report(tx: Connection, row: SnapshotRow) -> CaptureReport:
-    """Of a snapshot that is settled."""
+    """Returns the report of a settled snapshot."""
     return CaptureReport(
         origin=row.origin,
         source=row.source,
@@ -53,7 +53,7 @@ def report(tx: Connection, row: SnapshotRow) -> CaptureReport:
 
 
 def unchanged(same: SnapshotRow, origin: str) -> CaptureReport:
-    """Of a capture with the bytes of an earlier one."""
+    """Returns the report of a capture whose bytes are those of an earlier snapshot."""
     return CaptureReport(
         origin=origin,
         source=same.source,
@@ -68,7 +68,7 @@ def unchanged(same: SnapshotRow, origin: str) -> CaptureReport:
 def failed(
     source: str, origin: str, error: NewsletterError, snapshot: int | None = None
 ) -> CaptureReport:
-    """Of a capture that could not be had, kept or settled."""
+    """Returns the report of a capture that could not be fetched, stored or settled."""
     unstored = isinstance(error, StorageError) and error.may_pass
     return CaptureReport(
         origin=origin, source=source, snapshot=snapshot, held=str(error), unstored=unstored
@@ -76,5 +76,5 @@ def failed(
 
 
 def origin(one: Captured) -> str:
-    """The path or URL it came from, or should have."""
+    """Returns the path or URL of a capture or, after an error, the one requested."""
     return one.origin or one.where if isinstance(one, SourceError) else one.origin

@@ -1,7 +1,7 @@
-"""When a snapshot or an edition waits for the operator instead of going out.
+"""Review rules: when a snapshot or an edition is held for the operator.
 
-Decides over values. That all papers are new, that there are fewer than usual, or that
-a day has no year is no reason: every weekday's list is like that.
+Pure. It is no reason for a hold that all papers are new, that there are fewer than usual,
+or that a day has no year: every weekday's list is like that.
 """
 
 from __future__ import annotations
@@ -13,28 +13,29 @@ from statistics import median
 from newsletter.models import Snapshot
 
 FLOOD = 10
-"""Times the usual number of papers from which a snapshot looks wrong."""
+"""A snapshot with more than this many times the usual number of papers is held."""
 ENOUGH_HISTORY = 5
-"""Earlier snapshots with papers needed before "usual" means something."""
+"""Non-empty earlier snapshots needed to compute the usual number."""
 ENOUGH_ROWS = 10
-"""Rows needed before changed ids can be told from coincidence."""
+"""Rows needed to tell changed ids from coincidence."""
 
 
 LARGEST = 20_000
-"""Papers of the largest list that is announced without a look."""
+"""Papers of the largest list that is announced without review."""
 FEW = 4
-"""Times fewer than usual from which a snapshot is remarked upon, and accepted."""
+"""A snapshot this many times smaller than usual is accepted with a remark."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What the source gave before.
+    """What is known about the source from earlier snapshots.
 
     Attributes:
-        sizes: numbers of papers of its accepted snapshots.
-        renamed: rows of this snapshot with the title of a paper known under another
+        sizes: numbers of papers in its accepted snapshots.
+        renamed: number of rows of this snapshot with the title of a paper known under another
             key of the same kind (see `Identities.renamed`).
-        restored: the database is a backup, and the source may have announced more since.
+        restored: the database was restored from a backup, so papers announced after the
+            backup are unknown.
     """
 
     sizes: Sequence[int] = ()
@@ -43,7 +44,7 @@ class History:
 
 
 def remark(snapshot: Snapshot, history: History) -> str | None:
-    """What is worth knowing of a snapshot that is accepted all the same, or `None`."""
+    """Returns a remark about a snapshot that is accepted nevertheless, or `None`."""
     usual = [size for size in history.sizes if size]
     rows = len(snapshot.papers)
     if len(usual) >= ENOUGH_HISTORY and rows * FEW < median(usual):
@@ -52,7 +53,7 @@ def remark(snapshot: Snapshot, history: History) -> str | None:
 
 
 def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
-    """Why this snapshot should be looked at first, or `None`."""
+    """Returns why this snapshot must be reviewed before it is announced, or `None`."""
     rows = len(snapshot.papers)
     usual = [size for size in history.sizes if size]
     if history.restored and rows:
@@ -78,11 +79,11 @@ def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
 
 
 def reason_to_hold_edition(papers: int, sizes: Sequence[int]) -> str | None:
-    """Why an edition should be looked at before anybody gets it, or `None`.
+    """Returns why an edition must be reviewed before it is sent, or `None`.
 
     Args:
-        papers: how many it has that the operator has not let go already.
-        sizes: how many papers earlier editions had.
+        papers: number of its papers that the operator has not released already.
+        sizes: numbers of papers in earlier editions.
     """
     if len(sizes) >= ENOUGH_HISTORY and papers > FLOOD * median(sizes):
         return f"{papers:,} papers, more than {FLOOD} times the usual {median(sizes):,.0f}"

@@ -1,7 +1,7 @@
-"""Stored snapshot → log: parsed, then held for review or accepted.
+"""Stored snapshot → log: parsed, then accepted or held for review.
 
-parse     bytes → papers            no transaction
-settle    held, or in the log       one transaction
+parse     bytes → papers                            no transaction
+settle    held for review, or papers in the log     one transaction
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from newsletter.text.clean import clean
 
 
 class Parse(Protocol):
-    """Reads captured bytes; see `formats.parse`."""
+    """Parses captured bytes; see `formats.parse`."""
 
     def __call__(
         self, data: bytes, *, day: date | None, dated_by: DatedBy | None, format: str | None
     ) -> Snapshot:
-        """The papers in the bytes."""
+        """Returns the papers in the bytes."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What came of parsing a snapshot.
+    """A snapshot and the result of parsing it.
 
     Attributes:
         row: the snapshot.
-        beginning: how its bytes begin, so that the operator sees what came.
-        content: what was found; `None` if no format can read it.
-        error: why no format can.
+        beginning: a quote of its first bytes, so that the operator sees what was captured.
+        content: the parsed content, or `None` if no format can read it.
+        error: why no format can read it.
     """
 
     row: SnapshotRow
@@ -53,15 +53,15 @@ class Parsed:
 
 
 def opening_rule(parsed: Iterable[Parsed]) -> changes.Rule:
-    """What a source's first ingest announces: the latest day; without days, its last snapshot.
+    """Returns the rule of a source's first ingest: announce its latest day, else last snapshot.
 
-    A day that had not come when it was captured is a mistake of its page.
+    A day later than the day after the capture is an error of the page and is ignored.
     """
     latest: date | None = None
     last: int | None = None
     for one in parsed:
         if one.content is None or one.content.doubts or not one.content.papers:
-            continue  # reported when it is settled
+            continue  # reported when the snapshot is settled
         tomorrow = one.row.captured_at.date() + timedelta(days=1)
         days = [p.listed_on for p in one.content.papers if p.listed_on and p.listed_on <= tomorrow]
         latest = max([*days, latest] if latest else days, default=None)
@@ -73,9 +73,9 @@ class SnapshotProcessor:
     """Parses stored snapshots and settles them.
 
     Args:
-        database: where they are.
-        clock: the current instant, aware.
-        parse: reads their bytes.
+        database: the newsletter's database.
+        clock: returns the current time, timezone-aware.
+        parse: parses captured bytes.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class SnapshotProcessor:
         self._parse = parse
 
     def parse(self, snapshot: int) -> Parsed:
-        """Reads a snapshot and its bytes once, and parses them once.
+        """Reads a snapshot from the database and parses its bytes.
 
         Raises:
-            StorageError: it cannot be read from the database.
+            StorageError: the snapshot cannot be read.
             UsageError: its bytes were pruned.
         """
         with self._database.read() as tx:
@@ -97,7 +97,7 @@ class SnapshotProcessor:
         return self._parsed(row, data)
 
     def parse_row(self, row: SnapshotRow) -> Parsed:
-        """Like `parse`, of a snapshot that was read before."""
+        """Like `parse`, for a snapshot row that has been read already."""
         with self._database.read() as tx:
             data = snapshots.data_of(tx, row.id)
         return self._parsed(row, data)
@@ -119,18 +119,18 @@ class SnapshotProcessor:
         return self.settle(parsed, rule, opens=opens)
 
     def settle(self, parsed: Parsed, rule: changes.Rule, *, opens: bool) -> CaptureReport:
-        """Accepts a parsed snapshot or holds it, unless it was decided about meanwhile.
+        """Accepts a parsed snapshot or holds it for review, unless its state has changed since.
 
         Args:
-            rule: which papers nobody has seen are announced.
-            opens: it is the last of its source's first ingest.
+            rule: which previously unseen papers are announced.
+            opens: whether it is the last snapshot of its source's first ingest.
         """
         return self._settle(parsed, rule, opens=opens, released=False)
 
     def release(self, parsed: Parsed, rule: changes.Rule) -> CaptureReport:
-        """Accepts a parsed snapshot whatever speaks against it.
+        """Accepts a parsed snapshot regardless of the review rules.
 
-        The source's lock is held, and the snapshot is not accepted yet.
+        The caller holds the source's lock and has checked that it is not accepted yet.
 
         Raises:
             SnapshotUnreadable: no format can read it.
@@ -147,7 +147,7 @@ class SnapshotProcessor:
         announce = rule.for_snapshot(row.id)
         try:
             with self._database.write() as tx:
-                if not released:  # meanwhile the operator may have rejected it
+                if not released:  # the operator may have rejected it meanwhile
                     row = snapshots.get(tx, row.id)
                 if released or row.state is SnapshotState.CAPTURED:
                     if content is None:

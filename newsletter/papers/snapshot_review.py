@@ -1,4 +1,4 @@
-"""What the operator decides about snapshots held for review: release or reject."""
+"""The operator's decisions about snapshots held for review: release or reject."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from newsletter.storage.snapshots import SnapshotRow
 
 
 class SnapshotReview:
-    """Carries out what the operator decides.
+    """Carries out the operator's decisions about snapshots.
 
     Args:
-        database: where the snapshots are.
-        clock: the current instant, aware.
-        parse: reads their bytes.
+        database: the newsletter's database.
+        clock: returns the current time, timezone-aware.
+        parse: parses captured bytes.
     """
 
     def __init__(
@@ -35,22 +35,22 @@ class SnapshotReview:
     def release(
         self, snapshot: int, *, silent: bool = False, format: str | None = None
     ) -> CaptureReport:
-        """Announces what a snapshot has that is not in the log.
+        """Releases a snapshot: its papers enter the log, and the new ones are announced.
 
         Args:
-            snapshot: its number.
-            silent: learn its papers without announcing them.
-            format: read it as this format.
+            snapshot: id of the snapshot.
+            silent: backfill its papers instead of announcing them.
+            format: parse it as this format.
 
         Raises:
-            UsageError: there is no such snapshot or format, or its papers are in the log.
-            SnapshotUnreadable: it still cannot be read; it stays held.
+            UsageError: there is no such snapshot or format, or its papers are in the log already.
+            SnapshotUnreadable: it still cannot be parsed; it stays held.
         """
         if format:
             formats.named(format)
         with self._database.read() as tx:
             row = snapshots.get(tx, snapshot)
-        # Whoever accepts a snapshot holds this lock, so its state is looked at under it.
+        # Snapshots are accepted under this lock only, so the state must be checked under it.
         with self._database.alone(row.source):
             with self._database.write() as tx:
                 if not snapshots.ask(tx, snapshot, format):
@@ -68,12 +68,12 @@ class SnapshotReview:
             return self._processor.release(parsed, rule)
 
     def listed(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
-        """All snapshots, or those in one state, oldest first."""
+        """Returns all snapshots, or those in one state, oldest first."""
         with self._database.read() as tx:
             return snapshots.listed(tx, state)
 
     def reject(self, snapshot: int) -> SnapshotRow:
-        """Leaves a snapshot out for good; its bytes stay.
+        """Rejects a snapshot permanently; its bytes are kept.
 
         Raises:
             UsageError: there is no such snapshot, or its papers are in the log.

@@ -1,6 +1,6 @@
-"""Sources → log: reads what configured or named sources have now, and ingests it.
+"""Sources → log: captures configured or named sources and ingests the result.
 
-Knows which source a file or an address belongs to. Does not parse captures and does not decide
+Knows which source a file or URL belongs to. Does not parse captures and does not decide
 what is new: `ingest` does.
 """
 
@@ -25,18 +25,18 @@ from newsletter.storage import sources
 from newsletter.storage.database import Database
 
 MANUAL = "manual"
-"""The source of files and addresses named on the command line."""
+"""The source of files and URLs named on the command line."""
 
 
 class SourceIngest:
-    """Ingests what sources have now.
+    """Captures sources and ingests the result.
 
     Args:
         sections: the configured sources.
-        ingest: brings captures into the log.
-        database: where sources are on record.
-        clock: the current instant, aware.
-        time_zone: the newsletter's; decides which day is today for addresses with a date.
+        ingest: adds captures to the log.
+        database: the newsletter's database.
+        clock: returns the current time, timezone-aware.
+        time_zone: the newsletter's time zone; determines today's date for URLs with `{date}`.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SourceIngest:
         self._zone = ZoneInfo(time_zone)
 
     def ingest_configured(self, format: str | None = None) -> Iterator[CaptureReport]:
-        """Ingests what every configured source has now, and what interrupted runs have left.
+        """Ingests every configured source, and what interrupted runs left unsettled.
 
         Raises:
             ConfigError: no source is configured.
@@ -67,22 +67,22 @@ class SourceIngest:
         self._check_formats(format)
         with fetching() as fetcher:
             for section in self._sections:
-                # A single run waits for a file that was put into a folder just now.
+                # A single run waits for a file that is still being copied into a folder.
                 yield from self._one(section, fetcher, format, wait=time.sleep)
         yield from self._ingest.leftovers()
 
     def ingest_source(self, section: SourceSection) -> Iterator[CaptureReport]:
-        """Ingests what one configured source has now, and what interrupted runs left of it."""
+        """Ingests one configured source, and what interrupted runs left unsettled of it."""
         with fetching() as fetcher:
             yield from self._one(section, fetcher, None)
 
     def ingest_named(
         self, locations: Sequence[str], format: str | None = None
     ) -> Iterator[CaptureReport]:
-        """Ingests files, folders and addresses, in the order given.
+        """Ingests files, folders and URLs, in the order given.
 
-        What is configured belongs to its source; other files and addresses to `manual`,
-        another folder to a source named by its path.
+        A configured path or URL belongs to its source, other files and URLs to `manual`, and
+        any other folder to a source named by its path.
 
         Raises:
             UsageError: there is no such format.
@@ -106,7 +106,7 @@ class SourceIngest:
     def replay(
         self, locations: Sequence[str], format: str | None = None
     ) -> Iterator[CaptureReport]:
-        """Ingests files, folders and addresses in the order given, as one source.
+        """Ingests files, folders and URLs in the order given, as one source.
 
         Raises:
             UsageError: there is no such format.
@@ -121,12 +121,12 @@ class SourceIngest:
             yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
 
     def captured_at(self, source: str) -> datetime | None:
-        """The instant of the source's last capture; `None` if it has none."""
+        """Returns the time of the source's last capture, or `None` if it has none."""
         with self._database.read() as tx:
             return sources.captured_at(tx, source)
 
     def _check_formats(self, asked: str | None) -> None:
-        """Before anything is attempted: a format that does not exist is a usage error."""
+        """Raises `UsageError` for a format that does not exist, before anything is attempted."""
         for name in (asked, *(section.format for section in self._sections)):
             if name:
                 formats.named(name)
@@ -164,7 +164,7 @@ class SourceIngest:
         return next((s for s in self._sections if s.name == name), None)
 
     def _source_name(self, location: str) -> str:
-        """The configured source that reads this location; else `manual`, or the folder's path."""
+        """Returns the configured source of this location, else the folder's path or `manual`."""
         path = os.path.realpath(location)
         for section in self._sections:
             if section.url == location or (section.path and os.path.realpath(section.path) == path):

@@ -1,7 +1,7 @@
 """When a subscriber is due, and what is done then. Pure: no clock.
 
-What has been due is remembered as a date, not as an instant: then neither a new hour nor
-a new zone makes a date come twice.
+Past due dates are stored as dates, not as instants, so that neither a new time of day nor
+a new time zone makes a subscriber due twice on one date.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from newsletter.text.dates import WEEKDAYS
 Kind = Literal["daily", "weekdays", "weekly", "monthly"]
 
 LOOK_BACK = 62
-"""Days in which every cadence falls on some date, twice."""
+"""A span of days in which every cadence is due at least twice."""
 PUNCTUAL = timedelta(minutes=15)
-"""Lateness that is none: what slow sources and the editions before this one may take."""
+"""Delay that still counts as on time: slow sources and earlier editions may take as long."""
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5
@@ -32,12 +32,12 @@ _LONGEST = {"daily": 1, "weekdays": 3, "weekly": 7, "monthly": 31}
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """On which dates something is due.
+    """The dates on which a subscriber is due.
 
     Attributes:
         kind: `weekdays` are Monday to Friday.
-        day: weekly the weekday, 0 for Monday; monthly 1 to 31, where the last day of a
-            shorter month stands for those it has not; otherwise 0.
+        day: for `weekly` the weekday, 0 for Monday; for `monthly` 1 to 31, where a shorter
+            month uses its last day for those it lacks; otherwise 0.
 
     Raises:
         ValueError: this kind has no such day.
@@ -52,10 +52,10 @@ class Cadence:
 
     @classmethod
     def parse(cls, text: str) -> Cadence:
-        """`daily`, `weekdays`, `weekly:mon` or `monthly:1`, as a cadence.
+        """Parses `daily`, `weekdays`, `weekly:mon` or `monthly:1`.
 
         Raises:
-            ValueError: it is none of these; says what to write instead.
+            ValueError: the text is none of these; the message says what to write instead.
         """
         cadence = _BY_TEXT.get(text.strip().lower())
         if cadence is None:
@@ -66,13 +66,13 @@ class Cadence:
         return cadence
 
     def __str__(self) -> str:
-        """As it is written: what `parse` reads."""
+        """Returns the text that `parse` reads."""
         if self.kind == "weekly":
             return f"weekly:{WEEKDAYS[self.day][:3].lower()}"
         return f"monthly:{self.day}" if self.kind == "monthly" else self.kind
 
     def falls_on(self, day: date) -> bool:
-        """Whether something is due on this date."""
+        """Returns whether this date is due."""
         if self.kind == "weekdays":
             return day.weekday() < _SATURDAY
         if self.kind == "weekly":
@@ -90,11 +90,11 @@ _BY_TEXT = {
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """The instants at which something is due, one for each date of a cadence.
+    """The instants at which a subscriber is due, one for each date of a cadence.
 
     Attributes:
-        at: the hour on a clock on the wall, without a zone of its own.
-        zone: name of the zone of that clock; one that exists (see `values.zone`).
+        at: local time of day, without a time zone.
+        zone: name of its time zone, which must exist (see `values.zone`).
         skip: dates on which nothing is due.
     """
 
@@ -104,34 +104,34 @@ class Schedule:
     skip: frozenset[date] = frozenset()
 
     def due_at(self, day: date) -> datetime:
-        """The instant, in UTC, at which it is `at` on this date, whether or not it is due.
+        """Returns the UTC instant of the time `at` on this date, whether or not it is due.
 
-        An hour that the clock leaves out comes later by as much as was left out, perhaps on
-        the date after; of an hour that the clock repeats it is the first.
+        A time that a clock change skips is moved later by the length of the gap, possibly
+        to the next date; of a time that a clock change repeats, the first is used.
         """
         return datetime.combine(day, self.at, tzinfo=ZoneInfo(self.zone)).astimezone(UTC)
 
     def next_due(self, now: datetime, after: date | None = None) -> datetime:
-        """The first due instant later than `now`, in UTC.
+        """Returns the first due instant later than `now`, in UTC.
 
         Args:
-            now: with a zone.
-            after: the last date that is used up; the instant's date is later than this.
-                (Its date as due: in the zone it may be the date after, see `due_at`.)
+            now: the current time, timezone-aware.
+            after: the last date that was served; the due date returned is later. (The local
+                date of the instant may be one day after its due date, see `due_at`.)
         """
-        # An hour left out at the end of yesterday may come today.
+        # A time skipped by a clock change at the end of yesterday may fall on today.
         first = self._today(now) - _DAY
         if after is not None:
             first = max(first, after + _DAY)
         return next(due for day in self._dates(first) if (due := self.due_at(day)) > now)
 
     def last_due(self, now: datetime) -> tuple[date, datetime] | None:
-        """The latest date that was due at or before `now`, with its instant in UTC.
+        """Returns the latest date that was due at or before `now`, with its instant in UTC.
 
-        `None` where so many dates are skipped that there is none in the last `LOOK_BACK`
-        days, and as many more as are skipped.
+        Returns `None` if there is none in the last `LOOK_BACK` days plus the number of
+        skipped dates.
         """
-        # Where the clock is set back over midnight, tomorrow has been here before.
+        # Where the clock is set back across midnight, tomorrow's date has occurred already.
         latest = self._today(now) + _DAY
         for back in range(LOOK_BACK + len(self.skip) + 2):
             day = latest - back * _DAY
@@ -140,12 +140,12 @@ class Schedule:
         return None
 
     def longest_gap(self) -> timedelta:
-        """No two due instants that follow each other are further apart.
+        """Returns the longest possible time between two consecutive due instants.
 
-        One day of it is for zones that change their date. A next due instant that is
-        further away can only come from a clock that was wrong.
+        It includes one day for time zones that change their date. A next due instant that is
+        further away can only come from a wrong clock.
         """
-        # A skipped date costs the whole way to the one after it.
+        # A skipped date adds the whole interval to the date after it.
         steps = 1 + sum(map(self.cadence.falls_on, self.skip))
         return steps * _LONGEST[self.cadence.kind] * _DAY + _DAY
 
@@ -156,17 +156,17 @@ class Schedule:
         return self.cadence.falls_on(day) and day not in self.skip
 
     def _dates(self, first: date) -> Iterator[date]:
-        """The dates that are due, from `first` on; endless, as `skip` is not."""
+        """Yields the due dates from `first` on; never ends, because `skip` is finite."""
         return filter(self._has, (first + n * _DAY for n in count()))
 
 
 class DueAction(StrEnum):
-    """What is done for a subscriber who is due."""
+    """The action for a subscriber who is due."""
 
-    SEND = "send"  # what is new goes out
-    MERGE = "merge"  # late, and the next one is near: the two become one
-    WAIT = "wait"  # nothing yet, and a source fails: the date stays open
-    PASS = "pass"  # noqa: S105  # nothing new: the date is used up
+    SEND = "send"  # an edition is planned
+    MERGE = "merge"  # late, and the next due time is near: the two editions become one
+    WAIT = "wait"  # nothing new yet, and a source fails: the date stays open
+    PASS = "pass"  # noqa: S105  # nothing new: the date counts as served
 
 
 def due_action(
@@ -178,16 +178,16 @@ def due_action(
     papers: bool,
     failing: bool,
 ) -> DueAction:
-    """What is done at `now` for somebody who was due at `due`.
+    """Returns the action at `now` for a subscriber who was due at `due`.
 
     Args:
         due: the latest due instant that is not later than `now`.
         following: the first due instant later than `now`.
-        catch_up: how long a date without papers stays open, and how far away the following
-            one must be for late mail to be sent still. Shorter than the time between two
-            due instants, or a machine that wakes up late would put mail off for ever.
-        papers: there is something to send.
-        failing: a source fails, so there may be papers that are not known yet.
+        catch_up: how long a date without papers stays open, and how far away `following`
+            must be for late mail to be sent at all. Must be shorter than the time between two
+            due instants, or a machine that wakes up late would postpone mail for ever.
+        papers: whether there is something to send.
+        failing: whether a source fails, so that there may be papers that are not known yet.
     """
     if following - now < catch_up and now - due > PUNCTUAL:
         return DueAction.MERGE

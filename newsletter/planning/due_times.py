@@ -1,4 +1,4 @@
-"""Correcting due times after the rules they follow from have changed, or a clock was wrong."""
+"""Corrects due times after the rules behind them have changed, or a clock was wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class DueTimes:
     """Corrects the due times of subscribers.
 
     Args:
-        database: where they are.
+        database: the newsletter's database.
         rules: when subscribers are due.
     """
 
@@ -23,10 +23,11 @@ class DueTimes:
         self._rules = rules
 
     def reschedule(self, now: datetime) -> int:
-        """Corrects due times that no longer follow from preferences.
+        """Corrects due times that no longer match the subscribers' preferences.
 
-        After a change of the newsletter's hour or zone, or of the time zone database, all are
-        looked at; otherwise those further away than any can be, which a wrong clock made.
+        Checks all due times after a change of the newsletter's send time, time zone or skip
+        dates, or of the time zone database. Otherwise checks only those more than two days
+        away, which a wrong clock may have set too far in the future.
 
         Returns the number of subscribers whose due time changed.
 
@@ -46,7 +47,7 @@ class DueTimes:
 
     def _correct(self, now: datetime, group: Group, last: date | None, *, all_of_them: bool) -> int:
         schedule = self._rules.schedule(group.preferences)
-        assert group.due_at is not None  # noqa: S101  # only scheduled groups come here
+        assert group.due_at is not None  # noqa: S101  # callers pass only scheduled groups
         if not all_of_them and group.due_at <= now + schedule.longest_gap():
             return 0
         want = self._rules.next_due(group.preferences, last, now)

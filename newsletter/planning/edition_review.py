@@ -1,4 +1,4 @@
-"""The operator's decisions about editions that are held."""
+"""The operator's decisions about editions held for review: release or reject."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class EditionReview:
     """Lists editions, and releases or rejects held ones.
 
     Args:
-        database: where they are.
+        database: the newsletter's database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def listed(self, state: EditionState | None = None) -> list[EditionRow]:
-        """All editions, or those in one state, oldest first."""
+        """Returns all editions, or those in one state, oldest first."""
         with self._database.read() as tx:
             return editions.listed(tx, state)
 
     def release(self, number: int, now: datetime) -> EditionRow:
-        """Releases a held edition as it was made.
+        """Releases a held edition as it was built.
 
         Raises:
-            UsageError: there is no such edition, it is not held, or it could not be made.
+            UsageError: there is no such edition, it is not held, or it could not be built.
         """
         with self._database.write() as tx:
             if not editions.content(tx, editions.get(tx, number).id).parts:
@@ -41,14 +41,16 @@ class EditionReview:
             return editions.decide(tx, number, EditionState.FROZEN, now)
 
     def reject(self, number: int, now: datetime, *, pass_over: bool = False) -> EditionRow:
-        """Drops a held edition. Its papers wait for the next due date, or are passed over.
+        """Rejects a held edition.
+
+        Its papers wait for the next due date or, with `pass_over`, are skipped permanently.
 
         Raises:
             UsageError: there is no such edition, or it is not held.
         """
         with self._database.write() as tx:
             row = editions.get(tx, number)
-            # Whether its papers wait may be decided later too.
+            # An edition that was rejected before may still have its papers skipped.
             if not (pass_over and row.state is EditionState.REJECTED):
                 row = editions.decide(tx, number, EditionState.REJECTED, now)
             if pass_over:

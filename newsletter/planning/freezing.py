@@ -1,4 +1,4 @@
-"""Entries → a frozen edition: made once, looked at, and kept before it is planned."""
+"""Entries → frozen edition: built once, validated, and stored before it is planned."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class EditionFreezer:
     """Freezes editions.
 
     Args:
-        database: where they are kept.
-        editor: makes editions; called when the first is needed.
-        look: settings that shape an edition.
-        domain: of the Message-IDs; `None` to follow the sender.
+        database: the newsletter's database.
+        builder: returns the edition builder; called when the first edition is needed.
+        theme_settings: the settings of the theme.
+        domain: domain of the Message-IDs, or `None` for that of the sender.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class EditionFreezer:
         self._domain = domain
 
     def frozen(self, entries: Sequence[Entry], view: View) -> EditionRow:
-        """The edition of these entries, kept; held if it looks wrong.
+        """Returns the stored edition of these entries; it is held if it looks wrong.
 
         Raises:
-            RenderError: no edition can be made.
+            RenderError: no edition can be rendered.
         """
         key, positions, parts, fault = self._made(entries)
         with self._database.read() as tx:
@@ -50,8 +50,8 @@ class EditionFreezer:
             return known
         with self._database.read() as tx:
             seen = editions.planned_since(tx, log.came_at(tx, min(positions)))
-        # What went out in smaller editions is not looked at again for a slower cadence, or for
-        # somebody who comes back.
+        # Papers that went out in smaller editions are not reviewed again when a slower cadence
+        # or a returning subscriber gets many of them at once.
         fresh = set(positions) - view.released - seen
         reason = fault or review.reason_to_hold_edition(len(fresh), view.sizes)
         with self._database.write() as tx:

@@ -1,10 +1,11 @@
-"""Log → editions and deliveries: who is due gets what is new to them, once.
+"""Log → editions and deliveries: plans the papers new to each due subscriber, once.
 
-    freeze   the edition is made, looked at and kept      one transaction
-    plan     deliveries, cursors and due times together   one transaction per chunk of people
+    freeze   build, validate and store the edition        one transaction
+    plan     deliveries, cursors and due times together   one transaction per chunk
 
-A held edition has moved nobody. A crash between two chunks leaves the others due; what is
-planned is guarded by the cursor it started from, so a second planner finds nobody left.
+A held edition advances no cursor. A crash between two chunks leaves the remaining
+subscribers due. Every write checks the cursor it started from, so a second planner
+finds no subscribers left.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from newsletter.storage.due import Group, NextState
 from newsletter.storage.editions import EditionRow
 
 CHUNK_PAUSE = 0.002
-"""Seconds between two chunks: whoever waits to write, such as to unsubscribe, comes in."""
+"""Seconds between two chunks, in which a waiting writer such as an unsubscribe can write."""
 _LAST = 2**63 - 1
 
 
 @dataclass(slots=True)
 class PlanResult:
-    """What a planning did.
+    """The result of planning.
 
     Attributes:
-        people: to whom an edition was planned.
-        editions: their keys.
-        held: editions that wait for the operator, made now or before.
-        open: people for whom today's date stays open, because a source fails.
+        people: number of subscribers for whom an edition was planned.
+        editions: keys of the planned editions.
+        held: editions held for review, now or before.
+        open: number of subscribers whose due date stays open because a source fails.
     """
 
     people: int = 0
@@ -52,7 +53,7 @@ class PlanResult:
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """A group, where it is afterwards, and whether it gets an edition."""
+    """A group of subscribers, its next state, and whether it is sent an edition."""
 
     group: Group
     next_state: NextState
@@ -60,14 +61,14 @@ class _Move:
 
 
 class Planning:
-    """Plans editions for who is due.
+    """Plans editions for subscribers who are due.
 
     Args:
-        database: where it is.
-        editor: makes editions; called when the first is needed.
-        look: settings that shape an edition.
-        rules: when people are due.
-        domain: of the Message-IDs; `None` to follow the sender.
+        database: the newsletter's database.
+        builder: returns the edition builder; called when the first edition is needed.
+        theme_settings: the settings of the theme.
+        rules: when subscribers are due.
+        domain: domain of the Message-IDs, or `None` for that of the sender.
     """
 
     def __init__(
@@ -83,14 +84,16 @@ class Planning:
         self._rules = rules
 
     def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> PlanResult:
-        """Plans for who is due now, or for everybody active, whose due times then stay.
+        """Plans for the subscribers who are due now, or for all active ones.
 
         Args:
-            failing: whether a source fails, so that nothing new may only mean not yet.
+            now: the current time, timezone-aware.
+            everybody: treat every active subscriber as due; due times do not change.
+            failing: whether a source fails, so that new papers may still be to come.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
-            RenderError: no edition can be made.
+            RenderError: no edition can be rendered.
         """
         planned = PlanResult()
         with self._database.read() as tx:
@@ -106,12 +109,15 @@ class Planning:
         return planned
 
     def welcome(self, person: int, cursor: int, now: datetime) -> bool:
-        """Plans for somebody who has just come what is new to them; whether there was anything.
+        """Plans the first edition of a newly confirmed subscriber.
 
-        Their next due time stays. What is held goes to them later, like to everybody.
+        Their next due time does not change. A held edition is planned after its release, as
+        for every subscriber.
+
+        Returns whether an edition was planned.
 
         Raises:
-            RenderError: no edition can be made.
+            RenderError: no edition can be rendered.
         """
         with self._database.read() as tx:
             seen = view(tx, now, failing=False)
@@ -131,11 +137,12 @@ class Planning:
         return bool(moved)
 
     def _serve(self, cursor: int, groups: list[Group], view: View, planned: PlanResult) -> None:
-        """Plans for everybody who has this cursor."""
+        """Plans for all due subscribers with this cursor."""
         with self._database.read() as tx:
             entries = log.new_entries(tx, after=cursor, up_to=view.head)
         if freed := view.freed(entries):
-            # Who waited for it gets it as it was made; what came since is for the next due time.
+            # Subscribers who waited for it get it as it was built; newer papers are for their
+            # next due time.
             waited = [one for one in groups if _was_due(one, freed.decided_at)]
             groups = [one for one in groups if one not in waited]
             head = max(freed.positions)
@@ -152,7 +159,7 @@ class Planning:
         planned: PlanResult,
         freed: EditionRow | None = None,
     ) -> None:
-        """Plans an edition of these entries, or one that was let go."""
+        """Plans an edition of these entries, or the released edition `freed`."""
         positions = {entry.position for entry in entries}
         if held := holding((*view.held, *planned.held), positions):
             _note_held(planned, held)
@@ -176,7 +183,7 @@ class Planning:
         planned: PlanResult,
         freed: EditionRow | None,
     ) -> None:
-        """Freezes the edition if anybody gets it, then moves everybody on, chunk by chunk."""
+        """Freezes the edition if a group is sent it, then updates all groups chunk by chunk."""
         wanted = any(move.sends for move in moves)
         edition = (freed or self._freezer.frozen(entries, view)) if wanted else None
         if edition and edition.state is EditionState.HELD:
@@ -208,18 +215,18 @@ class Planning:
     def _step(
         self, group: Group, view: View, said_no_at: datetime | None, *, papers: bool
     ) -> tuple[DueAction, NextState]:
-        """What a group gets now, and where it is afterwards."""
+        """Returns the action for a group and its next state."""
         if group.due_at is None:
             return (DueAction.SEND if papers else DueAction.WAIT), NextState(view.head)
         schedule = self._rules.schedule(group.preferences)
         due_on = group.due_at.astimezone(ZoneInfo(schedule.zone)).date()
         last = schedule.last_due(view.now)
         if last is None or (last[0] < due_on and last[1] < group.due_at):
-            # Due by other rules than those of now: by these, that date is none, or yet to come.
+            # Due by earlier rules: by the current ones that date is not due, or not yet.
             return DueAction.MERGE, NextState(group.cursor, schedule.next_due(view.now))
         day, at = last
         if self._is_done(group.last_on, day, view.now):
-            # In another zone it was that date already: no date comes twice.
+            # This date was served in another time zone already, and is not served twice.
             due = self._rules.next_due(group.preferences, group.last_on, view.now)
             return DueAction.MERGE, NextState(group.cursor, due)
         no = said_no_at is not None and at <= said_no_at
@@ -228,7 +235,8 @@ class Planning:
             due=at,
             following=following,
             now=view.now,
-            # Two dates become one, once: else a run before the hour would never send.
+            # A group is merged only once in a row: otherwise a machine that always runs shortly
+            # before the due time would never send.
             catch_up=timedelta() if group.merged else self._rules.catch_up,
             papers=papers and not no,
             failing=view.failing and not no,
@@ -239,11 +247,14 @@ class Planning:
 
     @staticmethod
     def _is_done(last: date | None, day: date, now: datetime) -> bool:
-        """Whether a date was served before; one far ahead was only said by a wrong clock."""
+        """Returns whether a date was served before; a `last` far ahead is from a wrong clock."""
         return last is not None and day <= last <= now.date() + timedelta(days=2)
 
     def _spans(self, cursor: int, size: int) -> Iterator[tuple[int, int]]:
-        """Ranges of numbers with at most a chunk of people each; one if they are few."""
+        """Yields ranges of subscriber ids with at most a chunk of subscribers each.
+
+        Yields a single range if all fit into one chunk.
+        """
         if size <= due.CHUNK:
             yield 0, _LAST
             return
@@ -258,10 +269,10 @@ class Planning:
 
 
 def next_entries(database: Database, now: datetime, cursor: int | None = None) -> list[Entry]:
-    """What somebody with this cursor gets next.
+    """Returns the entries that a subscriber with this cursor gets next.
 
-    By default that of the daily subscriber without topics who is furthest behind; without
-    subscribers, a newcomer's.
+    The default cursor is that of the daily subscriber without topics who is furthest behind
+    or, without such subscribers, that of a newcomer.
     """
     with database.read() as tx:
         if cursor is None:

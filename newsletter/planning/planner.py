@@ -1,6 +1,6 @@
-"""When planning has to run, for the whole installation: before a run, or whenever it is time.
+"""Runs planning for the whole installation: before a run, or whenever a subscriber is due.
 
-Knows which sources are configured, so that "nothing new" is told apart from "a source fails".
+Knows which sources are configured, to tell "nothing new" from "a source fails".
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ class Planner:
 
     Args:
         planning: plans editions and deliveries.
-        due_times: corrects due times before that.
-        editor: makes editions; called when the first is needed.
-        look: settings that shape an edition.
-        database: where everything is remembered.
+        due_times: corrects due times first.
+        builder: returns the edition builder; called when the first edition is needed.
+        theme_settings: the settings of the theme.
+        database: the newsletter's database.
         sources: the names of the configured sources.
-        clock: the current instant, aware.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -50,22 +50,22 @@ class Planner:
     def plan(self, *, due_now: bool) -> PlanResult:
         """Corrects due times, then plans for every subscriber who is due, or for all active ones.
 
-        May be interrupted anywhere.
+        Safe to interrupt at any point.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
-            RenderError: no edition can be made.
+            RenderError: no edition can be rendered.
         """
         at = self._clock()
         self._due_times.reschedule(at)
         return self._planning.plan(at, everybody=due_now, failing=self._is_source_failing())
 
     def plan_due(self, at: datetime) -> PlanResult:
-        """Plans for the subscribers who are due; quick when there are none.
+        """Plans for the subscribers who are due; fast when there are none.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
-            RenderError: no edition can be made.
+            RenderError: no edition can be rendered.
         """
         first = self.next_due()
         if first is None or first > at:
@@ -73,25 +73,25 @@ class Planner:
         return self._planning.plan(at, failing=self._is_source_failing())
 
     def next_due(self) -> datetime | None:
-        """The next instant at which a subscriber is due."""
+        """Returns the next time at which a subscriber is due, or `None`."""
         with self._database.read() as tx:
             return subscribers.first_due(tx)
 
     def next_edition(self, cursor: int | None = None) -> Edition | None:
-        """The edition that a subscriber with this cursor gets next; `None` if nothing is new.
+        """Returns the next edition for a subscriber with this cursor, or `None` if nothing is new.
 
         Args:
             cursor: by default that of the daily subscriber without topics who is furthest
-                behind, or else a newcomer's.
+                behind, or else that of a newcomer.
 
         Raises:
-            RenderError: it cannot be made.
+            RenderError: the edition cannot be rendered.
         """
         entries = next_entries(self._database, self._clock(), cursor)
         return self._builder().build(entries) if entries else None
 
     def keep(self, edition: Edition) -> None:
-        """Freezes an edition as it was made, planned for no subscriber."""
+        """Stores an edition as frozen without planning it for any subscriber."""
         positions = [entry.position for entry in edition.entries]
         with self._database.write() as tx:
             editions.freeze(

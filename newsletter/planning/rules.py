@@ -1,4 +1,4 @@
-"""When people are due, and when the clock cannot be right."""
+"""When subscribers are due, and the check that the clock is plausible."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from newsletter.storage.installation import Installation
 from newsletter.storage.subscribers import Preferences
 
 SLACK = timedelta(minutes=1)
-"""How far the clock may go back without a word: time servers correct it by seconds."""
+"""How far the clock may go back without an error: time servers correct it by seconds."""
 _APART = timedelta(days=2)
-"""Between the dates of two zones at one instant, at most."""
+"""Upper bound for the difference between local dates in any two time zones."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """When people are due, as far as they do not say otherwise.
+    """The newsletter's schedule, which applies where a subscriber's preferences set no other.
 
     Attributes:
-        catch_up: an overdue edition and one due sooner than this become one.
-        tz_version: of the time zone database; due times follow it.
+        catch_up: an overdue edition and one due sooner than this are merged.
+        tz_version: version of the time zone database, from which due times are computed.
     """
 
     time_zone: str
@@ -33,35 +33,35 @@ class Rules:
     tz_version: str = ""
 
     def schedule(self, preferences: Preferences) -> Schedule:
-        """When somebody with these wishes is due."""
+        """Returns the schedule of a subscriber with these preferences."""
         at = time.fromisoformat(preferences.send_at) if preferences.send_at else self.send_at
         cadence = Cadence.parse(preferences.cadence)
         return Schedule(cadence, at, preferences.time_zone or self.time_zone, self.skip_dates)
 
     def next_due(self, preferences: Preferences, last: date | None, now: datetime) -> datetime:
-        """When somebody is due next, whose last date is done with."""
+        """Returns the next due time of a subscriber for whom `last` is the last date served."""
         schedule = self.schedule(preferences)
         today = now.astimezone(ZoneInfo(schedule.zone)).date()
-        # A date that is not even in another zone was done with by a wrong clock.
+        # A date that is in the future in every time zone was recorded by a wrong clock.
         return schedule.next_due(now, after=last if last and last <= today + _APART else None)
 
     @property
     def schedule_fingerprint(self) -> str:
-        """What the due times are computed from, besides what people wish."""
+        """All inputs to due times besides preferences; changes when one of them does."""
         days = " ".join(day.isoformat() for day in sorted(self.skip_dates))
         return f"{self.time_zone} {self.send_at:%H:%M} [{days}] {self.tz_version}"
 
 
 def latest_day(now: datetime) -> date:
-    """The last day that a list can be of: it may be tomorrow already elsewhere."""
+    """Returns the latest plausible day of a list: tomorrow, which has begun in some time zones."""
     return now.date() + timedelta(days=1)
 
 
 def refuse_old_clock(row: Installation, now: datetime) -> None:
-    """Says so when the clock cannot be right.
+    """Refuses to go on if the clock is earlier than the newest record.
 
     Raises:
-        ClockBehind: it is earlier than the newest record.
+        ClockBehind: it is, by more than `SLACK`.
     """
     if row.latest_at and now < row.latest_at - SLACK:
         raise ClockBehind(

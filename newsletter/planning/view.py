@@ -1,4 +1,4 @@
-"""The log and the operator's decisions, as they were when planning began."""
+"""The log and the operator's decisions at the time planning starts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from newsletter.storage.editions import EditionRow
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a planning goes by from its beginning to its end.
+    """The state that one planning run works from.
 
     Attributes:
-        head: the last entry of the log.
-        released: positions that the operator looked at and let go.
-        let_go: editions of them that went to nobody yet.
-        sizes: of the last editions.
+        head: position of the last log entry.
+        released: positions of entries in editions that the operator released.
+        let_go: released editions that have not been planned yet.
+        sizes: numbers of papers in the last editions.
         failing: whether a source fails.
     """
 
@@ -35,7 +35,7 @@ class View:
     failing: bool
 
     def said_no_at(self, positions: set[int]) -> datetime | None:
-        """When the operator last rejected an edition with one of these entries."""
+        """Returns when the operator last rejected an edition with one of these entries."""
         return max(
             (
                 row.decided_at
@@ -46,7 +46,7 @@ class View:
         )
 
     def freed(self, entries: Sequence[Entry]) -> EditionRow | None:
-        """The edition the operator let go that has exactly the first of these entries."""
+        """Returns the released, unplanned edition that consists of the first of these entries."""
         for row in self.let_go:
             wanted = set(row.positions)
             last = max(wanted, default=0)
@@ -56,7 +56,7 @@ class View:
 
 
 def view(tx: Connection, now: datetime, *, failing: bool) -> View:
-    """How things are now."""
+    """Reads the current view."""
     return View(
         now=now,
         head=log.head(tx),
@@ -70,5 +70,5 @@ def view(tx: Connection, now: datetime, *, failing: bool) -> View:
 
 
 def holding(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
-    """The held edition that has one of these entries."""
+    """Returns the held edition that contains one of these entries, or `None`."""
     return next((row for row in held if positions.intersection(row.positions)), None)

@@ -1,6 +1,6 @@
-"""How a subscriber becomes active: for the first time, after a pause, after leaving.
+"""Makes a subscriber active: for the first time, after a pause, or after unsubscribing.
 
-The only place that decides where a returning subscriber's cursor is and which of their
+The only module that decides the cursor of a returning subscriber and which of their
 cancelled deliveries are queued again.
 """
 
@@ -18,7 +18,7 @@ from newsletter.subscribers.csv_columns import SubscriberRow
 
 
 def newcomer(row: SubscriberRow, rules: Rules, now: datetime) -> Newcomer:
-    """A subscriber about to be added, due at the next instant their preferences say."""
+    """Returns a subscriber to be added, due at the next time that their preferences give."""
     address, preferences = (
         row.address,
         Preferences(row.cadence, row.time_zone, row.send_at, row.topics),
@@ -33,20 +33,20 @@ def newcomer(row: SubscriberRow, rules: Rules, now: datetime) -> Newcomer:
 
 
 def newcomer_cursor(tx: Connection, now: datetime) -> int:
-    """The cursor of a subscriber who joins now: just before the latest day's papers."""
+    """Returns the cursor of a subscriber who joins now: just before the latest day's papers."""
     return log.newcomer_cursor(tx, latest_day(now))
 
 
 def reactivate(
     tx: Connection, subscriber: Subscriber, rules: Rules, now: datetime, *, undo: bool = False
 ) -> None:
-    """Makes a subscriber active again, and due at the next instant their preferences say.
+    """Makes a subscriber active again, due at the next time that their preferences give.
 
-    After a pause nothing was skipped: the cursor stays, and what the pause cancelled is
-    queued again. After any other state they start like a newcomer.
+    After a pause the cursor stays, and the deliveries that the pause cancelled are queued
+    again, so that nothing is skipped. After any other state they start like a newcomer.
 
     Args:
-        subscriber: as they are now, not active.
+        subscriber: their current record; not active.
         undo: they unsubscribed by mistake; treat that like a pause.
     """
     resumes = undo or subscriber.state is SubscriberState.PAUSED

@@ -1,7 +1,7 @@
-"""Addresses of people: as they are shown, as mail needs them, and as duplicates are told. Pure.
+"""Email addresses: as displayed, as sent to mail servers, and normalised for comparison. Pure.
 
-What is accepted here can stand in a header and in a command to a mail server: nothing in
-it ends a line, an address or an argument, and nothing in it is invisible.
+An accepted address is safe in a header and in an SMTP command: nothing in it ends a line,
+an address or an argument, and it has no invisible characters.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from newsletter.config import values
 from newsletter.text.clean import clean, cut
 
 LONGEST = 254
-"""Octets of the longest address that mail has."""
+"""Maximum octets of an address in SMTP."""
 LONGEST_LOCAL = 64
-"""Octets of the longest part before the `@`."""
+"""Maximum octets of the part before the `@`."""
 
-_LONGEST_WRITTEN = 1_000  # characters; decomposed ones are more than those they become
+_LONGEST_WRITTEN = 1_000  # characters before composition, which makes them fewer
 _DOMAINS = 20_000
-_STAND_IN = "a"  # for the other part, while one is looked at; never longer than a real one
+_STAND_IN = "a"  # for one part while the other is validated; never longer than a real one
 _REASON = 120
 _LOCALHOST = values.LOOPBACK[0]
-# Needs no library: most addresses are like that, and a file may have a million.
+# Needs no library, for speed: most addresses are plain, and a file may have a million.
 _PLAIN = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
 _ACTING = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One person's address.
+    """An email address.
 
     Attributes:
-        display: for people: the local part as written, the domain in its own script.
-        normal: equal for addresses that differ in case or in how accents are encoded only.
+        display: for display: the local part as written, the domain in its own script.
+        normal: for comparison: equal for addresses that differ only in case or in the
+            encoding of accents.
         local: the part before the `@`, as written, composed (NFC).
-        domain: in ASCII and lower case.
+        domain: the domain in ASCII and lower case.
     """
 
     display: str
@@ -49,15 +50,15 @@ class Address:
 
     @property
     def spec(self) -> str:
-        """What a header and a mail server get."""
+        """The address for headers and SMTP commands."""
         return f"{self.local}@{self.domain}"
 
 
 def parse_address(text: str) -> Address:
-    """The address, without outer white space.
+    """Parses an address; surrounding white space is ignored.
 
     Raises:
-        ValueError: it is none, or one that mail has no room for; says why.
+        ValueError: it is not an address, or too long for mail; the message says why.
     """
     written = text.strip()
     if len(written) > (LONGEST if written.isascii() else _LONGEST_WRITTEN):
@@ -75,7 +76,7 @@ def parse_address(text: str) -> Address:
 
 
 def parse_address_or_none(text: str) -> Address | None:
-    """The address; `None` if it is none."""
+    """Returns the address, or `None` if the text is not a valid one."""
     try:
         return parse_address(text)
     except ValueError:
@@ -89,7 +90,7 @@ def normal_form(text: str) -> str:
 
 
 def _checked(written: str) -> str:
-    """The same text, if it has one `@` and a part before it that mail allows."""
+    """Returns the text if it has exactly one `@` and a valid local part before it."""
     if not written:
         raise ValueError('write an address, such as "mira@example.org"')
     if "\ufffd" in written:
@@ -104,8 +105,8 @@ def _checked(written: str) -> str:
 
 @lru_cache(maxsize=_DOMAINS)
 def _domain(written: str) -> tuple[str, str]:
-    """The domain in ASCII, and as it is shown."""
-    if written.lower() == _LOCALHOST:  # the library knows no mail that stays on a machine
+    """Returns the domain in ASCII and as displayed."""
+    if written.lower() == _LOCALHOST:  # the library does not accept local mail
         return _LOCALHOST, _LOCALHOST
     found = _asked(f"{_STAND_IN}@{written}")
     name, dot, last = found.ascii_domain.rpartition(".")
@@ -117,7 +118,7 @@ def _domain(written: str) -> tuple[str, str]:
 
 
 def _asked(written: str) -> ValidatedEmail:
-    """What the library finds; its sentences made reasons of ours."""
+    """Validates with the library, and turns its error messages into ours."""
     try:
         return validate_email(
             written,
@@ -133,8 +134,8 @@ def _asked(written: str) -> ValidatedEmail:
 
 
 def _folded(local: str) -> str:
-    """The local part without its case. Dots and plus signs stay: to servers they may matter."""
-    # Composed again: folding takes some letters apart.
+    """Folds the case of a local part. Dots and plus signs stay: servers may distinguish them."""
+    # Composed again, because case folding decomposes some letters.
     return unicodedata.normalize("NFC", local.casefold())
 
 

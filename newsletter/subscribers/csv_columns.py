@@ -1,7 +1,7 @@
-"""The columns of a subscriber CSV: what a cell may say, and what it means.
+"""The columns of a subscriber CSV, and how their cells are parsed.
 
-Reading files is the work of `csv_import`, writing them that of `csv_export`; options and
-web forms use the same columns. Pure.
+Reading files is the work of `csv_import`, writing them that of `csv_export`. Command-line
+options and web forms use the same columns. Pure.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from newsletter.subscribers.address import Address, parse_address
 from newsletter.text.clean import clean, clean_or_none
 
 DAILY = "daily"
-"""The cadence of a subscriber for whom none is written."""
+"""The default cadence."""
 MOST_TOPICS = 50
-"""Topics one subscriber may have."""
+"""Maximum number of topics of one subscriber."""
 LONGEST_TOPIC = 200
-"""Characters of the longest topic."""
+"""Maximum characters of a topic."""
 TOPIC_SEPARATOR = ";"
 
-# With what a cell begins that a spreadsheet runs, full width among them. Quotation marks
-# before it may be lost where ";" separates cells. Apostrophes before it count too, so that
-# each one written is one taken off.
+# Beginnings of a cell that spreadsheets treat as a formula, including full-width characters.
+# Quotation marks before them count because they may be lost where ";" separates cells, and
+# apostrophes so that exactly those that `guarded` adds are removed again.
 _RUN = re.compile(r"""['" ]*[=+\-@\t\r＝＋－＠﹦﹢﹣﹫]""")
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberRow:
-    """The row of one subscriber.
+    """The CSV row of one subscriber.
 
     Attributes:
-        cadence: as `Cadence` writes it.
-        time_zone: `None` for the newsletter's own.
-        send_at: such as `07:30`; `None` for the newsletter's own.
-        topics: as `topics` gives them.
+        cadence: text form of a `Cadence`.
+        time_zone: a time zone name, or `None` for that of the newsletter.
+        send_at: a time such as `07:30`, or `None` for that of the newsletter.
+        topics: as returned by `topics`.
     """
 
     address: Address
@@ -49,7 +49,7 @@ class SubscriberRow:
 
 
 def topics(text: str) -> tuple[str, ...]:
-    """The topics of a list such as `agents; speech`, each once and as first written.
+    """Returns the topics of a list such as `agents; speech`, without duplicates.
 
     Raises:
         ValueError: one is too long, or there are too many.
@@ -63,10 +63,10 @@ def topics(text: str) -> tuple[str, ...]:
 
 
 def parse_column(column: str, text: str) -> object:
-    """What is written in a column of this name, as `SubscriberRow` has it.
+    """Parses the text of a column into the value of the `SubscriberRow` field of that name.
 
     Raises:
-        ValueError: it is none; says what to write instead.
+        ValueError: it is not valid; the message says what to write instead.
     """
     return COLUMNS[column](text.strip())
 
@@ -75,7 +75,7 @@ def _address(cell: str) -> Address:
     return parse_address(unguarded(cell))
 
 
-# Few are written a million times; what is wrong is not kept.
+# A large file has few distinct values; errors are not cached.
 @lru_cache(maxsize=1_000)
 def _cadence(cell: str) -> str:
     return str(Cadence.parse(unguarded(cell) or DAILY))
@@ -106,14 +106,14 @@ COLUMNS: dict[str, Callable[[str], object]] = {
     "send_at": _send_at,
     "topics": _topics,
 }
-"""The columns, in the order in which they are written."""
+"""The parser of each column, in the order of the exported file."""
 
 
 def guarded(cell: str) -> str:
-    """The cell with an apostrophe where a spreadsheet would take it for a formula."""
+    """Returns the cell, after an apostrophe if a spreadsheet would take it for a formula."""
     return f"'{cell}" if _RUN.match(cell) else cell
 
 
 def unguarded(cell: str) -> str:
-    """The cell as it was before `guarded`."""
+    """Reverses `guarded`."""
     return cell[1:] if cell[:1] == "'" and _RUN.match(cell) else cell

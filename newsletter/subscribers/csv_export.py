@@ -1,6 +1,6 @@
-"""Rows of subscribers → CSV that `csv_import` reads the same from.
+"""Subscriber rows → CSV, from which `csv_import` reads the same rows.
 
-No spreadsheet that opens it takes a cell for a formula. Pure.
+Cells are guarded so that no spreadsheet takes one for a formula. Pure.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from newsletter.subscribers.csv_columns import COLUMNS, TOPIC_SEPARATOR, Subscri
 
 
 def write(rows: Iterable[SubscriberRow]) -> Iterator[str]:
-    """The lines of a file, the names of the columns first."""
+    """Yields the lines of the file, the header first."""
     writer = csv.writer(_Echo())
     yield str(writer.writerow(COLUMNS))
     for row in rows:
         cells = [row.address.display, row.cadence, row.time_zone or "", row.send_at or ""]
-        # Each topic is guarded: where ";" separates cells, any may begin one.
+        # Each topic is guarded: where ";" separates cells, any of them may begin a cell.
         listed = TOPIC_SEPARATOR.join(map(guarded, row.topics))
         yield str(writer.writerow([*map(guarded, cells), listed]))
 
 
 class _Echo:
-    """A file that hands back what is written to it, for a writer that needs a file."""
+    """A file that returns what is written to it, because `csv.writer` needs a file."""
 
     def write(self, text: str) -> str:
         return text

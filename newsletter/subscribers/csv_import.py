@@ -1,8 +1,8 @@
 """CSV of subscribers → rows and problems, line by line.
 
-Spreadsheets differ in separator, order of columns and byte order mark: all are read, and
-a line that cannot be read hides none of the ones after it. Stores nothing: what becomes
-of the rows is the work of `subscriptions`. Pure.
+Spreadsheets differ in separator, order of columns and byte order mark: all are accepted,
+and a line that cannot be parsed does not affect the lines after it. Storing the rows is
+the work of `list_import`. Pure.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from newsletter.subscribers.address import parse_address
 from newsletter.subscribers.csv_columns import COLUMNS, SubscriberRow, unguarded
 from newsletter.text.clean import clean, cut
 
-_Record = tuple[int, list[str]]  # lines that belong together, and the number of the first
-_Cells = tuple[int, str, list[str] | str]  # of the line with that number; or what is wrong
+_Record = tuple[int, list[str]]  # number of the first line, and the lines of one record
+_Cells = tuple[int, str, list[str] | str]  # number of a line, the line, its cells or the error
 
 _MARK = "\ufeff"
 _BLANK = _MARK + " \t\r\n"
 _SEPARATORS = ",;\t"
-_LONGEST_RECORD = 20  # lines that a cell may run over: notes of people, never cells of ours
+_LONGEST_RECORD = 20  # lines a cell may span: notes in other columns do, our columns never
 _SHOWN = 60
 _ALIASES = {"email": "address", "e_mail": "address"}
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A line that describes no subscriber.
+    """A line that is not a valid subscriber row.
 
     Attributes:
-        text: the beginning of the line, safe to show.
-        what: all that is wrong in it, in words.
+        text: the beginning of the line, safe to display.
+        what: all errors in it.
     """
 
     text: str
@@ -45,12 +45,11 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberFile:
-    """A file whose first line has been read.
+    """A CSV file whose header has been read.
 
     Attributes:
-        ignored: names of columns that are none of ours, safe to show.
-        rows: the lines after it with their numbers in the file; read as it is walked
-            through, once.
+        ignored: names of unknown columns, safe to display.
+        rows: line numbers with the rows after the header; a lazy iterator, usable once.
     """
 
     ignored: tuple[str, ...]
@@ -59,7 +58,7 @@ class SubscriberFile:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The first line: what separates cells, how many there are, and where ours stand."""
+    """The header: the separator, all cells, and the indexes of our columns."""
 
     separator: str
     cells: tuple[str, ...]
@@ -67,10 +66,10 @@ class _Header:
 
 
 def read(lines: Iterable[str]) -> SubscriberFile:
-    """The subscribers in the lines of a file. Blank lines are passed over.
+    """Reads the subscribers in the lines of a file. Blank lines are skipped.
 
     Raises:
-        ValueError: the first line does not name the columns; says what to write.
+        ValueError: the first line is not a header; the message says what to write.
     """
     records = _records(lines)
     first = next((found for found in records if "".join(found[1]).strip(_BLANK)), None)
@@ -87,10 +86,10 @@ def read(lines: Iterable[str]) -> SubscriberFile:
 
 
 def _records(lines: Iterable[str]) -> Iterator[_Record]:
-    """Each line with those that belong to it.
+    """Groups the lines into records.
 
-    A quotation mark that nothing closes soon is alone with its line: a CSV parser would
-    take all that follows for one cell.
+    A line with a quotation mark that is not closed soon is a record of its own: a CSV parser
+    would read everything after it as one cell.
     """
     numbered = enumerate(lines, 1)
     ahead: deque[tuple[int, str]] = deque()
@@ -104,15 +103,15 @@ def _records(lines: Iterable[str]) -> Iterator[_Record]:
 
 
 def _opens(line: str) -> bool:
-    """Whether a line opens a quotation that it does not close, or closes one."""
+    """Returns whether a line opens a quotation that it does not close, or closes one."""
     return line.count('"') % 2 == 1
 
 
 def _cells(records: Iterable[_Record], separator: str) -> Iterator[_Cells]:
-    """The cells of each line of the file, or why there are none."""
+    """Yields the cells of each line, or why it cannot be parsed."""
     for number, lines in records:
         if len(lines) > 1 and not _belong_together(lines, separator):
-            # A mark that was never meant to open anything: its lines are read one by one.
+            # A stray quotation mark: the lines are parsed one by one.
             yield from _cells(((number + at, [line]) for at, line in enumerate(lines)), separator)
             continue
         reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
@@ -124,7 +123,7 @@ def _cells(records: Iterable[_Record], separator: str) -> Iterator[_Cells]:
 
 
 def _belong_together(lines: list[str], separator: str) -> bool:
-    """Whether lines are one row: a cell of them goes on, and no further address is in it."""
+    """Returns whether lines are one row: a cell spans them, and no other address is in it."""
     try:
         rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error:
@@ -134,7 +133,7 @@ def _belong_together(lines: list[str], separator: str) -> bool:
 
 
 def _header(record: _Record) -> _Header:
-    """The line that names the columns, read with the separator that makes most sense of it."""
+    """Parses the header with the separator that yields the most known columns."""
     headers = [_split(record, separator) for separator in _SEPARATORS]
     best = max(headers, key=lambda header: len(header.columns))
     if "address" in best.columns:
@@ -169,7 +168,7 @@ def _rows(rows: Iterable[_Cells], header: _Header) -> Iterator[tuple[int, Subscr
 
 
 def _line(cells: list[str], header: _Header) -> SubscriberRow | str | None:
-    """The subscriber, or what is wrong; `None` where there is nothing but separators."""
+    """Returns the row, or its errors, or `None` if the line has only separators."""
     if not any(map(str.strip, cells)):
         return None
     wrong = []

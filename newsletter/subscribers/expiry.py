@@ -1,4 +1,4 @@
-"""Ending what has run out: pauses, sign-ups never confirmed, details of old requests."""
+"""Expires pauses, sign-ups that were never confirmed, and the details of old requests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.activation import reactivate
 
 STALE = timedelta(days=7)
-"""After this long, a subscriber who never confirmed is deleted."""
+"""Time after which a subscriber who never confirmed is deleted."""
 _MANY = 100
 
 
 class Expiry:
-    """Ends what has run out.
+    """Expires pauses, pending subscribers and the details of old requests.
 
     Args:
-        database: where it is.
-        rules: when subscribers are due, and their time zones.
-        clock: the current instant, aware.
+        database: the newsletter's database.
+        rules: when subscribers are due, and the default time zone.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(self, database: Database, rules: Rules, clock: Callable[[], datetime]) -> None:
@@ -37,10 +37,10 @@ class Expiry:
         """Ends pauses whose date has come, and deletes subscribers who never confirmed.
 
         Raises:
-            StorageError: it cannot be recorded; what is left is done the next time.
+            StorageError: a change cannot be written; the next call does the rest.
         """
         now = self._clock()
-        # The date of the earliest zone; each subscriber's own is looked at below.
+        # The latest local date of any time zone; `_end_pause` checks each subscriber's own.
         today = (now + timedelta(hours=14)).date()
         self._each(
             lambda tx, after: requests.pauses_over(tx, today, after, _MANY),
@@ -58,7 +58,7 @@ class Expiry:
         found: Callable[[Connection, int], list[Subscriber]],
         change: Callable[[Connection, Subscriber], None],
     ) -> None:
-        """Changes each subscriber that is found in a transaction of its own."""
+        """Changes each subscriber found, in a transaction of its own."""
         after = 0
         while True:
             with self._database.read() as tx:

@@ -1,7 +1,7 @@
-"""Who gets editions: adding a subscriber, and everything they or the operator may change.
+"""Adds, changes and removes subscribers.
 
-Every change and what follows from it (due times, cancelled deliveries, suppressions) is
-one transaction.
+Each change and its consequences (due times, cancelled deliveries, suppressions) are one
+transaction.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _WHEN_REMOVED = {
 
 
 class Lifecycle:
-    """Changes who gets editions.
+    """Adds, changes and removes subscribers.
 
     Args:
-        database: where it is.
-        rules: when people are due.
-        clock: the current instant, aware.
+        database: the newsletter's database.
+        rules: when subscribers are due.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(self, database: Database, rules: Rules, clock: Callable[[], datetime]) -> None:
@@ -49,10 +49,13 @@ class Lifecycle:
         self._own_key = database.keys.own
 
     def add(self, line: SubscriberRow, *, unsuppress: bool = False) -> tuple[Subscriber, bool]:
-        """Makes somebody active, whatever they were; and whether they were not before.
+        """Adds a subscriber, or makes an existing one active whatever their state.
+
+        Returns the subscriber, and whether they were not active before.
 
         Args:
-            unsuppress: also if the address is suppressed; it may be written to again then.
+            line: their address and preferences.
+            unsuppress: lift the suppression of the address, if any.
 
         Raises:
             UsageError: the address is suppressed.
@@ -75,7 +78,7 @@ class Lifecycle:
             return self._found(tx, line.address), added
 
     def change(self, address: Address, **preferences: object) -> Subscriber:
-        """Gives somebody other wishes: `cadence`, `time_zone`, `send_at`, `topics`.
+        """Changes preferences of a subscriber: `cadence`, `time_zone`, `send_at`, `topics`.
 
         Raises:
             UsageError: there is no such subscriber.
@@ -91,7 +94,7 @@ class Lifecycle:
             return self._found(tx, address)
 
     def pause(self, address: Address) -> Subscriber:
-        """Somebody gets nothing for a while. What waits for them goes when they are back.
+        """Pauses a subscriber. Their queued deliveries are sent after they resume.
 
         Raises:
             UsageError: there is no such subscriber, or they are not active.
@@ -99,7 +102,7 @@ class Lifecycle:
         return self._stop(address, SubscriberState.PAUSED, outbox.PAUSED)
 
     def unsubscribe(self, address: Address) -> Subscriber:
-        """Somebody leaves; their address is kept so that an import does not bring them back.
+        """Unsubscribes; the address is kept so that an import does not subscribe it again.
 
         Raises:
             UsageError: there is no such subscriber.
@@ -107,7 +110,7 @@ class Lifecycle:
         return self._stop(address, SubscriberState.UNSUBSCRIBED, outbox.LEFT)
 
     def resume(self, address: Address) -> Subscriber:
-        """A pause ends: nothing was skipped.
+        """Ends a pause; no papers are skipped.
 
         Raises:
             UsageError: there is no such subscriber, or they are not paused.
@@ -125,10 +128,11 @@ class Lifecycle:
             return self._found(tx, address)
 
     def remove(self, address: Address, *, forget: bool = False) -> None:
-        """Deletes somebody. What waits for them is cancelled.
+        """Deletes a subscriber and cancels their queued deliveries.
 
         Args:
-            forget: also what servers said of them, and never write to the address again.
+            address: their address.
+            forget: also erase server replies and notices about them, and suppress the address.
 
         Raises:
             UsageError: there is no such subscriber.
@@ -145,7 +149,7 @@ class Lifecycle:
             subscribers.remove(tx, found.id)
 
     def find(self, address: Address) -> Subscriber:
-        """Somebody by their address.
+        """Returns the subscriber with this address.
 
         Raises:
             UsageError: there is no such subscriber.
@@ -154,12 +158,12 @@ class Lifecycle:
             return self._found(tx, address)
 
     def listed(self, state: SubscriberState | None = None) -> Iterator[Subscriber]:
-        """All subscribers in the order they came."""
+        """Yields all subscribers, or those in one state, in the order they were added."""
         with self._database.read() as tx:
             yield from subscribers.listed(tx, state)
 
     def exported(self, state: SubscriberState) -> Iterator[str]:
-        """The lines of a file with everybody in a state."""
+        """Returns the lines of a CSV file with the subscribers in one state."""
         return csv_export.write(_line(one) for one in self.listed(state))
 
     def _stop(self, address: Address, state: SubscriberState, why: str) -> Subscriber:
@@ -196,10 +200,11 @@ class Lifecycle:
     def _note_removal(
         self, tx: Connection, found: Subscriber, now: datetime, *, forget: bool
     ) -> None:
-        """A restore brings back who was removed: not who left, and paused who was.
+        """Records the subscriber's state at removal, for a later restore from a backup.
 
-        The backup may have them active, and under another address; so it is their number that
-        is suppressed, which nobody else is ever given.
+        A restore brings removed subscribers back unless they were forgotten, unsubscribed or
+        suppressed; paused ones come back paused. The backup may have them active and under
+        another address, so the suppression hash is that of the id, which is never reused.
         """
         suppression_hash = tokens.suppression_hash(self._own_key, str(found.id))
         why = _FORGOTTEN if forget else _WHEN_REMOVED.get(found.state)
@@ -217,10 +222,10 @@ class Lifecycle:
 
 
 def address_of(text: str) -> Address:
-    """The address that somebody typed.
+    """Parses an address from the command line.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not valid.
     """
     try:
         return parse_address(text)
@@ -229,19 +234,19 @@ def address_of(text: str) -> Address:
 
 
 def line_of(address: str, **typed: str | None) -> SubscriberRow:
-    """Somebody as typed on a command line.
+    """Returns the row of a subscriber from command-line arguments.
 
     Raises:
-        UsageError: the address or a wish is none.
+        UsageError: the address or a preference is not valid.
     """
     return SubscriberRow(address_of(address), **preferences_of(**typed))
 
 
 def preferences_of(**typed: str | None) -> dict[str, Any]:
-    """Wishes as typed on a command line, without those that were not.
+    """Parses preferences from command-line options, leaving out those not given.
 
     Raises:
-        UsageError: one is none; says what to write instead.
+        UsageError: one is not valid; the message says what to write instead.
     """
     preferences: dict[str, Any] = {}
     for name, text in typed.items():

@@ -1,4 +1,4 @@
-"""Adding the subscribers of a file, a chunk of rows in a transaction."""
+"""Adds the subscribers of a CSV file, one transaction per chunk of rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from newsletter.subscribers.csv_columns import SubscriberRow
 from newsletter.subscribers.csv_import import Problem
 
 CHUNK = 1_000
-"""Lines of a file taken in together."""
+"""Lines of a file imported in one transaction."""
 
 
 @dataclass(slots=True)
 class Imported:
-    """What became of the lines of a file.
+    """The result of an import, in numbers of lines.
 
     Attributes:
-        known: were subscribers already, and stay as they are.
-        left: unsubscribed, and stay so.
-        suppressed: must not be written to, and stay so.
-        bad: lines that no subscriber could be made of.
+        known: lines of existing subscribers, who are not changed, and duplicate lines.
+        left: lines of unsubscribed addresses, which stay so.
+        suppressed: lines of suppressed addresses, which stay so.
+        bad: lines that are not a valid subscriber row.
     """
 
     added: int = 0
@@ -39,13 +39,13 @@ class Imported:
 
     @property
     def lines(self) -> int:
-        """All of them."""
+        """Total number of lines."""
         return self.added + self.known + self.left + self.suppressed + self.bad
 
 
 @dataclass(frozen=True, slots=True)
 class BadLine:
-    """A line of a file that no subscriber could be made of."""
+    """A line of a file that is not a valid subscriber row."""
 
     number: int
     problem: Problem
@@ -53,7 +53,7 @@ class BadLine:
 
 @dataclass(slots=True)
 class _Chunk:
-    """Subscribers to be added together, by normal address, and lines nothing can be done with."""
+    """The rows of one transaction by normalised address, and the bad lines among them."""
 
     lines: dict[str, SubscriberRow] = field(default_factory=dict)
     twice: int = 0
@@ -64,9 +64,9 @@ class SubscriberImport:
     """Adds the subscribers of a file.
 
     Args:
-        database: where they go.
-        rules: when they are due.
-        clock: the current instant, aware.
+        database: the newsletter's database.
+        rules: when subscribers are due.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(self, database: Database, rules: Rules, clock: Callable[[], datetime]) -> None:
@@ -81,13 +81,15 @@ class SubscriberImport:
         done: Imported,
         progress: Callable[[int], None] = lambda _lines: None,
     ) -> Iterator[BadLine]:
-        """Adds the subscribers of a file; yields the lines that could not be read, as they come.
+        """Adds the subscribers of a file, and yields the bad lines after each chunk.
 
-        Existing subscribers keep their preferences; unsubscribed and suppressed ones stay so.
+        Existing subscribers keep their preferences, and pending ones become active.
+        Unsubscribed and suppressed ones stay so.
 
         Args:
-            done: counts what became of them, after every chunk.
-            progress: told how many lines are done.
+            lines: rows or problems with their line numbers.
+            done: updated after each chunk.
+            progress: called with the number of lines done.
         """
         walked = iter(lines)
         while chunk := list(islice(walked, CHUNK)):

@@ -1,6 +1,8 @@
-"""What somebody may do who holds a link of their own: choose, pause, leave, come back, go.
+"""A subscriber's actions through a link of their own: change preferences, pause, resume,
+unsubscribe, undo that, export or delete their data.
 
-People are named by their number here; whoever is gone is `None`, and nothing happens.
+Subscribers are identified by id here. For an id that no longer exists, reads return `None`
+and changes do nothing.
 """
 
 from __future__ import annotations
@@ -22,26 +24,26 @@ from newsletter.subscribers.lifecycle import Lifecycle
 from newsletter.text.dates import WEEKDAYS, iso
 
 UNDO_FOR = timedelta(days=1)
-"""How long leaving can be undone by the link that did it."""
+"""How long an unsubscribe can be undone through the link that was used for it."""
 LONGEST_PAUSE = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberView:
-    """Somebody, with what only their own page shows."""
+    """A subscriber, with the details that only their own page shows."""
 
     row: Subscriber
     reader: SubscriberDetails
 
 
 class PreferenceCentre:
-    """Does what people choose.
+    """Carries out what subscribers choose on their own pages.
 
     Args:
-        database: where it is.
-        subscriptions: changes who gets editions.
-        rules: when people are due.
-        clock: the current instant, aware.
+        database: the newsletter's database.
+        lifecycle: changes and removes subscribers.
+        rules: when subscribers are due.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -57,18 +59,21 @@ class PreferenceCentre:
         self._clock = clock
 
     def person(self, number: int) -> SubscriberView | None:
-        """Somebody by their number."""
+        """Returns the subscriber with this id, or `None`."""
         with self._database.read() as tx:
             row = requests.person(tx, number)
             return SubscriberView(row, requests.about(tx, number)) if row else None
 
     def parse_preference(self, number: int, **preferences: object) -> None:
-        """Gives somebody other wishes."""
+        """Changes a subscriber's preferences."""
         if address := self._address(number):
             self._lifecycle.change(address, **preferences)
 
     def pause(self, number: int, until: date | None) -> str:
-        """Sends nothing until that date, or until they say so; what is wrong with the date."""
+        """Pauses a subscriber until a date or, without one, until they resume.
+
+        Returns what is wrong with the date, or an empty string.
+        """
         now = self._clock()
         if until and not now.date() < until <= (now + LONGEST_PAUSE).date():
             return "write a date from tomorrow on, at most a year from now"
@@ -82,24 +87,24 @@ class PreferenceCentre:
         return ""
 
     def resume(self, number: int) -> None:
-        """Ends a pause: nothing was skipped."""
+        """Ends a pause; no papers are skipped."""
         found = self.person(number)
         if found and found.row.state is SubscriberState.PAUSED:
             self._lifecycle.resume(parse_address(found.row.address))
 
     def unsubscribe(self, number: int) -> None:
-        """Somebody leaves; what waits for them is cancelled. Again, it does nothing."""
+        """Unsubscribes and cancels queued deliveries. Does nothing when repeated."""
         now = self._clock()
         with self._database.write() as tx:
             row = requests.person(tx, number)
             if row and row.state is SubscriberState.PENDING:
-                requests.erase(tx, row, now)  # who never agreed leaves no trace
+                requests.erase(tx, row, now)  # they never consented, so no data is kept
             elif row and row.state in _REACHED:
                 subscribers.stop(tx, number, SubscriberState.UNSUBSCRIBED, now)
                 outbox.cancel(tx, number, now)
 
     def undo(self, number: int) -> bool:
-        """Takes back that somebody left a short while ago; whether that was so."""
+        """Undoes an unsubscribe within `UNDO_FOR`; returns whether they are subscribed now."""
         now = self._clock()
         with self._database.write() as tx:
             row = requests.person(tx, number)
@@ -111,17 +116,17 @@ class PreferenceCentre:
             return True
 
     def explain(self, number: int, why: str) -> None:
-        """Remembers why somebody left, if they said so."""
+        """Stores the reason a subscriber gave for unsubscribing."""
         with self._database.write() as tx:
             requests.note_reason(tx, number, why)
 
     def delete(self, number: int) -> None:
-        """Takes somebody out with all that is known of them; they are never written to again."""
+        """Deletes a subscriber with all their data, and suppresses the address."""
         if address := self._address(number):
             self._lifecycle.remove(address, forget=True)
 
     def export(self, number: int) -> Mapping[str, object] | None:
-        """All that is known of somebody, as JSON values."""
+        """Returns all data about a subscriber as JSON values, or `None`."""
         with self._database.read() as tx:
             row = requests.person(tx, number)
             if row is None:
@@ -151,7 +156,7 @@ class PreferenceCentre:
         }
 
     def due_in_words(self, person: Subscriber) -> str:
-        """When a subscriber is due next, in their own zone, such as `Monday 07:30`."""
+        """Returns a subscriber's next due time in their own time zone, such as `Monday 07:30`."""
         if person.next_due_at is None:
             return ""
         zone = self._rules.schedule(person.preferences).zone

@@ -1,9 +1,9 @@
-"""What visitors ask for on the web: to subscribe, another address, and confirming either.
+"""Double opt-in: requests to subscribe or to change an address, and their confirmation.
 
-    visitor ─ ask ─→ request ─ `visitor_requests` ─→ pending, and a mail ─ confirm ─→ active
+    visitor ─ ask ─→ request ─ `visitor_requests` ─→ pending, and a notice ─ confirm ─→ active
 
-A visitor's answer is given before anything is looked up; the mail is a notice. Only a
-subscriber who has read it, and pressed the button on its page, changes anything.
+A visitor gets the response before anything is looked up, so it does not depend on who is
+subscribed. Only the button on the page that the notice links to changes a subscription.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from newsletter.subscribers.suppression import is_taken
 from newsletter.subscribers.visitor_mail import VisitorMail
 
 CONSENT_TEXT = "2026-11"
-"""The version of what the page and the mail say; changes when their words do."""
+"""Version of the consent wording on the page and in the mail; change it with the wording."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """What a confirmation did.
+    """The result of a confirmation.
 
     Attributes:
-        came: they were not active before: they get a welcome.
+        came: the subscriber was not active before, and is to be welcomed.
     """
 
     kind: RequestKind
@@ -46,14 +46,14 @@ class Confirmed:
 
 
 class Signup:
-    """Writes down what visitors ask for, and does what they confirm.
+    """Records what visitors request, and carries it out once confirmed.
 
     Args:
-        database: where it is remembered.
-        rules: when people are due.
-        mail: queues mails.
-        links: reads the links in them.
-        clock: the current instant, aware.
+        database: the newsletter's database.
+        rules: when subscribers are due.
+        mail: queues transactional mail.
+        links: verifies the links in it.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -72,20 +72,20 @@ class Signup:
         self._own_key = database.keys.own
 
     def ask(self, address: Address, network: str, time_zone: str = "") -> None:
-        """Somebody wants editions. Nothing is looked up."""
+        """Records a request to subscribe. Looks nothing up."""
         now = self._clock()
         zone = _zone(time_zone)
         with self._database.write() as tx:
             requests.ask(tx, RequestKind.SUBSCRIBE, address.display, network, now, time_zone=zone)
 
     def ask_settings(self, number: int, network: str) -> None:
-        """Who has somebody's link to unsubscribe wants a link to their settings."""
+        """Records a request for a preferences link, authenticated by an unsubscribe link."""
         with self._database.write() as tx:
             now = self._clock()
             requests.ask(tx, RequestKind.SETTINGS, "", network, now, subscriber=number)
 
     def ask_change(self, number: int, address: Address, network: str) -> None:
-        """Somebody wants another address. Nothing is looked up."""
+        """Records a request to change a subscriber's address. Looks nothing up."""
         with self._database.write() as tx:
             requests.ask(
                 tx,
@@ -97,9 +97,10 @@ class Signup:
             )
 
     def confirm(self, kind: RequestKind, token: str, network: str) -> Confirmed | None:
-        """What the link of a mail asks for; `None` when it does not hold any more.
+        """Carries out the request of a confirmation link.
 
-        Pressed again it does nothing, and says the same.
+        Returns `None` if the link is invalid or has expired. A repeated confirmation changes
+        nothing and succeeds again.
         """
         now = self._clock()
         number = self._links.request_of(kind, token, now)
@@ -145,7 +146,7 @@ class Signup:
 
 
 def _zone(text: str) -> str | None:
-    """The zone a browser named, if there is such a one."""
+    """Returns the time zone that a browser sent, or `None` if it does not exist."""
     try:
         return values.zone(text) if text else None
     except ValueError:

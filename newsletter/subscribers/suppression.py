@@ -1,4 +1,4 @@
-"""Whether an address may be written to, or is in use already."""
+"""Whether an address is suppressed, or in use already."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from newsletter.subscribers.address import Address
 
 
 def is_suppressed(tx: Connection, own_key: bytes, address: Address) -> bool:
-    """Whether the address must not be written to."""
+    """Returns whether the address is suppressed: no mail may be sent to it."""
     return bool(subscribers.suppressed(tx, [tokens.suppression_hash(own_key, address.normal)]))
 
 
 def is_taken(tx: Connection, own_key: bytes, address: Address) -> bool:
-    """Whether the address is suppressed, or a subscriber has it."""
+    """Returns whether the address is suppressed or belongs to a subscriber."""
     return is_suppressed(tx, own_key, address) or subscribers.find(tx, address.normal) is not None

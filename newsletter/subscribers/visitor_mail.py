@@ -1,4 +1,4 @@
-"""Transactional mail that follows from what a visitor does, queued in their transaction."""
+"""Transactional mail about a visitor's request, queued in the transaction of the change."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.address import normal_form
 
 ONE_MAIL = timedelta(hours=24)
-"""An address gets at most one mail of a kind in this time, however often it is asked for."""
+"""An address is sent at most one mail of each kind in this time, whatever the requests."""
 
 
 class VisitorMail:
-    """Queues mails to subscribers, and to those who may become one.
+    """Queues transactional mail to subscribers and to pending ones.
 
     Args:
-        words: the words of mails.
-        links: makes the links in them.
-        name: the newsletter's.
+        words: renders notices.
+        links: creates the links in them.
+        name: name of the newsletter.
     """
 
     def __init__(self, words: Notices, links: SubscriberLinks, name: str) -> None:
@@ -41,17 +41,17 @@ class VisitorMail:
         now: datetime,
         **facts: Any,
     ) -> None:
-        """Queues a mail, unless the address was sent one of its kind in the last `ONE_MAIL`.
+        """Queues a mail unless one of its kind was queued for the address within `ONE_MAIL`.
 
-        One sent before they unsubscribed does not count: its links no longer work.
+        One queued before they unsubscribed does not count: its links no longer work.
 
         Args:
             to: the address.
-            subscriber: whom it is about.
-            facts: for the words of the mail.
+            subscriber: the subscriber it is about.
+            facts: values for the template.
 
         Raises:
-            RenderError: its words cannot be made.
+            RenderError: its template cannot be rendered.
         """
         left = subscriber.state is SubscriberState.UNSUBSCRIBED
         since = max(now - ONE_MAIL, subscriber.changed_at) if left else now - ONE_MAIL
@@ -72,7 +72,7 @@ class VisitorMail:
         """Queues a mail.
 
         Raises:
-            RenderError: its words cannot be made.
+            RenderError: its template cannot be rendered.
         """
         subject, text = self._words.words(kind, name=self._name, **facts)
         notices.add(tx, kind, to, normal_form(to), subject, text, now, subscriber=subscriber.id)

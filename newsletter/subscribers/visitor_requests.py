@@ -1,4 +1,4 @@
-"""Handling what visitors asked for: who they are is looked up, and a mail is queued."""
+"""Handles visitors' requests: looks up the subscriber and queues the mail that follows."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _REACHED = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 
 class VisitorRequests:
-    """Handles the requests that wait.
+    """Handles waiting requests.
 
     Args:
-        database: where they are.
-        rules: when people are due.
-        mail: queues mails.
-        links: makes the links in them.
-        clock: the current instant, aware.
+        database: the newsletter's database.
+        rules: when subscribers are due.
+        mail: queues transactional mail.
+        links: creates the links in it.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -51,17 +51,17 @@ class VisitorRequests:
         self._own_key = database.keys.own
 
     def has_work(self) -> bool:
-        """Whether a request waits. Quick."""
+        """Returns whether a request is waiting; fast."""
         with self._database.read() as tx:
             return bool(requests.waiting(tx, 1))
 
     def work(self) -> int:
-        """Handles what was asked for: queues the mails that follow.
+        """Handles all waiting requests and queues the mail that follows.
 
-        Returns the number of requests.
+        Returns the number of requests handled.
 
         Raises:
-            RenderError: the words of a mail cannot be made.
+            RenderError: the template of a mail cannot be rendered.
         """
         done = 0
         while True:
@@ -76,7 +76,7 @@ class VisitorRequests:
 
     def _handle(self, tx: Connection, asked: Request, now: datetime) -> None:
         if not requests.take(tx, asked.id, now):
-            return  # another process was quicker
+            return  # another process has taken it
         if asked.kind is RequestKind.SUBSCRIBE:
             self._handle_signup(tx, asked, now)
             requests.drop_address(tx, asked.id)
@@ -104,7 +104,7 @@ class VisitorRequests:
             self._mail.queue_once(tx, KNOWN, found.address, found, now)
             return
         if found.state is SubscriberState.PENDING:
-            subscribers.stop(tx, found.id, SubscriberState.PENDING, now)  # waits from now on
+            subscribers.stop(tx, found.id, SubscriberState.PENDING, now)  # restarts the expiry
         link = self._links.confirm(asked.id, now)
         self._mail.queue_once(tx, CONFIRM, found.address, found, now, link=link)
 
@@ -118,5 +118,5 @@ class VisitorRequests:
         self._mail.queue_once(tx, CHANGE, address.display, found, now, link=link)
 
     def _own_zone(self, zone: str | None) -> str | None:
-        """A zone, unless it is the newsletter's own."""
+        """Returns the time zone, or `None` if it is that of the newsletter."""
         return zone if zone != self._rules.time_zone else None

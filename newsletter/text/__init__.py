@@ -1,4 +1,4 @@
-"""Text as it is read and shown: cleaning, TeX, excerpts, URLs, dates, colours; and files.
+"""Text processing: cleaning, TeX, excerpts, URLs, dates and colours; and file output.
 
-Pure but for `files`, which writes files whole or not at all. Knows nothing of papers or mail.
+Pure except for `files`, which writes files atomically. Independent of papers and mail.
 """

@@ -1,8 +1,7 @@
-"""Text from outside: made safe once, where it comes in; measured and wrapped where it goes out.
+"""Cleans untrusted text once, on input, and measures and wraps text for output. Pure.
 
-Touches no file and no clock. Removes nothing that a reader could miss: characters
-that could act (controls, bidi marks) become a space, those that no encoder takes
-become U+FFFD.
+Removes nothing visible: control characters and bidi marks become a space, characters that
+cannot be encoded become U+FFFD.
 """
 
 from __future__ import annotations
@@ -25,31 +24,31 @@ _ISOLATES = re.compile("[\u2068\u2069]")
 
 
 MARKS_A_COLUMN = 4
-"""Characters that may share a column; more are a flood of marks that take no room."""
+"""Maximum characters per column on average; more are a flood of zero-width marks."""
 
 
 def clean(text: str) -> str:
-    """One line of safe text: controls and bidi marks to spaces, broken characters to U+FFFD."""
+    """Returns one line of safe text: controls and bidi marks become spaces, invalid ones U+FFFD."""
     if not text.isascii():
         text = _UNENCODABLE.sub("\ufffd", text)
     return " ".join(_ACTING.sub(" ", text).split())
 
 
 def clean_or_none(value: object) -> str | None:
-    """`clean` of a string; `None` for anything else and for what nobody can see."""
+    """Returns the cleaned string, or `None` if it has no visible character or is no string."""
     cleaned = clean(value) if isinstance(value, str) else ""
     return cleaned if any(_columns(character) for character in cleaned) else None
 
 
 def is_plain(text: str) -> bool:
-    """Whether nothing in the text acts, breaks or ends an address: no space, mark or bracket."""
+    """Returns whether the text is safe as a URL: no controls, spaces, quotes or angle brackets."""
     return _UNLINKABLE.search(text) is None
 
 
 def isolate(text: str) -> str:
-    """The text kept apart from the direction of what surrounds it (U+2068 … U+2069).
+    """Isolates the text from the direction of its surroundings (U+2068 … U+2069).
 
-    Left-to-right text needs none and gets none.
+    Left-to-right text is returned unchanged.
     """
     if text.isascii() or not any(
         unicodedata.bidirectional(character) in ("R", "AL", "AN") for character in text
@@ -59,12 +58,12 @@ def isolate(text: str) -> str:
 
 
 def without_isolates(text: str) -> str:
-    """The text as it was before `isolate`."""
+    """Reverses `isolate`."""
     return _ISOLATES.sub("", text)
 
 
 def width(text: str) -> int:
-    """Columns the text takes in a terminal: 2 for wide characters, 0 for combining ones."""
+    """Returns the width in terminal columns: 2 for wide characters, 0 for combining ones."""
     if text.isascii():
         return len(text)
     return sum(_columns(character) for character in text)
@@ -77,7 +76,7 @@ def _columns(character: str) -> int:
 
 
 def cut(text: str, columns: int) -> str:
-    """At most `columns` columns of the text, cut at a word and ended by ` …` when shortened."""
+    """Returns the text, cut at a word with ` …` appended if it is wider than `columns`."""
     longest = columns * MARKS_A_COLUMN
     if width(text[: longest + 1]) <= columns and len(text) <= longest:
         return text
@@ -94,10 +93,10 @@ def cut(text: str, columns: int) -> str:
 
 
 def wrap(text: str, columns: int, *, whole: bool = False) -> list[str]:
-    """Lines of at most `columns` columns, broken at spaces; wide text breaks anywhere.
+    """Wraps text to lines of at most `columns` columns, at spaces; wide text breaks anywhere.
 
-    A single longer word (a URL) stays whole on a line of its own; so does wide text
-    when `whole` asks that only spaces become line ends.
+    A single longer word, such as a URL, stays whole on a line of its own. With `whole`, wide
+    text is broken at spaces only, too.
     """
     lines: list[str] = []
     line, used = "", 0

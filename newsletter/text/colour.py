@@ -1,11 +1,11 @@
-"""Colours that can be read: contrast by WCAG 2, and the nearest shade that passes. Pure."""
+"""Readable colours: contrast by WCAG 2, and the nearest shade that passes. Pure."""
 
 from __future__ import annotations
 
 import re
 
 AA = 4.5
-"""Contrast that text needs against its page."""
+"""Minimum contrast of text (WCAG level AA)."""
 
 PAGE_LIGHT = "#ffffff"
 PAGE_DARK = "#16181b"
@@ -14,18 +14,18 @@ _HEX = re.compile(r"#(?:[0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
 def is_colour(text: str) -> bool:
-    """Whether the text is `#rgb` or `#rrggbb`."""
+    """Returns whether the text is `#rgb` or `#rrggbb`."""
     return _HEX.fullmatch(text) is not None
 
 
 def contrast(one: str, other: str) -> float:
-    """Contrast ratio of two colours, 1 to 21."""
+    """Returns the contrast ratio of two colours, 1 to 21."""
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
 
 
 def readable(colour: str, page: str) -> str:
-    """The colour itself, or its nearest shade with enough contrast on the page."""
+    """Returns the colour, or its nearest shade with enough contrast on the page."""
     towards = 0 if _luminance(page) > 0.5 else 255
     for step in range(101):
         shade = _mixed(colour, towards, step / 100)

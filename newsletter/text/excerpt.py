@@ -1,8 +1,8 @@
-"""A few sentences of an abstract, beginning with what the authors did.
+"""Excerpts of abstracts: a few sentences, beginning with what the authors did. Pure.
 
-Nine abstracts in ten open with background. The excerpt opens with the sentence in
-which the authors say what they made or found, and never rewords: it is a piece of
-the abstract, with ` …` when a sentence had to be cut. Touches no file and no clock.
+Nine abstracts in ten open with background. The excerpt opens with the sentence that states
+what the authors made or found. It is never reworded: it is a piece of the abstract, with
+` …` where a sentence had to be cut.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ _BEGINNING = re.compile(_OPENERS)
 _ENDS = re.compile(
     rf"(?<![{_STOPS}{_CLOSERS}])[{_STOPS}{_CLOSERS}]++(?=\s)"  # the whole run, once
     rf"|[。！？]+[{_CLOSERS}]*"  # these need no space after them
-    rf"|(?<=[a-z)]{{2}})\.(?={_OPENERS}\s)"  # a forgotten space
+    rf"|(?<=[a-z)]{{2}})\.(?={_OPENERS}\s)"  # a missing space
 )
-# After these a sentence goes on, whatever follows.
+# After these a sentence continues, whatever follows.
 _INSIDE = re.compile(
     r"(?:^|[\s(\[“\"'~–—-])(?:e\.?\s?g|i\.?\s?e|c\.?f|vs|v\.s|w\.?\s?r\.?\s?t|w\.l\.o\.g|s\.t|a\.k\.a"
     r"|figs?|eqs?|secs?|sect|tabs?|refs?|chap|ch|alg|thm|def|nos?|vol|pp|approx|resp|ca|viz|incl"
     r"|esp|dr|prof|mr|mrs|ms|st|jr|dept|univ)\.$",
     re.IGNORECASE,
 )
-# After these it goes on unless the next word looks like a beginning.
+# After these it continues unless the next word looks like a beginning.
 _PERHAPS = re.compile(r"(?:^|[\s(\[])(?:et al|etc|inc|ltd|co|corp|(?:[A-Z]\.)*[A-Z])\.$")
 _NUMBER_ONLY = re.compile(r"\(?(?:\d{1,2}|[ivx]{1,4})\)?\.")
-# No sentence ends, and no cut is made, inside these.
+# Sentences neither end nor are cut inside these.
 _FORMULA = re.compile(
     r"\$(?![\s$])(?:[^$\\]|\\.){1,300}+(?<!\s)\$(?![\d$])|\\\((?:[^\\]|\\[^()]){1,300}+\\\)"
 )
@@ -47,12 +47,12 @@ _WHOLE = re.compile(f"{_FORMULA.pattern}|{_URL.pattern}")
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of the text, each as it stands there, without the white space around it."""
+    """Splits the text into sentences, unchanged except for surrounding white space."""
     return [text[start:end] for start, end in _spans(text)]
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Where each sentence starts and ends."""
+    """Returns the start and end of each sentence."""
     formulas = _ranges_of(_FORMULA, text)
     spans, start = [], _skip_space(text, 0)
     for match in _ENDS.finditer(text):
@@ -67,7 +67,7 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 def _ends_here(text: str, start: int, end: int, signs: str) -> bool:
-    """Whether the `signs` before `end` end the sentence that begins at `start`."""
+    """Returns whether the `signs` before `end` end the sentence that begins at `start`."""
     if not any(stop in signs for stop in _STOPS + "。！？"):
         return False
     if not text[end : end + 1].isspace():
@@ -85,16 +85,19 @@ def _ends_here(text: str, start: int, end: int, signs: str) -> bool:
 
 
 def _goes_on(after: str) -> bool:
-    """Whether a small letter follows; names like "mT5" and "gpt-4" may open a sentence."""
+    """Returns whether `after` continues a sentence: a lower-case word or punctuation.
+
+    Names like "mT5" and "gpt-4" may begin a sentence.
+    """
     word = after.split(maxsplit=1)[0] if after.strip() else ""
     return (word.isalpha() and word.islower()) or word[:1] in (",", ";", ":")
 
 
 def excerpt(abstract: str, limit: int) -> str:
-    """At most `limit` characters of the abstract, from what the authors did onwards.
+    """Returns at most `limit` characters of the abstract, from what the authors did onwards.
 
-    Whole sentences as far as they fit. A first sentence that is too long is cut at a
-    word and ends in ` …`. Empty when nothing readable fits.
+    The excerpt has as many whole sentences as fit. A first sentence that is too long is cut
+    at a word and ends in ` …`. The excerpt is empty if nothing readable fits.
     """
     spans = _spans(abstract)
     if not spans:
@@ -139,7 +142,7 @@ _STRONG = re.compile(
 _ANY = re.compile(
     rf"{_WHO}{_GAP}{_FOUND}\b|\bthis\s+(?:paper|work|study|report|survey)\b|\bour\b", re.IGNORECASE
 )
-# Where to get the code is no contribution, although it is "released".
+# Saying where to get the code is not a contribution, although the code is "released".
 _HANDED_OUT = re.compile(
     rf"{_WHO}{_GAP}(?:releas\w*|open-sourc\w*|make)\s+(?:(?:all|our|the|its|full|source|both)\s+)*"
     r"(?:code|data|models?|datasets?|weights|checkpoints?|materials?|implementation|everything)\b"
@@ -148,8 +151,8 @@ _HANDED_OUT = re.compile(
 )
 
 
-_TELLING = 600  # characters of a sentence that are looked at
-# These go on from something that should be read first.
+_TELLING = 600  # characters of a sentence that are examined
+# Sentences with these openings follow on from something that should be read first.
 _SEQUEL = re.compile(
     r"(?:Second|Third|Fourth|Finally|Lastly|Moreover|Furthermore|Additionally|In addition)\b"
     r"|Specifically\b|Beyond\s+this\b|We\s+(?:also|further|additionally|then|finally|do\s+not)\b",
@@ -157,7 +160,7 @@ _SEQUEL = re.compile(
 
 
 def _choose(candidates: list[str]) -> int:
-    """The number of the sentence to begin with."""
+    """Returns the index of the sentence to begin with."""
     candidates = [text[:_TELLING] for text in candidates]
     opening = [number for number, text in enumerate(candidates) if not _SEQUEL.match(text)]
     for numbers in (opening, range(len(candidates))):
@@ -169,7 +172,7 @@ def _choose(candidates: list[str]) -> int:
 
 
 def _shortened(sentence: str, limit: int) -> str:
-    """The sentence cut where a word ends, and ` …`."""
+    """Cuts the sentence at the end of a word and appends ` …`."""
     room = limit - len(_CUT)
     whole = _ranges_of(_WHOLE, sentence)
     for at in range(room, 0, -1):
@@ -180,7 +183,7 @@ def _shortened(sentence: str, limit: int) -> str:
 
 
 def _broken(sentence: str, room: int, whole: list[tuple[int, int]]) -> str:
-    """One endless word: broken between characters, unless it is a URL or a formula."""
+    """Breaks a very long word between characters, unless it is a URL or a formula."""
     at = room
     while at > 0 and unicodedata.combining(sentence[at]):
         at -= 1
@@ -188,7 +191,7 @@ def _broken(sentence: str, room: int, whole: list[tuple[int, int]]) -> str:
 
 
 def _may_cut(text: str, at: int) -> bool:
-    """At white space; beside a wide character anywhere, for those know no spaces."""
+    """Returns whether a cut may be made: at white space, or between unspaced wide characters."""
     return text[at].isspace() or (
         unicodedata.east_asian_width(text[at]) in "WF"
         and unicodedata.east_asian_width(text[at - 1]) in "WF"
@@ -196,7 +199,7 @@ def _may_cut(text: str, at: int) -> bool:
 
 
 def _tidy(kept: str) -> str:
-    """Without the comma or the opening bracket that a cut leaves behind."""
+    """Removes the comma or the opening bracket that a cut leaves at the end."""
     return kept.rstrip(" \t\n,;:—–-([{“„‘«「『（、，；：")
 
 
@@ -205,7 +208,7 @@ def _ranges_of(pattern: re.Pattern[str], text: str) -> list[tuple[int, int]]:
 
 
 def _inside(ranges: list[tuple[int, int]], at: int) -> bool:
-    """Whether one of the places, which are in order, goes from before `at` to after it."""
+    """Returns whether `at` is strictly inside one of the sorted ranges."""
     before = bisect_left(ranges, (at,)) - 1
     return before >= 0 and ranges[before][1] > at
 

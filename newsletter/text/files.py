@@ -1,4 +1,4 @@
-"""Files we write: whole or not at all, and what went wrong in words."""
+"""Writes files atomically, and turns I/O errors into `OutputError`."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ _PASSING = _FULL | {errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN}
 
 
 def write(path: Path, data: bytes, mode: int = 0o644, *, by_way_of: Path | None = None) -> None:
-    """Puts `data` at `path`, replacing what is there; never half of it.
-
-    What is there in the end survives a power cut. The mode is lessened by the umask.
+    """Writes a file atomically, replacing an existing one. It survives a power cut.
 
     Args:
-        path: where to.
-        data: all of it.
-        mode: of the file.
-        by_way_of: the folder in which it grows, on the same file system; by default its own.
+        path: path of the file.
+        data: the whole content.
+        mode: mode of the file, restricted by the umask.
+        by_way_of: the folder of the temporary file, on the same file system; by default the
+            folder of the file.
 
     Raises:
         OutputError: it cannot be written.
@@ -44,20 +43,20 @@ def write(path: Path, data: bytes, mode: int = 0o644, *, by_way_of: Path | None 
 
 
 def settle(folder: Path) -> None:
-    """Makes the names that are in a folder now survive a power cut.
+    """Syncs a folder, so that its current entries survive a power cut.
 
     Raises:
-        OutputError: they may not.
+        OutputError: it cannot be synced.
     """
     with _in_words(folder):
         _settle(folder)
 
 
 def create(path: Path, data: bytes, mode: int) -> None:
-    """Puts `data` at `path`, where nothing may be yet.
+    """Writes a new file.
 
     Raises:
-        OutputError: something is there, or it cannot be written.
+        OutputError: the path exists already, or cannot be written.
     """
     with _in_words(path):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -66,12 +65,13 @@ def create(path: Path, data: bytes, mode: int) -> None:
 
 
 def folder(path: Path, mode: int = 0o777) -> Path:
-    """The folder, made if it is missing, with those above it; it survives a power cut.
+    """Creates a folder and its parents if they are missing, and returns it.
 
-    The mode is that of the folder itself if it is made, lessened by the umask.
+    New folders survive a power cut. The mode applies to the folder itself if it is created,
+    restricted by the umask.
 
     Raises:
-        OutputError: it cannot be made.
+        OutputError: it cannot be created.
     """
     with _in_words(path):
         missing = [one for one in (path, *path.parents) if not one.exists()]
@@ -82,47 +82,47 @@ def folder(path: Path, mode: int = 0o777) -> Path:
 
 
 def listed(path: Path) -> list[Path]:
-    """What is in a folder.
+    """Returns the paths in a folder.
 
     Raises:
-        OutputError: it cannot be looked into.
+        OutputError: it cannot be listed.
     """
     with _in_words(path):
         return list(path.iterdir())
 
 
 def names(path: Path) -> list[str]:
-    """The names of what is in a folder; for large ones many times as quick as `listed`.
+    """Returns the names in a folder; for large folders many times faster than `listed`.
 
     Raises:
-        OutputError: it cannot be looked into.
+        OutputError: it cannot be listed.
     """
     with _in_words(path):
         return os.listdir(path)  # noqa: PTH208  # `Path.iterdir` is what is slow
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file or folder is there.
+    """Returns whether a file or folder exists.
 
     Raises:
-        OutputError: it cannot be told.
+        OutputError: it cannot be determined.
     """
     with _in_words(path):
         return path.exists()
 
 
 def remove(path: Path) -> None:
-    """Takes a file or an empty folder away.
+    """Removes a file, which may be missing, or an empty folder.
 
     Raises:
-        OutputError: it stays.
+        OutputError: it cannot be removed.
     """
     with _in_words(path):
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def may_pass(error: OutputError) -> bool:
-    """Whether what stood in the way can go away by itself: no room, memory or open files."""
+    """Returns whether the error may be temporary: no disk space, memory or file descriptors."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in _PASSING
 
@@ -132,7 +132,7 @@ def _settle(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as exc:
-        if exc.errno != errno.EINVAL:  # some file systems have no such thing
+        if exc.errno != errno.EINVAL:  # some file systems do not support it
             raise
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
-"""When two texts are the same: the fingerprint of a title, the comparable form of a text.
+"""Equality of texts: the fingerprint of a title, and the comparable form of a text.
 
-Decides nothing about papers: which keys a paper has is the work of `identity`, what
-counts as an update that of `diff`. Pure.
+Decides nothing about papers: which keys a paper has is the work of `papers.identity`, what
+counts as an update that of `papers.changes`. Pure.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import unicodedata
 from newsletter.text import tex_symbols
 from newsletter.text.tex import to_unicode
 
-# What sources write differently for the same text: spaces, groups, maths, lost macros.
+# Differences between sources in writing the same text: spaces, groups, maths, lost macros.
 _NO_CHANGE = re.compile(r"\\[A-Za-z]+|[\s${}^_\\~]+")
 _LEFTOVER = re.compile(r"\\([A-Za-z]+)")
-_TEX_SIGNS = re.compile("[${}^_\\\\\u00ad]")  # and the soft hyphen, which nobody sees
+_TEX_SIGNS = re.compile("[${}^_\\\\\u00ad]")  # and the soft hyphen, which is invisible
 _ASCII_GAPS = re.compile(r"[^a-z0-9+#\x80-\U0010ffff]+")
 _OTHER_SIGNS = re.compile(r"[^\w+# ]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
@@ -26,19 +26,19 @@ _NO_ASCII_BASES = re.compile(f"[{''.join(_NO_ASCII_BASE)}]")
 
 
 def comparable(text: str) -> str:
-    """What remains of a text when white space, case and TeX do not count.
+    """Returns the text without white space, case and TeX, for comparison.
 
-    Unlike a fingerprint it keeps signs: `p < 0.05` is not `p > 0.05`.
+    Unlike a fingerprint, it keeps signs: `p < 0.05` is not `p > 0.05`.
     """
     plain = unicodedata.normalize("NFKC", to_unicode(text))
     return _NO_CHANGE.sub("", plain).casefold()
 
 
 def fingerprint(title: str) -> str:
-    """The key by which equal titles are recognised, whatever source they come from.
+    """Returns a key that is equal for equal titles, whatever source they come from.
 
-    Case, white space, punctuation, accents of Latin letters and the spelling in TeX
-    do not count; digits, `+` and `#` do. A title of signs only is its own key.
+    Case, white space, punctuation, accents of Latin letters and the spelling in TeX do not
+    matter; digits, `+` and `#` do. A title that consists of signs only is its own key.
     """
     while not (key := _key(title)):
         plain = unicodedata.normalize("NFKC", to_unicode(" ".join(title.split())))
@@ -68,9 +68,9 @@ def _leftover(match: re.Match[str]) -> str:
 
 
 def _folded(text: str) -> str:
-    """Without case and without the accents of Latin letters.
+    """Removes case and the accents of Latin letters.
 
-    Marks on other letters make the word: Japanese voicing, Hebrew and Indic vowels.
+    Marks on other letters distinguish words: Japanese voicing, Hebrew and Indic vowels.
     """
     return unicodedata.normalize("NFC", _BEYOND_ASCII.sub(_bare, text.casefold()))
 

@@ -1,9 +1,9 @@
-r"""Running text with TeX → Unicode: accents, letters, styles, quotes, and where formulas are.
+r"""Running text with TeX → Unicode: accents, letters, styles, quotes; finds formulas.
 
-Nothing here renders TeX. A macro that is not in the tables stays as it was written,
-and so does a formula that holds one: readers of papers read `$\foo$` better than a
-guess. A lone `$` is money. What stands inside a formula is the work of `tex_formulas`.
-Pure; takes linear time on any text.
+This is not a TeX renderer. A macro that is not in the tables stays as written, and so does
+a formula that contains one: for readers of papers, `$\foo$` is better than a guess. A lone
+`$` is money. Formulas themselves are converted by `tex_formulas`. Pure; takes linear time
+on any text.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from newsletter.text import tex_symbols
 from newsletter.text.tex_formulas import plain_formula
 
 _LETTER = r"(?:\\[ij](?![A-Za-z])|[^\W\d_])"
-# A letter macro needs a brace or a space: `\vec` is no accent. Signs do not.
+# Accents named by a letter need a brace or a space, because `\vec` is no accent; signs do not.
 _ACCENT = (
     rf"\\(?:[`'^~=.\"]\s*(?:\{{\s*{_LETTER}\s*\}}|{_LETTER})"
     rf"|[uvHckrd](?:\s*\{{\s*{_LETTER}\s*\}}|\s+{_LETTER}))"
 )
 _NAMED = "|".join([*tex_symbols.LETTERS, *tex_symbols.SIGNS])
-# Bodies cannot hold their own opening, so that a scan ends at the next one: linear time.
+# A body cannot contain its own opening delimiter, so a scan ends at the next one: linear time.
 _MATHS = (
     r"\$(?![\s$])(?:[^$\\]|\\.){1,300}+(?<!\s)\$(?![\d$])"
-    # What cannot be money may stand before a digit: `5$\pm$0.3`, `$<$5`.
+    # A formula that cannot be money may precede a digit: `5$\pm$0.3`, `$<$5`.
     r"|\$(?:(?=\\[A-Za-z])(?:[^$\\]|\\.){1,300}+(?<!\s)|[<>=~+-]{1,3})\$(?!\$)"
     r"|\\\((?:[^\\]|\\[^()]){1,300}+\\\)"
 )
 _TOKEN = re.compile(
-    r"(?=[\\${}`'])(?:"  # nearly every character is none of these: said first, for speed
+    r"(?=[\\${}`'])(?:"  # nearly every character is none of these: tested first, for speed
     rf"(?P<maths>{_MATHS})"
-    # Displays hold more than a line of text can show: not looked into.
+    # Displayed formulas rarely fit into a line of text, so they are left as they are.
     r"|(?P<display>\\\[(?:[^\\]|\\[^\[\]])*+\\\])"
     r"|(?P<script>\\text(?:super|sub)script\s*\{[^{}\\$]{1,20}\})"
     rf"|(?P<accent>\{{{_ACCENT}\}}|{_ACCENT})"
@@ -43,19 +43,19 @@ _TOKEN = re.compile(
     r"|(?P<space>\\,|(?<=\.)\\\ )"
     r"|(?P<open>\{+(?!\\)|\{)|(?P<close>\}+)"
     r"|(?P<quotes>``(?!`)|''(?!'))"
-    # Each of these is passed over as one: a run of signs is a single step.
+    # A run of these signs is skipped in a single step.
     r"|(?P<other>(?:\\\\)+|\\(?:[A-Za-z]+|.)?|\$+|`+|'+))",
     re.DOTALL,
 )
-# `$5 million, and A$` is no formula.
+# `$5 million, and A$` is not a formula.
 _MONEY = re.compile(r"\d[\d.,]*\s+[A-Za-z]{2,}")
 
 
 def to_unicode(text: str) -> str:
-    """The text with accents, special letters, styles and simple maths in Unicode.
+    """Converts accents, special letters, styles and simple maths to Unicode.
 
-    What is unknown stays literal. Text without TeX comes back unchanged, and text
-    that is not blank never becomes blank.
+    Unknown macros stay as written. Text without TeX is returned unchanged, and text that is
+    not blank never becomes blank.
     """
     if "\\" not in text and "$" not in text and "``" not in text:
         return text
@@ -64,7 +64,7 @@ def to_unicode(text: str) -> str:
 
 
 class _Converter:
-    """One pass over a text. What must be taken back later is kept by its place in `out`."""
+    """One pass over a text. Output that may have to be changed later is tracked by its index."""
 
     def __init__(self) -> None:
         self.out: list[str] = []
@@ -98,7 +98,7 @@ class _Converter:
         self.out.append(piece)
 
     def closing(self) -> str:
-        """What a `}` becomes: nothing when it ends a style, whose opening then goes too."""
+        """Returns the output for a `}`: nothing if it ends a style, whose opening is removed."""
         opening = self.groups.pop() if self.groups else -1
         if opening < 0:
             return "}"
@@ -106,7 +106,7 @@ class _Converter:
         return ""
 
     def quoting(self, piece: str) -> str:
-        """Only a pair of `` and '' becomes quotation marks."""
+        """Converts a pair of `` and '' to quotation marks; an unpaired one stays."""
         if piece == "``":
             self.quote = len(self.out)
         elif self.quote is not None:
@@ -118,13 +118,13 @@ def _accent(piece: str) -> str:
     inner = piece[1:-1] if piece[0] == "{" else piece
     base = inner[2:].strip("{} \t\n\r\f\v").removeprefix("\\")
     accented = unicodedata.normalize("NFC", base + tex_symbols.MARKS[inner[1]])
-    # `don\'t` is an escaped apostrophe: no letter with that accent exists.
+    # `don\'t` has an escaped apostrophe: there is no letter with that accent.
     return accented if len(accented) == 1 or "{" in inner else piece
 
 
 def _named(piece: str) -> str:
     name = piece.strip("{}\\ \t\n\r\f\v")
-    # TeX eats the space after a macro (`Stra\ss e`); after dots everyone forgets that.
+    # TeX drops the space after a macro (`Stra\ss e`), but after dots authors expect it to stay.
     space = piece[len(piece.rstrip()) :] if name.endswith("dots") else ""
     return (tex_symbols.LETTERS.get(name) or tex_symbols.SIGNS[name]) + space
 

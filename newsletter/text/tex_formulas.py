@@ -1,7 +1,7 @@
-r"""One formula of TeX → plain text: `x_{t+1} \le \frac{a}{b}` → `xₜ₊₁ ≤ a/b`.
+r"""One TeX formula → plain text: `x_{t+1} \le \frac{a}{b}` → `xₜ₊₁ ≤ a/b`.
 
-A formula that holds a macro without a plain form has none itself. Does not find
-formulas in running text: `tex` does. Pure.
+A formula that contains a macro without a plain form has no plain form either. Finding
+formulas in running text is the work of `tex`. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DEEPEST = 20
 
 
 def plain_formula(source: str, otherwise: str) -> str:
-    """The formula `source`, without its delimiters, as plain text; `otherwise` if it has none."""
+    """Returns `source`, a formula without delimiters, as plain text, or `otherwise` if it fails."""
     try:
         return _Formula(source).row().strip()
     except _NoFormError:
@@ -25,7 +25,7 @@ def plain_formula(source: str, otherwise: str) -> str:
 
 
 class _NoFormError(Exception):
-    """A formula holds something that plain text cannot show."""
+    """A formula contains something that plain text cannot show."""
 
 
 class _Formula:
@@ -36,7 +36,7 @@ class _Formula:
         self.depth = 0
 
     def row(self, *, braced: bool = False) -> str:
-        """What stands until the closing brace, or until the end."""
+        """Converts everything up to the closing brace or the end."""
         row = ""
         while self.tokens:
             piece = self.tokens.pop()
@@ -56,14 +56,14 @@ class _Formula:
         return row
 
     def operator(self, row: str, piece: str, sign: str) -> str:
-        """The sign with a space on both sides, or on neither as in `a\times b`."""
+        r"""Returns `row` with the sign, spaced on both sides or on neither as in `a\times b`."""
         spaced = row.endswith(" ") or piece[-1].isspace() or self.peek().isspace()
         if self.peek().isspace():
             self.tokens.pop()
         return f"{row.rstrip()} {sign} " if spaced and row.strip() else row + sign
 
     def atom(self, piece: str, name: str, row: str) -> str:
-        """The plain form of one thing that follows `row`."""
+        """Returns the plain form of the item that follows `row`."""
         if name:
             return self.macro(name, row)
         if piece == "{":
@@ -96,7 +96,7 @@ class _Formula:
         return self.construct(name, row)
 
     def construct(self, name: str, row: str) -> str:
-        """A macro that does something to its arguments."""
+        """Converts a macro that transforms its arguments."""
         if name == "|":
             return "‖"
         if name in ("mathbb", "mathds"):
@@ -114,12 +114,12 @@ class _Formula:
 
     def fraction(self, row: str) -> str:
         whole = f"{_one(self.argument())}/{_one(self.argument())}"
-        # `2\frac{a}{b}c` is not 2a/bc.
+        # Without brackets, `2\frac{a}{b}c` would become 2a/bc.
         touches = row[-1:].isalnum() or self.peek()[:1].isalnum() or self.peek() == "^"
         return f"({whole})" if touches else whole
 
     def script(self, sign: str) -> str:
-        """What is raised or lowered: in Unicode if all of it has a form and it is no word."""
+        """Converts a superscript or subscript, to Unicode if it has such a form and is no word."""
         script = self.argument().strip()
         forms = tex_symbols.RAISED if sign == "^" else tex_symbols.LOWERED
         if not _WORD.search(script) and all(character in forms for character in script):
@@ -131,7 +131,7 @@ class _Formula:
         return sign + (script if _in_brackets(script) else f"({script})")
 
     def argument(self) -> str:
-        """The group or the single thing that a macro or a script takes."""
+        """Converts the group or the single item that is a macro's or a script's argument."""
         if self.peek().isspace():
             self.tokens.pop()
         if not self.tokens or self.peek() in ("}", "^", "_"):
@@ -157,7 +157,7 @@ class _Formula:
 
 
 def _one(argument: str) -> str:
-    """The argument as a single thing: in brackets unless it is one word."""
+    """Returns the argument in brackets, unless it is a single word or has them already."""
     argument = argument.strip()
     if argument.isalnum() or len(argument) == 1 or _in_brackets(argument):
         return argument

@@ -31,12 +31,12 @@ MATHS_MARKS = {
 
 
 def words(text: str) -> frozenset[str]:
-    """The words of a text as a set."""
+    """Returns the words of a text as a set."""
     return frozenset(text.split())
 
 
 def table(text: str) -> dict[str, str]:
-    """`"a b c d"` as `{"a": "b", "c": "d"}`."""
+    """Converts `"a b c d"` to `{"a": "b", "c": "d"}`."""
     halves = text.split()
     return dict(zip(halves[::2], halves[1::2], strict=True))
 
@@ -52,13 +52,13 @@ GREEK = table(
     " upsilon υ phi φ varphi φ chi χ psi ψ omega ω Gamma Γ Delta Δ Theta Θ Lambda Λ Xi Ξ Pi Π"
     " Sigma Σ Upsilon Υ Phi Φ Psi Ψ Omega Ω"
 )
-SYMBOLS = table(  # stand beside what they belong to
+SYMBOLS = table(  # written next to what they belong to
     "infty ∞ nabla ∇ partial ∂ forall ∀ exists ∃ sum ∑ prod ∏ int ∫ ell ℓ dagger † ddagger ‡"
     " ldots … cdots ⋯ dots … vdots ⋮ langle ⟨ rangle ⟩ lceil ⌈ rceil ⌉ lfloor ⌊ rfloor ⌋ hbar ℏ"
     " emptyset ∅ varnothing ∅ top ⊤ bot ⊥ prime ′ neg ¬ lnot ¬ Re ℜ Im ℑ degree ° triangle △"
     " square □ checkmark ✓ lvert | rvert | lVert ‖ rVert ‖ vert | Vert ‖ S § aleph ℵ angle ∠"
 )
-OPERATORS = table(  # stand between two things
+OPERATORS = table(  # written between two operands
     "times × cdot · pm ± mp ∓ div ÷ le ≤ leq ≤ leqslant ≤ ge ≥ geq ≥ geqslant ≥ ne ≠ neq ≠ ll ≪"
     " gg ≫ approx ≈ sim ∼ simeq ≃ cong ≅ equiv ≡ propto ∝ to → rightarrow → longrightarrow ⟶"
     " leftarrow ← gets ← leftrightarrow ↔ Rightarrow ⇒ implies ⇒ Leftarrow ⇐ Leftrightarrow ⇔"

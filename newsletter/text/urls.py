@@ -1,6 +1,6 @@
-"""Addresses in papers: the ids they carry, which may be links, where they end in running text.
+"""URLs of papers: the ids in them, which are safe as links, where they end in running text.
 
-Touches no network. Follows what real captures hold: see `tests/test_links.py`.
+Makes no network requests. Based on real captures: see `tests/text/test_urls.py`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ _RAISED = re.compile(
     r"^http://((?:[\w-]+\.)*(?:arxiv\.org|doi\.org|github\.com))(?=[/?#]|$)", re.IGNORECASE
 )
 LONGEST = 1_000
-"""Characters of a link; a longer one is no address of a paper."""
+"""Maximum characters of a link; a longer URL is not that of a paper."""
 
 _CODE_HOSTS = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org")
 
 
 def arxiv_id(text: str) -> str | None:
-    """The version-free arXiv id that an id, OAI name, DOI or URL *is*; `None` when it is none.
+    """Returns the version-free arXiv id of an id, OAI name, DOI or URL, or `None`.
 
-    Ids inside running text are citations and are not found.
+    The whole text must be one: ids inside running text are citations and are not found.
     """
     text = text.strip()
     for pattern in (_BARE_ARXIV, _OAI_ARXIV, _ARXIV_DOI):
@@ -56,13 +56,13 @@ def arxiv_id(text: str) -> str | None:
 
 
 def _one_case(found: str) -> str:
-    """One spelling for old ids: `math.GT/0309136` and `math/0309136` are one paper."""
+    """Normalises old ids: `math.GT/0309136` and `math/0309136` are one paper."""
     archive, slash, number = found.partition("/")
     return f"{archive.partition('.')[0].lower()}/{number}" if slash else found
 
 
 def doi(text: str) -> str | None:
-    """The DOI that a text or a doi.org URL is, in lower case; `None` when it is none."""
+    """Returns the DOI of a text or a doi.org URL in lower case, or `None` if it is neither."""
     text = text.strip()
     if parts := _split(text):
         if _host(text) not in _DOI_HOSTS:
@@ -73,7 +73,7 @@ def doi(text: str) -> str | None:
 
 
 def openreview_id(url: str) -> str | None:
-    """The forum id of an OpenReview URL; `None` for any other."""
+    """Returns the forum id of an OpenReview URL, or `None` for any other."""
     parts = _split(url)
     if parts is None or _host(url) != "openreview.net":
         return None
@@ -83,7 +83,7 @@ def openreview_id(url: str) -> str | None:
 
 
 def canonical(url: str) -> str | None:
-    """One spelling for all spellings of an http(s) address, without scheme; `None` for others."""
+    """Returns the normal form of an http(s) URL, without scheme, or `None` for other text."""
     parts = _split(url.strip())
     if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
         return None
@@ -96,10 +96,10 @@ def canonical(url: str) -> str | None:
 
 
 def safe(url: str | None) -> str | None:
-    """The address if a reader's mail may link to it, otherwise `None`.
+    """Returns the URL if an edition may link to it, otherwise `None`.
 
-    Only `https:` with a real host and no user name; `http:` links to arXiv, DOI and
-    GitHub are raised to `https:`.
+    Only `https:` with a real host and no user name is allowed; `http:` links to arXiv, DOI
+    and GitHub are upgraded to `https:`.
     """
     if not url or len(url) > LONGEST or not is_plain(url):
         return None
@@ -111,10 +111,10 @@ def safe(url: str | None) -> str | None:
 
 
 def found_in(text: str) -> list[str]:
-    """The addresses in running text, each cut where it ends, with a scheme.
+    """Returns the URLs in running text; a missing scheme is added.
 
-    An address ends at the first brace, bracket `<>`, quote or space; then trailing
-    punctuation and unbalanced closing brackets are not part of it.
+    A URL ends at the first brace, bracket `<>`, quote or space. Trailing punctuation and
+    unbalanced closing brackets are not part of it.
     """
     found = []
     for match in _URL.finditer(text):
@@ -127,7 +127,7 @@ def found_in(text: str) -> list[str]:
 
 
 def code_in(abstract: str) -> str | None:
-    """The first address of a code repository in an abstract, if it names one."""
+    """Returns the first URL of a code repository in an abstract, or `None`."""
     for url in found_in(abstract):
         link = safe(url)
         if link and _within(_host(link), _CODE_HOSTS) and urlsplit(link).path.strip("/"):
@@ -148,7 +148,7 @@ def _trimmed(url: str) -> str:
 
 
 def _split(url: str) -> SplitResult | None:
-    """The parts of an absolute address; `None` for what is none."""
+    """Returns the parts of an absolute URL, or `None` if it is not one."""
     if "://" not in url:
         return None
     try:
