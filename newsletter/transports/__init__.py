@@ -1,7 +1,7 @@
-"""How mail leaves. A transport takes finished bytes; what they say is not its business.
+"""Transports: the ways to send mail. A transport takes finished bytes and never reads them.
 
-To add one: a module here with a class that has `encoded` and `session`, and its line in
-`TRANSPORTS`. The contract test in `tests/contracts` runs over the table.
+To add one, write a module here with a class that has `encoded` and `session`, and add it to
+`TRANSPORTS`. The contract test in `tests/contracts` runs for every entry of that table.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ TRANSPORTS: Mapping[str, Callable[[Settings], Transport]] = {
     "maildir": lambda settings: Maildir(_folder(settings)),
     "null": lambda _: Null(),
 }
-"""Every transport by its name in the configuration, made from its settings.
+"""Builds each transport from its settings, by its name in the configuration.
 
-They raise `ValueError` without the setting that they need.
+Raises `ValueError` if a setting that the transport needs is missing.
 """
