@@ -201,7 +201,7 @@ class Recorder:
 
     def _suppress(self, tx: Connection, one: Attempt, now: datetime) -> None:
         address = parse_address(one.waiting.address)
-        # Not the server's text: it may quote the address, which must go if its data is erased.
+        # Not the server's text: it may quote the address, which must not outlive the subscriber.
         said = one.reply.enhanced or one.reply.code
         reason = f"its server says that there is no such mailbox ({said})"
         subscribers.suppress(

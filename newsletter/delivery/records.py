@@ -20,7 +20,7 @@ class DeliveryRecords:
     Args:
         database: where they are stored.
         domain: Message-ID domain for editions that have none on record.
-        clock: the current instant, aware.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(self, database: Database, domain: str, clock: Callable[[], datetime]) -> None:

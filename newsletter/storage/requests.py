@@ -144,7 +144,7 @@ def note_confirmed(tx: Connection, number: int, now: datetime) -> None:
 
 
 def forget_requests(tx: Connection, before: datetime) -> None:
-    """Removes addresses and networks from requests made before `before`, when links expired."""
+    """Erases the address and network of requests older than `before`, whose links have expired."""
     tx.execute(
         update(requests)
         .where(requests.c.at < before, requests.c.network != "")

@@ -75,8 +75,9 @@ class ContentCheck:
         return None
 
     def _ends_once(self, pieces: Sequence[bytes]) -> bool:
-        """Whether the end-of-message sequence occurs only at the end: the server would read
-        anything after an earlier one as commands.
+        """Whether the end-of-message sequence occurs only at the end.
+
+        The server would read anything after an earlier one as commands.
 
         Scanning 70 KB costs as much as sending it, so a large piece is scanned in full only
         once; after that only its first and last bytes are checked.

@@ -217,6 +217,6 @@ def words_for(error: BaseException) -> str:
 
 @cache  # without a name server, every session would wait for the lookup
 def _own_name() -> str:
-    """Returns this machine's full name if a mail server would accept it, else an address."""
+    """Returns this machine's full name if a mail server would accept it, or `[127.0.0.1]`."""
     name = socket.getfqdn()
     return name if re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", name) else "[127.0.0.1]"
