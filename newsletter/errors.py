@@ -1,29 +1,29 @@
-"""Everything that can go wrong, and what the user should do about it.
+"""The errors that users can fix, each with a hint about what to do.
 
     NewsletterError                 exit status 3
-    ├── ConfigError                 2   the configuration, every problem at once
-    ├── UsageError                  2   the command line asks for what is not there
-    ├── SourceError                     a place papers come from
+    ├── ConfigError                 2   the configuration, all problems at once
+    ├── UsageError                  2   the command line names something that does not exist
+    ├── SourceError                     a source could not be read
     │   ├── SourceMissing               no such file or folder
-    │   ├── SourceUnreadable            it is there and cannot be read
-    │   └── FetchError                  a URL did not give a page
-    │       ├── PageRefused             the server answers that there is none for us
+    │   ├── SourceUnreadable            it exists but cannot be read
+    │   └── FetchError                  a URL did not return a page
+    │       ├── PageRefused             the server says that there is no page for us
     │       └── AddressRefused          it leads to a private address
-    ├── SnapshotUnreadable              bytes that are no list of papers we can read
+    ├── SnapshotUnreadable              bytes that are not a list of papers in a known format
     ├── StorageError                    the database
-    │   ├── DatabaseMissing             there is none yet
+    │   ├── DatabaseMissing             it does not exist yet
     │   ├── DatabaseForeign         2   it belongs to another program
     │   ├── DatabaseNewer           2   a newer version of this program wrote it
-    │   ├── DatabaseLocked              another process holds it
-    │   ├── DatabaseDamaged             its content is broken
-    │   ├── DatabaseReplaced            another file took its place while it was open
+    │   ├── DatabaseLocked              another process has locked it
+    │   ├── DatabaseDamaged             its content is damaged
+    │   ├── DatabaseReplaced            its file was replaced while it was open
     │   └── DiskFull                    no room left
-    ├── RenderError                     an edition that could not be made
-    │   └── EditionFaulty               it was made and failed its own check
-    ├── OutputError                     a file or folder that could not be written
-    ├── ClockBehind                     the clock is before what is on record
+    ├── RenderError                     an edition could not be built
+    │   └── EditionFaulty               it was built but failed validation
+    ├── OutputError                     a file or folder could not be written
+    ├── ClockBehind                     the clock is earlier than the newest record
     ├── SendingPaused                   the operator stopped all sending
-    └── SendingStopped                  the mail server will not have our mail
+    └── SendingStopped                  the mail server rejects our mail or does not answer
 
 A message is one line: where, what, and what to do next. Errors that are not in
 this tree are bugs and keep their traceback.
@@ -34,12 +34,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-# What could act on a terminal: controls, line ends of all kinds, bidi marks.
+# Characters that could affect a terminal: controls, all line ends, bidi marks.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class NewsletterError(Exception):
-    """Something a user can understand and mend.
+    """An error that a user can understand and fix.
 
     Args:
         what: what is wrong, without a full stop.
@@ -61,7 +61,7 @@ class NewsletterError(Exception):
 
 
 class ConfigError(NewsletterError):
-    """The configuration has one or more problems; all of them are listed."""
+    """The configuration has one or more problems, all of them listed."""
 
     exit_status = 2
 
@@ -71,34 +71,34 @@ class ConfigError(NewsletterError):
 
 
 class UsageError(NewsletterError):
-    """The command line asks for something that does not exist."""
+    """The command line names something that does not exist."""
 
     exit_status = 2
 
 
 class SourceError(NewsletterError):
-    """A place papers come from could not be read.
+    """A source could not be read.
 
     Attributes:
-        origin: the path or URL that was asked for, where `where` is another.
+        origin: the path or URL that was requested, if `where` is a different one.
     """
 
     origin = ""
 
 
 class SourceMissing(SourceError):
-    """There is no such file or folder."""
+    """The file or folder does not exist."""
 
 
 class SourceUnreadable(SourceError):
-    """The file or folder is there and cannot be read."""
+    """The file or folder exists but cannot be read."""
 
 
 class FetchError(SourceError):
-    """A URL did not give a page.
+    """A URL did not return a page.
 
     Args:
-        retry_after: seconds the server asked us to wait, if it did.
+        retry_after: seconds that the server asked to wait; `None` if it did not.
     """
 
     def __init__(
@@ -109,29 +109,29 @@ class FetchError(SourceError):
 
 
 class PageRefused(FetchError):
-    """The server answers that there is no page for us, and nothing says that one will come."""
+    """The server says that there is no page for us, with no sign that this will change."""
 
 
 class AddressRefused(FetchError):
-    """The URL leads to an address we do not connect to."""
+    """The URL leads to a private address, to which no connection is made."""
 
 
 class SnapshotUnreadable(NewsletterError):
-    """The bytes are no list of papers in a format we know."""
+    """The bytes are not a list of papers in a known format."""
 
 
 class StorageError(NewsletterError):
-    """The database could not do what was asked.
+    """The database could not carry out an operation.
 
     Attributes:
-        may_pass: the same may succeed later, without any change to the database.
+        may_pass: whether the operation may succeed later, without any repair of the database.
     """
 
     may_pass = True
 
 
 class DatabaseMissing(StorageError):
-    """There is no database yet."""
+    """The database does not exist yet."""
 
     may_pass = False
 
@@ -151,17 +151,17 @@ class DatabaseNewer(StorageError):
 
 
 class DatabaseLocked(StorageError):
-    """Another process holds the database."""
+    """Another process has locked the database."""
 
 
 class DatabaseDamaged(StorageError):
-    """The database file is broken."""
+    """The database file is damaged."""
 
     may_pass = False
 
 
 class DatabaseReplaced(StorageError):
-    """The file at the database's path is not the one that is open, or there is none."""
+    """The file at the database's path is missing, or is not the one that is open."""
 
     may_pass = False
 
@@ -171,11 +171,11 @@ class DiskFull(StorageError):
 
 
 class RenderError(NewsletterError):
-    """An edition could not be made."""
+    """An edition could not be built."""
 
 
 class EditionFaulty(RenderError):
-    """An edition was made and failed its own check."""
+    """An edition was built but failed validation."""
 
 
 class OutputError(NewsletterError):
@@ -183,7 +183,7 @@ class OutputError(NewsletterError):
 
 
 class ClockBehind(NewsletterError):
-    """The clock says a time before the newest that was recorded."""
+    """The clock is earlier than the newest recorded time."""
 
 
 class SendingPaused(NewsletterError):
@@ -191,14 +191,14 @@ class SendingPaused(NewsletterError):
 
 
 class SendingStopped(NewsletterError):
-    """Sending ended before its work was done: the fault is on our side, or nobody answers."""
+    """Sending ended before its work was done: the fault is on our side, or no server answers."""
 
 
 def one_line(text: str) -> str:
-    """The text on one line, so that a message is one line whatever it quotes."""
+    """Returns the text on one line, so that a message is one line whatever it quotes."""
     return " ".join(printable(text).split())
 
 
 def printable(text: str) -> str:
-    """The text with a space for everything that could act on a terminal, and encodable."""
+    """Replaces characters that could affect a terminal by spaces, and makes the text encodable."""
     return _UNPRINTABLE.sub(" ", text.encode("utf-8", "replace").decode())

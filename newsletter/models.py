@@ -1,4 +1,4 @@
-"""The words of the project as frozen values. Nothing here acts."""
+"""The terms of the project as immutable values and enums, without behaviour."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import Any
 class Paper:
     """One work as one capture describes it. Everything but the title is optional.
 
-    Text is clean (no control characters, white space collapsed) and still holds
-    the TeX it came with. Ids carry no version; `None` and `()` mean "not said".
+    Text is clean (no control characters, white space collapsed) but keeps its TeX.
+    Ids have no version; `None` and `()` mean "not given".
     """
 
     title: str
@@ -36,18 +36,18 @@ class Paper:
     """Day of the first version, not the day it was listed."""
     upvotes: int | None = None
     listed_on: date | None = None
-    """Day whose list it stands in."""
+    """Day whose list contains it."""
     day_label: str | None = None
-    """That day as written, where the year is not known ("11 March")."""
+    """That day as written, if the year is not known ("11 March")."""
     untitled: bool = False
-    """The title is only a stand-in made from its id: nothing may be concluded from it."""
+    """The title is a placeholder made from the id: it must not be used to identify the paper."""
     revision: bool = False
     """The capture says that this is a new version of an older paper."""
 
     def record(self) -> dict[str, Any]:
-        """What is kept of the paper's text, as JSON values; empty fields are left out.
+        """Returns the stored fields of the paper as JSON values, without empty ones.
 
-        Votes and listing days belong to the moment, not to the text: see `_MOMENTARY`.
+        Votes and listing days are not part of the text, as they change: see `_MOMENTARY`.
         """
         kept = {}
         for field in _KEPT:
@@ -58,7 +58,7 @@ class Paper:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], **momentary: Any) -> Paper:
-        """The paper that `record` describes, with its votes and listing day beside it."""
+        """Builds the paper that `record` describes, with the `momentary` fields added."""
         values = dict(record)
         for field in ("authors", "categories"):
             values[field] = tuple(values.get(field, ()))
@@ -72,37 +72,37 @@ _KEPT = tuple(f.name for f in dataclasses.fields(Paper) if f.name not in _MOMENT
 
 
 class DatedBy(StrEnum):
-    """Where the day comes from by which a capture is read."""
+    """Where a capture's day comes from."""
 
     NAME = "its name"  # a file name or address with a date in it
     FILE_TIME = "the file's time"  # only for folders that are watched
-    CAPTURE_TIME = "the time of capture"  # only for pages fetched just now
+    CAPTURE_TIME = "the time of capture"  # only for pages that were just fetched
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Bytes captured from a source at one instant, before anyone looked at them."""
+    """Bytes captured from a source at one time, not processed yet."""
 
     data: bytes
     origin: str
     """The path or URL they came from."""
     captured_at: datetime
     day: date | None = None
-    """A day to read them by: pages say theirs without a year, or not at all."""
+    """The day used to read them: pages give theirs without a year, or not at all."""
     dated_by: DatedBy | None = None
-    """Where that day is from."""
+    """Where that day comes from."""
     etag: str | None = None
     last_modified: str | None = None
 
     @property
     def at(self) -> datetime:
-        """When its source answered."""
+        """When the source answered."""
         return self.captured_at
 
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """A source's word that nothing changed since its last capture."""
+    """A source's answer that nothing changed since its last capture."""
 
     origin: str
     at: datetime
@@ -110,69 +110,69 @@ class NotModified:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What one format read in a capture."""
+    """The papers read from a capture as one format."""
 
     format: str
     papers: tuple[Paper, ...]
     notes: tuple[str, ...] = ()
-    """What the operator may want to know; nothing is wrong."""
+    """What the operator may want to know, although nothing is wrong."""
     doubts: tuple[str, ...] = ()
-    """What a person should look at before anything is announced."""
+    """What the operator should review before anything is announced."""
 
 
 class EntryKind(StrEnum):
-    """Why a paper stands in the log."""
+    """Why a paper is in the log."""
 
-    NEW = "new"  # announced: nobody has seen it before
-    LEARNT = "learnt"  # known from now on, never announced
+    NEW = "new"  # announced: not known before
+    LEARNT = "learnt"  # backfilled: known from now on, never announced
     UPDATED = "updated"  # its title or abstract changed
     RELISTED = "relisted"  # listed again after an absence
-    WITHDRAWN = "withdrawn"  # its authors took it back
+    WITHDRAWN = "withdrawn"  # withdrawn by its authors
 
 
 class SnapshotState(StrEnum):
-    """What became of a snapshot."""
+    """The state of a snapshot."""
 
-    CAPTURED = "captured"  # its bytes are safe, nothing else has happened
+    CAPTURED = "captured"  # its bytes are stored, but not processed yet
     ACCEPTED = "accepted"  # its papers are in the log
-    HELD = "held"  # it looked wrong and waits for the operator
-    REJECTED = "rejected"  # the operator does not want it
+    HELD = "held"  # it looks wrong and is held for review
+    REJECTED = "rejected"  # the operator rejected it
 
 
 class SubscriberState(StrEnum):
-    """Whether somebody gets editions."""
+    """The state of a subscriber: whether they receive editions."""
 
-    PENDING = "pending"  # asked for it and has not confirmed
-    ACTIVE = "active"  # gets them
-    PAUSED = "paused"  # wants none for a while; nothing is skipped
-    UNSUBSCRIBED = "unsubscribed"  # left
-    SUPPRESSED = "suppressed"  # must not be written to: no such mailbox, or a complaint
+    PENDING = "pending"  # signed up but has not confirmed
+    ACTIVE = "active"  # receives editions
+    PAUSED = "paused"  # receives none for a while; nothing is skipped
+    UNSUBSCRIBED = "unsubscribed"  # has unsubscribed
+    SUPPRESSED = "suppressed"  # must not be sent to: no such mailbox, or a complaint
 
 
 class EditionState(StrEnum):
-    """What became of an edition."""
+    """The state of an edition."""
 
-    FROZEN = "frozen"  # goes to whom it is planned for
-    HELD = "held"  # it looked wrong and waits for the operator
-    REJECTED = "rejected"  # the operator does not want it
+    FROZEN = "frozen"  # final: may be planned and sent
+    HELD = "held"  # it looks wrong and is held for review
+    REJECTED = "rejected"  # the operator rejected it
 
 
 class DeliveryState(StrEnum):
-    """What became of one mail to one person."""
+    """The state of a delivery."""
 
     QUEUED = "queued"  # planned
-    SENDING = "sending"  # a sender that lives has it
-    SENT = "sent"  # the next server took it
-    DEFERRED = "deferred"  # not now; tried again later
-    REFUSED = "refused"  # never, says the server
-    EXPIRED = "expired"  # tried for as long as is sensible
-    CANCELLED = "cancelled"  # the person left before it went
-    UNKNOWN = "unknown"  # its sender died, or no answer came: it may have arrived
+    SENDING = "sending"  # claimed by a sender that is alive
+    SENT = "sent"  # accepted by the next server
+    DEFERRED = "deferred"  # failed temporarily; tried again later
+    REFUSED = "refused"  # rejected permanently by the server
+    EXPIRED = "expired"  # given up after retrying for as long as configured
+    CANCELLED = "cancelled"  # the subscriber unsubscribed or paused before it was sent
+    UNKNOWN = "unknown"  # its sender died, or no reply came: it may have arrived
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many papers of one snapshot were what."""
+    """The papers of one snapshot, counted by kind of entry."""
 
     papers: int = 0
     new: int = 0
@@ -184,7 +184,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the paper log, with the paper's text as it was then and the newest votes."""
+    """An entry of the paper log, with the paper's text as logged and its newest votes."""
 
     position: int
     kind: EntryKind
@@ -194,13 +194,13 @@ class Entry:
 
 
 UNSUBSCRIBE = "\x1aunsubscribe\x1a"
-"""Stands for the recipient's unsubscribe link until a message is made. Text from outside
-has no control characters, so it cannot hold one."""
+"""Placeholder for the subscriber's unsubscribe link until a message is built. Text from outside
+has no control characters, so it cannot contain one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """An edition ready to be put into messages. `UNSUBSCRIBE` still stands for the link."""
+    """An edition ready to be put into messages, with `UNSUBSCRIBE` in place of the link."""
 
     subject: str
     html: str

@@ -1,4 +1,4 @@
-"""Claims of senders that died: their deliveries may have been sent, or not."""
+"""Claims left by senders that died: their deliveries may or may not have been sent."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from newsletter.storage.database import Database
 
 
 def give_up_dead_claims(database: Database, limits: Limits, now: datetime) -> int:
-    """Turns what dead senders had claimed into `unknown`, or queues it again if so configured.
+    """Marks deliveries claimed by dead senders as `unknown`, or requeues them if so configured.
 
     Returns the number of deliveries that stay `unknown`.
 
     Raises:
-        StorageError: it cannot be recorded.
+        StorageError: the change cannot be recorded.
     """
     with database.read() as tx:
         names = outbox.senders(tx)

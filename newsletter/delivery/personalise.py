@@ -1,4 +1,4 @@
-"""A delivery as the letter that its transport takes."""
+"""Builds the personalised message of a delivery, ready for its transport."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from newsletter.subscribers.address import Address
 from newsletter.transports.base import OutgoingMessage
 
 _KEPT = 32
-"""Stencils in memory, some 100 KB each."""
+"""Message templates kept in memory, about 100 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """From whom mail comes, and where its links lead.
+    """The sender of a newsletter's mail, and where its links lead.
 
     Attributes:
-        base_url: of the web pages; empty where there are none.
-        bounce_domain: in ASCII; takes the bounces, each to an address of its own; empty where the
-            sender takes them.
-        link_key: signs links; `None` for the database's own.
+        base_url: base URL of the web pages; empty if there are none.
+        bounce_domain: domain, in ASCII, that receives bounces, with an address for each delivery;
+            empty if bounces go to the sender's address.
+        link_key: key that signs links; `None` for the database's own.
     """
 
     sender: Sender
@@ -43,12 +43,12 @@ class Origin:
 
 
 class Personaliser:
-    """Makes letters.
+    """Builds personalised messages.
 
     Args:
-        database: where editions and keys are.
-        origin: from whom.
-        encode: brings a whole mail into the form its transport takes.
+        database: where editions and keys are stored.
+        origin: the sender and the base of its links.
+        encode: converts a whole message to the form its transport takes.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class Personaliser:
         )
 
     def message(self, waiting: QueuedDelivery, to: Address, at: datetime) -> OutgoingMessage:
-        """The letter of a delivery to this address, dated `at`.
+        """Builds the message of a delivery to this address, dated `at`.
 
         Raises:
-            RenderError: it cannot be made.
+            RenderError: the message cannot be built.
         """
         key, domain, template = self._template(waiting)
         name = copy_id(self._own_key, key, waiting.part, waiting.subscriber or waiting.notice)
@@ -91,7 +91,7 @@ class Personaliser:
         return f"bounce+{delivery}.{proof}@{self._origin.bounce_domain}"
 
     def _template(self, waiting: QueuedDelivery) -> tuple[str, str, MessageTemplate]:
-        """The key or kind, the domain of Message-IDs, and the stencil."""
+        """Returns the edition's key or notice's kind, the Message-ID domain and the template."""
         which = (waiting.edition, waiting.part, waiting.notice)
         if which not in self._templates:
             self._templates[which] = self._made(waiting)
@@ -114,12 +114,13 @@ class Personaliser:
 
 
 def copy_id(own_key: bytes, key: str, part: int, number: int) -> str:
-    """The local part of a copy's Message-ID: the same whenever the copy is made again.
+    """Returns the local part of a message's Message-ID: the same each time it is built.
 
     Args:
-        own_key: the database's own.
-        key: the edition's; of a notice its kind.
-        person: the subscriber's number, or the notice's.
+        own_key: the database's own key.
+        key: the edition's key, or the notice's kind.
+        part: the part of the edition.
+        number: the id of the subscriber, or of the notice.
     """
     return (
         f"{key[:16]}.{part}.{tokens.label(own_key, tokens.COPY + key.encode()[:12], number, part)}"

@@ -1,4 +1,4 @@
-"""What may be sent now: the longest waiting first, as fast as its rates allow."""
+"""The deliveries that may be sent now: oldest first, as fast as the rate limits allow."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from newsletter.delivery.throttle import Rates
 from newsletter.storage.outbox import QueuedDelivery
 
 PAGE = 1_000
-"""Deliveries read at a time."""
+"""Deliveries read from the database at a time."""
 MOST_HELD_BACK = 500
-"""Deliveries kept in memory for a domain that is slow."""
+"""Deliveries kept in memory for each domain that is at its rate limit."""
 
 Refill = Callable[[Collection[int], Collection[str]], list[QueuedDelivery]]
-"""More that waits: without these deliveries, without these domains; at most `PAGE`."""
+"""Reads at most `PAGE` more waiting deliveries, excluding these deliveries and domains."""
 
 
 class Queue:
-    """Deliveries that wait, in the order in which they may go.
+    """Waiting deliveries, in the order in which they may be sent.
 
     Args:
-        rates: how fast.
-        refill: reads more.
+        rates: the rate limits.
+        refill: reads more waiting deliveries.
     """
 
     def __init__(self, rates: Rates, refill: Refill) -> None:
@@ -33,10 +33,10 @@ class Queue:
         self._exhausted = False
 
     def take(self, many: int, now: float) -> list[QueuedDelivery]:
-        """Up to so many that may go now.
+        """Returns up to `many` deliveries that may be sent now, and counts them as sent.
 
         Args:
-            now: seconds that never go back.
+            now: monotonic time in seconds.
         """
         taken: list[QueuedDelivery] = []
         while len(taken) < many and (one := self._next(now, taken)):
@@ -45,21 +45,21 @@ class Queue:
         return taken
 
     def pause(self, now: float) -> float | None:
-        """Seconds until one may go that may not go yet; `None` when none waits for that.
+        """Returns the seconds until a rate limit allows the next delivery, or `None` if none waits.
 
-        For when no more may go now, and all that was taken is claimed.
+        Call it when `take` has nothing more for now and all that it returned is claimed.
         """
         domains = [domain for domain, rows in self._slow.items() if rows]
         if self._ready or self._more():
-            domains.append("")  # the common rate: nobody has looked at their own yet
+            domains.append("")  # the overall rate: their domains' rates were not checked yet
         return min((self._rates.wait(domain, now) for domain in domains), default=None)
 
     def look_again(self) -> None:
-        """There may be more by now."""
+        """Notes that the database may have more deliveries by now."""
         self._exhausted = False
 
     def has_more(self) -> bool:
-        """Whether anything is left that may go, now or when its rate allows."""
+        """Whether any delivery is left to send, now or once its rate limit allows."""
         return bool(self._ready or any(self._slow.values()) or self._more())
 
     def _next(self, now: float, taken: Sequence[QueuedDelivery]) -> QueuedDelivery | None:
@@ -76,7 +76,7 @@ class Queue:
         return None
 
     def _more(self, taken: Sequence[QueuedDelivery] = ()) -> bool:
-        """Reads more, without what is known: held back, or taken and not yet claimed."""
+        """Reads more, except deliveries that are held back, or taken and not yet claimed."""
         if self._exhausted:
             return False
         known = [one.id for rows in (*self._slow.values(), taken) for one in rows]

@@ -1,4 +1,4 @@
-"""Claims and outcomes: what a run writes into the database, and what it has counted."""
+"""Writes a run's claims and results to the database, and counts them."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from newsletter.subscribers.address import parse_address
 from newsletter.transports.replies import Reply
 
 _DAY = timedelta(hours=23)
-"""Shorter than a day: else a job that runs once a day met its own mails of the day before."""
+"""Shorter than a day: otherwise a daily job would count its own mail of the day before."""
 
 PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
-"""Why a run ends that was under way."""
+"""Why a run ends if sending is paused while it is under way."""
 UNDER_WAY = "a run is under way, or was cut off before it could record why it ended"
-"""Stands in place of an older reason once a run has claimed something: that one is out of date."""
+"""Replaces the previous run's reason, which is out of date once this run has claimed anything."""
 LIMITED = "the day's limit (max_per_day) is reached"
-"""Why mails wait that are as good as any."""
+"""Why deliveries wait although nothing is wrong with them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How mail leaves.
+    """The limits on sending.
 
     Attributes:
-        sessions: at once.
-        max_per_second: mails; `None` for no limit.
-        max_per_day: mails in any 23 hours, to the hour; `None` for no limit.
-        per_domain: mails per second to single domains, in ASCII and lower case.
-        give_up_after: how long a delivery is tried.
-        unknown: whether what may have arrived is sent once more.
-        pause: seconds before a connection that failed is tried again, and a commit.
-        commit_tries: how often a commit is tried that fails because the database is locked or
-            its disk is full; `None` for as often as it takes.
+        sessions: number of concurrent sessions.
+        max_per_second: messages per second; `None` for no limit.
+        max_per_day: messages in any 23 hours, counted by the hour; `None` for no limit.
+        per_domain: messages per second to single domains, in ASCII and lower case.
+        give_up_after: how long a delivery is retried.
+        unknown: whether deliveries that may have arrived are sent once more.
+        pause: seconds before a failed connection or commit is tried again.
+        commit_tries: how many times to try a commit while the database is locked or its disk is
+            full; `None` for no limit.
     """
 
     sessions: int = 4
@@ -57,18 +57,18 @@ class Limits:
 
 @dataclass(slots=True)
 class RunSummary:
-    """What a run did.
+    """The results of a run.
 
     Attributes:
-        counts: editions by what became of them. One in several parts is sent once, with its
-            first; a part of it that is not sent is counted by itself.
-        further_parts: mails that were sent besides the first of their edition.
-        notices: mails that are no editions, sent.
-        queued: what still waits, and could have gone now.
-        suppressed: people who get nothing any more, because there is no such mailbox.
-        seconds: from the first claim to the last outcome.
+        counts: editions by final state. An edition in several parts counts as sent once, with
+            its first part; a part that is not sent is counted separately.
+        further_parts: parts sent after the first of their edition.
+        notices: notices sent.
+        queued: deliveries that still wait and could have been sent now.
+        suppressed: subscribers suppressed because their mailbox does not exist.
+        seconds: from the first claim to the last result.
         stopped: why the run ended before its work was done; empty if it did not.
-        blocked: why nothing can be recorded at the moment; empty while it can.
+        blocked: why nothing can be recorded at the moment; empty if it can.
     """
 
     counts: dict[DeliveryState, int] = field(default_factory=dict)
@@ -86,32 +86,32 @@ class RunSummary:
         return self.counts.get(state, 0)
 
     def add(self, state: DeliveryState, many: int = 1) -> None:
-        """So many more ended in this state."""
+        """Adds `many` deliveries that ended in this state."""
         if many:
             self.counts[state] = self[state] + many
 
     @property
     def done(self) -> int:
-        """Mails that came to an end, for now."""
+        """The number of messages that this run is done with."""
         return sum(self.counts.values()) + self.further_parts + self.notices
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An attempt that ended."""
+    """A finished attempt."""
 
     waiting: QueuedDelivery
     reply: Reply
 
 
 class Recorder:
-    """What one sender writes down.
+    """Records the claims and results of one sender.
 
     Args:
-        database: where.
-        sender: whose claims they are.
-        limits: how long a delivery is tried, and how many leave in a day.
-        tally: what is counted.
+        database: where they are recorded.
+        sender: the sender that the claims belong to.
+        limits: how long a delivery is retried, and how many messages are sent per day.
+        summary: counts the results.
     """
 
     def __init__(
@@ -121,17 +121,19 @@ class Recorder:
         self._sender = sender
         self._limits = limits
         self._summary = summary
-        self._put_off: set[int] = set()  # by this run, and counted as such
+        self._put_off: set[int] = set()  # deferred by this run, and counted so
         self._has_claimed = False
         self._own_key = database.keys.own
 
     def record(
         self, done: Sequence[Attempt], wanted: Sequence[QueuedDelivery], now: datetime
     ) -> set[int]:
-        """Settles what was done and claims what is wanted, in one transaction; what it got.
+        """Records finished attempts and claims the wanted deliveries, in one transaction.
+
+        Returns the ids of the deliveries it could claim.
 
         Raises:
-            StorageError: none of it is on disk.
+            StorageError: nothing was recorded.
         """
         decisions = [(one, self._decision(one, now)) for one in done]
         gone: list[QueuedDelivery] = []
@@ -188,7 +190,7 @@ class Recorder:
         )
 
     def _is_gone(self, tx: Connection, one: Attempt, what: Decision) -> bool:
-        """Whether this was the last mail to this person."""
+        """Whether the subscriber's address has to be suppressed."""
         if what.suppress:
             return True
         if not what.doubtful:
@@ -199,14 +201,14 @@ class Recorder:
 
     def _suppress(self, tx: Connection, one: Attempt, now: datetime) -> None:
         address = parse_address(one.waiting.address)
-        # Not what the server said: it may name the address, which must go when they are forgotten.
+        # Not the server's text: it may quote the address, which must not outlive the subscriber.
         said = one.reply.enhanced or one.reply.code
         reason = f"its server says that there is no such mailbox ({said})"
         subscribers.suppress(
             tx, tokens.suppression_hash(self._own_key, address.normal), reason, now
         )
         found = subscribers.find(tx, address.normal)
-        if found and found.id == one.waiting.subscriber:  # and has no other address by now
+        if found and found.id == one.waiting.subscriber:  # has not changed address since
             subscribers.stop(tx, found.id, SubscriberState.SUPPRESSED, now)
             outbox.cancel(tx, found.id, now)
 
@@ -219,7 +221,7 @@ class Recorder:
                 self._summary.notices += 1
 
     def _count_again(self, waiting: QueuedDelivery, state: DeliveryState) -> None:
-        """Counts a mail by its last state: one that was put off may be tried once more."""
+        """Counts a delivery by its last state: a deferred one may be tried again in this run."""
         if waiting.id in self._put_off:
             self._put_off.remove(waiting.id)
             self._summary.add(DeliveryState.DEFERRED, -1)
@@ -232,9 +234,9 @@ class Recorder:
 
 
 def _outdate_reason(tx: Connection, now: datetime) -> None:
-    """Keeps since when runs end early, but not why the one before did.
+    """Keeps the time since when runs have ended early, but replaces the previous run's reason.
 
-    What ends this run may be what keeps it from recording the reason.
+    The fault that ends this run may also keep it from recording its reason.
     """
     known = installation.get(tx).stopped
     if known:

@@ -1,4 +1,4 @@
-"""Deliveries on record: what became of each, and the operator's decisions about them."""
+"""Deliveries on record: the result of each, and the operator's decisions about them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class DeliveryRecords:
     """Lists deliveries, and retries or settles them.
 
     Args:
-        database: where they are.
-        domain: of Message-IDs that are not on record with their edition.
-        clock: the current instant, aware.
+        database: where they are stored.
+        domain: Message-ID domain for editions that have none on record.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(self, database: Database, domain: str, clock: Callable[[], datetime]) -> None:
@@ -29,23 +29,23 @@ class DeliveryRecords:
         self._clock = clock
 
     def listed(self, wanted: Filter) -> Iterator[DeliveryRow]:
-        """The deliveries that match, in the order they were planned."""
+        """Yields the deliveries that match, in the order they were planned."""
         with self._database.read() as tx:
             yield from deliveries.listed(tx, wanted)
 
     def message_id(self, row: DeliveryRow) -> str:
-        """A delivery's Message-ID: the same however often it is sent."""
+        """Returns a delivery's Message-ID: the same however often it is sent."""
         own_key = self._database.keys.own
         name = copy_id(own_key, row.edition, row.part, row.subscriber or row.notice)
         return f"<{name}@{row.domain or self._domain}>"
 
     def retry(self, wanted: Filter) -> int:
-        """Queues again what matches and did not end as sent. Returns the number of deliveries."""
+        """Requeues matching deliveries that did not end as sent. Returns their number."""
         now = self._clock()
         return self._in_chunks(lambda tx, after: deliveries.retry(tx, wanted, now, after))
 
     def settle(self, wanted: Filter, *, sent: bool) -> int:
-        """Records what became of `unknown` deliveries that match. Returns their number."""
+        """Settles matching `unknown` deliveries as sent or lost. Returns their number."""
         state = DeliveryState.SENT if sent else DeliveryState.EXPIRED
         reply = "settled by the operator: it " + ("arrived" if sent else "was lost")
         now = self._clock()
@@ -54,7 +54,7 @@ class DeliveryRecords:
         )
 
     def _in_chunks(self, change: Callable[[Connection, int], tuple[int, int]]) -> int:
-        """Changes deliveries, a transaction for each chunk. Returns the number of deliveries."""
+        """Changes deliveries, one transaction per chunk. Returns the number changed."""
         total, after = 0, 0
         while True:
             with self._database.write() as tx:

@@ -1,4 +1,4 @@
-"""What an attempt's outcome means for the delivery, the person and the run. Pure."""
+"""Retry policy: what a reply means for the delivery, the subscriber and the run. Pure."""
 
 from __future__ import annotations
 
@@ -12,25 +12,26 @@ FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=4)
 
 DOMAINS = 3
-"""Recipient domains whose refusal of us, not of a mailbox, stops a run."""
+"""A run stops when this many recipient domains reject the sender rather than a mailbox."""
 IN_A_ROW = 20
-"""Refusals of us one after the other that stop a run, whatever the domains."""
+"""A run stops after this many rejections of the sender in a row, whatever the domains."""
 EDITIONS = 3
-"""Editions in a row refused without a clear reason, after which an address is given up."""
+"""An address is suppressed after this many editions in a row refused without a clear reason."""
 
 _NO_LOGIN = (530, 534, 535, 538)
 _NEVER_THE_MAILBOX = (552, 554)
-"""Too large, or refused for what it says: no word about the mailbox."""
+"""Too large, or refused for its content: says nothing about the mailbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What becomes of a delivery.
+    """What follows from a reply for the delivery.
 
     Attributes:
-        try_at: when it is tried again, if it is.
-        suppress: the mailbox does not exist: the person gets nothing any more.
-        doubtful: refused, and it may be the mailbox: the same three times means it is.
+        try_at: when the delivery is tried again; `None` if it is not.
+        suppress: the mailbox does not exist: suppress the address.
+        doubtful: refused, possibly because of the mailbox; `EDITIONS` of these in a row suppress
+            the address.
     """
 
     state: DeliveryState
@@ -47,12 +48,12 @@ def decide(
     now: datetime,
     give_up_after: timedelta,
 ) -> Decision:
-    """What an outcome means.
+    """Decides what follows from the reply to an attempt.
 
     Args:
-        attempts: with this one.
-        first_at: when the first was.
-        give_up_after: how long to go on trying.
+        attempts: number of attempts, including this one.
+        first_at: when the first attempt was made.
+        give_up_after: how long to keep retrying.
     """
     if reply.kind is ReplyKind.SENT:
         return Decision(DeliveryState.SENT)
@@ -64,13 +65,13 @@ def decide(
         )
     if now - first_at >= give_up_after:
         return Decision(DeliveryState.EXPIRED)
-    # A connection may just have been idle for too long: it is tried again at once, once.
+    # The connection may only have been idle for too long: retry at once, but only once.
     at_once = reply.kind is ReplyKind.LOST and attempts == 1
     return Decision(DeliveryState.DEFERRED, now if at_once else now + delay(attempts))
 
 
 def delay(attempts: int) -> timedelta:
-    """How long to wait after so many attempts: each time twice as long, up to a limit."""
+    """Returns the delay after this many attempts: doubled each time, up to `LONGEST_DELAY`."""
     return min(FIRST_DELAY * (1 << min(attempts - 1, 16)), LONGEST_DELAY)
 
 
@@ -85,16 +86,16 @@ def _is_doubtful(reply: Reply) -> bool:
 
 @dataclass(slots=True)
 class Streak:
-    """Refusals of us, not of a mailbox, during one run."""
+    """Counts rejections of the sender, rather than of a mailbox, during one run."""
 
     domains: set[str] = field(default_factory=set)
     in_a_row: int = 0
 
     def note(self, reply: Reply, domain: str) -> str | None:
-        """Counts an outcome; why the run has to stop, or `None`.
+        """Counts a reply. Returns the reason why the run has to stop, or `None`.
 
-        Whoever is not let in is let in for nobody; that a policy is ours and not a mistake
-        of one server shows when others say the same.
+        An authentication failure affects every recipient and stops the run at once. A policy
+        rejection may be one server's mistake, so it counts only once others say the same.
         """
         if reply.kind is not ReplyKind.OURS:
             if reply.kind is ReplyKind.SENT:

@@ -1,4 +1,4 @@
-"""One run of deliveries: from what waits to nothing left that may go now."""
+"""One delivery run: sends waiting deliveries until none is left that may be sent now."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from newsletter.transports.base import Transport
 from newsletter.transports.replies import ReplyKind, without_reply
 
 COMMIT_INTERVAL = 0.002
-"""Seconds between two commits, in which several sessions come to share one."""
+"""Seconds between two commits, so that several sessions can share one."""
 IDLE_WAIT = 0.25
-"""Seconds without a word after which a run looks around."""
+"""Seconds without a worker's report after which a run checks its state again."""
 
 Progress = Callable[[RunSummary, int], None]
 
 
 class DeliveryRun:
-    """Sends what waits.
+    """Sends waiting deliveries.
 
     Args:
-        database: where it waits.
-        transport: how it leaves.
-        copies: makes the letters.
-        limits: how fast, and for how long.
-        clock: the current instant, aware.
-        stop: set to end between two messages. A run never sets it: what the run has to tell
-            its own sessions, it tells by a `RunStop` below it.
-        progress: told what was done, and how many there were to do, after every commit and
-            before each further try of one.
+        database: where they wait.
+        transport: sends the messages.
+        personaliser: builds the messages.
+        limits: how fast to send, and how long to retry.
+        clock: returns the current time, timezone-aware.
+        stop: set by the caller to end the run between two messages. The run never sets it; it
+            stops its own sessions with a `RunStop` derived from it.
+        progress: called with the summary and the number of deliveries to send, after every
+            commit and before each retry of one.
     """
 
     def __init__(
@@ -69,16 +69,16 @@ class DeliveryRun:
         self._progress = progress
 
     def run(self, *, only_notices: bool = False, fault: str = "") -> RunSummary:
-        """Sends everything that may go now.
+        """Sends everything that may be sent now.
 
-        A database that fails on the way is waited for as long as `Limits.commit_tries` says.
-        Then it ends the run, and is said in the tally; what a session had in hand is `unknown`
-        when the next run begins.
+        If the database fails during the run, it is retried as `Limits.commit_tries` says. After
+        that the run ends and the summary says why; messages that sessions were sending become
+        `unknown` when the next run begins.
 
         Args:
-            only_notices: no editions.
-            fault: what kept editions from being planned, if anything: remembered as the
-                reason why nothing goes out, unless sending has one of its own.
+            only_notices: send notices but no editions.
+            fault: what kept editions from being planned, if anything: recorded as the reason
+                why nothing is sent, unless sending has a reason of its own.
 
         Raises:
             SendingPaused: the operator stopped all sending.
@@ -126,7 +126,7 @@ class DeliveryRun:
             summary.blocked = str(error)
             say()
 
-        # Only the caller's word ends the wait: a run that stopped itself has still outcomes to
+        # Only the caller's event ends the wait: a run that stopped itself still has results to
         # record.
         return Retry(self._stop.caller, self._limits.pause, self._limits.commit_tries, blocked)
 
@@ -153,7 +153,7 @@ class DeliveryRun:
 
 
 class _Loop:
-    """Hears what workers did, writes it down, gives them more."""
+    """Collects the workers' reports, records them, and gives the workers new jobs."""
 
     def __init__(
         self,
@@ -173,7 +173,7 @@ class _Loop:
         self._streak = Streak()
         self._idle: list[Worker] = []
         self._busy = 0
-        self._done: list[Attempt] = []  # and not yet on disk
+        self._done: list[Attempt] = []  # not recorded yet
         self._no_session = ""
 
     def run(
@@ -182,7 +182,7 @@ class _Loop:
         stop: threading.Event,
         progress: Callable[[], None],
     ) -> None:
-        """Until nothing is left that may go now, or no more should be begun."""
+        """Runs until nothing is left to send now, or no more messages may be started."""
         began = last_commit = monotonic()
         with self._pool.at_work():
             try:
@@ -197,7 +197,7 @@ class _Loop:
                     progress()
             except StorageError as error:
                 self._summary.stopped = str(error)
-                stop.set()  # a session that waits for a reply need not wait long
+                stop.set()  # sessions need not wait long for a reply any more
         self._last_words(clock)
         self._summary.seconds = monotonic() - began
         if self._no_session and not self._pool.size and not self._summary.stopped:
@@ -213,12 +213,12 @@ class _Loop:
             return True
         if not self._idle or self._queue.pause(monotonic()) is not None:
             return False
-        # What was lost on its way may be tried again by now.
+        # Deliveries that lost their connection may be due again by now.
         self._queue.look_again()
         return not self._queue.has_more()
 
     def _timeout(self, begin: bool) -> float:
-        """How long to listen for a word."""
+        """Returns the seconds to wait for a worker's report."""
         if self._done:
             return 0.0
         pause = self._queue.pause(monotonic()) if self._idle and begin else None
@@ -244,7 +244,7 @@ class _Loop:
             self._summary.stopped = why
 
     def _wanted(self, now: datetime) -> dict[int, Job | Attempt]:
-        """What the idle workers could do next, by delivery; what cannot be sent is done."""
+        """Returns jobs for the idle workers by delivery id, or attempts that already failed."""
         rows = self._queue.take(len(self._idle), monotonic())
         return {one.id: self._job(one, now) for one in rows}
 
@@ -261,7 +261,7 @@ class _Loop:
     def _recorded(
         self, wanted: Mapping[int, Job | Attempt], clock: Callable[[], datetime]
     ) -> set[int]:
-        """Writes down what was done and what is claimed; what was got."""
+        """Records finished attempts and claims `wanted`. Returns the ids that were claimed."""
         if not self._done and not wanted:
             return set()
         rows = [one.waiting for one in wanted.values()]
@@ -279,7 +279,7 @@ class _Loop:
                 self._note(what)
 
     def _last_words(self, clock: Callable[[], datetime]) -> None:
-        """What workers did after the loop broke off, written down if that is possible."""
+        """Records, if possible, what workers finished after the loop ended."""
         self._hear(self._pool.left_over())
         if not self._done:
             return

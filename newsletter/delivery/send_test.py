@@ -1,4 +1,4 @@
-"""A test mail: sent the way every mail goes, so that it shows what would happen to one."""
+"""Sends a test mail the same way as any other mail, so that it shows how they would fare."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class TestMail:
 
     Args:
         database: where the mail is queued.
-        sending: says whether anything may be sent.
-        make_delivery: builds a run.
-        notices: the words of mails.
-        name: the newsletter's.
-        through: the server or the transport, for the mail's text.
-        clock: the current instant, aware.
+        sending: checks whether anything may be sent.
+        make_delivery: builds a delivery run.
+        notices: the texts of notices.
+        name: the newsletter's name.
+        through: the server or the transport, as the mail's text names it.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -50,13 +50,13 @@ class TestMail:
         self._clock = clock
 
     def send(self, address: Address, stop: threading.Event) -> Mail:
-        """Sends a test mail and returns its delivery as it stands afterwards.
+        """Sends a test mail and returns its delivery as recorded afterwards.
 
         Raises:
             UsageError: the address is suppressed.
             SendingPaused: the operator stopped all sending.
             SendingStopped: the mail server refuses the mail, or does not answer.
-            ConfigError: something that the transport needs is not configured.
+            ConfigError: a setting that the transport needs is missing.
         """
         delivery = self._make_delivery(stop, _unseen)
         at = self._clock()
@@ -67,7 +67,7 @@ class TestMail:
             sent = deliveries.get(tx, number)
         if not sent.attempts:
             why = summary.stopped or (LIMITED if summary.limited else "it was interrupted")
-            with self._database.write() as tx:  # a test that comes tomorrow helps no operator
+            with self._database.write() as tx:  # a test mail that arrives later is of no use
                 notice_rows.cancel(tx, number, why, self._clock())
             raise SendingStopped(why)
         return sent
@@ -84,4 +84,4 @@ class TestMail:
 
 
 def _unseen(_summary: RunSummary, _total: int) -> None:
-    """Progress that is not shown."""
+    """Ignores the progress."""

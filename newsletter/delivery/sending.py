@@ -1,6 +1,6 @@
-"""Sending as the operator and the service see it: a run, a pause, and why nothing goes out.
+"""Sending as the operator and the service see it: runs, pausing, and why nothing is sent.
 
-Builds a `Delivery` for each run. Does not plan and does not send by itself.
+Builds a `DeliveryRun` for each run. Does not plan and does not send by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from newsletter.storage.database import Database
 
 
 class MakeDelivery(Protocol):
-    """Builds a run of deliveries; see `App.delivery`."""
+    """Builds a delivery run; see `App.delivery`."""
 
     def __call__(
         self, stop: threading.Event, progress: Progress, *, persistent: bool = False
@@ -31,7 +31,7 @@ class MakeDelivery(Protocol):
 
 @dataclass(slots=True)
 class RunResult:
-    """What planning and sending did.
+    """The results of planning and sending.
 
     Attributes:
         stopped: why sending ended before its work was done; empty if it did not.
@@ -43,13 +43,13 @@ class RunResult:
 
 
 class Sending:
-    """Sends what is planned, and pauses and resumes all sending.
+    """Sends planned deliveries, and pauses and resumes all sending.
 
     Args:
         database: where deliveries wait.
-        make_delivery: builds a run.
-        report: queues a report to the owner if something needs them; says whether it did.
-        clock: the current instant, aware.
+        make_delivery: builds a delivery run.
+        report: queues a report to the owner if something needs attention; returns whether it did.
+        clock: returns the current time, timezone-aware.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Sending:
         *,
         persistent: bool = False,
     ) -> RunResult:
-        """Sends what waits, then a report to the owner if something needs them.
+        """Sends waiting deliveries, then a report to the owner if something needs attention.
 
         Args:
             fault: what kept editions from being planned, if anything.
-            persistent: wait for a database that is locked or has no room, however long that
-                takes; otherwise the run gives up after a few tries.
+            persistent: keep retrying while the database is locked or its disk is full;
+                otherwise the run gives up after a few tries.
 
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
-            ConfigError: something that the transport needs is not configured.
+            ConfigError: a setting that the transport needs is missing.
         """
         delivery = self._make_delivery(stop, progress, persistent=persistent)
         result = RunResult(planned, delivery.run(fault=fault))
@@ -94,18 +94,18 @@ class Sending:
                 result.summary.notices += notices.notices
                 result.stopped = notices.stopped
         except (SendingPaused, StorageError) as error:
-            result.stopped = str(error)  # what was sent before is still said
+            result.stopped = str(error)  # the result still says what was sent before
         result.stopped = result.stopped or fault
         return result
 
     def send_notices(self, stop: threading.Event, progress: Progress) -> None:
-        """Sends the notices that wait, and no edition; nothing while all sending is paused.
+        """Sends waiting notices but no editions. Sends nothing while sending is paused.
 
-        Waits for a database that is locked or has no room.
+        Keeps retrying while the database is locked or its disk is full.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
-            ConfigError: something that the transport needs is not configured.
+            ConfigError: a setting that the transport needs is missing.
             StorageError: the database cannot be used.
         """
         with self._database.read() as tx:
@@ -115,18 +115,18 @@ class Sending:
             self._make_delivery(stop, progress, persistent=True).run(only_notices=True)
 
     def has_work(self, at: datetime) -> bool:
-        """Whether mail waits that may go now, or a dead sender has left some."""
+        """Whether any mail may be sent now, or a sender has claims that may need recovery."""
         with self._database.read() as tx:
             first = outbox.next_try(tx)
             return (first is not None and first <= at) or bool(outbox.senders(tx))
 
     def next_try(self) -> datetime | None:
-        """The next instant at which a mail is tried."""
+        """Returns when the next delivery is tried, or `None` if none waits."""
         with self._database.read() as tx:
             return outbox.next_try(tx)
 
     def refuse(self, at: datetime) -> None:
-        """Raises when nothing may be planned or sent at this instant.
+        """Raises an error if nothing may be planned or sent now.
 
         Raises:
             SendingPaused: the operator stopped all sending.
@@ -139,7 +139,7 @@ class Sending:
         refuse_old_clock(row, at)
 
     def note_stopped(self, why: str) -> None:
-        """Records why nothing goes out, if the database takes it."""
+        """Records why nothing is sent, if the database can be written."""
         with suppress(StorageError):
             with self._database.read() as tx:
                 known = installation.get(tx).stopped
@@ -153,6 +153,6 @@ class Sending:
             installation.pause(tx, self._clock())
 
     def resume(self) -> None:
-        """Starts sending again, and takes the clock as right."""
+        """Starts sending again, and accepts the current clock as correct."""
         with self._database.write() as tx:
             installation.resume(tx, self._clock())

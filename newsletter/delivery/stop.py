@@ -1,4 +1,4 @@
-"""How a run is told to stop, and how long it keeps trying to reach the database."""
+"""Stopping a run, and retrying database access during one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from newsletter.errors import StorageError
 T = TypeVar("T")
 
 _INTERVAL = 0.1
-"""Seconds within which a wait notices that the run itself was stopped."""
+"""Seconds within which `RunStop.wait` notices that the run stopped itself."""
 
 
 class RunStop(threading.Event):
-    """The stop event of one run: set by the run for itself, or by its caller.
+    """The stop event of one run: set by the run itself or through its caller's event.
 
-    The run only ever sets its own: in a service the caller's is the one that shuts it down.
+    The run only sets its own: in a service, the caller's event shuts the whole service down.
 
     Args:
-        caller: the event of whoever started the run.
+        caller: the stop event of the caller that started the run.
     """
 
     def __init__(self, caller: threading.Event) -> None:
@@ -30,15 +30,15 @@ class RunStop(threading.Event):
 
     @classmethod
     def of(cls, stop: threading.Event) -> Self:
-        """The event itself if it belongs to a run already; else a new one below it."""
+        """Returns `stop` if it is a `RunStop` already, otherwise a new one derived from it."""
         return stop if isinstance(stop, cls) else cls(stop)
 
     def is_set(self) -> bool:
-        """Whether the run has to stop, whichever of the two says so."""
+        """Whether the run has to stop, because either event is set."""
         return super().is_set() or self.caller.is_set()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until the run has to stop, at most `timeout` seconds; whether it has to."""
+        """Waits at most `timeout` seconds for a stop. Returns whether the run has to stop."""
         ends = None if timeout is None else monotonic() + timeout
         while not self.is_set():
             left = _INTERVAL if ends is None else ends - monotonic()
@@ -49,13 +49,13 @@ class RunStop(threading.Event):
 
 
 class Retry:
-    """Repeats what fails because the database is locked or its disk is full.
+    """Retries actions that fail because the database is locked or its disk is full.
 
     Args:
-        stop: ends the wait for another try.
+        stop: set to end the wait for another try.
         pause: seconds between two tries.
-        tries: how many there are; `None` for as many as it takes.
-        waiting: called with the error before each further try.
+        tries: maximum number of tries; `None` for no limit.
+        waiting: called with the error before each retry.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class Retry:
         self._waiting = waiting
 
     def __call__(self, action: Callable[[], T]) -> T:
-        """What `action` returns, once it succeeds.
+        """Repeats `action` until it succeeds and returns its result.
 
         Raises:
-            StorageError: it never did, will not by itself, or the run was told to stop.
+            StorageError: all tries failed, the error is permanent, or the run was stopped.
         """
         return self._repeated(action, self._tries)
 
     def at_the_end(self, action: Callable[[], T]) -> T:
-        """The same when the run is over: where tries are counted, there is one."""
+        """Does the same once the run is over: with a single try if tries are limited."""
         return self._repeated(action, None if self._tries is None else 1)
 
     def _repeated(self, action: Callable[[], T], tries: int | None) -> T:

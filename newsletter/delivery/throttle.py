@@ -1,4 +1,4 @@
-"""How fast mail may leave: altogether, and to single domains. Pure: the time is an argument."""
+"""Rate limits, overall and for single domains. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class _Pace:
-    """One mail every so many seconds; idle time is not saved up."""
+    """One message every `gap` seconds; idle time does not accumulate."""
 
     gap: float
     free_at: float = 0.0
@@ -18,11 +18,11 @@ class _Pace:
 
 
 class Rates:
-    """Rates of one sender.
+    """The rate limits of one sender.
 
     Args:
-        per_second: mails per second altogether; `None` for no limit.
-        per_domain: mails per second to single domains, in ASCII and lower case.
+        per_second: messages per second overall; `None` for no limit.
+        per_domain: messages per second to single domains, in ASCII and lower case.
     """
 
     def __init__(self, per_second: float | None, per_domain: Mapping[str, float]) -> None:
@@ -30,17 +30,17 @@ class Rates:
         self._domains = {domain: _Pace(1 / rate) for domain, rate in per_domain.items()}
 
     def wait(self, domain: str, now: float) -> float:
-        """Seconds until a mail to this domain may leave; 0 if it may now."""
+        """Returns the seconds until a message to this domain may be sent; 0 if it may be now."""
         free_at = max((pace.free_at for pace in self._paces(domain)), default=now)
         return max(0.0, free_at - now)
 
     def take(self, domain: str, now: float) -> None:
-        """A mail to this domain leaves now."""
+        """Counts a message to this domain as sent now."""
         for pace in self._paces(domain):
             pace.take(now)
 
     def limits(self, domain: str) -> bool:
-        """Whether this domain has a rate of its own."""
+        """Whether this domain has its own rate limit."""
         return domain in self._domains
 
     def _paces(self, domain: str) -> list[_Pace]:

@@ -1,7 +1,7 @@
-"""The sessions of a transport, each in a thread of its own.
+"""Workers: the sessions of a transport, one thread each.
 
-A worker has at most one letter. It asks for the next one with the outcome of the last,
-and waits until what it said is on disk.
+A worker has at most one message at a time. It reports the reply to it and asks for the next
+in one step, and gets that once the reply is on disk.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from newsletter.transports.base import OutgoingMessage, SessionFailed, Transport
 from newsletter.transports.replies import Reply, ReplyKind
 
 OPENINGS = 3
-"""Times that a session is opened in a row, in vain, before its worker gives up."""
+"""Failed attempts in a row to open a session before its worker gives up."""
 _FAREWELL = 7.0
-"""Seconds for a worker to come home. One that still connects is left behind."""
+"""Seconds to wait for workers to end. One that is still connecting is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed delivery and its letter."""
+    """A delivery and its message."""
 
     waiting: QueuedDelivery
     message: OutgoingMessage
@@ -33,14 +33,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class WorkerReport:
-    """What a worker says.
+    """A worker's report to the run.
 
     Attributes:
-        job: what it did, with its `outcome`; without one, the outcome says why there is no
+        job: the job it finished, with its `reply`; if `None`, the reply says why there is no
             session.
-        ready: it takes another.
-        gone: it ends with this; `fault` is what it died of, if that was no failure of the
-            transport.
+        ready: the worker can take another job.
+        gone: the worker has ended.
+        fault: the exception that ended it, if that was not a failure of the transport.
     """
 
     worker: Worker
@@ -52,13 +52,13 @@ class WorkerReport:
 
 
 class Worker(threading.Thread):
-    """One session.
+    """A thread with one session.
 
     Args:
-        transport: where the session comes from.
-        reports: takes what the worker says.
-        stop: set when no more time should be lost.
-        pause: seconds before a session that failed is opened again; twice as long each time.
+        transport: provides the session.
+        reports: receives the worker's reports.
+        stop: set when the worker should end without delay.
+        pause: seconds before a failed session is opened again, doubled each time.
     """
 
     def __init__(
@@ -76,34 +76,34 @@ class Worker(threading.Thread):
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
 
     def give(self, job: Job | None) -> None:
-        """The next letter; `None` sends it home."""
+        """Gives the worker its next job; `None` ends it."""
         self._jobs.put(job)
 
     def run(self) -> None:
-        """Opens the session, then sends what it is given, until sent home."""
+        """Opens the session and sends what it is given, until it is told to end."""
         fault = None
         try:
             while self._opens() and self._serves():
                 pass
-        except BaseException as error:  # noqa: BLE001  # raised again by who reads the reports
+        except BaseException as error:  # noqa: BLE001  # raised again when the reports are read
             fault = error
         finally:
             self._session.close()
         self._reports.put(WorkerReport(self, gone=True, fault=fault))
 
     def _serves(self) -> bool:
-        """Sends while there is a session; `False` once it was sent home."""
+        """Sends messages while the session is open. Returns `False` when told to end."""
         self._reports.put(WorkerReport(self, ready=True))
         while job := self._jobs.get():
             reply = self._session.send(job.message)
-            # Said before anything else, so that it is on disk while a session is opened.
+            # Reported first, so that the result is recorded while the session is reopened.
             self._reports.put(WorkerReport(self, job, reply, ready=self._session.is_open))
             if not self._session.is_open:
                 return True
         return False
 
     def _opens(self) -> bool:
-        """Makes a session; `False` if there is none to be had."""
+        """Opens the session. Returns whether that succeeded."""
         pause = self._pause
         for left in reversed(range(OPENINGS)):
             if self._stop_now.is_set():
@@ -126,12 +126,12 @@ def _explained(failure: SessionFailed) -> Reply:
 
 
 class WorkerPool:
-    """Workers, and what they say.
+    """The workers of a run, and their reports.
 
     Args:
-        transport: where their sessions come from.
-        size: how many.
-        stop: set when no more time should be lost.
+        transport: provides their sessions.
+        size: number of workers.
+        stop: set when the workers should end without delay.
         pause: see `Worker`.
     """
 
@@ -143,7 +143,7 @@ class WorkerPool:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Starts them; afterwards none is left."""
+        """Starts the workers, and ends them on exit."""
         for worker in self._workers:
             worker.start()
         try:
@@ -157,14 +157,14 @@ class WorkerPool:
 
     @property
     def size(self) -> int:
-        """How many are there still."""
+        """The number of workers that have not ended."""
         return len(self._workers)
 
     def said(self, timeout: float, commit_wait: float) -> list[WorkerReport]:
-        """What they say within `patience` seconds, and `gather` seconds more.
+        """Waits for reports: up to `timeout` seconds for the first, then `commit_wait` for more.
 
         Raises:
-            BaseException: what a worker died of, if it was no failure of the transport.
+            BaseException: the exception that ended a worker, unless the transport failed.
         """
         try:
             found = [self._reports.get(timeout=timeout)]
@@ -184,7 +184,7 @@ class WorkerPool:
         return found
 
     def left_over(self) -> list[WorkerReport]:
-        """What was said and nobody has heard."""
+        """Returns the reports that have not been read."""
         found = []
         while not self._reports.empty():
             found.append(self._reports.get())

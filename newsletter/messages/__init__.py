@@ -1,9 +1,9 @@
-"""An edition or a notice as a MIME message, and what in it belongs to one recipient.
+"""Builds an edition or a notice as a MIME message, and personalises it for each recipient.
 
-    mime          headers and bodies: the whole message
-    personalised  the message cut at the recipient's address, date, Message-ID and link
+    mime          the whole message: headers and bodies
+    personalised  message templates, cut at the recipient's address, date, Message-ID and link
     tokens        numbers with a keyed hash: in links, Message-IDs and bounce addresses
-    links         the signed links that subscribers get
+    links         the signed links sent to subscribers
 
-Does not choose what a mail says, does not send it, and reads no database.
+Does not decide what a message says, does not send it, and does not read the database.
 """

@@ -1,4 +1,4 @@
-"""The links that readers get: made here, and read back here. Pure: the time is an argument."""
+"""Creates and verifies the links sent to subscribers. Pure: the time is an argument."""
 
 from __future__ import annotations
 
@@ -9,70 +9,70 @@ from datetime import datetime, timedelta
 from newsletter.messages import tokens
 
 CONFIRM_FOR = timedelta(days=3)
-"""How long a link holds that confirms something."""
+"""How long a confirmation link is valid."""
 SETTINGS_FOR = timedelta(days=30)
-"""How long a link to somebody's settings holds."""
+"""How long a preferences link is valid."""
 
 _PURPOSES = {"subscribe": tokens.CONFIRM, "change": tokens.CHANGE}
 
 
 @dataclass(frozen=True, slots=True)
 class SubscriberLinks:
-    """Makes and reads links.
+    """Creates and verifies links.
 
     Attributes:
-        base_url: of the pages; empty where there are none.
-        keys: the first one signs, all verify.
+        base_url: base URL of the web pages; empty if there are none.
+        keys: the first one signs, all of them verify.
     """
 
     base_url: str
     keys: Sequence[bytes]
 
     def confirm(self, request: int, now: datetime) -> str:
-        """Confirms that somebody wants editions."""
+        """Returns the link that confirms a subscription."""
         return f"{self.base_url}/confirm/{self._timed(tokens.CONFIRM, request, now + CONFIRM_FOR)}"
 
     def change(self, request: int, now: datetime) -> str:
-        """Confirms somebody's new address."""
+        """Returns the link that confirms a subscriber's new address."""
         return f"{self.base_url}/confirm/{self._timed(tokens.CHANGE, request, now + CONFIRM_FOR)}"
 
     def settings(self, subscriber_id: int, now: datetime) -> str:
-        """Leads to somebody's settings."""
+        """Returns the link to a subscriber's preferences."""
         return f"{self.base_url}/preferences/{self.settings_token(subscriber_id, now)}"
 
     def settings_token(self, subscriber_id: int, now: datetime) -> str:
-        """The last part of that link."""
+        """Returns the token in a subscriber's preferences link."""
         return self._timed(tokens.SETTINGS, subscriber_id, now + SETTINGS_FOR)
 
     def unsubscribe_token(self, subscriber_id: int) -> str:
-        """The last part of somebody's link to unsubscribe, which never expires."""
+        """Returns the token in a subscriber's unsubscribe link, which never expires."""
         return tokens.token(self.keys[0], tokens.UNSUBSCRIBE, subscriber_id)
 
     def request_of(self, kind: str, token: str, now: datetime) -> int | None:
-        """The request whose confirmation this is; `None` if it is none that holds."""
+        """Returns the id of the request that the token confirms, or `None` if it is not valid."""
         return tokens.timed_number_of(self.keys, _PURPOSES[kind], token, now)
 
     def kind_of(self, token: str, now: datetime) -> str | None:
-        """What a link confirms: `subscribe` or `change`; `None` if nothing, or not any more."""
+        """Returns what a link confirms: `subscribe`, `change`, or `None` if it is not valid."""
         for kind in _PURPOSES:
             if self.request_of(kind, token, now) is not None:
                 return kind
         return None
 
     def settings_of(self, token: str, now: datetime) -> int | None:
-        """Whose settings it leads to."""
+        """Returns the id of the subscriber of a preferences link, or `None` if not valid."""
         return tokens.timed_number_of(self.keys, tokens.SETTINGS, token, now)
 
     def unsubscribes(self, token: str) -> int | None:
-        """Whom it unsubscribes."""
+        """Returns the id of the subscriber to unsubscribe, or `None` if the token is not valid."""
         return tokens.number_of(self.keys, tokens.UNSUBSCRIBE, token)
 
     def form(self, now: datetime) -> str:
-        """Says when a form was shown."""
+        """Returns a token that records when a form was shown."""
         return self._timed(tokens.FORM, int(now.timestamp()), now + timedelta(days=1))
 
     def shown_at(self, token: str, now: datetime) -> float | None:
-        """When the form was shown, in seconds since 1970; `None` if that is not ours, or old."""
+        """Returns when the form was shown, in seconds since 1970, or `None` if forged or old."""
         return tokens.timed_number_of(self.keys, tokens.FORM, token, now)
 
     def _timed(self, purpose: bytes, number: int, until: datetime) -> str:

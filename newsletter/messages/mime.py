@@ -1,9 +1,9 @@
-"""An edition as the bytes of one mail. Sends nothing.
+"""Builds an edition or a notice as the bytes of one message. Sends nothing.
 
-The stock email policy cannot be used as it is: it encodes long `List-Unsubscribe`
-URLs into something no mailbox reads, and on some Python versions decodes an encoded
-word in a title into a new header. `Headers` below writes what it is given, sanitised,
-and `build` looks at the header names of the finished bytes.
+Python's own email policies cannot be used as they are: they encode long `List-Unsubscribe`
+URLs into something that no mail provider reads, and on some Python versions decode an encoded
+word in a title into a new header. `Headers` below writes the values it is given, sanitised,
+and `build` checks the header names of the finished bytes.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.text.clean import clean
 
 NOWHERE = "newsletter.invalid"
-"""Stands where no address of ours is configured."""
+"""The domain used where no address is configured."""
 NO_OWNER = f"owner@{NOWHERE}"
 
 _LINE = 76
-_NAME = 60  # leaves room for the header's own name beside it
+_NAME = 60  # leaves room for the header's own name on the line
 _LONGEST_LINE = 998
 _ASCII_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _TOO_LONG = re.compile(r"^(.{74,75})(=[0-9A-F]{2})$", re.MULTILINE)
@@ -48,16 +48,16 @@ _VERBATIM = {
 
 
 class Headers(EmailPolicy):
-    """Header values are stored and written as given; only `Subject` is encoded, by us."""
+    """Stores and writes header values as given; only `Subject` is encoded, by `fold`."""
 
     def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
-        """Refuses line ends instead of parsing: a parser could find a header in a title."""
+        """Rejects line ends instead of parsing: a parser could find a header in a title."""
         if re.search(r"[\r\n\x00]", value):
             raise EditionFaulty("a header with a line end in it", where=name)
         return name, value
 
     def fold(self, name: str, value: str) -> str:
-        """The header in lines, each below the limit that mail has."""
+        """Returns the header folded into lines within the length limit of mail."""
         if name.lower() == "subject":
             return f"{name}: {encoded(value, len(name) + 2)}\r\n"
         if name.lower() in _VERBATIM:
@@ -65,7 +65,7 @@ class Headers(EmailPolicy):
         return f"{name}: {_folded(value, len(name) + 2)}\r\n"
 
     def fold_binary(self, name: str, value: str) -> bytes:
-        """The same as bytes; whatever is left of other scripts by now is a fault of ours."""
+        """Returns the same as bytes. Non-ASCII text that is left at this point is a bug."""
         return self.fold(name, value).encode("ascii")
 
 
@@ -74,14 +74,14 @@ POLICY = Headers(linesep="\r\n", cte_type="7bit", max_line_length=None)
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose newsletter it is.
+    """The newsletter that a message comes from.
 
     Attributes:
         name: the newsletter's name.
-        address: the From address, as name and address.
-        reply_to: where answers go, if elsewhere.
-        owner: who takes unsubscriptions by mail.
-        archive: the web page of all editions; empty where there is none.
+        address: the From address, with a display name.
+        reply_to: the Reply-To address; `None` if replies go to `address`.
+        owner: the address that takes unsubscribe requests by mail.
+        archive: URL of the web archive of editions; empty if there is none.
     """
 
     name: str
@@ -92,28 +92,28 @@ class Sender:
 
     @property
     def domain(self) -> str:
-        """Ours, in ASCII."""
+        """The domain of the From address, in ASCII."""
         return ascii_domain(self.address.domain)
 
     @property
     def slug(self) -> str:
-        """The newsletter's name as a label of a domain."""
+        """The newsletter's name as a domain label."""
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")[:40] or "papers"
 
     @property
     def mailto(self) -> str:
-        """The link that asks the owner to be taken off."""
+        """The link to unsubscribe by mail to the owner."""
         return f"mailto:{quote(self.owner, safe='@')}?subject=unsubscribe"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """One person's copy.
+    """The recipient's values in a message.
 
     Attributes:
-        address: to whom.
-        message_id: without angle brackets; the same whenever this copy is made again.
-        unsubscribe_url: the person's own link; without one, mail to the owner.
+        address: the recipient's address.
+        message_id: without angle brackets; the same whenever this message is built again.
+        unsubscribe_url: the subscriber's unsubscribe link; if empty, mail to the owner is used.
     """
 
     address: Address
@@ -124,15 +124,15 @@ class Recipient:
 def build(
     rendered: Rendered, sender: Sender, recipient: Recipient, now: datetime, edition: str
 ) -> bytes:
-    """An edition's part as a mail: CRLF line ends, at most 76 columns in its bodies.
+    """Builds the message of an edition's part, with CRLF line ends and bodies 76 columns wide.
 
-    Everybody's copy is the same but for what `recipient` and `now` say.
+    The messages of all subscribers differ only in the values of `recipient` and `now`.
 
     Args:
-        edition: its key.
+        edition: the edition's key.
 
     Raises:
-        EditionFaulty: the finished bytes are not the headers we meant.
+        EditionFaulty: the finished bytes do not have exactly the intended headers.
     """
     link = recipient.unsubscribe_url or sender.mailto
     message = EmailMessage(policy=POLICY)
@@ -153,10 +153,10 @@ def build(
 
 
 def notice(subject: str, text: str, sender: Sender, recipient: Recipient, now: datetime) -> bytes:
-    """A mail that is no edition: text alone, CRLF line ends, at most 76 columns.
+    """Builds a notice: plain text only, CRLF line ends, at most 76 columns.
 
     Raises:
-        EditionFaulty: the finished bytes are not the headers we meant.
+        EditionFaulty: the finished bytes do not have exactly the intended headers.
     """
     message = _body("plain", text)
     for name, value in _headers(subject, sender, recipient, now).items():
@@ -166,31 +166,31 @@ def notice(subject: str, text: str, sender: Sender, recipient: Recipient, now: d
 
 
 def html_for(rendered: Rendered, unsubscribe_url: str) -> str:
-    """The HTML with the person's own link in it."""
+    """Returns the HTML with the subscriber's unsubscribe link filled in."""
     return rendered.html.replace(UNSUBSCRIBE, escape(unsubscribe_url))
 
 
 def text_for(rendered: Rendered, unsubscribe_url: str) -> str:
-    """The text with the person's own link in it."""
+    """Returns the text with the subscriber's unsubscribe link filled in."""
     return rendered.text.replace(UNSUBSCRIBE, unsubscribe_url)
 
 
 def encoded_size(html: str) -> int:
-    """Bytes the HTML takes in the mail."""
+    """Returns the size of the HTML in the message, in bytes."""
     packed = quoted_printable(html)
     return len(packed) + packed.count("\n")
 
 
 def quoted_printable(text: str) -> str:
-    """The text in quoted-printable, `\\n` line ends whatever it has."""
+    """Encodes the text as quoted-printable; all line ends become `\\n`."""
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     packed = b2a_qp(text.encode(), istext=True).decode("ascii")
-    # White space at the end of a full line is encoded past the limit: broken before it.
+    # White space at the end of a full line is encoded past the limit: break the line before it.
     return _TOO_LONG.sub(r"\1=\n\2", packed)
 
 
 def mailbox(address: Address) -> str:
-    """`Name <address>` for a header: the name encoded where needed, the domain in ASCII."""
+    """Formats `Name <address>` for a header: name encoded if needed, domain in ASCII."""
     spec = f"{address.username}@{ascii_domain(address.domain)}"
     if not address.username or not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
         raise EditionFaulty("an address that no header can hold", where=spec)
@@ -200,10 +200,10 @@ def mailbox(address: Address) -> str:
 
 @lru_cache(maxsize=1_000)
 def ascii_domain(domain: str) -> str:
-    """The domain in ASCII letters, as mail needs it.
+    """Returns the domain in ASCII (IDNA), as mail needs it.
 
     Raises:
-        EditionFaulty: it is none.
+        EditionFaulty: it is not a valid domain.
     """
     try:
         return idna.encode(domain, uts46=True).decode()
@@ -212,20 +212,20 @@ def ascii_domain(domain: str) -> str:
 
 
 def phrase(name: str) -> str:
-    """A name in a header: plain, quoted or encoded, whichever it needs."""
+    """Formats a name for a header: plain, quoted or encoded, as needed."""
     if _ASCII_PHRASE.fullmatch(name) and "=?" not in name:
         return name
     if name.isascii() and "=?" not in name:
         escaped = name.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     words = Header(name, "utf-8", maxlinelen=_NAME).encode(linesep="\r\n")
-    return words.replace("\r\n", "")  # folded where it stands
+    return words.replace("\r\n", "")  # folded with its header
 
 
 def encoded(value: str, indent: int) -> str:
-    """Free text in a header: ASCII folded at spaces, anything else as encoded words.
+    """Formats free text for a header: ASCII folded at spaces, other text as encoded words.
 
-    What looks like an encoded word is encoded itself, so that it is read back as text.
+    Text that looks like an encoded word is encoded as well, so that it is read back as text.
     """
     value = clean(value)
     if value.isascii() and "=?" not in value:
@@ -252,7 +252,7 @@ def _list_headers(sender: Sender, recipient: Recipient, edition: str) -> dict[st
     headers = {
         "List-Id": f"{phrase(clean(sender.name))} <{sender.slug}.{sender.domain}>",
         "List-Unsubscribe": f"<{sender.mailto}>",
-        # Which edition, whose newsletter, what kind of mail, who sends; nothing of the reader.
+        # Edition, newsletter, kind of mail and sender; nothing about the subscriber.
         "Feedback-ID": f"{edition[:16]}:{sender.slug}:edition:{sender.domain}",
     }
     if recipient.unsubscribe_url:
@@ -272,7 +272,7 @@ def _body(subtype: str, text: str) -> EmailMessage:
 
 
 def _folded(value: str, indent: int) -> str:
-    """ASCII text broken at spaces where a line would pass 76 columns."""
+    """Folds ASCII text at spaces so that lines stay within 76 columns."""
     lines: list[str] = []
     line = ""
     for word in value.split(" "):

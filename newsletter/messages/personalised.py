@@ -1,7 +1,8 @@
-"""A recipient's copy of a mail, for microseconds.
+"""Personalises a message for each recipient within microseconds.
 
-The mail is made once, for somebody who does not exist, and cut where that somebody's
-address, Message-ID, date and link stand; a copy is the pieces with others' in between.
+The message is built once for a placeholder recipient and cut at the placeholder's address,
+Message-ID, date and link. A personalised message is these pieces with the recipient's values
+in between.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from newsletter.messages.mime import Recipient, Sender
 from newsletter.messages.tokens import TOKEN_LENGTH
 from newsletter.models import Rendered
 
-_BREAK = "(?:=\r?\n)?"  # a soft line break of quoted-printable, perhaps
+_BREAK = "(?:=\r?\n)?"  # an optional soft line break of quoted-printable
 
 
 @dataclass(frozen=True, slots=True)
 class RecipientFields:
-    """What is one recipient's own.
+    """The values that differ between recipients.
 
     Attributes:
-        to: the address, its domain in ASCII.
+        to: the address, with its domain in ASCII.
         message_id: without angle brackets.
-        token: of the unsubscribe link; `TOKEN_LENGTH` characters.
+        token: token of the unsubscribe link; `TOKEN_LENGTH` characters.
     """
 
     to: str
@@ -39,7 +40,7 @@ class RecipientFields:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """Where something of the recipient's stands: which field, and which part of it."""
+    """The place of a recipient's value: which field, and which part of it."""
 
     field: str
     first: int = 0
@@ -47,12 +48,12 @@ class _Slot:
 
 
 class MessageTemplate:
-    """One mail for many.
+    """A message built once for many recipients.
 
     Args:
-        make: the whole mail for a recipient, at a time.
-        links: the address of a person's link, with `{}` for the token; empty for none.
-        encode: brings the whole mail into the form its transport takes.
+        make: builds the whole message for a recipient and a date.
+        links: URL of the unsubscribe links, with `{}` for the token; empty for none.
+        encode: converts the whole message to the form its transport takes.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class MessageTemplate:
         )
 
     def pieces(self, copy: RecipientFields, at: datetime) -> list[bytes]:
-        """The copy for a recipient; long pieces are the same objects in all copies."""
+        """Returns the message to a recipient; long pieces are the same objects in all messages."""
         own = {
             "to": copy.to.encode(),
             "message_id": copy.message_id.encode(),
@@ -101,7 +102,7 @@ def edition_template(
     base_url: str,
     encode: Callable[[bytes], bytes],
 ) -> MessageTemplate:
-    """One part of an edition, for everybody."""
+    """Returns the message template of one part of an edition."""
 
     def make(recipient: Recipient, at: datetime) -> bytes:
         return mime.build(rendered, sender, recipient, at, key)
@@ -112,7 +113,7 @@ def edition_template(
 def notice_template(
     subject: str, text: str, sender: Sender, encode: Callable[[bytes], bytes]
 ) -> MessageTemplate:
-    """A notice."""
+    """Returns the message template of a notice."""
 
     def make(recipient: Recipient, at: datetime) -> bytes:
         return mime.notice(subject, text, sender, recipient, at)
@@ -121,22 +122,22 @@ def notice_template(
 
 
 def unsubscribe_links(base_url: str) -> str:
-    """The addresses of people's unsubscribe links, `{}` for the token; empty without a web."""
+    """Returns the URL of unsubscribe links, with `{}` for the token; empty without web pages."""
     return base_url.replace("{", "{{").replace("}", "}}") + "/unsubscribe/{}" if base_url else ""
 
 
 def _nonce(length: int = 32) -> str:
-    """Letters and digits that stand nowhere else; quoted-printable leaves them as they are."""
+    """Returns letters and digits that occur nowhere else; quoted-printable keeps them as is."""
     return secrets.token_hex(length)[:length]
 
 
 def _moment() -> datetime:
-    """A date that stands nowhere else, written as long as any other."""
+    """Returns a date that occurs nowhere else and is as long as any other when written."""
     return datetime.fromtimestamp(secrets.randbelow(1 << 32), UTC)
 
 
 def _cut(data: bytes, values: dict[str, str]) -> Sequence[bytes | _Slot]:
-    """The mail cut at these values, each of which a soft line break may part in two."""
+    """Cuts the message at these values, each of which may contain one soft line break."""
     patterns = (
         f"(?P<{field}>{_BREAK.join(map(re.escape, value))})"
         for field, value in values.items()
@@ -154,7 +155,7 @@ def _cut(data: bytes, values: dict[str, str]) -> Sequence[bytes | _Slot]:
 
 
 def _slots(field: str, found: bytes) -> Iterable[bytes | _Slot]:
-    """A value as it stands in the mail: whole, or in two halves around a soft line break."""
+    """Yields the slots of a value found in the message: one, or two around a soft line break."""
     halves = re.split(rb"(=\r?\n)", found)
     first = 0
     for half in halves:

@@ -1,8 +1,8 @@
-"""Names that only we can make: of a person in a link, of a copy, of a delivery. Pure.
+"""Unforgeable tokens and labels: for subscribers in links, messages and deliveries. Pure.
 
-A token is a number and a keyed hash of it and of what it is for, so that one made for a
-purpose is worth nothing for another. It has no address in it and always has the same
-length. A plain one never expires; a timed one also says until when it holds.
+A token is a number with a keyed hash of it and of its purpose, so that a token for one purpose
+is not valid for another. It contains no address and always has the same length. A plain token
+never expires; a timed one also contains its expiry time.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ _PROOF = 15  # bytes
 _UNTIL = 5  # bytes; seconds since 1970
 _TIMED_PROOF = 16  # bytes
 TOKEN_LENGTH = (_NUMBER + _PROOF) * 4 // 3
-"""Characters of a token."""
+"""Length of a plain token, in characters."""
 
-# Stricter than the decoder, which also takes `+` and `/`: each token is written in one way.
+# Stricter than the decoder, which also accepts `+` and `/`: each token has only one spelling.
 _TOKEN = re.compile(rf"[A-Za-z0-9_-]{{{TOKEN_LENGTH}}}")
 _TIMED = re.compile(rf"[A-Za-z0-9_-]{{{(_NUMBER + _UNTIL + _TIMED_PROOF) * 4 // 3}}}")
 
 
 def token(key: bytes, purpose: bytes, number: int) -> str:
-    """The number as a token for this purpose: letters, digits, `-` and `_`."""
+    """Returns the number as a token for this purpose: letters, digits, `-` and `_`."""
     plain = number.to_bytes(_NUMBER, "big")
     return urlsafe_b64encode(plain + _proof(key, purpose, plain, _PROOF)).decode("ascii")
 
 
 def number_of(keys: Iterable[bytes], purpose: bytes, text: str) -> int | None:
-    """The number in a token that one of these keys made for this purpose; else `None`."""
+    """Returns the number in a token made with one of these keys for this purpose, or `None`."""
     if not _TOKEN.fullmatch(text):
         return None
     data = urlsafe_b64decode(text)
     plain, proof = data[:_NUMBER], data[_NUMBER:]
-    # All keys are tried, so that the time says nothing about which one fits.
+    # All keys are tried, so that timing does not reveal which one matches.
     found = [hmac.compare_digest(_proof(key, purpose, plain, _PROOF), proof) for key in keys]
     return int.from_bytes(plain, "big") if any(found) else None
 
 
 def timed(key: bytes, purpose: bytes, number: int, until: datetime) -> str:
-    """The number as a token for this purpose that holds until then, to the second."""
+    """Returns the number as a token for this purpose, valid until `until`, to the second."""
     plain = number.to_bytes(_NUMBER, "big") + int(until.timestamp()).to_bytes(_UNTIL, "big")
     proof = _proof(key, purpose, plain, _TIMED_PROOF)
     return urlsafe_b64encode(plain + proof).decode("ascii")
 
 
 def timed_number_of(keys: Iterable[bytes], purpose: bytes, text: str, now: datetime) -> int | None:
-    """The number in a timed token that one of these keys made for this purpose and that holds."""
+    """Returns the number in a timed token as `number_of` does, or `None` if it has expired."""
     if not _TIMED.fullmatch(text):
         return None
     data = urlsafe_b64decode(text)
@@ -73,17 +73,19 @@ def timed_number_of(keys: Iterable[bytes], purpose: bytes, text: str, now: datet
 
 
 def label(key: bytes, purpose: bytes, *numbers: int, size: int = 10) -> str:
-    """A name for these numbers that nobody else can make or read; lower case and digits.
+    """Returns a keyed hash of these numbers as lower-case letters and digits.
+
+    It cannot be forged, and the numbers cannot be recovered from it.
 
     Args:
-        size: bytes of it; a multiple of five.
+        size: length of the hash in bytes; a multiple of five.
     """
     plain = b"".join(number.to_bytes(8, "big") for number in numbers)
     return b32encode(_proof(key, purpose, plain, size)).decode("ascii").lower()
 
 
 def suppression_hash(key: bytes, text: str) -> bytes:
-    """What stands for an address that must not be written to, so that it need not be kept."""
+    """Returns the suppression hash of an address, which is kept in place of the address."""
     return _proof(key, SUPPRESSION, text.encode(), 32)
 
 

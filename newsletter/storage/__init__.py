@@ -1,4 +1,4 @@
-"""The database: the only place that knows SQL. Each module reads and writes some tables.
+"""The database: the only package with SQL. Each module reads and writes some of the tables.
 
-Takes a transaction and draws none: the use cases above it do. Decides nothing.
+Functions take a transaction, which the calling use case opens. No decisions are made here.
 """

@@ -1,8 +1,8 @@
-"""What was announced to everybody, for who looks for it: SQL for the public archive.
+"""The public archive of announced papers and editions: SQL to list and search it.
 
-A paper is in it that has a `new` entry which nobody passed over, unless it was withdrawn.
-The index of words (`paper_search`) is made and kept by the database itself: see the
-migration that makes it.
+It contains the papers with a `new` entry that was not passed over, unless they were withdrawn.
+The full-text index (`paper_search`) is maintained by triggers in the database; see the migration
+that creates it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from newsletter.storage.schema import entries, log_head, papers, passed, snapsho
 from newsletter.text.clean import clean
 
 _TOKENIZER = "unicode61 remove_diacritics 2"
-"""What a word is: as `paper_search` has it."""
+"""How text is split into words: the same as in `paper_search`."""
 
 _LONGEST = 200
-"""Characters of a visitor's words that are looked at."""
+"""Characters of a visitor's query that are used."""
 
 _END = 2**63 - 1
-"""After every position, and after every number."""
+"""Greater than every position and every id."""
 
-# One table in the outer query: so it is read newest first, and only as far as is needed.
+# With one table in the outer query it is read newest first, and only as far as needed.
 _SEARCH = text(
     "SELECT rowid FROM paper_search WHERE paper_search MATCH :terms AND rowid < :before "
     "AND rowid NOT IN (SELECT position FROM passed) "
@@ -38,13 +38,13 @@ _SEARCH = text(
     "ORDER BY rowid DESC LIMIT :limit"
 )
 
-# Word for word as its index has it: one in a thousand editions may be listed, and all are long.
+# Exactly as in its index, so that the index is used: few editions are listed, and all are long.
 _LISTED = text("state = 'frozen' AND public = 1 AND planned_at IS NOT NULL")
 
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """A day, and how many papers were announced for it."""
+    """A day, and the number of papers announced for it."""
 
     day: date
     papers: int
@@ -60,10 +60,10 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class PublicEdition:
-    """An edition that was sent, as the archive names it.
+    """A sent edition as the archive lists it.
 
     Attributes:
-        papers: how many it has.
+        papers: its number of papers.
     """
 
     id: int
@@ -74,7 +74,7 @@ class PublicEdition:
 
 
 def stamp(tx: Connection) -> tuple[int, ...]:
-    """Another one whenever anything that the archive shows may be another. Quick."""
+    """Returns a value that changes whenever the archive's content may have changed. Fast."""
     row = tx.execute(
         select(
             select(func.max(snapshots.c.id)).scalar_subquery(),
@@ -87,14 +87,14 @@ def stamp(tx: Connection) -> tuple[int, ...]:
 
 
 def search(tx: Connection, words: str, limit: int, before: int | None = None) -> list[Entry]:
-    """The announced papers whose title, abstract and authors have all of these words.
+    """Returns announced papers whose title, abstract and authors contain all of these words.
 
-    Newest first. Any text will do: signs only part words, capitals and accents do not
-    count, and the last word may be the beginning of one. Without a word, nothing is found.
-    A paper is found by its newest text, and given with its text as it was announced.
+    Newest first. Any text is accepted: punctuation only separates words, case and accents are
+    ignored, and the last word also matches as a prefix. Without any word, nothing is found.
+    A paper is found by its newest text and returned with its text as announced.
 
     Args:
-        words: as a visitor types them; what is beyond 200 characters does not count.
+        words: the query as typed by a visitor; text beyond 200 characters is ignored.
         before: only papers before this position, for the next page.
     """
     terms = _terms(words)
@@ -110,9 +110,9 @@ def search(tx: Connection, words: str, limit: int, before: int | None = None) ->
 
 
 def _terms(words: str) -> list[str]:
-    """The words as the index would have them, in their order.
+    """Splits the query into words as the index does, in order.
 
-    SQLite itself splits them, in a table of its own in memory: its alphabet is not Python's.
+    SQLite itself splits them, in a table in memory: its Unicode rules differ from Python's.
     """
     said = clean(words)[:_LONGEST]
     with closing(sqlite3.connect(":memory:")) as scratch:
@@ -123,7 +123,7 @@ def _terms(words: str) -> list[str]:
 
 
 def latest(tx: Connection, limit: int) -> list[Announced]:
-    """The newest announced papers, newest first."""
+    """Returns the newest announced papers, newest first."""
     rows = tx.execute(
         _shown(entries.c.position, entries.c.at).order_by(entries.c.position.desc()).limit(limit)
     )
@@ -132,7 +132,7 @@ def latest(tx: Connection, limit: int) -> list[Announced]:
 
 
 def days(tx: Connection, limit: int, before: date | None = None) -> list[DayCount]:
-    """The days for which papers were announced, newest first.
+    """Returns the days for which papers were announced, newest first.
 
     Args:
         before: only days before this one, for the next page.
@@ -145,13 +145,13 @@ def days(tx: Connection, limit: int, before: date | None = None) -> list[DayCoun
 
 
 def day_entries(tx: Connection, day: date) -> list[Entry]:
-    """The papers announced for a day, in log order."""
+    """Returns the papers announced for a day, in log order."""
     query = _shown(entries.c.position).where(entries.c.day == day)
     return log.entries_at(tx, tx.execute(query.order_by(entries.c.position)).scalars().all())
 
 
 def neighbours(tx: Connection, day: date) -> tuple[date | None, date | None]:
-    """The last day before and the first day after this one that have papers."""
+    """Returns the last day before and the first day after this one that have papers."""
     others = _shown(entries.c.day).limit(1)
     previous = others.where(entries.c.day < day).order_by(entries.c.day.desc())
     following = others.where(entries.c.day > day).order_by(entries.c.day)
@@ -159,7 +159,7 @@ def neighbours(tx: Connection, day: date) -> tuple[date | None, date | None]:
 
 
 def _shown(*columns: Any) -> Select[Any]:
-    """Of the entries that the archive shows."""
+    """Selects from the entries that the archive shows."""
     return (
         select(*columns)
         .join_from(entries, papers, papers.c.id == entries.c.paper_id)
@@ -172,10 +172,10 @@ def _shown(*columns: Any) -> Select[Any]:
 
 
 def editions(tx: Connection, limit: int, before: int | None = None) -> list[PublicEdition]:
-    """The editions that the archive lists, newest first.
+    """Returns the editions that the archive lists, newest first.
 
     Args:
-        before: only editions with a smaller number, for the next page.
+        before: only editions with a smaller id, for the next page.
     """
     query = select(*_FACTS).where(_LISTED, frozen.c.id < (_END if before is None else before))
     rows = tx.execute(query.order_by(frozen.c.id.desc()).limit(limit))
@@ -183,18 +183,18 @@ def editions(tx: Connection, limit: int, before: int | None = None) -> list[Publ
 
 
 def latest_edition(tx: Connection) -> PublicEdition | None:
-    """The newest edition that the archive lists."""
+    """Returns the newest edition that the archive lists, or `None`."""
     return next(iter(editions(tx, 1)), None)
 
 
 def edition(tx: Connection, key: str) -> PublicEdition | None:
-    """The edition of that key, listed or not, if somebody was to get it."""
+    """Returns the edition with this key, listed or not, or `None` if it was never planned."""
     row = tx.execute(_sent(*_FACTS).where(frozen.c.key == key)).one_or_none()
     return _edition(row) if row else None
 
 
 def edition_entries(tx: Connection, key: str) -> list[Entry]:
-    """All papers of an edition that somebody was to get, in reading order, as they were then."""
+    """Returns all papers of a planned edition, in reading order, with their text as logged."""
     positions = tx.execute(_sent(frozen.c.positions).where(frozen.c.key == key)).scalar()
     return log.entries_at(tx, positions or [])
 
@@ -209,7 +209,7 @@ _FACTS: tuple[Any, ...] = (
 
 
 def _sent(*columns: Any) -> Select[Any]:
-    """Of the editions that somebody was to get."""
+    """Selects from the editions that were planned for any subscriber."""
     return select(*columns).where(
         frozen.c.state == EditionState.FROZEN, frozen.c.planned_at.is_not(None)
     )

@@ -1,9 +1,9 @@
-"""Copies of a database while it is used, and what of a newer one has to survive a restore.
+"""Copies a database in use, and merges the data of a newer one that must survive a restore.
 
-A restore must not send anything twice, nor write to anybody who left. The database that it
-replaces knows what was sent since the backup, and what people did: its log, its deliveries,
-its people, requests and suppressions are taken over. Where it cannot be read, nobody knows,
-and nothing goes out that may have gone out before.
+A restore must not send anything twice, nor send to anyone who has unsubscribed. The database it
+replaces records what was sent and what subscribers did since the backup, so its log, deliveries,
+subscribers, requests and suppressions are taken over. If it cannot be read, this is not known,
+and nothing is sent that may have been sent before.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ SuppressionHash = Callable[[bytes, str], bytes]
 """What a suppression is known by: of the database's own key, and an address or a number."""
 
 _PAGES = 2_000
-"""Pages copied at a time; others may write in between."""
+"""Pages copied at a time; other processes may write in between."""
 _BESIDE = ("-wal", "-journal", "-shm")
-"""What SQLite keeps beside a database; it would take it for the one that comes in its place."""
+"""Files that SQLite keeps beside a database; it would apply them to the one that replaces it."""
 
-# What was captured, announced and sent, what it is made of, and what was asked for: as the
-# newer one has it.
+# Everything captured, announced, sent or requested, and what that refers to: taken from the
+# newer database.
 _NEWER = (
     "log_head", "blobs", "sources", "validators", "snapshots", "papers", "paper_keys", "texts",
     "entries", "listings", "source_days", "editions", "passed", "notices", "deliveries",
@@ -42,7 +42,7 @@ _MERGE = (
     *(f"DELETE FROM main.{table}" for table in reversed(_NEWER)),  # noqa: S608  # our names
     *(f"INSERT INTO main.{table} SELECT * FROM newer.{table}" for table in _NEWER),  # noqa: S608
     "INSERT INTO main.subscribers SELECT * FROM newer.subscribers",
-    # Numbers are never given twice: links in old mail must not lead to somebody else.
+    # Ids are never reused: links in old mail must not lead to another subscriber.
     "UPDATE main.sqlite_sequence SET seq = max(seq, coalesce("
     "(SELECT seq FROM newer.sqlite_sequence AS n WHERE n.name = main.sqlite_sequence.name), 0))",
     "INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM newer.sqlite_sequence "
@@ -51,13 +51,13 @@ _MERGE = (
 _KNOWN = (
     # A suppression may have been lifted since.
     "DELETE FROM main.suppressions WHERE hash IN (SELECT mark(normal) FROM newer.subscribers)",
-    # Whoever the newer one knows is as it says, under the number and the address it says.
+    # Subscribers in the newer database are taken from it, with its ids and addresses.
     "DELETE FROM main.subscribers WHERE id IN (SELECT id FROM newer.subscribers) "
     "OR normal IN (SELECT normal FROM newer.subscribers)",
 )
 _MARKS = ("INSERT OR REPLACE INTO main.suppressions SELECT * FROM newer.suppressions",)
 _GONE = (
-    # Whoever was forgotten since stays so, and who had left before they were removed.
+    # Subscribers erased since the backup stay erased, as do those unsubscribed before removal.
     "DELETE FROM main.subscribers WHERE normal NOT IN (SELECT normal FROM newer.subscribers) "
     "AND (mark(normal) IN (SELECT hash FROM main.suppressions) OR mark(id) IN "
     "(SELECT hash FROM main.suppressions WHERE reason != :paused_then))",
@@ -66,17 +66,17 @@ _GONE = (
     "AND id NOT IN (SELECT id FROM newer.subscribers)",
 )
 _MOVED = (
-    # An address that somebody gave up is not theirs any more; the one since is not known.
+    # An address given up since is no longer the subscriber's, and the new one is not known.
     "DELETE FROM main.subscribers WHERE id IN (SELECT subscriber_id FROM newer.requests "
     "WHERE kind = 'change' AND confirmed_at IS NOT NULL "
     "AND id NOT IN (SELECT id FROM main.requests WHERE confirmed_at IS NOT NULL))",
 )
 _CAUGHT_UP = (
-    # Who was removed since comes back, but not to what they had until then,
+    # Subscribers removed since the backup come back, but past the papers they had received,
     "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
     "FROM newer.deliveries AS d JOIN newer.editions AS e ON e.id = d.edition_id, "
     "json_each(e.positions) AS p WHERE d.subscriber_id = main.subscribers.id), 0))",
-    # nor to what they may have had so long ago that its record is pruned.
+    # and past those they may have received so long ago that the record is pruned.
     "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
     "FROM newer.editions AS e, json_each(e.positions) AS p WHERE e.planned_at < coalesce("
     "(SELECT min(changed_at) FROM newer.deliveries WHERE state = 'sent'), '9999')), 0)) "
@@ -107,16 +107,16 @@ _NOBODY_KNOWS = (
     "UPDATE deliveries SET state = 'unknown', try_at = NULL, claimed_by = NULL, first_at = NULL, "
     "reply = 'the database was restored from a backup; it may have been sent since' "
     "WHERE state IN ('queued', 'deferred', 'sending') "
-    # What was cancelled goes after all when they are back: they may have been.
+    # Cancelled deliveries are sent when the subscriber returns, which may have happened since.
     "OR (state = 'cancelled' AND reply = :paused) OR (state = 'cancelled' "
     "AND reply = :left AND changed_at >= :undone AND changed_at >= (SELECT p.changed_at "
     "FROM subscribers AS p WHERE p.id = subscriber_id AND p.state = 'unsubscribed'))",
-    # Who comes, or comes back, begins before the latest papers: they may have had those.
+    # Otherwise subscribers that confirm or return would get the latest papers, maybe twice.
     "UPDATE subscribers SET cursor = max(cursor, (SELECT position FROM log_head)) "
     "WHERE state NOT IN ('active', 'paused')",
     "UPDATE editions SET reason = coalesce(reason || '; ', '') || :doubt "
     "WHERE state = 'held' AND instr(coalesce(reason, ''), :doubt) = 0",
-    # Links in mails since the backup must not lead to somebody else.
+    # Links in mail sent since the backup must not lead to another subscriber.
     "INSERT INTO sqlite_sequence (name, seq) SELECT n.name, 0 FROM "
     "(SELECT 'subscribers' AS name UNION SELECT 'requests') AS n "
     "WHERE n.name NOT IN (SELECT name FROM sqlite_sequence)",
@@ -129,21 +129,21 @@ _VALUES = {
     "paused_then": PAUSED_WHEN_REMOVED,
     "paused": PAUSED,
     "left": LEFT,
-    # Of a held edition, so that the operator decides knowingly.
+    # Shown with a held edition, so that the operator knows before deciding.
     "doubt": "the database is a backup: it may have gone out since",
-    # More numbers than are given between a backup and its restore.
+    # More ids than are assigned between a backup and its restore.
     "jump": 1_000_000,
 }
-"""What stands in these statements."""
+"""The parameters of these statements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of people whom only the backup has, in numbers.
+    """The number of subscribers found only in the backup, by what happened to them.
 
     Attributes:
-        back: are there again.
-        away: are not: they had left, were forgotten, or had another address by then.
+        back: restored.
+        away: not restored: they had unsubscribed, were erased, or had changed their address.
     """
 
     back: int
@@ -151,10 +151,10 @@ class Taken:
 
 
 def copy(source: Path, target: Path) -> None:
-    """A consistent copy of a database that may be in use, private, whole or not at all.
+    """Makes a consistent, private copy of a database that may be in use, atomically.
 
     Raises:
-        StorageError: it cannot be made.
+        StorageError: the copy cannot be made.
     """
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     with _in_words(target):
@@ -175,7 +175,7 @@ def copy(source: Path, target: Path) -> None:
 
 
 def grew_from(newer: Path, older: Path) -> bool:
-    """Whether one database is a later state of the other: same keys, same log so far."""
+    """Whether one database is a later state of the other: same keys, and its log extended."""
     try:
         with closing(sqlite3.connect(f"file:{newer}?mode=ro", uri=True)) as two:
             two.execute("ATTACH ? AS older", (str(older),))
@@ -199,10 +199,10 @@ def _same_keys(newer: Path, older: Path) -> bool:
 
 
 def take_over(restored: Path, newer: Path, suppression_hash: SuppressionHash) -> Taken:
-    """Brings into a restored database what must not be lost of a newer one.
+    """Merges the data of a newer database that must not be lost into a restored one.
 
     Raises:
-        StorageError: it cannot be done; nothing is changed.
+        StorageError: this failed; nothing is changed.
     """
     with _changing(restored, newer, suppression_hash) as database:
         _run(database, _KNOWN + _MARKS)
@@ -215,10 +215,12 @@ def take_over(restored: Path, newer: Path, suppression_hash: SuppressionHash) ->
 
 @contextmanager
 def all_awake(restored: Path) -> Iterator[None]:
-    """Who is paused in a restored database is active meanwhile: they may have been since.
+    """Makes paused subscribers of a restored database active for the duration of the context.
+
+    They may have been active at some time since the backup.
 
     Raises:
-        StorageError: it cannot be done.
+        StorageError: this failed.
     """
     with _changing(restored) as database:
         _run(database, _AWAKE)
@@ -233,17 +235,19 @@ def doubt_what_waits(
     """Marks everything in a restored database that may have been sent since as `unknown`.
 
     Args:
-        newer: what is left of the database that is replaced: who left, if it can be read.
-        undone: who left since then may have come back to what was cancelled.
+        newer: what is left of the replaced database; if readable, its unsubscriptions and
+            suppressions are taken over.
+        undone: subscribers that unsubscribed after this time may have undone it, and got the
+            deliveries that were cancelled.
 
     Raises:
-        StorageError: it cannot be done; nothing is changed.
+        StorageError: this failed; nothing is changed.
     """
     since = undone.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
     with _changing(restored) as database:
         _run(database, _NOBODY_KNOWS, undone=since)
     if newer.is_file() and _same_keys(newer, restored):
-        # So much of it can be read, and no more.
+        # Only this much of it may be readable.
         with (
             suppress(StorageError),
             _changing(restored, newer, suppression_hash) as database,
@@ -252,12 +256,12 @@ def doubt_what_waits(
 
 
 def exchange(fresh: Path, target: Path, kept: Path) -> None:
-    """Puts a database in the place of another, if there is one, which is kept.
+    """Replaces the database at `target`, if there is one, and keeps the old one at `kept`.
 
-    At every instant `target` is one of the two. Nobody may have them open.
+    At every moment `target` is one of the two. No process may have them open.
 
     Raises:
-        StorageError: it cannot be done; the other one stays.
+        StorageError: this failed; the old one stays in place.
     """
     with _in_words(target):
         _settle(fresh)
@@ -265,7 +269,7 @@ def exchange(fresh: Path, target: Path, kept: Path) -> None:
             _fold_what_can_be(target)
             _keep(target, kept)
         for suffix in _BESIDE:
-            # What is left here is of a database that is gone, or that SQLite cannot read.
+            # These belong to a database that is gone, or that SQLite cannot read.
             beside = target.with_name(target.name + suffix)
             if beside.exists():
                 beside.replace(kept.with_name(kept.name + suffix))
@@ -275,15 +279,15 @@ def exchange(fresh: Path, target: Path, kept: Path) -> None:
 
 
 def _fold_what_can_be(path: Path) -> None:
-    """Brings what lies beside a database into it, if SQLite can; its format stays."""
+    """Merges the write-ahead log into a database, if SQLite can; keeps its journal mode."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as database:
-        with suppress(sqlite3.Error):  # a transaction that was cut short is taken back by this
+        with suppress(sqlite3.Error):  # rolls back an interrupted transaction
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _keep(target: Path, kept: Path) -> None:
-    """Gives a file a second name; where it can have only one, that is a copy."""
+    """Gives a file a second name, or copies it where hard links are not possible."""
     try:
         os.link(target, kept)
     except FileExistsError:
@@ -300,10 +304,10 @@ def _keep(target: Path, kept: Path) -> None:
 
 
 def fold(path: Path) -> None:
-    """Leaves all of a database in its one file. Nobody else may have it open.
+    """Merges everything into the database's main file. No other process may have it open.
 
     Raises:
-        StorageError: it cannot be done.
+        StorageError: this failed.
     """
     with _in_words(path), closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=DELETE")
@@ -313,7 +317,7 @@ def fold(path: Path) -> None:
 def _changing(
     path: Path, newer: Path | None = None, suppression_hash: SuppressionHash | None = None
 ) -> Iterator[sqlite3.Connection]:
-    """A transaction that changes a database: all of it, or nothing when it raises."""
+    """Opens a write transaction, committed as a whole, or rolled back if an error is raised."""
     with _in_words(path), closing(sqlite3.connect(path, isolation_level=None)) as database:
         if newer and suppression_hash:
             database.execute("ATTACH ? AS newer", (str(newer),))

@@ -1,7 +1,7 @@
-"""The database: opened safely, migrated when needed, its failures put into words.
+"""Opens the database safely, migrates it when needed, and explains its errors.
 
-Everything that reads or writes goes through `Database.read` and `Database.write`.
-A write transaction is never held across a fetch, a parse or a send.
+All reads and writes go through `Database.read` and `Database.write`. A write transaction is
+never held open during a fetch, a parse or a send.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from newsletter.storage.keys import Keys
 from newsletter.storage.migrations import HEAD, REVISIONS
 
 APPLICATION_ID = 0x50415045
-"""Marks a SQLite file as ours ("PAPE")."""
+"""Marks a SQLite file as a database of this program ("PAPE")."""
 
 _SQLITE = "sqlite:///"
 
 _HEADER = 100
-"""Bytes of a SQLite file's header."""
+"""Size of a SQLite file's header, in bytes."""
 
 _PAUSE = 0.02
 _ASK_AGAIN = 0.001  # seconds
-"""Seconds between two tries of what SQLite itself does not wait for."""
+"""Seconds between two tries of operations that SQLite itself does not wait for."""
 
 BUSY_SECONDS = 10
-"""How long a writer waits for another before it gives up."""
+"""How long a writer waits for another one before it gives up."""
 
 _ROOM = 1 << 16
-"""Bytes that must be free on the disk: a transaction of a few mails."""
+"""Bytes that must be free on the disk: enough for a transaction of a few deliveries."""
 
 
 class Database:
@@ -63,19 +63,19 @@ class Database:
     Args:
         url: `sqlite:///path`.
         busy_seconds: how long to wait for another writer.
-        create: whether a missing file is made.
+        create: whether to create a missing file.
 
     Raises:
         DatabaseForeign: the file belongs to another program.
         DatabaseNewer: a newer version of this program wrote it.
-        DatabaseMissing: it is not there, and `create` is off.
+        DatabaseMissing: the file is missing, and `create` is false.
         StorageError: it cannot be opened or written.
     """
 
     def __init__(
         self, url: str, *, busy_seconds: float = BUSY_SECONDS, create: bool = True
     ) -> None:
-        # Locks lie beside the file itself, whatever leads to it.
+        # Lock files are beside the file itself, whatever links lead to it.
         self._path = Path(os.path.realpath(sqlite_path(url)))
         if not create and not self._path.is_file():
             raise DatabaseMissing(
@@ -93,7 +93,7 @@ class Database:
 
     @property
     def file(self) -> Path:
-        """Where it is; what locks lie beside it have names that begin with its own."""
+        """The path of the file; names of the lock files beside it begin with its name."""
         return self._path
 
     @cached_property
@@ -108,7 +108,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that sees one state of the database and changes nothing."""
+        """Opens a read-only transaction, which sees one consistent state of the database."""
         with (
             _explained(self._path),
             self._engine.connect() as connection,
@@ -118,7 +118,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction that changes the database: all of it, or nothing when it raises."""
+        """Opens a write transaction, committed as a whole, or rolled back on an exception."""
         with (
             _explained(self._path),
             self._engine.connect().execution_options(write=True) as connection,
@@ -128,22 +128,22 @@ class Database:
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        """One process at a time does what is called `name`; the others wait.
+        """Lets only one process at a time do the work called `name`; others wait.
 
-        The lock is the operating system's: it ends with the process that holds it.
+        The lock is held by the operating system and ends with the process that holds it.
         """
         with locks.exclusive_work(self._path, name):
             yield
 
     def check_file(self) -> None:
-        """Looks whether the file at the path is still the one that was opened.
+        """Checks that the file at the path is still the one that was opened.
 
-        Connections go on with the file they have, so what is written there could be lost
-        without a word.
+        Connections keep using the file they have open, so data written there could be lost
+        without notice.
 
         Raises:
-            DatabaseReplaced: it is another one, or gone.
-            StorageError: it cannot be looked at.
+            DatabaseReplaced: it is another file, or missing.
+            StorageError: it cannot be checked.
         """
         try:
             found = self._path.stat()
@@ -161,15 +161,15 @@ class Database:
             )
 
     def check_writable(self, busy_seconds: float) -> None:
-        """Commits a transaction that changes nothing, and looks whether there is room for more.
+        """Commits a transaction that changes nothing, and checks for free disk space.
 
-        It has a connection of its own, so that it never waits for those of others.
+        It uses its own connection, so that it never waits for a pooled one.
 
         Args:
             busy_seconds: how long to wait for another writer.
 
         Raises:
-            StorageError: nothing can be written at the moment, or `check_file` fails.
+            StorageError: the database cannot be written now, or `check_file` fails.
         """
         self.check_file()
         _check_room(self._path.parent)
@@ -182,7 +182,7 @@ class Database:
             tx.exec_driver_sql("UPDATE standing SET latest_at = latest_at")
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes all connections and releases the lock."""
         self._engine.dispose()
         self._in_use.release()
 
@@ -208,7 +208,7 @@ class Database:
                 _upgrade(connection)
 
     def _revision(self, connection: Connection) -> str | None:
-        """The revision of the schema; `None` for an empty database."""
+        """Returns the schema revision, or `None` for an empty database."""
         tables = connection.exec_driver_sql(
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
             "ESCAPE '\\'"
@@ -235,10 +235,10 @@ class Database:
 
 
 def sqlite_path(url: str) -> Path:
-    """The file of a `sqlite:///` URL, whatever characters its name has.
+    """Returns the file of a `sqlite:///` URL, which may contain any characters.
 
     Raises:
-        StorageError: it is a URL of another kind.
+        StorageError: it is another kind of URL.
     """
     path = url.removeprefix(_SQLITE)
     if path == url or not path or "\0" in path:
@@ -251,7 +251,7 @@ def sqlite_path(url: str) -> Path:
 
 
 def _made_private(path: Path) -> tuple[int, int]:
-    """Makes the file where it is missing; the device and the inode that it has."""
+    """Creates the file if it is missing. Returns its device and inode."""
     descriptor = locks.open_private(path)
     try:
         about = os.fstat(descriptor)
@@ -262,13 +262,13 @@ def _made_private(path: Path) -> tuple[int, int]:
 
 
 def _check_room(folder: Path) -> None:
-    """Looks for room by using some, in a file without a name.
+    """Checks for free disk space by writing to an unnamed temporary file.
 
-    A full disk is not always seen by SQLite at once: small transactions may still fit into the
+    SQLite does not always notice a full disk at once: small transactions may still fit into the
     write-ahead log.
 
     Raises:
-        StorageError: there is none, or no file can be made.
+        StorageError: the disk is full, or no file can be created.
     """
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -285,10 +285,10 @@ def _check_room(folder: Path) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Looks at the file's first bytes, so that nothing is written to another program's file.
+    """Checks the file's header, so that nothing is written to another program's file.
 
-    An empty file may become ours; so may one whose first transaction is still in its
-    write-ahead log, which has a single page. `_revision` looks again by SQL.
+    An empty file is accepted, and so is a file with a single page, whose first transaction may
+    still be in its write-ahead log. `_revision` checks again with SQL.
     """
     try:
         with path.open("rb") as file:
@@ -312,28 +312,28 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _engine(path: Path, busy_seconds: float, pool: type[Pool] = QueuePool) -> Engine:
-    # Closing the last connection copies the whole log into the file: not after every
-    # transaction. Several threads may have one, each its own; whoever waits for one waits no
-    # longer than for another writer.
+    # Connections are pooled, because closing the last one copies the whole write-ahead log into
+    # the file. Each thread uses its own; waiting for one takes no longer than waiting for
+    # another writer.
     waits = {"pool_timeout": busy_seconds} if pool is QueuePool else {}
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=pool,
         **waits,
-        hide_parameters=True,  # addresses, in what a fault says
+        hide_parameters=True,  # keeps addresses out of error messages
         connect_args={"timeout": busy_seconds, "check_same_thread": False},
     )
 
-    # pysqlite opens transactions late and by itself; two writers then lose updates.
+    # pysqlite begins transactions late and implicitly, so that two writers could lose updates.
     @event.listens_for(engine, "connect")
     def _connected(connection: sqlite3.Connection, _record: Any) -> None:
         connection.isolation_level = None
-        # The wait comes first: even switching to WAL may meet another process.
+        # Set first: even the switch to WAL may have to wait for another process.
         connection.execute(f"PRAGMA busy_timeout={int(busy_seconds * 1000)}")
         _use_wal(connection, busy_seconds)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
-        # Who is forgotten is gone from the file too; not every SQLite is built that way.
+        # Erased data must be gone from the file too; not every SQLite build does this by default.
         connection.execute("PRAGMA secure_delete=ON")
 
     @event.listens_for(engine, "begin")
@@ -348,10 +348,10 @@ def _engine(path: Path, busy_seconds: float, pool: type[Pool] = QueuePool) -> En
 
 
 def _begin_writing(connection: Connection, busy_seconds: float) -> None:
-    """Begins a transaction that writes, as soon as no other does.
+    """Begins a write transaction as soon as there is no other one.
 
-    SQLite's own wait asks less and less often: who does much in many short transactions
-    would hardly ever let anybody else in.
+    SQLite's own wait retries less and less often: a process with many short transactions would
+    hardly ever let another one write.
     """
     give_up = time.monotonic() + busy_seconds
     connection.exec_driver_sql("PRAGMA busy_timeout=0")
@@ -373,8 +373,8 @@ def _begin_writing(connection: Connection, busy_seconds: float) -> None:
 def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
     """Switches to write-ahead logging.
 
-    The switch of a new file needs the file alone, and SQLite does not wait for that
-    by itself: of processes that meet a new file together, all but one would fail.
+    Switching a new file needs exclusive access, which SQLite does not wait for by itself: if
+    several processes opened a new file at the same time, all but one would fail.
     """
     give_up = time.monotonic() + busy_seconds
     while True:
@@ -402,10 +402,10 @@ def _upgrade(connection: Connection) -> None:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turns the faults of a database in use into ours; faults of the program stay as they are.
+    """Converts errors of the database to ours; errors caused by bugs are raised unchanged.
 
     Raises:
-        StorageError: the database could not do what was asked.
+        StorageError: the database could not carry out the operation.
     """
     where = str(path)
     try:
@@ -419,7 +419,7 @@ def _explained(path: Path) -> Iterator[None]:
     except (DBAPIError, sqlite3.Error) as exc:
         known = _known(exc.orig if isinstance(exc, DBAPIError) else exc, where)
         if known is None:
-            raise  # a fault of ours, which keeps its traceback
+            raise  # a bug, which keeps its traceback
         raise known from exc
     except (json.JSONDecodeError, zlib.error) as exc:
         raise DatabaseDamaged(
@@ -428,7 +428,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _known(exc: BaseException | None, where: str) -> StorageError | None:
-    """By SQLite's own code; `None` for what only a fault of the program can bring about."""
+    """Returns the error for SQLite's result code, or `None` if only a bug can cause it."""
     code = getattr(exc, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     found = _EXPLANATIONS.get(code) or _EXPLANATIONS.get(code & 0xFF)
     if found is None:
@@ -451,7 +451,7 @@ _READ_ONLY = (
 _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
     sqlite3.SQLITE_BUSY: _LOCKED,
     sqlite3.SQLITE_LOCKED: _LOCKED,
-    sqlite3.SQLITE_PROTOCOL: _LOCKED,  # the write-ahead log is contended for too long
+    sqlite3.SQLITE_PROTOCOL: _LOCKED,  # too much contention for the write-ahead log
     sqlite3.SQLITE_FULL: (DiskFull, "no room left on the disk", "make room, then run this again"),
     sqlite3.SQLITE_IOERR: (
         DiskFull,
@@ -492,4 +492,4 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
         "restore a backup",
     ),
 }
-"""What SQLite's result codes, extended or not, mean to the operator."""
+"""What SQLite's result codes, primary or extended, mean to the operator."""

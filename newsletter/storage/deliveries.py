@@ -1,4 +1,4 @@
-"""Deliveries as the operator sees them: listed, counted, tried again, settled by hand."""
+"""Deliveries as the operator sees them: listed, counted, retried and settled by hand."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, not
 
 _PAGE = 1_000
 CHUNK = 2_000
-"""Deliveries changed in one transaction; none lasts longer than 200 ms."""
-# With the table's name: others that are joined have states too.
+"""Deliveries changed in one transaction, which then takes less than 200 ms."""
+# Qualified with the table's name: joined tables have a `state` column too.
 _ENDED_OTHERWISE: Any = text(f"deliveries.{ENDED_OTHERWISE}")
 _WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
-_SHORTEST_KEY = 19  # digits: longer ones are no number of an edition, but part of its key
+_SHORTEST_KEY = 19  # digits; a number this long is not an edition's id but part of its key
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which deliveries; what is `None` does not matter.
+    """Selects deliveries; attributes that are `None` match all.
 
     Attributes:
-        address: the person's, in normal form, or a notice's.
-        edition: its key, or the beginning of it; or its number.
+        address: the address of the subscriber or the notice, in normal form.
+        edition: the edition's key, a prefix of it, or its id; or the kind of a notice.
     """
 
     state: DeliveryState | None = None
@@ -47,12 +47,12 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """One mail to one person.
+    """A delivery on record.
 
     Attributes:
-        edition: the edition's key; of a notice its kind.
-        address: `None` when the person is gone.
-        domain: of its Message-ID; `None` for the sender's.
+        edition: the edition's key, or the notice's kind.
+        address: `None` if the subscriber was removed.
+        domain: domain of its Message-ID; `None` for the sender's.
     """
 
     id: int
@@ -71,7 +71,7 @@ class DeliveryRow:
 
 
 def listed(tx: Connection, wanted: Filter) -> Iterator[DeliveryRow]:
-    """The deliveries in the order they were planned, a page in memory at a time."""
+    """Yields the deliveries in the order they were planned, with one page in memory at a time."""
     return _found(tx, _conditions(wanted))
 
 
@@ -94,12 +94,12 @@ def _found(tx: Connection, conditions: Sequence[ColumnElement[bool]]) -> Iterato
 
 
 def get(tx: Connection, number: int) -> DeliveryRow:
-    """The delivery of that number."""
+    """Returns the delivery with this id."""
     return next(_found(tx, [deliveries.c.id == number]))
 
 
 def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, int]:
-    """How many mails of editions are in each state."""
+    """Counts deliveries of editions by state."""
     query = (
         select(deliveries.c.state, func.count().label("many"))
         .select_from(_joined())
@@ -110,10 +110,10 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
 
 
 def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliveryState, int]:
-    """How many mails ended otherwise than sent, or wait for another try. Quick.
+    """Counts deliveries that did not end as sent, or wait for a retry, by state. Fast.
 
     Args:
-        notices: whether they count.
+        notices: whether to count notices too.
     """
     query = (
         select(deliveries.c.state, func.count().label("many"))
@@ -121,14 +121,14 @@ def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliverySta
         .group_by(deliveries.c.state)
     )
     of_editions = deliveries.c.notice_id.is_(None)
-    # A cancelled notice was of no use any more: nobody has to hear of it.
+    # A cancelled notice was no longer needed and does not have to be reported.
     counted = or_(of_editions, deliveries.c.state != DeliveryState.CANCELLED)
     query = query.where(counted if notices else of_editions)
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
 def newest(tx: Connection, state: DeliveryState) -> int:
-    """The number of the newest mail of an edition in a state of `ended_otherwise`; 0 for none."""
+    """Returns the id of an edition's newest delivery in this `ended_otherwise` state, or 0."""
     query = select(func.max(deliveries.c.id)).where(
         _ENDED_OTHERWISE, deliveries.c.state == state, deliveries.c.notice_id.is_(None)
     )
@@ -136,13 +136,14 @@ def newest(tx: Connection, state: DeliveryState) -> int:
 
 
 def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[int, int]:
-    """Queues the next ones that ended otherwise than sent and are wanted, as if they were new.
+    """Requeues, as if new, the next matching deliveries that did not end as sent.
 
     Args:
-        after: the number after which to look.
+        after: only deliveries with a higher id.
 
     Returns:
-        How many, and the last one's number; at most `CHUNK`, none when there are none left.
+        The number of deliveries changed, at most `CHUNK` and 0 if none are left, and the id of
+        the last one.
     """
     return _set(
         tx,
@@ -159,10 +160,10 @@ def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[in
 def settle(
     tx: Connection, wanted: Filter, state: DeliveryState, reply: str, now: datetime, after: int
 ) -> tuple[int, int]:
-    """Gives the next ones that are `unknown` and wanted the state that the operator found out.
+    """Sets the next matching `unknown` deliveries to the state given by the operator.
 
     Args:
-        after: see `retry`, also for what is returned.
+        after: see `retry`, also for the return value.
     """
     unknown = and_(_ENDED_OTHERWISE, deliveries.c.state == DeliveryState.UNKNOWN)
     return _set(tx, wanted, unknown, after, state=state, reply=reply, changed_at=now)
@@ -197,11 +198,11 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     if wanted.state:
         found.append(deliveries.c.state == wanted.state)
         if wanted.state not in _WAY:
-            found.append(_ENDED_OTHERWISE)  # so that its index is taken
+            found.append(_ENDED_OTHERWISE)  # so that its index is used
     if wanted.address is not None:
         person = select(subscribers.c.id).where(subscribers.c.normal == wanted.address)
         theirs = select(notices.c.id).where(notices.c.normal == wanted.address)
-        # Said of columns that have an index, so that not all deliveries are looked at.
+        # Conditions on indexed columns, so that not all deliveries are read.
         found.append(
             or_(
                 deliveries.c.subscriber_id == person.scalar_subquery(),

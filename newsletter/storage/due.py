@@ -1,8 +1,8 @@
-"""Who is due, and moving them on: SQL over `subscribers` and `deliveries`.
+"""Finds due subscribers and advances them: SQL over `subscribers` and `deliveries`.
 
-People with the same cursor and the same wishes go together, at most `CHUNK` of them in a
-transaction, so that none lasts long. What is written holds only for whom it still fits:
-a second planner finds nobody left.
+Subscribers with the same cursor and the same preferences are planned together, at most `CHUNK` in
+a transaction, so that none takes long. Changes apply only to subscribers that still match their
+group, so a second planner finds none left.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from newsletter.storage.schema import Utc, deliveries, subscribers
 from newsletter.storage.subscribers import Preferences
 
 CHUNK = 1_500
-"""People planned in one transaction: 30 ms, so that nobody who clicks waits long."""
+"""Subscribers planned in one transaction: 30 ms, so that visitors do not wait long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Active people who are alike.
+    """Active subscribers with the same cursor, due time and preferences.
 
     Attributes:
-        due_at: when they are due; `None` when that does not matter: everybody with the cursor.
-        merged: the date before became one with this one.
-        last_on: the last local date that is done with.
-        size: how many they were.
+        due_at: when they are due; `None` for all active subscribers with this cursor.
+        merged: whether the due date before was merged with this one.
+        last_on: the last local date that was served.
+        size: the number of subscribers when the group was read.
     """
 
     cursor: int
@@ -51,19 +51,19 @@ class Group:
 
     @property
     def preferences(self) -> Preferences:
-        """The preferences that their due times follow from."""
+        """The preferences that determine their due times."""
         return Preferences(self.cadence, self.time_zone, self.send_at)
 
 
 @dataclass(frozen=True, slots=True)
 class NextState:
-    """Where the members of a group are afterwards.
+    """The state of a group's members after planning.
 
     Attributes:
-        cursor: how far they are served.
-        due_at: when they are due next; `None` leaves it.
-        served_on: the local date that is done with; `None` leaves it.
-        merged: because it becomes one with the next.
+        cursor: the new cursor.
+        due_at: when they are due next; `None` leaves it unchanged.
+        served_on: the local date that was served; `None` leaves it unchanged.
+        merged: whether that date is merged with the next due date.
     """
 
     cursor: int
@@ -73,7 +73,7 @@ class NextState:
 
 
 def due(tx: Connection, now: datetime) -> list[Group]:
-    """The groups that are due, longest overdue first."""
+    """Returns the groups that are due, longest overdue first."""
     columns = (
         subscribers.c.cursor,
         subscribers.c.next_due_at,
@@ -108,7 +108,7 @@ def due(tx: Connection, now: datetime) -> list[Group]:
 
 
 def everybody(tx: Connection) -> list[Group]:
-    """All active people, by cursor alone."""
+    """Returns all active subscribers, grouped by cursor alone."""
     rows = tx.execute(
         select(subscribers.c.cursor, func.count().label("size"))
         .where(_is_active())
@@ -118,10 +118,10 @@ def everybody(tx: Connection) -> list[Group]:
 
 
 def chunk(tx: Connection, cursor: int, after: int) -> int | None:
-    """The last number of the next active people with this cursor, at most `CHUNK` of them.
+    """Returns the last id of the next `CHUNK` active subscribers with this cursor, or `None`.
 
-    `None` when there are none left. People whose numbers follow each other lie together,
-    so a chunk of them is written quickly, whatever groups they are in.
+    Subscribers with consecutive ids are stored together, so a chunk of them is written quickly,
+    whatever groups they are in.
     """
     ids = (
         select(subscribers.c.id)
@@ -143,15 +143,15 @@ def plan(
     edition: int = 0,
     parts: int = 0,
 ) -> int:
-    """Queues an edition for the members of a group numbered in `span`, and moves them on.
+    """Queues an edition for the members of a group with ids in `span`, and advances them.
 
-    Without an edition they are moved on only.
+    Without an edition they are only advanced.
 
     Args:
-        span: numbers after the first, up to the second.
+        span: ids greater than the first value, up to the second.
 
     Returns:
-        How many were moved.
+        The number of subscribers advanced.
     """
     after, last = span
     whom = (*_members(group), subscribers.c.id > after, subscribers.c.id <= last)
@@ -166,14 +166,14 @@ def plan(
             literal(now, Utc()),
         ).where(*whom)
         names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
-        # Planned before, says the outbox: then the cursor is what is behind.
+        # A delivery that exists was planned before, and only the cursor is behind.
         tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
     moved = tx.execute(update(subscribers).where(*whom).values(_values(next_state)))
     return moved.rowcount
 
 
 def scheduled(tx: Connection, after: datetime) -> Iterator[tuple[Group, date | None]]:
-    """The groups that are due later than `after`, whatever their cursors, with their last date."""
+    """Yields the groups due later than `after`, at any cursor, with their last served date."""
     columns = (
         subscribers.c.next_due_at,
         subscribers.c.cadence,
@@ -194,10 +194,10 @@ def scheduled(tx: Connection, after: datetime) -> Iterator[tuple[Group, date | N
 def reschedule(
     tx: Connection, group: Group, last_due_on: date | None, due_at: datetime, after: int
 ) -> int | None:
-    """Gives the next members of a group, whatever their cursors, another due time.
+    """Changes the due time of the next members of a group, at any cursor.
 
     Returns:
-        The last number changed; `None` when there was nobody left.
+        The last id changed, or `None` if there were none left.
     """
     whom = (*_alike(group), subscribers.c.last_due_on.is_not_distinct_from(last_due_on))
     ids = (

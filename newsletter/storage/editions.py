@@ -1,4 +1,4 @@
-"""Frozen editions, and those that are held: SQL over `editions` and `passed`."""
+"""Frozen and held editions: SQL over `editions` and `passed`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from newsletter.models import EditionState, Rendered
 from newsletter.storage.schema import editions, passed
 
 HISTORY = 100
-"""How many earlier editions say what is usual."""
+"""How many earlier editions determine the usual size."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditionRow:
-    """An edition as the database knows it, without what was made of it."""
+    """An edition as stored, without its rendered content."""
 
     id: int
     key: str
@@ -37,10 +37,10 @@ class EditionRow:
 
 @dataclass(frozen=True, slots=True)
 class FrozenEdition:
-    """What an edition is made of.
+    """The rendered content of an edition.
 
     Attributes:
-        domain: of its Message-IDs; `None` for the sender's.
+        domain: domain of its Message-IDs; `None` for the sender's.
     """
 
     key: str
@@ -49,7 +49,7 @@ class FrozenEdition:
 
 
 def key_of(positions: Sequence[int], language: str, theme: str, fingerprint: str) -> str:
-    """The name of an edition: a hash of its entries and of all that shapes its look."""
+    """Returns an edition's key: a hash of its entries and of everything that affects its look."""
     facts = json.dumps([list(positions), language, theme, fingerprint])
     return hashlib.blake2b(facts.encode(), digest_size=16).hexdigest()
 
@@ -67,15 +67,17 @@ def freeze(
     *,
     public: bool = False,
 ) -> EditionRow:
-    """Keeps an edition as it was made, held if there is a reason; the row of that key.
+    """Stores an edition as built, and returns the row with its key.
 
-    One that is there already stays as it is, unless it was rejected: that said no to an
-    earlier due date.
+    An edition that exists already is kept unchanged, unless it was rejected: the rejection was
+    for an earlier due date.
 
     Args:
-        domain: of its Message-IDs, so that they stay when the sender moves; `None` to follow
-            the sender.
-        public: it is the first with one of its entries: the archive shows it.
+        held: why the edition is held; `None` to freeze it.
+        domain: domain of its Message-IDs, so that they stay the same if the sender's domain
+            changes; `None` to follow the sender.
+        public: whether it is the first edition with one of its entries, so that the archive
+            lists it.
     """
     upsert = insert(editions).values(
         key=key,
@@ -103,17 +105,17 @@ def freeze(
 
 
 _MADE = ("state", "reason", "parts", "frozen_at", "decided_at", "public", "subject")
-"""What is new of an edition that is made again."""
+"""The columns that are updated when a rejected edition is built again."""
 
 
 def find(tx: Connection, key: str) -> EditionRow | None:
-    """The edition of that key."""
+    """Returns the edition with this key, or `None`."""
     row = tx.execute(_query().where(editions.c.key == key)).one_or_none()
     return _row(row) if row else None
 
 
 def get(tx: Connection, number: int) -> EditionRow:
-    """The edition of that number.
+    """Returns the edition with this id.
 
     Raises:
         UsageError: there is none.
@@ -125,7 +127,7 @@ def get(tx: Connection, number: int) -> EditionRow:
 
 
 def listed(tx: Connection, state: EditionState | None = None) -> list[EditionRow]:
-    """All editions, oldest first."""
+    """Returns all editions, oldest first; only those in `state` if given."""
     query = _query().order_by(editions.c.id)
     if state:
         query = query.where(editions.c.state == state)
@@ -133,7 +135,7 @@ def listed(tx: Connection, state: EditionState | None = None) -> list[EditionRow
 
 
 def sizes(tx: Connection) -> list[int]:
-    """Numbers of papers of the last editions that somebody was to get."""
+    """Returns the numbers of papers of the last planned editions, newest first."""
     rows = tx.execute(
         select(editions.c.papers)
         .where(editions.c.planned_at.is_not(None))
@@ -144,13 +146,13 @@ def sizes(tx: Connection) -> list[int]:
 
 
 def planned_since(tx: Connection, at: datetime) -> set[int]:
-    """Positions in editions that somebody was to get since then."""
+    """Returns the log positions in editions first planned since `at`."""
     rows = tx.execute(select(editions.c.positions).where(editions.c.planned_at >= at))
     return {position for positions in rows.scalars() for position in positions}
 
 
 def released(tx: Connection) -> set[int]:
-    """Positions that the operator has looked at and let go."""
+    """Returns the log positions in editions that the operator reviewed and released."""
     rows = tx.execute(
         select(editions.c.positions).where(
             editions.c.state == EditionState.FROZEN, editions.c.decided_at.is_not(None)
@@ -160,7 +162,7 @@ def released(tx: Connection) -> set[int]:
 
 
 def let_go(tx: Connection) -> list[EditionRow]:
-    """Editions that the operator released and nobody was to get yet, oldest first."""
+    """Returns the editions that were released but not planned yet, oldest first."""
     rows = tx.execute(
         _query()
         .where(
@@ -187,12 +189,12 @@ def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> Ed
 
 
 def pass_over(tx: Connection, positions: Iterable[int]) -> None:
-    """Nobody gets these entries any more."""
+    """Marks these entries as passed over: they are not sent any more."""
     tx.execute(insert(passed).on_conflict_do_nothing(), [{"position": one} for one in positions])
 
 
 def note_planned(tx: Connection, number: int, at: datetime) -> None:
-    """Remembers when the first person was to get it."""
+    """Records when the edition was first planned for a subscriber."""
     tx.execute(
         update(editions)
         .where(editions.c.id == number, editions.c.planned_at.is_(None))
@@ -201,7 +203,7 @@ def note_planned(tx: Connection, number: int, at: datetime) -> None:
 
 
 def content(tx: Connection, number: int) -> FrozenEdition:
-    """What an edition is made of."""
+    """Returns the rendered content of an edition."""
     query = select(editions.c.key, editions.c.parts, editions.c.domain)
     row = tx.execute(query.where(editions.c.id == number)).one()
     return FrozenEdition(row.key, tuple(_parts(row.parts)), row.domain)

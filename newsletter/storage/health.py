@@ -1,4 +1,4 @@
-"""Whether the database is in order, and what else only it can tell of an installation."""
+"""Checks of the database, and other facts for the health report that only it knows."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from newsletter.storage.schema import subscribers
 
 
 def damages(tx: Connection) -> list[str]:
-    """What is wrong with the file; reads all of it.
+    """Returns what is damaged in the file; reads all of it.
 
     Raises:
-        DatabaseDamaged: so much that it cannot even be looked at.
+        DatabaseDamaged: the damage is so bad that the file cannot even be checked.
     """
     found = tx.exec_driver_sql("PRAGMA quick_check(5)").scalars()
     return [str(line) for line in found if line != "ok"]
 
 
 def revision(tx: Connection) -> str:
-    """Of the schema."""
+    """Returns the schema revision."""
     return str(tx.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
 
 
 def count_needing_smtputf8(tx: Connection) -> int:
-    """Active people whose address only some mail servers take."""
+    """Counts active subscribers with an address that only servers with SMTPUTF8 accept."""
     local = func.substr(subscribers.c.normal, 1, func.instr(subscribers.c.normal, "@") - 1)
     query = select(func.count()).where(
         subscribers.c.state == SubscriberState.ACTIVE,

@@ -1,4 +1,4 @@
-"""What holds for the whole program: SQL over `standing` and `sendings`."""
+"""The state of the whole installation: SQL over `standing` and `sendings`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from newsletter.storage.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The one row.
+    """The installation's single row.
 
     Attributes:
-        paused_at: since when nothing is sent, if the operator stopped it.
-        latest_at: the newest instant anything was recorded at; the clock cannot be before it.
-        schedule_fingerprint: what the due times were computed from.
-        alerted: what the owner has been alerted to.
+        paused_at: since when the operator has stopped all sending; `None` if not stopped.
+        latest_at: the newest time at which anything was recorded; the clock must not be earlier.
+        schedule_fingerprint: identifies the settings that due times were computed from.
+        alerted: the alerts that were sent to the owner.
         stopped: why the last run ended before its work was done; empty if it did not.
-        stopped_at: since when runs do.
+        stopped_at: since when runs have ended early.
         week_reported_on: the Monday of the last weekly report.
     """
 
@@ -46,7 +46,7 @@ class Installation:
 
 
 def get(tx: Connection) -> Installation:
-    """How things stand."""
+    """Returns the state of the installation."""
     row = tx.execute(select(installation)).one()
     captured = tx.execute(select(func.max(sources.c.captured_at))).scalar()
     latest = max(filter(None, (row.latest_at, captured)), default=None)
@@ -62,7 +62,7 @@ def get(tx: Connection) -> Installation:
 
 
 def pause(tx: Connection, at: datetime) -> None:
-    """Stops all sending; since when is kept."""
+    """Stops all sending; the time of an earlier stop is kept."""
     tx.execute(update(installation).values(paused_at=func.coalesce(installation.c.paused_at, at)))
 
 
@@ -70,7 +70,7 @@ _PAUSED_AT = select(installation.c.paused_at)
 
 
 def is_paused(tx: Connection) -> bool:
-    """Whether the operator stopped all sending. Quick."""
+    """Whether the operator stopped all sending. Fast."""
     return tx.execute(_PAUSED_AT).scalar() is not None
 
 
@@ -81,13 +81,13 @@ _SAID_BY_A_CLOCK = (
     requests.c.at,
     subscribers.c.changed_at,
 )
-"""Instants from which something is waited for: in the future they would be waited for too long."""
+"""Times that intervals are measured from: if in the future, the intervals would be too long."""
 
 
 def resume(tx: Connection, now: datetime) -> None:
-    """Starts sending again, and takes the clock as right: nothing was later than now.
+    """Starts sending again and accepts the clock as correct: no recorded time is after `now`.
 
-    What a clock that was ahead put off goes now.
+    Deliveries deferred while the clock was ahead become due now.
     """
     tx.execute(
         update(installation).values(paused_at=None, latest_at=now, stopped=None, stopped_at=None)
@@ -107,7 +107,7 @@ def resume(tx: Connection, now: datetime) -> None:
 
 
 def note_instant(tx: Connection, now: datetime) -> None:
-    """Remembers that it was this late already."""
+    """Records `now` as the newest time, unless a later one is on record."""
     tx.execute(
         update(installation)
         .where(func.coalesce(installation.c.latest_at, now) <= now)
@@ -116,23 +116,23 @@ def note_instant(tx: Connection, now: datetime) -> None:
 
 
 def note_schedule_fingerprint(tx: Connection, schedule_fingerprint: str) -> None:
-    """Remembers what the due times are computed from."""
+    """Records the fingerprint of the settings that due times are computed from."""
     tx.execute(update(installation).values(clockwork=schedule_fingerprint))
 
 
 def note_stopped(tx: Connection, why: str, now: datetime) -> None:
-    """Remembers why a run ended before its work was done, and since when runs do; or forgets it."""
+    """Records why a run ended early, and since when runs do; an empty reason clears both."""
     since = func.coalesce(installation.c.stopped_at, now, type_=Utc()) if why else None
     tx.execute(update(installation).values(stopped=why or None, stopped_at=since))
 
 
 def note_week_reported(tx: Connection, monday: date) -> None:
-    """Remembers that the owner was told of the week before."""
+    """Records that the week before `monday` was reported to the owner."""
     tx.execute(update(installation).values(week_told_on=monday))
 
 
 def note_alerted(tx: Connection, troubles: Sequence[str]) -> None:
-    """Remembers which troubles the owner was told of."""
+    """Records which alerts were sent to the owner."""
     tx.execute(update(installation).values(told=list(troubles)))
 
 
@@ -144,13 +144,16 @@ _COUNT_SENDINGS = _SENDINGS.on_conflict_do_update(
 
 
 def count_sendings(tx: Connection, at: datetime, many: int) -> None:
-    """Counts mails that are about to leave."""
+    """Counts messages that are about to be sent."""
     hour = at.replace(minute=0, second=0, microsecond=0)
     tx.execute(_COUNT_SENDINGS, {"hour": hour, "count": many})
 
 
 def sendings_since(tx: Connection, at: datetime) -> int:
-    """How many mails left since then; all of an hour count where its half did."""
+    """Returns the number of messages sent since `at`.
+
+    They are counted by the hour: an hour counts in full if its middle is after `at`.
+    """
     hour = at - timedelta(minutes=30)
     many = tx.execute(select(func.sum(sendings.c.count)).where(sendings.c.hour > hour)).scalar()
     return int(many or 0)

@@ -1,4 +1,4 @@
-"""The database's own secret keys, made when it was: the one place that reads `secrets`."""
+"""The database's secret keys, created along with it: the only module that reads `secrets`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _OWN, _LINKS = "own", "links"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Keys:
-    """The keys of one database; `Database.keys` has them.
+    """The keys of one database, available as `Database.keys`.
 
     Attributes:
-        own: for suppressions, Message-IDs and bounce addresses; never changes.
-        links: signs links where no key is configured, and verifies those it signed.
+        own: key for suppressions, Message-IDs and bounce addresses; never changes.
+        links: signs links if no key is configured, and verifies those it signed.
     """
 
     own: bytes
@@ -27,7 +27,7 @@ class Keys:
 
 
 def load(tx: Connection) -> Keys:
-    """The keys.
+    """Reads the keys.
 
     Raises:
         DatabaseDamaged: one is missing.
@@ -39,7 +39,7 @@ def load(tx: Connection) -> Keys:
 
 
 def own_of(database: sqlite3.Connection, schema: str = "main") -> bytes | None:
-    """The `own` key of a database that is attached as `schema`; `None` if it has none."""
+    """Returns the `own` key of the database attached as `schema`, or `None` if it has none."""
     query = f"SELECT value FROM {schema}.secrets WHERE name = ?"  # noqa: S608  # our names
     found = database.execute(query, (_OWN,)).fetchone()
     return found[0] if found else None

@@ -1,10 +1,11 @@
-"""Lock files beside the database: the one place that names, makes, locks and removes them.
+"""Lock files beside the database: the only module that names, creates, locks and removes them.
 
-    NAME.use.lock           shared by all who have the database open; exclusive to replace it
-    NAME.DIGEST.lock        held by the one process that does a piece of work, such as a source's
-    NAME.sender.ID.lock     held by a sender as long as it lives
+    NAME.use.lock           shared by all processes that have the database open; exclusive to
+                            replace it
+    NAME.DIGEST.lock        held by the process that does a piece of work, such as a source's
+    NAME.sender.ID.lock     held by a sender as long as it is alive
 
-The locks are the operating system's: it frees them when their process ends, however it ends.
+The operating system releases a lock when its process ends, however it ends.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
 
 def unreachable(path: Path, exc: OSError) -> StorageError:
-    """The error for a file of the database that cannot be opened or looked at."""
+    """Returns the error for a database file that cannot be opened or checked."""
     kind = DiskFull if exc.errno in NO_ROOM else StorageError
     return kind(
         f"cannot open the database ({exc.strerror})",
@@ -33,7 +34,7 @@ def unreachable(path: Path, exc: OSError) -> StorageError:
 
 
 def open_private(path: Path) -> int:
-    """The descriptor of a file that only its owner can read, made if it is missing.
+    """Opens a file that only its owner can read, creating it if it is missing.
 
     Raises:
         StorageError: it cannot be opened.
@@ -45,24 +46,24 @@ def open_private(path: Path) -> int:
 
 
 class Lock:
-    """A lock that is held.
+    """A held lock.
 
     Args:
-        descriptor: of its file, open and locked.
+        descriptor: descriptor of its file, open and locked.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
 
     def release(self) -> None:
-        """Gives it back; the second time, it does nothing."""
+        """Releases the lock. Does nothing if it is already released."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
 
 def shared_use(database: Path) -> Lock:
-    """A lock that many share: while any process holds it, the database is not replaced.
+    """Takes a shared lock: while any process holds it, the database is not replaced.
 
     Raises:
         StorageError: the lock file cannot be opened or locked.
@@ -72,7 +73,7 @@ def shared_use(database: Path) -> Lock:
 
 @contextmanager
 def exclusive_use(database: Path) -> Iterator[None]:
-    """No process has the database open while this one replaces it.
+    """Takes the exclusive lock: no other process has the database open meanwhile.
 
     Raises:
         StorageError: a process has it open.
@@ -91,7 +92,7 @@ def exclusive_use(database: Path) -> Iterator[None]:
 
 @contextmanager
 def exclusive_work(database: Path, name: str) -> Iterator[None]:
-    """One process at a time does the work of this name; the others wait.
+    """Lets only one process at a time do the work of this name; others wait.
 
     Raises:
         StorageError: the lock file cannot be opened or locked.
@@ -107,13 +108,13 @@ def exclusive_work(database: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def sender(database: Path, identifier: str) -> Iterator[None]:
-    """A sender lives.
+    """Marks a sender as alive for the duration of the context.
 
     Args:
-        identifier: hexadecimal, used only once.
+        identifier: hexadecimal, never used before.
 
     Raises:
-        StorageError: its file cannot be made or locked.
+        StorageError: its file cannot be created or locked.
     """
     path = _sender_lock(database, identifier)
     descriptor = _sender_locked(path)
@@ -125,14 +126,14 @@ def sender(database: Path, identifier: str) -> Iterator[None]:
 
 
 def senders(database: Path) -> set[str]:
-    """The identifiers of the senders that left a file, dead or alive."""
+    """Returns the identifiers of the senders that have a lock file, dead or alive."""
     pattern = _sender_lock(database, "*").name
     return {path.name.split(".")[-2] for path in database.parent.glob(pattern)}
 
 
 @contextmanager
 def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
-    """Whether a sender is dead; its file, if it left one, is removed afterwards.
+    """Yields whether a sender is dead. If so, its file is removed afterwards.
 
     Raises:
         StorageError: its file cannot be opened or locked.
@@ -169,7 +170,7 @@ def _sender_lock(database: Path, identifier: str) -> Path:
 
 
 def _opened(path: Path, how: int) -> int:
-    """The file, open and locked; a lock that is held already and not waited for raises."""
+    """Opens and locks a file. Raises `BlockingIOError` if it must not wait for the lock."""
     descriptor = open_private(path)
     try:
         _lock(descriptor, path, how)
@@ -180,7 +181,7 @@ def _opened(path: Path, how: int) -> int:
 
 
 def _sender_locked(path: Path) -> int:
-    """The file of a sender, made, open and locked."""
+    """Creates, opens and locks the file of a sender."""
     while True:
         try:
             descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -192,7 +193,7 @@ def _sender_locked(path: Path) -> int:
             ) from exc
         try:
             _lock(descriptor, path, fcntl.LOCK_EX)
-            # Before it was locked, another process may have taken it for a dead sender's.
+            # Another process may have removed it before it was locked, as a dead sender's.
             with suppress(FileNotFoundError):
                 if path.stat().st_ino == os.fstat(descriptor).st_ino:
                     return descriptor
@@ -206,7 +207,7 @@ def _lock(descriptor: int, path: Path, how: int) -> None:
     """Locks an open file.
 
     Raises:
-        BlockingIOError: another process has it locked, and it is not waited for.
+        BlockingIOError: another process has locked it, and `how` says not to wait.
         StorageError: it cannot be locked.
     """
     try:
@@ -222,6 +223,6 @@ def _lock(descriptor: int, path: Path, how: int) -> None:
 
 
 def _remove(path: Path) -> None:
-    """The file is gone; on a disk that fails it stays, and goes with a later run."""
+    """Removes the file. If that fails, a later run removes it."""
     with suppress(OSError):
         path.unlink()

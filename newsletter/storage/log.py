@@ -1,7 +1,7 @@
 """The paper log: SQL over `log_head`, `papers`, `paper_keys`, `texts`, `entries`, `listings`.
 
-Reading and appending happen in the caller's one write transaction, so what was
-decided from is what is still true when it is carried out.
+Reading and appending happen in one write transaction of the caller, so the data that decisions
+were based on is still valid when they are carried out.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ from newsletter.storage.schema import (
 )
 
 _DAYS_COUNT = timedelta(days=3)
-"""How long the latest day is that of newcomers, though only papers without a day came since."""
+"""How long new subscribers start at the latest day if later papers have none."""
 _CHUNK = 500
-"""Values in one `IN (…)`: far below every database's limit."""
+"""Values in one `IN (…)`, far below any database's limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """Which snapshot of which source adds to the log, and when."""
+    """The snapshot and source that entries come from, and when they are appended."""
 
     source: int
     snapshot: int
@@ -55,7 +55,7 @@ class Occasion:
 
 
 def owners(tx: Connection, keys: Iterable[str]) -> dict[str, int]:
-    """Who holds these keys, with all other keys of those papers."""
+    """Returns all keys of the papers that have any of these keys, with the papers' ids."""
     holders = _in_chunks(tx, select(paper_keys.c.paper_id), paper_keys.c.key, set(keys))
     ids = {row.paper_id for row in holders}
     return {
@@ -65,7 +65,7 @@ def owners(tx: Connection, keys: Iterable[str]) -> dict[str, int]:
 
 
 def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, Known]:
-    """What is known of these papers when `snapshot` of `source` is read."""
+    """Returns what is known about these papers as `snapshot` of `source` is processed."""
     previous = tx.execute(
         select(func.max(snapshots.c.id)).where(
             snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED
@@ -102,9 +102,9 @@ def _known(row: Row[Any], previous: int | None, snapshot: int) -> Known:
 
 
 def listing_days(tx: Connection, source: int, known: Iterable[Known]) -> Sequence[date]:
-    """The days for which the source listed anything, ascending, as far as these papers need them.
+    """Returns the days for which the source listed papers, ascending, as far as these need them.
 
-    What came before the oldest day any of them was listed for decides nothing.
+    Days up to the oldest one of their last listings do not affect any decision.
     """
     oldest = min((paper.last_day for paper in known if paper.last_day), default=None)
     if oldest is None:
@@ -121,15 +121,15 @@ def listing_days(tx: Connection, source: int, known: Iterable[Known]) -> Sequenc
 
 
 def head(tx: Connection) -> int:
-    """The position of the newest entry; 0 for an empty log."""
+    """Returns the position of the newest entry, or 0 for an empty log."""
     return int(tx.execute(select(log_head.c.position)).scalar_one())
 
 
 def append(tx: Connection, occasion: Occasion, changes: Sequence[Change]) -> None:
-    """Carries out what `diff.changes` decided.
+    """Appends the entries that `papers.changes.changes` decided on, and updates their papers.
 
-    Positions come from the one row of `log_head`, updated in this transaction: its
-    lock orders the writers, so nothing ever appears below a position once read.
+    Positions come from the single row of `log_head`, updated in this transaction: its lock
+    orders the writers, so no entry ever appears below a position that was read.
     """
     entering = [change for change in changes if change.kind]
     position = _advance(tx, len(entering)) if entering else 0
@@ -150,7 +150,7 @@ def append(tx: Connection, occasion: Occasion, changes: Sequence[Change]) -> Non
 
 
 def _advance(tx: Connection, by: int) -> int:
-    """The position before the first of `by` new entries."""
+    """Reserves positions for `by` new entries. Returns the position before the first."""
     moved = tx.execute(
         update(log_head).values(position=log_head.c.position + by).returning(log_head.c.position)
     )
@@ -251,11 +251,13 @@ def _save_listings(
 def new_entries(
     tx: Connection, *, after: int = 0, up_to: int | None = None, snapshot: int | None = None
 ) -> list[Entry]:
-    """The announced papers with `after < position <= up_to`, in log order.
+    """Returns the announced papers with `after < position <= up_to`, in log order.
 
-    Each with its text as it was then and its newest votes; papers withdrawn since are
-    left out, and so are those that the operator passed over. With `snapshot`, only those
-    that came with it.
+    Each has its text as logged and its newest votes. Papers withdrawn since or passed over by
+    the operator are left out.
+
+    Args:
+        snapshot: only papers that came with this snapshot.
     """
     query = (
         _entries()
@@ -275,9 +277,9 @@ def new_entries(
 
 
 def entries_at(tx: Connection, positions: Sequence[int]) -> list[Entry]:
-    """The entries at these positions, in the order given, whatever became of them since.
+    """Returns the entries at these positions, in the order given, even if withdrawn since.
 
-    Each with its text as it was then and its newest votes; where there is none, none.
+    Each has its text as logged and its newest votes. Positions without an entry are skipped.
     """
     rows = _in_chunks(tx, _entries(), entries.c.position, set(positions))
     found = {row.position: _entry(row) for row in rows}
@@ -315,7 +317,7 @@ def _entry(row: Any) -> Entry:
 
 
 def came_at(tx: Connection, position: int) -> datetime:
-    """When an entry was appended."""
+    """Returns when an entry was appended."""
     found: datetime = tx.execute(
         select(entries.c.at).where(entries.c.position == position)
     ).scalar_one()
@@ -323,11 +325,11 @@ def came_at(tx: Connection, position: int) -> datetime:
 
 
 def newcomer_cursor(tx: Connection, latest_day: date) -> int:
-    """The cursor of somebody who joins now: just before the latest day's new papers.
+    """Returns the cursor of a new subscriber: just before the new papers of the latest day.
 
-    Without days, before those of the last snapshot that had any; 0 on an empty log.
-    Days after `latest_day` are mistakes of their page and do not count; and days count no more
-    when for a while only papers without came.
+    If days are not known, it is just before those of the last snapshot with new papers; for an
+    empty log it is 0. Days after `latest_day` are errors of their page and are ignored, and all
+    days are ignored if for some time only papers without a day have arrived.
     """
     new = entries.c.kind == EntryKind.NEW
     days = select(func.max(entries.c.day)).where(new, entries.c.day <= latest_day)
@@ -342,13 +344,13 @@ def newcomer_cursor(tx: Connection, latest_day: date) -> int:
 
 
 def _days_count(tx: Connection, day: date) -> bool:
-    """Whether it is not too long that papers of the latest day came, and only others since."""
+    """Whether papers of the latest day arrived recently, compared with papers without a day."""
     dated, undated = _last_at(tx, entries.c.day == day), _last_at(tx, entries.c.day.is_(None))
     return dated is None or undated is None or undated - dated <= _DAYS_COUNT
 
 
 def _last_at(tx: Connection, which: ColumnElement[bool]) -> datetime | None:
-    """When the newest of these new entries was appended."""
+    """Returns when the newest of these `new` entries was appended, or `None`."""
     last = select(func.max(entries.c.position)).where(entries.c.kind == EntryKind.NEW, which)
     return tx.execute(
         select(entries.c.at).where(entries.c.position == last.scalar_subquery())
@@ -356,7 +358,7 @@ def _last_at(tx: Connection, which: ColumnElement[bool]) -> datetime | None:
 
 
 def waiting(tx: Connection, after: int) -> int:
-    """How many announced papers lie above a cursor."""
+    """Returns the number of announced papers after a cursor."""
     return int(
         tx.execute(
             select(func.count())

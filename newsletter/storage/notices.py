@@ -1,4 +1,4 @@
-"""Mails that are no editions: SQL over `notices` and their deliveries."""
+"""Notices (transactional mail): SQL over `notices` and their deliveries."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def add(
     *,
     subscriber: int = 0,
 ) -> int:
-    """Queues a mail that is no edition; its delivery's number.
+    """Queues a notice. Returns the id of its delivery.
 
     Args:
         address: as written.
-        normal: as compared; see `recipients.normal_form`.
-        subscriber: whom it is about, if that is a subscriber.
+        normal: in normal form; see `subscribers.address`.
+        subscriber: the id of the subscriber it is about; 0 if it is about none.
     """
     notice = tx.execute(
         insert(notices)
@@ -55,7 +55,7 @@ def add(
 
 
 def cancel(tx: Connection, delivery: int, why: str, now: datetime) -> None:
-    """Cancels a notice that waits."""
+    """Cancels a waiting notice."""
     tx.execute(
         update(deliveries)
         .where(deliveries.c.id == delivery, deliveries.c.state.in_(WAITING))
@@ -64,13 +64,13 @@ def cancel(tx: Connection, delivery: int, why: str, now: datetime) -> None:
 
 
 def content(tx: Connection, number: int) -> tuple[str, str, str]:
-    """Kind, subject and text of a notice."""
+    """Returns the kind, subject and text of a notice."""
     row = tx.execute(select(notices).where(notices.c.id == number)).one()
     return row.kind, row.subject, row.text
 
 
 def are_waiting(tx: Connection, now: datetime) -> bool:
-    """Whether a notice may be sent now. Quick."""
+    """Whether any notice may be sent now. Fast."""
     query = (
         select(deliveries.c.id)
         .where(
@@ -86,7 +86,11 @@ _LOST = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
 def was_queued_since(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
-    """Whether such a notice went to the address, in its normal form, since then, or will go."""
+    """Whether a notice of this kind was queued for the address since then, and is not lost.
+
+    Args:
+        normal: the address in normal form.
+    """
     lost = select(deliveries.c.notice_id).where(
         deliveries.c.notice_id == notices.c.id, deliveries.c.state.in_(_LOST)
     )
@@ -100,9 +104,9 @@ def was_queued_since(tx: Connection, normal: str, kind: str, since: datetime) ->
 
 
 def forget(tx: Connection, subscriber_id: int, now: datetime) -> None:
-    """Takes away what could say who somebody was: what servers said of them, and notices.
+    """Erases what could identify a subscriber: server replies to their mail, and notices.
 
-    Also those to addresses that they had before, or asked for.
+    Includes notices to addresses that they had before, or asked for.
     """
     normal = select(subscribers.c.normal).where(subscribers.c.id == subscriber_id)
     about = or_(

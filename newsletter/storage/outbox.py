@@ -1,12 +1,12 @@
-"""Deliveries on their way: SQL over `deliveries`.
+"""Deliveries being sent: SQL over `deliveries`.
 
     queued ─ claim ─→ sending ─ settle ─→ sent, refused, expired, unknown
                          │         └────→ deferred (waits, then is claimed again)
                          └─ its sender died ─→ unknown
 
-A claim is on disk before anything is sent, and belongs to a sender whose lock the
-operating system frees at its death; so whatever is claimed and has no live sender is
-`unknown`, and nothing else is.
+A claim is committed before anything is sent, and belongs to a sender whose lock the operating
+system releases when its process ends. So deliveries that are claimed by a sender that is not
+alive are `unknown`, and only these.
 """
 
 from __future__ import annotations
@@ -34,26 +34,27 @@ from newsletter.storage.schema import ENDED_OTHERWISE, Utc, deliveries, notices,
 
 WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 
-# Among a million editions that wait, or a million notices that were sent, few are both.
+# A million editions may wait and a million notices may be sent, but few notices wait.
 NOTICES_FIRST = ("INDEXED BY ix_deliveries_notices", "sqlite")
 
 LEFT = "the person left before it went"
 PAUSED = "the person paused before it went; it goes when they are back"
-"""Said of deliveries that were cancelled."""
+"""The recorded reasons of cancelled deliveries."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueuedDelivery:
-    """A mail that may be sent now.
+    """A delivery that may be sent now.
 
     Attributes:
-        edition: its edition's number, and `part` of it; 0 for a notice.
-        subscriber: the person's number; 0 for a notice.
-        notice: the notice's number; 0 for an edition.
-        address: as written; empty when the person is gone.
-        domain: of the address, in ASCII; empty for a notice.
-        attempts: so far.
-        first_at: when it was tried first.
+        edition: the edition's id; 0 for a notice.
+        part: the part of the edition, from 1.
+        subscriber: the subscriber's id; 0 for a notice.
+        notice: the notice's id; 0 for an edition.
+        address: as written; empty if the subscriber was removed.
+        domain: domain of the address, in ASCII; empty for a notice.
+        attempts: number of attempts so far.
+        first_at: when it was first tried; `None` if it was not.
     """
 
     id: int
@@ -69,11 +70,11 @@ class QueuedDelivery:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryUpdate:
-    """What became of a claimed delivery.
+    """The result of an attempt to send a claimed delivery.
 
     Attributes:
-        try_at: when it is tried again, if it is.
-        reply: what the server said, or what happened.
+        reply: the server's reply, or what happened instead.
+        try_at: when the delivery is tried again; `None` if it is not.
     """
 
     id: int
@@ -91,13 +92,13 @@ def waiting(
     without: Collection[int] = (),
     domains_without: Collection[str] = (),
 ) -> list[QueuedDelivery]:
-    """What may be sent now, notices first, longest waiting first.
+    """Returns the deliveries that may be sent now: notices first, then longest waiting first.
 
     Args:
-        limit: how many at most.
-        only_notices: no editions.
-        without: deliveries that are known already.
-        domains_without: domains that get nothing for the moment.
+        limit: maximum number of deliveries.
+        only_notices: exclude editions.
+        without: ids of deliveries to exclude.
+        domains_without: recipient domains to exclude.
     """
     due = and_(
         deliveries.c.try_at.is_not(None),
@@ -117,7 +118,7 @@ def waiting(
         return found
     query = (
         select(deliveries, subscribers.c.address, subscribers.c.domain)
-        # Also of people who are gone: the claim cancels it.
+        # Includes deliveries of removed subscribers: the claim cancels them.
         .outerjoin_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
         .where(due, deliveries.c.notice_id.is_(None))
         .order_by(deliveries.c.try_at, deliveries.c.id)
@@ -129,7 +130,7 @@ def waiting(
 
 
 def count_waiting(tx: Connection, now: datetime, *, only_notices: bool = False) -> int:
-    """How many may be sent now."""
+    """Returns the number of deliveries that may be sent now."""
     query = select(func.count()).where(deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now)
     if only_notices:
         query = query.where(deliveries.c.notice_id > 0).with_hint(deliveries, *NOTICES_FIRST)
@@ -137,7 +138,7 @@ def count_waiting(tx: Connection, now: datetime, *, only_notices: bool = False) 
 
 
 def next_try(tx: Connection) -> datetime | None:
-    """When something waits to be tried next."""
+    """Returns when the next delivery is due to be tried, or `None`."""
     return tx.execute(
         select(func.min(deliveries.c.try_at)).where(deliveries.c.try_at.is_not(None))
     ).scalar()
@@ -175,7 +176,7 @@ _CLAIM = (
     .where(
         deliveries.c.id.in_(bindparam("ids", expanding=True)),
         deliveries.c.state.in_(WAITING),
-        # Another sender may have put it off since it was read.
+        # Another sender may have deferred it since it was read.
         deliveries.c.try_at <= bindparam("now", type_=Utc()),
         or_(deliveries.c.notice_id.is_not(None), _STILL_THERE),
     )
@@ -225,10 +226,11 @@ _SETTLE = (
 def claim(
     tx: Connection, wanted: Sequence[QueuedDelivery], sender: str, now: datetime
 ) -> tuple[set[int], int]:
-    """Takes deliveries for a sender, if nobody else has; which, and how many it cancelled.
+    """Claims deliveries for a sender, unless another one has. Returns their ids.
 
-    People who left meanwhile get nothing: theirs are cancelled. Those of people who have
-    another address meanwhile still wait, and go there when they are read again.
+    Also returns the number of deliveries it cancelled: those of subscribers that have
+    unsubscribed or paused since. Deliveries to an address that has changed since still wait, and
+    go to the new one when they are read again.
     """
     found = {
         "ids": [one.id for one in wanted],
@@ -244,7 +246,7 @@ def claim(
 
 
 def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: datetime) -> None:
-    """Records what became of deliveries that the sender has."""
+    """Records the results of deliveries claimed by this sender."""
     rows = [
         {
             "delivery": one.id,
@@ -261,18 +263,18 @@ def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: 
 
 
 def cancel_left(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
-    """Cancels those of people who left or paused while theirs was on its way; which."""
+    """Cancels deliveries whose subscriber unsubscribed or paused meanwhile. Returns their ids."""
     return set(tx.execute(_CANCEL.returning(deliveries.c.id), {"ids": ids, "now": now}).scalars())
 
 
 def senders(tx: Connection) -> list[str]:
-    """Who has claims: alive or not."""
+    """Returns the senders that have claims, alive or not."""
     query = select(deliveries.c.claimed_by).where(deliveries.c.claimed_by.is_not(None)).distinct()
     return [sender for sender in tx.execute(query).scalars() if sender]
 
 
 def give_up_claims(tx: Connection, sender: str, now: datetime) -> int:
-    """Turns what a dead sender has into `unknown`; how many."""
+    """Marks the deliveries claimed by a dead sender as `unknown`. Returns their number."""
     return tx.execute(
         update(deliveries)
         .where(deliveries.c.claimed_by == sender)
@@ -287,9 +289,9 @@ def give_up_claims(tx: Connection, sender: str, now: datetime) -> int:
 
 
 def resend_unknown(tx: Connection, planned_since: datetime, now: datetime) -> int:
-    """Queues what is `unknown` once more, unless it is older than that; how many.
+    """Requeues `unknown` editions first tried since `planned_since`. Returns their number.
 
-    Once: a server that never answers would else get the same mail with every run.
+    Only once: otherwise a server that never answers would get the same message with every run.
     """
     return tx.execute(
         update(deliveries)
@@ -305,7 +307,10 @@ def resend_unknown(tx: Connection, planned_since: datetime, now: datetime) -> in
 
 
 def cancel(tx: Connection, subscriber_id: int, now: datetime, why: str = LEFT) -> int:
-    """Cancels everything that waits for somebody, or for the end of a pause; how many."""
+    """Cancels all deliveries to a subscriber that wait, or wait for a pause to end.
+
+    Returns their number.
+    """
     return tx.execute(
         update(deliveries)
         .where(
@@ -317,7 +322,7 @@ def cancel(tx: Connection, subscriber_id: int, now: datetime, why: str = LEFT) -
 
 
 def revive(tx: Connection, subscriber_id: int, now: datetime) -> int:
-    """Queues what was cancelled because somebody paused, as if it were new; how many."""
+    """Requeues, as if new, deliveries cancelled by a subscriber's pause. Returns their number."""
     return tx.execute(
         update(deliveries)
         .where(deliveries.c.subscriber_id == subscriber_id, _waits_for_them())
@@ -326,7 +331,10 @@ def revive(tx: Connection, subscriber_id: int, now: datetime) -> int:
 
 
 def revive_left(tx: Connection, subscriber_id: int, since: datetime, now: datetime) -> int:
-    """Queues what was cancelled since then because somebody left, as if it were new; how many."""
+    """Requeues, as if new, deliveries cancelled by unsubscribing since then.
+
+    Returns their number.
+    """
     return tx.execute(
         update(deliveries)
         .where(

@@ -1,4 +1,4 @@
-"""Letting old bytes go. Keys and the log stay, so what is pruned never comes back as new."""
+"""Prunes old data. Keys and the log stay, so pruned papers never come back as new."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DONE = or_(
     deliveries.c.state == DeliveryState.SENT,
     and_(
         deliveries.c.state == DeliveryState.CANCELLED,
-        # What a pause put aside goes when it ends, however long it is.
+        # Deliveries cancelled by a pause are sent when it ends, however long it lasts.
         func.coalesce(deliveries.c.reply, "") != PAUSED,
     ),
 )
@@ -26,11 +26,11 @@ _DONE = or_(
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How much went.
+    """What was pruned.
 
     Attributes:
-        captures: whose bytes are gone.
-        mails: records of mails that were sent or cancelled.
+        captures: number of captures whose bytes were removed.
+        mails: number of records of sent or cancelled deliveries that were removed.
     """
 
     captures: int
@@ -38,12 +38,12 @@ class Pruned:
 
 
 def prune(database: Database, before: datetime) -> Pruned:
-    """Removes what is older: bytes of settled captures, records of mails that are done."""
+    """Removes data from before `before`: bytes of decided captures, finished deliveries."""
     return Pruned(_captures(database, before), _mails(database, before))
 
 
 def _captures(database: Database, before: datetime) -> int:
-    """Bytes that no newer capture and none that waits has."""
+    """Removes bytes that no newer or undecided capture shares. Returns their number."""
     needed = select(snapshots.c.sha256).where(
         (snapshots.c.captured_at >= before)
         | snapshots.c.state.in_([SnapshotState.CAPTURED, SnapshotState.HELD])
@@ -76,7 +76,7 @@ def _mails(database: Database, before: datetime) -> int:
 
 
 def count_unknown(database: Database) -> int:
-    """How many mails are `unknown`."""
+    """Returns the number of `unknown` deliveries."""
     with database.read() as tx:
         query = select(func.count()).where(deliveries.c.state == DeliveryState.UNKNOWN)
         return int(tx.execute(query).scalar_one())

@@ -1,9 +1,9 @@
-"""What readers do of their own accord: SQL over `requests`, and their part of `subscribers`.
+"""Requests by visitors: SQL over `requests`, and what they change in `subscribers`.
 
-    asked ─ handled (a mail is on its way) ─ confirmed
+    asked ─ handled (a mail is queued) ─ confirmed
 
-A request is written down before anything is looked up, so that the answer to a visitor
-says nothing about who is subscribed.
+A request is recorded before anything is looked up, so that the response to a visitor does not
+reveal whether an address is subscribed.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ from newsletter.storage.subscribers import Newcomer, Subscriber
 class RequestKind(StrEnum):
     """What a visitor asks for."""
 
-    SUBSCRIBE = "subscribe"  # to get editions
-    SETTINGS = "settings"  # a link to their own settings
-    CHANGE = "change"  # another address
+    SUBSCRIBE = "subscribe"  # to receive editions
+    SETTINGS = "settings"  # a link to their preferences
+    CHANGE = "change"  # a new address
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something a visitor asked for.
+    """A visitor's request.
 
     Attributes:
-        address: as written; empty when it is of no more use.
-        subscriber: whose, once that is known; else 0.
-        time_zone: of the visitor's browser, if it said one.
-        network: from where, cut short.
+        address: as written; empty once it is no longer needed.
+        subscriber: the subscriber's id, or 0 if not known yet.
+        time_zone: time zone of the visitor's browser, or `None`.
+        network: the visitor's truncated IP address.
     """
 
     id: int
@@ -53,11 +53,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberDetails:
-    """What only their own page shows of somebody.
+    """Details of a subscriber that are shown only on their own page.
 
     Attributes:
         paused_until: the local date on which their pause ends.
-        left_because: what they said, if they did.
+        left_because: the reason they gave for unsubscribing, or `None`.
     """
 
     paused_until: date | None
@@ -69,7 +69,7 @@ class SubscriberDetails:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An edition that was planned for somebody."""
+    """An edition that was planned for a subscriber."""
 
     subject: str
     state: str
@@ -86,7 +86,7 @@ def ask(
     subscriber: int = 0,
     time_zone: str | None = None,
 ) -> int:
-    """Writes down what a visitor asks for; its number."""
+    """Records a visitor's request. Returns its id."""
     return int(
         tx.execute(
             insert(requests)
@@ -104,7 +104,7 @@ def ask(
 
 
 def waiting(tx: Connection, limit: int) -> list[Request]:
-    """Requests that nobody has looked at yet, oldest first."""
+    """Returns requests that are not handled yet, oldest first."""
     rows = tx.execute(
         select(requests).where(requests.c.handled_at.is_(None)).order_by(requests.c.id).limit(limit)
     )
@@ -112,13 +112,13 @@ def waiting(tx: Connection, limit: int) -> list[Request]:
 
 
 def request(tx: Connection, number: int) -> Request | None:
-    """The request of that number."""
+    """Returns the request with this id, or `None`."""
     row = tx.execute(select(requests).where(requests.c.id == number)).one_or_none()
     return _request(row) if row else None
 
 
 def take(tx: Connection, number: int, now: datetime) -> bool:
-    """Marks a request as looked at, if nobody else has."""
+    """Marks a request as handled. Returns `False` if it was handled already."""
     return bool(
         tx.execute(
             update(requests)
@@ -129,22 +129,22 @@ def take(tx: Connection, number: int, now: datetime) -> bool:
 
 
 def give(tx: Connection, number: int, subscriber: int) -> None:
-    """Says whose a request is."""
+    """Assigns a request to a subscriber."""
     tx.execute(update(requests).where(requests.c.id == number).values(subscriber_id=subscriber))
 
 
 def drop_address(tx: Connection, number: int) -> None:
-    """Forgets the address of a request that is of no more use."""
+    """Removes the address of a request once it is no longer needed."""
     tx.execute(update(requests).where(requests.c.id == number).values(address=""))
 
 
 def note_confirmed(tx: Connection, number: int, now: datetime) -> None:
-    """The link of a request was used: it works once."""
+    """Records that the link of a request was used: it works only once."""
     tx.execute(update(requests).where(requests.c.id == number).values(confirmed_at=now, address=""))
 
 
 def forget_requests(tx: Connection, before: datetime) -> None:
-    """Takes out of requests that are older than their links who asked, and from where."""
+    """Erases the address and network of requests older than `before`, whose links have expired."""
     tx.execute(
         update(requests)
         .where(requests.c.at < before, requests.c.network != "")
@@ -153,7 +153,7 @@ def forget_requests(tx: Connection, before: datetime) -> None:
 
 
 def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
-    """Takes somebody out with all that could say who they were."""
+    """Removes a subscriber, along with everything that could identify them."""
     outbox.cancel(tx, one.id, now)
     notices.forget(tx, one.id, now)
     tx.execute(
@@ -163,7 +163,7 @@ def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
 
 
 def pend(tx: Connection, newcomer: Newcomer, cursor: int, now: datetime) -> None:
-    """Adds somebody who has not confirmed yet."""
+    """Adds a subscriber as pending: not confirmed yet."""
     subscriber_rows.add(tx, [newcomer], cursor, now)
     tx.execute(
         update(subscribers)
@@ -173,19 +173,19 @@ def pend(tx: Connection, newcomer: Newcomer, cursor: int, now: datetime) -> None
 
 
 def stale(tx: Connection, before: datetime, after: int, limit: int) -> list[Subscriber]:
-    """People with higher numbers than `after` who asked before then and never confirmed."""
+    """Returns subscribers with ids above `after`, pending (not confirmed) since before `before`."""
     never = and_(subscribers.c.state == SubscriberState.PENDING, subscribers.c.changed_at < before)
     return _some(tx, never, after, limit)
 
 
 def person(tx: Connection, number: int) -> Subscriber | None:
-    """The subscriber of that number."""
+    """Returns the subscriber with this id, or `None`."""
     normal = tx.execute(select(subscribers.c.normal).where(subscribers.c.id == number)).scalar()
     return subscriber_rows.find(tx, normal) if normal else None
 
 
 def about(tx: Connection, number: int) -> SubscriberDetails:
-    """What only their own page shows of somebody."""
+    """Returns the details of a subscriber that are shown only on their own page."""
     row = tx.execute(select(subscribers).where(subscribers.c.id == number)).one()
     return SubscriberDetails(
         row.paused_until,
@@ -197,7 +197,7 @@ def about(tx: Connection, number: int) -> SubscriberDetails:
 
 
 def note_consent(tx: Connection, number: int, text: str, network: str, now: datetime) -> None:
-    """Remembers that somebody agreed, when, to what, and from where."""
+    """Records a subscriber's consent: when, to which text, and from where."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == number)
@@ -206,12 +206,12 @@ def note_consent(tx: Connection, number: int, text: str, network: str, now: date
 
 
 def note_pause(tx: Connection, number: int, until: date | None) -> None:
-    """Remembers when a pause ends; `None` for when they say so."""
+    """Records when a pause ends; `None` means when the subscriber resumes."""
     tx.execute(update(subscribers).where(subscribers.c.id == number).values(paused_until=until))
 
 
 def note_reason(tx: Connection, number: int, why: str) -> None:
-    """Remembers why somebody left, if they said so."""
+    """Records the reason that a subscriber gave for unsubscribing."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == number, subscribers.c.state == SubscriberState.UNSUBSCRIBED)
@@ -220,7 +220,7 @@ def note_reason(tx: Connection, number: int, why: str) -> None:
 
 
 def pauses_over(tx: Connection, today: date, after: int, limit: int) -> list[Subscriber]:
-    """People with higher numbers than `after` whose pause ended on this date or before."""
+    """Returns subscribers with ids above `after` whose pause ended on or before `today`."""
     over = and_(subscribers.c.state == SubscriberState.PAUSED, subscribers.c.paused_until <= today)
     return _some(tx, over, after, limit)
 
@@ -237,7 +237,7 @@ def _some(tx: Connection, wanted: ColumnElement[bool], after: int, limit: int) -
 
 
 def rename(tx: Connection, number: int, address: str, normal: str, domain: str) -> None:
-    """Gives somebody another address, which nobody else has."""
+    """Changes a subscriber's address to one that no other subscriber has."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == number)
@@ -246,7 +246,7 @@ def rename(tx: Connection, number: int, address: str, normal: str, domain: str) 
 
 
 def received(tx: Connection, number: int) -> list[Received]:
-    """The editions that were planned for somebody, oldest first."""
+    """Returns the editions that were planned for a subscriber, oldest first."""
     rows = tx.execute(
         select(
             editions.c.subject,

@@ -1,28 +1,28 @@
-"""The tables. Times are UTC; days are local to the page they stand on.
+"""The tables. Times are UTC; days are local to the page they appear on.
 
 log_head    one row: the position of the newest entry; its lock orders the writers
 sources     places papers come from
-validators  what a server said of a page's version, to ask only for newer ones; and when
+validators  a server's validators for a page, to request only newer versions; and when it answered
 blobs       captured bytes, compressed, once per content
-snapshots   what was captured when, and what became of it
-papers      one row a work; its number is the position at which it entered the log
-paper_keys  who holds which identity key; a key never changes hands
+snapshots   what was captured when, and its state
+papers      one row per work; its id is the position at which it entered the log
+paper_keys  the identity keys of papers; a key never moves to another paper
 texts       every text a paper has had; rows never change
 entries     the paper log
-listings    what each source said last of each paper
-source_days the days for which a source listed anything
-editions    frozen lists of new papers with what was made of them
-passed      entries that the operator passed over: nobody gets them any more
-secrets     keys that are made here and never leave
-standing    one row: what holds for the whole program
-subscribers who gets editions, when, and how far down the log they are
-suppressions  keyed hashes of addresses never to be written to, and of numbers of who is gone
-notices     mails that are no editions
-deliveries  one mail to one person: an edition's part, or a notice
-sendings    how many mails left in each hour
+listings    what each source last said of each paper
+source_days the days for which a source listed papers
+editions    frozen lists of new papers, with their rendered content
+passed      entries that the operator passed over: they are not sent any more
+secrets     keys that are created here and never leave the database
+standing    one row: the state of the installation
+subscribers addresses, preferences, due times and cursors
+suppressions  keyed hashes of addresses never to be sent to, and of ids of removed subscribers
+notices     transactional mail
+deliveries  one message to one subscriber or address: an edition's part, or a notice
+sendings    how many messages were sent in each hour
 requests    what visitors asked for, until their link is used
 
-Beside them, made by their migration: `paper_search`, the index of words of announced papers.
+A migration also creates `paper_search`, the full-text index of announced papers.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from sqlalchemy import (
 
 
 class Utc(TypeDecorator[datetime]):
-    """An instant, kept as naive UTC; naive values are refused."""
+    """A time, stored as naive UTC; naive values are rejected."""
 
     impl = DateTime
     cache_ok = True
@@ -241,7 +241,7 @@ editions = Table(
     ),
     Column("subject", String, nullable=False, server_default="", comment="of its first part"),
     Column("papers", Integer, nullable=False, server_default="0", comment="how many it has"),
-    # All that the archive lists, so that the long texts of editions need not be walked through.
+    # Covers all that the archive lists, so that the long texts of editions are not read.
     Index(
         "ix_editions_listed",
         *("id", "key", "subject", "papers", "frozen_at", "state", "public", "planned_at"),
@@ -315,7 +315,7 @@ subscribers = Table(
     Column("left_because", Text, comment="what they said, if they did"),
     Index("ix_subscribers_next_due_at", "next_due_at"),
     Index("ix_subscribers_state_cursor", "state", "cursor"),
-    sqlite_autoincrement=True,  # links in old mail must never lead to somebody else
+    sqlite_autoincrement=True,  # links in old mail must never lead to another subscriber
 )
 
 suppressions = Table(
@@ -361,7 +361,7 @@ requests = Table(
 )
 
 ENDED_OTHERWISE = "state NOT IN ('queued', 'sending', 'sent')"
-"""Of deliveries: few, and what the operator asks for; so they have an index of their own."""
+"""A condition on deliveries: they are few and what the operator asks for, so it has an index."""
 
 deliveries = Table(
     "deliveries",

@@ -1,8 +1,8 @@
-"""Who is sending, and whether they still live.
+"""Senders, and whether they are still alive.
 
 A sender is a process that holds a locked file beside the database. The operating system
-frees the lock when the process ends, however it ends; so there are no time-outs, and no
-sender is thought dead while it lives.
+releases the lock when the process ends, however it ends, so there are no timeouts, and no
+sender is considered dead while it is alive.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ _NAME = 8  # bytes
 
 @contextmanager
 def sender(database: Path) -> Iterator[str]:
-    """A sender of this process; its name, never used before and never again.
+    """Registers this process as a sender. Yields its name, which is never used again.
 
     Raises:
-        StorageError: its file cannot be made.
+        StorageError: its file cannot be created.
     """
     name = secrets.token_hex(_NAME)
     with locks.sender(database, name):
@@ -30,12 +30,12 @@ def sender(database: Path) -> Iterator[str]:
 
 
 def dead(database: Path, names: Iterable[str]) -> Iterator[str]:
-    """Those of these senders, and of all that left a file, that live no more.
+    """Yields the dead senders among these, and among all that have a lock file.
 
-    Their files go when the caller has dealt with them and asks for the next.
+    A sender's file is removed once the caller has handled it and asks for the next one.
 
     Raises:
-        StorageError: a file cannot be looked at.
+        StorageError: a file cannot be checked.
     """
     for name in sorted({*names, *locks.senders(database)}):
         with locks.dead_sender(database, name) as is_dead:

@@ -1,4 +1,4 @@
-"""Captured bytes and what became of them: SQL over `snapshots` and `blobs`."""
+"""Snapshots, their bytes and their states: SQL over `snapshots` and `blobs`."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from newsletter.models import Capture, Counts, DatedBy, Snapshot, SnapshotState
 from newsletter.storage.schema import blobs, snapshots, sources
 
 HISTORY = 100
-"""How many earlier snapshots say what is usual for a source."""
+"""How many earlier snapshots determine a source's usual size."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
-    """A snapshot as the database knows it, without its bytes."""
+    """A snapshot as stored, without its bytes."""
 
     id: int
     source: str
@@ -42,7 +42,7 @@ class SnapshotRow:
 
 
 def packed(capture: Capture) -> bytes:
-    """The capture's bytes as they are stored; made before the database is locked."""
+    """Returns the capture's bytes as stored. Call it before the database is locked."""
     return zlib.compress(capture.data, 6)
 
 
@@ -55,15 +55,15 @@ def store(
     opening: bool,
     asked_format: str | None = None,
 ) -> int:
-    """Keeps the bytes of a capture as a snapshot nobody has looked at; its id.
+    """Stores a capture as a snapshot that is not processed yet. Returns its id.
 
     Args:
         tx: the transaction.
-        source: the source's number.
+        source: the source's id.
         capture: the capture.
-        data: its bytes, `packed`, when that was done before.
+        data: its bytes, if already `packed`.
         opening: whether it is part of the source's first ingest.
-        asked_format: the format it is to be read as, if that is not to be recognised.
+        asked_format: the format to read it as; `None` to detect it.
     """
     digest = hashlib.sha256(capture.data).digest()
     content = insert(blobs).values(sha256=digest, data=data or packed(capture))
@@ -88,9 +88,9 @@ def store(
 
 
 def same_as(tx: Connection, source: int, capture: Capture, *, ever: bool) -> SnapshotRow | None:
-    """The snapshot of the source with exactly these bytes: its newest, or any if `ever`.
+    """Returns the source's newest snapshot if it has exactly these bytes; any one if `ever`.
 
-    Of an address, also the newest from that address: a dated source has several.
+    For a URL, the newest snapshot of that URL is compared too: a dated source has several URLs.
     """
     digest = hashlib.sha256(capture.data).digest()
     mine = _rows().where(snapshots.c.source_id == source).order_by(None)
@@ -106,7 +106,7 @@ def same_as(tx: Connection, source: int, capture: Capture, *, ever: bool) -> Sna
 
 
 def newest_of(tx: Connection, source: int, origin: str) -> SnapshotRow | None:
-    """The newest snapshot that came from this path or URL."""
+    """Returns the newest snapshot from this path or URL, or `None`."""
     mine = _rows().where(snapshots.c.source_id == source, snapshots.c.origin == origin)
     newest = mine.order_by(None).order_by(snapshots.c.id.desc()).limit(1)
     found = tx.execute(newest).one_or_none()
@@ -114,17 +114,17 @@ def newest_of(tx: Connection, source: int, origin: str) -> SnapshotRow | None:
 
 
 def unfinished(tx: Connection, source: int) -> list[SnapshotRow]:
-    """Snapshots of the source whose bytes are safe and whose papers are not yet in the log."""
+    """Returns the source's snapshots that are stored but whose papers are not in the log yet."""
     waiting = snapshots.c.state == SnapshotState.CAPTURED
     rows = tx.execute(_rows().where(snapshots.c.source_id == source, waiting))
     return [_snapshot(row) for row in rows]
 
 
 def get(tx: Connection, snapshot: int) -> SnapshotRow:
-    """One snapshot.
+    """Returns the snapshot with this id.
 
     Raises:
-        UsageError: there is none of that id.
+        UsageError: there is none.
     """
     row = tx.execute(_rows().where(snapshots.c.id == snapshot)).one_or_none()
     if row is None:
@@ -135,14 +135,14 @@ def get(tx: Connection, snapshot: int) -> SnapshotRow:
 
 
 def listed(tx: Connection, state: SnapshotState | None = None) -> list[SnapshotRow]:
-    """All snapshots, oldest first; only those in `state` if given."""
+    """Returns all snapshots, oldest first; only those in `state` if given."""
     query = _rows()
     rows = tx.execute(query.where(snapshots.c.state == state) if state else query)
     return [_snapshot(row) for row in rows]
 
 
 def data_of(tx: Connection, snapshot: int) -> bytes:
-    """The bytes of a snapshot, as captured.
+    """Returns the bytes of a snapshot, as captured.
 
     Raises:
         UsageError: they were pruned.
@@ -161,7 +161,7 @@ def data_of(tx: Connection, snapshot: int) -> bytes:
 
 
 def sizes_before(tx: Connection, source: int) -> Sequence[int]:
-    """Numbers of papers of the source's accepted snapshots, newest first."""
+    """Returns the numbers of papers of the source's accepted snapshots, newest first."""
     return (
         tx.execute(
             select(snapshots.c.papers)
@@ -175,7 +175,7 @@ def sizes_before(tx: Connection, source: int) -> Sequence[int]:
 
 
 def was_accepted(tx: Connection, source: int, snapshot: int) -> bool:
-    """Whether the same bytes are in the log already: then somebody has decided about them."""
+    """Whether the same bytes were accepted before: then they need no review."""
     same = snapshots.alias()
     return (
         tx.execute(
@@ -199,7 +199,7 @@ def hold(
     notes: Sequence[str],
     parsed: Snapshot | None,
 ) -> SnapshotRow:
-    """The snapshot waits for the operator; as it is now."""
+    """Holds the snapshot for review by the operator. Returns the updated row."""
     name, papers = (parsed.format, len(parsed.papers)) if parsed else (None, 0)
     tx.execute(
         update(snapshots)
@@ -223,9 +223,9 @@ def hold(
 
 
 def ask(tx: Connection, snapshot: int, asked_format: str | None) -> bool:
-    """Says as which format a snapshot is to be read, if one is asked for.
+    """Sets the format that a snapshot is to be read as, unless `asked_format` is `None`.
 
-    Returns whether its papers are not in the log yet; if they are, nothing is changed.
+    Returns `False`, and changes nothing, if its papers are already in the log.
     """
     changed = tx.execute(
         update(snapshots)
@@ -236,7 +236,7 @@ def ask(tx: Connection, snapshot: int, asked_format: str | None) -> bool:
 
 
 def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:
-    """The snapshot is to be read again, as another format if one is asked for."""
+    """Marks the snapshot to be processed again, as `asked_format` if one is given."""
     values: dict[str, Any] = {"state": SnapshotState.CAPTURED, "reason": None}
     if asked_format:
         values["asked_format"] = asked_format
@@ -244,7 +244,7 @@ def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:
 
 
 def sources_left(tx: Connection) -> Sequence[str]:
-    """The sources that have snapshots whose papers are not yet in the log."""
+    """Returns the sources that have snapshots whose papers are not in the log yet."""
     return (
         tx.execute(
             select(sources.c.name)
@@ -258,7 +258,7 @@ def sources_left(tx: Connection) -> Sequence[str]:
 
 
 def reject(tx: Connection, snapshot: int) -> None:
-    """The operator does not want the snapshot; its bytes stay."""
+    """Marks the snapshot as rejected by the operator; its bytes stay."""
     tx.execute(
         update(snapshots).where(snapshots.c.id == snapshot).values(state=SnapshotState.REJECTED)
     )
@@ -267,7 +267,7 @@ def reject(tx: Connection, snapshot: int) -> None:
 def accept(
     tx: Connection, snapshot: SnapshotRow, parsed: Snapshot, notes: Sequence[str], counts: Counts
 ) -> SnapshotRow:
-    """The snapshot's papers are in the log; as it is now."""
+    """Marks the snapshot as accepted: its papers are in the log. Returns the updated row."""
     tx.execute(
         update(snapshots)
         .where(snapshots.c.id == snapshot.id)

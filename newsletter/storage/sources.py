@@ -1,4 +1,4 @@
-"""Sources and how they fare: SQL over `sources`."""
+"""Sources and their status: SQL over `sources` and `validators`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from newsletter.storage.schema import Utc, installation, snapshots, sources, val
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """A source as the database knows it."""
+    """A source as stored."""
 
     id: int
     opened: bool
     """Whether its first ingest is complete."""
     opening_day: date | None
-    """The day its first ingest announces; the rest of it is learnt."""
+    """The day that its first ingest announces; the other papers are backfilled."""
     opening_snapshot: int | None
-    """Where days are not known, the snapshot it announces. Set once all bytes are safe."""
+    """The snapshot it announces if days are not known. Set once all bytes are stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How a source fares, for `status`."""
+    """The status of a source, for `status`."""
 
     name: str
     captured_at: datetime | None
@@ -47,12 +47,12 @@ class SourceStatus:
 
     @classmethod
     def never_asked(cls, name: str) -> Self:
-        """How a source fares that was never captured."""
+        """Returns the status of a source that was never captured."""
         return cls(name, None, None, None, None, 0, 0, 0, 0, ())
 
 
 def ensure(tx: Connection, name: str) -> SourceRow:
-    """The source of that name, made if it is not there."""
+    """Returns the source with this name, creating it if it does not exist."""
     since_backup = select(installation.c.restored).scalar_subquery()
     tx.execute(insert(sources).values(name=name, restored=since_backup).on_conflict_do_nothing())
     row = tx.execute(select(sources).where(sources.c.name == name)).one()
@@ -60,7 +60,7 @@ def ensure(tx: Connection, name: str) -> SourceRow:
 
 
 def gave(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
-    """Records that the source answered, and that it is well if nothing else of it failed."""
+    """Records that the source answered; clears its failure if `well`: no part of it failed."""
     values: dict[str, Any] = {"captured_at": at}
     if well:
         values |= {"failing_since": None, "failure": None}
@@ -68,7 +68,7 @@ def gave(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
 
 
 def remember_validators(tx: Connection, source: int, capture: Capture) -> None:
-    """Keeps what the server said of this version of the page, instead of the version before."""
+    """Stores the ETag and Last-Modified of this version of the page, replacing older ones."""
     upsert = insert(validators)
     tx.execute(
         upsert.on_conflict_do_update(
@@ -88,13 +88,13 @@ def remember_validators(tx: Connection, source: int, capture: Capture) -> None:
 
 
 def validators_of(tx: Connection, name: str) -> dict[str, tuple[str | None, str | None]]:
-    """ETag and Last-Modified of every address of a source."""
+    """Returns the ETag and Last-Modified of every URL of a source."""
     rows = tx.execute(select(validators).join(sources).where(sources.c.name == name))
     return {row.url: (row.etag, row.last_modified) for row in rows}
 
 
 def answered(tx: Connection, source: int, urls: Iterable[str], at: datetime) -> None:
-    """Records that these addresses answered, whether with a page, the same page or none."""
+    """Records that these URLs answered, whether with a page, the same page or none."""
     upsert = insert(validators)
     tx.execute(
         upsert.on_conflict_do_update(
@@ -106,7 +106,7 @@ def answered(tx: Connection, source: int, urls: Iterable[str], at: datetime) -> 
 
 
 def answers_of(tx: Connection, name: str) -> dict[str, datetime]:
-    """When each address of a source answered last."""
+    """Returns when each URL of a source last answered."""
     rows = tx.execute(
         select(validators.c.url, validators.c.answered_at)
         .join(sources)
@@ -116,7 +116,7 @@ def answers_of(tx: Connection, name: str) -> dict[str, datetime]:
 
 
 def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
-    """Records that the source could not be read; since when is kept."""
+    """Records that the source could not be read; keeps the time of its first failure."""
     tx.execute(
         update(sources)
         .where(sources.c.id == source)
@@ -129,25 +129,25 @@ def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
 
 
 def captured_at(tx: Connection, name: str) -> datetime | None:
-    """When a source gave anything last; `None` if it never did, or is not known."""
+    """Returns when a source last answered, or `None` if it never did or does not exist."""
     return tx.execute(select(sources.c.captured_at).where(sources.c.name == name)).scalar()
 
 
 def is_restored(tx: Connection, source: int) -> bool:
-    """Whether what the source announced since a backup is not known."""
+    """Whether the source may have announced papers since a backup that are not known."""
     return bool(tx.execute(select(sources.c.restored).where(sources.c.id == source)).scalar())
 
 
 def mark_restored(tx: Connection, *, source: int | None = None, restored: bool) -> None:
-    """Says so of a source, or of all."""
+    """Sets or clears the `restored` flag of one source, or of all."""
     chosen = update(sources).values(restored=restored)
     tx.execute(chosen if source is None else chosen.where(sources.c.id == source))
 
 
 def begin_opening(tx: Connection, source: int, day: date | None, snapshot: int | None) -> None:
-    """Settles what the source's first ingest announces, once its bytes are all safe.
+    """Fixes what the source's first ingest announces, once all of its bytes are stored.
 
-    A process that dies after that, and is run again, decides by the same rule.
+    If the process ends after that and is run again, it decides by the same rule.
     """
     tx.execute(
         update(sources)
@@ -166,7 +166,7 @@ def opened(tx: Connection, source: int, at: datetime) -> None:
 
 
 def all_status(tx: Connection) -> list[SourceStatus]:
-    """How every source fares, in the order they were met."""
+    """Returns the status of every source, in the order they were added."""
     others = snapshots.alias()
     newest = (
         select(func.max(others.c.id))

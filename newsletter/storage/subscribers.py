@@ -17,18 +17,18 @@ _PAGE = 1_000
 """Rows in memory at a time."""
 
 PAUSED_WHEN_REMOVED = "paused when removed"
-"""Said of the number of somebody who is gone; any other reason: they are not to come back."""
+"""Reason recorded for the id of a removed subscriber; with any other, a restore leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """When somebody wants mail, and of what.
+    """A subscriber's preferences: when to send, and which papers.
 
     Attributes:
-        cadence: `daily`, `weekdays`, `weekly:mon` or `monthly:1`.
-        time_zone: the person's own; `None` for the newsletter's.
+        cadence: such as `daily`, `weekdays`, `weekly:mon` or `monthly:1`.
+        time_zone: the subscriber's own; `None` for the newsletter's.
         send_at: `HH:MM`; `None` for the newsletter's.
-        topics: none for everything.
+        topics: empty for everything.
     """
 
     cadence: str = "daily"
@@ -39,7 +39,7 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """Somebody as the database knows them."""
+    """A subscriber as stored."""
 
     id: int
     address: str
@@ -54,13 +54,13 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class Newcomer:
-    """Somebody about to be added.
+    """A subscriber to be added.
 
     Attributes:
         address: as written.
-        normal: as compared; see `recipients.Address`.
-        domain: in ASCII.
-        next_due_at: when they are due first.
+        normal: the normal form, for comparison; see `subscribers.address.Address`.
+        domain: domain of the address, in ASCII.
+        next_due_at: when they are first due.
     """
 
     address: str
@@ -71,13 +71,13 @@ class Newcomer:
 
 
 def find(tx: Connection, normal: str) -> Subscriber | None:
-    """Who has this address, in its normal form."""
+    """Returns the subscriber with this address, in normal form, or `None`."""
     row = tx.execute(select(subscribers).where(subscribers.c.normal == normal)).one_or_none()
     return _subscriber(row) if row else None
 
 
 def listed(tx: Connection, state: SubscriberState | None = None) -> Iterator[Subscriber]:
-    """All subscribers in the order they came, a page in memory at a time."""
+    """Yields all subscribers in the order they were added, with one page in memory at a time."""
     query = select(subscribers).order_by(subscribers.c.id)
     if state:
         query = query.where(subscribers.c.state == state)
@@ -86,9 +86,9 @@ def listed(tx: Connection, state: SubscriberState | None = None) -> Iterator[Sub
 
 
 def counts(tx: Connection) -> dict[SubscriberState, int]:
-    """How many there are in each state.
+    """Counts subscribers by state.
 
-    Most are active, and counting all rows is quick: so only the others are looked at.
+    Most are active, and counting all rows is fast, so only rows in other states are read.
     """
     others = [state for state in SubscriberState if state is not SubscriberState.ACTIVE]
     rows = tx.execute(
@@ -103,7 +103,7 @@ def counts(tx: Connection) -> dict[SubscriberState, int]:
 
 
 def states(tx: Connection, normals: Collection[str]) -> dict[str, SubscriberState]:
-    """What those of these addresses are, in normal form, that are known already."""
+    """Returns the states of the subscribers that have these addresses, in normal form."""
     query = select(subscribers.c.normal, subscribers.c.state).where(
         subscribers.c.normal.in_(normals)
     )
@@ -111,7 +111,7 @@ def states(tx: Connection, normals: Collection[str]) -> dict[str, SubscriberStat
 
 
 def add(tx: Connection, newcomers: Sequence[Newcomer], cursor: int, at: datetime) -> None:
-    """Adds people as active, all with the same cursor."""
+    """Adds active subscribers, all with the same cursor."""
     if not newcomers:
         return
     tx.execute(
@@ -134,7 +134,7 @@ def add(tx: Connection, newcomers: Sequence[Newcomer], cursor: int, at: datetime
 
 
 def activate(tx: Connection, subscriber_id: int, cursor: int, due: datetime, at: datetime) -> None:
-    """Makes somebody active (again). The cursor never goes back: nothing is sent twice."""
+    """Makes a subscriber active (again). The cursor never moves back, so nothing is sent twice."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == subscriber_id)
@@ -151,7 +151,7 @@ def activate(tx: Connection, subscriber_id: int, cursor: int, due: datetime, at:
 
 
 def stop(tx: Connection, subscriber_id: int, state: SubscriberState, at: datetime) -> None:
-    """Puts somebody into a state in which they get nothing, until somebody says otherwise."""
+    """Puts a subscriber into a state in which nothing is sent to them, until changed again."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == subscriber_id)
@@ -162,7 +162,7 @@ def stop(tx: Connection, subscriber_id: int, state: SubscriberState, at: datetim
 def change(
     tx: Connection, subscriber_id: int, preferences: Preferences, due: datetime | None
 ) -> None:
-    """Gives somebody other wishes, and the due time that follows from them."""
+    """Changes a subscriber's preferences, and the due time that follows from them."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == subscriber_id)
@@ -171,14 +171,14 @@ def change(
 
 
 def remove(tx: Connection, subscriber_id: int) -> None:
-    """Takes somebody out; their number is never given to anybody else."""
+    """Removes a subscriber; their id is never reused."""
     tx.execute(delete(subscribers).where(subscribers.c.id == subscriber_id))
 
 
 def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
-    """The lowest cursor of active people; `None` if there are none.
+    """Returns the lowest cursor of active subscribers, or `None` if there are none.
 
-    Unless `everyone` counts, of the daily ones without topics.
+    Unless `everyone` is set, only daily subscribers without topics count.
     """
     query = select(func.min(subscribers.c.cursor)).where(
         subscribers.c.state == SubscriberState.ACTIVE
@@ -189,12 +189,12 @@ def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
 
 
 def first_due(tx: Connection) -> datetime | None:
-    """The next instant at which anybody is due."""
+    """Returns when the next subscriber is due, or `None`."""
     return tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
 
 
 def added_since(tx: Connection, at: datetime) -> int:
-    """How many came since then, and are there still."""
+    """Counts subscribers added since then that are still on record and not pending."""
     query = select(func.count()).where(
         subscribers.c.added_at >= at, subscribers.c.state != SubscriberState.PENDING
     )
@@ -202,7 +202,7 @@ def added_since(tx: Connection, at: datetime) -> int:
 
 
 def left_since(tx: Connection, at: datetime) -> int:
-    """How many left, or could not be written to any more, since then."""
+    """Counts subscribers that unsubscribed or were suppressed since then."""
     gone = (SubscriberState.UNSUBSCRIBED, SubscriberState.SUPPRESSED)
     query = select(func.count()).where(
         subscribers.c.state.in_(gone), subscribers.c.changed_at >= at
@@ -211,7 +211,7 @@ def left_since(tx: Connection, at: datetime) -> int:
 
 
 def suppressed_since(tx: Connection, at: datetime) -> int:
-    """How many could not be written to any more since then."""
+    """Counts subscribers that were suppressed since then."""
     query = select(func.count()).where(
         subscribers.c.state == SubscriberState.SUPPRESSED, subscribers.c.changed_at >= at
     )
@@ -219,7 +219,7 @@ def suppressed_since(tx: Connection, at: datetime) -> int:
 
 
 def suppress(tx: Connection, suppression_hash: bytes, reason: str, at: datetime) -> None:
-    """Never write to the address with this mark again; the first reason stays."""
+    """Suppresses the address with this suppression hash; an earlier reason is kept."""
     tx.execute(
         insert(suppressions)
         .values(hash=suppression_hash, reason=reason, at=at)
@@ -228,23 +228,23 @@ def suppress(tx: Connection, suppression_hash: bytes, reason: str, at: datetime)
 
 
 def unsuppress(tx: Connection, suppression_hash: bytes) -> None:
-    """The address with this mark may be written to again."""
+    """Lifts the suppression of the address with this suppression hash."""
     tx.execute(delete(suppressions).where(suppressions.c.hash == suppression_hash))
 
 
 def suppressed(tx: Connection, suppression_hashes: Iterable[bytes]) -> dict[bytes, str]:
-    """Those of these marks that are suppressed, with the reason."""
+    """Returns which of these suppression hashes are suppressed, with the reason of each."""
     query = select(suppressions).where(suppressions.c.hash.in_(list(suppression_hashes)))
     return {row.hash: row.reason for row in tx.execute(query)}
 
 
 def refused_again(tx: Connection, subscriber_id: int, edition: int) -> int:
-    """Counts an edition that was refused without a clear reason; how many in a row by now."""
+    """Counts an edition refused without a clear reason. Returns how many were in a row."""
     row = tx.execute(
         update(subscribers)
         .where(
             subscribers.c.id == subscriber_id,
-            # An older one, tried again, counts no more: it has been counted, or arrived late.
+            # An older edition, retried, does not count: it was counted, or arrived late.
             func.coalesce(subscribers.c.refused_edition, 0) < edition,
         )
         .values(refusals=subscribers.c.refusals + 1, refused_edition=edition)
@@ -261,7 +261,7 @@ _ACCEPTED = (
 
 
 def accepted(tx: Connection, subscriber_ids: Collection[int]) -> None:
-    """Forgets what was counted against these people: their server took something."""
+    """Resets the refusal counts of these subscribers: their servers accepted a message."""
     tx.execute(_ACCEPTED, {"people": list(subscriber_ids)})
 
 

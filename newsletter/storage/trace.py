@@ -1,4 +1,4 @@
-"""What is on record of one paper: SQL for `why`."""
+"""What is on record about one paper: SQL for the `why` command."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from newsletter.storage.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Mention:
-    """A line of the log about a paper."""
+    """A log entry about a paper."""
 
     position: int
     kind: EntryKind
@@ -33,12 +33,12 @@ class Mention:
     origin: str
     title: str
     passed: bool
-    """The operator passed it over."""
+    """Whether the operator passed it over."""
 
 
 @dataclass(frozen=True, slots=True)
 class EditionTrace:
-    """An edition that has a paper, and what became of its mails."""
+    """An edition that contains a paper, with its deliveries counted by state."""
 
     edition: int
     key: str
@@ -49,7 +49,7 @@ class EditionTrace:
 
 
 def mentions(tx: Connection, paper: int) -> list[Mention]:
-    """All lines of the log about a paper, oldest first."""
+    """Returns all log entries about a paper, oldest first."""
     rows = tx.execute(
         select(
             entries,
@@ -85,7 +85,7 @@ def mentions(tx: Connection, paper: int) -> list[Mention]:
 
 
 def editions_with(tx: Connection, position: int) -> list[EditionTrace]:
-    """The editions that have an entry, oldest first."""
+    """Returns the editions that contain an entry, oldest first."""
     listed = text("EXISTS (SELECT 1 FROM json_each(editions.positions) WHERE value = :position)")
     found = tx.execute(
         select(editions).where(listed.bindparams(position=position)).order_by(editions.c.id)
@@ -104,7 +104,7 @@ def editions_with(tx: Connection, position: int) -> list[EditionTrace]:
 
 
 def still_to_come(tx: Connection, position: int) -> int:
-    """How many active people have not come to an entry yet."""
+    """Counts active subscribers whose cursor has not reached an entry yet."""
     return int(
         tx.execute(
             select(func.count()).where(
@@ -115,6 +115,6 @@ def still_to_come(tx: Connection, position: int) -> int:
 
 
 def announced_since(tx: Connection, at: datetime) -> int:
-    """How many papers were announced since then."""
+    """Counts the papers announced since then."""
     query = select(func.count()).where(entries.c.kind == EntryKind.NEW, entries.c.at >= at)
     return int(tx.execute(query).scalar_one())

@@ -1,5 +1,6 @@
-"""How mail leaves: SMTP, or files. A transport takes finished bytes and says what became of them.
+"""Transports: the ways to send mail. A transport takes finished bytes and never reads them.
 
-To add one: a module here with a class that has `encoded` and `session`, and its line in `table`.
-The contract test in `tests/contracts` runs over the table. Does not retry and records nothing.
+To add one, write a module here with a class that has `encoded` and `session`, and add it to
+`table`. The contract test in `tests/contracts` runs for every entry of that table. A transport
+does not retry and records nothing.
 """

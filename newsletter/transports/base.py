@@ -1,4 +1,4 @@
-"""What every transport shares: the letter it takes, its shape, and the end of an attempt."""
+"""What all transports share: the message they take, their interface and their failures."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from newsletter.transports.replies import Reply, ReplyKind, without_reply
 from newsletter.transports.wire import SmtpSettings
 
 NOT_OPEN = without_reply(ReplyKind.LOST, "connect", "the session is not open")
-"""What a session says that was not opened, or is closed."""
+"""The reply of a session that was not opened, or is closed."""
 
 
 class SessionFailed(OutputError):
-    """There is no session; `outcome` says why."""
+    """The session could not be opened; `reply` says why."""
 
     def __init__(self, reply: Reply, *, where: str = "", hint: str = "") -> None:
         super().__init__(reply.text, where=where, hint=hint)
@@ -26,66 +26,67 @@ class SessionFailed(OutputError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What transports are made from; each takes what it needs."""
+    """The settings of transports; each uses those it needs."""
 
     smtp: SmtpSettings | None = None
     """The mail server, for `smtp`."""
     folder: Path | None = None
-    """Where messages are put, for `eml` and `maildir`; made if missing."""
+    """The folder for messages, for `eml` and `maildir`; created if missing."""
     stop: threading.Event | None = None
-    """Once set, no reply is awaited for more than a few seconds."""
+    """Once set, sessions wait only a few seconds more for a reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
-    """One copy of a message, for one recipient."""
+    """A personalised message to one recipient."""
 
     name: str
-    """Unique, and the same for a copy made again: letters, digits, `.`, `_`, `=` and `-`."""
+    """Unique, and the same if the message is built again: letters, digits, `.`, `_`, `=`, `-`."""
     sender: str
-    """The envelope's sender, ASCII; empty for a mail nobody answers."""
+    """The envelope sender, in ASCII; empty for the null sender."""
     recipient: str
-    """The address, its domain in ASCII."""
+    """The recipient's address, with its domain in ASCII."""
     pieces: Sequence[bytes]
-    """The message, `encoded` as a whole and cut. Pieces that come again as the same objects
-    cost less."""
+    """The message, `encoded` as a whole and then cut. Pieces shared between messages as the same
+    objects cost less."""
 
 
 class Session(Protocol):
-    """What many messages are handed to, one after the other. Not for several threads."""
+    """Sends messages one after the other. Not safe for use by several threads."""
 
     @property
     def is_open(self) -> bool:
-        """Whether the next message can go through."""
+        """Whether the session can take another message."""
         ...
 
     def open(self) -> None:
-        """Makes ready for messages; also once more after `close`, or when it is not open.
+        """Opens the session, or opens it again after `close` or a lost connection.
 
         Raises:
-            SessionFailed: `outcome` says why. `LOST` and `DEFERRED` may pass, `OURS` will not.
+            SessionFailed: `reply` says why. `LOST` and `DEFERRED` may be temporary, `OURS` is
+                not.
         """
         ...
 
     def send(self, message: OutgoingMessage) -> Reply:
-        """Hands over one message; whatever happens is an outcome.
+        """Sends one message. Failures are returned as replies, not raised.
 
-        What was `SENT` survives a power cut here, or is the server's to keep.
+        A `SENT` message survives a power cut here, or is the server's responsibility.
         """
         ...
 
     def close(self) -> None:
-        """Lets go of what it holds. Never raises."""
+        """Releases the session's resources. Never raises."""
         ...
 
 
 class Transport(Protocol):
-    """A way for mail to leave."""
+    """A way to send mail."""
 
     def encoded(self, data: bytes) -> bytes:
-        """A whole message in CRLF lines, in the form that letters have here."""
+        """Returns a whole message (with CRLF line ends) in the form that this transport sends."""
         ...
 
     def session(self) -> Session:
-        """A session of its own for each thread, not yet open."""
+        """Returns a new session, not yet open. Each thread needs its own."""
         ...

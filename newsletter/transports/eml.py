@@ -1,4 +1,4 @@
-"""Mail as files: one `.eml` a message, to look at or to hand on by other means."""
+"""Mail as files: one `.eml` file per message, to inspect or to send by other means."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from newsletter.transports.filing import OWNER, OWNERS, FilingSession, remove_st
 
 
 class Eml:
-    """A folder with a file for each message; a copy made again replaces the first.
+    """Writes each message to a file in a folder; a message sent again replaces its file.
 
     Args:
-        folder: where; made if missing.
+        folder: the folder; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def encoded(self, data: bytes) -> bytes:
-        """The message as it is, in CRLF lines."""
+        """Returns the message unchanged, with CRLF line ends."""
         return data
 
     def session(self) -> FilingSession:
-        """A session of its own."""
+        """Returns a new session."""
         return FilingSession(self._prepare, self._put)
 
     def _prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""What the transports into folders share: a session that puts each message into a file."""
+"""What transports into folders share: a session that writes each message to a file."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from newsletter.transports.base import NOT_OPEN, OutgoingMessage, SessionFailed
 from newsletter.transports.replies import Reply, ReplyKind, Stage, without_reply
 
 OWNER = 0o600
-"""The files' mode: they hold live links."""
+"""The mode of the files: they contain working links."""
 OWNERS = 0o700
-"""The mode of the folders that we make."""
+"""The mode of the folders that are created here."""
 
 _NAME = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9._=-]*")
-"""No way out of the folder, no hidden file, and no flags of a maildir."""
-_STALE = 36 * 3600  # seconds; maildir's own convention
+"""Allows no path out of the folder, no hidden file, and no maildir flags."""
+_STALE = 36 * 3600  # seconds; the maildir convention
 
 
 class FilingSession:
-    """A session that puts each message into a file.
+    """A session that writes each message to a file.
 
     Args:
-        prepare: makes the folders.
-        put: puts a message's bytes under its name; where they are, in words.
-            Both raise `OutputError`.
+        prepare: creates the folders; may raise `OutputError`.
+        put: stores a message's bytes under its name and returns a description of where; may
+            raise `OutputError`.
     """
 
     def __init__(self, prepare: Callable[[], None], put: Callable[[str, bytes], str]) -> None:
@@ -39,14 +39,14 @@ class FilingSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether messages are taken. No failure of one message changes it."""
+        """Whether messages are accepted. The failure of one message does not change it."""
         return self._is_open
 
     def open(self) -> None:
-        """Makes the folders where they are missing.
+        """Creates missing folders.
 
         Raises:
-            SessionFailed: they cannot be made.
+            SessionFailed: they cannot be created.
         """
         self._is_open = False
         try:
@@ -57,7 +57,7 @@ class FilingSession:
         self._is_open = True
 
     def send(self, message: OutgoingMessage) -> Reply:
-        """Puts one message there; `SENT` when it survives a power cut."""
+        """Stores one message. Returns `SENT` once it would survive a power cut."""
         if not self._is_open:
             return NOT_OPEN
         if not _NAME.fullmatch(message.name):
@@ -69,7 +69,7 @@ class FilingSession:
         return without_reply(ReplyKind.SENT, "dot", said)
 
     def close(self) -> None:
-        """Takes no more messages; nothing else is held."""
+        """Stops accepting messages; there is nothing else to release."""
         self._is_open = False
 
 
@@ -79,10 +79,10 @@ def _failure(stage: Stage, what: str, error: OutputError) -> Reply:
 
 
 def remove_stale(folder: Path, pattern: str) -> None:
-    """Takes away half-written files whose writer was killed; what resists stays.
+    """Removes partial files left by killed writers. Files that cannot be removed are ignored.
 
     Raises:
-        OutputError: the folder cannot be looked into.
+        OutputError: the folder cannot be listed.
     """
     oldest = time.time() - _STALE
     for path in files.listed(folder):

@@ -1,7 +1,7 @@
-"""Mail into a maildir, for a mail reader or a delivery agent on the same disk.
+"""Mail into a maildir, for a mail client or a delivery agent on the same disk.
 
-A message's file has the message's own name, without the time and the host that are usual
-in one: a copy made again is known by it, and not delivered twice.
+A file is named after its message, without the usual time and host, so that a message sent
+again is recognised and not delivered twice.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from pathlib import Path
 from newsletter.text import files
 from newsletter.transports.filing import OWNER, OWNERS, FilingSession, remove_stale
 
-_FLAGS = ":2,"  # stands between a name and what a reader did with the message
+_FLAGS = ":2,"  # separates the name from the flags that a mail client sets
 
 
 class Maildir:
-    """A maildir: `tmp` while a message is written, `new` when it is whole, `cur` once seen.
+    """A maildir: messages are written in `tmp`, delivered to `new`, and in `cur` once seen.
 
     Args:
-        folder: where; made if missing.
+        folder: the maildir; created if missing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -26,11 +26,11 @@ class Maildir:
         self._tmp, self._new, self._cur = (folder / part for part in ("tmp", "new", "cur"))
 
     def encoded(self, data: bytes) -> bytes:
-        """The message in LF lines, as files of this machine have them."""
+        """Returns the message with LF line ends, as local files have them."""
         return data.replace(b"\r\n", b"\n")
 
     def session(self) -> FilingSession:
-        """A session of its own."""
+        """Returns a new session."""
         return FilingSession(self._prepare, self._put)
 
     def _prepare(self) -> None:
@@ -40,17 +40,17 @@ class Maildir:
 
     def _put(self, name: str, data: bytes) -> str:
         if there := self._copy(name):
-            files.settle(there.parent)  # whoever put it there may have been killed before that
+            files.settle(there.parent)  # its writer may have been killed before syncing
             return f"{there} is there already"
         path = self._new / name
         files.write(path, data, OWNER, by_way_of=self._tmp)
         return str(path)
 
     def _copy(self, name: str) -> Path | None:
-        """The message of that name, wherever a reader has moved it."""
+        """Returns the message of this name, also where a mail client has moved it, or `None`."""
         new = self._new / name
         if files.is_there(new):
             return new
-        # Only now: readers move messages from `new` to `cur`.
+        # Listed after the check of `new`: clients move messages from `new` to `cur`.
         seen = files.names(self._cur)
         return next((self._cur / one for one in seen if one.split(_FLAGS)[0] == name), None)

@@ -1,4 +1,4 @@
-"""Mail to nowhere: to try everything but the sending."""
+"""Discards all mail: to try everything except sending."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ _DISCARDED = without_reply(ReplyKind.SENT, "dot", "discarded")
 
 
 class Null:
-    """Takes every message, and keeps none."""
+    """Accepts every message and discards it."""
 
     def encoded(self, data: bytes) -> bytes:
-        """The message as it is."""
+        """Returns the message unchanged."""
         return data
 
     def session(self) -> NullSession:
-        """A session of its own."""
+        """Returns a new session."""
         return NullSession()
 
 
 class NullSession:
-    """Open or closed, as others are."""
+    """A session that opens and closes like the others."""
 
     def __init__(self) -> None:
         self._is_open = False
 
     @property
     def is_open(self) -> bool:
-        """Whether messages are taken."""
+        """Whether messages are accepted."""
         return self._is_open
 
     def open(self) -> None:
-        """Takes messages from now on."""
+        """Starts accepting messages."""
         self._is_open = True
 
-    def send(self, message: OutgoingMessage) -> Reply:  # noqa: ARG002  # nobody looks at it
-        """Forgets the message."""
+    def send(self, message: OutgoingMessage) -> Reply:  # noqa: ARG002  # discarded
+        """Discards the message."""
         return _DISCARDED if self._is_open else NOT_OPEN
 
     def close(self) -> None:
-        """Takes no more messages."""
+        """Stops accepting messages."""
         self._is_open = False

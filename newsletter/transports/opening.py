@@ -1,8 +1,8 @@
-"""A connection to a mail server: opened, secured and logged in, or not there at all.
+"""Opens connections to a mail server: connected, secured and logged in, or an error.
 
-There is no way from a wish for TLS to a connection without, and no password goes over one.
-Login is by password (PLAIN, LOGIN) or by token (XOAUTH2); `smtplib` could do it but for
-names and passwords beyond ASCII.
+If TLS is configured, there is no fallback to a connection without it, and no password is ever
+sent over one. Login is by password (PLAIN, LOGIN) or by token (XOAUTH2). It is done here because
+`smtplib` supports only ASCII user names and passwords.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ _HINTS: dict[Stage, str] = {
 
 
 class _Unacceptable(Exception):
-    """The server, or the configuration, is not what we send through."""
+    """The server or the configuration does not meet the requirements for sending."""
 
 
 def opened(
     settings: SmtpSettings, stop: threading.Event | None, clock: Callable[[], float]
 ) -> Wire:
-    """A connection through which mail can be sent.
+    """Opens a connection that is ready to send mail.
 
     Raises:
-        SessionFailed: there is none. `LOST` and `DEFERRED` may pass, `OURS` will not.
+        SessionFailed: that failed. `LOST` and `DEFERRED` may be temporary, `OURS` is not.
     """
     opening = _Opening(settings, stop, clock)
     try:
@@ -57,7 +57,7 @@ def opened(
 
 
 class _Opening:
-    """The steps to a connection, and how many of them were taken."""
+    """The steps of opening a connection; `stage` is the current one."""
 
     def __init__(
         self, settings: SmtpSettings, stop: threading.Event | None, clock: Callable[[], float]
@@ -86,7 +86,7 @@ class _Opening:
         return wire
 
     def abandon(self) -> None:
-        """Lets go of what there is."""
+        """Closes the connection, if there is one."""
         if self._wire is not None:
             with contextlib.suppress(OSError):
                 self._wire.close()
@@ -99,7 +99,7 @@ class _Opening:
 
 
 def _failure(stage: Stage, error: BaseException) -> Reply | None:
-    """What went wrong, as an outcome; `None` for what is a bug, or a wish to end."""
+    """Returns the error as a reply, or `None` for a bug or an interrupt."""
     if isinstance(error, smtplib.SMTPResponseException):
         said = error.smtp_error
         text = said if isinstance(said, str) else said.decode("utf-8", "replace")
@@ -112,7 +112,7 @@ def _failure(stage: Stage, error: BaseException) -> Reply | None:
 
 
 def _our_fault(error: BaseException) -> str:
-    """What the operator has to mend; empty if it may pass by itself."""
+    """Describes what the operator has to fix; empty if the error may be temporary."""
     if isinstance(error, _Unacceptable):
         return str(error)
     if isinstance(error, smtplib.SMTPNotSupportedError):
@@ -135,19 +135,19 @@ def _tls(ca_file: str | Path | None) -> ssl.SSLContext:
         raise _Unacceptable(f"{ca_file}: {words_for(error)}") from error
 
 
-@cache  # the system's certificates take 20 ms to read
+@cache  # reading the system's certificates takes 20 ms
 def _context(ca_file: str | Path | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=ca_file)
 
 
 def _log_in(wire: Wire, settings: SmtpSettings) -> None:
-    """Says who we are, over TLS only.
+    """Logs in, over TLS only.
 
     Raises:
-        SMTPAuthenticationError: the server does not believe it.
-        _Unacceptable: there is no way to say it that we go.
+        SMTPAuthenticationError: the server rejects the login.
+        _Unacceptable: there is no TLS, or the server offers no supported login method.
         OSError: the connection ended.
-        ReplyBroken: the server answers nonsense.
+        ReplyBroken: the server's answer is malformed.
     """
     if not isinstance(wire.sock, ssl.SSLSocket):
         raise _Unacceptable("there is a username but no TLS; a password is never sent in clear")
@@ -156,7 +156,7 @@ def _log_in(wire: Wire, settings: SmtpSettings) -> None:
     if settings.token_command and "XOAUTH2" in offered:
         token = _token(settings.token_command, settings.timeout)
         proof = _base64(f"user={user}\x01auth=Bearer {token}\x01\x01")
-        _exchange(wire, f"XOAUTH2 {proof}", "", hidden=token)  # the empty line ends a refusal
+        _exchange(wire, f"XOAUTH2 {proof}", "", hidden=token)  # "" ends a failed exchange
     elif settings.token_command:
         raise _Unacceptable("the server offers no login by token (XOAUTH2)")
     elif "PLAIN" in offered:
@@ -168,13 +168,14 @@ def _log_in(wire: Wire, settings: SmtpSettings) -> None:
 
 
 def _exchange(wire: Wire, start: str, *answers: str, hidden: str) -> None:
-    """One AUTH command and our answers to what the server asks.
+    """Sends an AUTH command, and `answers` to the server's challenges.
 
     Args:
-        hidden: the secret in them, never shown though the server repeats it.
+        start: the mechanism and its initial response, if it has one.
+        hidden: the secret they contain, never shown even if the server repeats it.
 
     Raises:
-        SMTPAuthenticationError: it ended otherwise than with success.
+        SMTPAuthenticationError: the login did not succeed.
     """
     code, text = wire.docmd("AUTH", start)
     asked = b""
@@ -191,7 +192,7 @@ def _exchange(wire: Wire, start: str, *answers: str, hidden: str) -> None:
 
 
 def _explanation(challenge: bytes) -> bytes:
-    """What a server that refuses a token says about it: JSON in the challenge before."""
+    """Returns a server's reason for rejecting a token: JSON in its challenge, empty if none."""
     with contextlib.suppress(binascii.Error):
         decoded = b64decode(challenge, validate=True)
         return b" " + decoded if decoded.startswith(b"{") else b""
@@ -203,10 +204,10 @@ def _base64(text: str) -> str:
 
 
 def _token(command: str, timeout: float) -> str:
-    """The first line that the command prints. Its errors go where ours go.
+    """Returns the first line that the command prints. The command inherits our stderr.
 
     Raises:
-        _Unacceptable: there is none. The command itself is not shown: it may hold a secret.
+        _Unacceptable: there is no token. The error omits the command, which may contain a secret.
     """
     try:
         done = subprocess.run(  # noqa: S603  # the operator's own command

@@ -1,7 +1,7 @@
-"""What a mail server's replies mean. Pure: bytes and codes in, values out.
+"""Parses and classifies a mail server's replies. Pure: bytes and codes in, values out.
 
-`take_reply` finds whole replies in what has been received, within bounds; `classify`
-says what a reply means for the message, by the first line of `_RULES` that fits.
+`take_reply` extracts complete replies from received data, within limits; `classify` decides
+what a reply means for the message, by the first of `_RULES` that matches.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Literal, get_args
 from newsletter.text.clean import clean
 
 Stage = Literal["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "dot"]
-"""How far it came. `data` goes from the DATA command to the last byte of the message,
-`dot` is the wait for the answer to it."""
+"""The stage of an attempt. `data` lasts from the DATA command to the last byte of the message,
+`dot` is the wait for the reply to it."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
 LONGEST_REPLY = 16_384  # bytes, all lines; real ones stay under 2,000
@@ -27,27 +27,27 @@ _ENHANCED_AT_THE_END = re.compile(r"\(#([245]\.\d{1,3}\.\d{1,3})\)\s*$")  # as q
 
 
 class ReplyKind(StrEnum):
-    """What became of a message."""
+    """What a reply means for the message."""
 
-    SENT = "sent"  # the server took it
-    DEFERRED = "deferred"  # not now
-    REFUSED = "refused"  # never, for this recipient
+    SENT = "sent"  # the server accepted it
+    DEFERRED = "deferred"  # a temporary failure
+    REFUSED = "refused"  # a permanent failure for this recipient
     OURS = "ours"  # the fault is on our side: policy, login, size, a bad sender
-    UNKNOWN = "unknown"  # all of it was written, and no answer came
-    LOST = "lost"  # the connection ended before that: it cannot have been taken
+    UNKNOWN = "unknown"  # all of it was written, but no reply came
+    LOST = "lost"  # the connection ended before that: it cannot have been accepted
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The end of one attempt.
+    """The result of one attempt.
 
     Attributes:
-        verdict: what became of it.
+        kind: what it means for the message.
         stage: where it was decided.
-        code: the reply's three digits; `None` if no reply decided it.
-        enhanced: the enhanced status code (RFC 3463), such as "5.1.1", if there was one.
-        text: the whole reply on one clean line, code included; without one, what happened.
-        suppress: the mailbox does not exist: never write to it again.
+        code: the three-digit reply code; `None` if there was no reply.
+        enhanced: the enhanced status code (RFC 3463), such as "5.1.1", or `None`.
+        text: the whole reply on one clean line, code included; without a reply, what happened.
+        suppress: the mailbox does not exist: never send to it again.
     """
 
     kind: ReplyKind
@@ -60,24 +60,24 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class RawReply:
-    """One reply: its code, and its lines without code and line ends."""
+    """A reply as received: its code, and its lines without code and line ends."""
 
     code: int
     lines: tuple[bytes, ...]
 
     @property
     def text(self) -> str:
-        """The lines, joined by line feeds. Bytes that are no UTF-8 become U+FFFD."""
+        """The lines, joined by line feeds. Bytes that are not valid UTF-8 become U+FFFD."""
         return b"\n".join(self.lines).decode("utf-8", "replace")
 
 
 class ReplyBroken(ValueError):
-    """What the server says is no reply, or has no end."""
+    """The server sent a malformed or endless reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """One line of the table; `replies` is matched against "code enhanced"."""
+    """A rule of the table; `replies` is matched against "code enhanced"."""
 
     stages: str
     replies: re.Pattern[str]
@@ -93,31 +93,31 @@ def _rule(stages: str, replies: str, kind: ReplyKind, *, suppress: bool = False)
 
 _RULES = (
     _rule("dot", r"2", ReplyKind.SENT),
-    # The message was refused, and the connection ends: a clear answer, unlike a 421 before it.
+    # The message was refused and the connection ends: unambiguous, unlike a 421 before the dot.
     _rule("dot", r"421", ReplyKind.DEFERRED),
     _rule("any", r"421", ReplyKind.LOST),
     _rule("auth", r"[45]", ReplyKind.OURS),
     _rule("any", r"4", ReplyKind.DEFERRED),
-    # We are not logged in, or not understood. No mailbox is to blame, wherever it is said.
+    # Not logged in, or a command not understood: no mailbox is to blame, at any stage.
     _rule("any", r"53[0458]|50[0234]|555", ReplyKind.OURS),
     _rule("connect ehlo starttls mail", r"5", ReplyKind.OURS),
     _rule("rcpt", r"5\d\d 5\.(1\.1|1\.10|2\.1)$", ReplyKind.REFUSED, suppress=True),
     _rule("data dot", r"5\d\d 5\.7\.", ReplyKind.OURS),
     _rule("any", r"5", ReplyKind.REFUSED),
-    # From here on it is no answer to what we said.
+    # From here on: not a valid reply to the command.
     _rule("dot", r"", ReplyKind.UNKNOWN),
     _rule("any", r"", ReplyKind.LOST),
 )
-"""The first that fits decides. Without a recipient no recipient can be refused: until
-RCPT, whatever is permanent is ours."""
+"""The first matching rule decides. Before RCPT there is no recipient to refuse, so permanent
+failures are ours."""
 
 
 def classify(stage: Stage, code: int, text: str) -> Reply:
-    """What a reply that ends the attempt means.
+    """Classifies a reply that ends the attempt.
 
     Args:
-        stage: what it answers.
-        code: three digits; whatever they are, there is a verdict.
+        stage: the stage that it answers.
+        code: the three-digit code; any value is classified.
         text: the reply's lines without the code, joined by line feeds.
     """
     enhanced = _enhanced(code, text)
@@ -128,15 +128,15 @@ def classify(stage: Stage, code: int, text: str) -> Reply:
 
 
 def without_reply(kind: ReplyKind, stage: Stage, what: str) -> Reply:
-    """An outcome that no reply decided; `what` is what happened, in words."""
+    """Returns the result of an attempt that got no reply; `what` says what happened."""
     return Reply(kind, stage, None, None, _shown(what))
 
 
 def take_reply(received: bytearray) -> RawReply | None:
-    """Takes the first whole reply out of what was received; `None` if it is not whole yet.
+    """Removes and returns the first reply in `received`, or `None` if it is incomplete.
 
     Raises:
-        ReplyBroken: it is no reply, or longer than any.
+        ReplyBroken: it is malformed, or longer than `LONGEST_REPLY`.
     """
     code, start = b"", 0
     lines: list[bytes] = []
@@ -159,11 +159,11 @@ def _enhanced(code: int, text: str) -> str | None:
     match = _ENHANCED.search(text) or _ENHANCED_AT_THE_END.search(text)
     if match:
         return match[1]
-    return "5.7.1" if code == 571 else None  # the code itself says so; some servers say no more
+    return "5.7.1" if code == 571 else None  # implied by the code; some servers send nothing else
 
 
 def _without_repeats(text: str, enhanced: str | None) -> str:
-    """The lines as one, the enhanced code only where it stands first: servers repeat it."""
+    """Joins the lines, keeping only the first enhanced code: servers repeat it on each line."""
     first, *others = text.split("\n")
     return " ".join([first, *(line.strip().removeprefix(enhanced or "") for line in others)])
 

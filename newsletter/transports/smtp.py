@@ -1,4 +1,4 @@
-"""Mail to a server: the transport whose sessions are SMTP connections."""
+"""The SMTP transport: its sessions are connections to a mail server."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from newsletter.transports.wire import SmtpSettings
 
 
 class Smtp:
-    """A mail server; each session is a connection of its own.
+    """Sends through a mail server; each session has its own connection.
 
     Args:
-        settings: the server.
-        stop: once set, no reply is awaited for more than a few seconds.
+        settings: the server's settings.
+        stop: once set, sessions wait only a few seconds more for a reply.
     """
 
     def __init__(self, settings: SmtpSettings, stop: threading.Event | None = None) -> None:
@@ -24,23 +24,23 @@ class Smtp:
         self._stop = stop
 
     def encoded(self, data: bytes) -> bytes:
-        """The message `dot_stuffed`."""
+        """Returns the message `dot_stuffed`."""
         return dot_stuffed(data)
 
     def session(self) -> LetterSession:
-        """A session of its own."""
+        """Returns a new session."""
         return LetterSession(SmtpSession(self._settings, stop=self._stop))
 
 
 class LetterSession:
-    """A session for letters. A message's name is of no use to a server."""
+    """Sends messages over an `SmtpSession`. A server has no use for a message's name."""
 
     def __init__(self, session: SmtpSession) -> None:
         self._session = session
 
     @property
     def is_open(self) -> bool:
-        """Whether the next message can go through."""
+        """Whether the session can take another message."""
         return self._session.is_open
 
     def open(self) -> None:
@@ -48,9 +48,9 @@ class LetterSession:
         self._session.open()
 
     def send(self, message: OutgoingMessage) -> Reply:
-        """Sends one message; whatever happens is an outcome."""
+        """Sends one message. Failures are returned as replies, not raised."""
         return self._session.send(message.sender, message.recipient, message.pieces)
 
     def close(self) -> None:
-        """Says goodbye if it can, and lets go. Never raises."""
+        """Sends QUIT if possible, and closes the connection. Never raises."""
         self._session.close()

@@ -1,7 +1,7 @@
-"""What is checked before a message goes to a server, and how its lines are made safe for it.
+"""Checks on a message before it is sent to a server, and dot-stuffing.
 
-A message that a server cannot take whole is not begun. The conversation itself is the
-work of `smtp_session`; nothing is written here.
+A message that the server cannot accept as a whole is not started. Nothing is sent here; the
+SMTP conversation is in `smtp_session`.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from newsletter.transports.wire import Wire
 FINAL_DOT = b".\r\n"
 _END = b"\r\n.\r\n"
 _LONGEST_ADDRESS = 254  # octets (RFC 5321 4.5.3.1.3, without the brackets)
-_LARGE = 1024  # bytes; a piece above it is shared by many messages
+_LARGE = 1024  # bytes; larger pieces are shared by many messages
 _UNSAFE = re.compile(r"[\s<>\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""In an address each of these could end it, or the command that it stands in."""
+"""Characters that could end an address, or the command that contains it."""
 
 
 def dot_stuffed(data: bytes) -> bytes:
-    """The message with a second dot before each line that begins with one (RFC 5321 4.5.2).
+    """Returns the message with each leading dot of a line doubled (RFC 5321 4.5.2).
 
-    For a whole message in CRLF lines, before it is cut into pieces: whether a dot begins a
-    line can only be seen together with what stands before it.
+    Takes a whole message with CRLF line ends, before it is cut into pieces: whether a dot begins
+    a line depends on the bytes before it.
     """
     stuffed = data.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
 def address_fault(wire: Wire, sender: str, recipient: str) -> Reply | None:
-    """Why these addresses cannot be written into commands."""
+    """Returns why these addresses cannot be used in commands, or `None` if they can."""
     if not sender.isascii() or _UNSAFE.search(sender) or len(sender) > _LONGEST_ADDRESS:
         what = "the sender's address cannot stand in a command"
         return without_reply(ReplyKind.OURS, "mail", what)
@@ -49,18 +49,18 @@ def address_fault(wire: Wire, sender: str, recipient: str) -> Reply | None:
 
 
 class ContentCheck:
-    """Checks the messages of one session; large pieces that come again are cheap."""
+    """Checks the messages of one session; large pieces that repeat are cheap."""
 
     def __init__(self) -> None:
-        self._known: dict[int, bytes] = {}  # large pieces that were looked at, by id
+        self._known: dict[int, bytes] = {}  # large pieces already checked, by id
 
     def fault(self, wire: Wire, pieces: Sequence[bytes], content: bytes) -> Reply | None:
-        """Why the server would not take the message, or take it for something else.
+        """Returns why the server would reject or misread the message, or `None`.
 
         Args:
-            wire: the connection, which knows what the server said it takes.
-            pieces: the message, `dot_stuffed` as a whole and cut.
-            content: the same in one, with its final dot.
+            wire: the connection, which knows the extensions that the server offers.
+            pieces: the message, `dot_stuffed` as a whole and then cut.
+            content: the same pieces joined, with the final dot.
         """
         size, limit = len(content) - len(FINAL_DOT), _size_limit(wire)
         if limit and size > limit:
@@ -75,11 +75,12 @@ class ContentCheck:
         return None
 
     def _ends_once(self, pieces: Sequence[bytes]) -> bool:
-        """Whether the server will see the message's end where it is: what came after an
-        earlier one it would take for commands.
+        """Whether the end-of-message sequence occurs only at the end.
 
-        Looking through 70 KB costs as much as sending them, so a large piece is looked
-        through when it is new; later its two ends stand for it.
+        The server would read anything after an earlier one as commands.
+
+        Scanning 70 KB costs as much as sending it, so a large piece is scanned in full only
+        once; after that only its first and last bytes are checked.
         """
         parts = [
             piece[:4] + b"-" + piece[-4:] if self._known.get(id(piece)) is piece else piece
@@ -93,6 +94,6 @@ class ContentCheck:
 
 
 def _size_limit(wire: Wire) -> int:
-    """The most bytes that the server takes; 0 if it does not say."""
+    """Returns the server's message size limit in bytes, or 0 if it announces none."""
     said = str(wire.esmtp_features.get("size", ""))
     return int(said) if re.fullmatch(r"[0-9]{1,18}", said) else 0

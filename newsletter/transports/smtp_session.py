@@ -1,10 +1,9 @@
-"""One SMTP session: the conversation in which messages are handed to a server.
+"""One SMTP session: the conversation that sends messages to a server.
 
-Messages are written as bytes, on a connection that is secured and logged in (`opening`).
-What a session must be exact about is the moment from which a message may have been
-taken: when its final dot is written. A connection that ends before has sent nothing
-(`LOST`); one that ends after, without a reply, may have (`UNKNOWN`). What a reply means
-is the work of `replies`.
+Messages are written as bytes, on a connection that is secured and logged in (`opening`). The
+critical moment is when the final dot is written: from then on the server may have accepted the
+message. If the connection ends before it, nothing was sent (`LOST`); if it ends later without a
+reply, the message may have been (`UNKNOWN`). Replies are classified in `replies`.
 """
 
 from __future__ import annotations
@@ -22,20 +21,20 @@ from newsletter.transports.replies import Reply, ReplyKind, Stage, classify, wit
 from newsletter.transports.smtp_checks import FINAL_DOT, ContentCheck, address_fault
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
-_FAREWELL = 2.0  # seconds a server may take to say goodbye
+_FAREWELL = 2.0  # seconds to wait for the reply to QUIT
 
 _Commands = Sequence[tuple[Stage, bytes]]
 
 
 class SmtpSession:
-    """One connection, used for many messages. Not for several threads.
+    """One connection, used for many messages. Not safe for use by several threads.
 
-    A session that lost its connection says so (`is_open`) and can be opened again.
+    A session that lost its connection is no longer open (`is_open`) and can be opened again.
 
     Args:
-        settings: the server.
-        stop: once set, no reply is awaited for more than a few seconds.
-        clock: seconds that never go back.
+        settings: the server's settings.
+        stop: once set, the session waits only a few seconds more for a reply.
+        clock: returns monotonic time in seconds.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class SmtpSession:
         self._clock = clock
         self._wire: Wire | None = None
         self._stage: Stage = "connect"
-        self._unclean = False  # the server may still have half a transaction
+        self._unclean = False  # the server may still have an unfinished transaction
         self._check = ContentCheck()
 
     def __enter__(self) -> Self:
@@ -62,27 +61,28 @@ class SmtpSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the next message can go through."""
+        """Whether the session can take another message."""
         return self._wire is not None
 
     def open(self) -> None:
-        """Connects, secures the connection and logs in; an older one is closed.
+        """Connects, secures the connection and logs in, after closing any previous connection.
 
         Raises:
-            SessionFailed: `outcome` says why. `LOST` and `DEFERRED` may pass, `OURS` will not.
+            SessionFailed: `reply` says why. `LOST` and `DEFERRED` may be temporary, `OURS` is
+                not.
         """
         self.close()
         self._unclean = False
         self._wire = opened(self._settings, self._stop, self._clock)
 
     def send(self, sender: str, recipient: str, pieces: Sequence[bytes]) -> Reply:
-        """Sends one message; whatever happens is an outcome.
+        """Sends one message. Failures are returned as replies, not raised.
 
         Args:
-            sender: the envelope's sender, ASCII; empty for a mail nobody answers.
-            recipient: the address, its domain in ASCII.
-            pieces: the encoded message in CRLF lines, `dot_stuffed` as a whole, without the
-                final dot. Pieces that come again as the same objects cost less.
+            sender: the envelope sender, in ASCII; empty for the null sender.
+            recipient: the recipient's address, with its domain in ASCII.
+            pieces: the encoded message with CRLF line ends, `dot_stuffed` as a whole, without
+                the final dot. Pieces shared between messages as the same objects cost less.
         """
         wire = self._wire
         if wire is None:
@@ -94,14 +94,14 @@ class SmtpSession:
         try:
             reply = self._transaction(wire, _commands(wire, sender, recipient, content), content)
         except BaseException:
-            self._drop()  # nobody knows what the server waits for
+            self._drop()  # the state of the conversation is unknown
             raise
         if reply.code == 421 or reply.kind in (ReplyKind.LOST, ReplyKind.UNKNOWN):
             self._drop()
         return reply
 
     def close(self) -> None:
-        """Says goodbye if it can, and lets go. Never raises."""
+        """Sends QUIT if possible, and closes the connection. Never raises."""
         if self._wire is not None:
             with contextlib.suppress(*BROKEN):
                 self._wire.write(b"QUIT\r\n")
@@ -135,7 +135,7 @@ class SmtpSession:
         return classify("dot", reply.code, reply.text)
 
     def _clean(self, wire: Wire) -> Reply | None:
-        """Makes the server forget what is left of a refused message."""
+        """Resets what a refused message left of its transaction. Returns a reply if that fails."""
         self._stage = "mail"
         if self._unclean:
             wire.write(b"RSET\r\n")
@@ -146,7 +146,7 @@ class SmtpSession:
         return None
 
     def _envelope(self, wire: Wire, commands: _Commands) -> Reply | None:
-        """Brings the server to wait for the content; an outcome if it will not."""
+        """Sends the envelope and DATA. Returns the reply that refused them, or `None`."""
         if wire.has_extn("pipelining"):
             return self._at_once(wire, commands)
         for stage, command in commands:
@@ -157,7 +157,7 @@ class SmtpSession:
         return None
 
     def _at_once(self, wire: Wire, commands: _Commands) -> Reply | None:
-        """All commands in one write (RFC 2920). What was refused first is the outcome."""
+        """Sends all commands in one write (RFC 2920). Returns the first refusal, or `None`."""
         wire.write(b"".join(command for _, command in commands))
         answers: dict[Stage, Reply | None] = {}
         try:
@@ -176,7 +176,7 @@ class SmtpSession:
         return refused
 
     def _answer(self, wire: Wire, stage: Stage) -> Reply | None:
-        """The next reply; `None` if we may go on."""
+        """Reads the next reply. Returns it if it is a refusal, otherwise `None`."""
         self._stage = stage
         reply = wire.reply(self._settings.timeout)
         if reply.code // 100 == (3 if stage == "data" else 2):
@@ -184,7 +184,7 @@ class SmtpSession:
         return classify(stage, reply.code, reply.text)
 
     def _send_nothing(self, wire: Wire, *, to_nobody: bool) -> None:
-        """Ends the content that a server awaits although it refused what came before."""
+        """Ends the content that a server expects although it refused an earlier command."""
         try:
             if not to_nobody:
                 raise ConnectionError("somebody would get an empty message")
@@ -196,7 +196,7 @@ class SmtpSession:
             self._drop()
 
     def _last_words(self, wire: Wire, error: Exception) -> Reply:
-        """A server that will not have the whole content may say why before it hangs up."""
+        """Returns the reply if the server explained why it hung up during the content."""
         if isinstance(error, ConnectionError):
             with contextlib.suppress(*BROKEN):
                 reply = wire.reply(self._settings.timeout)

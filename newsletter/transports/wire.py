@@ -1,10 +1,9 @@
-"""The connection to a mail server, and the settings of it.
+"""The connection to a mail server, and its settings.
 
-`smtplib` connects, greets and reads what the server can do. Replies are read here: each
-within its size and its time, whatever the server sends. The socket does not block, and is
-waited for where there is something to wait for: a blocking one with a time limit is a call of
-the system more for every step, and with many sessions at once each is a fight for the
-interpreter's lock.
+`smtplib` connects, sends EHLO and reads the server's extensions. Replies are read here, within
+limits on size and time, whatever the server sends. The socket is non-blocking and polled only
+when there is something to wait for: a blocking socket with a timeout costs an extra system call
+for every step, and with many concurrent sessions each one competes for the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -27,45 +26,45 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 BROKEN = (OSError, ReplyBroken)
-"""What is raised when a connection is of no more use. Time-outs are among them."""
+"""Raised when a connection is no longer usable. Timeouts are included."""
 
-_LOOK = 0.1  # seconds between two looks at the clock and at `stop` while waiting
+_LOOK = 0.1  # seconds between checks of the clock and of `stop` while waiting
 _CHUNK = 8192  # bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SmtpSettings:
-    """A mail server and how we talk to it. Times are in seconds."""
+    """A mail server and how to connect to it. Times are in seconds."""
 
     host: str
     port: int
     security: Literal["tls", "starttls", "none"] = "tls"
-    """`none` is for this machine itself only."""
+    """`none` is for this machine only."""
     username: str = ""
-    """Empty: no login."""
+    """Empty for no login."""
     password: str = field(default="", repr=False)
     token_command: str = field(default="", repr=False)
-    """Instead of a password: a command whose first line of output is an OAuth 2 token."""
+    """A command whose first line of output is an OAuth 2 token, used instead of a password."""
     timeout: float = 30.0
     """For the connection, for every reply before the final dot, and for each write."""
     reply_timeout: float = 600.0
     """For the reply to the final dot (RFC 5321 4.5.3.2.6)."""
     stop_grace: float = 7.5
-    """What is left of either once we are told to stop."""
+    """The limit on the rest of either timeout once `stop` is set."""
     local_hostname: str | None = None
-    """Who we say we are; by default this machine's name."""
+    """The host name sent with EHLO; by default this machine's name."""
     ca_file: str | Path | None = None
     """Certificates to trust instead of the system's."""
 
 
 class Wire(smtplib.SMTP):
-    """The connection that `smtplib` opens, with replies and writes of our own.
+    """An `smtplib` connection with its own reading of replies and its own writes.
 
     Args:
-        settings: where to.
-        tls: what makes a connection secure.
-        stop: set when we should not wait any longer than necessary.
-        clock: seconds that never go back.
+        settings: the server's settings.
+        tls: the TLS context.
+        stop: once set, replies are awaited for `stop_grace` seconds at most.
+        clock: returns monotonic time in seconds.
     """
 
     def __init__(
@@ -84,11 +83,11 @@ class Wire(smtplib.SMTP):
         super().__init__(settings.host, settings.port, name, settings.timeout)
 
     def write(self, data: ReadableBuffer) -> None:
-        """All of `data`.
+        """Writes all of `data`.
 
         Raises:
-            OSError: not all of it was written; in particular not its end.
-            ReplyBroken: there are replies left that nobody asked for.
+            OSError: not all of it was written; in particular, not its end.
+            ReplyBroken: unexpected replies have been received.
         """
         self._expect_nothing()
         left = memoryview(data).cast("B")
@@ -102,25 +101,25 @@ class Wire(smtplib.SMTP):
                 self._await(select.POLLIN, ends)
 
     def expect_silence(self) -> None:
-        """Looks, without waiting, whether the server is still there and has no more to say.
+        """Checks, without waiting, that the server is connected and has sent nothing more.
 
         Raises:
-            OSError: it hung up.
-            ReplyBroken: what it says now would be taken for the answer to what we say next.
+            OSError: the server hung up.
+            ReplyBroken: it sent a reply that would be taken as the answer to the next command.
         """
         self._expect_nothing()
         self._receive(0.0)
         self._expect_nothing()
 
     def reply(self, timeout: float) -> RawReply:
-        """The next reply.
+        """Reads the next reply.
 
         Args:
-            patience: how many seconds it may take altogether.
+            timeout: seconds that the whole reply may take.
 
         Raises:
-            OSError: the connection ended, or the time is over.
-            ReplyBroken: it is none.
+            OSError: the connection ended, or the reply timed out.
+            ReplyBroken: the reply is malformed.
         """
         start, hurried = self._clock(), False
         ends = start + timeout
@@ -128,17 +127,17 @@ class Wire(smtplib.SMTP):
             now = self._clock()
             if not hurried and self._stop and self._stop.is_set():
                 hurried, ends = True, min(ends, now + self._settings.stop_grace)
-            # What is there already counts, however late it is.
+            # Data that has already arrived counts, even after the deadline.
             if not self._receive(max(0.0, min(_LOOK, ends - now))) and now >= ends:
                 raise TimeoutError(f"no reply within {ends - start:g} s")
         return found
 
     def send(self, s: ReadableBuffer | str) -> None:
-        """What `smtplib` itself writes."""
+        """Writes what `smtplib` itself sends."""
         self.write(s.encode(self.command_encoding) if isinstance(s, str) else s)
 
     def getreply(self) -> tuple[int, bytes]:
-        """What `smtplib` itself reads; its own would take lines without end."""
+        """Reads replies for `smtplib`, whose own method has no limit on the number of lines."""
         try:
             found = self.reply(self._settings.timeout)
         except BROKEN:
@@ -147,11 +146,11 @@ class Wire(smtplib.SMTP):
         return found.code, b"\n".join(found.lines)
 
     def secure(self) -> None:
-        """STARTTLS. What was said before it counts for nothing after it.
+        """Starts TLS. Nothing that the server announced before it remains valid.
 
         Raises:
-            OSError: there is no TLS.
-            ReplyBroken: somebody put replies in front of it.
+            OSError: TLS could not be established.
+            ReplyBroken: replies were injected before it.
         """
         self._socket.settimeout(self._settings.timeout)  # for the handshake
         self.starttls(context=self._tls)
@@ -169,7 +168,7 @@ class Wire(smtplib.SMTP):
         return self.sock
 
     def _receive(self, timeout: float) -> bool:
-        """Waits some seconds, or not at all, for more; whether there was any."""
+        """Waits up to `timeout` seconds for data. Returns whether any arrived."""
         wire = self._socket
         decrypted = isinstance(wire, ssl.SSLSocket) and wire.pending()
         if not decrypted and not _is_ready(wire, select.POLLIN, timeout):
@@ -177,21 +176,21 @@ class Wire(smtplib.SMTP):
         try:
             data = wire.recv(_CHUNK)
         except (BlockingIOError, ssl.SSLWantReadError):
-            return False  # part of a TLS record, or one that is no data
+            return False  # part of a TLS record, or one without data
         if not data:
             raise ConnectionError("the server ended the connection")
         self._received += data
         return True
 
     def _await(self, event: int, ends: float) -> None:
-        """Waits until the connection takes or brings more; `TimeoutError` when it is too late."""
+        """Waits for `event` until `ends`; raises `TimeoutError` after that."""
         left = ends - self._clock()
         if left <= 0 or not _is_ready(self._socket, event, left):
             raise TimeoutError("the server takes no more")
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)
-        # The end of a message must not wait for the receipt of its beginning.
+        # The end of a message must not wait for the acknowledgement of its beginning.
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         made = plain
         try:
@@ -205,19 +204,19 @@ class Wire(smtplib.SMTP):
 
 
 def _is_ready(wire: socket.socket, event: int, timeout: float) -> bool:
-    """Whether what is waited for, or the end, comes within so many seconds."""
+    """Whether `event`, or the end of the connection, occurs within `timeout` seconds."""
     poll = select.poll()
     poll.register(wire, event)
     return bool(poll.poll(timeout * 1000))
 
 
 def words_for(error: BaseException) -> str:
-    """What broke, for a person."""
+    """Returns a readable description of the error."""
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
 
 
-@cache  # a machine without a name server would look for it with every session
+@cache  # without a name server, every session would wait for the lookup
 def _own_name() -> str:
-    """This machine's full name, if it has one that a mail server takes."""
+    """Returns this machine's full name if a mail server would accept it, or `[127.0.0.1]`."""
     name = socket.getfqdn()
     return name if re.fullmatch(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+", name) else "[127.0.0.1]"
