@@ -1,13 +1,13 @@
-"""Builds the use cases from a configuration, and what the operator asks about all of them.
+"""Builds the use cases from a configuration, and implements the operator's own.
 
     composition   the composition root: `App`
-    factories     the configuration as the parts that plan and send take it
-    status        how everything stands
-    idle          why nothing goes out
+    factories     what planning and sending need, built from the configuration
+    status        the state of the installation
+    idle          why nothing is sent
     trace         the history of one subscriber or one paper (`newsletter why`)
-    alerts        what the owner is told
+    alerts        reports to the owner
     maintenance   backup, restore, prune
-    inspection    captures and configuration, looked into without a database
+    inspection    reads captures and checks the configuration, without a database
     doctor        checks of the installation
 
 Plans and sends nothing by itself.

@@ -1,5 +1,5 @@
-"""What the owner is told: once when something needs them, once when it is well again, and,
-if they like, how the week went."""
+"""Reports to the owner: one when action is needed, one when the problem is resolved, and an
+optional weekly summary."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from newsletter.storage.subscribers import Preferences
 from newsletter.subscribers.address import normal_form
 
 WELL_AGAIN = timedelta(days=1)
-"""How long a source must not have failed before the owner hears that it is well."""
+"""How long a source must not have failed before it is reported as recovered."""
 PASSES = timedelta(hours=1)
-"""How long sending may fail before the owner hears of it."""
+"""How long sending may fail before it is reported."""
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
 _MANY = 10
@@ -33,11 +33,11 @@ _EVERY = "weekly:mon"
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something that needs the owner.
+    """A problem that needs the owner's attention.
 
     Attributes:
-        name: the same as long as it is the same.
-        words: what, and what to do.
+        name: identifies the problem; stays the same while the problem does.
+        words: the problem, and what to do about it.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Alert:
 
 
 class Alerts:
-    """Writes to the owner with one configuration.
+    """Queues reports to the owner.
 
     Args:
         config: the configuration.
-        database: where everything is remembered.
-        notices: the words of mails.
+        database: the installation's database.
+        notices: renders transactional mails.
     """
 
     def __init__(self, config: Config, database: Database, notices: Notices) -> None:
@@ -59,11 +59,11 @@ class Alerts:
         self._notices = notices
 
     def report(self, at: datetime) -> bool:
-        """Queues what the owner does not know yet; whether there is such a mail."""
+        """Queues reports of what the owner has not been told. Returns whether there are any."""
         return self._report_troubles(at) | self._report_week(at)
 
     def current(self, at: datetime) -> list[Alert]:
-        """What needs the owner now."""
+        """Returns the problems that need the owner's attention now."""
         found = self._source_troubles(at)
         with self._database.read() as tx:
             found += [
@@ -83,7 +83,7 @@ class Alerts:
                 for row in edition_rows.listed(tx, EditionState.HELD)
             ]
             found += self._sending_troubles(tx, at)
-            # Not of reports: each that may not have arrived would be the reason for another.
+            # Without notices: a report that may not have arrived would cause another report.
             counts = deliveries.ended_otherwise(tx, notices=False)
             for state, what in _UNSETTLED.items():
                 if counts.get(state):
@@ -92,7 +92,7 @@ class Alerts:
         return found
 
     def _sending_troubles(self, tx: Connection, at: datetime) -> list[Alert]:
-        """What has kept mail from going out for a while, and servers that know nobody any more."""
+        """Returns alerts for sending that has been failing, and for a surge of suppressions."""
         found = []
         row = installation.get(tx)
         since = row.stopped_at
@@ -113,7 +113,7 @@ class Alerts:
         return found
 
     def _report_troubles(self, at: datetime) -> bool:
-        """Queues a mail if there is trouble they do not know of, or none any more."""
+        """Queues a report if there is a new problem, or if all problems are resolved."""
         found = self.current(at)
         names = [trouble.name for trouble in found]
         with self._database.read() as tx:
@@ -121,19 +121,19 @@ class Alerts:
         if _is_known(names, alerted):
             if len(names) < len(alerted):
                 with self._database.write() as tx:
-                    installation.note_alerted(tx, names)  # what comes back is told again
+                    installation.note_alerted(tx, names)  # a problem that recurs is reported again
             return False
         facts = {"troubles": [trouble.words for trouble in found]}
         with self._database.write() as tx:
             if _is_known(names, installation.get(tx).alerted):
-                return False  # another run was quicker
+                return False  # another run has already reported it
             installation.note_alerted(tx, names)
             if self._address:
                 self._queue(tx, REPORT, at, **facts)
         return bool(self._address)
 
     def _report_week(self, at: datetime) -> bool:
-        """Queues how the last week went, on Mondays at the newsletter's hour; if that is wished."""
+        """Queues the weekly summary, if enabled: on Mondays at the newsletter's send time."""
         if not (self._config.newsletter.weekly_report and self._address):
             return False
         last = factories.rules(self._config).schedule(Preferences(_EVERY)).last_due(at)
@@ -144,10 +144,10 @@ class Alerts:
         facts = self._week(at)
         with self._database.write() as tx:
             if installation.get(tx).week_reported_on != reported_on:
-                return False  # another run was quicker
+                return False  # another run has already reported it
             installation.note_week_reported(tx, last[0])
             if reported_on is None:
-                return False  # begins with the first whole week
+                return False  # the first report covers the first full week
             self._queue(tx, WEEKLY, at, **facts)
         return True
 
@@ -179,9 +179,9 @@ class Alerts:
         return edition_factories.owner_address(self._config)
 
     def _source_troubles(self, at: datetime) -> list[Alert]:
-        """Sources that fail; and those that did a while ago, if the owner was told.
+        """Returns alerts for failing sources, and for reported ones that failed recently.
 
-        One that fails now and then is one trouble, not one for every time.
+        An intermittent failure is therefore one problem, not one per occurrence.
         """
         names = {section.name for section in self._config.sources}
         with self._database.read() as tx:
@@ -200,7 +200,7 @@ class Alerts:
 
 
 def _is_known(troubles: Sequence[str], alerted: Sequence[str]) -> bool:
-    """Whether the owner knows all of it, also that there is nothing any more."""
+    """Returns whether the owner has been told of all of these, or that there are none left."""
     return set(troubles) <= set(alerted) and bool(troubles or not alerted)
 
 

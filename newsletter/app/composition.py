@@ -1,6 +1,6 @@
-"""The composition root: configuration in, use cases out.
+"""The composition root: builds the use cases from a configuration.
 
-Builds the use cases and nothing else: commands, pages and the service call them directly.
+Does nothing else: commands, pages and the service call the use cases directly.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from newsletter.papers.source_ingest import SourceIngest
 from newsletter.sources.factories import now
 from newsletter.storage.database import Database
 
-# Imported where they are used: an ingest of a file needs none of them, and half its time
-# would be theirs.
+# Imported where they are used: ingesting a file needs none of them, and importing them would
+# double the time it takes.
 if TYPE_CHECKING:
     from newsletter.app.alerts import Alerts
     from newsletter.app.status import StatusReader
@@ -44,13 +44,12 @@ if TYPE_CHECKING:
 
 
 class App:
-    """The use cases of one configuration, each built when it is first asked for.
+    """The use cases of one configuration, each built on first access.
 
     Args:
         config: the configuration.
-        database: where everything is remembered; opened from the configuration when
-            it is not given.
-        clock: the current instant, aware.
+        database: the installation's database; if omitted, the configured one is opened.
+        clock: returns the current instant, aware.
     """
 
     def __init__(
@@ -71,17 +70,17 @@ class App:
 
     @cached_property
     def ingest(self) -> Ingest:
-        """Brings captures into the log."""
+        """Ingests captures into the log."""
         return Ingest(self.database, self.clock)
 
     @cached_property
     def snapshot_review(self) -> SnapshotReview:
-        """Lists snapshots, and decides about held ones."""
+        """Lists snapshots, and releases or rejects held ones."""
         return SnapshotReview(self.database, self.clock)
 
     @cached_property
     def sources(self) -> SourceIngest:
-        """Reads sources and ingests what they have."""
+        """Reads the sources and ingests their captures."""
         config = self._config
         zone = config.newsletter.time_zone
         return SourceIngest(config.sources, self.ingest, self.database, self.clock, zone)
@@ -116,7 +115,7 @@ class App:
 
     @cached_property
     def due_times(self) -> DueTimes:
-        """Corrects due times after the rules have changed."""
+        """Recomputes due times after the rules have changed."""
         from newsletter.app import factories
         from newsletter.planning.due_times import DueTimes
 
@@ -124,7 +123,7 @@ class App:
 
     @cached_property
     def planner(self) -> Planner:
-        """Runs planning, and makes the next edition."""
+        """Runs planning, and builds the next edition for a preview."""
         from newsletter.app import edition_factories
         from newsletter.planning.planner import Planner
 
@@ -140,14 +139,14 @@ class App:
 
     @cached_property
     def edition_review(self) -> EditionReview:
-        """Lists editions, and decides about held ones."""
+        """Lists editions, and releases or rejects held ones."""
         from newsletter.planning.edition_review import EditionReview
 
         return EditionReview(self.database)
 
     @cached_property
     def previews(self) -> PreviewWriter:
-        """Writes an edition's files."""
+        """Writes an edition to files."""
         from newsletter.app import edition_factories
         from newsletter.editions.preview import PreviewWriter
 
@@ -159,23 +158,23 @@ class App:
     def delivery(
         self, stop: threading.Event, progress: Progress, *, persistent: bool = False
     ) -> DeliveryRun:
-        """Builds a run of deliveries.
+        """Builds a delivery run.
 
         Args:
-            stop: set by the caller to end between two messages.
+            stop: set by the caller to end the run between two messages.
             progress: called after every commit.
-            persistent: wait for a database that is locked or has no room, however long that
-                takes; otherwise the run gives up after a few tries.
+            persistent: whether to wait indefinitely for a database that is locked or out of
+                space; otherwise the run gives up after a few tries.
 
         Raises:
-            ConfigError: something that the transport needs is not configured.
+            ConfigError: a setting that the transport needs is missing.
         """
         from newsletter.app import factories
         from newsletter.delivery.personalise import Personaliser
         from newsletter.delivery.run import DeliveryRun
         from newsletter.delivery.stop import RunStop
 
-        run_stop = RunStop.of(stop)  # the run's sessions wait less once it has stopped itself
+        run_stop = RunStop.of(stop)  # the sessions also wait less once the run has stopped itself
         transport = factories.transport(self._config, run_stop)
         personaliser = Personaliser(
             self.database, factories.origin(self._config), transport.encoded
@@ -189,7 +188,7 @@ class App:
 
     @cached_property
     def sending(self) -> Sending:
-        """Sends what is planned; pauses and resumes all sending."""
+        """Sends planned deliveries; pauses and resumes all sending."""
         from newsletter.delivery.sending import Sending
 
         return Sending(self.database, self.delivery, self._report, self.clock)
@@ -221,23 +220,23 @@ class App:
 
     @cached_property
     def subscribers(self) -> SubscriberUseCases:
-        """What subscribers, visitors and the operator do about subscriptions."""
+        """The use cases about subscribers."""
         from newsletter.app.subscriber_use_cases import SubscriberUseCases
 
         return SubscriberUseCases(self._config, self.database, self.notices, self.clock)
 
-    # --- what the operator sees
+    # --- for the operator
 
     @cached_property
     def status(self) -> StatusReader:
-        """Says how everything stands, and why nothing goes out."""
+        """Reads the state of the installation, and why nothing is sent."""
         from newsletter.app.status import StatusReader
 
         return StatusReader(self._config, self.database, self.clock)
 
     @cached_property
     def trace(self) -> Trace:
-        """Tells the history of one subscriber or one paper."""
+        """Reads the history of one subscriber or one paper."""
         from newsletter.app.trace import Trace
 
         return Trace(self.database, self.records, self.status)
@@ -250,12 +249,12 @@ class App:
         return Alerts(self._config, self.database, self.notices)
 
     def _report(self, at: datetime) -> bool:
-        """Reports to the owner; the words of mails are loaded when the first report is due."""
+        """Reports to the owner. Loads the mail templates only when the first report is due."""
         return self.alerts.report(at)
 
     @cached_property
     def notices(self) -> Notices:
-        """The words of transactional mails."""
+        """Renders transactional mails."""
         from newsletter.editions.notices import Notices
 
         folder = self._config.theme.templates_dir
@@ -264,10 +263,10 @@ class App:
 
 @contextmanager
 def opened(config: Config, *, create: bool = True) -> Iterator[App]:
-    """The use cases with the configured database, which is made if it is missing.
+    """Opens the use cases with the configured database, which is created if it is missing.
 
     Raises:
-        DatabaseMissing: it is missing, and `create` is off.
+        DatabaseMissing: the database is missing, and `create` is false.
     """
     app = App(config, Database(config.database.url, create=create))
     try:
@@ -278,7 +277,7 @@ def opened(config: Config, *, create: bool = True) -> Iterator[App]:
 
 @contextmanager
 def throw_away() -> Iterator[App]:
-    """The use cases with a temporary database and the default configuration."""
+    """Opens the use cases with a temporary database and the default configuration."""
     with _temporary_folder() as folder:
         app = App(Config(), Database(f"sqlite:///{folder}/replay.db"))
         try:

@@ -1,4 +1,4 @@
-"""The configuration as the parts that make editions and messages take it."""
+"""Builds what editions and messages need from the configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from newsletter.messages.mime import NO_OWNER, NOWHERE, Sender
 
 
 def theme_settings(config: Config) -> ThemeSettings:
-    """What a theme is told."""
+    """Returns the settings that a theme receives."""
     return ThemeSettings(
         name=config.newsletter.name,
         theme=config.theme.name,
@@ -25,10 +25,10 @@ def theme_settings(config: Config) -> ThemeSettings:
 
 
 def builder(config: Config) -> EditionBuilder:
-    """What makes editions.
+    """Returns the edition builder.
 
     Raises:
-        RenderError: the templates' folder is not there.
+        RenderError: the templates folder does not exist.
     """
     templates = config.theme.templates_dir
     renderer = Renderer(theme_settings(config), Path(templates) if templates else None)
@@ -38,7 +38,7 @@ def builder(config: Config) -> EditionBuilder:
 
 
 def sender(config: Config) -> Sender:
-    """Whose newsletter it is."""
+    """Returns the sender of the newsletter."""
     section = config.newsletter
     return Sender(
         name=section.name,
@@ -50,7 +50,7 @@ def sender(config: Config) -> Sender:
 
 
 def owner_address(config: Config) -> str:
-    """Where reports go, as a bare address."""
+    """Returns the address for reports, without a display name."""
     return name_and_address(config.newsletter.owner)[1]
 
 

@@ -1,4 +1,4 @@
-"""The configuration as the parts that plan and send take it."""
+"""Builds what planning and sending need from the configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from newsletter.transports.wire import SmtpSettings
 
 
 def rules(config: Config) -> Rules:
-    """When people are due."""
+    """Returns the scheduling rules."""
     section = config.newsletter
     return Rules(
         time_zone=section.time_zone,
@@ -31,7 +31,7 @@ def rules(config: Config) -> Rules:
 
 
 def limits(config: Config) -> Limits:
-    """How mail leaves."""
+    """Returns the limits of a delivery run."""
     section = config.delivery
     return Limits(
         sessions=section.sessions,
@@ -44,7 +44,7 @@ def limits(config: Config) -> Limits:
 
 
 def origin(config: Config) -> Origin:
-    """From whom mail comes."""
+    """Returns the origin of messages: sender, base URL, bounce domain and link key."""
     keys = config.web.secret_keys
     return Origin(
         sender=sender(config),
@@ -55,10 +55,10 @@ def origin(config: Config) -> Origin:
 
 
 def transport(config: Config, stop: threading.Event | None) -> Transport:
-    """The configured transport.
+    """Returns the configured transport.
 
     Raises:
-        ConfigError: something that it needs is not configured.
+        ConfigError: a setting that it needs is missing.
     """
     problems = sending_problems(config)
     if problems:
@@ -75,7 +75,7 @@ def transport(config: Config, stop: threading.Event | None) -> Transport:
 
 
 def through(config: Config) -> str:
-    """The server or transport that mail leaves by, in words."""
+    """Returns the name of the server or transport that sends the mail."""
     kind = config.delivery.transport
     if kind == "smtp":
         return f"{config.transports.smtp.host}:{config.transports.smtp.port}"
@@ -83,7 +83,7 @@ def through(config: Config) -> str:
 
 
 def sending_problems(config: Config) -> list[str]:
-    """What is missing before mail can leave by the configured transport."""
+    """Returns what is missing before the configured transport can send mail."""
     if config.delivery.transport != "smtp":
         return []
     problems = []
@@ -130,7 +130,7 @@ def _password(config: Config) -> str:
 
 
 def _tz_version() -> str:
-    """The version of the time zone database that Python reads."""
+    """Returns the version of the time zone database that Python reads."""
     for folder in zoneinfo.TZPATH:
         for name in ("tzdata.zi", "+VERSION"):
             path = Path(folder) / name

@@ -1,4 +1,4 @@
-"""Why nothing went out, in the words that reports and scripts rely on. Pure."""
+"""Why nothing is sent, in the words that reports and scripts rely on. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class IdleFacts:
-    """What is known at the moment somebody asks.
+    """The facts that the idle reason is derived from.
 
     Attributes:
-        held: numbers of the snapshots that wait, with the first one's reason.
-        failing: sources that fail, with what the first one says.
-        captured: snapshots ever captured.
-        waiting: announced papers that somebody has not been sent; without subscribers,
-            that nobody has.
-        subscribers: who gets editions.
-        next_due: when the first of them is due, in words.
-        editions: numbers of the editions that wait, with the first one's reason.
-        clock: what is wrong with the clock.
-        people_paused: subscribers who wait for nothing for a while.
-        people_suppressed: subscribers whose servers say that there is no such mailbox.
-        mails: that could go now.
-        overdue: since when somebody is due who was not planned for, in words; empty if nobody
-            is, or not for long.
-        stopped: what ended the last run before its work was done.
+        held: ids of the held snapshots.
+        held_reason: why the first of them is held.
+        failing: names of the failing sources.
+        failure: the error of the first of them.
+        captured: number of snapshots ever captured.
+        waiting: number of announced papers that at least one active subscriber has not been
+            planned; without any, the number that a new subscriber would be sent.
+        subscribers: number of active subscribers.
+        paused: whether all sending is paused.
+        next_due: when the first subscriber is due, as text.
+        editions: ids of the held editions.
+        editions_reason: why the first of them is held.
+        clock: what is wrong with the clock; empty if nothing is.
+        people_paused: number of paused subscribers.
+        people_suppressed: number of suppressed subscribers: their servers reported that the
+            mailbox does not exist.
+        mails: number of messages that could be sent now.
+        overdue: since when a due subscriber has not been planned, as text; empty if none is, or
+            only for a short time.
+        stopped: why the last run ended before its work was done; empty if it did not.
     """
 
     held: tuple[int, ...] = ()
@@ -47,7 +52,7 @@ class IdleFacts:
 
 
 def idle_reason(facts: IdleFacts) -> str:
-    """The strongest reason, with what to do; it begins with one of six fixed words."""
+    """Returns the most important reason and what to do; it starts with one of six fixed phrases."""
     return _stopped(facts) or _held(facts) or _quiet(facts)
 
 

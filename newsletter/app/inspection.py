@@ -1,4 +1,4 @@
-"""Looking into things without the program running: captures, configuration, the sample."""
+"""Inspects captures, the configuration and the bundled sample, without a database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 
 
 def deeper_problems(config: Config) -> list[str]:
-    """What is wrong beyond the values themselves: formats that do not exist, a broken theme."""
+    """Returns problems that validating values does not find: unknown formats, a broken theme."""
     problems = []
     for number, section in enumerate(config.sources, 1):
         try:
@@ -35,7 +35,7 @@ def deeper_problems(config: Config) -> list[str]:
 
 
 def _trial_edition(config: Config) -> None:
-    """An edition of the bundled sample in the configured theme, with all of its own checks."""
+    """Builds an edition of the bundled sample in the configured theme, with all its checks."""
     papers = formats.parse(sample()[0].read_bytes()).papers
     entries = [
         Entry(position, EntryKind.NEW, paper, "sample", "api-json")
@@ -45,12 +45,12 @@ def _trial_edition(config: Config) -> None:
 
 
 def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
-    """The format of a file or of standard input, the sign it was recognised by, its papers.
+    """Returns the format of a file or of standard input, how it was recognised, and its papers.
 
     Raises:
-        SourceError: it cannot be read.
-        SnapshotUnreadable: no format knows it, or no list is found.
-        UsageError: there is no such format.
+        SourceError: the file cannot be read.
+        SnapshotUnreadable: no format recognises it, or no list of papers is found.
+        UsageError: the requested format does not exist.
     """
     if place == STANDARD_INPUT:
         (found,) = StdinSource(standard_input(), now).captures()
@@ -65,12 +65,12 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
 
 
 def import_sources(config_path: str | None, opml_file: Path) -> list[str]:
-    """Appends the feeds of an OPML file to the configuration; the names of those added.
+    """Appends the feeds of an OPML file to the configuration. Returns the names of those added.
 
     Raises:
         SourceError: the file cannot be read.
-        SnapshotUnreadable: it is no OPML.
-        ConfigError: the configuration has problems, before or afterwards.
+        SnapshotUnreadable: the file is not OPML.
+        ConfigError: the configuration is invalid, before or after the change.
     """
     found = read(opml_file)
     if isinstance(found, SourceError):
@@ -79,6 +79,6 @@ def import_sources(config_path: str | None, opml_file: Path) -> list[str]:
 
 
 def sample() -> list[Path]:
-    """The bundled sample: captures of two consecutive days, of invented papers."""
+    """Returns the files of the bundled sample: captures of fictitious papers on two days."""
     folder = Path(str(resource_files("newsletter"))) / "sample"
     return sorted(folder.glob("*.json"))

@@ -1,4 +1,4 @@
-"""Backups, restoring them, and letting old bytes go."""
+"""Backup, restore and pruning."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from newsletter.subscribers.preferences import UNDO_FOR
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What a restore did.
+    """The result of a restore.
 
     Attributes:
-        kept: where the database is that was replaced; `None` if there was none.
-        merged: whether what was sent since the backup, and who did what, is known from it.
-        unknown: mails that may have been sent since.
-        back: people removed since the backup who are there again.
-        away: such people who are not: they had left, were forgotten, or had another address.
+        kept: the path of the replaced database, or `None` if there was none.
+        merged: whether the changes since the backup were taken from the replaced database.
+        unknown: number of messages that may have been sent since the backup.
+        back: number of subscribers found only in the backup that were restored.
+        away: number of subscribers found only in the backup that were not restored: they had
+            unsubscribed, been erased or changed their address.
     """
 
     kept: Path | None
@@ -37,13 +38,13 @@ class Restored:
 
 
 def backup(config: Config, target: Path) -> int:
-    """Copies the database, which may be in use; how many bytes.
+    """Copies the database, which may be in use. Returns the size of the copy in bytes.
 
     Raises:
-        StorageError: it cannot be done.
+        StorageError: the copy cannot be made.
     """
     source = sqlite_path(config.database.url)
-    Database(config.database.url, create=False).close()  # is it there, and ours?
+    Database(config.database.url, create=False).close()  # raises unless it exists and is ours
     if target.is_dir():
         target /= source.name
     backups.copy(source, target)
@@ -51,14 +52,14 @@ def backup(config: Config, target: Path) -> int:
 
 
 def restore(config: Config, file: Path, now: datetime) -> Restored:
-    """Puts a backup in the place of the database, so that nothing is sent twice.
+    """Replaces the database with a backup, such that nothing is sent twice.
 
     Raises:
-        StorageError: it is no backup of ours, or the database is in use.
+        StorageError: the file is not a backup of ours, or the database is in use.
     """
     if not file.is_file():
         raise SourceMissing("no such file", where=str(file), hint="name a backup")
-    # The file itself, whatever leads to it: its locks lie beside it.
+    # Symbolic links are resolved, because the locks are next to the actual file.
     target = Path(os.path.realpath(sqlite_path(config.database.url)))
     fresh = target.with_name(f".{target.name}.restoring")
     _remove(fresh)
@@ -75,23 +76,23 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
 
 
 def prune(config: Config, older_than: timedelta, now: datetime) -> pruning.Pruned:
-    """Lets go of captured bytes and of what is left of mails that are long done.
+    """Deletes captured bytes, and records of messages that were completed long ago.
 
     Raises:
-        StorageError: it cannot be done.
+        StorageError: the database cannot be changed.
     """
     with Database(config.database.url, create=False) as database:
         return pruning.prune(database, now - older_than)
 
 
 def _check_ours(fresh: Path) -> None:
-    """Opens it once: brings an older one up to date, refuses a foreign or newer one."""
+    """Opens the copy once, which migrates an older schema and refuses a foreign or newer one."""
     Database(f"sqlite:///{fresh}").close()
     backups.fold(fresh)
 
 
 def _brought_up(config: Config, fresh: Path, target: Path, kept: Path, now: datetime) -> Restored:
-    """Brings into the backup what is known of the time since, or that nothing is."""
+    """Merges the changes since the backup into it, or marks them as not known."""
     if not target.is_file():
         return Restored(None, merged=False, unknown=_doubt(config, fresh, target, now))
     if not backups.grew_from(target, fresh):
@@ -102,11 +103,11 @@ def _brought_up(config: Config, fresh: Path, target: Path, kept: Path, now: date
 
 
 def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
-    """Everything that may have been sent since the backup is planned, and becomes `unknown`."""
+    """Plans everything that may have been sent since the backup, and marks it as `unknown`."""
     with backups.all_awake(fresh):
         app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
         try:
-            app.sending.resume()  # the clock is taken as right
+            app.sending.resume()  # accepts the clock as correct
             app.planning.plan(now, everybody=True)
         finally:
             app.close()
@@ -119,7 +120,7 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
 
 
 def _free_name(target: Path, now: datetime) -> Path:
-    """What the database that is replaced is called then."""
+    """Returns an unused path to keep the replaced database at."""
     plain = target.with_name(f"{target.name}.replaced-{now:%Y%m%dT%H%M%S}")
     others = (plain.with_name(f"{plain.name}-{number}") for number in count(2))
     return next(path for path in chain([plain], others) if not path.exists())

@@ -1,4 +1,4 @@
-"""How everything stands, for `status` and for the summary of a run."""
+"""The state of the installation, for `status` and for the summary of a run."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 
 _SOON = timedelta(minutes=15)
-"""How long who is due may wait for the next run before anything is said of it."""
+"""How long a due subscriber may wait for the next run before being reported as overdue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How everything stands.
+    """The state of the installation.
 
     Attributes:
-        people: how many subscribers are in each state.
-        next_due_at: when the first of them is due.
-        queued: mails that may go now.
-        ended: how many mails ended otherwise than sent, or wait for another try.
-        silence: why nothing goes out.
+        people: number of subscribers in each state.
+        next_due_at: when the first subscriber is due.
+        queued: number of messages that can be sent now.
+        ended: number of messages, by state, that ended otherwise than sent or wait for a retry.
+        silence: why nothing is sent.
     """
 
     sources: list[SourceStatus]
@@ -55,12 +55,12 @@ class Status:
 
 
 class StatusReader:
-    """Reads how everything stands; changes nothing.
+    """Reads the state of the installation. Changes nothing.
 
     Args:
         config: the configuration.
-        database: where everything is remembered.
-        clock: the current instant, aware.
+        database: the installation's database.
+        clock: returns the current instant, aware.
     """
 
     def __init__(self, config: Config, database: Database, clock: Callable[[], datetime]) -> None:
@@ -69,7 +69,7 @@ class StatusReader:
         self._clock = clock
 
     def read(self) -> Status:
-        """How everything stands now.
+        """Returns the current state.
 
         Raises:
             StorageError: the database cannot be read.
@@ -111,7 +111,7 @@ def _facts(
     counts: dict[SubscriberState, int],
     due: datetime | None,
 ) -> IdleFacts:
-    """What the reason why nothing goes out is made from."""
+    """Returns the facts that the idle reason is derived from."""
     row = installation.get(tx)
     names = {section.name for section in config.sources}
     failing = [one for one in fares if one.failing_since and one.name in names]
@@ -136,7 +136,7 @@ def _facts(
 
 
 def nothing_yet(config: Config, where: str) -> Status:
-    """How everything stands before there is a database."""
+    """Returns the state before there is a database."""
     silent = f"{idle_reason(IdleFacts())} (no database at {where})"
     return Status(_never_asked(config), [], [], {}, None, 0, {}, silent)
 
@@ -150,7 +150,7 @@ def _in_words(at: datetime) -> str:
 
 
 def _waiting(tx: Connection, at: datetime) -> int:
-    """Papers that the subscriber furthest behind has not been planned; or a newcomer."""
+    """Returns how many papers the subscriber furthest behind, or a new one, would be planned."""
     cursor = subscribers.oldest_cursor(tx, everyone=True)
     if cursor is None:
         cursor = log.newcomer_cursor(tx, rules.latest_day(at))

@@ -1,6 +1,6 @@
 """The use cases about subscribers: sign-up, preferences, the operator's changes, signed links.
 
-Builds them from a configuration and nothing else.
+Only builds them, from a configuration.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from newsletter.config.schema import Config
 from newsletter.storage.database import Database
 
-# Imported where they are used: a command needs one of them.
+# Imported where they are used: a command needs only one of them.
 if TYPE_CHECKING:
     from newsletter.editions.notices import Notices
     from newsletter.messages.links import SubscriberLinks
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 class SubscriberUseCases:
-    """The use cases of one configuration, each built when it is first asked for.
+    """The use cases of one configuration, each built on first access.
 
     Args:
         config: the configuration.
-        database: where subscribers are.
-        notices: the words of transactional mails.
-        clock: the current instant, aware.
+        database: the installation's database.
+        notices: renders transactional mails.
+        clock: returns the current instant, aware.
     """
 
     def __init__(
@@ -58,30 +58,30 @@ class SubscriberUseCases:
 
     @cached_property
     def list_import(self) -> SubscriberImport:
-        """Adds the subscribers of a file."""
+        """Imports subscribers from a file."""
         from newsletter.subscribers.list_import import SubscriberImport
 
         return SubscriberImport(self._database, self._rules, self._clock)
 
     @cached_property
     def links(self) -> SubscriberLinks:
-        """Makes and reads the signed links that subscribers get."""
+        """Creates and verifies the signed links sent to subscribers."""
         from newsletter.messages.links import SubscriberLinks
 
         keys = [key.get_secret_value().encode() for key in self._config.web.secret_keys]
-        # Links in mails from before any key was configured work for ever.
+        # Links in mails sent before any key was configured stay valid.
         return SubscriberLinks(self._config.newsletter.base_url, (*keys, self._database.keys.links))
 
     @cached_property
     def signup(self) -> Signup:
-        """Writes down what visitors ask for, and does what they confirm."""
+        """Records visitors' requests, and carries them out once confirmed."""
         from newsletter.subscribers.signup import Signup
 
         return Signup(self._database, self._rules, self._visitor_mail, self.links, self._clock)
 
     @cached_property
     def visitor_requests(self) -> VisitorRequests:
-        """Handles what visitors asked for."""
+        """Processes the recorded requests of visitors."""
         from newsletter.subscribers.visitor_requests import VisitorRequests
 
         return VisitorRequests(
@@ -90,14 +90,14 @@ class SubscriberUseCases:
 
     @cached_property
     def expiry(self) -> Expiry:
-        """Ends pauses, and sign-ups never confirmed."""
+        """Ends pauses whose date has come, and deletes sign-ups that were never confirmed."""
         from newsletter.subscribers.expiry import Expiry
 
         return Expiry(self._database, self._rules, self._clock)
 
     @cached_property
     def preference_centre(self) -> PreferenceCentre:
-        """What a subscriber may do with a link of their own."""
+        """Carries out what subscribers do with their own links."""
         from newsletter.subscribers.preferences import PreferenceCentre
 
         return PreferenceCentre(self._database, self.lifecycle, self._rules, self._clock)

@@ -1,4 +1,4 @@
-"""The story of one reader, or of one paper, from what is on record."""
+"""The history of one subscriber or one paper, from the database."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from newsletter.text.dates import iso
 
 @dataclass(frozen=True, slots=True)
 class TraceEvent:
-    """One thing that is on record.
+    """One event of the history.
 
     Attributes:
-        at: when it happened; `None` for how it is now.
-        what: a word for scripts.
-        words: a sentence for people.
-        details: further facts for scripts.
+        at: when it happened; `None` if it describes the present.
+        what: the kind of the event, for scripts.
+        words: a sentence for the operator.
+        details: further facts, for scripts.
     """
 
     at: datetime | None
@@ -41,12 +41,12 @@ class TraceEvent:
 
 
 class Trace:
-    """Tells the history of one subscriber or one paper; changes nothing.
+    """Reads the history of one subscriber or one paper. Changes nothing.
 
     Args:
-        database: where everything is remembered.
-        records: knows the Message-IDs of deliveries.
-        status: knows why nothing goes out.
+        database: the installation's database.
+        records: provides the Message-IDs of deliveries.
+        status: provides the idle reason.
     """
 
     def __init__(self, database: Database, records: DeliveryRecords, status: StatusReader) -> None:
@@ -55,7 +55,7 @@ class Trace:
         self._status = status
 
     def of(self, asked: str) -> list[TraceEvent]:
-        """What is on record of an address, or of a paper by an id, an address or a title.
+        """Returns the history of a subscriber's address, or of a paper by its id, URL or title.
 
         Raises:
             UsageError: there is no such subscriber or paper.
@@ -170,7 +170,7 @@ def _where_announced(tx: Connection, position: int) -> Iterator[TraceEvent]:
 
 
 def _paper(tx: Connection, asked: str) -> int:
-    """The number of the paper that has one of the keys that were asked for."""
+    """Returns the number of the paper that has one of the keys derived from `asked`."""
     as_paper = Paper(
         title=asked,
         arxiv_id=urls.arxiv_id(asked),

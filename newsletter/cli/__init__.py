@@ -1,7 +1,9 @@
-"""Arguments in, words out. What is done is done by `app`; commands import it when they run.
+"""The command line: parses arguments and prints results.
+
+The work is done by `app`, which commands import only when they run.
 
 Exit status: 0 done, 2 usage or configuration, 3 something held, refused or failed.
-With `--json`, one object a line on standard output; the rest on standard error.
+With `--json`, standard output has one object per line; everything else goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from newsletter.errors import NewsletterError
 
 
 def main() -> None:
-    """The command line."""
+    """Runs the command line and exits with its status."""
     prepare()
     try:
         status = cli.main(standalone_mode=False)

@@ -1,4 +1,4 @@
-"""What all commands share: options, the program behind them, reports and their exit status."""
+"""What commands share: options, access to the use cases, reports and the exit status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILED = 3
 
 
 def complain(error: NewsletterError) -> None:
-    """The error on standard error; a configuration's problems one a line."""
+    """Prints an error to standard error; several configuration problems one per line."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         where = error.where or "the configuration"
         say(f"{where}: {len(error.problems)} problems", err=True)
@@ -33,7 +33,7 @@ def complain(error: NewsletterError) -> None:
 
 
 def config_option() -> str | None:
-    """What `--config` names, if anything."""
+    """Returns the path given by `--config`, or `None`."""
     path: str | None = click.get_current_context().find_root().params["config"]
     return path
 
@@ -50,7 +50,7 @@ def format_option(command: Callable[P, Any]) -> Callable[P, Any]:
 
 
 def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Gives a command the program with its configuration and database, which must be there."""
+    """Passes the use cases to a command. The configuration and the database must exist."""
 
     @wraps(command)
     def wrapped(*args: Any, **options: Any) -> int | None:
@@ -70,9 +70,13 @@ def reported(
     decide: bool = False,
     written: Callable[[CaptureReport], Written | None] = lambda _: None,
 ) -> int:
-    """Prints a line for each report as it comes; the exit status.
+    """Prints a line for each report as it arrives. Returns the exit status.
 
-    With `decide`, what is held stays, and the operator is told how to decide about it.
+    Args:
+        reports: the reports.
+        as_json: whether to print JSON.
+        decide: whether held snapshots are kept, so that the operator is told how to review them.
+        written: writes the edition of a report to files, if there is one.
     """
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Commands that take captures in, show what is in them, and decide about those that are held."""
+"""Commands that ingest and inspect captures, and review held ones."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def _replay(
                 return reported(
                     app.sources.replay(locations, format), as_json=as_json, written=writer(app)
                 )
-        except Stopped:  # and what was thrown away is gone
+        except Stopped:  # the temporary database is deleted
             return signals.exit_status
         except StorageError as error:
             return _all_failed(locations, error, as_json=as_json)
 
 
 def _all_failed(locations: Iterable[str], error: StorageError, *, as_json: bool) -> int:
-    """A row for every place that could not even be tried, unless the command itself was wrong."""
+    """Reports every location as failed, unless the error is about the command itself."""
     from newsletter.papers.report import CaptureReport
 
     if error.exit_status != FAILED:
@@ -121,9 +121,9 @@ def _all_failed(locations: Iterable[str], error: StorageError, *, as_json: bool)
 
 
 def _stem(origin: str, taken: set[str]) -> str:
-    """The capture's name without its ending, never one that leads elsewhere.
+    """Returns a capture's file name without its suffix, safe to use as a folder name.
 
-    A name that was met before gets `-2`.
+    A name that is already taken gets a number, such as `-2`.
     """
     path = origin.partition("?")[0] if "://" in origin else origin
     name = Path(path).stem.strip(". ") or "capture"

@@ -1,4 +1,4 @@
-"""`deliveries`: what became of every mail; to try some again, or to settle what is unknown."""
+"""`deliveries`: lists deliveries, retries them, and settles those whose outcome is unknown."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def deliveries(
     if context.invoked_subcommand is None:
         _list(state, address, edition, as_json=as_json)
     elif as_json or (state, address, edition) != (None, None, None):
-        # Taken for nothing, they would widen what the command changes.
+        # If these were ignored, the command would change more than was asked for.
         raise click.UsageError(f"write options behind {context.invoked_subcommand}")
 
 

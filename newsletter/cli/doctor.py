@@ -67,7 +67,7 @@ def doctor(
 
 
 def _load(path: str | None, *, as_json: bool) -> Config:
-    """The configuration; one that cannot be loaded has a row for each problem, too."""
+    """Loads the configuration. With JSON, prints a row for each problem if that fails."""
     from newsletter.app.doctor.findings import failure
     from newsletter.cli import output
     from newsletter.config.file import load_config

@@ -1,4 +1,4 @@
-"""`editions`: frozen editions, and decisions about those that are held."""
+"""`editions`: lists frozen editions, and reviews held ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed of people, deliveries and runs: rows for scripts, lines for people."""
+"""Output about subscribers, deliveries and runs: JSON rows and readable lines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ATTENTION = (
 
 
 class SendingProgress:
-    """A line on a terminal: how many mails of how many, how fast, how long still."""
+    """A progress line on a terminal: messages done, total, rate and time left."""
 
     def __init__(self) -> None:
         self._active = sys.stderr.isatty()
@@ -43,7 +43,7 @@ class SendingProgress:
         self._shown = 0.0
 
     def show(self, summary: RunSummary, total: int) -> None:
-        """So much is done."""
+        """Updates the line."""
         now = monotonic()
         if not self._active or now - self._shown < 0.2:
             return
@@ -56,7 +56,7 @@ class SendingProgress:
         write(f"\r\x1b[K{text}", err=True, end=False)
 
     def clear(self) -> None:
-        """Makes room for other output."""
+        """Clears the line for other output."""
         if self._active and self._shown:
             write("\r\x1b[K", err=True, end=False)
 
@@ -70,7 +70,7 @@ def _span(seconds: float) -> str:
 
 
 def subscriber_row(row: Subscriber) -> dict[str, Any]:
-    """One subscriber, for scripts."""
+    """Returns a subscriber as a JSON row."""
     return {
         "address": row.address,
         "state": row.state,
@@ -85,7 +85,7 @@ def subscriber_row(row: Subscriber) -> dict[str, Any]:
 
 
 def subscriber_line(row: Subscriber) -> str:
-    """One subscriber, for people."""
+    """Returns a subscriber as a readable line."""
     due = f"due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
     topics = f"topics: {'; '.join(row.preferences.topics)}" if row.preferences.topics else ""
     facts = [row.preferences.cadence, due, topics]
@@ -93,7 +93,7 @@ def subscriber_line(row: Subscriber) -> str:
 
 
 def imported_row(done: Imported, seconds: float) -> dict[str, Any]:
-    """What became of a file, for scripts."""
+    """Returns the result of an import as a JSON row."""
     return {
         "lines": done.lines,
         "added": done.added,
@@ -106,7 +106,7 @@ def imported_row(done: Imported, seconds: float) -> dict[str, Any]:
 
 
 def imported_line(done: Imported) -> str:
-    """What became of a file, for people."""
+    """Returns the result of an import as a readable line."""
     facts = [
         (done.known, "known already"),
         (done.left, "unsubscribed, and stay so"),
@@ -118,7 +118,7 @@ def imported_line(done: Imported) -> str:
 
 
 def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
-    """One mail, for scripts."""
+    """Returns a delivery as a JSON row."""
     return {
         "edition": row.edition,
         "part": row.part,
@@ -133,7 +133,7 @@ def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
 
 
 def delivery_line(row: DeliveryRow) -> str:
-    """One mail, for people."""
+    """Returns a delivery as a readable line."""
     name = row.edition[:12] + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
     tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
     again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
@@ -144,7 +144,7 @@ def delivery_line(row: DeliveryRow) -> str:
 
 
 def edition_row(row: EditionRow) -> dict[str, Any]:
-    """One edition, for scripts."""
+    """Returns an edition as a JSON row."""
     return {
         "id": row.id,
         "edition": row.key,
@@ -158,7 +158,7 @@ def edition_row(row: EditionRow) -> dict[str, Any]:
 
 
 def ran_row(result: RunResult, silence: str | None) -> dict[str, Any]:
-    """What a run did, for scripts."""
+    """Returns the result of a run as a JSON row."""
     return {
         **{str(state): result.summary[state] for state in _SHOWN},
         "notices": result.summary.notices,
@@ -176,7 +176,7 @@ def ran_row(result: RunResult, silence: str | None) -> dict[str, Any]:
 
 
 def ran_lines(result: RunResult, silence: str | None) -> Iterator[str]:
-    """What a run did, for people."""
+    """Yields the result of a run as readable lines."""
     summary = result.summary
     if result.planned.people:
         what = plural(len(result.planned.editions), "edition")
@@ -199,11 +199,11 @@ def ran_lines(result: RunResult, silence: str | None) -> Iterator[str]:
         yield "The day's limit (max_per_day) is reached; the next run goes on."
     elif summary.queued:
         yield f"{plural(summary.queued, 'mail')} still waiting; the next run goes on."
-    if silence and not result.planned.held:  # which says the same
+    if silence and not result.planned.held:  # which give the same reason
         yield silence
 
 
 def wants_attention(result: RunResult) -> bool:
-    """Whether the exit status says that something was held, refused or failed."""
+    """Returns whether the exit status should report that something was held, refused or failed."""
     states = any(result.summary[state] for state in _ATTENTION)
     return bool(states or result.planned.held or result.stopped or result.summary.limited)

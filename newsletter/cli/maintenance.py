@@ -1,4 +1,4 @@
-"""Commands that keep the database: copies of it, putting one back, letting old bytes go."""
+"""Commands that maintain the database: backup, restore, prune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is printed: rows for scripts on standard output, lines for people, progress."""
+"""Output: JSON rows on standard output, readable lines, progress."""
 
 from __future__ import annotations
 
@@ -23,30 +23,31 @@ from newsletter.text.dates import iso
 
 
 class Progress:
-    """A line on a terminal that says how far a long job is; silent elsewhere.
+    """A progress line for a long job; shown only on a terminal.
 
     Args:
-        always: also while lines for people appear on the same terminal; they are few.
+        as_json: whether the command prints JSON.
+        always: whether to show the line along with readable output, if that has only few lines.
     """
 
     def __init__(self, *, as_json: bool, always: bool = False) -> None:
-        # With a line for everything that is done, those are the progress.
+        # Where every item prints a line of its own, those lines show the progress.
         quiet = as_json and not sys.stdout.isatty()
         self._active = sys.stderr.isatty() and (always or quiet)
         self._done = 0
 
     def show(self, last: str) -> None:
-        """One more is done."""
+        """Counts one more item as done, and shows its name."""
         self._done += 1
         self._line(f"{self._done} done, last {Path(last).name}")
 
     def count(self, done: int) -> None:
-        """So many are done."""
+        """Sets the number of items done."""
         self._done = done
         self._line(f"{done:,} done")
 
     def clear(self) -> None:
-        """Makes room for other output."""
+        """Clears the line for other output."""
         if self._active and self._done:
             write("\r\x1b[K", err=True, end=False)
 
@@ -56,7 +57,7 @@ class Progress:
 
 
 def report_row(report: CaptureReport) -> dict[str, Any]:
-    """What became of one capture, for scripts."""
+    """Returns the report of a capture as a JSON row."""
     counts = report.counts
     return {
         "snapshot": report.snapshot,
@@ -77,7 +78,7 @@ def report_row(report: CaptureReport) -> dict[str, Any]:
 
 
 def print_report(report: CaptureReport, subject: str = "", page: Path | None = None) -> None:
-    """What became of one capture, for people; with the edition made of it, if any."""
+    """Prints the report of a capture, with the edition built from it, if any."""
     name = Path(report.origin).name if "://" not in report.origin else report.origin
     if report.held is not None:
         what = f"held (snapshot {report.snapshot})" if report.snapshot else "failed"
@@ -99,11 +100,11 @@ def print_report(report: CaptureReport, subject: str = "", page: Path | None = N
 
 
 SHOWN = 5
-"""Papers that an inspection shows."""
+"""Number of papers that an inspection shows."""
 
 
 def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict[str, Any]:
-    """What was recognised in a capture, for scripts."""
+    """Returns the result of an inspection as a JSON row."""
     first = [{"title": title_of(paper), "key": keys_of(paper)[0]} for paper in snapshot.papers]
     return {
         "path": place,
@@ -117,7 +118,7 @@ def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict
 
 
 def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> None:
-    """What was recognised in a capture, for people."""
+    """Prints the result of an inspection."""
     say(f"{place}: {name}, recognised by {sign}; {plural(len(snapshot.papers), 'paper')}")
     for kind, lines in (("note", snapshot.notes), ("doubt", snapshot.doubts)):
         for line in lines:
@@ -132,7 +133,7 @@ def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> No
 
 
 def status_rows(found: Status) -> Iterator[dict[str, Any]]:
-    """How everything stands, for scripts: a row for each source, then everything else."""
+    """Yields the state as JSON rows: one for each source, then one for everything else."""
     reasons = {row.source: row.reason for row in reversed(found.snapshots)}
     for source in found.sources:
         yield {
@@ -159,7 +160,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
 
 
 def status_lines(found: Status) -> Iterator[str]:
-    """How everything stands, for people; why nothing goes out is last."""
+    """Yields the state as readable lines, with the idle reason last."""
     for source in found.sources:
         yield _source_line(source)
         yield from (f"    note: {note}" for note in source.notes)
@@ -193,7 +194,7 @@ def _source_line(source: SourceStatus) -> str:
 
 
 def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
-    """One snapshot, for scripts."""
+    """Returns a snapshot as a JSON row."""
     return {
         "snapshot": row.id,
         "source": row.source,
@@ -209,10 +210,10 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
 
 
 def plural(count: int, noun: str) -> str:
-    """`1 paper`, `2 papers`."""
+    """Returns a count with its noun: `1 paper`, `2 papers`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def print_json(row: dict[str, Any]) -> None:
-    """One object on a line of standard output."""
+    """Prints one JSON object as a line of standard output."""
     write(json.dumps(row, ensure_ascii=not knows_unicode()))

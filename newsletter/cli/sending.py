@@ -1,4 +1,4 @@
-"""`run`, `send-test`, `pause` and `continue`: commands that send, stop and start sending."""
+"""`run`, `send-test`, `pause` and `continue`: commands that send, pause and resume."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
 
 
 def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
-    """What was planned and sent; why it was not is part of it."""
+    """Plans and sends. Errors become the reason why the run stopped."""
     from newsletter.cli import mail_output
     from newsletter.planning.plan import PlanResult
 
@@ -67,7 +67,7 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
             try:
                 app.sending.refuse(app.clock())
                 planned = app.planner.plan(due_now=due_now)
-            except RenderError as error:  # what is frozen already can go all the same
+            except RenderError as error:  # frozen editions can still be sent
                 planned, fault = PlanResult(), str(error)
         return app.sending.send(planned, signals.stop, progress.show, fault)
     except SendingPaused:

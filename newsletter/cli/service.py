@@ -1,4 +1,4 @@
-"""The commands that run for years."""
+"""The long-running commands."""
 
 from __future__ import annotations
 

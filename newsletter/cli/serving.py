@@ -1,4 +1,4 @@
-"""A preview served to this machine only: the files of an edition and nothing beside them."""
+"""Serves a preview to this machine only, and nothing but the files of an edition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Editions(http.server.SimpleHTTPRequestHandler):
         return int(self.connection.getsockname()[1])
 
     def do_GET(self) -> None:
-        """A file of an edition, asked for by a browser on this machine."""
+        """Serves a file of an edition to a browser on this machine."""
         here = {f"{name}:{self._port}" for name in ("127.0.0.1", "localhost")}
         if self.headers.get("Host") not in here or not EDITION_FILE.fullmatch(self.path[1:]):
             self.send_error(404)
@@ -27,16 +27,16 @@ class _Editions(http.server.SimpleHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815  # the name http.server asks for
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing about each request."""
+        """Suppresses the request log."""
 
     def end_headers(self) -> None:
-        """Adds that nothing is to be kept: the files change."""
+        """Disables caching, because the files change."""
         self.send_header("Cache-Control", "no-store")
         super().end_headers()
 
 
 def serve_folder(folder: Path, page: str, port: int = 0, *, as_json: bool = False) -> None:
-    """Serves the editions in `folder` on a loopback port until Ctrl-C, and says where."""
+    """Serves the editions in `folder` on a loopback port until Ctrl-C, and prints the URL."""
     handler = partial(_Editions, directory=str(folder))
     with http.server.ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         url = f"http://127.0.0.1:{server.server_address[1]}/{page}"

@@ -1,4 +1,4 @@
-"""Ctrl-C and `kill` as a wish to end: at once where that is safe, else between two messages."""
+"""Handles Ctrl-C and `kill`: stops at once where that is safe, otherwise between two messages."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """A signal came where it is safe to end at once."""
+    """Raised by a signal where it is safe to stop at once."""
 
 
 class Signals:
-    """Listens for signals while it is entered.
+    """A context manager that handles signals.
 
     Attributes:
         stop: set by the first signal.
-        number: of that signal; 0 for none.
+        number: the number of that signal; 0 if there was none.
     """
 
     def __init__(self) -> None:
@@ -46,10 +46,10 @@ class Signals:
 
     @contextmanager
     def ends_at_once(self) -> Iterator[None]:
-        """What is done in here may be broken off anywhere.
+        """Marks a block that a signal may interrupt anywhere.
 
         Raises:
-            Stopped: a signal came, now or before.
+            Stopped: a signal arrived, before or during the block.
         """
         if self.number:
             raise Stopped
@@ -61,7 +61,7 @@ class Signals:
 
     @property
     def exit_status(self) -> int:
-        """What a process that was ended by the signal says."""
+        """The exit status of a process that was ended by the signal."""
         return 128 + self.number
 
     def _came(self, number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Commands that show how things stand and what would be sent; they change nothing."""
+"""Commands that show the state and what would be sent. They change nothing."""
 
 from __future__ import annotations
 

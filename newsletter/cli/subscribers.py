@@ -1,4 +1,4 @@
-"""Commands for who gets editions."""
+"""`subscribers`: adds, lists, changes and removes subscribers, and imports and exports them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _preferences(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds the options that are named as the columns of a file."""
+    """Adds the options for preferences, which are named like the columns of a CSV file."""
     for option in (
         click.option("--topics", help="Separated by “;”; none for everything."),
         click.option("--send-at", metavar="HH:MM", help="Local time. [default: the newsletter's]"),
@@ -151,7 +151,7 @@ def export(app: App, state: str, *, as_json: bool) -> None:
 
 
 def _simple(name: str, said: str, words: str) -> click.Command:
-    """A command with an address and nothing else."""
+    """Builds a command whose only argument is an address."""
 
     @json_option
     @with_app
@@ -212,11 +212,11 @@ def _show(row: Subscriber, said: str, *, as_json: bool) -> None:
 
 @contextmanager
 def _lines(file: str) -> Iterator[IO[str]]:
-    """A file's lines as they are; bytes that are no text become U+FFFD, which no address has."""
+    """Opens a file as text. Invalid bytes become U+FFFD, which no address contains."""
     from newsletter.errors import SourceMissing
 
     try:
-        # The parser wants line ends as they stand.
+        # The parser needs the original line ends.
         with click.open_file(file, encoding="utf-8", errors="replace") as opened:
             yield opened
     except OSError as exc:

@@ -1,7 +1,7 @@
-"""What reaches the terminal: one safe line at a time, whoever reads it.
+"""Safe terminal output, one line at a time.
 
-Captured text and file names may hold what acts on a terminal; what reads our output
-may stop reading; a terminal may know ASCII only. None of that stops the work.
+Captured text and file names may contain control sequences, the reader of our output may close it
+early, and the terminal may support ASCII only. None of that stops the work.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from newsletter.errors import OutputError, printable
 
 
 def prepare() -> None:
-    """Lets terminals that do not know a character show its number instead.
+    """Makes streams escape characters that they cannot encode.
 
-    A stream that whoever started us closed leads nowhere from now on: the work is done all
-    the same, and no file that is opened gets its number.
+    Streams that were closed at startup are redirected to the null device, so that the work is
+    done anyway and no opened file gets their descriptor.
     """
     for number, name in ((1, "stdout"), (2, "stderr")):
         if getattr(sys, name) is None:
@@ -33,12 +33,12 @@ def prepare() -> None:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Prints a line in which nothing acts on the terminal."""
+    """Prints a line without control sequences."""
     write(printable(line), err=err)
 
 
 def write(line: str, *, err: bool = False, end: bool = True) -> None:
-    """Prints a line as it is. Once nobody reads on, nothing is printed any more."""
+    """Prints a line unchanged. Discards all output once the reader has closed the pipe."""
     try:
         click.echo(line, err=err, nl=end)
     except BrokenPipeError:
@@ -52,5 +52,5 @@ def write(line: str, *, err: bool = False, end: bool = True) -> None:
 
 
 def knows_unicode() -> bool:
-    """Whether standard output takes any character."""
+    """Returns whether standard output can encode every character."""
     return (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")

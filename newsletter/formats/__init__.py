@@ -1,8 +1,7 @@
-"""Bytes in, papers out. Which format a capture has is told by its bytes, never by its name.
+"""Parses captures into papers. The format of a capture is recognised by its bytes, not its name.
 
-To add a format: one module here with a `FORMAT`, and its line in `FORMATS`. The first
-whose sign is seen reads the capture; the contract test in `tests/contracts` runs over
-the table.
+To add a format, write a module here with a `FORMAT`, and add it to `FORMATS`. The first format
+that recognises a capture reads it. The contract test in `tests/contracts` covers the whole table.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from newsletter.models import DatedBy, Snapshot
 from newsletter.text.clean import clean
 
 FORMATS: tuple[Format, ...] = (
-    # XML declares its own encoding: these look at bytes, all others at text.
+    # XML declares its own encoding, so these read bytes, and all others read text.
     arxiv_feed.FORMAT,
     arxiv_api.FORMAT,
     feed.FORMAT,
@@ -56,17 +55,17 @@ def parse(
     dated_by: DatedBy | None = DatedBy.NAME,
     format: str | None = None,
 ) -> Snapshot:
-    """The papers in `data`.
+    """Parses the papers in `data`.
 
     Args:
         data: the bytes as captured.
-        day: a day to read them by.
+        day: the day that the capture is known to be of, or near.
         dated_by: where that day is from.
-        format: a format's name, to read them as that; otherwise it is recognised.
+        format: the name of a format, to skip recognition.
 
     Raises:
-        SnapshotUnreadable: no format knows them, or the one that does finds no list.
-        UsageError: there is no format of that name.
+        SnapshotUnreadable: no format recognises the data, or no list of papers is found.
+        UsageError: there is no format with that name.
     """
     document = Document(data, day, dated_by)
     chosen = named(format) if format else sniff(document)[0]
@@ -76,17 +75,17 @@ def parse(
         raise
     except RecursionError as exc:
         raise SnapshotUnreadable("nested too deeply", hint="capture it again") from exc
-    except Exception as exc:  # a reader's bug holds one capture, never all
+    except Exception as exc:  # a bug in a parser holds one capture, never all
         raise SnapshotUnreadable(
             f"our reader failed on it ({type(exc).__name__}: {exc})", hint="please report it"
         ) from exc
 
 
 def sniff(document: Document) -> tuple[Format, str]:
-    """The format of a document, and the sign by which it was recognised.
+    """Returns the format of a document, and the sign by which it was recognised.
 
     Raises:
-        SnapshotUnreadable: no format knows it; says what it looks like.
+        SnapshotUnreadable: no format recognises it; the message says what it looks like.
     """
     if not document.data.strip():
         raise SnapshotUnreadable("the file is empty", hint="capture it again")
@@ -100,10 +99,10 @@ def sniff(document: Document) -> tuple[Format, str]:
 
 
 def named(name: str) -> Format:
-    """The format of that name.
+    """Returns the format with that name.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such format.
     """
     for candidate in FORMATS:
         if candidate.name == name:
@@ -113,7 +112,7 @@ def named(name: str) -> Format:
 
 
 def credit_of(name: str) -> Credit | None:
-    """Whom to thank for papers of that format; `None` where nobody in particular."""
+    """Returns the credit for papers of that format, or `None` if it has none."""
     return next((f.credit for f in FORMATS if f.name == name), None)
 
 

@@ -14,12 +14,12 @@ _ARRAY_OF_ROWS = re.compile(r"\s*\[\s*(?:\{|\]|$)")
 
 
 def recognise(document: Document) -> str | None:
-    """A JSON array of objects, or an empty one."""
+    """Recognises a JSON array of objects, or an empty one."""
     return "a JSON array of rows" if _ARRAY_OF_ROWS.match(document.text[:4096]) else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The rows, in order; the day of each, else the day the capture's name carries."""
+    """Parses the rows, in order. A row without a day gets the day in the capture's name."""
     rows = document.json
     if not isinstance(rows, list):
         raise SnapshotUnreadable("the JSON is no array of rows", hint="is it the right address?")

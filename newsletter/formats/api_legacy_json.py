@@ -1,6 +1,6 @@
 """The Daily Papers API as archivers spoilt it: rows as Python's `repr`, or in a wrapper.
 
-From December 2024 each row was the text of a Python dict; later that list stood in
+From December 2024 each row was a Python dict as a string; later the list was wrapped in
 `{"status", "date", "count", "data"}`.
 """
 
@@ -17,7 +17,7 @@ from newsletter.models import Snapshot
 
 NAME = "api-legacy-json"
 LONGEST_ROW = 1_000_000
-"""Characters of one row; with 664 authors it has 200,000."""
+"""Maximum length of a row in characters; one with 664 authors has 200,000."""
 DEEPEST_ROW = 20
 _ROWS_OF_TEXT = re.compile(r"""\s*\[\s*"\s*\{\s*(?:'|\\")""")
 _WRAPPED = re.compile(
@@ -32,7 +32,7 @@ _TOKEN = re.compile(
 
 
 def recognise(document: Document) -> str | None:
-    """A JSON array of texts that begin like Python dicts, or an object holding rows as `data`."""
+    """Recognises an array of strings that begin like Python dicts, or an object with `data`."""
     head = document.text[:4096]
     if _ROWS_OF_TEXT.match(head):
         return "a JSON array of Python dicts as text"
@@ -40,7 +40,7 @@ def recognise(document: Document) -> str | None:
 
 
 def parse(document: Document) -> Snapshot:
-    """The rows, in order; the day is the wrapper's, else the one in the capture's name."""
+    """Parses the rows, in order. The day is the wrapper's, or else that of the capture's name."""
     answer = document.json
     wrapped = isinstance(answer, dict)
     rows = answer.get("data") if wrapped else answer
@@ -51,21 +51,21 @@ def parse(document: Document) -> Snapshot:
 
 
 def _row(row: object) -> object:
-    """The row itself, or what its text says; `None` for a text that is no plain value."""
+    """Returns a row, evaluated if it is a string; `None` if the string is not a plain literal."""
     if not isinstance(row, str):
         return row
     if len(row) > LONGEST_ROW or not _is_plain(row):
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about escapes in a text that is not our code
+            warnings.simplefilter("ignore")  # about invalid escapes, since this is not our code
             return ast.literal_eval(row.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
 
 
 def _is_plain(row: str) -> bool:
-    """Made of literals alone and not deep: then evaluating it is cheap and does nothing."""
+    """Returns whether a string has only shallow literals, so it is cheap and safe to evaluate."""
     at, depth = 0, 0
     while at < len(row):
         token = _TOKEN.match(row, at)

@@ -19,17 +19,17 @@ _ERROR = re.compile(r"https?://(?:export\.)?arxiv\.org/api/errors")
 
 
 def recognise(document: Document) -> str | None:
-    """An Atom feed that is the answer to a query of arXiv."""
+    """Recognises an Atom feed that answers an arXiv query."""
     head = xml_text.head(document)
     answer = _SIGN.search(head) or _QUERY.search(head)
     return "an answer of the arXiv API" if answer and feed_reader.is_feed(head) else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The entries, in order; they have no listing day.
+    """Parses the entries, in order. They have no listing day.
 
     Raises:
-        SnapshotUnreadable: the answer is an error, which arXiv writes as an entry.
+        SnapshotUnreadable: the response is an error, which arXiv sends as an entry.
     """
     feed = feed_reader.read(document)
     for item in feed.items:

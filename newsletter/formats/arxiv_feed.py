@@ -1,6 +1,6 @@
 """The daily lists of arXiv: RSS and Atom of rss.arxiv.org, and RSS as it was before 2024.
 
-Each item says why it is listed: `new` and `cross` are papers of the day, `replace` and
+Each item has an announce type: `new` and `cross` are papers of the day, `replace` and
 `replace-cross` are new versions of older ones. On weekends a list has no items.
 """
 
@@ -38,14 +38,14 @@ _HTML = re.compile(r"^\s*<p>|</a>")
 
 
 def recognise(document: Document) -> str | None:
-    """A feed that names itself or its items as arXiv's announcements."""
+    """Recognises a feed whose title, links or items are those of arXiv announcements."""
     head = xml_text.head(document)
     listed = feed_reader.is_feed(head) and _SIGN.search(head) is not None
     return "a feed of arXiv announcements" if listed else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The items, in order; their day is that of the announcement, in its own zone."""
+    """Parses the items, in order. Their day is that of the announcement, in its own time zone."""
     feed = feed_reader.read(document)
     day = _day(feed.about)
     papers = tuple(paper for item in feed.items if (paper := _paper(item, day)))
@@ -85,14 +85,14 @@ def _id(item: Item, *said: re.Match[str] | None) -> str | None:
 
 
 def _is_revision(item: Item, prefix: re.Match[str] | None, suffix: re.Match[str] | None) -> bool:
-    """What the item says of itself, in whichever of the three places it says it."""
+    """Returns whether an item is a new version, according to any of the three places for that."""
     kind = next((str(item[name]) for name in item if name.endswith("announce_type")), "")
     kind = kind or (prefix["type"] if prefix else "")
     return kind.startswith("replace") or bool(suffix and "UPDATED" in suffix["type"])
 
 
 def _authors(item: Item) -> tuple[str, ...]:
-    """All names; arXiv writes them as one string, formerly with a link around each."""
+    """Splits the names, which arXiv writes as one string, formerly with a link around each."""
     names = markup.text_of(", ".join(feed_reader.names_of(item))).split(",")
     return tuple(name.strip() for name in names if name.strip())
 

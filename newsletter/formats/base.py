@@ -1,4 +1,4 @@
-"""What every format shares: the document it looks at and the shape of a format."""
+"""What all formats share: the document they read, and their interface."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Document:
 
     Args:
         data: the bytes as captured.
-        near: a day near the one the capture shows: it completes a day without a year.
+        near: a day near that of the capture, used to complete a day without a year.
         dated_by: where that day is from.
     """
 
@@ -39,15 +39,15 @@ class Document:
 
     @property
     def day(self) -> date | None:
-        """The day the capture's name carries, for rows that are silent about theirs."""
+        """The day in the capture's name, for rows without one."""
         return self.near if self.dated_by is DatedBy.NAME else None
 
     @cached_property
     def text(self) -> str:
-        """The bytes as text: UTF-8, or UTF-16 with its mark; line ends are `\\n`.
+        """The bytes as text, from UTF-8 or from UTF-16 with a BOM; line ends are `\\n`.
 
         Raises:
-            SnapshotUnreadable: they are neither.
+            SnapshotUnreadable: the bytes are neither.
         """
         encoding = next((name for bom, name in _BOMS if self.data.startswith(bom)), "utf-8")
         try:
@@ -62,22 +62,22 @@ class Document:
 
     @cached_property
     def is_html(self) -> bool:
-        """Whether the text begins as a web page does."""
+        """Whether the text begins like a web page."""
         return _HTML.match(self.text[:4096]) is not None
 
     @cached_property
     def json(self) -> Any:
-        """The text as JSON values.
+        """The text parsed as JSON.
 
         Raises:
-            SnapshotUnreadable: it is none, or nested too deeply.
+            SnapshotUnreadable: the text is not JSON, or nested too deeply.
         """
         return load_json(self.text, "the JSON")
 
 
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """Whom an edition thanks for its papers."""
+    """The source that an edition credits for its papers."""
 
     text: str
     url: str
@@ -85,15 +85,15 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One way in which captures are written.
+    """A format of captures.
 
     Attributes:
-        name: as shown in reports and given to `--format`.
-        recognise: the sign by which the document is of this format, or `None`.
-            Cheap; never raises but `SnapshotUnreadable` for bytes that are no text.
-        parse: reads a document of this format.
-            Raises `SnapshotUnreadable` when no list of papers is there.
-        credit: whom to thank, if the format belongs to one place.
+        name: the name in reports and for `--format`.
+        recognise: returns the sign by which a document is of this format, or `None`.
+            Cheap. Raises only `SnapshotUnreadable`, for bytes that are not text.
+        parse: parses a document of this format.
+            Raises `SnapshotUnreadable` if there is no list of papers.
+        credit: the credit, if the format belongs to a single publisher.
     """
 
     name: str
@@ -103,15 +103,15 @@ class Format:
 
     @property
     def about(self) -> str:
-        """What it is, in a line: the first of its module's docstring."""
+        """A one-line description: the first line of the module's docstring."""
         return (sys.modules[self.parse.__module__].__doc__ or "").partition("\n")[0]
 
 
 def load_json(text: str, what: str) -> Any:
-    """`text` as JSON values; `what` names it in the error.
+    """Parses `text` as JSON; `what` names it in the error.
 
     Raises:
-        SnapshotUnreadable: it is no JSON, or nested too deeply.
+        SnapshotUnreadable: the text is not JSON, or nested too deeply.
     """
     try:
         return json.loads(text)
@@ -128,7 +128,7 @@ def load_json(text: str, what: str) -> Any:
 
 
 def iso_day(value: object) -> date | None:
-    """The day an ISO 8601 time or date begins with, if it does."""
+    """Returns the day of an ISO 8601 time or date, or `None`."""
     if not isinstance(value, str) or len(value) < 10:
         return None
     try:

@@ -1,6 +1,6 @@
 """BibTeX: entries with title, authors, abstract and the ids they carry.
 
-Entries are read, not executed: no `@string`, no concatenation, no cross-references.
+Macros (`@string`), concatenation and cross-references are not supported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS = (
     "article|book|booklet|conference|inbook|incollection|inproceedings|manual|mastersthesis|misc|"
     "online|phdthesis|preprint|proceedings|techreport|thesis|unpublished|string|preamble|comment"
 )
-# Possessive throughout: many empty lines would otherwise be tried in every division.
+# Possessive quantifiers throughout, because many empty lines would cause heavy backtracking.
 _START = re.compile(rf"(?:[^\S\n]*+(?:%[^\n]*+)?\n)*+\s*+@(?:{_KINDS})\s*+[{{(]", re.IGNORECASE)
 _ENTRY = re.compile(r"^[ \t]*@([A-Za-z]+)\s*[{(]\s*", re.MULTILINE)
 _NO_PAPERS = ("string", "preamble", "comment")
@@ -34,12 +34,12 @@ _IN_JOURNAL = re.compile(r"\barXiv:(\S+)", re.IGNORECASE)
 
 
 def recognise(document: Document) -> str | None:
-    """Begins with a BibTeX entry, maybe after comments."""
+    """Recognises text that begins with a BibTeX entry, possibly after comments."""
     return "BibTeX entries" if _START.match(document.text[:4096]) else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The entries that have a title, in order."""
+    """Parses the entries that have a title, in order."""
     entries, papers, doubts = 0, [], []
     for number, fields in _entries(document.text):
         entries += 1
@@ -58,7 +58,7 @@ def parse(document: Document) -> Snapshot:
 
 
 def _entries(text: str) -> Iterator[tuple[int, dict[str, str] | None]]:
-    """The fields of each entry with the line it begins in; `None` for one that does not end."""
+    """Yields the first line and the fields of each entry; `None` if the entry does not end."""
     at, line, counted = 0, 1, 0
     while match := _ENTRY.search(text, at):
         line, counted = line + text.count("\n", counted, match.start()), match.start()
@@ -70,7 +70,7 @@ def _entries(text: str) -> Iterator[tuple[int, dict[str, str] | None]]:
 
 
 def _fields(text: str, at: int) -> tuple[dict[str, str] | None, int]:
-    """The fields from here to the end of the entry, and where it ends."""
+    """Returns the fields from a position to the end of the entry, and where it ends."""
     fields: dict[str, str] = {}
     if key := _KEY.match(text, at):
         at = key.end()
@@ -84,7 +84,7 @@ def _fields(text: str, at: int) -> tuple[dict[str, str] | None, int]:
 
 
 def _value(text: str, at: int) -> tuple[str | None, int]:
-    """A value in braces, in quotes or bare, without them, and where it ends."""
+    """Returns a value without its braces or quotes, and where it ends."""
     if text[at : at + 1] not in ("{", '"'):
         bare = _BARE.match(text, at)
         return (bare[0], bare.end()) if bare else ("", at)
@@ -118,7 +118,7 @@ def _paper(fields: dict[str, str]) -> Paper | None:
 
 
 def _arxiv_id(fields: dict[str, str]) -> str | None:
-    """The id in `eprint` unless it is another archive's, in address or DOI, or as journal."""
+    """Returns the id from `eprint` (unless of another archive), the URL, DOI or journal."""
     archive = fields.get("archiveprefix") or fields.get("eprinttype") or "arxiv"
     eprint = fields.get("eprint", "") if archive.strip().lower() == "arxiv" else ""
     journal = _IN_JOURNAL.search(fields.get("journal", ""))
@@ -132,13 +132,13 @@ def _authors(value: str) -> tuple[str, ...]:
 
 
 def _turned(name: str) -> str:
-    """`Lovelace, Ada` as `Ada Lovelace`; a name in braces is that of a group."""
+    """Turns `Lovelace, Ada` into `Ada Lovelace`. A name in braces is that of a group."""
     parts = [] if name.lstrip().startswith("{") else [part.strip() for part in name.split(",")]
     return f"{parts[-1]} {' '.join(parts[:-1])}" if len(parts) in (2, 3) else name
 
 
 def _plain(value: str) -> str:
-    """The text without the braces that only protect capitals; those TeX needs stay."""
+    """Removes braces that only protect capitals. Braces that TeX needs stay."""
     text = clean(value)
     for _ in range(3):
         text = _GROUP.sub(lambda found: found[0] if found[1] else found[2], text)

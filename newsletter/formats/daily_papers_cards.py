@@ -1,8 +1,8 @@
 """The Daily Papers page read by its cards, for pages that carry no usable list of papers.
 
-Redesigns change tags and classes, and some show each card twice; the addresses that
-cards link to stay. Cards show no abstract: what stands there since 2026 is a summary
-written by a machine, and is left out.
+Redesigns change tags and classes, and some show each card twice, but the URLs that cards link to
+stay the same. Cards have no abstract: the text they show since 2026 is a machine-written summary,
+and is left out.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
 
 def recognise(document: Document) -> str | None:
-    """A web page that calls itself a page of papers and links to papers."""
+    """Recognises a web page that identifies itself as a papers page and links to papers."""
     if not document.is_html or not _PAGE.search(document.text[:50_000]):
         return None
     return "a web page with cards of papers" if _CARD.search(document.text) else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The cards, in page order, each paper once.
+    """Parses the cards, in page order, each paper once.
 
     Raises:
-        SnapshotUnreadable: there are none.
+        SnapshotUnreadable: there are no cards.
     """
     page = _DailyPapersPage()
     page.read(document.text)
@@ -64,14 +64,15 @@ def parse(document: Document) -> Snapshot:
 
 
 class _DailyPapersPage:
-    """The links and texts of a page, given to cards as they come.
+    """Passes the links and texts of a page to the cards, in order.
 
     Attributes:
-        view: the address the page says it has.
-        time: the day of the first `time` before all cards, if it is a full one.
-        shown: what is written before the first card.
-        dated: the days other pages are linked by.
-        ended: whether its last tags are there.
+        cards: the cards so far.
+        view: the URL that the page declares.
+        time: the day of the first `time` element before all cards, if it is complete.
+        shown: the texts before the first card.
+        dated: the days of other lists that the page links to.
+        ended: whether the closing tags at the end of a page are present.
     """
 
     def __init__(self) -> None:
@@ -86,7 +87,7 @@ class _DailyPapersPage:
         self._heading = False
 
     def read(self, html: str) -> None:
-        """Takes the whole page in."""
+        """Reads the whole page."""
         for tag in tags(html):
             self._take_text(tag.before)
             self._take_tag(tag)
@@ -136,7 +137,7 @@ class _DailyPapersPage:
 
 
 def _day(page: _DailyPapersPage) -> tuple[date | None, list[str]]:
-    """The day whose list the page is, and what said so; search and trending have none."""
+    """Returns the day of the list and a note on its origin. Search and trending have none."""
     if _OTHER_VIEW.search(page.view):
         return None, []
     named = _DATED.search(page.view)
@@ -148,7 +149,7 @@ def _day(page: _DailyPapersPage) -> tuple[date | None, list[str]]:
 
 
 def _day_between(page: _DailyPapersPage) -> tuple[date | None, list[str]]:
-    """The day shown without a year, if the days linked as before and after give one."""
+    """Returns the day shown without a year, if the linked previous and next days imply it."""
     shown = _SHOWN.findall(" ".join(page.shown))
     days = sorted(set(page.dated))
     if len(days) == 2 and (days[1] - days[0]).days == 2:

@@ -1,8 +1,8 @@
 """The Daily Papers page, read from the JSON it carries in an attribute `data-props`.
 
-That list has been the same since 2024, while the cards beside it change with every
-redesign; it is found in any element, whatever its class or target. Where it cannot be
-used, the cards are read instead.
+That list has kept its structure since 2024, while the cards change with every redesign. It is
+found in any element, regardless of its class or target. If it cannot be used, the cards are read
+instead.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY = "dailyPapers"
 
 
 def recognise(document: Document) -> str | None:
-    """A web page in which some `data-props` names a list of daily papers."""
+    """Recognises a web page with a list of daily papers in a `data-props`."""
     if not document.is_html or "data-props" not in document.text:
         return None
     marked = _KEY in document.text or 'data-target="DailyPapers"' in document.text
@@ -30,9 +30,9 @@ def recognise(document: Document) -> str | None:
 
 
 def parse(document: Document) -> Snapshot:
-    """The rows of the first `data-props` that has them, in page order; else the cards.
+    """Parses the rows of the first `data-props` that has them, in page order, or else the cards.
 
-    The page's own day is used for rows without one, if the page shows one day.
+    The day of the page is used for rows without one, if the page is of a single day.
     """
     try:
         props = _props(document)

@@ -1,7 +1,7 @@
 """Any other feed: RSS, Atom, RSS 1.0.
 
-Feeds made from the Daily Papers page put authors, votes and abstract as labelled
-paragraphs into the description; they are found by their labels.
+Feeds generated from the Daily Papers page have authors, votes and abstract as labelled paragraphs
+in the description; they are found by their labels.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from newsletter.text.clean import clean_or_none, cut
 
 NAME = "feed"
 OPENING = 80
-"""Columns of a text that stand for the title it lacks."""
+"""Columns of the text that replace a missing title."""
 _LABELLED = re.compile(
     r"\s*(?:<p\b[^<>]*>\s*)?<(b|strong)>\s*(Authors|Upvotes|Summary|Abstract):\s*</\1>\s*",
     re.IGNORECASE,
@@ -27,15 +27,15 @@ _LABELLED = re.compile(
 
 
 def recognise(document: Document) -> str | None:
-    """Begins as RSS or Atom does."""
+    """Recognises a document that begins like RSS or Atom."""
     return "an RSS or Atom feed" if feed_reader.is_feed(xml_text.head(document)) else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The items, in order.
+    """Parses the items, in order.
 
-    The time of an item is when the paper was published; only if all items carry one
-    and the same time is that the day of the list.
+    The time of an item is when the paper was published. Only if all items have the same time, it
+    is the day of the list.
     """
     feed = feed_reader.read(document)
     times = [feed_reader.moment(item, "published", "updated") for item in feed.items]
@@ -98,7 +98,7 @@ def _paper(
 
 
 def _labelled(body: str) -> dict[str, str]:
-    """What stands in paragraphs that begin with a bold label."""
+    """Returns the text of paragraphs that begin with a bold label, by label."""
     found: dict[str, str] = {}
     for paragraph in body.split("</p>") if ":</" in body else ():
         if match := _LABELLED.match(paragraph):

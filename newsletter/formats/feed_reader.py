@@ -1,7 +1,7 @@
-"""What all feeds share: bytes to entries, by feedparser, which here never fetches.
+"""What all feeds share: parses bytes to entries with feedparser, which never fetches here.
 
-The text is decoded, checked and mended first; feedparser gets bytes in memory, and
-neither sanitises nor resolves anything: what it would remove may be a title.
+The text is decoded, checked and repaired first. feedparser gets bytes in memory, and neither
+sanitises nor resolves anything, because what it would remove may be part of a title.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from newsletter.formats.base import Document
 from newsletter.text.clean import clean_or_none
 
 Item = Mapping[str, Any]
-"""One entry, with feedparser's names for its parts."""
+"""An entry, with feedparser's names for its parts."""
 
 _ROOTS = {
     "rss": re.compile(""),
@@ -38,9 +38,9 @@ _HEADERS = {"content-type": "application/xml; charset=utf-8"}
 
 @dataclass(frozen=True, slots=True)
 class ParsedFeed:
-    """A feed as read: itself, its entries, and what to say about the reading.
+    """A parsed feed: its metadata, its entries, and notes on the parsing.
 
-    In Atom, text that is HTML says so; in RSS nobody knows.
+    Atom declares which text is HTML; RSS does not.
     """
 
     about: Item
@@ -51,17 +51,18 @@ class ParsedFeed:
 
 
 def is_feed(head: str) -> bool:
-    """Whether a document begins as RSS, Atom or RSS 1.0 does."""
+    """Returns whether a document begins like RSS, Atom or RSS 1.0."""
     name = xml_text.root(head)
     sign = _ROOTS.get(name.rpartition(":")[2]) if name else None
     return sign is not None and sign.search(head) is not None
 
 
 def read(document: Document) -> ParsedFeed:
-    """The feed in the document.
+    """Parses the feed in a document.
 
     Raises:
-        SnapshotUnreadable: it is none, was cut before its first entry, or is harmful.
+        SnapshotUnreadable: it is not a feed, ends before the first entry is complete, or is
+            harmful.
     """
     text, notes = xml_text.decoded(document.data), list[str]()
     xml_text.refuse_harm(text)
@@ -103,7 +104,7 @@ def _parsed(text: str) -> Any:
     except RecursionError:
         raise
     except Exception as exc:
-        # A feed that its parser trips over is one we cannot read.
+        # If feedparser fails on a feed, the feed is unreadable.
         raise SnapshotUnreadable(
             f"the feed cannot be read: {type(exc).__name__} {str(exc)[:80]}",
             hint="capture it again, or look at it",
@@ -115,7 +116,7 @@ def _has_container(text: str) -> bool:
 
 
 def moment(part: Item, *names: str) -> datetime | None:
-    """The first of the named times that can be read, in the zone it was written in."""
+    """Returns the first of the named times that is valid, in its original time zone."""
     for name in names:
         if (value := part.get(name)) and (found := _time(str(value).strip())):
             return found
@@ -135,13 +136,13 @@ def _time(value: str) -> datetime | None:
 
 
 def title_of(item: Item, *, plain: bool) -> str | None:
-    """The title as text, if it has one; `plain` if it should not be HTML."""
+    """Returns the title as text, or `None`. With `plain`, it is not expected to be HTML."""
     value = item.get("title")
     return markup.text_of(str(value), plain=plain) or None if value else None
 
 
 def body_of(item: Item) -> tuple[str, str]:
-    """The description as the feed has it, else the content, and its type."""
+    """Returns the description unchanged, or else the content, and its type."""
     if summary := item.get("summary"):
         return str(summary), _type(item.get("summary_detail"))
     content: Item = next(iter(item.get("content") or ()), {})
@@ -149,12 +150,12 @@ def body_of(item: Item) -> tuple[str, str]:
 
 
 def is_text(feed: ParsedFeed, kind: str) -> bool:
-    """Whether a part of that type is text and not HTML: only Atom tells."""
+    """Returns whether a part of that type is text and not HTML, which only Atom declares."""
     return feed.atom and kind == "text/plain"
 
 
 def title_type(item: Item) -> str:
-    """The type of the title."""
+    """Returns the type of the title."""
     return _type(item.get("title_detail"))
 
 
@@ -163,32 +164,32 @@ def _type(detail: Item | None) -> str:
 
 
 def authors_of(item: Item) -> tuple[str, ...]:
-    """The names; one string of several full names is taken apart."""
+    """Returns the names of the authors. A single string of several full names is split."""
     names = names_of(item)
     return names_in(names[0]) if len(names) == 1 else names
 
 
 def names_of(item: Item) -> tuple[str, ...]:
-    """The names of its authors, each as the feed has it."""
+    """Returns the names of the authors as they are in the feed."""
     people = [person for person in item.get("authors") or () if isinstance(person, Mapping)]
     return tuple(name for person in people if (name := clean_or_none(person.get("name"))))
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """`Ada Lovelace, Alan Turing` as two names; `Lovelace, Ada` stays one."""
+    """Splits `Ada Lovelace, Alan Turing` into two names. `Lovelace, Ada` stays one."""
     parts = [part for part in (name.strip() for name in text.split(",")) if part]
     several = len(parts) > 2 or all(" " in part for part in parts)
     return tuple(parts) if several else (text,)
 
 
 def categories_of(item: Item) -> tuple[str, ...]:
-    """The terms of its categories, each once."""
+    """Returns the terms of the categories, without duplicates."""
     terms = (clean_or_none(tag.get("term")) for tag in item.get("tags") or ())
     return tuple(dict.fromkeys(term for term in terms if term))
 
 
 def link_of(item: Item, feed: Item) -> str | None:
-    """Its address, made absolute by the feed's own; `None` where that cannot be."""
+    """Returns the item's URL, made absolute with the feed's own, or `None` if that fails."""
     link = item.get("link") or ""
     for base in ("", *_bases(feed)):
         try:

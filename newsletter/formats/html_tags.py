@@ -1,8 +1,8 @@
-"""The tags of a web page one after another, in one pass, however broken or deep it is.
+"""Tokenises the tags of a web page in one pass, regardless of errors and nesting.
 
-Python's `html.parser` looks at unclosed comments and quotes again and again; a page of
-240 kB can keep it busy for half a minute. Here each character is seen a bounded number
-of times: a quote that stays open ends the tag, not the search.
+Python's `html.parser` rescans unclosed comments and quotes; a page of 240 kB can take it half a
+minute. Here each character is read a bounded number of times: an unclosed quote ends the tag, not
+the search.
 """
 
 from __future__ import annotations
@@ -25,10 +25,9 @@ _ATTRIBUTE = re.compile(r"""([\w:-]+)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"']+))""
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """A tag, and the text since the one before it; at the end of the page there is only text.
+    """A tag, and the text since the previous one. The last one of a page has only text.
 
-    Comments are left out, and so is what readers do not see as text: scripts, styles,
-    drawings.
+    Comments are left out, and so is what is not visible as text: scripts, styles, drawings.
     """
 
     before: str
@@ -38,13 +37,13 @@ class Tag:
 
     @property
     def attributes(self) -> dict[str, str]:
-        """Its attributes; of one given twice, the first counts."""
+        """The attributes; for duplicates, the first counts."""
         found = _ATTRIBUTE.findall(self.values)
         return {name.lower(): unescaped(a or b or c) for name, a, b, c in reversed(found)}
 
 
 def tags(html: str) -> Iterator[Tag]:
-    """The tags of a page, in order, then the text after the last one."""
+    """Yields the tags of a page, in order, then the text after the last one."""
     at, before = 0, ""
     for token in _TOKEN.finditer(html):
         before += html[at : token.start()]

@@ -1,4 +1,4 @@
-"""The row in which Hugging Face describes a paper: the same in its API and in its pages."""
+"""The row in which Hugging Face describes a paper, in its API and in its pages alike."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ PAPER_PAGE = "https://huggingface.co/papers/"
 
 
 def snapshot_of(name: str, rows: Sequence[object], day: date | None) -> Snapshot:
-    """The papers of a list of rows, in its order.
+    """Returns a snapshot of the papers of a list of rows, in order.
 
     Args:
         name: the format's name.
         rows: the decoded list.
-        day: the day of the list, used for rows that do not say theirs.
+        day: the day of the list, used for rows without one.
 
     Raises:
-        SnapshotUnreadable: there are rows, and none of them is a paper.
+        SnapshotUnreadable: there are rows, but none of them is a paper.
     """
     papers = [paper for row in rows if (paper := paper_of(row, day))]
     if rows and not papers:
@@ -45,10 +45,10 @@ def snapshot_of(name: str, rows: Sequence[object], day: date | None) -> Snapshot
 
 
 def paper_of(row: object, day: date | None) -> Paper | None:
-    """The paper of one row; `None` when it has neither a title nor an id.
+    """Returns the paper of one row, or `None` if it has neither a title nor an id.
 
-    The title of the row itself is preferred: `paper.title` may be hard-wrapped or
-    have lost its TeX. The abstract of `paper` is preferred: the other is often absent.
+    The title of the row itself is preferred, because `paper.title` may be hard-wrapped or have
+    lost its TeX. The abstract of `paper` is preferred, because the other is often missing.
     """
     if not isinstance(row, Mapping):
         return None
@@ -77,7 +77,7 @@ def paper_of(row: object, day: date | None) -> Paper | None:
 
 
 def _page(raw_id: str | None) -> str | None:
-    """The paper's page; of an id that is an address itself, that address."""
+    """Returns the paper's page; if the id is itself a URL, that URL."""
     if not raw_id:
         return None
     arxiv = urls.arxiv_id(raw_id)

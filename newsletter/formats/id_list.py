@@ -18,11 +18,11 @@ _DATED = re.compile(
     rf"(?:0[7-9]|1[0-4]){_MONTH}\.\d{{4}}|(?:1[5-9]|[2-8]\d){_MONTH}\.\d{{5}}"
     rf"|[a-z-]+(?:\.[A-Z]{{2}})?/\d\d{_MONTH}\d{{3}}"
 )
-"""Four digits until 2014, five since: an id that was cut is none."""
+"""Four digits until 2014 and five since, so that a truncated id is rejected."""
 
 
 def recognise(document: Document) -> str | None:
-    """Each of the first lines is an arXiv id or address, a comment or empty."""
+    """Recognises text whose first lines are arXiv ids or URLs, comments or empty."""
     head = document.text[:4096]
     if len(document.text) > len(head):
         head = head.rpartition("\n")[0]
@@ -31,7 +31,7 @@ def recognise(document: Document) -> str | None:
 
 
 def parse(document: Document) -> Snapshot:
-    """A paper for each id, in order, each once; their titles are not known."""
+    """Returns a paper for each id, in order, without duplicates. Their titles are not known."""
     lines = _lines(document.text)
     ids = dict.fromkeys(found for line in lines if (found := _id(line)))
     if not ids:

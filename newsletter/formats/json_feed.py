@@ -17,23 +17,23 @@ from newsletter.text.clean import clean_or_none, cut
 
 NAME = "json-feed"
 OPENING = 80
-"""Columns of a text that stand for the title it lacks."""
+"""Columns of the text that replace a missing title."""
 _VERSION = re.compile(r'"version"\s*:\s*"https?:\\?/\\?/jsonfeed\.org\\?/version\\?/')
 _KNOWN = ("1", "1.1")
 
 
 def recognise(document: Document) -> str | None:
-    """A JSON object whose `version` is that of a JSON Feed."""
+    """Recognises a JSON object whose `version` is that of a JSON Feed."""
     text = document.text
     found = text[:4096].lstrip().startswith("{") and _VERSION.search(text)
     return "a JSON Feed" if found else None
 
 
 def parse(document: Document) -> Snapshot:
-    """The items, in order.
+    """Parses the items, in order.
 
     Raises:
-        SnapshotUnreadable: it is not what a JSON Feed must be.
+        SnapshotUnreadable: it is not a valid JSON Feed.
     """
     feed = document.json
     items = _items(feed)

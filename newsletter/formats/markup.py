@@ -1,7 +1,7 @@
-"""HTML as feeds carry it, as plain text.
+"""Converts the HTML in feeds to plain text.
 
-Only tags that are HTML go; anything else in angle brackets is text and stays as it
-is: `<think>`, `<1 GB`, `LMK > CLS`. Each pattern reads a text once.
+Only HTML tags are removed. Anything else in angle brackets is text and stays: `<think>`, `<1 GB`,
+`LMK > CLS`. Each pattern scans the text once.
 """
 
 from __future__ import annotations
@@ -48,15 +48,16 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 
 
 def text_of(value: str, *, plain: bool = False) -> str:
-    """The text a reader sees; what has no sign of HTML keeps its angle brackets.
+    """Returns the visible text. A value without signs of HTML keeps its angle brackets.
 
-    Raised and lowered characters become Unicode where it has them (`10<sup>5</sup>`
-    is `10⁵`), otherwise they stand where they stood (`ξ<sub>ion</sub>` is `ξion`). A
-    link called "this https URL", as arXiv does it, becomes its address.
+    Superscripts and subscripts become Unicode where possible (`10<sup>5</sup>` is `10⁵`),
+    otherwise plain characters (`ξ<sub>ion</sub>` is `ξion`). A link labelled "this https URL", as
+    arXiv writes it, becomes its URL.
 
     Args:
         value: HTML, or text that may be HTML.
-        plain: it should be text: then without a sign of HTML `&lt;` is no `<` either.
+        plain: whether it should be text; then, without signs of HTML, `&lt;` is not decoded
+            either.
     """
     text = value
     if "<" in value and _SIGNS.search(value):
@@ -68,12 +69,12 @@ def text_of(value: str, *, plain: bool = False) -> str:
 
 
 def unescaped(value: str) -> str:
-    """The text with `&amp;` and its like decoded once; what lacks the `;` is text."""
+    """Decodes character references such as `&amp;` once. Those without the `;` are text."""
     return _ENTITY.sub(lambda found: html.unescape(found[0]), value) if "&" in value else value
 
 
 def _without_tags(value: str) -> str:
-    """The text with a gap for each block; words that may be tags stay if they look like words."""
+    """Replaces block tags with spaces and removes others; ambiguous words stay if unmatched."""
     opened: set[str] = set()
 
     def gap(found: re.Match[str]) -> str:
@@ -87,7 +88,7 @@ def _without_tags(value: str) -> str:
 
 
 def _script(found: re.Match[str]) -> str:
-    """`<sup>5</sup>` as `⁵` if each of its characters can be raised, else as it reads."""
+    """Turns `<sup>5</sup>` into `⁵` if all its characters exist in Unicode, else into `5`."""
     mark, inner = ("^", "_")[found[1].lower() == "sub"], found[2]
     raised = to_unicode(f"${mark}{{{inner}}}$") if inner.isalnum() and inner.isascii() else inner
     return inner if raised.startswith(mark) else raised

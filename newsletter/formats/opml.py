@@ -1,4 +1,4 @@
-"""Lists of feeds as readers export them: names and addresses, no papers."""
+"""OPML: lists of feeds as exported by feed readers, with names and URLs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from newsletter.text.clean import clean
 
 
 def sources(data: bytes) -> list[tuple[str, str]]:
-    """Name and address of each feed in an OPML file, in order, each address once.
+    """Returns the name and URL of each feed in an OPML file, in order, each URL once.
 
     Raises:
-        SnapshotUnreadable: it is no OPML.
+        SnapshotUnreadable: the file is not OPML.
     """
     text = xml_text.decoded(data)
     xml_text.refuse_harm(text)

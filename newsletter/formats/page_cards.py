@@ -1,8 +1,8 @@
-"""The cards of the papers page as a row of links and texts, whatever they were written in.
+"""The cards of the papers page, from a sequence of links and texts in any markup.
 
-A card is everything between its first link to a paper and the first to another. What
-a link is, its address says: the paper, its votes (a log-in that returns to it), its
-discussion, its code, an organisation. Classes and tags are never looked at.
+A card is everything between the first link to its paper and the first to another. The URL of a
+link tells what it is: the paper, its votes (a log-in that returns to it), its discussion, its
+code, an organisation. Classes and tags are ignored.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from newsletter.text.clean import clean
 from newsletter.text.dates import MONTHS, month_number
 
 SHORTEST_ABSTRACT = 200
-"""Characters from which the text of a link to a paper is its abstract, not its title."""
+"""Length in characters from which the text of a link is an abstract, not a title."""
 
 PAPER_ID = r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/\d{7}"
 _SITE = r"(?:https?://(?:www\.)?huggingface\.co)?"
@@ -75,7 +75,7 @@ class Piece:
 
 @dataclass(slots=True)
 class Card:
-    """What the pieces of one card said."""
+    """The data of one card."""
 
     id: str | None = None
     title: str = ""
@@ -88,7 +88,7 @@ class Card:
     headed: bool = False
 
     def paper(self, listed_on: date | None = None) -> Paper | None:
-        """The paper, if the card has a title."""
+        """Returns the paper, or `None` if the card has no title."""
         if not self.title:
             return None
         return Paper(
@@ -107,10 +107,10 @@ class Card:
 
 @dataclass
 class Cards:
-    """Puts pieces into cards, one for each paper, in page order.
+    """Assembles pieces into cards, one for each paper, in page order.
 
     Args:
-        year: the year of days that are written without one.
+        year: the year of days that are shown without one.
     """
 
     year: int | None = None
@@ -119,7 +119,7 @@ class Cards:
     _names_next: bool = False
 
     def add(self, pieces: Iterable[Piece]) -> list[Card]:
-        """The cards in these pieces."""
+        """Takes pieces of the page. Returns all cards so far."""
         for piece in pieces:
             self.take(piece)
         return self.all
@@ -131,15 +131,15 @@ class Cards:
 
     @property
     def started(self) -> bool:
-        """Whether there is a card."""
+        """Whether there is any card."""
         return bool(self._found)
 
     def close(self) -> None:
-        """Nothing that follows belongs to the last card."""
+        """Ends the current card: nothing that follows belongs to it."""
         self._open = None
 
     def take(self, piece: Piece) -> None:
-        """One more piece of the page."""
+        """Takes the next piece of the page."""
         url = unquote(piece.url) if piece.url else None
         if url is None:
             self._take_text(piece.text)
@@ -174,7 +174,7 @@ class Cards:
 
 
 def _name(card: Card, piece: Piece) -> None:
-    """What a link to the paper shows: its title, its abstract, or how many wrote it."""
+    """Stores the text of a link to the paper: the title or the abstract, not the author count."""
     text = piece.text
     if not text or _PEOPLE.fullmatch(text):
         return
@@ -193,7 +193,7 @@ def _describe(card: Card, text: str, url: str) -> None:
 
 
 def votes_in(text: str) -> int | None:
-    """The number a vote button shows: `94`, `Upvote 57`, `[-] 5`, `1.2k`, `-` for none."""
+    """Returns the count of a vote button: `94`, `Upvote 57`, `[-] 5`, `1.2k`, `-` for zero."""
     text = clean(text)
     if text.endswith("-"):
         return 0
@@ -209,7 +209,7 @@ def votes_in(text: str) -> int | None:
 
 
 def written_day(text: str, year: int | None = None) -> date | None:
-    """The day a text is: `Oct 7, 2024`, or `May 29` of the year given."""
+    """Parses a day such as `Oct 7, 2024`, or `May 29` in the given year."""
     found = _WRITTEN_DAY.match(text) if len(text) <= 60 else None
     if found is None or not (found[3] or year):
         return None

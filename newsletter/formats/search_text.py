@@ -2,10 +2,10 @@
 
     markdown    ### [Title](https://huggingface.co/papers/2611.00001)
     lines       a title, and below it https://huggingface.co/papers/2611.00001
-    footnotes   ### [Title][32], and far below it, if not cut off, the address 32
+    footnotes   ### [Title][32], and far below it, unless truncated, URL number 32
 
-Where the links survive so do the ids, votes and dates. Words that a search marked may
-be glued together; they stay as they are.
+Where the links are preserved, so are the ids, votes and dates. Words that a search highlighted may
+be joined together; they are left unchanged.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _OF_DAY = re.compile(
 _CUT = re.compile(r"^\[Content truncated\]\s*$", re.MULTILINE)
 _WRAPPED = re.compile(r"\\\\(?=\n)|\\(?=  )")
 _LONGEST = 20_000
-"""Characters of a text in brackets; a longer one is no abstract."""
+"""Maximum length in characters of a text in brackets; a longer one is no abstract."""
 
 
 def recognise(document: Document) -> str | None:
-    """Text that names the page and has papers as links, in one of the renderings."""
+    """Recognises text that names the page and links to papers, in one of the renderings."""
     if document.is_html:
         return None
     for sign, name in _KINDS:
@@ -53,10 +53,10 @@ def recognise(document: Document) -> str | None:
 
 
 def parse(document: Document) -> Snapshot:
-    """The papers, in order.
+    """Parses the papers, in order.
 
     Raises:
-        SnapshotUnreadable: there are none.
+        SnapshotUnreadable: there are no papers.
     """
     text = document.text
     year, notes = _year(document)
@@ -79,13 +79,13 @@ def parse(document: Document) -> Snapshot:
 
 
 def _doubts(text: str, cards: list[Card]) -> Iterator[str]:
-    """A text that ends inside its last card, and does not say that it was truncated."""
+    """Yields a doubt if the text ends inside its last card without a truncation notice."""
     if cards[-1].abstract is None and not _CUT.search(text):
         yield f"ends with a paper without its abstract (“{cards[-1].title[:40]}”); it may be cut"
 
 
 def _year(document: Document) -> tuple[int | None, list[str]]:
-    """The year of days written without one: that of the capture, as far as it is told."""
+    """Returns the year for days without one, which is that of the capture if known, and notes."""
     text, near = document.text, document.near
     day_match = _CAPTURED.search(text[:4_096]) or _LINKED_DAY.search(text)
     if day_match and (day := iso_day(day_match[1])):
@@ -100,7 +100,7 @@ def _cards(pieces: Iterator[Piece], year: int | None) -> list[Card]:
 
 
 def _markdown(text: str) -> Iterator[Piece]:
-    """Links with the text in their brackets, and the lines between them."""
+    """Yields links with the text in their brackets, and the lines between them."""
     at = 0
     for start, end, inner, url in _links(text):
         yield from (Piece(clean(line)) for line in text[at:start].split("\n") if line.strip())
@@ -115,10 +115,10 @@ _IMAGE = re.compile(r"!\[[^\]\n]{0,300}\]\([^\s()]{0,1000}\)")
 
 
 def _links(text: str) -> Iterator[tuple[int, int, str, str]]:
-    """Where each link of the text starts and ends, what it shows and where it leads.
+    """Yields the start, end, text and URL of each link.
 
-    A link starts at the first bracket after the link before it: a text in a link may
-    hold brackets of its own.
+    A link starts at the first bracket after the previous link, because its text may contain
+    brackets.
     """
     text = _IMAGE.sub(lambda found: " " * len(found[0]), text)
     at = 0
@@ -139,7 +139,7 @@ _REST_OF_LINK = re.compile(r"\]\(https?://[^\s()]+\)$")
 
 
 def _lines(text: str) -> Iterator[Piece]:
-    """Each address that is a line of its own, with the lines since the one before it."""
+    """Yields each URL on a line of its own, with the lines since the previous one."""
     above: list[str] = []
     for raw in text.split("\n"):
         line = clean(raw)
@@ -159,7 +159,7 @@ _NOTED = re.compile(r"^[ \t]*\[?(\d{1,6})(?:\]:?|\.|:)[ \t]+(https?://\S+)[ \t]*
 
 
 def _footnotes(text: str, year: int | None) -> list[Card]:
-    """Numbered links; a card without the address of its number has no id."""
+    """Returns the cards of numbered links. A card whose number has no URL has no id."""
     targets = {int(number): url for number, url in _NOTED.findall(text)}
     cards: list[Card] = []
     before: tuple[str, int] = ("", 0)
@@ -178,7 +178,7 @@ def _footnotes(text: str, year: int | None) -> list[Card]:
 
 
 def _numbered(text: str) -> Iterator[tuple[str, int, bool, str]]:
-    """What each link shows, its number, whether it is a heading, and the text before it."""
+    """Yields each link's text and number, whether it is a heading, and the text before it."""
     at = 0
     for note in _NOTE.finditer(text):
         start = text.find("\n[", at, note.start()) + 1

@@ -1,9 +1,8 @@
 """Text of the papers page as readers and crawlers save it: banner, then titles and abstracts.
 
-Two layouts are known. One has a blank line after every line, a header of five lines
-and a day without a year; the other has no blank lines, two lines of banner, and
-`Subscribe` glued to the first title. In both, title and abstract alternate. Ids,
-votes and authors are lost.
+Two layouts are known. One has a blank line after every line, a header of five lines and a day
+without a year. The other has no blank lines, a banner of two lines, and `Subscribe` joined to the
+first title. In both, titles and abstracts alternate. Ids, votes and authors are lost.
 """
 
 from __future__ import annotations
@@ -27,25 +26,25 @@ _DAY = re.compile(rf"({'|'.join(m[:3] for m in MONTHS)})[a-z]*\.? (\d{{1,2}})(?:
 _GLUED = "Subscribe"
 
 SHORTEST_ABSTRACT = 200
-"""Characters. In 13,399 abstracts one was shorter, and no title reached it."""
+"""In characters. Of 13,399 abstracts one was shorter, and no title was as long."""
 
 ENOUGH_SHORT = 5
-"""Short abstracts from which a page that has mostly such is doubted."""
+"""Number of short abstracts from which a page that consists mostly of them raises a doubt."""
 
 _FINISHED = re.compile(r"""[.!?)\]}”"'’…]$|://\S*$|\b[\w.-]+\.[a-z]{2,}/\S*$""")
 
 
 def recognise(document: Document) -> str | None:
-    """The banner among the first lines, as text."""
+    """Recognises text with the banner among its first lines."""
     first = [line for line in document.text[:2000].split("\n") if line.strip()][:2]
     return "the banner of the papers page" if any(s.startswith(_BANNER) for s in first) else None
 
 
 def parse(document: Document) -> Snapshot:
-    """Pairs of title and abstract, in order.
+    """Parses pairs of title and abstract, in order.
 
-    A day without a year takes it from the day in the capture's name; without that
-    it stays as written. Lines that do not pair up are doubts, never guesses.
+    A day without a year gets it from the day of the capture; without that, it stays a label.
+    Lines that do not pair up raise doubts; nothing is guessed.
     """
     lines = _numbered(document.text)
     header, body = _split(lines)
@@ -93,7 +92,7 @@ def _numbered(text: str) -> list[_Line]:
 
 
 def _split(lines: Sequence[_Line]) -> tuple[list[str], list[_Line]]:
-    """The header's lines, and those of the papers."""
+    """Splits the lines into those of the header and those of the papers."""
     end = 0
     while end < len(lines) and (
         _HEADER.fullmatch(lines[end].text) or (end and _DAY.fullmatch(lines[end].text))
@@ -107,10 +106,10 @@ def _split(lines: Sequence[_Line]) -> tuple[list[str], list[_Line]]:
 
 
 def _pairs(lines: Sequence[_Line]) -> Iterator[_Pair]:
-    """Titles with their abstracts.
+    """Yields titles with their abstracts.
 
-    Where two short lines follow each other, the second is the next title if a long
-    line comes after it, otherwise a short abstract.
+    Where two short lines follow each other, the second is the next title if a long line follows
+    it, otherwise a short abstract.
     """
     at = 0
     while at < len(lines):
@@ -148,7 +147,7 @@ def _doubts(pairs: Sequence[_Pair]) -> Iterator[str]:
 
 
 def _day_of(header: Sequence[str], document: Document) -> tuple[date | None, str | None, list[str]]:
-    """The day of the list, or the day as written, and where its year came from."""
+    """Returns the day of the list, or the day as shown, and notes on the origin of its year."""
     match = next((found for line in header if (found := _DAY.fullmatch(line))), None)
     if match is None:
         return None, None, []
@@ -162,9 +161,9 @@ def _day_of(header: Sequence[str], document: Document) -> tuple[date | None, str
 
 
 def nearest(month: int, day: int, document: Document) -> tuple[date | None, str]:
-    """A month and day with the year that brings it nearest to the capture's day.
+    """Returns a month and day in the year that brings it nearest to the capture's day.
 
-    The note says where the year is from, or why there is none.
+    Also returns a note on where the year is from, or why there is none.
     """
     label, near = f"{day} {MONTHS[month - 1]}", document.near
     if near is None:

@@ -1,6 +1,6 @@
-"""XML as text: decoded by what it declares, and refused before it can do harm.
+"""Decodes XML by its declared encoding, and refuses harmful XML before it is parsed.
 
-Nothing here parses more than the first element or fetches anything.
+Fetches nothing.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _MANY = 1_000
 
 
 def head(document: Document) -> str:
-    """The beginning, decoded as well as can be; for recognising only, never raises."""
+    """Returns the beginning, decoded leniently, for recognition only. Never raises."""
     start = document.data[:_HEAD]
     return start.decode(_encoding_by_mark(start) or "latin-1", "ignore")
 
 
 def root(text: str) -> str | None:
-    """The name of the first element, if the text begins as XML does."""
+    """Returns the name of the first element, or `None` if the text does not begin like XML."""
     if not text[:1_000].lstrip("\ufeff \t\r\n").startswith("<"):
         return None
     prolog = _PROLOG.match(text)
@@ -55,10 +55,10 @@ def root(text: str) -> str | None:
 
 
 def decoded(data: bytes) -> str:
-    """The text without its XML declaration.
+    """Decodes XML and removes its declaration.
 
     Raises:
-        SnapshotUnreadable: it is not in the encoding it declares.
+        SnapshotUnreadable: it is not in the encoding that it declares.
     """
     declared = _DECLARED.match(data[:500])
     named = declared[1].decode().lower().replace("_", "-") if declared else "utf-8"
@@ -80,7 +80,7 @@ def _encoding_by_mark(data: bytes) -> str | None:
 
 
 def _known(named: str) -> str:
-    """The codec to decode with: Latin-1 as browsers do, never one that is no charset."""
+    """Returns the codec: for Latin-1 the one browsers use, and never one that is no charset."""
     if _LATIN.fullmatch(named):
         return "windows-1252"
     if not _TRUSTED.fullmatch(named):
@@ -95,11 +95,11 @@ def _known(named: str) -> str:
 
 
 def refuse_harm(text: str) -> None:
-    """Stops at what costs readers of XML more than its length: nothing a feed needs.
+    """Refuses what costs XML parsers more than linear time, none of which a feed needs.
 
     Raises:
-        SnapshotUnreadable: it defines entities, which can grow without bound, or has
-            more namespaces, attributes or categories than anyone would write.
+        SnapshotUnreadable: the text defines entities, which can expand without bound, or has
+            implausibly many namespaces, attributes or categories.
     """
     first = re.search(r"<\w", text)
     if re.search("<!ENTITY", text[: first.start() if first else None], re.IGNORECASE):
@@ -119,7 +119,7 @@ def _harmful(what: str) -> SnapshotUnreadable:
 
 
 def fault(text: str) -> str | None:
-    """Where and how the XML is broken, in words; `None` when it is well-formed."""
+    """Returns where and how the XML is broken, or `None` if it is well-formed."""
     parser = expat.ParserCreate("utf-8")
     parser.EntityDeclHandler = _no_entities
     try:

@@ -1,14 +1,14 @@
-"""`newsletter serve`: one process that captures, plans and sends for years, unattended.
+"""`newsletter serve`: one long-running process that captures, plans, sends and serves the pages.
 
-    logs       what it says, and in which form
-    jobs       what is done, and when it was done last; decided by our tables, not by a clock
-    folders    whether anything changed in a folder of captures
+    logs       logging to a terminal or as JSON
+    jobs       the work: capturing, planning and sending, as the database says is due
+    folders    detects changes in a folder of captures
     scheduler  the clock: a tick every minute, and one at the next due instant
-    health     what is checked: loops, a write, the database's file
-    notify     a word to systemd
-    run        all of it from start to a signal
-    alone      `newsletter web`: the pages without the rest
+    health     health checks: the loops, a write, the database file
+    systemd    notifications to systemd
+    run        the service from start to stop
+    web_only   `newsletter web`: only the pages
 
-The clock only wakes it up. What is due is read from the database each time, so a machine
-that slept, a clock that was set, a restart and a second process change nothing.
+The scheduler only wakes the jobs. What is due is read from the database each time, so sleep,
+clock changes, restarts and a second process do no harm.
 """

@@ -1,4 +1,4 @@
-"""A folder of captures as it looks from outside, so that a change to it is noticed."""
+"""Detects changes in a folder of captures, without reading its files."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from newsletter.sources.files import RESTED
 
 Signature = tuple[tuple[str, int, int], ...]
-"""Name, size in bytes and time of change in nanoseconds of each file."""
+"""Name, size in bytes and modification time in nanoseconds of each file."""
 
 
 def rests(found: Signature, at: datetime) -> bool:
-    """Whether every file had been left alone for a while."""
+    """Returns whether no file had changed for `RESTED` seconds before an instant."""
     ages = (at.timestamp() - changed / 1e9 for _, _, changed in found)
     return not any(0 <= age < RESTED for age in ages)
 
 
 def signature(folder: Path) -> Signature:
-    """What lies in a folder, as far as it can be told from outside."""
+    """Returns the signature of a folder; empty if it cannot be read."""
     found = []
     try:
         for path in sorted(folder.iterdir()):

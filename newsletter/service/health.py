@@ -1,10 +1,11 @@
-"""What is checked of a running process, and what follows.
+"""Health checks of a running process.
 
-`/healthz` and systemd's watchdog say when to restart it: a loop is dead, or the database that
-it has open is not the one at its path any more. A locked database or a full disk is no reason:
-the process waits for it, and a restart would not help.
+`/healthz` and systemd's watchdog tell when to restart the process: a loop is stuck, or the open
+database is no longer the one at its path. A locked database or a full disk is no reason: the
+process waits until that is over, and a restart would not help.
 
-`/readyz` says whether it can do its work: it also attempts a write, and shows a loop that fails.
+`/readyz` tells whether the process can do its work: it also attempts a write, and reports failing
+loops.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ from newsletter.web.heartbeat import Heartbeat
 log = structlog.get_logger()
 
 CHECK_SECONDS = 2.0
-"""How long a check waits for another writer: longer than our own transactions take."""
+"""Seconds that a check waits for another writer: longer than our own transactions take."""
 
 _INTERVAL = 15.0
-"""Seconds between two words to systemd, unless it wants to hear more often."""
+"""Seconds between two watchdog notifications, unless systemd asks for a shorter interval."""
 
 
 class Health:
     """The health of one process.
 
     Args:
-        app: the program, with its database.
-        loops: the loops that must go on.
+        app: the use cases, with the database.
+        loops: the loops to monitor.
     """
 
     def __init__(self, app: App, loops: Iterable[Heartbeat]) -> None:
@@ -45,11 +46,11 @@ class Health:
         self._loops = list(loops)
 
     def watch_over(self, loop: Heartbeat) -> None:
-        """One more loop must go on."""
+        """Adds a loop to monitor."""
         self._loops.append(loop)
 
     def alive(self) -> str:
-        """Why to restart the process; empty if there is no reason."""
+        """Returns the reason to restart the process, or an empty string."""
         if stuck := _first(loop.stuck for loop in self._loops):
             return stuck
         try:
@@ -57,11 +58,11 @@ class Health:
         except DatabaseReplaced as error:
             return str(error)
         except StorageError:
-            return ""  # it cannot be looked at: `ready` says so, and a restart would not help
+            return ""  # cannot be checked: `ready` reports that, a restart would not help
         return ""
 
     def ready(self) -> str:
-        """Why it cannot do its work; empty if it can.
+        """Returns why the process cannot do its work, or an empty string.
 
         Raises:
             StorageError: the database cannot be written to.
@@ -70,7 +71,7 @@ class Health:
         return _first(loop.stuck or loop.fault for loop in self._loops)
 
     def routes(self, config: Config) -> Sequence[BaseRoute]:
-        """What is answered besides the pages."""
+        """Returns the routes for health checks and metrics."""
         token = config.web.metrics_token.get_secret_value()
         return [
             *health.routes(self.alive, self.ready),
@@ -78,7 +79,7 @@ class Health:
         ]
 
     def watch(self, stop: threading.Event) -> None:
-        """Tells systemd that the process lives, in a thread, until `stop` is set."""
+        """Notifies systemd's watchdog in a thread, until `stop` is set."""
         threading.Thread(target=self._watch, args=(stop,), name="watchdog", daemon=True).start()
 
     def _watch(self, stop: threading.Event) -> None:

@@ -1,5 +1,5 @@
-"""What the service does: captures sources when it is their time, plans and sends when anybody
-is due. Each is decided by what is on record at that instant, never by when it was asked.
+"""The work of the service: captures sources when they are due, and plans and sends when
+subscribers are due. What to do depends on the database at that instant, never on when a job ran.
 """
 
 from __future__ import annotations
@@ -36,21 +36,22 @@ from newsletter.web.heartbeat import Heartbeat
 log = structlog.get_logger()
 
 HOURLY = timedelta(hours=1)
-"""How often due times are looked through for those that a wrong clock made, and captures for
-those that a process which died has left."""
+"""How often to check for due times set by a wrong clock, and for captures left by a process that
+died."""
 RETRIED = timedelta(seconds=15)
-"""When planning and sending are tried again after the database or the program failed."""
+"""How long after a database or program error planning and sending are retried."""
 REPORTED = timedelta(minutes=10)
-"""How often the owner's reports are looked after when nothing happens."""
+"""How often to check for reports to the owner if nothing else happens."""
 
 
 @dataclass(slots=True)
 class _WatchedSource:
-    """A source, and what this process knows of it.
+    """A source and its state in this process.
 
     Attributes:
-        tried_at: when this process asked last.
-        seen: what lay in the folder when it was taken in last.
+        tried_at: when this process last tried to capture it.
+        seen: the signature of the folder when it was last ingested.
+        busy: held while the source is being captured.
     """
 
     section: SourceSection
@@ -63,14 +64,14 @@ class Jobs:
     """The work of one process.
 
     Args:
-        app: the program.
-        config: its configuration.
-        clock: the current instant, aware.
+        app: the use cases.
+        config: the configuration.
+        clock: returns the current instant, aware.
         stop: set to end between two messages.
 
     Attributes:
-        sending: the signs of life of planning and sending.
-        capturing: those of looking for sources whose time has come.
+        sending: monitors planning and sending.
+        capturing: monitors the search for sources that are due.
     """
 
     def __init__(
@@ -90,9 +91,9 @@ class Jobs:
         self.capturing = Heartbeat("captures")
 
     def captures_due(self) -> list[Callable[[], None]]:
-        """What to run for each source whose time has come; each in a thread of its own.
+        """Returns a function for each source that is due, to be run in a thread of its own.
 
-        Nothing is captured while it could not be stored.
+        Returns none while the database cannot be written to and store captures.
         """
         due: list[Callable[[], None]] = []
         with self.capturing.in_pass():
@@ -114,9 +115,9 @@ class Jobs:
         return due
 
     def tick(self) -> None:
-        """Plans for who is due and sends what waits. One at a time in this process."""
+        """Plans for due subscribers and sends what is queued. Only one call runs at a time."""
         if not self._sending.acquire(blocking=False):
-            return  # and gives no sign of life for the one that may hang
+            return  # without a heartbeat, because the running call may hang
         try:
             with self.sending.in_pass():
                 self._tick()
@@ -139,10 +140,10 @@ class Jobs:
             raise
 
     def settled(self, timeout: float) -> bool:
-        """Waits until nothing is in hand; `False` when that takes too long.
+        """Waits for running jobs to finish. Returns false if that takes too long.
 
         Args:
-            patience: seconds.
+            timeout: seconds to wait.
         """
         ends = monotonic() + timeout
         locks = [self._sending, *(watched.busy for watched in self._watched)]
@@ -153,14 +154,14 @@ class Jobs:
         return True
 
     def next_due(self) -> datetime | None:
-        """The next instant at which anybody is due or anything is tried again, if it is known."""
+        """Returns when a subscriber or a retry is due next, or `None` if that is not known."""
         if self._failed:
             return self._clock() + RETRIED
         try:
             instants = (self._app.planner.next_due(), self._app.sending.next_try())
         except StorageError as error:
             self._say_once("sending waits", error)
-            return None  # the next tick comes by itself
+            return None  # the next regular tick follows anyway
         return min(filter(None, instants), default=None)
 
     def _plan_and_send(self) -> None:
@@ -175,7 +176,7 @@ class Jobs:
         planned, fault = PlanResult(), ""
         try:
             planned = app.planner.plan_due(now)
-        except RenderError as error:  # what is frozen already can go all the same
+        except RenderError as error:  # frozen editions can still be sent
             fault = str(error)
         for edition in planned.held:
             log.warning("edition held", edition=edition.id, reason=edition.reason)
@@ -215,7 +216,7 @@ class Jobs:
             self._said = ""
 
     def _say_once(self, what: str, why: object) -> None:
-        """Logs a reason when it is another than the last time."""
+        """Logs a reason unless it is the same as the last time."""
         reason = one_line(str(why))
         if f"{what} {reason}" != self._said:
             self._said = f"{what} {reason}"
@@ -233,7 +234,7 @@ class Jobs:
         return _is_time(last, now, watched.section.every)
 
     def _settle_leftovers(self) -> None:
-        """What was captured and never looked at, of sources that are not configured too."""
+        """Ingests captures that were stored but never ingested, also of removed sources."""
         try:
             for report in self._app.ingest.leftovers():
                 self._log_report(report)
@@ -251,7 +252,7 @@ class Jobs:
             except NewsletterError as error:
                 log.warning("capture failed", source=watched.section.name, reason=str(error))
             except Exception:
-                # Nothing else hears of what goes wrong in this thread.
+                # An error in this thread would not be reported anywhere else.
                 log.exception("capture failed", source=watched.section.name)
 
     def _take_in(self, watched: _WatchedSource) -> None:
@@ -264,13 +265,13 @@ class Jobs:
         if unstored:
             watched.tried_at = watched.seen = None
             return
-        # What is still being written is looked at again.
+        # Files that are still being written are read again.
         watched.seen = before if before is not None and rests(before, began) else None
 
     def _note_unstored(self, report: CaptureReport) -> bool:
-        """Has what the database could not take looked at again soon; whether it is so."""
+        """Schedules a retry if a capture could not be stored. Returns whether that is the case."""
         if report.unstored:
-            self._looked_back_at = None  # some of it may be stored, and not taken in
+            self._looked_back_at = None  # a part may be stored but not ingested
         return report.unstored
 
     def _log_report(self, report: CaptureReport) -> None:
@@ -283,7 +284,7 @@ class Jobs:
 
 
 def _is_time(last: datetime | None, now: datetime, every: timedelta) -> bool:
-    """Whether it is so long ago; a last time in the future was said by a wrong clock."""
+    """Returns whether the interval has elapsed. A `last` in the future is due to a wrong clock."""
     return last is None or not timedelta() <= now - last < every
 
 

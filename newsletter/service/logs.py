@@ -1,4 +1,4 @@
-"""What the service says: lines for people on a terminal, JSON for everything else."""
+"""Logging: readable lines on a terminal, JSON elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Form = Literal["auto", "console", "json"]
 
 
 def configure(form: Form) -> None:
-    """Logs go to standard error; ours and those of the libraries in one form."""
+    """Configures logging to standard error, in one format for our logs and those of libraries."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -45,4 +45,4 @@ def configure(form: Form) -> None:
     root.setLevel(logging.INFO)
     for name in ("apscheduler", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.access").disabled = True  # links in it would have tokens
+    logging.getLogger("uvicorn.access").disabled = True  # its URLs would contain tokens

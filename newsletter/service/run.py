@@ -1,4 +1,4 @@
-"""The service from start to a signal."""
+"""The service, from start to stop."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from newsletter.web.server import Server, listening
 
 log = structlog.get_logger()
 
-_STOP_TIMEOUT = 7.0  # seconds for what is in hand when a signal comes
+_STOP_TIMEOUT = 7.0  # seconds to finish running jobs
 
 
 def serve(config: Config, stop: threading.Event) -> None:
     """Captures, plans and sends until `stop` is set.
 
     Raises:
-        ConfigError: something that sending needs is not configured.
-        OutputError: the port cannot be had.
+        ConfigError: a setting that sending needs is missing.
+        OutputError: the port cannot be bound.
         StorageError: the database cannot be used.
     """
     if problems := sending_problems(config):
@@ -70,7 +70,7 @@ def serve(config: Config, stop: threading.Event) -> None:
 
 
 def _end_when(stop: threading.Event, scheduler: Scheduler) -> None:
-    """Ends the scheduler once `stop` is set."""
+    """Stops the scheduler once `stop` is set."""
     stop.wait()
     log.info("ending")
     try:
@@ -80,7 +80,7 @@ def _end_when(stop: threading.Event, scheduler: Scheduler) -> None:
 
 
 def _end(jobs: Jobs) -> None:
-    """Waits for what is in hand; a page that does not come is not waited for."""
+    """Waits for running jobs. Exits the process if one, such as a slow fetch, does not finish."""
     if jobs.settled(_STOP_TIMEOUT):
         return
     log.info("left something unfinished; the next start goes on with it")

@@ -1,8 +1,8 @@
-"""The clock: APScheduler with its jobs in memory. It wakes us up and decides nothing.
+"""The clock: APScheduler with its jobs in memory. It only wakes the jobs and decides nothing.
 
-Its own job stores lose runs or repeat them, and its idea of the next time goes wrong when
-the clock is set; so there is one tick a minute for correctness, one at the next due instant
-for punctuality, and a thread that notices when the clock on the wall is moved.
+APScheduler's job stores lose or repeat runs, and its next run times are wrong after the system
+clock is set. So there is a tick every minute for correctness, one at the next due instant for
+punctuality, and a thread that detects when the system clock is set.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from newsletter.web.heartbeat import Heartbeat, is_alive
 
 TICK = 60
 """Seconds between two ticks."""
-_LOOK = 5.0  # seconds between two looks at the clock
-_MOVED = 20.0  # seconds by which it differs from a steady one when somebody set it
+_LOOK = 5.0  # seconds between two checks of the system clock
+_MOVED = 20.0  # seconds of drift from the monotonic clock that mean it was set
 _THREADS = 8
 
 
 class Scheduler:
-    """Runs jobs when their time has come, until it is stopped.
+    """Runs jobs when they are due, until it is stopped.
 
     Args:
-        tick: done every minute and at the next due instant; never twice at once.
-        captures: what else is to be done now, each piece in a thread of its own.
-        next_due: the next instant at which `tick` has something to do; `None` if there is none.
+        tick: called every minute and at the next due instant; must tolerate overlapping calls.
+        captures: returns further functions to run now, each in a thread of its own.
+        next_due: returns the next instant at which `tick` has work, or `None`.
 
     Attributes:
-        heartbeat: the signs of life of the thread that watches the clock.
+        heartbeat: monitors the thread that watches the clock.
     """
 
     def __init__(
@@ -57,23 +57,23 @@ class Scheduler:
         )
 
     def run(self) -> None:
-        """Blocks until `stop`; what runs then is left to end by itself."""
+        """Blocks until `stop` is called. Running jobs are not interrupted."""
         self._watch.start()
         self._every_minute()
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Ends `run`. Safe from a signal handler."""
+        """Ends `run`. Safe to call from a signal handler."""
         self._stopping.set()
         threading.Thread(target=self._scheduler.shutdown, kwargs={"wait": False}).start()
 
     def soon(self) -> None:
-        """Ticks at once, besides; returns before it does."""
+        """Schedules an additional tick now, and returns immediately."""
         if not self._stopping.is_set():
             self._scheduler.add_job(self._work, id="soon", replace_existing=True)
 
     def _every_minute(self) -> None:
-        # Two jobs: a long run of one must not keep the other waiting.
+        # Two jobs, so that a long run of one does not delay the other.
         for name, job in (("captures", self._begin_captures), ("tick", self._work)):
             self._scheduler.add_job(
                 job,
@@ -97,7 +97,7 @@ class Scheduler:
             )
 
     def _watch_clock(self) -> None:
-        """Asks again from now when the clock was set: the next minute may be hours away."""
+        """Reschedules the jobs if the clock was set, since their next run may be hours away."""
         apart = time.time() - time.monotonic()
         while not self._stopping.wait(_LOOK):
             with self.heartbeat.in_pass():

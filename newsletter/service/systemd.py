@@ -1,4 +1,4 @@
-"""A word to systemd, if it started us: that we are ready, alive, or about to end."""
+"""Notifications to systemd, if it started the process: ready, alive, or stopping."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STOPPING = "STOPPING=1"
 
 
 def notify(word: str) -> None:
-    """Says it. Without systemd, or if it does not listen, nothing happens."""
+    """Sends a notification. Does nothing without systemd, or if it does not listen."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -24,7 +24,7 @@ def notify(word: str) -> None:
 
 
 def watchdog_seconds() -> float | None:
-    """How often systemd wants to hear that we are alive; `None` if it does not ask."""
+    """Returns systemd's watchdog timeout, or `None` if the watchdog is not enabled."""
     asked = os.environ.get("WATCHDOG_USEC", "")
     mine = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(asked) / 1e6 if asked.isdecimal() and int(asked) and mine else None

@@ -1,4 +1,4 @@
-"""The pages alone: where editions are made and sent by another process, or by cron."""
+"""Serves only the pages, where another process or cron builds and sends editions."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ log = structlog.get_logger()
 
 
 def serve_pages(config: Config, stop: threading.Event) -> None:
-    """Answers visitors, and sends the mails they ask for, until `stop` is set.
+    """Serves the pages, and sends the mails that visitors request, until `stop` is set.
 
     Raises:
-        ConfigError: something that sending needs is not configured.
-        OutputError: the port cannot be had.
+        ConfigError: a setting that sending needs is missing.
+        OutputError: the port cannot be bound.
         StorageError: the database cannot be used.
-        RenderError: there is no such folder of templates.
+        RenderError: the templates folder does not exist.
     """
     if problems := sending_problems(config):
         raise ConfigError(problems, hint="`newsletter config check` lists them")

@@ -1,7 +1,7 @@
-"""Where papers come from. A source gives bytes; what they mean is for `formats`.
+"""Where papers come from. A source returns bytes, which `formats` parses.
 
-To add a kind of source: one module here with a class that has `captures()`, and the
-line in `factories.configured` that chooses it. Parses nothing and stores nothing.
+To add a kind of source, write a module here with a class that has `captures()`, and choose it in
+`factories.configured`. Parses nothing and stores nothing.
 """
 
 from __future__ import annotations
@@ -20,5 +20,5 @@ class Source(Protocol):
     """A place papers come from."""
 
     def captures(self) -> Iterator[Captured]:
-        """What it has now, oldest first; a failure stands where its capture would."""
+        """Yields the current captures, oldest first. A failure takes the place of its capture."""
         ...

@@ -1,8 +1,7 @@
-"""Which addresses we connect to, and a network that connects to no others.
+"""Which addresses may be connected to, and a network backend that connects to no others.
 
-A name is resolved once per connection, every address it gives is checked, and the
-connection goes to the address that was checked: a name server that answers
-differently the second time is never asked a second time.
+A name is resolved once per connection, every address is checked, and the connection goes to a
+checked address. So a name server that changes its answer (DNS rebinding) has no effect.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import httpcore2
 from newsletter.errors import AddressRefused
 
 Resolve = Callable[..., Sequence[tuple[Any, ...]]]
-"""`socket.getaddrinfo`, or something that answers like it."""
+"""`socket.getaddrinfo`, or a function with the same interface."""
 
-# `ipaddress.is_global` alone is not enough: its tables differ between patch releases,
-# and it lets multicast and some of the ways to spell IPv4 inside IPv6 through.
+# `ipaddress.is_global` alone is not enough: its tables differ between patch releases, and it
+# accepts multicast and some notations of IPv4 inside IPv6.
 _REFUSED = tuple(
     (ipaddress.ip_network(network), what)
     for what, networks in {
@@ -39,7 +38,7 @@ _REFUSED = tuple(
         "an address for benchmarks": ["198.18.0.0/15", "2001:2::/48"],
         "a reserved address": ["192.0.0.0/24", "192.88.99.0/24", "240.0.0.0/4"],
         "a cloud's metadata address": ["168.63.129.16/32"],
-        # Nobody publishes papers behind these, and an IPv4 address hides in each.
+        # No papers are published behind these, and each embeds an IPv4 address.
         "an IPv4 address inside IPv6": ["::ffff:0:0/96", "2002::/16", "2001::/32"],
         "not a public address": ["2001::/23"],
     }.items()
@@ -50,10 +49,10 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 def refusal(address: str) -> str | None:
-    """Why we do not connect to this address, as words for a message; `None` if we do.
+    """Returns why this address may not be connected to, as text, or `None` if it may.
 
-    NAT64 is judged by the IPv4 address inside, since a host with nothing but IPv6
-    sees the whole old internet through it.
+    A NAT64 address is checked by the IPv4 address inside, since an IPv6-only host reaches all of
+    IPv4 through it.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -69,21 +68,20 @@ def refusal(address: str) -> str | None:
 
 
 def _isatap(ip: ipaddress.IPv6Address) -> bool:
-    """Whether the last 32 bits are an IPv4 address a tunnel would go to (RFC 5214)."""
+    """Returns whether the last 32 bits are the IPv4 address of a tunnel (RFC 5214)."""
     return int(ip) >> 32 & 0xFCFF_FFFF == 0x0000_5EFE
 
 
 class Patience(float):
-    """Seconds one step may take, and never more than the whole has left.
+    """A timeout in seconds for each step of an operation that also has an overall deadline.
 
-    It goes through httpcore2 as the timeout of every read and write. A plain number
-    would start anew with every byte, and a server that sends one byte a second would
-    be listened to for ever.
+    httpcore2 applies it as the timeout of every read and write. A plain number would restart
+    with every byte, so a server that sends one byte per second could hold the connection forever.
 
     Args:
-        seconds: the most that one step may take.
-        ends: when the whole must be over, on `clock`.
-        clock: seconds that never go back.
+        seconds: the maximum for one step.
+        ends: the deadline, on `clock`.
+        clock: a monotonic clock in seconds.
     """
 
     _ends: float
@@ -96,10 +94,10 @@ class Patience(float):
         return self
 
     def left(self) -> float:
-        """Seconds for the next step, above 0.
+        """Returns the seconds that the next step may take, greater than 0.
 
         Raises:
-            httpcore2.ReadTimeout: the whole has no time left.
+            httpcore2.ReadTimeout: the deadline has passed.
         """
         left = self._ends - self._clock()
         if left <= 0:
@@ -112,11 +110,11 @@ def _left(timeout: float | None) -> float | None:
 
 
 class CheckedNetwork(httpcore2.NetworkBackend):
-    """Connects only to addresses that `refusal` lets pass.
+    """Connects only to addresses that `refusal` accepts.
 
     Args:
-        resolve: how a host name becomes addresses.
-        allow_private: connect wherever the name leads.
+        resolve: resolves host names.
+        allow_private: whether to connect to any address.
     """
 
     def __init__(self, resolve: Resolve, *, allow_private: bool) -> None:
@@ -132,11 +130,11 @@ class CheckedNetwork(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        """A connection to the first address of the host that answers.
+        """Connects to the first address of the host that answers.
 
         Raises:
-            AddressRefused: one of its addresses is not for us; nothing was connected to.
-            httpcore2.ConnectError, httpcore2.TimeoutException: none of them answers.
+            AddressRefused: one of the addresses is refused; no connection was made.
+            httpcore2.ConnectError, httpcore2.TimeoutException: no address answers.
         """
         failure: Exception = httpcore2.ConnectError(f"{host} has no address")
         for address in self._addresses(host, port):
@@ -158,7 +156,7 @@ class CheckedNetwork(httpcore2.NetworkBackend):
         return [self._checked(host, answer[4][0]) for answer in answers]
 
     def _checked(self, host: str, address: object) -> str:
-        """The address as `ipaddress` writes it, so that what was read is what is used."""
+        """Returns the address in the notation of `ipaddress`, so that what was checked is used."""
         why = None if self._allow_private else refusal(str(address))
         if why:
             leads = "is" if host == address else f"leads to {address},"
@@ -173,7 +171,7 @@ class CheckedNetwork(httpcore2.NetworkBackend):
 
 
 class _TimedStream(httpcore2.NetworkStream):
-    """A connection on which every step ends with the time of the whole."""
+    """A connection on which every step respects the overall deadline."""
 
     def __init__(self, stream: httpcore2.NetworkStream) -> None:
         self._stream = stream

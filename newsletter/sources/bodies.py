@@ -1,4 +1,4 @@
-"""A page's bytes as they come in: counted, and unpacked in small pieces."""
+"""Response bodies as streams: limited in size, and decompressed in small pieces."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 
 from newsletter.errors import FetchError
 
-_PIECE = 64 * 1024  # bytes a decompressor may give at once
+_PIECE = 64 * 1024  # maximum bytes per step of the decompressor
 
 
 def capped(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    """The chunks, as long as they are `limit` bytes or fewer together."""
+    """Yields the chunks. Raises `FetchError` once their total exceeds `limit` bytes."""
     total = 0
     for chunk in chunks:
         total += len(chunk)
@@ -21,16 +21,16 @@ def capped(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
 
 
 def too_large(limit: int) -> FetchError:
-    """The error for a page past the limit."""
+    """Returns the error for a page larger than the limit."""
     return FetchError(f"the page is larger than {limit:,} bytes", hint="is this the right URL?")
 
 
 def inflated(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """The chunks unpacked, in pieces small enough to be counted before there are too many.
+    """Yields the decompressed chunks, in pieces small enough to enforce a size limit.
 
     Raises:
-        zlib.error: they are packed in another way, or something follows the end.
-        EOFError: the end is missing.
+        zlib.error: the data has another encoding, or continues after the end of the stream.
+        EOFError: the end of the stream is missing.
     """
     decoder, head = None, b""
     for chunk in chunks:
@@ -51,7 +51,7 @@ def inflated(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
 
 
 def _window(encoding: str, head: bytes) -> int:
-    """zlib's `wbits`. "deflate" means a zlib stream, and many servers send it bare."""
+    """Returns zlib's `wbits`. "deflate" means a zlib stream, but many servers send a raw one."""
     if encoding != "deflate":
         return 16 + zlib.MAX_WBITS
     wrapped = head[0] & 0x0F == 8 and int.from_bytes(head[:2], "big") % 31 == 0

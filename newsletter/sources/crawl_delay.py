@@ -1,6 +1,6 @@
-"""Pauses between requests to the domains that ask for them, kept by all threads together.
+"""Crawl delays of the domains that ask for one, shared by all threads.
 
-Reads no clock and does not wait: the caller does both.
+Neither reads a clock nor waits: the caller does both.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import threading
 
 CRAWL_DELAYS = {"arxiv.org": 3.0}
-"""Seconds between two requests to a domain and everything under it, where it asks for that."""
+"""Seconds between two requests to a domain and its subdomains, for domains that ask for that."""
 
 
 class CrawlDelay:
-    """When each of these domains may be asked again."""
+    """Tracks when each of these domains may be requested again."""
 
     def __init__(self) -> None:
         self._free_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def reserve(self, host: str, now: float, ends: float) -> float | None:
-        """Seconds to wait before asking the host; `None` if its turn comes after `ends`."""
+        """Reserves a request. Returns the seconds to wait, or `None` if it would miss `ends`."""
         host = host.rstrip(".")
         for domain, seconds in CRAWL_DELAYS.items():
             if host == domain or host.endswith(f".{domain}"):

@@ -1,4 +1,4 @@
-"""For which days a dated source is asked. Pure: the instant is an argument."""
+"""Which days of a dated source are fetched. Pure: the instant is an argument."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 FURTHEST = 31
-"""How many days back a list is asked for."""
+"""Maximum age in days of a list to fetch."""
 
 _DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The days whose lists are asked for.
+    """The days whose lists are to be fetched.
 
     Attributes:
-        overdue: whose list was never got after their end, oldest first.
-        always: yesterday and today: a day's list still grows after its first capture.
-        given_up: the first and the last of those that are too far back, if there are any
-            and nothing came since.
+        overdue: days whose list was never fetched after they ended, oldest first.
+        always: yesterday and today, because a day's list still grows after its first capture.
+        given_up: the first and the last day that are too long ago, or `None` if there are none
+            or a later list was fetched since.
     """
 
     overdue: tuple[date, ...]
@@ -29,11 +29,11 @@ class Wanted:
 
 
 def wanted(answered: Mapping[date, datetime], now: datetime) -> Wanted:
-    """What to ask for, by when the list of each day was got last.
+    """Returns the days to fetch.
 
     Args:
-        answered: that instant for each day; a day without one was never got.
-        now: the current instant, in the zone whose days count.
+        answered: when the list of each day was last fetched; a missing day never was.
+        now: the current instant, in the time zone of the days.
     """
     today = now.date()
     always = (today - _DAY, today)
@@ -42,7 +42,7 @@ def wanted(answered: Mapping[date, datetime], now: datetime) -> Wanted:
     over = {day for day, at in answered.items() if at.astimezone(now.tzinfo).date() > day}
     first, newest = min(answered), max(answered)
     if first not in over:
-        first -= _DAY  # it was today; yesterday was asked for as well, and failed
+        first -= _DAY  # it was today's list then; yesterday's was fetched as well, and failed
     furthest = today - FURTHEST * _DAY
     overdue = [day for day in _days(max(first, furthest), always[0]) if day not in over]
     unknown = newest + _DAY if newest in over else newest
@@ -51,5 +51,5 @@ def wanted(answered: Mapping[date, datetime], now: datetime) -> Wanted:
 
 
 def _days(first: date, end: date) -> Iterator[date]:
-    """All days from the first until before the end."""
+    """Returns the days from `first` up to, but not including, `end`."""
     return (first + n * _DAY for n in range((end - first).days))

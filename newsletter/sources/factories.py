@@ -1,6 +1,6 @@
-"""Makes the source that reads a configured section, or what is named on the command line.
+"""Builds the source for a configured section, or for a location on the command line.
 
-Asks no database: what is on record of a source is an argument.
+Does not access the database: what it knows of a source is an argument.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from newsletter.sources import Captured, Source
 from newsletter.sources.files import RESTED, FileSource, FolderSource, is_folder
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 
-# Fetching is imported when the first address comes: most runs have none, and half the
-# time of an ingest would be spent on it.
+# Fetching is imported for the first URL: most runs have none, and the import would double the
+# time of an ingest.
 if TYPE_CHECKING:
     from newsletter.sources.fetch import Fetcher
     from newsletter.sources.url import Validators
 
 FetcherFor = Callable[[], "Fetcher"]
-"""What fetches, made at its first use."""
+"""Returns the fetcher, which is created on first use."""
 
 
 def now() -> datetime:
-    """The current instant."""
+    """Returns the current instant, aware."""
     return datetime.now(UTC)
 
 
 @contextmanager
 def fetching() -> Iterator[FetcherFor]:
-    """Something to fetch with, made when the first address comes: most runs have none."""
+    """Provides a fetcher that is created for the first URL, because most runs have none."""
     with ExitStack() as stack:
 
         @cache
@@ -51,11 +51,11 @@ def fetching() -> Iterator[FetcherFor]:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """What is on record of a source that is fetched.
+    """What the database knows of a source that is fetched.
 
     Attributes:
-        validators: ETag and Last-Modified, by address.
-        answered: when each address answered last.
+        validators: ETag and Last-Modified by URL.
+        answered: when each URL was last fetched successfully.
     """
 
     validators: Validators = field(default_factory=dict)
@@ -71,12 +71,15 @@ def configured(
     rested: float = RESTED,
     wait: Callable[[float], None] | None = None,
 ) -> Source:
-    """The source that a section of the configuration describes.
+    """Returns the source that a section of the configuration describes.
 
     Args:
-        known: what is on record of it.
-        rested: files of a folder count when they have not changed for so many seconds.
-        wait: waits until then; without it, younger files are left for the next time.
+        section: the section.
+        fetcher: returns the fetcher.
+        clock: returns the current instant, in the time zone of the source's days.
+        known: what the database knows of the source.
+        rested: seconds for which a file of a folder must not have changed.
+        wait: waits that long for the newest files; by default they are left for the next run.
     """
     if section.url:
         from newsletter.sources.url import UrlSource
@@ -96,7 +99,7 @@ def configured(
 
 
 def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Source:
-    """A file, a folder, an address or standard input named on the command line."""
+    """Returns the source for a file, a folder, a URL or `-` on the command line."""
     if place == STANDARD_INPUT:
         return StdinSource(standard_input(), now)
     if re.match(r"https?://", place, re.IGNORECASE):
@@ -110,13 +113,13 @@ def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Sou
 
 
 class _Refused:
-    """An address of a kind we do not read."""
+    """A URL whose scheme is not supported."""
 
     def __init__(self, place: str) -> None:
         self._place = place
 
     def captures(self) -> Iterator[Captured]:
-        """Why not."""
+        """Yields the error."""
         yield SourceMissing(
             "not an address we read", where=self._place, hint="use http://, https:// or a path"
         )

@@ -1,9 +1,9 @@
-"""One GET of one URL, whatever the server does: requests, redirects, further attempts.
+"""One GET of one URL: requests, redirects, retries.
 
-A page is read whole or not at all: within a size, within a time, from an address
-that is allowed. What may pass (a busy server, a broken connection) is tried again;
-what will not (a wrong certificate, a page that is gone) is said at once. Which of the
-two it is, and what a response holds, is the work of `responses`.
+A page is read completely or not at all, within limits on size and time, from allowed addresses.
+Transient failures (a busy server, a broken connection) are retried; permanent ones (an invalid
+certificate, a page that is gone) are reported at once. `responses` classifies failures and reads
+responses.
 """
 
 from __future__ import annotations
@@ -36,31 +36,31 @@ from newsletter.sources.responses import (
 _USER_AGENT = f"paper-newsletter/{__version__}"
 _ENCODINGS = "gzip, deflate"
 _REDIRECTS = (301, 302, 303, 307, 308)
-_FIRST_PAUSE = 1.0  # seconds, on average, before the second attempt; doubled from then on
-_KEEP_OPEN = 30.0  # seconds a connection waits for the next page of the same server
+_FIRST_PAUSE = 1.0  # seconds, on average, before the first retry; doubled for each further one
+_KEEP_OPEN = 30.0  # seconds that an idle connection is kept for the next request to the server
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What one GET gave."""
+    """The result of one GET."""
 
     data: bytes
-    """The page, decompressed; empty when it was not modified."""
+    """The page, decompressed; empty if it was not modified."""
     not_modified: bool
     etag: str | None
     last_modified: str | None
     url: str
-    """Where the page came from, after all redirects."""
+    """The final URL, after all redirects."""
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """How much we take and how long we wait. Times are in seconds."""
+    """Limits on sizes and times. Times are in seconds."""
 
     max_bytes: int = 20 * 1024 * 1024
     """After decompression."""
     deadline: float = 60.0
-    """For everything: redirects, pauses and further attempts."""
+    """For the whole operation: redirects, delays and retries."""
     connect_timeout: float = 10.0
     read_timeout: float = 20.0
     max_redirects: int = 3
@@ -70,30 +70,30 @@ class FetchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """What all requests of one `get` share."""
+    """The parameters that all requests of one `get` share."""
 
     etag: str | None
     last_modified: str | None
     allow_private: bool
     ends: float
-    """When it must be over, on the fetcher's clock."""
+    """The deadline, on the fetcher's clock."""
 
     def conditions(self) -> dict[str, str]:
-        """The headers that ask for the page only if it changed."""
+        """Returns the headers that request the page only if it changed."""
         known = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in known.items() if value and sendable(value)}
 
 
 class Fetcher:
-    """Fetches pages; one for the process, to be closed at the end. Threads may share it.
+    """Fetches pages. One per process, shared by its threads; close it at the end.
 
     Args:
         policy: the limits.
-        resolve: how a host name becomes addresses.
-        clock: seconds that never go back.
-        sleep: waits some seconds.
-        jitter: a number from 0 to 1 that keeps many fetchers from coming back together.
-        user_agent: who we say we are.
+        resolve: resolves host names.
+        clock: a monotonic clock in seconds.
+        sleep: waits for some seconds.
+        jitter: returns a number from 0 to 1 that spreads the retries of many fetchers.
+        user_agent: the User-Agent header.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Fetcher:
         self._jitter = jitter
         self._user_agent = user_agent
         self._crawl_delay = CrawlDelay()
-        # Two pools: a connection made with `allow_private` must never serve a call without.
+        # Two pools: a connection made with `allow_private` must never be reused without it.
         self._pools = {
             allow_private: httpcore2.ConnectionPool(
                 keepalive_expiry=_KEEP_OPEN,
@@ -128,7 +128,7 @@ class Fetcher:
         self.close()
 
     def close(self) -> None:
-        """End all connections."""
+        """Closes all connections."""
         for pool in self._pools.values():
             pool.close()
 
@@ -140,18 +140,18 @@ class Fetcher:
         last_modified: str | None = None,
         allow_private: bool = False,
     ) -> Fetched:
-        """The page at a URL.
+        """Fetches the page at a URL.
 
         Args:
-            url: http or https, without user name and password.
-            etag: what the server called the page that we have.
-            last_modified: when it said that page was made, as it wrote it.
-            allow_private: let this call reach private addresses.
+            url: an http or https URL, without user name and password.
+            etag: the ETag of the page that is already known.
+            last_modified: the Last-Modified header of that page, verbatim.
+            allow_private: whether this call may connect to private addresses.
 
         Raises:
-            AddressRefused: the URL, or a redirect, leads where we do not go.
-            FetchError: there is no page; `retry_after` says how long the server asked
-                us to wait.
+            AddressRefused: the URL, or a redirect, leads to an address that is not allowed.
+            FetchError: the page cannot be fetched; `retry_after` has the delay in seconds that
+                the server asked for.
         """
         allow_private = allow_private or self._policy.allow_private
         job = _Job(etag, last_modified, allow_private, self._clock() + self._policy.deadline)
@@ -173,7 +173,7 @@ class Fetcher:
         self._sleep(pause)
 
     def _follow(self, address: str, job: _Job) -> Fetched:
-        """The page behind all redirects; each is checked as if the user had written it."""
+        """Fetches the page behind all redirects, each checked like a configured URL."""
         start = url = checked_url(address)
         seen = {url}
         for _ in range(self._policy.max_redirects + 1):
@@ -188,7 +188,7 @@ class Fetcher:
         raise _placed(FetchError(what, hint=HINTS[404]), start)
 
     def _ask(self, url: httpx2.URL, job: _Job) -> Fetched | str:
-        """What one request gives: the page, or the URL to go on to."""
+        """Makes one request. Returns the page, or the URL of a redirect."""
         try:
             self._keep_crawl_delay(url.host, job)
             with self._pools[job.allow_private].stream(
@@ -257,6 +257,6 @@ class Fetcher:
 
 
 def _placed(error: FetchError, url: httpx2.URL) -> FetchError:
-    """The error with the place where it happened, if it does not say."""
+    """Adds the URL to an error that does not say where it happened."""
     error.where = error.where or shown(str(url))
     return error

@@ -1,4 +1,4 @@
-"""Captures saved as files: one file, or a folder of them read in order of name."""
+"""Captures saved as files: a single file, or a folder whose files are read in order of name."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from newsletter.models import Capture, DatedBy
 from newsletter.text.dates import day_in
 
 MAX_BYTES = 20 * 1024 * 1024
-"""A larger file is no list of papers."""
+"""Maximum size of a file in bytes: a larger one is no list of papers."""
 
 RESTED = 2.0
 """Seconds for which a file in a watched folder must not have changed."""
 
 
 class FileSource:
-    """One saved page.
+    """A single saved page.
 
     Args:
         path: the file.
@@ -31,22 +31,22 @@ class FileSource:
         self._path = path
 
     def captures(self) -> Iterator[Capture | SourceError]:
-        """The file's bytes; or why there are none."""
+        """Yields the file's bytes, or the error."""
         yield read(self._path)
 
 
 class FolderSource:
-    """All files of a folder, in order of name; hidden files and sub-folders are skipped.
+    """All files of a folder, in order of name. Hidden files and sub-folders are skipped.
 
     Args:
         path: the folder.
-        rested: seconds for which a file must not have changed, so that one that is
-            still being written is left for the next time.
-        wait: waits so many seconds until the newest file has rested, for who has no next
-            time soon; a file that changes meanwhile is reported. By default nothing is waited
-            for, and such a file left out.
-        dated: whether a file's time may say which day it is from, where its name does not.
-        clock: the current time in seconds since 1970.
+        rested: seconds for which a file must not have changed, so that one that is still being
+            written is left for the next time.
+        wait: waits that long for the newest file, for callers that will not return soon. A file
+            that changes meanwhile is reported. By default there is no wait, and such files are
+            skipped.
+        dated: whether a file's modification time is used as its day if its name has none.
+        clock: returns the current time in seconds since 1970.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class FolderSource:
         self._clock = clock
 
     def captures(self) -> Iterator[Capture | SourceError]:
-        """The bytes of every file, or why a file has none."""
+        """Yields the bytes of every file, or the error."""
         try:
             names = sorted(path.name for path in self._path.iterdir())
         except OSError as exc:
@@ -84,29 +84,30 @@ class FolderSource:
                 )
 
     def _unrest(self, path: Path) -> float:
-        """Seconds until a file has rested."""
+        """Returns the seconds until a file counts as unchanged."""
         try:
             age = self._clock() - path.stat().st_mtime
         except OSError:
-            return 0.0  # reading it will say what is wrong
-        # A time to come is a clock that was wrong.
+            return 0.0  # reading it reports what is wrong
+        # A time in the future is due to a wrong clock.
         return max(0.0, self._rested - age) if age >= 0 else 0.0
 
 
 def is_folder(path: str | Path) -> bool:
-    """Whether it is a folder; no for what cannot be asked."""
+    """Returns whether a path is a folder; false if that cannot be determined."""
     return os.path.isdir(path)  # noqa: PTH112  # `Path.is_dir` raises for names too long
 
 
 def origin_of(path: Path) -> str:
-    """The path as text; bytes of its name that are no text are written out."""
+    """Returns the path as text, with undecodable bytes escaped."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
-    """The bytes of one file as a capture, or why they could not be had.
+    """Reads a file as a capture, or returns the error.
 
-    Its name says which day it is from; where that is silent and `dated` allows it, its time.
+    The day is taken from the file's name or, if it has none and `dated` is true, from its
+    modification time.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):

@@ -1,4 +1,4 @@
-"""URLs as they are given to us: checked, joined, and shown without their secrets."""
+"""Checks and joins URLs, and shortens them for messages without their secrets."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ HINTS = {
     410: "the page is gone for good; remove the source",
     429: "it wants fewer requests; try again later",
 }
-"""What to do next, by status."""
+"""Hints by HTTP status."""
 
 
 def checked_url(url: str) -> httpx2.URL:
-    """The URL in parts, without its fragment.
+    """Parses a URL and drops its fragment.
 
     Raises:
-        AddressRefused: it is not http or https.
-        FetchError: it is malformed or carries a user name or password.
+        AddressRefused: the URL is not http or https.
+        FetchError: the URL is malformed, or contains a user name or password.
     """
     try:
         parsed = httpx2.URL(url).copy_with(fragment=None)
@@ -50,7 +50,7 @@ def checked_url(url: str) -> httpx2.URL:
 
 
 def joined(url: httpx2.URL, location: str) -> str:
-    """Where a redirect leads. Servers write UTF-8, whatever the standard says."""
+    """Returns the target of a redirect. Servers send UTF-8, regardless of the standard."""
     target = location.encode("latin-1").decode("utf-8", "replace")
     try:
         return str(url.join(target))
@@ -59,6 +59,6 @@ def joined(url: httpx2.URL, location: str) -> str:
 
 
 def shown(url: str) -> str:
-    """The URL for a message: short, without user name, password and keys."""
+    """Returns a URL for a message: shortened, without user name, password and keys."""
     safe = _SECRET.sub(r"\1…", _USERINFO.sub("//…@", clean(url)))
     return safe if len(safe) <= _LONGEST_SHOWN else safe[:_LONGEST_SHOWN] + "…"

@@ -1,6 +1,6 @@
-"""What a server's answer to a GET means: its headers, its body, and what went wrong.
+"""Interprets the response to a GET: headers, body and failures.
 
-Asks nothing itself: requests, redirects and further attempts are the work of `fetch`.
+Makes no requests: `fetch` handles requests, redirects and retries.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from newsletter.sources.bodies import capped, inflated, too_large
 from newsletter.sources.locations import HINTS
 from newsletter.text.clean import clean
 
-_LONGEST_VALIDATOR = 1024  # characters; a longer one would make our next request too big
+_LONGEST_VALIDATOR = 1024  # characters; a longer one could make the next request too large
 
 
 class TransientFetchError(FetchError):
-    """A failure that may be over in a moment."""
+    """A failure that may be temporary, so a retry may succeed."""
 
 
 def body(response: httpcore2.Response, limit: int) -> bytes:
-    """The page, decompressed, of at most `limit` bytes.
+    """Reads and decompresses the page, up to `limit` bytes.
 
     Raises:
-        FetchError: it is larger, packed in another way, or incomplete.
+        FetchError: the page is larger, incomplete, or in an unsupported encoding.
     """
     if int(header(response, "content-length") or 0) > limit:
         raise too_large(limit)
@@ -53,7 +53,7 @@ def body(response: httpcore2.Response, limit: int) -> bytes:
 
 
 def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchError:
-    """What a broken exchange means to the user; `too_late` if no time was left for it."""
+    """Returns the error for a failed exchange; `too_late` if it failed for lack of time."""
     cause = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return FetchError(
@@ -83,7 +83,7 @@ def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchErro
 
 
 def status_error(response: httpcore2.Response) -> FetchError:
-    """The error for a status that is neither a page nor a redirect."""
+    """Returns the error for a status that is neither success nor a redirect."""
     status = response.status
     busy = status in (408, 429) or (500 <= status <= 599 and status not in (501, 505))
     later = "the server is in trouble; try again later" if status >= 500 else HINTS[404]
@@ -96,20 +96,20 @@ def status_error(response: httpcore2.Response) -> FetchError:
 
 
 def header(response: httpcore2.Response, name: str) -> str | None:
-    """A header's value with its bytes as they came; several are joined."""
+    """Returns a header's value as Latin-1, which keeps its bytes; repeated headers are joined."""
     wanted = name.encode("ascii")
     values = [value for key, value in response.headers if key.lower() == wanted]
     return b", ".join(values).decode("latin-1").strip() or None
 
 
 def validator(response: httpcore2.Response, name: str) -> str | None:
-    """A validator (`ETag`, `Last-Modified`) that can be sent back; `None` if there is none."""
+    """Returns a validator (`ETag`, `Last-Modified`) that can be sent back, or `None`."""
     value = header(response, name)
     return value if value and sendable(value) else None
 
 
 def sendable(value: str) -> bool:
-    """Whether we can send a validator back; one that we cannot costs only a whole page."""
+    """Returns whether a validator can be sent back. Without it, the full page is fetched."""
     return len(value) <= _LONGEST_VALIDATOR and bool(
         re.fullmatch(r"[\x21-\x7e\xa0-\xff]+(?:[ \t]+[\x21-\x7e\xa0-\xff]+)*", value)
     )
@@ -123,7 +123,7 @@ def _status_words(status: int) -> str:
 
 
 def _retry_after(response: httpcore2.Response) -> float | None:
-    """Seconds the server asks us to wait. A date is measured on the server's own clock."""
+    """Returns the delay in seconds that the server asks for. A date is relative to its clock."""
     value = header(response, "retry-after") or ""
     if value.isascii() and value.isdigit():
         return float(value[:9])

@@ -1,4 +1,4 @@
-"""A capture piped in."""
+"""A capture read from standard input."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from newsletter.sources.files import MAX_BYTES
 NAME = "standard input"
 
 STANDARD_INPUT = "-"
-"""How a command line names it."""
+"""The name of standard input on the command line."""
 
 
 class StdinSource:
-    """What another program writes to us.
+    """A capture from a stream.
 
     Args:
-        stream: where it comes in.
-        clock: the current instant.
+        stream: the stream; `None` if standard input is closed.
+        clock: returns the current instant, aware.
     """
 
     def __init__(self, stream: BinaryIO | None, clock: Callable[[], datetime]) -> None:
@@ -30,7 +30,7 @@ class StdinSource:
         self._clock = clock
 
     def captures(self) -> Iterator[Capture | SourceError]:
-        """All of it, as one capture."""
+        """Yields the whole stream as one capture, or the error."""
         if self._stream is None:
             yield SourceUnreadable("it is closed", where=NAME, hint="pipe a capture in")
             return
@@ -44,5 +44,5 @@ class StdinSource:
 
 
 def standard_input() -> BinaryIO | None:
-    """What is piped in; `None` when standard input is closed."""
+    """Returns standard input as bytes, or `None` if it is closed."""
     return sys.stdin.buffer if sys.stdin else None

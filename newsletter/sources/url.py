@@ -1,4 +1,4 @@
-"""Captures fetched from an address, which may contain `{date}`."""
+"""Captures fetched from a URL, which may contain `{date}`."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from newsletter.text.dates import day_in
 DATE = "{date}"
 
 Validators = Mapping[str, tuple[str | None, str | None]]
-"""ETag and Last-Modified of an address, as its server said them last."""
+"""ETag and Last-Modified by URL, as last sent by the server."""
 
 _TIMEOUT = 3
-"""After so many days in a row without an answer the other overdue ones wait for a later run:
-a server that is down would keep us for a minute each."""
+"""Number of consecutive days without a response after which the other overdue days are left for
+a later run: a server that is down would take a minute for each."""
 
 
 class UrlSource:
-    """A page, feed or API answer behind an address.
+    """A page, feed or API response at a URL.
 
     Args:
-        url: the address. With `{date}` it is fetched for yesterday, for today and for
-            the days before whose list was not got after their end.
-        fetcher: what fetches it.
-        clock: the current instant, in the zone whose days count.
-        allow_private: whether it may lead to a private address.
-        validators: of its addresses, so that only what changed is sent.
-        answered: when each of its addresses answered last.
+        url: the URL. With `{date}`, it is fetched for yesterday, for today, and for earlier days
+            whose list was not fetched after they ended.
+        fetcher: fetches the pages.
+        clock: returns the current instant, in the time zone of the days.
+        allow_private: whether it may connect to a private address.
+        validators: the validators of its URLs, so that only changed pages are sent.
+        answered: when each of its URLs was last fetched successfully.
     """
 
     def __init__(
@@ -53,14 +53,14 @@ class UrlSource:
         self._answered = answered or {}
 
     def captures(self) -> Iterator[Capture | NotModified | SourceError]:
-        """What each address answered, or why it did not."""
+        """Yields the response of each URL, or the error."""
         if DATE in self._url:
             yield from self._dated()
         else:
             yield self._answer(self._url)
 
     def _dated(self) -> Iterator[Capture | NotModified | SourceError]:
-        """The list of each day, oldest first."""
+        """Yields the list of each day, oldest first."""
         days = wanted(self._answered_days(), self._clock())
         if days.given_up:
             yield self._given_up(*days.given_up)
@@ -78,14 +78,14 @@ class UrlSource:
         return self._url.replace(DATE, str(day))
 
     def _answered_days(self) -> dict[date, datetime]:
-        """When the list of each day was got last."""
+        """Returns when the list of each day was last fetched."""
         start = self._url.index(DATE)
         found = {}
         for url, at in self._answered.items():
             try:
                 day = date.fromisoformat(url[start : start + len("2026-06-08")])
             except ValueError:
-                continue  # of an address that was configured before
+                continue  # from a URL that was configured previously
             if url == self._of(day):
                 found[day] = at
         return found
@@ -128,5 +128,5 @@ class UrlSource:
 
 
 def _is_in_vain(answer: Capture | NotModified | FetchError) -> bool:
-    """Whether the server did not even say that it has no such page."""
+    """Returns whether the fetch failed without the server refusing the page."""
     return isinstance(answer, FetchError) and not isinstance(answer, PageRefused)

@@ -1,18 +1,20 @@
-"""What the service answers over HTTP: pages for readers, whether it lives, its figures.
+"""The HTTP side of the service: pages for visitors, health checks and metrics.
 
-site      templates filled, with the headers that keep them safe
-guard     who is asked, and how much is sent
-visitors  from where they come, how often they ask
-forms     what visitors send
-limits    how often they may
-public    the front page, the archive, editions, feeds
-memory    pages for everybody, kept until something changes
-signup    subscribing, confirming
-choices   settings, unsubscribing
-pages     all of them, behind their guard
-errands   what visitors' requests need done at once
-heartbeat signs of life of the loops in the background
-health    /healthz, /readyz
-metrics   /metrics, computed from the database at each scrape
-server    uvicorn in a thread
+site             renders templates to responses
+guard            host check, body limit and security headers
+visitors         the network, origin and rate limits of a visitor
+forms            reads submitted forms
+limits           rate limits
+archive          the front page, the archive, editions, feeds
+archive_content  the content of those pages
+feeds            Atom, RSS and JSON Feed
+cache            caches public pages until their content changes
+signup           sign-up and confirmation
+preferences      the preference centre, unsubscribing
+pages            the application with all routes, behind the guard
+background       processes visitors' requests as they arrive
+heartbeat        monitors the background loops
+health           /healthz, /readyz
+metrics          /metrics, computed from the database at each scrape
+server           uvicorn in a thread
 """

@@ -1,4 +1,4 @@
-"""Pages that are the same for everybody: the front page, the archive, editions, feeds."""
+"""Public pages: the front page, the archive, editions, feeds."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class ArchivePages:
-    """Answers with public pages.
+    """Serves the public pages.
 
     Args:
-        archive: its content.
-        pages: fills templates.
-        links: says when a form was shown.
-        clock: the current instant, aware.
+        archive: reads their content.
+        pages: renders templates.
+        links: signs the time at which a form was shown.
+        clock: returns the current instant, aware.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ArchivePages:
         self._latest: PageCache[EditionPage | None] = PageCache(archive.stamp)
 
     def routes(self) -> Sequence[Route]:
-        """All of them."""
+        """Returns the routes of these pages."""
         found = [
             Route("/", self.front),
             Route("/archive", self.archive),
@@ -65,11 +65,11 @@ class ArchivePages:
         return found
 
     def front(self, _request: Request) -> Response:
-        """What it is, the form, and the latest edition."""
+        """Serves the front page: an introduction, the sign-up form and the latest edition."""
         return self.front_page()
 
     def front_page(self, *, status: int = 200, problem: str = "", address: str = "") -> Response:
-        """The front page, with what is wrong with the form."""
+        """Renders the front page, with the problem of a submitted form, if any."""
         latest = self._latest.get("latest", self._archive.latest)
         return self._pages.page(
             "front",
@@ -84,7 +84,7 @@ class ArchivePages:
         )
 
     def archive(self, request: Request) -> Response:
-        """Days and editions, or what was searched for."""
+        """Serves the list of days and editions, or search results."""
         query = " ".join(request.query_params.get("q", "").split())[:_LONGEST_QUERY]
         before = request.query_params.get("before", "")
         if query:
@@ -93,7 +93,7 @@ class ArchivePages:
         return self._kept.get(("archive", since), lambda: self._listing(since))
 
     def day(self, request: Request) -> Response:
-        """What was announced for one day."""
+        """Serves the papers announced for one day."""
         asked = _date(request.path_params["day"])
         if asked is None:
             return self._pages.say(*_NOT_HERE, status=404)
@@ -113,7 +113,7 @@ class ArchivePages:
         )
 
     def edition(self, request: Request) -> Response:
-        """One edition, with all of its papers."""
+        """Serves one edition, with all of its papers."""
         key = request.path_params["key"]
         if not re.fullmatch(r"[0-9a-f]{32}", key):
             return self._pages.say(*_NOT_HERE, status=404)
@@ -132,11 +132,11 @@ class ArchivePages:
         )
 
     def papers_feed(self, request: Request) -> Response:
-        """The newest papers."""
+        """Serves a feed of the newest papers."""
         return self._feed(request, "", lambda about: self._archive.papers_feed(about, self._tag))
 
     def editions_feed(self, request: Request) -> Response:
-        """The newest editions."""
+        """Serves a feed of the newest editions."""
         return self._feed(
             request,
             " — editions",
@@ -144,15 +144,15 @@ class ArchivePages:
         )
 
     def style(self, _request: Request) -> Response:
-        """The one style sheet."""
+        """Serves the style sheet of all pages."""
         return _kept(self._pages.text("style.css.j2"), "text/css")
 
     def zone(self, _request: Request) -> Response:
-        """A script that fills in the visitor's time zone; everything works without it."""
+        """Serves a script that fills in the visitor's time zone. No page depends on it."""
         return _kept(self._pages.text("zone.js"), "text/javascript")
 
     def robots(self, _request: Request) -> Response:
-        """Where robots need not look."""
+        """Serves `robots.txt`, which excludes the pages of personal links."""
         root = self._pages.site.root
         paths = ("confirm", "preferences", "unsubscribe")
         lines = ["User-agent: *", *(f"Disallow: {root}/{path}/" for path in paths)]
@@ -237,7 +237,7 @@ class ArchivePages:
 
 
 def _dated(day: date) -> str:
-    """With its year: the archive goes back for long."""
+    """Formats a day with its year, because the archive spans several."""
     return f"{long_day(day)} {day.year}"
 
 

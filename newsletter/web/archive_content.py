@@ -1,4 +1,4 @@
-"""The public archive as content: the latest edition, days, editions, search, feeds."""
+"""The content of the public archive: the latest edition, days, editions, search, feeds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class SearchResults:
     """Results of a search.
 
     Attributes:
-        before: what asks for the next ones; 0 if there are none.
+        blocks: the papers found.
+        before: the `before` of the next page of results; 0 if this is the last page.
     """
 
     blocks: tuple[Block, ...]
@@ -58,53 +59,53 @@ class DayPage:
 
 
 class ArchiveReader:
-    """Reads the archive; changes nothing.
+    """Reads the archive. Changes nothing.
 
     Args:
-        database: where it is.
+        database: the installation's database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def stamp(self) -> tuple[int, ...]:
-        """Another one whenever anything that is shown may be another."""
+        """Returns a value that differs whenever the content of any page may have changed."""
         with self._database.read() as tx:
             return archive.stamp(tx)
 
     def latest(self) -> EditionPage | None:
-        """The latest public edition."""
+        """Returns the latest public edition, or `None` if there is none."""
         with self._database.read() as tx:
             found = archive.latest_edition(tx)
             entries = archive.edition_entries(tx, found.key) if found else []
         return EditionPage(found, _content(entries)) if found and entries else None
 
     def edition(self, key: str) -> EditionPage | None:
-        """The edition of this key, with all of its papers."""
+        """Returns the edition with this key and all of its papers, or `None`."""
         with self._database.read() as tx:
             found = archive.edition(tx, key)
             entries = archive.edition_entries(tx, key) if found else []
         return EditionPage(found, _content(entries)) if found and entries else None
 
     def day(self, day: date) -> DayPage | None:
-        """What was announced for a day."""
+        """Returns the papers announced for a day, or `None` if there are none."""
         with self._database.read() as tx:
             entries = archive.day_entries(tx, day)
             previous, following = archive.neighbours(tx, day)
         return DayPage(_content(entries), previous, following) if entries else None
 
     def days(self, before: date | None = None) -> list[DayCount]:
-        """Days with papers, newest first; one more than a page has, if there are more."""
+        """Returns days with papers, newest first: one more than fits a page, if there are more."""
         with self._database.read() as tx:
             return archive.days(tx, LISTED + 1, before)
 
     def editions(self, before: int | None = None) -> list[PublicEdition]:
-        """Public editions, newest first."""
+        """Returns public editions, newest first."""
         with self._database.read() as tx:
             return archive.editions(tx, LISTED, before)
 
     def search(self, words: str, before: int | None = None) -> SearchResults:
-        """Papers in which all of these words stand, newest first."""
+        """Returns papers that contain all of these words, newest first."""
         with self._database.read() as tx:
             entries = archive.search(tx, words, FOUND + 1, before)
         shown = entries[:FOUND]
@@ -112,11 +113,11 @@ class ArchiveReader:
         return SearchResults(tuple(alone(one.paper, _FOUND_EXCERPT) for one in shown), more)
 
     def papers_feed(self, about: Feed, tag: str) -> Feed:
-        """The newest papers as a feed.
+        """Returns a feed of the newest papers.
 
         Args:
             about: the feed without its items.
-            tag: with what the ids begin.
+            tag: the prefix of the items' ids.
         """
         with self._database.read() as tx:
             newest = archive.latest(tx, IN_FEED)
@@ -124,10 +125,12 @@ class ArchiveReader:
         return _filled(about, items)
 
     def editions_feed(self, about: Feed, tag: str, address: Callable[[str], str]) -> Feed:
-        """The newest editions as a feed.
+        """Returns a feed of the newest editions.
 
         Args:
-            address: the page of an edition by its key.
+            about: the feed without its items.
+            tag: the prefix of the items' ids.
+            address: returns the URL of an edition's page from its key.
         """
         with self._database.read() as tx:
             newest = archive.editions(tx, IN_FEED // 2)

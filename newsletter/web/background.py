@@ -1,4 +1,4 @@
-"""What visitors' requests need done at once, in a thread of its own: mails to confirm."""
+"""Processes visitors' requests as they arrive, in a thread of its own: confirmation mails."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from newsletter.web.heartbeat import Heartbeat, is_alive
 log = structlog.get_logger()
 
 _LOOK = 5.0
-"""Seconds after which it looks by itself: another process may have taken a request."""
+"""Seconds after which the thread checks unprompted: another process may have taken a request."""
 _TIDY = 3600.0
-"""Seconds between two looks for pauses that are over, and people who never confirmed."""
+"""Seconds between two checks for expired pauses and sign-ups that were never confirmed."""
 
 
 def run_background_tasks(app: App, stop: threading.Event, progress: Progress) -> int:
-    """Handles the requests that wait and sends their mails. Returns the number of requests.
+    """Handles the waiting requests and sends their mails. Returns the number of requests.
 
     Args:
+        app: the use cases.
         stop: set to end between two messages.
         progress: called while mails are sent.
 
     Raises:
-        NewsletterError: that cannot be done now. The requests are kept.
+        NewsletterError: the requests cannot be handled now. They are kept.
     """
     done = (
         app.subscribers.visitor_requests.work()
@@ -40,16 +41,16 @@ def run_background_tasks(app: App, stop: threading.Event, progress: Progress) ->
 
 
 class BackgroundTasks:
-    """Runs errands until it is stopped, whatever goes wrong with one of them.
+    """Runs background tasks until it is stopped. An error in one of them does not end it.
 
     Args:
-        run: does what waits.
-        tidy: does what is due now and then.
-        then: called after something was done because the thread was woken.
-        interval: seconds after which it looks by itself, and at the earliest after a failure.
+        run: handles the waiting requests. Returns their number.
+        tidy: does periodic maintenance.
+        then: called after a pass for which the thread was woken.
+        interval: seconds after which a pass starts unprompted; also the minimum after a failure.
 
     Attributes:
-        heartbeat: the signs of life of its thread.
+        heartbeat: monitors the thread.
     """
 
     def __init__(
@@ -71,15 +72,15 @@ class BackgroundTasks:
         self.heartbeat = Heartbeat("sign-ups", is_alive(self._thread))
 
     def start(self) -> None:
-        """Begins."""
+        """Starts the thread."""
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Wakes the thread, because there is something to do."""
         self._awake.set()
 
     def stop(self, timeout: float) -> None:
-        """Ends after what is in hand, within so many seconds."""
+        """Ends the thread after its current pass. Waits at most `timeout` seconds for it."""
         self._over.set()
         self._awake.set()
         self._thread.join(timeout)
@@ -90,7 +91,7 @@ class BackgroundTasks:
             self._awake.clear()
             with self.heartbeat.in_pass():
                 self._pass()
-            # A pass that fails is not tried again with every request that comes.
+            # A failed pass is not retried for every request that arrives.
             (self._over if self.heartbeat.fault else self._awake).wait(self._interval)
 
     def _pass(self) -> None:

@@ -1,4 +1,4 @@
-"""Pages that are the same for everybody, kept until something they show changes."""
+"""Caches public pages until their content changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MOST = 256
-"""Pages kept."""
+"""Maximum number of cached pages."""
 
 
 class PageCache(Generic[T]):
-    """Remembers what was made, as long as the stamp is the same.
+    """Caches values as long as the stamp stays the same.
 
     Args:
-        stamp: tells in what state the archive is; quick.
+        stamp: identifies the current state of the archive. Must be fast.
     """
 
     def __init__(self, stamp: Callable[[], Hashable]) -> None:
@@ -26,9 +26,9 @@ class PageCache(Generic[T]):
         self._kept: OrderedDict[Hashable, tuple[Hashable, T]] = OrderedDict()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What was made for the key, or is made now.
+        """Returns the cached value for a key, or makes it.
 
-        The stamp is taken before: what changes while it is made makes it old at once.
+        The stamp is read first, so a change while the value is being made invalidates it.
         """
         stamp = self._stamp()
         with self._lock:

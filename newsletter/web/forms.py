@@ -1,4 +1,4 @@
-"""Forms as visitors send them: small, whole, and only text."""
+"""Reads submitted forms: small, complete, and text only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 _MOST_FIELDS = 20
-_CHARSETS = (b"utf-8", b"utf8")  # others can make text that no page can hold
+_CHARSETS = (b"utf-8", b"utf8")  # others can produce text that no page can contain
 TOO_OFTEN = (
     "Too often",
     "There were too many requests from your network, or altogether. Please try again in an hour.",
@@ -18,10 +18,10 @@ TOO_OFTEN = (
 
 
 async def read(request: Request) -> Mapping[str, str]:
-    """The fields of a form, the first value of each.
+    """Returns the fields of a form; for repeated fields, the first value.
 
     Raises:
-        HTTPException: it is no form, in another encoding than UTF-8, or too large.
+        HTTPException: the body is not a form, not UTF-8, or too large.
     """
     _, options = parse_options_header(request.headers.get("content-type"))
     if options.get(b"charset", b"utf-8").lower() not in _CHARSETS:

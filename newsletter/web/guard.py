@@ -1,4 +1,4 @@
-"""What stands before every page: who is asked, and how much is sent."""
+"""Checks the host and body size of every request, and adds security headers to responses."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from newsletter.config.values import LOOPBACK
 from newsletter.web.site import POLICY
 
 LARGEST_BODY = 16 * 1024
-"""Bytes of the largest form."""
+"""Maximum size of a form, in bytes."""
 ANY_HOST = ("/healthz", "/readyz", "/metrics")
-"""Paths that answer by whatever name they are asked."""
+"""Paths that are served for any Host header."""
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::\d{1,5})?")
 _THIS_MACHINE = ("127.0.0.1", "::1")
@@ -32,11 +32,11 @@ _HEADERS = {
 
 
 class Guard:
-    """Lets through what may come, and puts the headers on what goes.
+    """Refuses requests for other hosts and oversized bodies, and adds security headers.
 
     Args:
-        app: what is guarded.
-        base_url: of the pages; links are made from it, never from what a visitor says.
+        app: the application to guard.
+        base_url: the base URL of the pages. Links are built from it, never from a request.
     """
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:
@@ -45,7 +45,7 @@ class Guard:
         self._only_here = not base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers a request."""
+        """Handles a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -65,7 +65,7 @@ class Guard:
         return None
 
     def _is_ours(self, scope: Scope, headers: Headers) -> bool:
-        """Whether it is asked by a name of this site; without one, by this machine itself."""
+        """Returns whether the Host header is ours and, without a base URL, the client is local."""
         peer = (scope.get("client") or ("",))[0]
         if self._only_here and peer not in _THIS_MACHINE:
             return False
@@ -73,18 +73,18 @@ class Guard:
 
 
 def hosts(base_url: str) -> Collection[str]:
-    """The names this site is asked by: its own, and this machine's."""
+    """Returns the host names of this site: that of the base URL and those of this machine."""
     return {*LOOPBACK, "[::1]", (urlsplit(base_url).hostname or "localhost").lower()}
 
 
 def name_in(host: str) -> str:
-    """The name in a Host header, without its port; empty if it is none."""
+    """Returns the name in a Host header without its port, or an empty string if it is invalid."""
     match = _HOST.fullmatch(host)
     return match[1].lower() if match else ""
 
 
 def _bounded(receive: Receive) -> Receive:
-    """Takes no more of a body than the largest form has, whatever its length was said to be."""
+    """Limits the body to the size of the largest form, regardless of the declared length."""
     had = 0
 
     async def receive_bounded() -> Message:

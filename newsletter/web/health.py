@@ -18,24 +18,25 @@ from newsletter.errors import NewsletterError
 log = structlog.get_logger()
 
 Check = Callable[[], str]
-"""Empty if all is well; else what is not. A `NewsletterError` is said too."""
+"""Returns the fault, or an empty string if there is none. A `NewsletterError` counts as one."""
 
 TIMEOUT = 5.0
 """Seconds that a request waits for a check."""
 FRESH = 1.0
-"""Seconds for which a result is given again, so that many requests are few writes."""
+"""Seconds for which a result is reused, so that many requests cause few writes."""
 
 
 class Probe:
     """Runs a check for requests, in a thread of its own, one at a time.
 
-    The pages' threads may all be waiting for the database, which is when the answer matters;
-    and a check that hangs on a broken disk costs one thread, however often it is asked for.
+    The threads of the pages may all be waiting for the database, which is when the result
+    matters. A check that hangs on a broken disk costs one thread, regardless of the number of
+    requests.
 
     Args:
-        check: what is run.
-        late: the result where it takes too long; empty if that is no fault.
-        patience: seconds that a request waits for it.
+        check: the check to run.
+        late: the result if the check takes too long; empty if that is not a fault.
+        timeout: seconds that a request waits for the check.
     """
 
     def __init__(self, check: Check, late: str, timeout: float = TIMEOUT) -> None:
@@ -47,7 +48,7 @@ class Probe:
         self._ended_at = 0.0
 
     async def result(self) -> str:
-        """What the check says, now or a moment ago."""
+        """Returns the result of the check, at most `FRESH` seconds old."""
         running = asyncio.wrap_future(self._begun())
         done, _ = await asyncio.wait([running], timeout=self._timeout)
         return running.result() if done else self._late
@@ -57,7 +58,7 @@ class Probe:
             found = self._running
             if found is None or (found.done() and monotonic() - self._ended_at > FRESH):
                 found = self._running = Future()
-                found.set_running_or_notify_cancel()  # a visitor who leaves cancels nothing
+                found.set_running_or_notify_cancel()  # a disconnecting client cancels nothing
                 threading.Thread(
                     target=self._run, args=(found,), name="health", daemon=True
                 ).start()
@@ -76,9 +77,9 @@ class Probe:
 
 
 def routes(alive: Check, ready: Check) -> Sequence[Route]:
-    """`/healthz` and `/readyz`, for any host."""
+    """Returns the routes `/healthz` and `/readyz`, which are served for any host."""
     return (
-        # A disk that does not answer is not made better by a restart.
+        # A restart does not help if the disk does not respond.
         _route("/healthz", Probe(alive, late="")),
         _route("/readyz", Probe(ready, late=f"the disk does not answer within {TIMEOUT:g} s")),
     )

@@ -1,4 +1,4 @@
-"""Signs of life of the loops that run in the background, for `/healthz` and `/readyz`."""
+"""Monitors the loops that run in the background, for `/healthz` and `/readyz`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from newsletter.errors import NewsletterError, one_line
 log = structlog.get_logger()
 
 STUCK = 900.0
-"""Seconds without a sign of life after which a loop is taken for dead."""
+"""Seconds without a heartbeat after which a loop counts as stuck."""
 
 
 class Heartbeat:
-    """The signs of life of one loop.
+    """Monitors one loop.
 
     Args:
-        name: of the loop, as the log and the operator see it.
-        is_running: whether the thread that the loop runs in is alive.
-        clock: seconds that never go back, and stand still while the machine sleeps.
+        name: the name of the loop in the log and in messages to the operator.
+        is_running: returns whether the thread of the loop is alive.
+        clock: a monotonic clock in seconds, which stops while the machine sleeps.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Heartbeat:
         self._logged = ""
 
     def beat(self) -> None:
-        """The loop is at work."""
+        """Records that the loop is at work."""
         self._beat_at = self._clock()
 
     @property
     def stuck(self) -> str:
-        """Why the loop is taken for dead; empty while it is not."""
+        """Why the loop counts as stuck; empty if it does not."""
         if not self._is_running():
             return f"{self.name}: its thread has ended"
         seconds = self._clock() - self._beat_at
@@ -53,15 +53,16 @@ class Heartbeat:
 
     @property
     def fault(self) -> str:
-        """What went wrong unexpectedly in the last pass; empty if nothing did."""
+        """The unexpected error of the last pass; empty if there was none."""
         return self._fault
 
     @contextmanager
     def in_pass(self) -> Iterator[None]:
-        """One pass of the loop, or a part of it. Whatever goes wrong in it, the loop goes on.
+        """Wraps a pass of the loop, or a part of one, and keeps its errors from ending the loop.
 
-        An error of ours is logged as a warning, and not again while it stays the same. Any
-        other is a bug: it is logged with its traceback, and shown until a pass succeeds.
+        A `NewsletterError` is logged as a warning, and not again while it stays the same. Any
+        other error is a bug: it is logged with its traceback, and reported as `fault` until a
+        pass succeeds.
         """
         self.beat()
         try:
@@ -81,5 +82,5 @@ class Heartbeat:
 
 
 def is_alive(thread: threading.Thread) -> Callable[[], bool]:
-    """Whether a thread runs, or has not been started yet."""
+    """Returns a function that tells whether a thread is running or has not been started yet."""
     return lambda: thread.ident is None or thread.is_alive()

@@ -1,4 +1,4 @@
-"""How often visitors may ask for mails: each network, each address, and all together."""
+"""Rate limits for requests that cause a mail: per network, per address, and in total."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 NETWORK = 30
-"""Requests an hour from one network, by a browser."""
+"""Requests per hour from one network, by a browser."""
 SCRIPT = 10
-"""Requests an hour from one network without a sign of a browser, or quicker than people are."""
+"""Requests per hour from one network, by clients other than browsers or faster than a human."""
 ADDRESS = 3
-"""Requests an hour for one address; more are answered alike, and do nothing."""
+"""Requests per hour for one address. Further ones get the same response, but have no effect."""
 ALL = 3_000
-"""Requests an hour altogether."""
+"""Requests per hour in total."""
 
 
 class RequestLimits:
-    """Counts in this process; what mails an address gets is limited by the database besides."""
+    """Counts requests in this process. The database limits the mails to an address as well."""
 
     def __init__(self) -> None:
         self._windows = MovingWindowRateLimiter(MemoryStorage())
@@ -27,10 +27,10 @@ class RequestLimits:
         self._all = RateLimitItemPerHour(ALL)
 
     def lets_in(self, network: str, *, by_browser: bool) -> bool:
-        """Whether a visitor may ask now; counts them."""
+        """Counts a request from a network. Returns whether it is within the limits."""
         own, kind = (self._network, "browser") if by_browser else (self._script, "script")
         return self._windows.hit(own, kind, network) and self._windows.hit(self._all, "all")
 
     def lets_write_to(self, address: str) -> bool:
-        """Whether this address, in its normal form, may be written to; counts it."""
+        """Counts a request for a normalised address. Returns whether it may be mailed."""
         return self._windows.hit(self._address, "address", address)

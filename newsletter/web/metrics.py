@@ -1,4 +1,4 @@
-"""Figures for Prometheus, from the database at each scrape. No label names a person."""
+"""Metrics for Prometheus, read from the database at each scrape. No label names a subscriber."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _LOOPBACK = ("127.0.0.1", "::1")
 
 
 class Figures(Collector):
-    """The figures of one moment.
+    """The metrics at one instant.
 
     Args:
-        status: how everything stands.
+        status: the state of the installation.
         now: the current instant.
     """
 
@@ -32,7 +32,7 @@ class Figures(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
+        """Yields all metrics."""
         status = self._status
         yield _labelled(
             "newsletter_subscribers",
@@ -78,7 +78,7 @@ def _labelled(name: str, about: str, label: str, values: dict[str, float]) -> Me
 
 
 def route(status: Callable[[], Status], now: Callable[[], datetime], token: str) -> Route:
-    """`/metrics`, for this machine itself, or with the token."""
+    """Returns the route `/metrics`, which requires the token or a request from this machine."""
 
     def answer(request: Request) -> Response:
         if not _may_see(request, token):
@@ -94,6 +94,6 @@ def _may_see(request: Request, token: str) -> bool:
     given = request.headers.get("authorization", "")
     if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
         return True
-    # Behind a proxy every peer is this machine: then the token is needed.
+    # Behind a proxy on this machine every peer is local, so the token is required.
     forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
     return bool(request.client and request.client.host in _LOOPBACK and not forwarded)

@@ -1,4 +1,4 @@
-"""All pages of one configuration, behind their guard."""
+"""The web application: all pages of one configuration, behind the guard."""
 
 from __future__ import annotations
 
@@ -41,14 +41,17 @@ def pages(
     clock: Callable[[], datetime],
     others: Sequence[BaseRoute] = (),
 ) -> ASGIApp:
-    """What answers visitors.
+    """Builds the web application.
 
     Args:
-        wake: called when a visitor's request waits to be worked on.
-        others: further routes, which are answered whatever the path of `base_url` is.
+        config: the configuration.
+        app: the use cases.
+        wake: called when a visitor's request waits to be processed.
+        clock: returns the current instant, aware.
+        others: further routes, which are not below the path of `base_url`.
 
     Raises:
-        RenderError: the templates' folder is not there.
+        RenderError: the templates folder does not exist.
     """
     folder = config.theme.templates_dir
     filled = Pages(site(config), Path(folder) if folder else None)
@@ -68,7 +71,7 @@ def pages(
             NewsletterError: lambda request, error: _unavailable(filled, request, error),
         },
     )
-    # A redirect would lead to where the visitor's own Host header says.
+    # A redirect would use the Host header of the request.
     site_app.router.redirect_slashes = False
     return Guard(site_app, config.newsletter.base_url)
 
@@ -80,8 +83,8 @@ def _in_words(filled: Pages, error: Exception) -> Response:
 
 
 def _unavailable(filled: Pages, request: Request, error: Exception) -> Response:
-    """The database is busy, or a template wrong: nothing of it is for visitors."""
-    # The path may hold somebody's token, and what was asked for an address.
+    """Answers when the database is busy or a template is wrong, without details for visitors."""
+    # The path may contain a subscriber's token, and the error may contain an address.
     reason = type(error).__name__ if isinstance(error, UsageError) else str(error)
     log.warning("page failed", page=request.url.path.split("/")[1], reason=reason)
     return filled.say("Not at the moment", "Please try again in a minute.", 503)

@@ -1,4 +1,4 @@
-"""Pages of people's own links: their settings, and leaving."""
+"""Pages behind a subscriber's personal links: the preference centre, and unsubscribing."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ _ELSEWHERE = ("Not from another site", "Please open the link again.")
 
 
 class PreferencePages:
-    """Answers who holds a link of their own.
+    """Serves the pages behind personal links.
 
     Args:
-        app: has the use cases behind the pages.
-        pages: fills templates.
-        visitors: says who may ask.
+        app: the use cases.
+        pages: renders templates.
+        visitors: applies the rate limits and the origin check.
         wake: called when there is work, so that no mail waits.
-        clock: the current instant, aware.
-        defaults: the newsletter's own hour and zone.
+        clock: returns the current instant, aware.
+        defaults: the newsletter's own send time and time zone.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class PreferencePages:
         self._defaults = defaults
 
     def routes(self) -> Sequence[Route]:
-        """All of them."""
+        """Returns the routes of these pages."""
         return [
             Route("/preferences/{token}", self.settings, methods=["GET"]),
             Route("/preferences/{token}", self.change, methods=["POST"]),
@@ -71,17 +71,17 @@ class PreferencePages:
             Route("/unsubscribe/{token}", self.leave, methods=["POST"]),
         ]
 
-    # --- leaving
+    # --- unsubscribing
 
     def leaving(self, request: Request) -> Response:
-        """Shows the button. Opening the page changes nothing: mail scanners do that."""
+        """Shows the button. Opening the page changes nothing, because mail scanners do that."""
         token = request.path_params["token"]
         if self._links.unsubscribes(token) is None:
             return self._pages.say(*_NO_LINK, 404)
         return self._pages.page("unsubscribe", action=self._leaving(token))
 
     async def leave(self, request: Request) -> Response:
-        """The button was pressed, by a person or by a mailbox for them (RFC 8058)."""
+        """Unsubscribes, for a press of the button or a one-click request (RFC 8058)."""
         form = await read(request)
         return await run_in_threadpool(self._leave, request, form)
 
@@ -140,11 +140,11 @@ class PreferencePages:
     # --- settings
 
     def settings(self, request: Request) -> Response:
-        """Somebody's settings."""
+        """Shows a subscriber's preferences."""
         return self._settings(request.path_params["token"])
 
     def export(self, request: Request) -> Response:
-        """All that is known of them, as a file."""
+        """Downloads all data stored about the subscriber."""
         number = self._links.settings_of(request.path_params["token"], self._clock())
         known = self._preference_centre.export(number) if number is not None else None
         if known is None:
@@ -156,7 +156,7 @@ class PreferencePages:
         return JSONResponse(known, headers=headers)
 
     async def change(self, request: Request) -> Response:
-        """One of the forms of that page was sent."""
+        """Handles the forms of the preferences page."""
         form = await read(request)
         return await run_in_threadpool(self._change, request, form)
 
@@ -255,7 +255,7 @@ _SHOWN = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 
 def _cadence(form: Mapping[str, str]) -> str:
-    """The three fields of the form as a cadence is written."""
+    """Returns the cadence in its text form, from three fields of the form."""
     kind = form.get("cadence", "")
     detail = {"weekly": form.get("day", ""), "monthly": form.get("monthday", "")}.get(kind)
     return f"{kind}:{detail.strip()}" if detail is not None else kind

@@ -1,4 +1,4 @@
-"""uvicorn in a thread, on a socket that is had before anything else begins."""
+"""Runs uvicorn in a thread, on a socket that is bound before anything else starts."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from newsletter.errors import OutputError
 from newsletter.web.heartbeat import Heartbeat, is_alive
 
 _NOTIFY = 15
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """A socket there.
+    """Binds a socket.
 
     Raises:
-        OutputError: it cannot be had.
+        OutputError: the address cannot be bound.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named, because asyncio sends small answers at once only where the protocol is known to be TCP.
+    # Explicit, because asyncio disables Nagle's algorithm only if the protocol is given as TCP.
     wire = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -38,14 +38,14 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 class Server:
-    """Answers until it is stopped.
+    """Serves an application until it is stopped.
 
     Args:
-        app: what answers.
-        wire: where it listens.
+        app: the application.
+        wire: the socket to listen on.
 
     Attributes:
-        heartbeat: the signs of life of its thread.
+        heartbeat: monitors the thread.
     """
 
     def __init__(self, app: ASGIApp, wire: socket.socket) -> None:
@@ -56,7 +56,7 @@ class Server:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
-                proxy_headers=False,  # `trusted_hops` decides whom to believe
+                proxy_headers=False,  # `trusted_hops` decides which proxies to trust
                 timeout_graceful_shutdown=2,
                 callback_notify=self._notify,
                 timeout_notify=_NOTIFY,
@@ -67,11 +67,11 @@ class Server:
         self.heartbeat = Heartbeat("pages", is_alive(self._thread))
 
     def start(self) -> None:
-        """Begins to answer."""
+        """Starts the server."""
         self._thread.start()
 
     def stop(self, timeout: float) -> None:
-        """Ends, within so many seconds."""
+        """Stops the server. Waits at most `timeout` seconds for it."""
         self._server.should_exit = True
         self._thread.join(timeout)
 

@@ -1,4 +1,4 @@
-"""Subscribing: the form, and the page of the link that confirms it."""
+"""Sign-up with double opt-in: the form, and the confirmation page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from newsletter.web.visitors import Visitors
 log = structlog.get_logger()
 
 _QUICKEST = 1.0
-"""Seconds that people need at least to fill in the form."""
+"""Minimum time in seconds that a human needs to fill in the form."""
 _OVER = (
     "This link does not hold any more",
     "Links in mails hold for three days. Ask for a new one: subscribe again.",
@@ -32,15 +32,15 @@ _OVER = (
 
 
 class SignupPages:
-    """Answers who wants to subscribe.
+    """Serves the pages of the sign-up.
 
     Args:
-        app: has the use cases behind the pages.
-        archive: has the page with the form.
-        pages: fills templates.
-        visitors: says who may ask.
+        app: the use cases.
+        archive: serves the page with the form.
+        pages: renders templates.
+        visitors: applies the rate limits and the origin check.
         wake: called when there is work, so that no mail waits.
-        clock: the current instant, aware.
+        clock: returns the current instant, aware.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class SignupPages:
         self._clock = clock
 
     def routes(self) -> Sequence[Route]:
-        """All of them."""
+        """Returns the routes of these pages."""
         return [
             Route("/subscribe", self._archive.front, methods=["GET"]),
             Route("/subscribe", self.subscribe, methods=["POST"]),
@@ -74,7 +74,7 @@ class SignupPages:
         ]
 
     async def subscribe(self, request: Request) -> Response:
-        """Takes an address. Whoever it is, the answer is the same."""
+        """Handles the form. Every valid request gets the same response, known address or not."""
         form = await read(request)
         return await run_in_threadpool(self._subscribe, request, form)
 
@@ -91,7 +91,7 @@ class SignupPages:
             return self._archive.front_page(status=422, problem=f"Please {why}.", address=written)
         if not self._visitors.lets_in(request, as_person=self._took_time(form)):
             return self._pages.say(*TOO_OFTEN, 429)
-        # Who fills in what people do not see is told what people are told.
+        # A bot that fills in the hidden field gets the same response as a visitor.
         if not form.get("website") and self._visitors.lets_write_to(address.normal):
             network = self._visitors.network_of(request)
             self._signup.ask(address, network, form.get("time_zone", ""))
@@ -99,7 +99,7 @@ class SignupPages:
         return self._pages.page("sent")
 
     def confirm(self, request: Request) -> Response:
-        """Shows the button. Opening the page changes nothing: mail scanners do that."""
+        """Shows the button. Opening the page changes nothing, because mail scanners do that."""
         token = request.path_params["token"]
         kind = self._links.kind_of(token, self._clock())
         if kind is None:
@@ -108,7 +108,7 @@ class SignupPages:
         return self._pages.page("confirm", action=action, what=kind)
 
     def confirmed(self, request: Request) -> Response:
-        """The button was pressed."""
+        """Confirms, for a press of the button."""
         if self._visitors.is_from_elsewhere(request):
             return self._pages.say("Not from another site", "Please open the link again.", 403)
         token = request.path_params["token"]
@@ -117,7 +117,7 @@ class SignupPages:
         if done is None:
             return self._pages.say(*_OVER, 404)
         if done.kind is RequestKind.CHANGE:
-            self._wake()  # the old address hears of it
+            self._wake()  # the old address is notified
         settings = self._links.settings_token(done.person.id, self._clock())
         return self._pages.page(
             "confirmed",
@@ -133,7 +133,7 @@ class SignupPages:
         return self._signup.confirm(kind, token, network)
 
     def _welcomed(self, done: Confirmed) -> bool:
-        """Whether the latest edition is on its way to them; if not, it comes when they are due."""
+        """Plans the latest edition at once. If false, it is sent at the subscriber's due time."""
         if not done.came:
             return False
         try:
@@ -146,7 +146,7 @@ class SignupPages:
         return planned
 
     def _took_time(self, form: Mapping[str, str]) -> bool:
-        """Whether the form was open as long as people need."""
+        """Returns whether the form was open for at least as long as a human needs."""
         now = self._clock()
         shown = self._links.shown_at(form.get("started", ""), now)
         return shown is not None and now.timestamp() - shown >= _QUICKEST

@@ -1,4 +1,4 @@
-"""The pages: templates of `web/` filled, with the headers that keep them safe."""
+"""Renders the templates of `web/` to responses with the appropriate headers."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-"""What a page may load: nothing from elsewhere, no script or style that stands in it."""
+"""The content security policy: no external resources, no inline scripts or styles."""
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What every page is told.
+    """The values available to every page.
 
     Attributes:
-        base_url: of the pages; empty where there are none but on this machine.
-        owner: who can be asked, as far as that is public.
-        root: the path that all of them begin with; usually empty.
-        can_subscribe: whether visitors can.
+        base_url: the public URL of the pages; empty if they are only served on this machine.
+        root: the path prefix of all pages; usually empty.
+        owner: the public contact address; empty if there is none.
+        can_subscribe: whether visitors can subscribe.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Site:
 
 
 def site(config: Config) -> Site:
-    """The configured one."""
+    """Returns the configured site."""
     section = config.newsletter
     return Site(
         name=section.name,
@@ -60,14 +60,14 @@ def site(config: Config) -> Site:
 
 
 class Pages:
-    """Fills templates.
+    """Renders pages from templates.
 
     Args:
-        about: what every page is told.
-        templates_dir: the operator's templates; each file there wins over ours.
+        about: the values available to every page.
+        templates_dir: the operator's templates; each file there overrides the bundled one.
 
     Raises:
-        RenderError: there is no such folder.
+        RenderError: the folder does not exist.
     """
 
     def __init__(self, about: Site, templates_dir: Path | None) -> None:
@@ -75,10 +75,10 @@ class Pages:
         self._templates: Environment = environment(loader(templates_dir))
 
     def text(self, name: str, **facts: object) -> str:
-        """A template of `web/`, filled.
+        """Renders a template of `web/`.
 
         Raises:
-            RenderError: it asks for something that is not there.
+            RenderError: the template is wrong, or uses a value that does not exist.
         """
         try:
             return self._templates.get_template(f"web/{name}").render(site=self.site, **facts)
@@ -90,22 +90,24 @@ class Pages:
     def page(
         self, name: str, status: int = 200, *, private: bool = True, **facts: object
     ) -> Response:
-        """A page.
+        """Renders a page.
 
         Args:
-            private: it is one person's, or one moment's: nobody may keep it.
+            name: the name of the template.
+            status: the HTTP status.
+            private: whether the page is personal or momentary, so that it must not be cached.
         """
         kept = "no-store" if private else "public, max-age=60"
         text = self.text(f"{name}.html.j2", **facts)
         return HTMLResponse(text, status, {"Cache-Control": kept})
 
     def address(self, path: str, **asks: object) -> str:
-        """The address of a page on this site."""
+        """Returns the path of a page on this site, with a query string."""
         query = f"?{urlencode({name: str(value) for name, value in asks.items()})}" if asks else ""
         return f"{self.site.root}{path}{query}"
 
     def say(self, heading: str, text: str, status: int = 200) -> Response:
-        """A page with one sentence, and the way back to the front page."""
+        """Renders a page with a short message and a link to the front page."""
         return self.page(
             "message",
             status,

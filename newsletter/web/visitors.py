@@ -1,4 +1,4 @@
-"""Visitors, as far as they can be told apart: from where they come, how often they ask."""
+"""Identifies visitors as far as possible: their network, the origin and rate of requests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from newsletter.web.limits import RequestLimits
 
 
 class Visitors:
-    """Tells who may ask for something.
+    """Decides which requests are allowed.
 
     Args:
-        base_url: of the pages.
-        trusted_hops: proxies of ours that each add the address they were asked from.
+        base_url: the base URL of the pages.
+        trusted_hops: number of trusted proxies; each appends its client to `X-Forwarded-For`.
     """
 
     def __init__(self, base_url: str, trusted_hops: int) -> None:
@@ -27,10 +27,10 @@ class Visitors:
         self._limits = RequestLimits()
 
     def is_from_elsewhere(self, request: Request) -> bool:
-        """Whether a form was sent from a page of somebody else's, as the browser says.
+        """Returns whether a form was submitted from another site, according to the browser.
 
-        Our pages have no referrer, so browsers say `null` for their origin: what they say of
-        the site goes first.
+        Our pages send no referrer, so browsers give `null` as their origin. `Sec-Fetch-Site`
+        therefore takes precedence.
         """
         site = request.headers.get("sec-fetch-site")
         if site is not None:
@@ -39,20 +39,21 @@ class Visitors:
         return origin is not None and origin.lower() not in self._origins(request)
 
     def lets_in(self, request: Request, *, as_person: bool = True) -> bool:
-        """Whether this visitor may ask for a mail now; counts them.
+        """Counts a request for a mail. Returns whether it is within the rate limits.
 
         Args:
-            as_person: whether nothing else says that it is a program.
+            request: the request.
+            as_person: false if the request is known to come from a program.
         """
         by_browser = as_person and _has_origin(request)
         return self._limits.lets_in(self.network_of(request), by_browser=by_browser)
 
     def lets_write_to(self, address: str) -> bool:
-        """Whether this address, in its normal form, may be written to; counts it."""
+        """Counts a request for a normalised address. Returns whether it may be mailed."""
         return self._limits.lets_write_to(address)
 
     def network_of(self, request: Request) -> str:
-        """The network of the visitor, cut short: 256 addresses of IPv4, a /56 of IPv6."""
+        """Returns the network of the visitor: a /24 of IPv4 or a /56 of IPv6."""
         peer = request.client.host if request.client else ""
         if self._hops:
             lines = ",".join(request.headers.getlist("x-forwarded-for"))
@@ -68,7 +69,7 @@ class Visitors:
         return str(ip_network((address, size), strict=False))
 
     def _origins(self, request: Request) -> Collection[str]:
-        """Where our own pages are, as browsers write it; on this machine also by its own names."""
+        """Returns the origins of our own pages; on this machine, also its local names."""
         parts = urlsplit(self._base_url)
         host = request.headers.get("host", "").lower()
         here = {f"http://{host}"} if name_in(host) in (*LOOPBACK, "[::1]") else set()
@@ -76,5 +77,5 @@ class Visitors:
 
 
 def _has_origin(request: Request) -> bool:
-    """Whether a browser sent it, as far as that can be told."""
+    """Returns whether a browser appears to have sent the request."""
     return "origin" in request.headers or "sec-fetch-site" in request.headers

@@ -159,9 +159,9 @@ def test_only_active_people_are_planned_for(room: PlanningRoom) -> None:
 
 BROKEN = (
     "CREATE TRIGGER broken BEFORE UPDATE OF cursor ON subscribers WHEN NEW.id > {} "
-    "BEGIN SELECT RAISE(ABORT, 'broken by the test'); END"
+    "BEGIN SELECT RAISE(ABORT, 'this write fails'); END"
 )
-"""A disk that is full when somebody with a greater number is moved on."""
+"""A write that fails when the cursor of a subscriber with a greater id is moved."""
 
 
 def test_deliveries_cursors_and_due_times_are_one_transaction(room: PlanningRoom) -> None:
@@ -169,7 +169,7 @@ def test_deliveries_cursors_and_due_times_are_one_transaction(room: PlanningRoom
     room.papers(1)
     before = room.join("mira")
     room.sql(BROKEN.format(0))
-    with pytest.raises(IntegrityError, match="broken by the test"):
+    with pytest.raises(IntegrityError, match="this write fails"):
         room.plan(DUE)
     assert room.person("mira") == before
     assert room.states() == {}
@@ -184,7 +184,7 @@ def test_a_crash_between_two_chunks_leaves_the_others_due(room: PlanningRoom) ->
     room.papers(1, 2)
     room.crowd(due.CHUNK + 1)
     room.sql(BROKEN.format(due.CHUNK))
-    with pytest.raises(IntegrityError, match="broken by the test"):
+    with pytest.raises(IntegrityError, match="this write fails"):
         room.plan(DUE)
     served = "SELECT cursor, next_due_at > '2026-11-20 12', count(*) FROM subscribers GROUP BY 1, 2"
     assert room.states() == {DeliveryState.QUEUED: due.CHUNK}

@@ -688,14 +688,14 @@ def test_nothing_follows_from_a_change_that_fails(office: Office) -> None:
     assert served != before
     office.sql(
         "CREATE TRIGGER broken BEFORE UPDATE ON deliveries "
-        "BEGIN SELECT RAISE(ABORT, 'broken by the test'); END"
+        "BEGIN SELECT RAISE(ABORT, 'this write fails'); END"
     )
     for act in (
         office.lifecycle.pause,
         office.lifecycle.unsubscribe,
         office.lifecycle.remove,
     ):
-        with pytest.raises(IntegrityError, match="broken by the test"):
+        with pytest.raises(IntegrityError, match="this write fails"):
             act(MIRA)
     assert office.person("mira") == served
     assert office.states_of("mira") == [QUEUED]

@@ -15,7 +15,7 @@ from newsletter.storage import installation, subscribers
 from newsletter.storage.database import Database
 
 _FIRST_YEAR = 2025
-"""A clock that shows an earlier year was never set."""
+"""A clock that shows an earlier year has not been set."""
 
 _OVERDUE = timedelta(hours=1)
 

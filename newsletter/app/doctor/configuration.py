@@ -26,7 +26,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _holds_secret(file: Path) -> bool:
-    """Whether the file itself contains a password or a key."""
+    """Returns whether the file itself contains a password or a key."""
     tables = tomllib.loads(file.read_text("utf-8"))
     smtp, web = tables.get("transports", {}).get("smtp", {}), tables.get("web", {})
     secrets = (smtp.get("password"), web.get("secret_keys"), web.get("metrics_token"))
@@ -35,7 +35,7 @@ def _holds_secret(file: Path) -> bool:
 
 
 def _permissions(path: Path, *, secret: bool) -> Iterator[Finding]:
-    """What other accounts on this machine may do with a file."""
+    """Yields warnings about what other accounts on this machine can do with a file."""
     mode = path.stat().st_mode
     hint = f"run `chmod o-rwx {shlex.quote(str(path))}`"
     if mode & 0o002:

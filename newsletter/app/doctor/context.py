@@ -27,12 +27,12 @@ from newsletter.storage.database import Database, sqlite_path
 from newsletter.subscribers.address import Address
 
 _THEME = "theme: "
-"""What a problem of the templates begins with."""
+"""Prefix of problems with the theme."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the operator chose on the command line.
+    """The operator's command-line options.
 
     Attributes:
         offline: connect to this machine only, and query no name server.
@@ -51,7 +51,7 @@ class Context:
 
     Attributes:
         config: its configuration.
-        config_file: the file that was loaded from.
+        config_file: the file that the configuration was loaded from.
         options: the operator's options.
         clock: returns the current instant, aware.
         resolver: queries name servers.
@@ -88,12 +88,12 @@ class Context:
         return self._resources.enter_context(database)
 
     def open_database(self) -> Database:
-        """The open database. A missing one is not created.
+        """Opens the database at the first call. A missing one is not created.
 
         Raises:
-            DatabaseMissing: there is none.
-            StorageError: it cannot be opened.
-            OSError: neither can its file.
+            DatabaseMissing: the database does not exist.
+            StorageError: the database cannot be opened.
+            OSError: the file cannot be opened.
         """
         if isinstance(self._opened, Exception):
             raise self._opened
@@ -110,12 +110,12 @@ class Context:
 
     @property
     def configuration_problems(self) -> list[str]:
-        """What is wrong with the configuration beyond the types of its values."""
+        """Problems with the configuration beyond the types of its values."""
         return [one for one in self._problems if not one.startswith(_THEME)]
 
     @property
     def theme_problems(self) -> list[str]:
-        """Why no edition can be rendered with the configured theme."""
+        """Problems that prevent rendering an edition with the configured theme."""
         return [one.removeprefix(_THEME) for one in self._problems if one.startswith(_THEME)]
 
     @property

@@ -17,7 +17,7 @@ from newsletter.storage.database import Database, sqlite_path
 _MEGABYTE = 1_000_000
 
 _MAX_INTEGRITY_CHECK = 200 * _MEGABYTE
-"""Bytes of the largest database whose integrity is checked: that reads all of it."""
+"""Size in bytes above which integrity is not checked, because that reads the whole database."""
 
 _MIN_FREE_SPACE = 200 * _MEGABYTE
 """Bytes that should be free on its disk."""
@@ -41,7 +41,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _folder(folder: Path) -> Iterator[Finding]:
-    """What is wrong with the database's folder."""
+    """Yields the problems with the database's folder."""
     if not folder.is_dir():
         yield failure(f"the folder {folder} is not there", "make it, or name another")
         return
@@ -59,7 +59,7 @@ def _folder(folder: Path) -> Iterator[Finding]:
 
 
 def _content(database: Database, path: Path) -> Finding:
-    """Whether the database is intact."""
+    """Checks whether the database is intact."""
     size = path.stat().st_size
     with database.read() as tx:
         facts = [f"{path} opens", f"schema {health.revision(tx)}", f"{size / _MEGABYTE:,.1f} MB"]

@@ -14,7 +14,7 @@ from newsletter.app.edition_factories import owner_address
 
 
 def check(context: Context) -> Iterator[Finding]:
-    """Checks the policy; and a bounce domain of its own, whether it is aligned."""
+    """Checks the policy, and whether a separate bounce domain is aligned."""
     if not context.sender_domain:
         return
     walk = _tree_walk(context.resolver, context.sender_domain)

@@ -1,4 +1,4 @@
-"""Whether the sender's domain is looked up in the DNS at all."""
+"""Whether the sender's domain is looked up in the DNS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from newsletter.app.edition_factories import sender
 
 
 def check(context: Context) -> Iterator[Finding]:
-    """Says why the checks that follow query nothing, if they do not."""
+    """Explains why the following checks query nothing, if that is the case."""
     if context.options.offline:
         yield ok("not asked (--offline)")
     elif not context.sender_domain and context.config.newsletter.sender:

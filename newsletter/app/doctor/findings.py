@@ -36,22 +36,22 @@ class Finding:
 
 
 def ok(what: str) -> Finding:
-    """Nothing needs to be done."""
+    """Returns a finding that needs no action."""
     return Finding(Level.OK, what)
 
 
 def warning(what: str, hint: str, record: str = "") -> Finding:
-    """Mail is sent, but something should be fixed."""
+    """Returns a finding for a problem that does not keep mail from being sent."""
     return Finding(Level.WARNING, what, hint, record)
 
 
 def failure(what: str, hint: str, record: str = "") -> Finding:
-    """Mail is not sent, or is rejected."""
+    """Returns a finding for a problem because of which mail is not sent, or is rejected."""
     return Finding(Level.FAILURE, what, hint, record)
 
 
 def from_error(error: NewsletterError | OSError) -> Finding:
-    """The finding for an error that ended a check."""
+    """Returns the finding for an error that ended a check."""
     if isinstance(error, NewsletterError):
         what = f"{error.where}: {error.what}" if error.where else error.what
         return failure(what, error.hint or "mend that, then run this again")

@@ -8,7 +8,7 @@ from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, ok, warning
 
 _MIN_LENGTH = 32
-"""Characters of a key."""
+"""Minimum length of a key, in characters."""
 
 
 def check(context: Context) -> Iterator[Finding]:

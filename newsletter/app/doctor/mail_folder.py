@@ -1,4 +1,4 @@
-"""The transports that write messages to files: whether their folder can be written to."""
+"""The transports that write messages to files: whether their folder is writable."""
 
 from __future__ import annotations
 
@@ -29,6 +29,6 @@ def _folder(folder: Path) -> Finding:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Whether files can be put into a folder, which the transport creates if it is missing."""
+    """Returns whether a folder is writable; the transport creates it if it is missing."""
     existing = next(one for one in (folder, *folder.parents) if one.exists())
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -13,7 +13,7 @@ from newsletter.app.doctor.resolver import Resolver
 from newsletter.config.values import domain, name_and_address
 
 _MAX_HOSTS = 3
-"""Mail exchangers of a domain whose addresses are looked up."""
+"""Number of a domain's mail exchangers whose addresses are looked up."""
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -28,7 +28,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _destinations(context: Context) -> dict[str, list[str]]:
-    """The domains that receive mail in response to ours, with the kinds of that mail."""
+    """Returns the domains that receive replies and bounces, each with what it receives."""
     reply_to = name_and_address(context.config.newsletter.reply_to)[1].rpartition("@")[2]
     found: dict[str, list[str]] = {}
     found.setdefault(domain(reply_to) or context.sender_domain, []).append("replies")
@@ -37,7 +37,7 @@ def _destinations(context: Context) -> dict[str, list[str]]:
 
 
 def _addresses(resolver: Resolver, name: str, answer: Answer) -> dict[str, Answer]:
-    """The addresses of the first mail exchangers; of the domain itself if it has none."""
+    """Returns the addresses of the first mail exchangers, or of the domain if it has none."""
     hosts = answer if isinstance(answer, tuple) else ()
     if not hosts:
         return {name: resolver.addresses(name)}

@@ -11,7 +11,7 @@ from newsletter.app.doctor.records.ptr import ReverseLookup
 from newsletter.app.doctor.resolver import Resolver
 
 _MAX_NAMES = 3
-"""Names of an address whose own addresses are looked up."""
+"""Number of an address's names whose own addresses are looked up."""
 
 
 def check(context: Context) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ class Resolver:
 
     Args:
         server: the address of a name server; empty for those that this machine uses.
-        port: its port.
+        port: the port of that name server.
     """
 
     def __init__(self, server: str = "", port: int = _PORT) -> None:
@@ -46,13 +46,13 @@ class Resolver:
             self._resolver.port = port
 
     def txt(self, name: str) -> Answer:
-        """The TXT records of a name, each joined from its strings."""
+        """Returns the TXT records of a name, each joined from its strings."""
         return self._query(
             name, "TXT", lambda row: b"".join(row.strings).decode("utf-8", "replace")
         )
 
     def mx(self, name: str) -> Answer:
-        """The mail exchangers of a domain, preferred first; `("",)`: it accepts no mail."""
+        """Returns a domain's mail exchangers, preferred first; `("",)` if it accepts no mail."""
         found = self._query(
             name, "MX", lambda row: f"{row.preference:05} {row.exchange.to_text().rstrip('.')}"
         )
@@ -61,17 +61,17 @@ class Resolver:
         return tuple(row.partition(" ")[2].lower() for row in sorted(found))
 
     def addresses(self, name: str) -> Answer:
-        """The A and AAAA records of a name."""
+        """Returns the A and AAAA records of a name."""
         four = self._query(name, "A", lambda row: str(row.address))
         six = self._query(name, "AAAA", lambda row: str(row.address))
         if isinstance(four, Unanswered) or isinstance(six, Unanswered):
-            # One type is enough to know that it has addresses, not to know that it has none.
+            # One type is enough to tell that there are addresses, but not that there are none.
             known = [found for found in (four, six) if isinstance(found, tuple) and found]
             return known[0] if known else four if isinstance(four, Unanswered) else six
         return four + six
 
     def ptr(self, address: str) -> Answer:
-        """The names of an address, from its PTR records."""
+        """Returns the names of an address, from its PTR records."""
         name = dns.reversename.from_address(address).to_text()
         return self._query(name, "PTR", lambda row: row.target.to_text().rstrip(".").lower())
 
@@ -98,10 +98,10 @@ class Resolver:
 
 
 def parse_nameserver(text: str) -> tuple[str, int]:
-    """The address and the port of a name server, written `ADDRESS` or `ADDRESS:PORT`.
+    """Returns the address and the port of a name server, written `ADDRESS` or `ADDRESS:PORT`.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text has neither form.
     """
     host, port = text, str(_PORT)
     if text.startswith("["):

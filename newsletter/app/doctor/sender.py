@@ -11,11 +11,11 @@ from newsletter.app.edition_factories import owner_address, sender
 
 
 def check(context: Context) -> Iterator[Finding]:
-    """Checks what every message says of its sender."""
+    """Checks how every message identifies its sender."""
     section = context.config.newsletter
     if section.sender:
         yield _from_address(context)
-    elif not context.uses_smtp:  # with SMTP, the check of the configuration has it
+    elif not context.uses_smtp:  # with SMTP, the configuration check reports this
         yield warning(
             f"mail comes from {sender(context.config).address.addr_spec}, which is nobody's",
             'set sender = "Name <address>" under [newsletter]',
@@ -49,5 +49,5 @@ def _unsubscribe(context: Context) -> Iterator[Finding]:
         yield ok(f"Unsubscribe leads to {section.base_url}")
     elif section.owner:
         yield ok(f"Unsubscribe writes to {owner_address(context.config)}")
-    elif not context.uses_smtp:  # with SMTP, the check of the configuration has it
+    elif not context.uses_smtp:  # with SMTP, the configuration check reports this
         yield warning("Unsubscribe leads nowhere", "set owner or base_url under [newsletter]")

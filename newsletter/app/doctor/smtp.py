@@ -19,10 +19,10 @@ from newsletter.transports.opening import opened
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire
 
 _MAX_MESSAGE_SIZE = 150_000
-"""Bytes of the largest message that we send, about."""
+"""Approximate size of the largest message that is sent, in bytes."""
 
 _CERTIFICATE_WARNING = timedelta(days=14)
-"""How long before its certificate expires to warn."""
+"""How long before a certificate expires to warn."""
 
 _CONNECT_TIMEOUT = 10.0
 """Seconds to wait for the mail server."""
@@ -38,7 +38,7 @@ _PORT_HINTS = {
 def check(context: Context) -> Iterator[Finding]:
     """Connects to the mail server and logs in. Starts no mail transaction."""
     section = context.config.transports.smtp
-    if not context.uses_smtp or not section.host:  # the check of the configuration has the latter
+    if not context.uses_smtp or not section.host:  # the configuration check reports the latter
         return
     where = f"{section.host}:{section.port}"
     if context.options.offline and not context.is_mail_server_local:
@@ -47,7 +47,7 @@ def check(context: Context) -> Iterator[Finding]:
     if unknown := _unknown_host(section.host, section.port):
         yield unknown
         return
-    # Without a login at first: a failure is the network's, TLS's or the server's then.
+    # First without a login, so that a failure is due to the network, TLS or the server.
     settings = SmtpSettings(section.host, section.port, section.security, timeout=_CONNECT_TIMEOUT)
     try:
         wire = opened(settings, None, time.monotonic)
@@ -69,7 +69,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _unknown_host(host: str, port: int) -> Finding | None:
-    """Why a host name cannot be resolved, looked up as a connection does."""
+    """Resolves a host name as a connection would. Returns a failure if that is impossible."""
     try:
         socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -85,7 +85,7 @@ def _unknown_host(host: str, port: int) -> Finding | None:
 
 
 def _tls(wire: Wire, where: str, at: datetime) -> Finding:
-    """The version of TLS, and when the server's certificate expires."""
+    """Reports the TLS version and when the server's certificate expires."""
     if not isinstance(wire.sock, ssl.SSLSocket):
         return ok(f"{where} answers, without TLS on this machine itself")
     certificate = wire.sock.getpeercert() or {}
@@ -133,7 +133,7 @@ def _login(context: Context, *, offered: bool) -> Iterator[Finding]:
                 "set username and password_file under [transports.smtp] if it wants one",
             )
         return
-    # The check of the configuration has these.
+    # The configuration check reports these.
     if factories.sending_problems(context.config) or context.is_password_file_unreadable:
         return
     session = factories.transport(context.config, context.stop).session()

@@ -36,7 +36,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _captures(section: SourceSection, status: SourceStatus | None, at: datetime) -> Finding:
-    """When a source was last captured, or since when it fails."""
+    """Reports when a source was last captured, or since when it has been failing."""
     if status and status.failing_since:
         report = failure if at - status.failing_since > _DAY else warning
         since = f"{section.name} fails since {status.failing_since:%Y-%m-%d %H:%M} UTC"

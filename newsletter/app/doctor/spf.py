@@ -12,7 +12,7 @@ from newsletter.app.doctor.resolver import Resolver
 
 
 def check(context: Context) -> Iterator[Finding]:
-    """Checks the record that receivers look up: that of the envelope sender's domain."""
+    """Checks the record that receivers look up, which is that of the envelope sender's domain."""
     if not context.sender_domain:
         return
     domain = context.bounce_domain
@@ -26,7 +26,7 @@ def check(context: Context) -> Iterator[Finding]:
 
 
 def _references(resolver: Resolver, first: Answer) -> dict[str, Answer]:
-    """The TXT records of all domains that a record refers to, up to the limit of receivers."""
+    """Returns the TXT records of all domains that a record refers to, up to receivers' limit."""
     found: dict[str, Answer] = {}
     pending = [first]
     while pending:

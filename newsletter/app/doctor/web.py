@@ -1,4 +1,4 @@
-"""The web pages: where they are reached, and whether visitors can be told apart there."""
+"""The web pages: their public address, and whether visitors can be told apart there."""
 
 from __future__ import annotations
 

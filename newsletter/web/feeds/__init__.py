@@ -1,6 +1,7 @@
-"""Papers and editions as feeds, for readers that ask for news by themselves. Pure: values in,
-bytes out. `base` has what all share, `atom`, `rss` and `json_feed` one way of writing each; to add
-one, write a module here with a `WRITER` and put its line into `FEEDS`.
+"""Feeds of papers and editions, for feed readers. Pure.
+
+`base` has what all feeds share; `atom`, `rss` and `json_feed` write one format each. To add a
+format, write a module here with a `WRITER`, and add it to `FEEDS`.
 """
 
 from __future__ import annotations
@@ -17,4 +18,4 @@ FEEDS: Mapping[str, Writer] = {
     "rss": rss.WRITER,
     "json": json_feed.WRITER,
 }
-"""Every way to write a feed, by the ending of its address."""
+"""The writers by the suffix of the feed's URL."""

@@ -1,4 +1,4 @@
-"""Atom 1.0 (RFC 4287): the one format that says which text is HTML and which is not."""
+"""Atom 1.0 (RFC 4287), the only feed format that declares which text is HTML."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ MEDIA_TYPE = "application/atom+xml"
 
 
 def write(feed: Feed) -> bytes:
-    """The feed as Atom.
+    """Writes a feed as Atom.
 
     Raises:
-        ValueError: a time in it has no zone.
+        ValueError: a time in the feed has no time zone.
     """
-    # Prefixes are written as they are: ElementTree's own table of them is one for all.
+    # Prefixes are literal, because ElementTree's table of namespaces is global.
     root = Element("feed", {"xmlns": ATOM})
     if feed.language:
         root.set("xml:lang", holdable(feed.language))

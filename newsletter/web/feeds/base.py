@@ -1,4 +1,4 @@
-"""What every feed shares: its values, the shape of a writer, and text that XML can hold."""
+"""What all feeds share: the data model, the writer interface, and text that is valid in XML."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from xml.etree import ElementTree
 
 ATOM = "http://www.w3.org/2005/Atom"
-"""The namespace of Atom, whose `link` RSS borrows."""
+"""The namespace of Atom. RSS uses its `link`."""
 
 _LINE_END = re.compile("\r\n?")
 _UNHOLDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -17,17 +17,17 @@ _UNHOLDABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A paper or an edition as a line of a feed.
+    """A paper or an edition as an item of a feed.
 
     Attributes:
-        id: a whole `tag:` URI or address, its own and for ever: readers know by it what is new.
-        title: text, never HTML.
-        url: its page; `None` where it has none.
-        html: the body, with absolute addresses only.
+        id: a permanent, unique `tag:` URI or URL. Feed readers recognise new items by it.
+        title: the title as text, never HTML.
+        url: the page of the item, or `None` if it has none.
+        html: the body as HTML, with absolute URLs only.
         text: the same body as text.
-        authors: their names.
-        published: when it first stood in the feed, with a zone.
-        updated: when it last changed, with a zone.
+        authors: the names of the authors.
+        published: when the item first appeared in the feed, aware.
+        updated: when the item last changed, aware.
         categories: terms such as `cs.LG`.
     """
 
@@ -44,16 +44,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed with its items in the order in which they are written.
+    """A feed.
 
     Attributes:
-        title: its name, as text.
-        home_url: the page that shows the same.
-        feed_url: its own address, which is also its id.
-        language: as in HTML, such as `en`; empty where nobody said.
-        updated: when anything in it last changed, with a zone.
-        author: who makes it; also stands for items that name nobody.
-        items: the newest first, if readers should see them so.
+        title: the name of the feed, as text.
+        home_url: the web page with the same content.
+        feed_url: the URL of the feed, which is also its id.
+        language: a language tag as in HTML, such as `en`; empty if unknown.
+        updated: when anything in the feed last changed, aware.
+        author: the publisher, also of items without authors.
+        items: the items in the order in which they are written, usually the newest first.
     """
 
     title: str
@@ -67,12 +67,12 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """One way to write a feed.
+    """A feed format.
 
     Attributes:
-        media_type: for the Content-Type header and for links to the feed.
-        write: the feed as UTF-8, the same bytes for the same feed.
-            Raises `ValueError` for a time without a zone.
+        media_type: the media type, for the Content-Type header and for links to the feed.
+        write: serialises a feed as UTF-8, deterministically.
+            Raises `ValueError` for a time without a time zone.
     """
 
     media_type: str
@@ -80,15 +80,15 @@ class Writer:
 
 
 def holdable(text: str) -> str:
-    """The text as XML gives it back: line ends as `\\n`, what it cannot hold as U+FFFD."""
+    """Returns text that is valid in XML: line ends as `\\n`, forbidden characters as U+FFFD."""
     return _UNHOLDABLE.sub("\ufffd", _LINE_END.sub("\n", text))
 
 
 def in_utc(moment: datetime) -> datetime:
-    """The same instant in UTC.
+    """Returns the same instant in UTC.
 
     Raises:
-        ValueError: it has no zone, so that nobody knows which instant it is.
+        ValueError: the time has no time zone, so the instant is ambiguous.
     """
     if moment.utcoffset() is None:
         raise ValueError(f"a time in a feed needs a zone: {moment}")
@@ -96,10 +96,10 @@ def in_utc(moment: datetime) -> datetime:
 
 
 def instant(moment: datetime) -> str:
-    """The instant as RFC 3339 writes it, in UTC and whole seconds.
+    """Formats an instant as in RFC 3339, in UTC and whole seconds.
 
     Raises:
-        ValueError: it has no zone.
+        ValueError: the time has no time zone.
     """
     return in_utc(moment).isoformat(timespec="seconds").replace("+00:00", "Z")
 
@@ -107,7 +107,7 @@ def instant(moment: datetime) -> str:
 def add(
     parent: ElementTree.Element, name: str, text: str = "", /, **attributes: str
 ) -> ElementTree.Element:
-    """A new last child of `parent`; text and attributes are made such that XML can hold them."""
+    """Appends a child to `parent` and returns it. Makes text and attributes valid in XML."""
     held = {key: holdable(value) for key, value in attributes.items()}
     child = ElementTree.SubElement(parent, name, held)
     child.text = holdable(text)
@@ -115,7 +115,7 @@ def add(
 
 
 def document(root: ElementTree.Element) -> bytes:
-    """The XML document with this root, as UTF-8 with a declaration, a line for each element."""
+    """Serialises an XML document as UTF-8 with a declaration, one line per element."""
     ElementTree.indent(root, " ")
     data: bytes = ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
     return data + b"\n"

@@ -1,4 +1,4 @@
-"""JSON Feed 1.1: the same items for programs that would rather not read XML."""
+"""JSON Feed 1.1, for programs that prefer JSON to XML."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _VERSION = "https://jsonfeed.org/version/1.1"
 
 
 def write(feed: Feed) -> bytes:
-    """The feed as JSON; what nobody said is left out.
+    """Writes a feed as JSON. Unknown values are left out.
 
     Raises:
-        ValueError: a time in it has no zone.
+        ValueError: a time in the feed has no time zone.
     """
     values = {
         "version": _VERSION,

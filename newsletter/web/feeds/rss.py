@@ -1,6 +1,6 @@
-"""RSS 2.0, for readers that know nothing newer.
+"""RSS 2.0, for feed readers that support nothing newer.
 
-Its own `author` must be a mail address, so names stand in `dc:creator`.
+RSS requires its `author` to be an email address, so names are in `dc:creator`.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ _DUBLIN_CORE = "http://purl.org/dc/elements/1.1/"
 
 
 def write(feed: Feed) -> bytes:
-    """The feed as RSS.
+    """Writes a feed as RSS.
 
     Raises:
-        ValueError: a time in it has no zone.
+        ValueError: a time in the feed has no time zone.
     """
     root = Element("rss", {"version": "2.0", "xmlns:atom": ATOM, "xmlns:dc": _DUBLIN_CORE})
     channel = add(root, "channel")
     add(channel, "title", feed.title)
     add(channel, "link", feed.home_url)
-    add(channel, "description", feed.title)  # RSS demands one
+    add(channel, "description", feed.title)  # required by RSS
     if feed.language:
         add(channel, "language", feed.language)
     if feed.author:

@@ -11,14 +11,14 @@ from newsletter.app.doctor.records.answers import Answer, Unanswered, inconclusi
 from newsletter.app.doctor.records.syntax import parse_tags, quoted
 
 _SHORT_KEY = 256
-"""Bytes of a public RSA key below which it is short; one of 2048 bits has 270 or 294."""
+"""Size in bytes below which a public RSA key is short; one of 2048 bits has 270 or 294."""
 
 _MIN_KEY = 130
-"""Bytes below which receivers reject it; one of 1024 bits has 140 or 162."""
+"""Size in bytes below which receivers reject a key; one of 1024 bits has 140 or 162."""
 
 
 def unknown_selector(domain: str) -> Finding:
-    """The finding if the selector of the key is not known."""
+    """Returns the finding for a key whose selector is not known."""
     return warning(
         f"whether mail is signed as {domain} cannot be seen from here; usually the relay does it",
         f"look for DKIM-Signature with d={domain} in a received `newsletter send-test`, then "
@@ -27,7 +27,7 @@ def unknown_selector(domain: str) -> Finding:
 
 
 def evaluate(domain: str, selector: str, answer: Answer) -> Finding:
-    """Whether a public key is published under a selector, and is strong enough."""
+    """Checks whether a sufficiently strong public key is published under a selector."""
     name = f"{selector}._domainkey.{domain}"
     if isinstance(answer, Unanswered):
         return inconclusive(f"the DKIM key {name}", answer)

@@ -13,7 +13,7 @@ from newsletter.app.doctor.records.domain_names import is_subdomain
 from newsletter.app.doctor.records.syntax import parse_tags, quoted
 
 _MAX_QUERIES = 8
-"""Queries of a DNS tree walk (RFC 9989 4.10)."""
+"""Maximum number of queries in a DNS tree walk (RFC 9989 4.10)."""
 
 
 _POLICIES = ("none", "quarantine", "reject")
@@ -77,23 +77,23 @@ class TreeWalk:
 
 
 def tree_walk_names(domain: str) -> list[str]:
-    """The domains to query, in order: all parents, of long names only the last seven."""
+    """Returns the domains to query, in order: all parents, for long names only the last seven."""
     labels = domain.split(".")
     rest = labels[1:][-(_MAX_QUERIES - 1) :]
     return [domain, *(".".join(rest[start:]) for start in range(len(rest)))]
 
 
 def dmarc_records(texts: Sequence[str]) -> list[str]:
-    """The DMARC records among the TXT records of a name."""
+    """Returns the DMARC records among the TXT records of a name."""
     return [text for text in texts if re.match(r"v[ \t]*=[ \t]*DMARC1[ \t]*(;|$)", text)]
 
 
 def evaluate(walk: TreeWalk, report_address: str) -> Finding:
-    """Whether a domain publishes a policy for mail that only pretends to come from it.
+    """Checks whether a domain publishes a policy for mail that impersonates it.
 
     Args:
-        walk: from the sender's domain upwards.
-        report_address: where aggregate reports could go; empty for none.
+        walk: the tree walk from the sender's domain upwards.
+        report_address: an address for aggregate reports; empty for none.
     """
     domain = walk.domain
     own = walk.answers[0][1] if walk.answers else ()
@@ -123,7 +123,7 @@ def _missing(domain: str, texts: Sequence[str], report_address: str) -> Finding:
                 "let it begin with v=DMARC1; in exactly these letters",
             )
     home = report_address.rpartition("@")[2].lower()
-    # Elsewhere, reports are taken only where that domain publishes its consent (RFC 9990).
+    # Reports go to another domain only if that domain publishes its consent (RFC 9990).
     near = bool(home) and (is_subdomain(home, domain) or is_subdomain(domain, home))
     reports = f"; rua=mailto:{quote(report_address, safe='@+-._~')}" if near else ""
     return warning(
@@ -161,7 +161,7 @@ def _evaluate_record(domain: str, where: str, tag: Mapping[str, str]) -> Finding
 
 
 def evaluate_alignment(sender: TreeWalk, bounces: TreeWalk) -> Finding:
-    """Whether SPF of the bounce domain is aligned with the sender's domain.
+    """Checks whether SPF of the bounce domain is aligned with the sender's domain.
 
     Args:
         sender: the tree walk from the domain of the From header.

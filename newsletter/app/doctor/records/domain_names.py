@@ -13,15 +13,15 @@ _EXAMPLES = (
 
 
 def is_special_use(domain: str) -> bool:
-    """Whether a domain, in lower case, is for a single network, for examples or for tests only."""
+    """Returns whether a lower-case domain is only for a single network, examples or tests."""
     return "." not in domain or is_example(domain) or domain.rpartition(".")[2] in _LOCAL_ONLY
 
 
 def is_example(domain: str) -> bool:
-    """Whether a domain, in lower case, is reserved for examples, and so cannot be registered."""
+    """Returns whether a lower-case domain is reserved for examples and cannot be registered."""
     return any(is_subdomain(domain, example) for example in _EXAMPLES)
 
 
 def is_subdomain(domain: str, parent: str) -> bool:
-    """Whether `domain` is `parent` or below it."""
+    """Returns whether `domain` is `parent` or below it."""
     return domain == parent or domain.endswith(f".{parent}")

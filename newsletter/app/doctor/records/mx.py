@@ -11,9 +11,10 @@ from newsletter.text.clean import cut
 
 
 def evaluate(domain: str, answer: Answer, addresses: Mapping[str, Answer], purpose: str) -> Finding:
-    """Whether a domain accepts mail.
+    """Checks whether a domain accepts mail.
 
     Args:
+        domain: the domain.
         answer: the mail exchangers, the most preferred first.
         addresses: their addresses and the domain's own, as far as they were queried.
         purpose: the mail that would be sent there, such as "replies".

@@ -25,7 +25,7 @@ class ReverseLookup:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is reachable from the Internet."""
+    """Returns whether an address is reachable from the Internet."""
     try:
         return ipaddress.ip_address(address).is_global
     except ValueError:
@@ -33,12 +33,12 @@ def is_public(address: str) -> bool:
 
 
 def evaluate(hostname: str, addresses: Answer, lookups: Sequence[ReverseLookup]) -> list[Finding]:
-    """Whether the reverse DNS of the sending machine is forward-confirmed.
+    """Checks whether the reverse DNS of the sending machine is forward-confirmed.
 
     Args:
         hostname: the machine's name.
         addresses: its addresses.
-        lookups: the reverse lookups of those that are public.
+        lookups: the reverse lookups of the public addresses.
     """
     if isinstance(addresses, Unanswered):
         return [inconclusive(f"the addresses of {hostname}", addresses)]
@@ -75,6 +75,6 @@ def _evaluate_address(lookup: ReverseLookup) -> Finding:
 
 
 def _contains(addresses: Sequence[str], address: str) -> bool:
-    """Whether an address is among others, however each is written."""
+    """Returns whether an address is in a list, regardless of notation."""
     wanted = ipaddress.ip_address(address)
     return any(wanted == ipaddress.ip_address(other) for other in addresses)

@@ -13,7 +13,7 @@ from newsletter.app.doctor.records.domain_names import is_subdomain
 from newsletter.app.doctor.records.syntax import quoted
 
 MAX_LOOKUPS = 10
-"""DNS lookups that a receiver makes for one SPF record (RFC 7208 4.6.4)."""
+"""Maximum number of DNS lookups that receivers make for one SPF record (RFC 7208 4.6.4)."""
 
 
 _MECHANISM = re.compile(
@@ -25,7 +25,7 @@ _MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE)
 
 
 _WITH_LOOKUP = ("include", "a", "mx", "ptr", "exists")
-"""Mechanisms that cost a lookup."""
+"""Mechanisms that need a DNS lookup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +33,11 @@ class SpfRecord:
     """One parsed SPF record.
 
     Attributes:
-        invalid_term: the first term that cannot be parsed; empty if all can.
+        invalid_term: the first term that cannot be parsed, or empty.
         default: what applies to all other servers, such as `~all` or `redirect=…`; empty if
             the record does not say.
         references: domains whose records are evaluated too (`include`, `redirect`).
-        lookups: DNS lookups that the record itself costs, without those of `references`.
+        lookups: DNS lookups that the record itself needs, without those of `references`.
     """
 
     invalid_term: str
@@ -47,7 +47,7 @@ class SpfRecord:
 
 
 def spf_records(texts: Sequence[str]) -> list[str]:
-    """The SPF records among the TXT records of a domain."""
+    """Returns the SPF records among the TXT records of a domain."""
     return [text for text in texts if text.lower().split(" ", 1)[0] == "v=spf1"]
 
 
@@ -79,12 +79,13 @@ def parse(record: str) -> SpfRecord:
 def evaluate(
     domain: str, answer: Answer, referenced: Mapping[str, Answer], suggestion: str
 ) -> Finding:
-    """Whether receivers can tell which servers may send mail for a domain.
+    """Checks whether receivers can tell which servers may send mail for a domain.
 
     Args:
         domain: the domain of the envelope sender.
-        answer: its TXT records.
-        referenced: the TXT records of the domains that its record refers to, directly or not.
+        answer: the TXT records of that domain.
+        referenced: the TXT records of the domains that its record refers to, directly or
+            indirectly.
         suggestion: the record to publish if there is none.
     """
     if isinstance(answer, Unanswered):
@@ -141,9 +142,9 @@ def _evaluate_record(domain: str, text: str, referenced: Mapping[str, Answer]) -
 def _resolve(record: SpfRecord, referenced: Mapping[str, Answer]) -> tuple[int, str | Unanswered]:
     """Follows the references of a record.
 
-    Returns the number of lookups with those of all references, and the first problem: a domain
-    without exactly one record, or a query that got no answer; empty if there is none. Records
-    that refer to each other exceed the limit, as they do at a receiver.
+    Returns the number of lookups, including those of all references, and the first problem: a
+    domain without exactly one record, a query that got no answer, or an empty string if there is
+    no problem. Circular references exceed the limit, as they do at a receiver.
     """
     lookups, pending = 0, [record]
     while pending and lookups <= MAX_LOOKUPS:
@@ -151,7 +152,7 @@ def _resolve(record: SpfRecord, referenced: Mapping[str, Answer]) -> tuple[int, 
         lookups += current.lookups
         for name in current.references:
             answer = referenced.get(name)
-            if answer is None:  # it depends on the message, or the limit was reached
+            if answer is None:  # depends on the message, or the limit was reached
                 continue
             if isinstance(answer, Unanswered):
                 return lookups, answer
@@ -163,11 +164,11 @@ def _resolve(record: SpfRecord, referenced: Mapping[str, Answer]) -> tuple[int, 
 
 
 def suggest(domain: str, host: str, *, is_local: bool) -> str:
-    """An SPF record to start with.
+    """Returns an SPF record to start with.
 
     Args:
         domain: the domain that will publish it.
-        host: the mail server that sends for us; empty for none.
+        host: the mail server that sends the mail; empty for none.
         is_local: whether that server is this machine.
     """
     server = _server_term(domain, host, is_local=is_local)
@@ -185,7 +186,7 @@ def _server_term(domain: str, host: str, *, is_local: bool) -> str:
 
 
 def is_resolvable(name: str) -> bool:
-    """Whether a referenced domain is known without a message: it contains no macro."""
+    """Returns whether a referenced domain can be resolved without a message: it has no macro."""
     return "%" not in name and "." in name
 
 

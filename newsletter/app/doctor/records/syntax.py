@@ -1,15 +1,15 @@
-"""What the text of records has in common: tag lists, and how a record is quoted. Pure."""
+"""Syntax shared by several records: tag lists, and quoting in findings. Pure."""
 
 from __future__ import annotations
 
 from newsletter.text.clean import clean, cut
 
 MAX_WIDTH = 160
-"""Columns of a quoted record in a finding."""
+"""Maximum width in columns of a quoted record in a finding."""
 
 
 def parse_tags(record: str) -> dict[str, str]:
-    """The tags of a DMARC or DKIM record; of several with one name, the first."""
+    """Returns the tags of a DMARC or DKIM record. For duplicate names, the first counts."""
     found: dict[str, str] = {}
     for tag in record.split(";"):
         name, equals, value = tag.partition("=")
@@ -19,5 +19,5 @@ def parse_tags(record: str) -> dict[str, str]:
 
 
 def quoted(text: str) -> str:
-    """A record or a part of one, safe to print: on one line, without controls, cut."""
+    """Quotes a record or part of one safely: on one line, no control characters, truncated."""
     return f"“{cut(clean(text), MAX_WIDTH)}”"
