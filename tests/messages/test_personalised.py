@@ -302,7 +302,7 @@ def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> N
     mailto = "mailto:keeper@example.org?subject=unsubscribe"
     expected = f"List-Unsubscribe: <{base_url}/unsubscribe/{token}>,\r\n <{mailto}>\r\n"
     assert expected.encode() in head
-    assert b"\r\nList-Unsubscribe-MessageFactory: List-Unsubscribe=One-Click\r\n" in head
+    assert b"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n" in head
     assert f"\r\nList-Archive: <{base_url}/archive>\r\n".encode() in head
     other = parse_email(data, strict=True)
     assert f"{base_url}/unsubscribe/{token}" in other.text_plain[0]

@@ -18,6 +18,7 @@ from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.deliveries import Filter
 from newsletter.subscriptions import Imported, line_of
 from tests.support.commands import newsletter, rows_of
+from tests.support.databases import new_file
 
 
 class Newsroom:
@@ -71,6 +72,8 @@ class Newsroom:
 
     def subscribe(self, people: Iterable[str]) -> None:
         """These addresses get it."""
+        if not self.database.exists():
+            new_file(self.database)
         done = Imported()
         with self.opened() as app:
             lines = ((number, line_of(one)) for number, one in enumerate(people, 2))

@@ -24,10 +24,10 @@ from starlette.testclient import TestClient
 from newsletter.app import App
 from newsletter.config import Config
 from newsletter.recipients import address as parsed
-from newsletter.storage.database import Database
 from newsletter.web import health
 from newsletter.web.pages import pages
 from tests.support.captures import api_json, made
+from tests.support.databases import new_database
 
 BASE = "https://papers.example.org"
 HERE = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
@@ -63,7 +63,7 @@ class Site:
 
     def __init__(self, folder: Path, base_url: str = BASE) -> None:
         self.now = NOON
-        self.database = Database(f"sqlite:///{folder}/site.db")
+        self.database = new_database(folder / "site.db")
         self._folder = folder
         self._base = base_url
         self._clients = ExitStack()
