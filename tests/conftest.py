@@ -12,6 +12,7 @@ from playwright.sync_api import Browser
 
 from newsletter.storage.database import Database
 from tests.support.browser import chromium
+from tests.support.databases import new_database
 from tests.support.soak import SOAK
 
 # Fixed seeds here, free ones in the soak: a red test must be red again.
@@ -34,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database on a real file."""
-    with Database(f"sqlite:///{tmp_path}/test.db") as opened:
+    with new_database(tmp_path / "test.db") as opened:
         yield opened
 
 

@@ -11,9 +11,9 @@ from newsletter.app.composition import App
 from newsletter.config.parse import parse
 from newsletter.models import SubscriberState
 from newsletter.storage import deliveries, subscribers
-from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
 from newsletter.subscribers.lifecycle import line_of
+from tests.support.databases import new_database
 
 SATURDAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -29,7 +29,7 @@ class Office:
     def __init__(self, folder: Path, more: str) -> None:
         text = f'[newsletter]\nowner = "owner@example.org"\nsend_at = "07:30"\n{more}\n'
         self.now = SATURDAY
-        self.database = Database(f"sqlite:///{folder}/papers.db")
+        self.database = new_database(folder / "papers.db")
         config = parse(text, {}, where="config.toml", folder=folder)
         self.app = App(config, self.database, lambda: self.now)
 

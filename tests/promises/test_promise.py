@@ -8,7 +8,6 @@ state that the operator sees.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import threading
 from collections import Counter, deque
@@ -49,6 +48,7 @@ from newsletter.subscribers.address import parse_address
 from newsletter.subscribers.csv_columns import SubscriberRow
 from newsletter.subscribers.list_import import Imported
 from newsletter.transports.base import OutgoingMessage
+from tests.support.databases import new_database
 from tests.support.planning_room import (
     MORNING,
     RULES,
@@ -76,6 +76,8 @@ DOUBTFUL = (DeliveryState.SENDING, DeliveryState.UNKNOWN)
 A_DAY = timedelta(days=1)
 NAMES = ("mira", "jonas", "ana", "yuki")
 GIVE_UP = timedelta(days=3)
+DAYS_COUNT = timedelta(days=3)
+"""How long papers without days may come before newcomers no longer begin with the last day."""
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """In memory where there is such a folder: only processes die here, no machine."""
 
@@ -87,6 +89,8 @@ class Paper:
     number: int
     day: date | None
     snapshot: int
+    at: datetime
+    """When it was announced, by the clock of then."""
     withdrawn: bool = False
     passed: bool = False
 
@@ -120,14 +124,24 @@ class Model:
     """Everybody who ever was, by number."""
 
     def newcomer(self, now: datetime) -> int:
-        """Where somebody begins who comes now: before the latest day's papers."""
+        """Where somebody begins who comes now: before the latest day's papers.
+
+        Without days, or when for a while only papers without came, before the last snapshot's.
+        """
         days = [paper.day for paper in self.papers if paper.day]
         latest = max((day for day in days if day <= now.date() + A_DAY), default=None)
+        if latest and self._is_long_ago(latest):
+            latest = None
         last = max((paper.snapshot for paper in self.papers), default=0)
         for index, paper in enumerate(self.papers):
             if paper.day == latest if latest else paper.snapshot == last:
                 return index
         return 0
+
+    def _is_long_ago(self, latest: date) -> bool:
+        dated = [paper.at for paper in self.papers if paper.day == latest]
+        undated = [paper.at for paper in self.papers if paper.day is None]
+        return bool(undated) and undated[-1] - dated[-1] > DAYS_COUNT
 
     def owed(self, reader: ModelSubscriber) -> set[int]:
         """Places of the papers that somebody active has, once nothing is left to do."""
@@ -137,14 +151,6 @@ class Model:
             if index >= reader.start and not paper.withdrawn and not paper.passed
         }
         return due | set(reader.planned)
-
-
-@cache
-def empty() -> Path:
-    """A database that was just made: making one anew for every example takes its time."""
-    path = Path(tempfile.mkdtemp(prefix="promise-")) / "empty.db"
-    Database(f"sqlite:///{path}").close()
-    return path
 
 
 @cache
@@ -182,8 +188,7 @@ class Promise(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=FOLDER)
         self.url = f"sqlite:///{self.folder.name}/test.db"
-        shutil.copy(empty(), f"{self.folder.name}/test.db")
-        self.room = PlanningRoom(Database(self.url))
+        self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"))
         self.post = ScriptedTransport()
         self.model = Model()
         self.limits = Limits(sessions=1, give_up_after=GIVE_UP, pause=0.0)
@@ -289,7 +294,7 @@ class Promise(RuleBasedStateMachine):
         self.numbers += many
         self.room.papers(*numbers, day=day, source=source)
         ((snapshot,),) = self.room.rows("SELECT max(id) FROM snapshots")
-        self.model.papers += [Paper(number, day, snapshot) for number in numbers]
+        self.model.papers += [Paper(number, day, snapshot, self.room.now) for number in numbers]
 
     @precondition(lambda self: self.model.papers)
     @rule(data=st.data())
@@ -866,7 +871,7 @@ def delivery_of(message: OutgoingMessage) -> int:
     return int(message.sender.removeprefix("bounce+").partition(".")[0])
 
 
-TestPromise = Promise.TestCase
+TestPromise = pytest.mark.timeout(4 * 3600 if SOAK else 1_200)(Promise.TestCase)
 TestPromise.settings = settings(
     max_examples=1_000 if SOAK else 40, stateful_step_count=50 if SOAK else 30, deadline=None
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,8 +20,10 @@ from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of
 from newsletter.editions.validate import MAX_ENCODED
 from newsletter.models import Capture, Paper
+from newsletter.papers.ingest import Ingest
 from newsletter.papers.report import CaptureReport
 from newsletter.text.clean import without_isolates
+from tests.support.databases import new_database
 from tests.support.real_captures import real_captures
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -146,8 +149,11 @@ def test_ids_with_one_title_or_abstract_stay_two_papers(together: bool) -> None:
 
 def _new(papers: list[Paper], *, together: bool) -> int:
     captures = [_api(*papers)] if together else [_api(paper) for paper in papers]
-    with throw_away() as app:
-        reports = app.ingest.captures("pairs", captures, announce_all=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        new_database(Path(folder) / "pairs.db") as database,
+    ):
+        reports = Ingest(database, lambda: NOW).captures("pairs", captures, announce_all=True)
         return sum(report.counts.new for report in reports)
 
 

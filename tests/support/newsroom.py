@@ -19,6 +19,7 @@ from newsletter.storage.deliveries import Filter
 from newsletter.subscribers.lifecycle import line_of
 from newsletter.subscribers.list_import import Imported
 from tests.support.commands import newsletter, rows_of
+from tests.support.databases import new_file
 
 
 class Newsroom:
@@ -72,6 +73,8 @@ class Newsroom:
 
     def subscribe(self, people: Iterable[str]) -> None:
         """These addresses get it."""
+        if not self.database.exists():
+            new_file(self.database)
         done = Imported()
         with self.opened() as app:
             lines = ((number, line_of(one)) for number, one in enumerate(people, 2))

@@ -23,11 +23,11 @@ from starlette.testclient import TestClient
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.storage.database import Database
 from newsletter.subscribers.address import parse_address as parsed
 from newsletter.web import health
 from newsletter.web.pages import pages
 from tests.support.captures import api_json, made
+from tests.support.databases import new_database
 
 BASE = "https://papers.example.org"
 HERE = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
@@ -63,7 +63,7 @@ class Site:
 
     def __init__(self, folder: Path, base_url: str = BASE) -> None:
         self.now = NOON
-        self.database = Database(f"sqlite:///{folder}/site.db")
+        self.database = new_database(folder / "site.db")
         self._folder = folder
         self._base = base_url
         self._clients = ExitStack()

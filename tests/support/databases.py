@@ -1,0 +1,37 @@
+"""Empty databases, copied from one that was migrated once: migrating takes a tenth of a second."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+from newsletter.storage.database import Database
+
+
+@functools.cache
+def _template() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="empty-database-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Database(f"sqlite:///{folder}/empty.db").close()
+    return folder / "empty.db"
+
+
+def new_file(path: Path) -> Path:
+    """Makes the file of an empty database with secrets of its own; returns its path."""
+    path.touch(0o600)
+    shutil.copyfile(_template(), path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA synchronous=OFF")
+        connection.execute("UPDATE secrets SET value = randomblob(length(value))")
+        connection.commit()
+    return path
+
+
+def new_database(path: Path) -> Database:
+    """An empty database at that path, opened."""
+    return Database(f"sqlite:///{new_file(path)}")
