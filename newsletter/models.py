@@ -208,7 +208,7 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Fingerprints:
     """What a description says, as two fingerprints; what it does not say has none.
 
     `papers.changes.said_by` makes them.
@@ -217,7 +217,7 @@ class Said:
     title: str
     abstract: str = ""
 
-    def changed_by(self, later: Said) -> bool:
+    def changed_by(self, later: Fingerprints) -> bool:
         """Whether `later` says something else; what it leaves out is no change."""
         return any(
             one and other and one != other
@@ -226,7 +226,7 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownPaper:
     """What is known of a paper when a capture of one source arrives.
 
     Attributes:
@@ -242,7 +242,7 @@ class Known:
     paper: Paper
     version: int
     withdrawn: bool = False
-    said: Said | None = None
+    said: Fingerprints | None = None
     last_day: date | None = None
     in_previous: bool = True
     later: bool = False
@@ -265,7 +265,7 @@ class Change:
 
     paper: int
     row: Paper
-    said: Said
+    said: Fingerprints
     claims: tuple[str, ...]
     kind: EntryKind | None
     text: Paper | None

@@ -23,8 +23,8 @@ class IdleFacts:
         editions: ids of the held editions.
         editions_reason: why the first of them is held.
         clock: what is wrong with the clock; empty if nothing is.
-        people_paused: number of paused subscribers.
-        people_suppressed: number of suppressed subscribers: their servers reported that the
+        paused_subscribers: number of paused subscribers.
+        suppressed_subscribers: number of suppressed subscribers: their servers reported that the
             mailbox does not exist.
         mails: number of messages that could be sent now.
         overdue: since when a due subscriber has not been planned, as text; empty if none is, or
@@ -44,8 +44,8 @@ class IdleFacts:
     editions: tuple[int, ...] = ()
     editions_reason: str = ""
     clock: str = ""
-    people_paused: int = 0
-    people_suppressed: int = 0
+    paused_subscribers: int = 0
+    suppressed_subscribers: int = 0
     mails: int = 0
     overdue: str = ""
     stopped: str = ""
@@ -118,14 +118,14 @@ def _quiet(facts: IdleFacts) -> str:
 
 
 def _nobody(facts: IdleFacts) -> str:
-    if facts.people_paused:
+    if facts.paused_subscribers:
         return (
-            f"nobody subscribed: all {facts.people_paused:,} are paused; "
+            f"nobody subscribed: all {facts.paused_subscribers:,} are paused; "
             "`newsletter subscribers resume ADDRESS` ends a pause"
         )
-    if facts.people_suppressed:
+    if facts.suppressed_subscribers:
         return (
-            f"nobody subscribed: {facts.people_suppressed:,} are suppressed, because their "
+            f"nobody subscribed: {facts.suppressed_subscribers:,} are suppressed, because their "
             "servers say that there is no such mailbox; if that is wrong, "
             "`newsletter subscribers add --unsuppress ADDRESS` brings somebody back"
         )

@@ -108,7 +108,7 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
         app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
         try:
             app.sending.resume()  # accepts the clock as correct
-            app.planning.plan(now, everybody=True)
+            app.planning.plan(now, all_active=True)
         finally:
             app.close()
         backups.fold(fresh)

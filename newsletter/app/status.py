@@ -37,21 +37,21 @@ class Status:
     """The state of the installation.
 
     Attributes:
-        people: number of subscribers in each state.
+        subscribers: number of subscribers in each state.
         next_due_at: when the first subscriber is due.
         queued: number of messages that can be sent now.
         ended: number of messages, by state, that ended otherwise than sent or wait for a retry.
-        silence: why nothing is sent.
+        idle_reason: why nothing is sent.
     """
 
     sources: list[SourceStatus]
     snapshots: list[SnapshotRow]
     editions: list[EditionRow]
-    people: dict[SubscriberState, int]
+    subscribers: dict[SubscriberState, int]
     next_due_at: datetime | None
     queued: int
     ended: dict[DeliveryState, int]
-    silence: str
+    idle_reason: str
 
 
 class StatusReader:
@@ -80,23 +80,34 @@ class StatusReader:
 
 def _status(tx: Connection, config: Config, at: datetime) -> Status:
     captured = source_rows.all_status(tx)
-    met = {one.name for one in captured}
-    fares = captured + [one for one in _never_asked(config) if one.name not in met]
+    known_names = {one.name for one in captured}
+    source_statuses = captured + [
+        one for one in _never_asked(config) if one.name not in known_names
+    ]
     held = snapshots.listed(tx, SnapshotState.HELD)
     stuck = editions.listed(tx, EditionState.HELD)
     counts = subscribers.counts(tx)
     due = subscribers.first_due(tx)
     queued = outbox.count_waiting(tx, at)
-    facts = _facts(tx, config, at, fares=fares, held=held, stuck=stuck, counts=counts, due=due)
+    facts = _facts(
+        tx,
+        config,
+        at,
+        source_statuses=source_statuses,
+        held=held,
+        stuck=stuck,
+        counts=counts,
+        due=due,
+    )
     return Status(
-        sources=fares,
+        sources=source_statuses,
         snapshots=held,
         editions=stuck,
-        people=counts,
+        subscribers=counts,
         next_due_at=due,
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
-        silence=idle_reason(replace(facts, mails=queued)),
+        idle_reason=idle_reason(replace(facts, mails=queued)),
     )
 
 
@@ -104,8 +115,8 @@ def _facts(
     tx: Connection,
     config: Config,
     at: datetime,
+    source_statuses: list[SourceStatus],
     *,
-    fares: list[SourceStatus],
     held: list[SnapshotRow],
     stuck: list[EditionRow],
     counts: dict[SubscriberState, int],
@@ -114,13 +125,13 @@ def _facts(
     """Returns the facts that the idle reason is derived from."""
     row = installation.get(tx)
     names = {section.name for section in config.sources}
-    failing = [one for one in fares if one.failing_since and one.name in names]
+    failing = [one for one in source_statuses if one.failing_since and one.name in names]
     return IdleFacts(
         held=tuple(snapshot.id for snapshot in held),
         held_reason=(held[0].reason or "") if held else "",
         failing=tuple(source.name for source in failing),
         failure=(failing[0].failure or "") if failing else "",
-        captured=sum(source.snapshots for source in fares),
+        captured=sum(source.snapshots for source in source_statuses),
         waiting=_waiting(tx, at),
         subscribers=counts.get(SubscriberState.ACTIVE, 0),
         paused=row.paused_at is not None,
@@ -128,8 +139,8 @@ def _facts(
         editions=tuple(edition.id for edition in stuck),
         editions_reason=(stuck[0].reason or "") if stuck else "",
         clock=_clock(row, at),
-        people_paused=counts.get(SubscriberState.PAUSED, 0),
-        people_suppressed=counts.get(SubscriberState.SUPPRESSED, 0),
+        paused_subscribers=counts.get(SubscriberState.PAUSED, 0),
+        suppressed_subscribers=counts.get(SubscriberState.SUPPRESSED, 0),
         overdue=_in_words(due) if due and due < at - _SOON else "",
         stopped=row.stopped,
     )

@@ -60,7 +60,7 @@ class Trace:
         Raises:
             UsageError: there is no such subscriber or paper.
         """
-        silence = self._status.read().silence
+        idle_reason = self._status.read().idle_reason
         own_key = self._database.keys.own
         with self._database.read() as tx:
             if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
@@ -70,11 +70,11 @@ class Trace:
             except ValueError:
                 return list(_of_paper(tx, asked))
             suppression = tokens.suppression_hash(own_key, address.normal)
-            return list(_of_reader(tx, self._records, address, suppression, silence))
+            return list(_of_reader(tx, self._records, address, suppression, idle_reason))
 
 
 def _of_reader(
-    tx: Connection, records: DeliveryRecords, address: Address, suppression: bytes, silence: str
+    tx: Connection, records: DeliveryRecords, address: Address, suppression: bytes, idle_reason: str
 ) -> Iterator[TraceEvent]:
     reason = subscribers.suppressed(tx, [suppression]).get(suppression)
     found = subscribers.find(tx, address.normal)
@@ -93,10 +93,10 @@ def _of_reader(
             None, "suppressed", f"Must not be written to: {reason}.", {"reason": reason}
         )
     if found and found.next_due_at:
-        yield from _to_come(tx, found, silence)
+        yield from _to_come(tx, found, idle_reason)
 
 
-def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[TraceEvent]:
+def _to_come(tx: Connection, found: Subscriber, idle_reason: str) -> Iterator[TraceEvent]:
     waiting = log.waiting(tx, found.cursor)
     due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
     words = f"Due next at {due} ({found.preferences.cadence}); {waiting:,} new papers wait for it."
@@ -106,7 +106,7 @@ def _to_come(tx: Connection, found: Subscriber, silence: str) -> Iterator[TraceE
         "papers": waiting,
     }
     yield TraceEvent(None, "due", words, details)
-    yield TraceEvent(None, "silence", f"At the moment: {silence}", {"silence": silence})
+    yield TraceEvent(None, "silence", f"At the moment: {idle_reason}", {"silence": idle_reason})
 
 
 def _mail(row: deliveries.DeliveryRow, records: DeliveryRecords) -> TraceEvent:

@@ -157,30 +157,34 @@ def edition_row(row: EditionRow) -> dict[str, Any]:
     }
 
 
-def ran_row(result: RunResult, silence: str | None) -> dict[str, Any]:
+def ran_row(result: RunResult, idle_reason: str | None) -> dict[str, Any]:
     """Returns the result of a run as a JSON row."""
     return {
         **{str(state): result.summary[state] for state in _SHOWN},
         "notices": result.summary.notices,
         "queued": result.summary.queued,
-        "planned": result.planned.people,
+        "planned": result.planned.subscribers,
         "editions": result.planned.editions,
         "held": result.planned.held[0].reason if result.planned.held else None,
         "held_editions": [row.id for row in result.planned.held],
         "suppressed": result.summary.suppressed,
         "stopped": result.stopped or None,
         "limited": result.summary.limited,
-        "silence": silence,
+        "silence": idle_reason,
         "seconds": round(result.summary.seconds, 3),
     }
 
 
-def ran_lines(result: RunResult, silence: str | None) -> Iterator[str]:
+def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
     """Yields the result of a run as readable lines."""
     summary = result.summary
-    if result.planned.people:
+    if result.planned.subscribers:
         what = plural(len(result.planned.editions), "edition")
-        who = "1 person" if result.planned.people == 1 else f"{result.planned.people:,} people"
+        who = (
+            "1 person"
+            if result.planned.subscribers == 1
+            else f"{result.planned.subscribers:,} people"
+        )
         yield f"Planned {what} for {who}."
     for row in result.planned.held:
         yield (
@@ -199,8 +203,8 @@ def ran_lines(result: RunResult, silence: str | None) -> Iterator[str]:
         yield "The day's limit (max_per_day) is reached; the next run goes on."
     elif summary.queued:
         yield f"{plural(summary.queued, 'mail')} still waiting; the next run goes on."
-    if silence and not result.planned.held:  # which give the same reason
-        yield silence
+    if idle_reason and not result.planned.held:  # which give the same reason
+        yield idle_reason
 
 
 def wants_attention(result: RunResult) -> bool:

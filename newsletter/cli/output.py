@@ -149,8 +149,8 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
             "notes": list(source.notes),
         }
     yield {
-        "silence": found.silence,
-        "subscribers": {str(state): many for state, many in found.people.items()},
+        "silence": found.idle_reason,
+        "subscribers": {str(state): many for state, many in found.subscribers.items()},
         "next_due_at": iso(found.next_due_at),
         "queued": found.queued,
         "mails": {str(state): many for state, many in found.ended.items()},
@@ -170,14 +170,14 @@ def status_lines(found: Status) -> Iterator[str]:
     for edition in found.editions:
         yield f"held edition {edition.id}: {edition.subject}"
         yield f"    {edition.reason}"
-    if found.people:
-        counts = ", ".join(f"{many:,} {state}" for state, many in sorted(found.people.items()))
+    if found.subscribers:
+        counts = ", ".join(f"{many:,} {state}" for state, many in sorted(found.subscribers.items()))
         due = f"; first due {found.next_due_at:%Y-%m-%d %H:%M} UTC" if found.next_due_at else ""
         yield f"subscribers: {counts}{due}"
     if found.queued or found.ended:
         facts = [(found.queued, "waiting"), *((many, s) for s, many in sorted(found.ended.items()))]
         yield "mails: " + ", ".join(f"{many:,} {what}" for many, what in facts if many)
-    yield found.silence
+    yield found.idle_reason
 
 
 def _source_line(source: SourceStatus) -> str:

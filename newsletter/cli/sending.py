@@ -92,12 +92,12 @@ def _nothing(stopped: str = "") -> RunResult:
 def _summarised(app: App, result: RunResult, *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
 
-    quiet = not (result.summary.done or result.planned.people or result.stopped)
-    silence = app.status.read().silence if quiet else None
+    quiet = not (result.summary.done or result.planned.subscribers or result.stopped)
+    idle_reason = app.status.read().idle_reason if quiet else None
     if as_json:
-        output.print_json(mail_output.ran_row(result, silence))
+        output.print_json(mail_output.ran_row(result, idle_reason))
     else:
-        for line in mail_output.ran_lines(result, silence):
+        for line in mail_output.ran_lines(result, idle_reason):
             say(line)
         if result.stopped:
             say(f"error: {result.stopped}", err=True)

@@ -40,7 +40,7 @@ def preview(
             cursor = lifecycle.find(address_of(subscriber)).cursor if subscriber else None
             edition = app.planner.next_edition(cursor)
             if edition is None:
-                return _silent(app.status.read().silence, as_json=as_json)
+                return _silent(app.status.read().idle_reason, as_json=as_json)
             written = app.previews.write(edition, Path(out))
     except DatabaseMissing as missing:
         return _silent(_nothing_yet(missing), as_json=as_json)
@@ -101,8 +101,8 @@ def _nothing_yet(missing: DatabaseMissing) -> str:
     return f"{idle_reason(IdleFacts())} (no database at {missing.where})"
 
 
-def _silent(silence: str, *, as_json: bool) -> int:
+def _silent(idle_reason: str, *, as_json: bool) -> int:
     from newsletter.cli import output
 
-    output.print_json({"silence": silence}) if as_json else say(silence)
+    output.print_json({"silence": idle_reason}) if as_json else say(idle_reason)
     return 0

@@ -144,7 +144,7 @@ def export(app: App, state: str, *, as_json: bool) -> None:
         return
     for line in app.subscribers.lifecycle.exported(wanted):
         write(line.rstrip("\r\n"))
-    paused = app.status.read().people.get(SubscriberState.PAUSED, 0)
+    paused = app.status.read().subscribers.get(SubscriberState.PAUSED, 0)
     if paused and wanted is SubscriberState.ACTIVE:  # an import would end their pause
         who = "1 person is" if paused == 1 else f"{paused:,} people are"
         say(f"note: {who} paused and not in it; `--state paused` writes them", err=True)

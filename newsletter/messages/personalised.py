@@ -62,22 +62,22 @@ class MessageTemplate:
         links: str,
         encode: Callable[[bytes], bytes],
     ) -> None:
-        nobody = RecipientFields(
+        placeholder = RecipientFields(
             to=f"{_nonce()}@{mime.NOWHERE}",
             message_id=f"{_nonce()}@{mime.NOWHERE}",
             token=_nonce(TOKEN_LENGTH),
         )
-        name, _, domain = nobody.to.partition("@")
-        link = links.format(nobody.token) if links else ""
+        name, _, domain = placeholder.to.partition("@")
+        link = links.format(placeholder.token) if links else ""
         at = _moment()
-        data = encode(make(Recipient(Address("", name, domain), nobody.message_id, link), at))
+        data = encode(make(Recipient(Address("", name, domain), placeholder.message_id, link), at))
         self._parts = _cut(
             data,
             {
-                "to": nobody.to,
-                "message_id": nobody.message_id,
+                "to": placeholder.to,
+                "message_id": placeholder.message_id,
                 "date": format_datetime(at),
-                "token": nobody.token,
+                "token": placeholder.token,
             },
         )
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from newsletter.models import Change, EntryKind, Known, Paper, Said
+from newsletter.models import Change, EntryKind, Fingerprints, KnownPaper, Paper
 from newsletter.papers.identity import Identities, Keys, Match, keys_of_all
 from newsletter.text.fingerprint import comparable
 
@@ -31,7 +31,7 @@ class CapturedPaper:
 
     paper: Paper
     keys: Keys
-    said: Said
+    said: Fingerprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +59,9 @@ class Rule:
         return announced
 
 
-def said_by(paper: Paper) -> Said:
+def fingerprints_of(paper: Paper) -> Fingerprints:
     """Returns the fingerprints of a paper; they ignore differences in white space, case and TeX."""
-    return Said(
+    return Fingerprints(
         "" if paper.untitled else _digest(paper.title),
         _digest(paper.abstract) if paper.abstract else "",
     )
@@ -70,13 +70,13 @@ def said_by(paper: Paper) -> Said:
 def captured_papers(papers: Sequence[Paper]) -> list[CapturedPaper]:
     """Prepares the rows of one capture: the expensive part, done before any lock is taken."""
     keyed = zip(papers, keys_of_all(papers), strict=True)
-    return [CapturedPaper(paper, keys, said_by(paper)) for paper, keys in keyed]
+    return [CapturedPaper(paper, keys, fingerprints_of(paper)) for paper, keys in keyed]
 
 
 def changes(
     lines: Sequence[CapturedPaper],
     identities: Identities,
-    known: Mapping[int, Known],
+    known: Mapping[int, KnownPaper],
     listing_days: Sequence[date],
     announce: Callable[[Paper], bool],
 ) -> list[Change]:
@@ -121,7 +121,7 @@ def _completed(first: CapturedPaper, other: CapturedPaper) -> CapturedPaper:
         listed_on=max(days, default=None),
         upvotes=other.paper.upvotes if row.upvotes is None else row.upvotes,
     )
-    return CapturedPaper(row, first.keys, said_by(row))
+    return CapturedPaper(row, first.keys, fingerprints_of(row))
 
 
 def _first_seen(match: Match, line: CapturedPaper, announce: Callable[[Paper], bool]) -> Change:
@@ -136,7 +136,7 @@ def _first_seen(match: Match, line: CapturedPaper, announce: Callable[[Paper], b
 
 
 def _seen_again(
-    match: Match, line: CapturedPaper, known: Known, listing_days: Sequence[date]
+    match: Match, line: CapturedPaper, known: KnownPaper, listing_days: Sequence[date]
 ) -> Change:
     row = line.paper
     if known.later:
@@ -145,7 +145,7 @@ def _seen_again(
         )
     if is_withdrawal(row) and not known.withdrawn:
         kind: EntryKind | None = EntryKind.WITHDRAWN
-    elif (known.said or said_by(known.paper)).changed_by(line.said):
+    elif (known.said or fingerprints_of(known.paper)).changed_by(line.said):
         kind = EntryKind.UPDATED
     elif is_relisted(row.listed_on, known, listing_days):
         kind = EntryKind.RELISTED
@@ -170,7 +170,7 @@ def is_withdrawal(paper: Paper) -> bool:
     return _WITHDRAWN.match(paper.abstract or "") is not None
 
 
-def is_relisted(day: date | None, known: Known, listing_days: Sequence[date]) -> bool:
+def is_relisted(day: date | None, known: KnownPaper, listing_days: Sequence[date]) -> bool:
     """Returns whether the source lists the paper again after it was off the list.
 
     With days, it is listed for a later day than its last, and the source listed other papers

@@ -39,13 +39,13 @@ class PlanResult:
     """The result of planning.
 
     Attributes:
-        people: number of subscribers for whom an edition was planned.
+        subscribers: number of subscribers for whom an edition was planned.
         editions: keys of the planned editions.
         held: editions held for review, now or before.
         open: number of subscribers whose due date stays open because a source fails.
     """
 
-    people: int = 0
+    subscribers: int = 0
     editions: list[str] = field(default_factory=list)
     held: list[EditionRow] = field(default_factory=list)
     open: int = 0
@@ -83,12 +83,12 @@ class Planning:
         self._freezer = EditionFreezer(database, builder, theme_settings, domain)
         self._rules = rules
 
-    def plan(self, now: datetime, *, everybody: bool = False, failing: bool = False) -> PlanResult:
+    def plan(self, now: datetime, *, all_active: bool = False, failing: bool = False) -> PlanResult:
         """Plans for the subscribers who are due now, or for all active ones.
 
         Args:
             now: the current time, timezone-aware.
-            everybody: treat every active subscriber as due; due times do not change.
+            all_active: treat every active subscriber as due; due times do not change.
             failing: whether a source fails, so that new papers may still be to come.
 
         Raises:
@@ -98,7 +98,7 @@ class Planning:
         planned = PlanResult()
         with self._database.read() as tx:
             refuse_old_clock(installation.get(tx), now)
-            groups = due.everybody(tx) if everybody else due.due(tx, now)
+            groups = due.all_active(tx) if all_active else due.due(tx, now)
             seen = view(tx, now, failing=failing)
         if groups:
             with self._database.write() as tx:
@@ -209,7 +209,7 @@ class Planning:
                     editions.note_planned(tx, edition.id, view.now)
             time.sleep(CHUNK_PAUSE)
         if edition and people:
-            planned.people += people
+            planned.subscribers += people
             planned.editions.append(edition.key)
 
     def _step(

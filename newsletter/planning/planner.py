@@ -58,7 +58,7 @@ class Planner:
         """
         at = self._clock()
         self._due_times.reschedule(at)
-        return self._planning.plan(at, everybody=due_now, failing=self._is_source_failing())
+        return self._planning.plan(at, all_active=due_now, failing=self._is_source_failing())
 
     def plan_due(self, at: datetime) -> PlanResult:
         """Plans for the subscribers who are due; fast when there are none.

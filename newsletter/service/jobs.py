@@ -180,8 +180,8 @@ class Jobs:
             fault = str(error)
         for edition in planned.held:
             log.warning("edition held", edition=edition.id, reason=edition.reason)
-        if planned.people:
-            log.info("planned", people=planned.people, editions=planned.editions)
+        if planned.subscribers:
+            log.info("planned", people=planned.subscribers, editions=planned.editions)
         elif planned.open:
             log.info("nothing new yet, and a source fails", people=planned.open)
         result = RunResult(planned, stopped=fault)

@@ -72,7 +72,7 @@ def _isatap(ip: ipaddress.IPv6Address) -> bool:
     return int(ip) >> 32 & 0xFCFF_FFFF == 0x0000_5EFE
 
 
-class Patience(float):
+class Deadline(float):
     """A timeout in seconds for each step of an operation that also has an overall deadline.
 
     httpcore2 applies it as the timeout of every read and write. A plain number would restart
@@ -106,7 +106,7 @@ class Patience(float):
 
 
 def _left(timeout: float | None) -> float | None:
-    return timeout.left() if isinstance(timeout, Patience) else timeout
+    return timeout.left() if isinstance(timeout, Deadline) else timeout
 
 
 class CheckedNetwork(httpcore2.NetworkBackend):

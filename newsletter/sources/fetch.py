@@ -20,7 +20,7 @@ import httpx2
 
 from newsletter import __version__
 from newsletter.errors import FetchError
-from newsletter.sources.addresses import CheckedNetwork, Patience, Resolve
+from newsletter.sources.addresses import CheckedNetwork, Deadline, Resolve
 from newsletter.sources.crawl_delay import CrawlDelay
 from newsletter.sources.locations import HINTS, checked_url, joined, shown
 from newsletter.sources.responses import (
@@ -222,8 +222,8 @@ class Fetcher:
         return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
 
     def _timeouts(self, job: _Job) -> dict[str, float]:
-        read = Patience(self._policy.read_timeout, job.ends, self._clock)
-        connect = Patience(self._policy.connect_timeout, job.ends, self._clock)
+        read = Deadline(self._policy.read_timeout, job.ends, self._clock)
+        connect = Deadline(self._policy.connect_timeout, job.ends, self._clock)
         return {"connect": connect, "read": read, "write": read, "pool": read.left()}
 
     def _keep_crawl_delay(self, host: str, job: _Job) -> None:

@@ -107,7 +107,7 @@ def due(tx: Connection, now: datetime) -> list[Group]:
     ]
 
 
-def everybody(tx: Connection) -> list[Group]:
+def all_active(tx: Connection) -> list[Group]:
     """Returns all active subscribers, grouped by cursor alone."""
     rows = tx.execute(
         select(subscribers.c.cursor, func.count().label("size"))

@@ -25,7 +25,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.sqlite import insert
 
-from newsletter.models import Change, Entry, EntryKind, Known, Paper, Said, SnapshotState
+from newsletter.models import (
+    Change,
+    Entry,
+    EntryKind,
+    Fingerprints,
+    KnownPaper,
+    Paper,
+    SnapshotState,
+)
 from newsletter.storage.schema import (
     entries,
     listings,
@@ -64,7 +72,7 @@ def owners(tx: Connection, keys: Iterable[str]) -> dict[str, int]:
     }
 
 
-def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, Known]:
+def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, KnownPaper]:
     """Returns what is known about these papers as `snapshot` of `source` is processed."""
     previous = tx.execute(
         select(func.max(snapshots.c.id)).where(
@@ -86,11 +94,11 @@ def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dic
     return {row.id: _known(row, previous, snapshot) for row in rows}
 
 
-def _known(row: Row[Any], previous: int | None, snapshot: int) -> Known:
+def _known(row: Row[Any], previous: int | None, snapshot: int) -> KnownPaper:
     said = None
     if row.title_said is not None:
-        said = Said(row.title_said, row.abstract_said)
-    return Known(
+        said = Fingerprints(row.title_said, row.abstract_said)
+    return KnownPaper(
         paper=Paper.from_record(row.record),
         version=row.version,
         withdrawn=row.withdrawn,
@@ -101,7 +109,7 @@ def _known(row: Row[Any], previous: int | None, snapshot: int) -> Known:
     )
 
 
-def listing_days(tx: Connection, source: int, known: Iterable[Known]) -> Sequence[date]:
+def listing_days(tx: Connection, source: int, known: Iterable[KnownPaper]) -> Sequence[date]:
     """Returns the days for which the source listed papers, ascending, as far as these need them.
 
     Days up to the oldest one of their last listings do not affect any decision.

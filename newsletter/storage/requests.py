@@ -178,7 +178,7 @@ def stale(tx: Connection, before: datetime, after: int, limit: int) -> list[Subs
     return _some(tx, never, after, limit)
 
 
-def person(tx: Connection, number: int) -> Subscriber | None:
+def subscriber(tx: Connection, number: int) -> Subscriber | None:
     """Returns the subscriber with this id, or `None`."""
     normal = tx.execute(select(subscribers.c.normal).where(subscribers.c.id == number)).scalar()
     return subscriber_rows.find(tx, normal) if normal else None

@@ -58,13 +58,13 @@ class PreferenceCentre:
         self._rules = rules
         self._clock = clock
 
-    def person(self, number: int) -> SubscriberView | None:
+    def view(self, number: int) -> SubscriberView | None:
         """Returns the subscriber with this id, or `None`."""
         with self._database.read() as tx:
-            row = requests.person(tx, number)
+            row = requests.subscriber(tx, number)
             return SubscriberView(row, requests.about(tx, number)) if row else None
 
-    def parse_preference(self, number: int, **preferences: object) -> None:
+    def change(self, number: int, **preferences: object) -> None:
         """Changes a subscriber's preferences."""
         if address := self._address(number):
             self._lifecycle.change(address, **preferences)
@@ -78,7 +78,7 @@ class PreferenceCentre:
         if until and not now.date() < until <= (now + LONGEST_PAUSE).date():
             return "write a date from tomorrow on, at most a year from now"
         with self._database.write() as tx:
-            row = requests.person(tx, number)
+            row = requests.subscriber(tx, number)
             if row and row.state is SubscriberState.ACTIVE:
                 subscribers.stop(tx, number, SubscriberState.PAUSED, now)
                 outbox.cancel(tx, number, now, outbox.PAUSED)
@@ -88,7 +88,7 @@ class PreferenceCentre:
 
     def resume(self, number: int) -> None:
         """Ends a pause; no papers are skipped."""
-        found = self.person(number)
+        found = self.view(number)
         if found and found.row.state is SubscriberState.PAUSED:
             self._lifecycle.resume(parse_address(found.row.address))
 
@@ -96,7 +96,7 @@ class PreferenceCentre:
         """Unsubscribes and cancels queued deliveries. Does nothing when repeated."""
         now = self._clock()
         with self._database.write() as tx:
-            row = requests.person(tx, number)
+            row = requests.subscriber(tx, number)
             if row and row.state is SubscriberState.PENDING:
                 requests.erase(tx, row, now)  # they never consented, so no data is kept
             elif row and row.state in _REACHED:
@@ -107,7 +107,7 @@ class PreferenceCentre:
         """Undoes an unsubscribe within `UNDO_FOR`; returns whether they are subscribed now."""
         now = self._clock()
         with self._database.write() as tx:
-            row = requests.person(tx, number)
+            row = requests.subscriber(tx, number)
             if row is None or row.state is not SubscriberState.UNSUBSCRIBED:
                 return row is not None and row.state in _REACHED
             if not timedelta() <= now - row.changed_at <= UNDO_FOR:
@@ -128,7 +128,7 @@ class PreferenceCentre:
     def export(self, number: int) -> Mapping[str, object] | None:
         """Returns all data about a subscriber as JSON values, or `None`."""
         with self._database.read() as tx:
-            row = requests.person(tx, number)
+            row = requests.subscriber(tx, number)
             if row is None:
                 return None
             about = requests.about(tx, number)
@@ -155,16 +155,16 @@ class PreferenceCentre:
             ],
         }
 
-    def due_in_words(self, person: Subscriber) -> str:
+    def due_in_words(self, view: Subscriber) -> str:
         """Returns a subscriber's next due time in their own time zone, such as `Monday 07:30`."""
-        if person.next_due_at is None:
+        if view.next_due_at is None:
             return ""
-        zone = self._rules.schedule(person.preferences).zone
-        at = person.next_due_at.astimezone(ZoneInfo(zone))
+        zone = self._rules.schedule(view.preferences).zone
+        at = view.next_due_at.astimezone(ZoneInfo(zone))
         return f"{WEEKDAYS[at.weekday()]} {at:%H:%M}"
 
     def _address(self, number: int) -> Address | None:
-        found = self.person(number)
+        found = self.view(number)
         return parse_address(found.row.address) if found else None
 
 

@@ -108,7 +108,7 @@ class Signup:
             return None
         with self._database.write() as tx:
             asked = requests.request(tx, number)
-            found = requests.person(tx, asked.subscriber) if asked else None
+            found = requests.subscriber(tx, asked.subscriber) if asked else None
             if asked is None or found is None or asked.kind is not kind:
                 return None
             if kind is RequestKind.CHANGE:
@@ -127,7 +127,7 @@ class Signup:
         reactivate(tx, found, self._rules, now)
         requests.note_consent(tx, found.id, CONSENT_TEXT, network, now)
         requests.note_confirmed(tx, asked.id, now)
-        person = requests.person(tx, found.id)
+        person = requests.subscriber(tx, found.id)
         return Confirmed(asked.kind, person, came=True) if person else None
 
     def _confirm_change(
@@ -141,7 +141,7 @@ class Signup:
         self._mail.queue(tx, CHANGED, found.address, found, now)
         requests.rename(tx, found.id, address.display, address.normal, address.domain)
         requests.note_confirmed(tx, asked.id, now)
-        person = requests.person(tx, found.id)
+        person = requests.subscriber(tx, found.id)
         return Confirmed(asked.kind, person, came=False) if person else None
 
 

@@ -81,7 +81,7 @@ class VisitorRequests:
             self._handle_signup(tx, asked, now)
             requests.drop_address(tx, asked.id)
         elif asked.kind is RequestKind.SETTINGS:
-            found = requests.person(tx, asked.subscriber)
+            found = requests.subscriber(tx, asked.subscriber)
             if found and found.state in _REACHED:
                 self._mail.queue_once(tx, SETTINGS, found.address, found, now)
         else:
@@ -110,7 +110,7 @@ class VisitorRequests:
 
     def _handle_change(self, tx: Connection, asked: Request, now: datetime) -> None:
         address = parse_address_or_none(asked.address)
-        found = requests.person(tx, asked.subscriber)
+        found = requests.subscriber(tx, asked.subscriber)
         if address is None or found is None or is_taken(tx, self._own_key, address):
             requests.drop_address(tx, asked.id)
             return

@@ -27,12 +27,12 @@ class Smtp:
         """Returns the message `dot_stuffed`."""
         return dot_stuffed(data)
 
-    def session(self) -> LetterSession:
+    def session(self) -> SmtpTransportSession:
         """Returns a new session."""
-        return LetterSession(SmtpSession(self._settings, stop=self._stop))
+        return SmtpTransportSession(SmtpSession(self._settings, stop=self._stop))
 
 
-class LetterSession:
+class SmtpTransportSession:
     """Sends messages over an `SmtpSession`. A server has no use for a message's name."""
 
     def __init__(self, session: SmtpSession) -> None:

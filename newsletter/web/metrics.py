@@ -38,7 +38,7 @@ class Figures(Collector):
             "newsletter_subscribers",
             "People by state.",
             "state",
-            {str(state): many for state, many in status.people.items()},
+            {str(state): many for state, many in status.subscribers.items()},
         )
         yield _labelled(
             "newsletter_mails",

@@ -163,12 +163,12 @@ class PreferencePages:
     def _change(self, request: Request, form: Mapping[str, str]) -> Response:
         token = request.path_params["token"]
         number = self._links.settings_of(token, self._clock())
-        if number is None or self._preference_centre.person(number) is None:
+        if number is None or self._preference_centre.view(number) is None:
             return self._pages.say(*_NO_LINK, 404)
         if self._visitors.is_from_elsewhere(request):
             return self._pages.say(*_ELSEWHERE, 403)
         acts = {
-            "wishes": self._wish,
+            "wishes": self._change_preferences,
             "pause": self._pause,
             "resume": self._resume,
             "address": self._change_address,
@@ -195,7 +195,7 @@ class PreferencePages:
         problem = "Please tick the box to say that you are sure." if what == "delete" else ""
         return self._settings(token, problem=problem or "Please use the form.", status=422)
 
-    def _wish(self, number: int, form: Mapping[str, str], _request: Request) -> str:
+    def _change_preferences(self, number: int, form: Mapping[str, str], _request: Request) -> str:
         at = form.get("send_at", "").strip()
         zone = form.get("time_zone", "").strip()
         preferences = {
@@ -204,7 +204,7 @@ class PreferencePages:
             "time_zone": parse_column("time_zone", zone),
             "topics": parse_column("topics", ";".join(form.get("topics", "").splitlines())),
         }
-        self._preference_centre.parse_preference(number, **preferences)
+        self._preference_centre.change(number, **preferences)
         return "Your wishes are saved."
 
     def _pause(self, number: int, form: Mapping[str, str], _request: Request) -> str:
@@ -235,7 +235,7 @@ class PreferencePages:
         self, token: str, *, saved: str = "", problem: str = "", status: int = 200
     ) -> Response:
         number = self._links.settings_of(token, self._clock())
-        person = self._preference_centre.person(number) if number is not None else None
+        person = self._preference_centre.view(number) if number is not None else None
         if person is None or person.row.state not in _SHOWN:
             return self._pages.say(*_NO_LINK, 404)
         return self._pages.page(

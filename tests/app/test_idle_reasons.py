@@ -51,7 +51,7 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
         waiting=st.integers(0, 9),
         subscribers=st.integers(0, 9),
         paused=st.booleans(),
-        people_suppressed=st.integers(0, 9),
+        suppressed_subscribers=st.integers(0, 9),
         mails=st.integers(0, 9),
         overdue=st.sampled_from(["", "2026-11-21 07:30 UTC"]),
         stopped=st.sampled_from(["", "the server is not there"]),

@@ -78,7 +78,7 @@ def spoil(place: Path) -> Path:
     return file
 
 
-def silence(place: Path) -> str:
+def idle_reason(place: Path) -> str:
     """What `status` says last."""
     return str(rows_of(newsletter("status", "--json", cwd=place))[-1]["silence"])
 
@@ -89,7 +89,7 @@ def test_a_password_that_cannot_be_read(place: Path) -> None:
     assert newsletter("run", "--due-now", cwd=place).returncode == 3
     (place / "config.toml").write_text(CONFIG + SMTP)
     assert newsletter("run", cwd=place).returncode == 2
-    said = silence(place)
+    said = idle_reason(place)
     assert said.startswith("held: 1 mail waits, because the last run ended early (")
     assert "password_file: cannot be read" in said
 
@@ -102,11 +102,11 @@ def test_the_limit_of_a_day(place: Path) -> None:
         row = rows_of(done)[-1]
         assert (done.returncode, row["sent"], row["limited"]) == (3, expected, True)
     assert "max_per_day" in row["silence"]
-    assert silence(place).startswith("held: 1 mail waits, because")
-    assert "max_per_day" in silence(place)
+    assert idle_reason(place).startswith("held: 1 mail waits, because")
+    assert "max_per_day" in idle_reason(place)
     (place / "config.toml").write_text(CONFIG + EML)
     assert newsletter("run", cwd=place).returncode == 0
-    assert silence(place).startswith("nothing new: ")
+    assert idle_reason(place).startswith("nothing new: ")
 
 
 def test_a_theme_that_is_broken(place: Path) -> None:
@@ -116,12 +116,12 @@ def test_a_theme_that_is_broken(place: Path) -> None:
         app.subscribers.lifecycle.add(line_of("cy@example.net"))
     assert newsletter("run", "--due-now", cwd=place).returncode == 3
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=2))) as app:
-        said = app.status.read().silence
+        said = app.status.read().idle_reason
     assert said.startswith("held: 2 new papers wait since ")
     assert "its template is wrong" in said
     file.unlink()
     assert newsletter("run", "--due-now", cwd=place).returncode == 0
-    assert silence(place).startswith("nothing new: ")
+    assert idle_reason(place).startswith("nothing new: ")
 
 
 def _opened(place: Path, now: datetime) -> App:
@@ -181,20 +181,20 @@ def test_a_service_with_a_broken_theme_sends_what_is_made(office: _Office, place
     office.restart()
     office.live(48)
     assert office.mails() == [*readers, "keeper@example.org"]
-    said = office.app.status.read().silence
+    said = office.app.status.read().idle_reason
     assert said.startswith("held: 1 new paper waits since 2100-01-06 07:30 UTC, because")
     file.unlink()
     office.restart()
     office.live(3)
     assert office.mails() == [*sorted(readers * 2), *["keeper@example.org"] * 2]
-    assert office.app.status.read().silence.startswith("nothing new: ")
+    assert office.app.status.read().idle_reason.startswith("nothing new: ")
 
 
 def test_nothing_ran_when_somebody_was_due(office: _Office) -> None:
     """A dead timer is said, and what to do."""
     for job in office.jobs.captures_due():
         job()
-    said = office.app.status.read().silence
+    said = office.app.status.read().idle_reason
     assert said.startswith("held: 2 new papers wait since ")
     assert "nothing has run since" in said
 

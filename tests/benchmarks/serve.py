@@ -51,7 +51,7 @@ def run() -> Iterator[Row]:
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
             list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
-            app.planning.plan(datetime.now(UTC), everybody=True)
+            app.planning.plan(datetime.now(UTC), all_active=True)
             with database.write() as tx:
                 tx.execute(text("UPDATE deliveries SET state = 'sent', try_at = NULL"))
             yield from _asked(app)

@@ -133,7 +133,7 @@ def _while_planning(app: App, port: int, paths: Sequence[str]) -> tuple[list[flo
     seconds = time.perf_counter() - began
     over.set()
     clicks.join()
-    return sorted(times), found.people, seconds
+    return sorted(times), found.subscribers, seconds
 
 
 def _config(folder: Path) -> Config:

@@ -245,13 +245,13 @@ def lines(text: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-everybody = pytest.mark.parametrize(
+all_active = pytest.mark.parametrize(
     ("base_url", "reply_to", "bounces"),
     list(itertools.product([WEB, ""], [False, True], [False, True])),
 )
 
 
-@everybody
+@all_active
 def test_a_delivered_edition_has_the_headers_that_we_mean(
     base_url: str, reply_to: bool, bounces: bool, database: Database
 ) -> None:
@@ -267,7 +267,7 @@ def test_a_delivered_edition_has_the_headers_that_we_mean(
     assert all(len(values) == 1 for values in other.headers.values())
 
 
-@everybody
+@all_active
 def test_a_delivered_edition_says_what_it_should(
     base_url: str, reply_to: bool, bounces: bool, database: Database
 ) -> None:

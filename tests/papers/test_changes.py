@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.models import Change, EntryKind, Known, Paper
+from newsletter.models import Change, EntryKind, KnownPaper, Paper
 from newsletter.papers.changes import (
     captured_papers,
     changes,
+    fingerprints_of,
     is_withdrawal,
     merged,
-    said_by,
 )
 from newsletter.papers.identity import Identities, keys_of
 from tests.support.builders import bare, day, paper
@@ -27,7 +27,7 @@ MON, TUE, WED, THU = (day(offset) for offset in (3, 4, 5, 6))
 
 def run(
     rows: Sequence[Paper],
-    known: Sequence[Known] = (),
+    known: Sequence[KnownPaper] = (),
     listing_days: Sequence[date] = (),
     *,
     announced: bool = True,
@@ -40,14 +40,14 @@ def run(
     )
 
 
-def listed(one: Paper, **facts: Any) -> Known:
+def listed(one: Paper, **facts: Any) -> KnownPaper:
     """A paper that this source listed before."""
-    facts.setdefault("said", said_by(one))
+    facts.setdefault("said", fingerprints_of(one))
     facts.setdefault("last_day", one.listed_on)
-    return Known(one, version=1, **facts)
+    return KnownPaper(one, version=1, **facts)
 
 
-def kind(row: Paper, known: Known, *listing_days: date) -> EntryKind | None:
+def kind(row: Paper, known: KnownPaper, *listing_days: date) -> EntryKind | None:
     """The entry that one row of a known paper makes."""
     (change,) = run([row], [known], listing_days)
     assert change.paper == 1
@@ -246,13 +246,16 @@ def test_a_retitled_paper_keeps_its_old_title_as_a_key() -> None:
 def test_a_source_is_compared_with_what_it_said_itself() -> None:
     """Two sources with two titles for one id do not update each other for ever."""
     mine, theirs = paper(1, title="Mine"), paper(1, title="Theirs")
-    assert kind(mine, Known(theirs, 2, said=said_by(mine), last_day=mine.listed_on)) is None
+    assert (
+        kind(mine, KnownPaper(theirs, 2, said=fingerprints_of(mine), last_day=mine.listed_on))
+        is None
+    )
 
 
 def test_a_source_that_lists_it_first_is_compared_with_the_newest_text() -> None:
     """Another source's other title is an update, the same title is none."""
-    assert kind(paper(1, title="Theirs"), Known(paper(1), 1)) is EntryKind.UPDATED
-    assert kind(paper(1), Known(paper(1), 1)) is None
+    assert kind(paper(1, title="Theirs"), KnownPaper(paper(1), 1)) is EntryKind.UPDATED
+    assert kind(paper(1), KnownPaper(paper(1), 1)) is None
 
 
 # --- withdrawn
@@ -339,7 +342,7 @@ def test_a_paper_this_source_never_listed_is_not_relisted(
 ) -> None:
     """Another source's listing is none of this one's."""
     last, now = days
-    before = Known(paper(1), 1, said=None, last_day=last, in_previous=False)
+    before = KnownPaper(paper(1), 1, said=None, last_day=last, in_previous=False)
     assert kind(paper(1, listed_on=now), before, MON, TUE) is None
 
 

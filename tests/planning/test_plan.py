@@ -73,7 +73,7 @@ def test_days_of_long_ago_are_no_newcomers_days(room: PlanningRoom) -> None:
     room.now += A_DAY
     room.papers(5, 6, day=None, source="feed")
     room.join("mira")
-    room.plan(room.now, everybody=True)
+    room.plan(room.now, all_active=True)
     assert room.got("mira") == [[5, 6]]
 
 
@@ -102,12 +102,12 @@ def test_who_is_due_gets_what_is_new_once(room: PlanningRoom) -> None:
     """Planned again at the same instant, an hour and a day later: nothing comes twice."""
     room.papers(1, 2)
     room.join("mira")
-    assert room.plan(DUE - timedelta(seconds=1)).people == 0
+    assert room.plan(DUE - timedelta(seconds=1)).subscribers == 0
     planned = room.plan(DUE)
-    assert (planned.people, len(planned.editions), planned.held) == (1, 1, [])
+    assert (planned.subscribers, len(planned.editions), planned.held) == (1, 1, [])
     for later in (0 * HOUR, HOUR, A_DAY, 2 * A_DAY):
         again = room.plan(DUE + later)
-        assert (again.people, again.editions) == (0, [])
+        assert (again.subscribers, again.editions) == (0, [])
     assert room.got("mira") == [[1, 2]]
     assert room.person("mira").cursor == 2
 
@@ -118,8 +118,8 @@ def test_a_date_on_which_nothing_is_new_is_used_up(room: PlanningRoom) -> None:
     room.plan(DUE)
     assert room.person("mira").next_due_at == DUE + A_DAY
     room.papers(1)
-    assert room.plan(DUE + HOUR).people == 0
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + HOUR).subscribers == 0
+    assert room.plan(DUE + A_DAY).subscribers == 1
 
 
 def test_daily_and_weekly_people_get_the_same_papers(room: PlanningRoom) -> None:
@@ -152,9 +152,9 @@ def test_only_active_people_are_planned_for(room: PlanningRoom) -> None:
         room.join(name)
     room.lifecycle.pause(parse_address("mira@example.org"))
     room.lifecycle.unsubscribe(parse_address("jonas@example.org"))
-    assert room.plan(DUE).people == 1
+    assert room.plan(DUE).subscribers == 1
     assert (room.got("mira"), room.got("jonas"), room.got("ana")) == ([], [], [[1]])
-    assert room.plan(DUE, everybody=True).people == 0
+    assert room.plan(DUE, all_active=True).subscribers == 0
 
 
 BROKEN = (
@@ -174,7 +174,7 @@ def test_deliveries_cursors_and_due_times_are_one_transaction(room: PlanningRoom
     assert room.person("mira") == before
     assert room.states() == {}
     room.sql("DROP TRIGGER broken")
-    assert room.plan(DUE).people == 1
+    assert room.plan(DUE).subscribers == 1
     assert room.states() == {DeliveryState.QUEUED: 1}
     assert room.person("mira").next_due_at == DUE + A_DAY
 
@@ -190,7 +190,7 @@ def test_a_crash_between_two_chunks_leaves_the_others_due(room: PlanningRoom) ->
     assert room.states() == {DeliveryState.QUEUED: due.CHUNK}
     assert room.rows(served) == [(0, 0, 1), (2, 1, due.CHUNK)]
     room.sql("DROP TRIGGER broken")
-    assert room.plan(DUE).people == 1
+    assert room.plan(DUE).subscribers == 1
     assert room.rows(served) == [(2, 1, due.CHUNK + 1)]
     assert room.mailed() == (due.CHUNK + 1, due.CHUNK + 1)
 
@@ -202,8 +202,8 @@ def test_chunks_of_several_groups_leave_nobody_out(room: PlanningRoom) -> None:
         room.crowd(1_000, cadence="weekly:fri")
         room.crowd(1_000, due_at=DUE - HOUR)
         room.crowd(500, due_at=DUE + 9 * A_DAY)
-    assert room.plan(DUE).people == 6_000
-    assert room.plan(DUE).people == 0
+    assert room.plan(DUE).subscribers == 6_000
+    assert room.plan(DUE).subscribers == 0
     assert room.mailed() == (6_000, 6_000)
 
 
@@ -219,7 +219,7 @@ def test_planners_in_threads_plan_nobody_twice(room: PlanningRoom) -> None:
 
     def plan(planning: Planning) -> int:
         together.wait()
-        return planning.plan(DUE).people
+        return planning.plan(DUE).subscribers
 
     with ThreadPoolExecutor(4) as pool:
         planned = list(pool.map(plan, [room.planning for _ in range(4)]))
@@ -237,7 +237,7 @@ def test_planners_in_processes_plan_nobody_twice(room: PlanningRoom) -> None:
         "room = t.PlanningRoom(t.Database(sys.argv[1]))\n"
         "print('ready', flush=True)\n"
         "sys.stdin.readline()\n"
-        "print(room.plan(t.DUE).people)"
+        "print(room.plan(t.DUE).subscribers)"
     )
     planners = [
         subprocess.Popen(
@@ -260,20 +260,20 @@ def test_planners_in_processes_plan_nobody_twice(room: PlanningRoom) -> None:
     assert room.mailed() == (due.CHUNK + 500, due.CHUNK + 500)
 
 
-@pytest.mark.parametrize("everybody", [False, True])
-def test_a_planner_that_is_overtaken_plans_nobody(room: PlanningRoom, *, everybody: bool) -> None:
+@pytest.mark.parametrize("all_active", [False, True])
+def test_a_planner_that_is_overtaken_plans_nobody(room: PlanningRoom, *, all_active: bool) -> None:
     """Another one plans everything between what it read and what it writes."""
     room.papers(1)
     room.join("mira")
-    first = room.interrupted(lambda: room.plan(DUE, everybody=everybody))
-    planned = first.plan(DUE, everybody=everybody)
-    assert (planned.people, planned.editions) == (0, [])
+    first = room.interrupted(lambda: room.plan(DUE, all_active=all_active))
+    planned = first.plan(DUE, all_active=all_active)
+    assert (planned.subscribers, planned.editions) == (0, [])
     assert room.got("mira") == [[1]]
 
 
-@pytest.mark.parametrize("everybody", [False, True])
+@pytest.mark.parametrize("all_active", [False, True])
 def test_a_planner_with_an_old_head_plans_nobody_twice(
-    room: PlanningRoom, *, everybody: bool
+    room: PlanningRoom, *, all_active: bool
 ) -> None:
     """A paper comes and is planned by another, between what it read and what it writes."""
     room.papers(1)
@@ -281,9 +281,9 @@ def test_a_planner_with_an_old_head_plans_nobody_twice(
 
     def overtakes() -> None:
         room.papers(2)
-        room.plan(DUE, everybody=everybody)
+        room.plan(DUE, all_active=all_active)
 
-    assert room.interrupted(overtakes).plan(DUE, everybody=everybody).people == 0
+    assert room.interrupted(overtakes).plan(DUE, all_active=all_active).subscribers == 0
     assert room.got("mira") == [[1, 2]]
     assert room.person("mira").cursor == 2
 
@@ -293,7 +293,7 @@ def test_papers_that_come_while_planning_wait_for_the_next_date(room: PlanningRo
     room.papers(1, 2)
     room.crowd(1, cursor=0)
     room.crowd(1, cursor=1)
-    assert room.interrupted(lambda: room.papers(3)).plan(DUE).people == 2
+    assert room.interrupted(lambda: room.papers(3)).plan(DUE).subscribers == 2
     room.plan(DUE + A_DAY)
     assert (room.got("0"), room.got("1")) == ([[1, 2], [3]], [[2], [3]])
 
@@ -305,7 +305,10 @@ def test_who_leaves_while_planning_gets_nothing(room: PlanningRoom, change: str)
     room.join("mira")
     leaves = getattr(room.lifecycle, change)
     room.now = DUE
-    assert room.interrupted(lambda: leaves(parse_address("mira@example.org"))).plan(DUE).people == 0
+    assert (
+        room.interrupted(lambda: leaves(parse_address("mira@example.org"))).plan(DUE).subscribers
+        == 0
+    )
     assert room.states() == {}
 
 
@@ -316,7 +319,7 @@ def test_who_changes_wishes_while_planning_stays_due(room: PlanningRoom) -> None
     room.now = DUE
     mira = parse_address("mira@example.org")
     changes = room.interrupted(lambda: room.lifecycle.change(mira, cadence="weekly:fri"))
-    assert changes.plan(DUE).people == 0
+    assert changes.plan(DUE).subscribers == 0
     room.plan(DUE)
     assert room.got("mira") == [[1]]
 
@@ -328,8 +331,8 @@ def test_due_now_plans_everybody_and_changes_no_due_time(room: PlanningRoom) -> 
     """Whoever is due, whatever their cadence; and their own date still comes."""
     room.papers(1)
     before = [room.join("mira"), room.join("jonas", cadence="monthly:1")]
-    planned = room.plan(everybody=True)
-    assert (planned.people, planned.open) == (2, 0)
+    planned = room.plan(all_active=True)
+    assert (planned.subscribers, planned.open) == (2, 0)
     assert (room.got("mira"), room.got("jonas")) == ([[1]], [[1]])
     for person in before:
         now = room.person(person.address.partition("@")[0])
@@ -341,12 +344,12 @@ def test_due_now_repeated_finds_nothing_new(room: PlanningRoom) -> None:
     """Neither does the due time after it."""
     room.papers(1)
     room.join("mira")
-    room.plan(everybody=True)
-    again = room.plan(everybody=True)
-    assert (again.people, again.editions, again.open) == (0, [], 0)
-    assert room.plan(DUE).people == 0
+    room.plan(all_active=True)
+    again = room.plan(all_active=True)
+    assert (again.subscribers, again.editions, again.open) == (0, [], 0)
+    assert room.plan(DUE).subscribers == 0
     room.papers(2)
-    assert room.plan(DUE + HOUR, everybody=True).people == 1
+    assert room.plan(DUE + HOUR, all_active=True).subscribers == 1
     assert room.got("mira") == [[1], [2]]
 
 
@@ -359,7 +362,7 @@ def test_three_missed_days_are_one_edition_with_dated_groups(room: PlanningRoom)
     for number in range(3):
         room.papers(number + 1, day=day(number))
     planned = room.plan(DUE + 2 * A_DAY + HOUR)
-    assert (planned.people, len(planned.editions)) == (1, 1)
+    assert (planned.subscribers, len(planned.editions)) == (1, 1)
     assert room.got("mira") == [[3, 2, 1]]
     (edition,) = room.editions()
     (part,) = room.parts(edition.id)
@@ -384,11 +387,11 @@ def test_late_mail_and_the_next_become_one_when_that_is_near(room: PlanningRoom)
     """Five hours before the next due time nothing goes; then everything in one."""
     room.papers(1)
     room.join("mira")
-    assert room.plan(DUE + 19 * HOUR).people == 0
+    assert room.plan(DUE + 19 * HOUR).subscribers == 0
     assert room.person("mira").next_due_at == DUE + A_DAY
     assert room.person("mira").cursor == 0
     room.papers(2, day=day(1))
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + A_DAY).subscribers == 1
     assert room.got("mira") == [[2, 1]]
 
 
@@ -405,7 +408,7 @@ def test_late_mail_goes_when_the_next_is_not_near(room: PlanningRoom) -> None:
     """A second more than `catch_up` before the next due time."""
     room.papers(1)
     room.join("mira")
-    assert room.plan(DUE + 18 * HOUR - timedelta(seconds=1)).people == 1
+    assert room.plan(DUE + 18 * HOUR - timedelta(seconds=1)).subscribers == 1
 
 
 # --- while a source fails
@@ -420,7 +423,7 @@ def test_a_date_without_papers_stays_open_while_a_source_fails(room: PlanningRoo
     assert room.person("mira").next_due_at == DUE
     room.papers(1)
     planned = room.plan(DUE + 5 * HOUR)
-    assert (planned.people, planned.open) == (2, 0)
+    assert (planned.subscribers, planned.open) == (2, 0)
     assert room.person("mira").next_due_at == DUE + A_DAY
 
 
@@ -431,8 +434,8 @@ def test_an_open_date_ends_with_catch_up(room: PlanningRoom) -> None:
     assert room.plan(DUE + 6 * HOUR, failing=True).open == 0
     assert room.person("mira").next_due_at == DUE + A_DAY
     room.papers(1)
-    assert room.plan(DUE + 7 * HOUR).people == 0
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + 7 * HOUR).subscribers == 0
+    assert room.plan(DUE + A_DAY).subscribers == 1
 
 
 def test_papers_go_out_while_another_source_fails(room: PlanningRoom) -> None:
@@ -440,7 +443,7 @@ def test_papers_go_out_while_another_source_fails(room: PlanningRoom) -> None:
     room.papers(1)
     room.join("mira")
     planned = room.plan(DUE, failing=True)
-    assert (planned.people, planned.open) == (1, 0)
+    assert (planned.subscribers, planned.open) == (1, 0)
 
 
 # --- due times that follow
@@ -451,9 +454,9 @@ def test_a_later_hour_counts_for_who_has_not_been_served_today(room: PlanningRoo
     room.papers(1)
     room.join("mira")
     room.rules = replace(RULES, send_at=time(9, 0))
-    assert room.plan(DUE).people == 0
+    assert room.plan(DUE).subscribers == 0
     assert room.person("mira").next_due_at == DUE.replace(hour=9, minute=0)
-    assert room.plan(DUE + 2 * HOUR).people == 1
+    assert room.plan(DUE + 2 * HOUR).subscribers == 1
 
 
 def test_a_later_hour_makes_no_date_come_twice(room: PlanningRoom) -> None:
@@ -463,7 +466,7 @@ def test_a_later_hour_makes_no_date_come_twice(room: PlanningRoom) -> None:
     room.plan(DUE)
     room.papers(2)
     room.rules = replace(RULES, send_at=time(9, 0))
-    assert room.plan(DUE + 2 * HOUR).people == 0
+    assert room.plan(DUE + 2 * HOUR).subscribers == 0
     assert room.person("mira").next_due_at == (DUE + A_DAY).replace(hour=9, minute=0)
 
 
@@ -484,7 +487,7 @@ def test_a_zone_to_the_west_makes_no_date_come_twice(room: PlanningRoom) -> None
     room.papers(1)
     room.join("mira")
     served = datetime(2026, 11, 20, 17, 30, tzinfo=UTC)
-    assert room.plan(served).people == 1
+    assert room.plan(served).subscribers == 1
     assert room.person("mira").last_due_on == date(2026, 11, 21)
     room.rules = replace(RULES, time_zone="America/Los_Angeles", send_at=time(20, 0))
     room.plan(served + HOUR)
@@ -497,9 +500,9 @@ def test_a_date_that_is_skipped_from_now_on_is_nobodys(room: PlanningRoom, first
     room.papers(1)
     room.join("mira")
     room.rules = replace(RULES, skip_dates=frozenset({DAY}))
-    assert room.plan(first).people == 0
+    assert room.plan(first).subscribers == 0
     assert room.person("mira").next_due_at == DUE + A_DAY
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + A_DAY).subscribers == 1
     assert room.got("mira") == [[1]]
 
 
@@ -540,7 +543,7 @@ def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: PlanningRoom) ->
         installation.resume(tx, MORNING)
     room.plan(MORNING)
     room.papers(2)
-    assert room.plan(DUE).people == 1
+    assert room.plan(DUE).subscribers == 1
     assert room.got("mira") == [[1], [2]]
     assert room.person("mira").next_due_at == DUE + A_DAY
 
@@ -559,12 +562,12 @@ def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: PlanningRo
     room.join("mira")
     room.now = DUE + HOUR
     room.lifecycle.change(parse_address("mira@example.org"), send_at="20:00")
-    assert room.plan().people == 0
+    assert room.plan().subscribers == 0
     room.papers(2)
-    assert room.plan(DUE.replace(hour=20, minute=0)).people == 1
+    assert room.plan(DUE.replace(hour=20, minute=0)).subscribers == 1
     room.papers(3)
-    assert room.plan(DUE + A_DAY).people == 0
-    assert room.plan((DUE + A_DAY).replace(hour=20, minute=0)).people == 1
+    assert room.plan(DUE + A_DAY).subscribers == 0
+    assert room.plan((DUE + A_DAY).replace(hour=20, minute=0)).subscribers == 1
     assert room.got("mira") == [[1, 2], [3]]
 
 
@@ -574,7 +577,7 @@ def test_an_earlier_hour_loses_no_date_that_is_overdue(room: PlanningRoom) -> No
     room.join("mira")
     room.now = DUE + HOUR
     room.lifecycle.change(parse_address("mira@example.org"), send_at="06:00")
-    assert room.plan().people == 1
+    assert room.plan().subscribers == 1
     assert room.person("mira").next_due_at == MORNING + A_DAY
 
 
@@ -591,9 +594,9 @@ def test_a_clock_behind_stops_planning(room: PlanningRoom) -> None:
     before = room.states()
     for wrong in (A_DAY, timedelta(minutes=2)):
         with pytest.raises(ClockBehind, match="continue"):
-            room.plan(DUE + A_DAY - wrong, everybody=True)
+            room.plan(DUE + A_DAY - wrong, all_active=True)
     assert room.states() == before
-    room.plan(DUE + A_DAY, everybody=True)
+    room.plan(DUE + A_DAY, all_active=True)
     assert room.got("mira") == [[1], [2]]
 
 
@@ -612,8 +615,8 @@ def test_a_clock_that_time_servers_correct_is_not_behind(room: PlanningRoom) -> 
     """Seconds are no reason."""
     room.papers(1)
     room.join("mira")
-    assert room.plan(DUE).people == 1
-    assert room.plan(DUE - timedelta(seconds=59)).people == 0
+    assert room.plan(DUE).subscribers == 1
+    assert room.plan(DUE - timedelta(seconds=59)).subscribers == 0
 
 
 def test_a_capture_from_the_future_stops_planning(room: PlanningRoom) -> None:
@@ -636,7 +639,7 @@ def test_continuing_says_that_the_clock_is_right(room: PlanningRoom) -> None:
         room.plan(DUE)
     with room.database.write() as tx:
         installation.resume(tx, DUE)
-    assert room.plan(DUE).people == 0
+    assert room.plan(DUE).subscribers == 0
     room.papers(3)
     room.plan(DUE + A_DAY)
     assert room.got("mira") == [[2, 1], [3]]
@@ -690,7 +693,7 @@ def test_more_than_ten_times_the_usual_is_held(
 ) -> None:
     """The median of at least five earlier editions is what is usual."""
     planned = flood(room, many, sizes)
-    assert (len(planned.held), planned.people) == ((1, 0) if held else (0, 1))
+    assert (len(planned.held), planned.subscribers) == ((1, 0) if held else (0, 1))
     if held:
         assert f"{many} papers" in (planned.held[0].reason or "")
 
@@ -745,7 +748,7 @@ def test_a_hold_moves_nobody(room: PlanningRoom) -> None:
     assert (mira.cursor, mira.next_due_at, mira.last_due_on) == (0, DUE, None)
     for later in (HOUR, 3 * A_DAY):
         planned = room.plan(DUE + later)
-        assert (planned.people, [row.id for row in planned.held]) == (0, [held.id])
+        assert (planned.subscribers, [row.id for row in planned.held]) == (0, [held.id])
     assert room.states() == {}
     assert len(room.editions(EditionState.HELD)) == 1
 
@@ -757,7 +760,7 @@ def test_a_hold_covers_every_edition_with_one_of_its_papers(room: PlanningRoom) 
     room.crowd(1, cursor=10)
     room.crowd(2, cursor=11)
     planned = room.plan(DUE + HOUR)
-    assert (len(planned.held), planned.people) == (1, 2)
+    assert (len(planned.held), planned.subscribers) == (1, 2)
     assert room.mailed() == (2, 2)
 
 
@@ -765,7 +768,7 @@ def test_a_hold_covers_the_editions_made_after_it_in_one_planning(room: Planning
     """Somebody with ten of the eleven papers, which alone are not too many."""
     room.crowd(1, cursor=1)
     planned = flood(room, 11)
-    assert (len(planned.held), planned.people) == (1, 0)
+    assert (len(planned.held), planned.subscribers) == (1, 0)
     assert room.states() == {}
 
 
@@ -775,9 +778,9 @@ def test_a_released_edition_goes_as_it_was_made(room: PlanningRoom) -> None:
     made = room.parts(held.id)
     room.review.release(held.id, DUE + HOUR)
     planned = room.plan(DUE + HOUR)
-    assert (planned.people, planned.editions, planned.held) == (1, [held.key], [])
+    assert (planned.subscribers, planned.editions, planned.held) == (1, [held.key], [])
     assert room.parts(held.id) == made
-    assert room.plan(DUE + A_DAY).people == 0
+    assert room.plan(DUE + A_DAY).subscribers == 0
     assert [len(papers) for papers in room.got("mira")] == [11]
 
 
@@ -792,7 +795,7 @@ def test_released_papers_are_not_too_many_again(room: PlanningRoom) -> None:
     room.review.release(held.id, DUE + HOUR)
     room.papers(100, day=day(1), source="other")
     planned = room.plan(DUE + 3 * A_DAY)
-    assert (planned.people, planned.held) == (3, [])
+    assert (planned.subscribers, planned.held) == (3, [])
     assert planned.editions[0] == held.key
     assert [len(papers) for papers in room.got("mira") + room.got("weekly")] == [11, 12]
     assert room.plan(DUE + 4 * A_DAY).held == []
@@ -804,13 +807,13 @@ def test_a_rejected_editions_papers_wait_for_the_next_date(room: PlanningRoom) -
     (held,) = flood(room, 11).held
     room.review.reject(held.id, DUE + HOUR)
     planned = room.plan(DUE + HOUR)
-    assert (planned.people, planned.held) == (0, [])
+    assert (planned.subscribers, planned.held) == (0, [])
     mira = room.person("mira")
     assert (mira.cursor, mira.next_due_at, mira.last_due_on) == (0, DUE + A_DAY, DAY)
     (again,) = room.plan(DUE + A_DAY).held
     assert again.id == held.id
     room.review.release(held.id, DUE + A_DAY)
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + A_DAY).subscribers == 1
     assert [len(papers) for papers in room.got("mira")] == [11]
 
 
@@ -832,7 +835,7 @@ def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: PlanningRoom) -
     (held,) = flood(room, 11).held
     room.review.reject(held.id, DUE + HOUR)
     room.history(*[9] * 20)
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + A_DAY).subscribers == 1
     (row,) = [row for row in room.editions() if row.id == held.id]
     assert (row.state, row.decided_at) == (EditionState.FROZEN, None)
     with room.database.read() as tx:
@@ -863,7 +866,7 @@ def test_passed_papers_are_nobodys_any_more(room: PlanningRoom) -> None:
     room.papers(901, day=day(2))
     for later in range(2, 5):
         room.plan(DUE + later * A_DAY)
-    room.plan(everybody=True)
+    room.plan(all_active=True)
     assert room.got("mira") == [[900], [901]]
     assert room.got("weekly") == [[901, 900]]
     assert room.rows("SELECT count(*) FROM passed") == [(11,)]
@@ -916,11 +919,11 @@ def test_an_edition_that_fails_its_own_check_is_held(room: PlanningRoom, theme: 
     room.join("mira")
     planned = room.plan(DUE)
     (held,) = planned.held
-    assert planned.people == 0
+    assert planned.subscribers == 0
     assert "the text lacks" in (held.reason or "")
     assert room.person("mira").cursor == 0
     room.review.release(held.id, DUE)
-    assert room.plan(DUE).people == 1
+    assert room.plan(DUE).subscribers == 1
     assert room.got("mira") == [[1, 2]]
 
 
@@ -940,8 +943,8 @@ def test_an_edition_that_cannot_be_made_is_held_and_not_released(
     mended(theme)
     assert [row.id for row in room.plan(DUE).held] == [held.id]
     room.review.reject(held.id, DUE + HOUR)
-    assert room.plan(DUE + HOUR).people == 0
-    assert room.plan(DUE + A_DAY).people == 1
+    assert room.plan(DUE + HOUR).subscribers == 0
+    assert room.plan(DUE + A_DAY).subscribers == 1
     assert room.got("mira") == [[1, 2]]
 
 
@@ -970,7 +973,7 @@ def test_a_theme_that_is_no_theme_moves_nobody(room: PlanningRoom, theme: Path) 
     assert room.person("mira") == before
     assert (room.editions(), room.states()) == ([], {})
     mended(theme)
-    assert room.plan(DUE).people == 1
+    assert room.plan(DUE).subscribers == 1
 
 
 # --- withdrawn papers
@@ -993,7 +996,7 @@ def test_nothing_but_withdrawn_papers_is_nothing_new(room: PlanningRoom) -> None
     room.join("mira")
     room.papers(1, summary=WITHDRAWN)
     planned = room.plan(DUE)
-    assert (planned.people, room.editions()) == (0, [])
+    assert (planned.subscribers, room.editions()) == (0, [])
     mira = room.person("mira")
     assert (mira.cursor, mira.next_due_at, mira.last_due_on) == (2, DUE + A_DAY, DAY)
 
@@ -1004,7 +1007,7 @@ def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: PlanningRoom) -
     room.papers(1, summary=WITHDRAWN)
     room.review.release(held.id, DUE)
     planned = room.plan(DUE)
-    assert (planned.people, planned.held) == (1, [])
+    assert (planned.subscribers, planned.held) == (1, [])
     assert sorted(room.got("mira")[0]) == list(range(2, 13))
 
 
@@ -1019,7 +1022,7 @@ def test_people_with_one_cursor_share_an_edition_that_is_rendered_once(room: Pla
     room.join("ana", time_zone="Europe/Berlin")
     room.crowd(100)
     planned = room.plan(DUE)
-    assert (planned.people, len(planned.editions)) == (103, 1)
+    assert (planned.subscribers, len(planned.editions)) == (103, 1)
     assert room.made == [(1, 2)]
     assert len(room.editions()) == 1
 
@@ -1044,7 +1047,7 @@ def test_people_with_other_cursors_get_other_editions(room: PlanningRoom) -> Non
     for cursor in (0, 1, 1, 2, 2, 3):
         room.crowd(1, cursor)
     planned = room.plan(DUE)
-    assert (planned.people, len(planned.editions)) == (5, 3)
+    assert (planned.subscribers, len(planned.editions)) == (5, 3)
     assert sorted(room.made) == [(1, 2, 3), (2, 3), (3,)]
 
 
@@ -1052,7 +1055,7 @@ def test_all_parts_of_an_edition_are_planned_together(room: PlanningRoom) -> Non
     """Without a web page for the rest, everybody gets part 1 and part 2."""
     room.papers(*range(1, 421))
     room.crowd(3)
-    assert room.plan(DUE).people == 3
+    assert room.plan(DUE).subscribers == 3
     (row,) = room.editions()
     parts = room.parts(row.id)
     assert [part.subject[-5:] for part in parts] == ["(1/2)", "(2/2)"]
@@ -1068,8 +1071,8 @@ def test_no_date_comes_twice_when_the_newsletter_moves_west(room: PlanningRoom) 
     room.rules = replace(RULES, time_zone="Pacific/Pago_Pago")  # eleven hours behind
     planned = room.plan(DUE + A_DAY)  # still the same date there
     mira = room.person("mira")
-    assert (planned.people, mira.last_due_on) == (0, DAY)
+    assert (planned.subscribers, mira.last_due_on) == (0, DAY)
     assert mira.next_due_at == DUE + A_DAY + 11 * HOUR
-    assert room.plan(mira.next_due_at).people == 1
+    assert room.plan(mira.next_due_at).subscribers == 1
     assert room.person("mira").last_due_on == DAY + A_DAY
     assert [len(papers) for papers in room.got("mira")] == [1, 1]

@@ -69,7 +69,7 @@ class Machine:
 
     def failing(self) -> bool:
         """Whether the operator is told that the source fails."""
-        return self.app.status.read().silence.startswith("source failing: daily")
+        return self.app.status.read().idle_reason.startswith("source failing: daily")
 
     def announced(self) -> list[str]:
         """The ids of all announced papers, in log order."""
@@ -228,7 +228,7 @@ def test_days_that_are_too_far_back_are_said_to_be_given_up(machine: Make) -> No
     assert lost.asked() == [*range(1, 31), 1, 2]
     assert [report.held for report in came] == [None] * 32
     assert lost.failing()
-    assert "2026-10-10 to 2026-10-31" in lost.app.status.read().silence
+    assert "2026-10-10 to 2026-10-31" in lost.app.status.read().idle_reason
     assert [report.held for report in lost.on(3, month=12)] == [None, None]
     assert not lost.failing()
 

@@ -986,7 +986,7 @@ def test_an_older_reason_is_not_shown_for_a_newer_run(post: Open, server: MailSe
     one = post(*(f"reader{number}@many.example" for number in range(30)), sessions=2)
     server.plan(Fault("connect", "554 5.3.2 closed for the night"))
     assert one.send().done == 0
-    assert "closed for the night" in one.app.status.read().silence
+    assert "closed for the night" in one.app.status.read().idle_reason
     server.plan()
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
@@ -996,7 +996,7 @@ def test_an_older_reason_is_not_shown_for_a_newer_run(post: Open, server: MailSe
 
     with closing(other):
         assert "locked" in one.send(lock).stopped
-        said = one.app.status.read().silence
+        said = one.app.status.read().idle_reason
         other.execute("ROLLBACK")
     assert said.startswith("held: ")
     assert "closed for the night" not in said

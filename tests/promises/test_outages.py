@@ -246,14 +246,14 @@ def _addresses(room: WebRoom, numbers: list[int]) -> Iterator[str]:
 def assert_served(room: WebRoom, box: Postbox, left: set[str]) -> None:
     """Each subscriber had their mail once, but those who left in time; and each of them left."""
     assert not {"unknown", "expired", "refused"} & states(room).keys(), states(room)
-    everybody = {address(number) for number in range(MAILS)}
-    had = {to: many for to, many in box.recipients().items() if to in everybody}
+    all_active = {address(number) for number in range(MAILS)}
+    had = {to: many for to, many in box.recipients().items() if to in all_active}
     assert set(had.values()) == {1}
-    assert everybody - had.keys() <= left
+    assert all_active - had.keys() <= left
     found = room.subscribers()
     assert {found[one].state for one in left} == {SubscriberState.UNSUBSCRIBED}
     with room.opened() as app:
-        assert not app.status.read().silence.startswith("held"), app.status.read().silence
+        assert not app.status.read().idle_reason.startswith("held"), app.status.read().idle_reason
     assert states(room)["sent"] == len(had)
 
 

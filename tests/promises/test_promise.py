@@ -572,7 +572,7 @@ class Promise(RuleBasedStateMachine):
             if next(first, None) is not None:
                 self._announce(more, self.time.date())
                 if another:
-                    self.room.planning.plan(self.room.now, everybody=due_now)
+                    self.room.planning.plan(self.room.now, all_active=due_now)
             return self.room.builder()
 
         self._prepare(comes, due_now=due_now)
@@ -633,7 +633,7 @@ class Promise(RuleBasedStateMachine):
         planning = Planning(room.database, builder or room.builder, room.theme_settings, room.rules)
         try:
             room.due_times.reschedule(room.now)
-            planning.plan(room.now, everybody=due_now, failing=failing)
+            planning.plan(room.now, all_active=due_now, failing=failing)
         except ClockBehind:
             assert self.was_wrong
             return False
@@ -905,7 +905,7 @@ def test_a_death_leaves_one_message_a_session(death: Act) -> None:
         machine.post.both = threading.Barrier(4)
         machine.post.script = deque([death] * 4)
         machine.limits = replace(machine.limits, sessions=4)
-        machine.room.plan(everybody=True)
+        machine.room.plan(all_active=True)
         with pytest.raises(Died):
             machine._deliver()
         machine._restart()
@@ -976,9 +976,9 @@ def test_a_broken_promise_is_noticed(breaks: Callable[[Promise], None]) -> None:
             machine.everything_catches_up,
             machine.the_promise_holds,
         ]
-        for theme_settings in noticed:
-            theme_settings()
+        for check in noticed:
+            check()
         breaks(machine)
         with pytest.raises(AssertionError):
-            for theme_settings in noticed:
-                theme_settings()
+            for check in noticed:
+                check()

@@ -182,7 +182,7 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
     room.preference_centre.pause(room.person("stays").id, (room.now + 3 * A_DAY).date())
     leave(room, "leaves")
     room.preference_centre.explain(room.person("leaves").id, "too many")
-    room.preference_centre.parse_preference(room.person("picks").id, topics=("lamps",))
+    room.preference_centre.change(room.person("picks").id, topics=("lamps",))
     room.change_address("moves", "moved")
     room.signup.ask(parse_address("asks@example.org"), "net")
     before = room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")

@@ -221,7 +221,7 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
         for titles in mails:
             had += titles
         if not fresh:
-            assert machine.apps[0].status.read().silence.startswith("nothing new")
+            assert machine.apps[0].status.read().idle_reason.startswith("nothing new")
     assert had == Counter(expected)
     assert POLLS >= 60
     machine.kill()

@@ -27,9 +27,9 @@ from tests.support.http_server import (
     Answers,
     Server,
     drip,
+    idle_reason,
     reply,
     reset,
-    silence,
     then_close,
 )
 
@@ -676,7 +676,7 @@ def test_refused_connection_is_tried_again(fetcher: Fetcher, fake: Time) -> None
 
 def test_silent_server_is_tried_again(serve: Serve, fake: Time) -> None:
     """No answer within the read timeout is trouble that may pass."""
-    server = serve([silence, reply(b"papers")])
+    server = serve([idle_reason, reply(b"papers")])
     policy = FetchPolicy(allow_private=True, read_timeout=0.1)
     with Fetcher(policy, clock=fake.clock, sleep=fake.sleep) as fetcher:
         assert fetcher.get(server.url()).data == b"papers"
@@ -690,7 +690,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     "slow",
     [
-        pytest.param(silence, id="silence"),
+        pytest.param(idle_reason, id="silence"),
         pytest.param(drip(b"", b"H"), id="status line"),
         pytest.param(drip(HEAD, b"X: y\r\n"), id="headers"),
         pytest.param(drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 Continue"),

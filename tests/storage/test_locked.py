@@ -33,10 +33,10 @@ from newsletter.models import (
     Change,
     DeliveryState,
     EntryKind,
-    Known,
+    Fingerprints,
+    KnownPaper,
     Paper,
     Rendered,
-    Said,
 )
 from newsletter.storage import (
     editions,
@@ -170,7 +170,7 @@ SAID: dict[str, dict[str, Any]] = {
     # A queued mail has not ended, so that SQLite need not look for one.
     "deliveries.newest": {"state": DeliveryState.UNKNOWN},
     # Of papers that no day is known of it asks nothing.
-    "log.listing_days": {"known": [Known(Paper("a"), 1, last_day=NOW.date())]},
+    "log.listing_days": {"known": [KnownPaper(Paper("a"), 1, last_day=NOW.date())]},
 }
 """Arguments of functions that need more than their types say to ask the database anything."""
 
@@ -228,7 +228,7 @@ def _fill(tx: Connection) -> None:
     sources.remember_validators(tx, source, capture)
     snapshots.store(tx, source, capture, opening=True)
     paper = Paper("a", listed_on=NOW.date())
-    change = Change(-1, paper, Said("a", "a"), ("a",), EntryKind.NEW, paper, 1)
+    change = Change(-1, paper, Fingerprints("a", "a"), ("a",), EntryKind.NEW, paper, 1)
     log.append(tx, log.Occasion(source, 1, NOW), [change])
     editions.freeze(tx, "a", [1], "a", "a", [Rendered("a", "a", "a")], NOW, held="a")
     editions.pass_over(tx, [1])

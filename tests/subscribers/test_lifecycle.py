@@ -259,7 +259,7 @@ def test_nothing_is_skipped_by_a_pause(office: Office) -> None:
     office.lifecycle.pause(MIRA)
     for number in (1, 2, 3):
         office.papers(number + 1, day=day(number))
-        assert office.plan(DUE + number * A_DAY).people == 0
+        assert office.plan(DUE + number * A_DAY).subscribers == 0
     assert office.lifecycle.pause(MIRA).state is SubscriberState.PAUSED
     office.lifecycle.resume(MIRA)
     assert office.person("mira").next_due_at == DUE + 4 * A_DAY
@@ -591,11 +591,11 @@ def test_who_is_overdue_stays_due_when_their_wishes_change(office: Office) -> No
     office.join("mira")
     office.now = DUE + HOUR
     office.lifecycle.change(MIRA, topics=("agents",))
-    assert office.plan().people == 1
+    assert office.plan().subscribers == 1
     office.papers(2)
     office.now = DUE + A_DAY + HOUR
     office.lifecycle.change(MIRA, send_at="07:00")
-    assert office.plan().people == 1
+    assert office.plan().subscribers == 1
     assert office.person("mira").next_due_at == (DUE + 2 * A_DAY).replace(hour=7, minute=0)
 
 

@@ -46,7 +46,7 @@ def then_close(answer: bytes) -> Answer:
     return act
 
 
-def silence(connection: socket.socket, over: threading.Event) -> None:
+def idle_reason(connection: socket.socket, over: threading.Event) -> None:
     """No answer at all, until the test is over."""
     over.wait()
 

@@ -246,10 +246,8 @@ class Visitor:
     def _fits(self) -> None:
         for width in (self.view.width, 320):
             self.page.set_viewport_size({"width": width, "height": 900})
-            theme_settings = self.page.evaluate(_LOOK)
-            assert theme_settings == {"wide": False, "dark": self.view.scheme == "dark"}, (
-                self.page.url
-            )
+            found = self.page.evaluate(_LOOK)
+            assert found == {"wide": False, "dark": self.view.scheme == "dark"}, self.page.url
         self.page.set_viewport_size({"width": self.view.width, "height": 900})
 
     def _note_request(self, request: Request) -> None:

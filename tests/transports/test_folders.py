@@ -39,9 +39,9 @@ class Disk:
         self.lasting: list[tuple[str, list[str]]] = []
         self._watched = watched
         self._fsync = os.fsync
-        monkeypatch.setattr(os, "fsync", self._theme_settings)
+        monkeypatch.setattr(os, "fsync", self._watch_fsync)
 
-    def _theme_settings(self, descriptor: int) -> None:
+    def _watch_fsync(self, descriptor: int) -> None:
         path = Path(f"/proc/self/fd/{descriptor}").readlink()
         what = str(path) if path.is_dir() else f"{path.stat().st_size} bytes in {path.parent}"
         seen = sorted(p.name for p in self._watched.glob("[!.]*"))

@@ -189,11 +189,11 @@ def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
     """With PIPELINING the three commands arrive before the first is answered."""
     seen: list[bytes] = []
 
-    def theme_settings(dialogue: Dialogue) -> None:
+    def check(dialogue: Dialogue) -> None:
         seen.append(dialogue.read(len(f"RCPT TO:<{READER}>\r\nDATA\r\n")))
         dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 nobody\r\n")
 
-    server = serve(MAIL=[theme_settings])
+    server = serve(MAIL=[check])
     session = connect(server)
     assert send(session).suppress
     assert seen == [f"RCPT TO:<{READER}>\r\nDATA\r\n".encode()]

@@ -290,7 +290,7 @@ def test_logs_name_nobody(
         def locked(*_rest: object) -> None:
             raise DatabaseLocked("busy")
 
-        for name in ("person", "unsubscribe", "export"):
+        for name in ("view", "unsubscribe", "export"):
             monkeypatch.setattr(site.app.subscribers.preference_centre, name, locked)
         for path in (settings, f"{settings}/export"):
             assert site.get(path).status_code == 503
