@@ -38,7 +38,7 @@ CHILD = """
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from newsletter.ingest import Ingest
+from newsletter.papers.ingest import Ingest
 from newsletter.sources.files import FolderSource
 from newsletter.storage.database import Database
 print("ready", flush=True)
