@@ -531,7 +531,6 @@ WORDS_OF = {
     ),
     "well": Notices().words(REPORT, name="Daily Papers", troubles=[]),
 }
-NOTICE += ["content-transfer-encoding", "content-type"]
 
 
 @pytest.mark.parametrize("bounces", [False, True])

@@ -120,4 +120,8 @@ def names(base_url: str, *, reply_to: bool) -> list[str]:
     return sorted(name for name in found if base_url or name != "list-unsubscribe-post")
 
 
-NOTICE = ["auto-submitted", "date", "from", "message-id", "mime-version", "subject", "to"]
+NOTICE = [
+    "auto-submitted", "content-transfer-encoding", "content-type", "date", "from", "message-id",
+    "mime-version", "subject", "to",
+]  # fmt: skip
+"""The header fields that a notice has, and no others."""
