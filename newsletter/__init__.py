@@ -1,6 +1,6 @@
 """Email newsletters of research papers: each new paper once, to each subscriber.
 
-In the order of the flow; a module imports only from lines above its own:
+In the order of the flow, with what all steps share first. A part imports only from those above it:
 
     errors        everything that can go wrong, as one tree
     models        the values that all parts share: papers, captures, entries, states

@@ -1,4 +1,4 @@
-"""The terms of the project as immutable values and enums, without behaviour."""
+"""The terms of the project as immutable values and enums. Nothing here touches the outside."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ class Rendered:
 class Fingerprints:
     """What a description says, as two fingerprints; what it does not say has none.
 
-    `papers.changes.said_by` makes them.
+    `papers.changes.fingerprints_of` makes them.
     """
 
     title: str

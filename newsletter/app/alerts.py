@@ -60,11 +60,11 @@ class Alerts:
 
     def report(self, at: datetime) -> bool:
         """Queues reports of what the owner has not been told. Returns whether there are any."""
-        return self._report_troubles(at) | self._report_week(at)
+        return self._report_alerts(at) | self._report_week(at)
 
     def current(self, at: datetime) -> list[Alert]:
         """Returns the problems that need the owner's attention now."""
-        found = self._source_troubles(at)
+        found = self._source_alerts(at)
         with self._database.read() as tx:
             found += [
                 Alert(
@@ -82,7 +82,7 @@ class Alerts:
                 )
                 for row in edition_rows.listed(tx, EditionState.HELD)
             ]
-            found += self._sending_troubles(tx, at)
+            found += self._sending_alerts(tx, at)
             # Without notices: a report that may not have arrived would cause another report.
             counts = deliveries.ended_otherwise(tx, notices=False)
             for state, what in _UNSETTLED.items():
@@ -91,7 +91,7 @@ class Alerts:
                     found.append(Alert(name, what.format(counts[state])))
         return found
 
-    def _sending_troubles(self, tx: Connection, at: datetime) -> list[Alert]:
+    def _sending_alerts(self, tx: Connection, at: datetime) -> list[Alert]:
         """Returns alerts for sending that has been failing, and for a surge of suppressions."""
         found = []
         row = installation.get(tx)
@@ -112,7 +112,7 @@ class Alerts:
             )
         return found
 
-    def _report_troubles(self, at: datetime) -> bool:
+    def _report_alerts(self, at: datetime) -> bool:
         """Queues a report if there is a new problem, or if all problems are resolved."""
         found = self.current(at)
         names = [trouble.name for trouble in found]
@@ -178,7 +178,7 @@ class Alerts:
     def _address(self) -> str:
         return edition_factories.owner_address(self._config)
 
-    def _source_troubles(self, at: datetime) -> list[Alert]:
+    def _source_alerts(self, at: datetime) -> list[Alert]:
         """Returns alerts for failing sources, and for reported ones that failed recently.
 
         An intermittent failure is therefore one problem, not one per occurrence.
@@ -186,10 +186,10 @@ class Alerts:
         names = {section.name for section in self._config.sources}
         with self._database.read() as tx:
             alerted = installation.get(tx).alerted
-            fares = [one for one in sources.all_status(tx) if one.name in names]
+            statuses = [one for one in sources.all_status(tx) if one.name in names]
         return [
             Alert(f"source {one.name}", f"The source {one.name} fails: {one.failure or 'again'}.")
-            for one in fares
+            for one in statuses
             if one.failing_since
             or (
                 f"source {one.name}" in alerted

@@ -15,12 +15,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from newsletter.app.clock import now
 from newsletter.config.schema import Config
 from newsletter.errors import StorageError
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.snapshot_review import SnapshotReview
 from newsletter.papers.source_ingest import SourceIngest
-from newsletter.sources.factories import now
 from newsletter.storage.database import Database
 
 # Imported where they are used: ingesting a file needs none of them, and importing them would

@@ -6,6 +6,7 @@ from importlib.resources import files as resource_files
 from pathlib import Path
 
 from newsletter import formats
+from newsletter.app.clock import now
 from newsletter.app.edition_factories import builder
 from newsletter.app.factories import sending_problems
 from newsletter.config.file import add_sources
@@ -13,7 +14,6 @@ from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, SourceError, UsageError
 from newsletter.formats import opml
 from newsletter.models import Entry, EntryKind, Snapshot
-from newsletter.sources.factories import now
 from newsletter.sources.files import read
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 

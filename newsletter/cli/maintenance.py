@@ -32,9 +32,9 @@ def backup(file: str, *, as_json: bool) -> None:
 def restore(file: str, *, as_json: bool) -> None:
     """Put a backup in the place of the database. Nothing is sent twice because of it."""
     from newsletter.app import maintenance
+    from newsletter.app.clock import now
     from newsletter.cli import output
     from newsletter.config.file import load_config
-    from newsletter.sources.factories import now
 
     done = maintenance.restore(load_config(config_option()), Path(file), now())
     if as_json:
@@ -68,11 +68,11 @@ def _say_who_is_back(back: int, away: int) -> None:
 def prune(older_than: str, *, as_json: bool) -> None:
     """Let old captured bytes and records of sent mails go. No paper comes back as new."""
     from newsletter.app import maintenance
+    from newsletter.app.clock import now
     from newsletter.cli.output import plural, print_json
     from newsletter.config import values
     from newsletter.config.file import load_config
     from newsletter.errors import UsageError
-    from newsletter.sources.factories import now
 
     try:
         length = values.duration(older_than)

@@ -14,7 +14,7 @@ from newsletter.messages import tokens
 from newsletter.storage import deliveries, subscribers
 from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
-from newsletter.storage.deliveries import DeliveryRow as Mail
+from newsletter.storage.deliveries import DeliveryRow
 from newsletter.subscribers.address import Address
 
 
@@ -49,7 +49,7 @@ class TestMail:
         self._through = through
         self._clock = clock
 
-    def send(self, address: Address, stop: threading.Event) -> Mail:
+    def send(self, address: Address, stop: threading.Event) -> DeliveryRow:
         """Sends a test mail and returns its delivery as recorded afterwards.
 
         Raises:

@@ -90,9 +90,9 @@ class Sending:
         result.stopped = result.summary.stopped
         try:
             if not stop.is_set() and not result.stopped and self._report(self._clock()):
-                notices = delivery.run(only_notices=True, fault=fault)
-                result.summary.notices += notices.notices
-                result.stopped = notices.stopped
+                notice_summary = delivery.run(only_notices=True, fault=fault)
+                result.summary.notices += notice_summary.notices
+                result.stopped = notice_summary.stopped
         except (SendingPaused, StorageError) as error:
             result.stopped = str(error)  # the result still says what was sent before
         result.stopped = result.stopped or fault

@@ -63,7 +63,7 @@ def compose(
         subject=subject_line(papers, part),
         preheader=preheader(papers, _days_of(ordered), minutes),
         dates=_dates(ordered),
-        summary=" · ".join(filter(None, (_dates(ordered), plural(minutes, "minute")))),
+        dateline=" · ".join(filter(None, (_dates(ordered), plural(minutes, "minute")))),
         credits=tuple(credits),
         sources=tuple(dict.fromkeys(entry.source for entry in ordered)),
         part=part,

@@ -106,7 +106,7 @@ class Content:
     preheader: str
     dates: str
     """The days of its papers; empty if they are not known."""
-    summary: str
+    dateline: str
     credits: tuple[tuple[str, str | None], ...]
     sources: tuple[str, ...]
     part: Part

@@ -2,6 +2,7 @@
 
 To add a format, write a module here with a `FORMAT`, and add it to `FORMATS`. The first format
 that recognises a capture reads it. The contract test in `tests/contracts` covers the whole table.
+Does not fetch, and does not decide what is new.
 """
 
 from __future__ import annotations

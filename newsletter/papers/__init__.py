@@ -6,9 +6,10 @@
     report              the result of one capture
     capture_store       stores captured bytes as snapshots
     snapshot_processing parses a snapshot, then accepts it or holds it for review
+    parsed_spool        keeps the parsed snapshots of a first ingest until all are parsed
     snapshot_review     the operator's decisions about held snapshots
     ingest              stores, parses and settles captures
     source_ingest       the same for configured sources and named files or URLs
 
-Does not fetch, does not know any format, and sends nothing.
+Leaves fetching to `sources` and parsing to `formats`; plans and sends nothing.
 """

@@ -20,7 +20,7 @@ class EditionFreezer:
 
     Args:
         database: the newsletter's database.
-        builder: returns the edition builder; called when the first edition is needed.
+        make_builder: returns the edition builder; called when the first edition is needed.
         theme_settings: the settings of the theme.
         domain: domain of the Message-IDs, or `None` for that of the sender.
     """
@@ -28,12 +28,12 @@ class EditionFreezer:
     def __init__(
         self,
         database: Database,
-        builder: Callable[[], EditionBuilder],
+        make_builder: Callable[[], EditionBuilder],
         theme_settings: ThemeSettings,
         domain: str | None,
     ) -> None:
         self._database = database
-        self._builder = builder
+        self._make_builder = make_builder
         self._theme_settings = theme_settings
         self._domain = domain
 
@@ -72,7 +72,7 @@ class EditionFreezer:
         self, entries: Sequence[Entry]
     ) -> tuple[str, list[int], Sequence[Rendered], str | None]:
         try:
-            edition, fault = self._builder().build_unchecked(entries)
+            edition, fault = self._make_builder().build_unchecked(entries)
         except EditionFaulty as unmade:
             positions = [entry.position for entry in entries]
             language, theme = self._theme_settings.language, self._theme_settings.theme

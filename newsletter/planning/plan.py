@@ -65,7 +65,7 @@ class Planning:
 
     Args:
         database: the newsletter's database.
-        builder: returns the edition builder; called when the first edition is needed.
+        make_builder: returns the edition builder; called when the first edition is needed.
         theme_settings: the settings of the theme.
         rules: when subscribers are due.
         domain: domain of the Message-IDs, or `None` for that of the sender.
@@ -74,13 +74,13 @@ class Planning:
     def __init__(
         self,
         database: Database,
-        builder: Callable[[], EditionBuilder],
+        make_builder: Callable[[], EditionBuilder],
         theme_settings: ThemeSettings,
         rules: Rules,
         domain: str | None = None,
     ) -> None:
         self._database = database
-        self._freezer = EditionFreezer(database, builder, theme_settings, domain)
+        self._freezer = EditionFreezer(database, make_builder, theme_settings, domain)
         self._rules = rules
 
     def plan(self, now: datetime, *, all_active: bool = False, failing: bool = False) -> PlanResult:
@@ -108,7 +108,7 @@ class Planning:
             self._serve(cursor, list(alike), seen, planned)
         return planned
 
-    def welcome(self, person: int, cursor: int, now: datetime) -> bool:
+    def welcome(self, subscriber_id: int, cursor: int, now: datetime) -> bool:
         """Plans the first edition of a newly confirmed subscriber.
 
         Their next due time does not change. A held edition is planned after its release, as
@@ -130,7 +130,7 @@ class Planning:
         with self._database.write() as tx:
             parts = len(editions.content(tx, edition.id).parts)
             whom, next_state = Group(cursor), NextState(seen.head)
-            span = (person - 1, person)
+            span = (subscriber_id - 1, subscriber_id)
             moved = due.plan(tx, whom, span, next_state, now, edition=edition.id, parts=parts)
             if moved:
                 editions.note_planned(tx, edition.id, now)
@@ -191,25 +191,25 @@ class Planning:
             return
         with self._database.read() as tx:
             parts = len(editions.content(tx, edition.id).parts) if edition else 0
-        people = 0
+        planned_subscribers = 0
         for span in self._spans(cursor, sum(move.group.size for move in moves)):
             with self._database.write() as tx:
                 for move in moves:
-                    sent = {"edition": edition.id, "parts": parts} if edition else {}
+                    edition_args = {"edition": edition.id, "parts": parts} if edition else {}
                     moved = due.plan(
                         tx,
                         move.group,
                         span,
                         move.next_state,
                         view.now,
-                        **(sent if move.sends else {}),
+                        **(edition_args if move.sends else {}),
                     )
-                    people += moved if move.sends else 0
+                    planned_subscribers += moved if move.sends else 0
                 if edition:
                     editions.note_planned(tx, edition.id, view.now)
             time.sleep(CHUNK_PAUSE)
-        if edition and people:
-            planned.subscribers += people
+        if edition and planned_subscribers:
+            planned.subscribers += planned_subscribers
             planned.editions.append(edition.key)
 
     def _step(

@@ -22,7 +22,7 @@ class Planner:
     Args:
         planning: plans editions and deliveries.
         due_times: corrects due times first.
-        builder: returns the edition builder; called when the first edition is needed.
+        make_builder: returns the edition builder; called when the first edition is needed.
         theme_settings: the settings of the theme.
         database: the newsletter's database.
         sources: the names of the configured sources.
@@ -33,7 +33,7 @@ class Planner:
         self,
         planning: Planning,
         due_times: DueTimes,
-        builder: Callable[[], EditionBuilder],
+        make_builder: Callable[[], EditionBuilder],
         theme_settings: ThemeSettings,
         database: Database,
         sources: Collection[str],
@@ -41,7 +41,7 @@ class Planner:
     ) -> None:
         self._planning = planning
         self._due_times = due_times
-        self._builder = builder
+        self._make_builder = make_builder
         self._theme_settings = theme_settings
         self._database = database
         self._sources = frozenset(sources)
@@ -88,7 +88,7 @@ class Planner:
             RenderError: the edition cannot be rendered.
         """
         entries = next_entries(self._database, self._clock(), cursor)
-        return self._builder().build(entries) if entries else None
+        return self._make_builder().build(entries) if entries else None
 
     def keep(self, edition: Edition) -> None:
         """Stores an edition as frozen without planning it for any subscriber."""

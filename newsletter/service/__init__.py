@@ -9,6 +9,6 @@
     run        the service from start to stop
     web_only   `newsletter web`: only the pages
 
-The scheduler only wakes the jobs. What is due is read from the database each time, so sleep,
-clock changes, restarts and a second process do no harm.
+Decides nothing by itself: the scheduler only wakes the jobs, and what is due is read from the
+database each time, so sleep, clock changes, restarts and a second process do no harm.
 """

@@ -16,11 +16,11 @@ from collections.abc import Iterable, Sequence
 import structlog
 from starlette.routing import BaseRoute
 
+from newsletter.app.clock import now
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
 from newsletter.errors import DatabaseReplaced, StorageError
 from newsletter.service import systemd
-from newsletter.sources.factories import now
 from newsletter.web import health, metrics
 from newsletter.web.heartbeat import Heartbeat
 

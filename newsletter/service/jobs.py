@@ -81,7 +81,7 @@ class Jobs:
         self._clock = clock
         self._stop = stop
         self._watched = [_WatchedSource(section) for section in config.sources]
-        self._sending = threading.Lock()
+        self._tick_lock = threading.Lock()
         self._rescheduled_at: datetime | None = None
         self._reported_at: datetime | None = None
         self._looked_back_at: datetime | None = None
@@ -116,13 +116,13 @@ class Jobs:
 
     def tick(self) -> None:
         """Plans for due subscribers and sends what is queued. Only one call runs at a time."""
-        if not self._sending.acquire(blocking=False):
+        if not self._tick_lock.acquire(blocking=False):
             return  # without a heartbeat, because the running call may hang
         try:
             with self.sending.in_pass():
                 self._tick()
         finally:
-            self._sending.release()
+            self._tick_lock.release()
 
     def _tick(self) -> None:
         self._failed = False
@@ -146,7 +146,7 @@ class Jobs:
             timeout: seconds to wait.
         """
         ends = monotonic() + timeout
-        locks = [self._sending, *(watched.busy for watched in self._watched)]
+        locks = [self._tick_lock, *(watched.busy for watched in self._watched)]
         for lock in locks:
             if not lock.acquire(timeout=max(0.0, ends - monotonic())):
                 return False

@@ -8,6 +8,7 @@ import threading
 
 import structlog
 
+from newsletter.app.clock import now
 from newsletter.app.composition import App
 from newsletter.app.factories import sending_problems
 from newsletter.config.schema import Config
@@ -16,7 +17,6 @@ from newsletter.service import systemd
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
-from newsletter.sources.factories import now
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening

@@ -6,13 +6,13 @@ import threading
 
 import structlog
 
+from newsletter.app.clock import now
 from newsletter.app.composition import App
 from newsletter.app.factories import sending_problems
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import systemd
 from newsletter.service.health import Health
-from newsletter.sources.factories import now
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening

@@ -30,11 +30,6 @@ FetcherFor = Callable[[], "Fetcher"]
 """Returns the fetcher, which is created on first use."""
 
 
-def now() -> datetime:
-    """Returns the current instant, aware."""
-    return datetime.now(UTC)
-
-
 @contextmanager
 def fetching() -> Iterator[FetcherFor]:
     """Provides a fetcher that is created for the first URL, because most runs have none."""
@@ -101,7 +96,7 @@ def configured(
 def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Source:
     """Returns the source for a file, a folder, a URL or `-` on the command line."""
     if place == STANDARD_INPUT:
-        return StdinSource(standard_input(), now)
+        return StdinSource(standard_input(), lambda: clock().astimezone(UTC))
     if re.match(r"https?://", place, re.IGNORECASE):
         from newsletter.sources.url import UrlSource
 

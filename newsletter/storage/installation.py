@@ -131,9 +131,9 @@ def note_week_reported(tx: Connection, monday: date) -> None:
     tx.execute(update(installation).values(week_told_on=monday))
 
 
-def note_alerted(tx: Connection, troubles: Sequence[str]) -> None:
+def note_alerted(tx: Connection, names: Sequence[str]) -> None:
     """Records which alerts were sent to the owner."""
-    tx.execute(update(installation).values(told=list(troubles)))
+    tx.execute(update(installation).values(told=list(names)))
 
 
 _SENDINGS = insert(sendings)

@@ -39,7 +39,8 @@ NOTICES_FIRST = ("INDEXED BY ix_deliveries_notices", "sqlite")
 
 LEFT = "the person left before it went"
 PAUSED = "the person paused before it went; it goes when they are back"
-"""The recorded reasons of cancelled deliveries."""
+"""The recorded reasons of cancelled deliveries. They are compared with what is stored: a new wording
+needs a migration."""
 
 
 @dataclass(frozen=True, slots=True)

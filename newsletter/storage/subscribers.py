@@ -17,7 +17,8 @@ _PAGE = 1_000
 """Rows in memory at a time."""
 
 PAUSED_WHEN_REMOVED = "paused when removed"
-"""Reason recorded for the id of a removed subscriber; with any other, a restore leaves it out."""
+"""Reason recorded for the id of a removed subscriber; with any other, a restore leaves it out.
+Compared with what is stored: a new wording needs a migration."""
 
 
 @dataclass(frozen=True, slots=True)

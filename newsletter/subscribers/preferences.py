@@ -33,7 +33,7 @@ class SubscriberView:
     """A subscriber, with the details that only their own page shows."""
 
     row: Subscriber
-    reader: SubscriberDetails
+    details: SubscriberDetails
 
 
 class PreferenceCentre:
@@ -155,12 +155,12 @@ class PreferenceCentre:
             ],
         }
 
-    def due_in_words(self, view: Subscriber) -> str:
+    def due_in_words(self, subscriber: Subscriber) -> str:
         """Returns a subscriber's next due time in their own time zone, such as `Monday 07:30`."""
-        if view.next_due_at is None:
+        if subscriber.next_due_at is None:
             return ""
-        zone = self._rules.schedule(view.preferences).zone
-        at = view.next_due_at.astimezone(ZoneInfo(zone))
+        zone = self._rules.schedule(subscriber.preferences).zone
+        at = subscriber.next_due_at.astimezone(ZoneInfo(zone))
         return f"{WEEKDAYS[at.weekday()]} {at:%H:%M}"
 
     def _address(self, number: int) -> Address | None:

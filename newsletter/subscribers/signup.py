@@ -41,7 +41,7 @@ class Confirmed:
     """
 
     kind: RequestKind
-    person: Subscriber
+    subscriber: Subscriber
     came: bool
 
 
@@ -127,8 +127,8 @@ class Signup:
         reactivate(tx, found, self._rules, now)
         requests.note_consent(tx, found.id, CONSENT_TEXT, network, now)
         requests.note_confirmed(tx, asked.id, now)
-        person = requests.subscriber(tx, found.id)
-        return Confirmed(asked.kind, person, came=True) if person else None
+        subscriber = requests.subscriber(tx, found.id)
+        return Confirmed(asked.kind, subscriber, came=True) if subscriber else None
 
     def _confirm_change(
         self, tx: Connection, asked: Request, found: Subscriber, now: datetime
@@ -141,8 +141,8 @@ class Signup:
         self._mail.queue(tx, CHANGED, found.address, found, now)
         requests.rename(tx, found.id, address.display, address.normal, address.domain)
         requests.note_confirmed(tx, asked.id, now)
-        person = requests.subscriber(tx, found.id)
-        return Confirmed(asked.kind, person, came=False) if person else None
+        subscriber = requests.subscriber(tx, found.id)
+        return Confirmed(asked.kind, subscriber, came=False) if subscriber else None
 
 
 def _zone(text: str) -> str | None:

@@ -22,13 +22,13 @@ class VisitorMail:
     """Queues transactional mail to subscribers and to pending ones.
 
     Args:
-        words: renders notices.
+        notices: renders notices.
         links: creates the links in them.
         name: name of the newsletter.
     """
 
-    def __init__(self, words: Notices, links: SubscriberLinks, name: str) -> None:
-        self._words = words
+    def __init__(self, notices: Notices, links: SubscriberLinks, name: str) -> None:
+        self._notices = notices
         self._links = links
         self._name = name
 
@@ -74,5 +74,5 @@ class VisitorMail:
         Raises:
             RenderError: its template cannot be rendered.
         """
-        subject, text = self._words.words(kind, name=self._name, **facts)
+        subject, text = self._notices.words(kind, name=self._name, **facts)
         notices.add(tx, kind, to, normal_form(to), subject, text, now, subscriber=subscriber.id)

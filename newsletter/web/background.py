@@ -68,7 +68,7 @@ class BackgroundTasks:
         self._over = threading.Event()
         self._was_woken = False
         self._tidy_at = monotonic()
-        self._thread = threading.Thread(target=self._loop, name="errands", daemon=True)
+        self._thread = threading.Thread(target=self._loop, name="background", daemon=True)
         self.heartbeat = Heartbeat("sign-ups", is_alive(self._thread))
 
     def start(self) -> None:

@@ -264,7 +264,7 @@ def _cadence(form: Mapping[str, str]) -> str:
 def _shown(person: SubscriberView) -> Mapping[str, object]:
     preferences = person.row.preferences
     kind, _, detail = preferences.cadence.partition(":")
-    until = person.reader.paused_until
+    until = person.details.paused_until
     return {
         "address": person.row.address,
         "state": str(person.row.state),

@@ -118,14 +118,14 @@ class SignupPages:
             return self._pages.say(*_OVER, 404)
         if done.kind is RequestKind.CHANGE:
             self._wake()  # the old address is notified
-        settings = self._links.settings_token(done.person.id, self._clock())
+        settings = self._links.settings_token(done.subscriber.id, self._clock())
         return self._pages.page(
             "confirmed",
             what=str(done.kind),
             settings_url=self._pages.address(f"/preferences/{settings}"),
             came=done.came,
             welcome=self._welcomed(done),
-            due=self._preference_centre.due_in_words(done.person),
+            due=self._preference_centre.due_in_words(done.subscriber),
         )
 
     def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
@@ -137,8 +137,8 @@ class SignupPages:
         if not done.came:
             return False
         try:
-            person = done.person
-            planned = self._planning.welcome(person.id, person.cursor, self._clock())
+            subscriber = done.subscriber
+            planned = self._planning.welcome(subscriber.id, subscriber.cursor, self._clock())
         except NewsletterError as error:
             log.warning("no welcome", reason=str(error))
             return False

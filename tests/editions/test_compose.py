@@ -93,7 +93,7 @@ def test_every_paper_is_shown_once_in_reading_order(rows: list[Entry], detail: D
 
 
 def test_one_day_has_no_heading() -> None:
-    """Its date stands in the tally."""
+    """Its date stands in the dateline."""
     (only,) = content(several(3)).days
     assert (only.heading, only.short) == ("", "Friday")
 
@@ -323,11 +323,11 @@ def test_a_short_title_is_short_and_never_empty(title: str) -> None:
     assert width(short) <= 40
 
 
-# --- tally and minutes
+# --- dateline and minutes
 
 
 @pytest.mark.parametrize(
-    ("papers", "summary"),
+    ("papers", "dateline"),
     [
         ([paper(1)], "Friday, 20 November · 1 minute"),
         ([paper(1), paper(2, listed_on=day(-1))], "19–20 November · 1 minute"),
@@ -336,9 +336,9 @@ def test_a_short_title_is_short_and_never_empty(title: str) -> None:
         ([bare("A")], "1 minute"),
     ],
 )
-def test_the_tally_says_days_and_minutes(papers: list[Paper], summary: str) -> None:
+def test_the_dateline_says_days_and_minutes(papers: list[Paper], dateline: str) -> None:
     """What is not known is left out."""
-    assert content(papers).summary == summary
+    assert content(papers).dateline == dateline
 
 
 @given(st.integers(1, 90))
@@ -347,7 +347,7 @@ def test_minutes_are_the_words_shown(count: int) -> None:
     made = content(several(count), Detail(40, 320, 200))
     words = sum(len(f"{b.title} {b.byline} {b.excerpt}".split()) for b in made.blocks)
     minutes = max(1, math.ceil(words / 230))
-    assert made.summary.endswith(f" · {minutes} minute{'s' * (minutes > 1)}")
+    assert made.dateline.endswith(f" · {minutes} minute{'s' * (minutes > 1)}")
 
 
 # --- bylines

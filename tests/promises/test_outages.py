@@ -24,12 +24,12 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.app.clock import now
 from newsletter.app.composition import App
 from newsletter.config.parse import parse
 from newsletter.editions.notices import SETTINGS
 from newsletter.models import SubscriberState
 from newsletter.service.jobs import Jobs
-from newsletter.sources.factories import now
 from newsletter.storage import log, notices
 from newsletter.storage.database import Database
 from tests.support.captures import api_json, made

@@ -15,6 +15,7 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
+from newsletter.app.clock import now
 from newsletter.app.doctor.records.domain_names import is_special_use
 from newsletter.app.doctor.resolver import Resolver
 from newsletter.app.edition_factories import sender
@@ -22,7 +23,6 @@ from newsletter.app.inspection import deeper_problems
 from newsletter.config.schema import Config
 from newsletter.config.values import LOOPBACK
 from newsletter.errors import NewsletterError
-from newsletter.sources.factories import now
 from newsletter.storage.database import Database, sqlite_path
 from newsletter.subscribers.address import Address
 
