@@ -39,8 +39,10 @@ NOTICES_FIRST = ("INDEXED BY ix_deliveries_notices", "sqlite")
 
 LEFT = "the person left before it went"
 PAUSED = "the person paused before it went; it goes when they are back"
-"""The recorded reasons of cancelled deliveries. They are compared with what is stored: a new wording
-needs a migration."""
+"""The recorded reasons of cancelled deliveries.
+
+Compared with what is stored: a new wording needs a migration.
+"""
 
 
 @dataclass(frozen=True, slots=True)
