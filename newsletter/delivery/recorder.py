@@ -23,7 +23,7 @@ _DAY = timedelta(hours=23)
 
 PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
 """Why a run ends if sending is paused while it is under way."""
-UNDER_WAY = "a run is under way, or was cut off before it could record why it ended"
+UNDER_WAY = "its end is not on record: it is still under way, or was interrupted"
 """Replaces the previous run's reason, which is out of date once this run has claimed anything."""
 LIMITED = "the day's limit (max_per_day) is reached"
 """Why deliveries wait although nothing is wrong with them."""
@@ -122,7 +122,7 @@ class Recorder:
         self._limits = limits
         self._summary = summary
         self._put_off: set[int] = set()  # deferred by this run, and counted so
-        self._has_claimed = False
+        self._has_outdated = False
         self._own_key = database.keys.own
 
     def record(
@@ -153,7 +153,6 @@ class Recorder:
             if sent:
                 subscribers.accepted(tx, sent)
             claimed, cancelled = self._claim(tx, wanted, now)
-        self._has_claimed = self._has_claimed or bool(claimed)
         self._count(decisions, left)
         self._summary.suppressed += len(gone)
         self._summary.add(DeliveryState.CANCELLED, cancelled)
@@ -176,8 +175,10 @@ class Recorder:
         claimed, cancelled = outbox.claim(tx, wanted, self._sender, now)
         if claimed:
             installation.count_sendings(tx, now, len(claimed))
-            if not self._has_claimed:
+            is_edition = any(one.id in claimed and not one.notice for one in wanted)
+            if is_edition and not self._has_outdated:
                 _outdate_reason(tx, now)
+                self._has_outdated = True
         return claimed, cancelled
 
     def _decision(self, one: Attempt, now: datetime) -> Decision:

@@ -146,8 +146,10 @@ class DeliveryRun:
     def _note_end(self, summary: RunSummary, fault: str, *, only_notices: bool) -> None:
         with self._database.write() as tx:
             installation.note_instant(tx, self._clock())
-            if not self._stop.is_set() or summary.stopped:
-                why = summary.stopped or (LIMITED if summary.limited else fault)
+            why = summary.stopped or (LIMITED if summary.limited else fault)
+            # Notices that were sent say nothing about why editions are not.
+            says_all_is_well = not (why or only_notices or self._stop.is_set())
+            if (why and (summary.stopped or not self._stop.is_set())) or says_all_is_well:
                 installation.note_stopped(tx, why, self._clock())
             summary.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
 
@@ -254,7 +256,7 @@ class _Loop:
         except ValueError as fault:
             return Attempt(waiting, without_reply(ReplyKind.REFUSED, "rcpt", str(fault)))
         try:
-            return Job(waiting, self._personaliser.message(waiting, to, now))
+            return Job(waiting, self._retry(lambda: self._personaliser.message(waiting, to, now)))
         except RenderError as fault:
             return Attempt(waiting, without_reply(ReplyKind.OURS, "data", str(fault)))
 

@@ -147,6 +147,16 @@ class Sending:
                 with self._database.write() as tx:
                     installation.note_stopped(tx, why, self._clock())
 
+    def withdraw_stopped(self, why: str) -> None:
+        """Clears a reason recorded by `note_stopped`, unless another one replaced it.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        with self._database.write() as tx:
+            if installation.get(tx).stopped == why:
+                installation.note_stopped(tx, "", self._clock())
+
     def pause(self) -> None:
         """Stops all sending, until `resume`."""
         with self._database.write() as tx:

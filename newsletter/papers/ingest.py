@@ -122,7 +122,11 @@ class Ingest:
                 if isinstance(step, CaptureReport):
                     yield step
                 else:
-                    yield self._processor.settle(spool.get(step), rule, opens=step == ids[-1])
+                    parsed, opens = spool.get(step), step == ids[-1]
+                    if parsed:
+                        yield self._processor.settle(parsed, rule, opens=opens)
+                    else:
+                        yield self._processor.process(step, rule, opens=opens)
 
     def _process_each(
         self, steps: Iterable[int | CaptureReport], rule: changes.Rule, *, opens: int | None = None

@@ -53,13 +53,12 @@ class SnapshotReview:
         # Snapshots are accepted under this lock only, so the state must be checked under it.
         with self._database.alone(row.source):
             with self._database.write() as tx:
-                if not snapshots.ask(tx, snapshot, format):
+                asked = snapshots.ask(tx, row, format)
+                if asked is None:
                     raise _is_accepted(snapshot)
                 day = sources.ensure(tx, row.source).opening_day
             try:
-                parsed = self._processor.parse_row(
-                    replace(row, asked_format=format or row.asked_format)
-                )
+                parsed = self._processor.parse_row(asked)
             except StorageError as error:
                 return report.failed(row.source, row.origin, error, row.id)
             rule = changes.Rule(silent=silent)

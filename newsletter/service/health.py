@@ -29,6 +29,8 @@ log = structlog.get_logger()
 CHECK_SECONDS = 2.0
 """Seconds that a check waits for another writer: longer than our own transactions take."""
 
+_LATE = f"the disk does not answer within {health.TIMEOUT:g} s"
+
 _INTERVAL = 15.0
 """Seconds between two watchdog notifications, unless systemd asks for a shorter interval."""
 
@@ -44,6 +46,8 @@ class Health:
     def __init__(self, app: App, loops: Iterable[Heartbeat]) -> None:
         self._app = app
         self._loops = list(loops)
+        # A restart does not help if the disk does not respond.
+        self._file = health.Probe(self._file_fault, late="")
 
     def watch_over(self, loop: Heartbeat) -> None:
         """Adds a loop to monitor."""
@@ -51,8 +55,12 @@ class Health:
 
     def alive(self) -> str:
         """Returns the reason to restart the process, or an empty string."""
-        if stuck := _first(loop.stuck for loop in self._loops):
-            return stuck
+        return self._stuck() or self._file.wait()
+
+    def _stuck(self) -> str:
+        return _first(loop.stuck for loop in self._loops)
+
+    def _file_fault(self) -> str:
         try:
             self._app.database.check_file()
         except DatabaseReplaced as error:
@@ -74,7 +82,7 @@ class Health:
         """Returns the routes for health checks and metrics."""
         token = config.web.metrics_token.get_secret_value()
         return [
-            *health.routes(self.alive, self.ready),
+            *health.routes(self._stuck, self._file, health.Probe(self.ready, late=_LATE)),
             metrics.route(self._app.status.read, now, token),
         ]
 

@@ -28,6 +28,7 @@ from newsletter.errors import (
 )
 from newsletter.papers.report import CaptureReport
 from newsletter.planning.plan import PlanResult
+from newsletter.service.capture_log import log_report
 from newsletter.service.folders import Signature, rests, signature
 from newsletter.service.health import CHECK_SECONDS
 from newsletter.sources.files import is_folder
@@ -82,11 +83,13 @@ class Jobs:
         self._stop = stop
         self._watched = [_WatchedSource(section) for section in config.sources]
         self._tick_lock = threading.Lock()
+        self._leftovers_lock = threading.Lock()
         self._rescheduled_at: datetime | None = None
         self._reported_at: datetime | None = None
         self._looked_back_at: datetime | None = None
         self._said = ""
         self._failed = False
+        self._noted = ""
         self.sending = Heartbeat("sending")
         self.capturing = Heartbeat("captures")
 
@@ -133,11 +136,15 @@ class Jobs:
         except NewsletterError as error:
             self._failed = isinstance(error, StorageError)
             self._say_once("sending failed", error)
-            self._app.sending.note_stopped(str(error))
+            self._note_stopped(str(error))
         except Exception as error:
             self._failed = True
-            self._app.sending.note_stopped(f"unexpected {type(error).__name__}, see the log")
+            self._note_stopped(f"unexpected {type(error).__name__}, see the log")
             raise
+
+    def _note_stopped(self, why: str) -> None:
+        self._noted = why
+        self._app.sending.note_stopped(why)
 
     def settled(self, timeout: float) -> bool:
         """Waits for running jobs to finish. Returns false if that takes too long.
@@ -146,7 +153,11 @@ class Jobs:
             timeout: seconds to wait.
         """
         ends = monotonic() + timeout
-        locks = [self._tick_lock, *(watched.busy for watched in self._watched)]
+        locks = [
+            self._tick_lock,
+            self._leftovers_lock,
+            *(watched.busy for watched in self._watched),
+        ]
         for lock in locks:
             if not lock.acquire(timeout=max(0.0, ends - monotonic())):
                 return False
@@ -188,7 +199,11 @@ class Jobs:
         if app.sending.has_work(now) or (self._is_report_due(now) and app.alerts.report(now)):
             result = app.sending.send(planned, self._stop, self._beat, fault, persistent=True)
         elif fault:
-            app.sending.note_stopped(fault)
+            self._note_stopped(fault)
+        elif self._noted:
+            # Nothing failed this time, and no run that would say so was needed.
+            app.sending.withdraw_stopped(self._noted)
+            self._noted = ""
         self._log_sent(result)
 
     def _is_report_due(self, now: datetime) -> bool:
@@ -235,15 +250,16 @@ class Jobs:
 
     def _settle_leftovers(self) -> None:
         """Ingests captures that were stored but never ingested, also of removed sources."""
-        try:
-            for report in self._app.ingest.leftovers():
-                self._log_report(report)
-                self._note_unstored(report)
-        except NewsletterError as error:
-            log.warning("captures left behind stay so", reason=str(error))
-            self._looked_back_at = None
-        except Exception:
-            log.exception("captures left behind stay so")
+        with self._leftovers_lock:
+            try:
+                for report in self._app.ingest.leftovers():
+                    log_report(report)
+                    self._note_unstored(report)
+            except NewsletterError as error:
+                log.warning("captures left behind stay so", reason=str(error))
+                self._looked_back_at = None
+            except Exception:
+                log.exception("captures left behind stay so")
 
     def _capture(self, watched: _WatchedSource) -> None:
         with watched.busy:
@@ -260,7 +276,7 @@ class Jobs:
         before = signature(Path(path)) if path and is_folder(path) else None
         began, unstored = self._clock(), False
         for report in self._app.sources.ingest_source(watched.section):
-            self._log_report(report)
+            log_report(report)
             unstored |= self._note_unstored(report)
         if unstored:
             watched.tried_at = watched.seen = None
@@ -274,25 +290,7 @@ class Jobs:
             self._looked_back_at = None  # a part may be stored but not ingested
         return report.unstored
 
-    def _log_report(self, report: CaptureReport) -> None:
-        if report.held is not None:
-            log.warning("held" if report.snapshot else "source fails", **_facts(report))
-        elif report.unchanged:
-            log.info("unchanged", source=report.source, origin=report.origin)
-        else:
-            log.info("captured", **_facts(report))
-
 
 def _is_time(last: datetime | None, now: datetime, every: timedelta) -> bool:
     """Returns whether the interval has elapsed. A `last` in the future is due to a wrong clock."""
     return last is None or not timedelta() <= now - last < every
-
-
-def _facts(report: CaptureReport) -> dict[str, object]:
-    facts: dict[str, object] = {"source": report.source, "origin": report.origin}
-    if report.snapshot:
-        facts["snapshot"] = report.snapshot
-    if report.held is not None:
-        return facts | {"reason": report.held}
-    counts = report.counts
-    return facts | {"new": counts.new, "papers": counts.papers, "learnt": counts.learnt}

@@ -24,6 +24,7 @@ TICK = 60
 _LOOK = 5.0  # seconds between two checks of the system clock
 _MOVED = 20.0  # seconds of drift from the monotonic clock that mean it was set
 _THREADS = 8
+_STARTING = 0.05  # seconds between two looks whether it has started
 
 
 class Scheduler:
@@ -60,12 +61,18 @@ class Scheduler:
         """Blocks until `stop` is called. Running jobs are not interrupted."""
         self._watch.start()
         self._every_minute()
-        self._scheduler.start()
+        if not self._stopping.is_set():
+            self._scheduler.start()
 
     def stop(self) -> None:
-        """Ends `run`. Safe to call from a signal handler."""
+        """Ends `run`, also one that has not begun yet. Safe to call from a signal handler."""
         self._stopping.set()
-        threading.Thread(target=self._scheduler.shutdown, kwargs={"wait": False}).start()
+        threading.Thread(target=self._shut_down, name="shut down", daemon=True).start()
+
+    def _shut_down(self) -> None:
+        while not self._scheduler.running:  # it refuses to be shut down before it has started
+            time.sleep(_STARTING)
+        self._scheduler.shutdown(wait=False)
 
     def soon(self) -> None:
         """Schedules an additional tick now, and returns immediately."""

@@ -77,7 +77,7 @@ class Database:
     ) -> None:
         # Lock files are beside the file itself, whatever links lead to it.
         self._path = Path(os.path.realpath(sqlite_path(url)))
-        if not create and not self._path.is_file():
+        if not create and not _is_there(self._path):
             raise DatabaseMissing(
                 "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"
             )
@@ -86,6 +86,9 @@ class Database:
         self._in_use = locks.shared_use(self._path)
         self._engine = _engine(self._path, busy_seconds)
         try:
+            # A restore may have replaced the file while this waited for the lock.
+            self._identity = _made_private(self._path)
+            _refuse_foreign(self._path)
             self._migrate()
         except BaseException:
             self.close()
@@ -282,6 +285,13 @@ def _check_room(folder: Path) -> None:
             where=str(folder),
             hint="check that it exists and may be written to",
         ) from exc
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as exc:  # its folder may not be searched
+        raise locks.unreachable(path, exc) from exc
 
 
 def _refuse_foreign(path: Path) -> None:

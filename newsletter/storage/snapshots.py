@@ -222,17 +222,19 @@ def hold(
     )
 
 
-def ask(tx: Connection, snapshot: int, asked_format: str | None) -> bool:
+def ask(tx: Connection, row: SnapshotRow, asked_format: str | None) -> SnapshotRow | None:
     """Sets the format that a snapshot is to be read as, unless `asked_format` is `None`.
 
-    Returns `False`, and changes nothing, if its papers are already in the log.
+    Returns the snapshot with the format it is read as now, or `None`, and changes nothing, if its
+    papers are already in the log.
     """
     changed = tx.execute(
         update(snapshots)
-        .where(snapshots.c.id == snapshot, snapshots.c.state != SnapshotState.ACCEPTED)
+        .where(snapshots.c.id == row.id, snapshots.c.state != SnapshotState.ACCEPTED)
         .values(asked_format=func.coalesce(asked_format, snapshots.c.asked_format))
-    )
-    return bool(changed.rowcount)
+        .returning(snapshots.c.asked_format)
+    ).one_or_none()
+    return replace(row, asked_format=changed.asked_format) if changed else None
 
 
 def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:

@@ -87,12 +87,23 @@ class BackgroundTasks:
 
     def _loop(self) -> None:
         while not self._over.is_set():
-            self._was_woken |= self._awake.is_set()
-            self._awake.clear()
+            if self._awake.is_set():
+                self._awake.clear()
+                self._was_woken = True
+            # Neither keeps the other waiting: requests are handled although tidying fails.
+            with self.heartbeat.in_pass():
+                self._tidy_if_due()
+            failed = True
             with self.heartbeat.in_pass():
                 self._pass()
+                failed = False
             # A failed pass is not retried for every request that arrives.
-            (self._over if self.heartbeat.fault else self._awake).wait(self._interval)
+            (self._over if failed else self._awake).wait(self._interval)
+
+    def _tidy_if_due(self) -> None:
+        if monotonic() >= self._tidy_at:
+            self._tidy()
+            self._tidy_at = monotonic() + _TIDY
 
     def _pass(self) -> None:
         if done := self._run():
@@ -100,6 +111,3 @@ class BackgroundTasks:
         if self._was_woken:
             self._then()
             self._was_woken = False
-        if monotonic() >= self._tidy_at:
-            self._tidy()
-            self._tidy_at = monotonic() + _TIDY

@@ -20,8 +20,10 @@ log = structlog.get_logger()
 Check = Callable[[], str]
 """Returns the fault, or an empty string if there is none. A `NewsletterError` counts as one."""
 
-TIMEOUT = 5.0
-"""Seconds that a request waits for a check."""
+TIMEOUT = 3.0
+"""Seconds that a request waits for a check; container health checks give up after four."""
+_POLL = 0.02
+"""Seconds between two looks whether a check has ended."""
 FRESH = 1.0
 """Seconds for which a result is reused, so that many requests cause few writes."""
 
@@ -49,19 +51,33 @@ class Probe:
 
     async def result(self) -> str:
         """Returns the result of the check, at most `FRESH` seconds old."""
-        running = asyncio.wrap_future(self._begun())
-        done, _ = await asyncio.wait([running], timeout=self._timeout)
-        return running.result() if done else self._late
+        future, ends = self._begun(), monotonic() + self._timeout
+        # A callback for each request would stay with a check that hangs.
+        while not future.done() and monotonic() < ends:
+            await asyncio.sleep(_POLL)
+        return future.result() if future.done() else self._late
+
+    def wait(self) -> str:
+        """Does the same in a thread."""
+        try:
+            return self._begun().result(self._timeout)
+        except TimeoutError:
+            return self._late
 
     def _begun(self) -> Future[str]:
         with self._lock:
             found = self._running
             if found is None or (found.done() and monotonic() - self._ended_at > FRESH):
-                found = self._running = Future()
-                found.set_running_or_notify_cancel()  # a disconnecting client cancels nothing
-                threading.Thread(
+                found = Future()
+                thread = threading.Thread(
                     target=self._run, args=(found,), name="health", daemon=True
-                ).start()
+                )
+                try:
+                    thread.start()
+                except RuntimeError as error:  # the next request tries again
+                    found.set_result(f"no thread can be started ({error})")
+                    return found
+                self._running = found
             return found
 
     def _run(self, future: Future[str]) -> None:
@@ -76,18 +92,20 @@ class Probe:
         future.set_result(fault)
 
 
-def routes(alive: Check, ready: Check) -> Sequence[Route]:
-    """Returns the routes `/healthz` and `/readyz`, which are served for any host."""
-    return (
-        # A restart does not help if the disk does not respond.
-        _route("/healthz", Probe(alive, late="")),
-        _route("/readyz", Probe(ready, late=f"the disk does not answer within {TIMEOUT:g} s")),
-    )
+def routes(stuck: Check, file: Probe, ready: Probe) -> Sequence[Route]:
+    """Returns the routes `/healthz` and `/readyz`, which are served for any host.
+
+    Args:
+        stuck: whether a loop is stuck; quick, so that a disk that hangs does not hide it.
+        file: whether the database file is still the one that is open.
+        ready: whether the process can do its work.
+    """
+    return (_route("/healthz", stuck, file), _route("/readyz", lambda: "", ready))
 
 
-def _route(path: str, probe: Probe) -> Route:
+def _route(path: str, quick: Check, probe: Probe) -> Route:
     async def answer(_request: Request) -> Response:
-        fault = await probe.result()
+        fault = quick() or await probe.result()
         headers = {"Cache-Control": "no-store"}
         return PlainTextResponse(f"{fault or 'ok'}\n", 503 if fault else 200, headers)
 

@@ -99,7 +99,7 @@ def test_papers_that_everybody_got_are_not_new() -> None:
 
 def test_people_whose_servers_know_them_no_more_are_why_nobody_is_subscribed() -> None:
     """With what to do if that is wrong."""
-    said = idle_reason(IdleFacts(**WELL | {"subscribers": 0, "people_suppressed": 60}))
+    said = idle_reason(IdleFacts(**WELL | {"subscribers": 0, "suppressed_subscribers": 60}))
     assert said.startswith("nobody subscribed: 60 are suppressed")
     assert "--unsuppress" in said
 

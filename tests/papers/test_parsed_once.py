@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from newsletter import formats
-from newsletter.errors import DiskFull, SnapshotUnreadable
+from newsletter.errors import SnapshotUnreadable
 from newsletter.models import Capture, DatedBy, Snapshot
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.parsed_spool import ParsedSpool
@@ -138,18 +138,23 @@ def test_what_is_spooled_comes_back_in_any_order(database: Database, in_memory: 
         kept = list(spool.through(map(processor.parse, range(1, 7))))
         for number in (6, 1, 3, 3):
             found, parsed = spool.get(number), kept[number - 1]
+            assert found
             assert (found.row, found.content) == (parsed.row, parsed.content)
             assert str(found.error) == str(parsed.error)
 
 
-def test_a_full_disk_under_the_spool_is_told(
-    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("room", ["full", "none"])
+def test_without_room_for_the_spool_a_first_ingest_parses_again(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
 ) -> None:
-    """In words that name the folder."""
-    list(Ingest(database, lambda: NOW).captures("s", [capture("a", *range(500))]))
-    parsed = SnapshotProcessor(database, lambda: NOW).parse(1)
+    """A temporary folder that is full, or is not there, keeps no source from being ingested."""
+    monkeypatch.setattr("newsletter.papers.parsed_spool.IN_MEMORY", 1)
+    taken = [capture(str(n), *range(100 * n, 100 * n + 100)) for n in range(6)]
+    parse = CountedParse()
     with small_disk(tmp_path / "small", 64) as folder:
-        monkeypatch.setattr(tempfile, "tempdir", str(folder))
+        monkeypatch.setattr(tempfile, "tempdir", str(folder if room == "full" else folder / "gone"))
         fill(folder)
-        with pytest.raises(DiskFull, match="small"), ParsedSpool(in_memory=1) as spool:
-            list(spool.through([parsed]))
+        reports = list(Ingest(database, lambda: NOW, parse).captures("s", taken, whole_folder=True))
+    assert [report.held for report in reports] == [None] * 6
+    assert sum(report.counts.new + report.counts.learnt for report in reports) == 600
+    assert 6 < len(parse.given) <= 12

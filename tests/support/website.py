@@ -87,7 +87,8 @@ class Site:
         )
         self.app = App(config, self.database, lambda: self.now)
         self.links = self.app.subscribers.links
-        routes = [*health.routes(lambda: "", lambda: ""), *others]
+        well = health.Probe(lambda: "", late="")
+        routes = [*health.routes(lambda: "", well, well), *others]
         self.pages = pages(config, self.app, lambda: None, lambda: self.now, routes)
 
     def ask(

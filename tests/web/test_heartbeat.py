@@ -103,8 +103,8 @@ def test_errands_go_on_after_an_unexpected_error() -> None:
     with running(background):
         assert done.wait(TIMEOUT)
         assert background.heartbeat.stuck == ""
-    assert passes[:3] == ["run", "run", "run"]
-    assert "tidy" in passes
+    assert passes[:2] == ["tidy", "run"]  # that tidying failed keeps no request waiting
+    assert passes.count("tidy") >= 2
     assert "then" in passes  # the wake-up was not lost with the passes that failed
     assert background.heartbeat.fault == ""
 
@@ -162,7 +162,8 @@ def test_what_a_check_raises_is_said(error: Exception, said: str) -> None:
     def ready() -> str:
         raise error
 
-    with TestClient(Starlette(routes=health.routes(lambda: "", ready))) as client:
+    probes = Probe(lambda: "", late=""), Probe(ready, late="")
+    with TestClient(Starlette(routes=health.routes(lambda: "", *probes))) as client:
         answer = client.get("/readyz")
         assert answer.status_code == 503
         assert said in answer.text
