@@ -199,9 +199,9 @@ class Jobs:
         if app.sending.has_work(now) or (self._is_report_due(now) and app.alerts.report(now)):
             result = app.sending.send(planned, self._stop, self._beat, fault, persistent=True)
         elif fault:
-            self._note_stopped(fault)
+            app.sending.note_stopped(fault)
         elif self._noted:
-            # Nothing failed this time, and no run that would say so was needed.
+            # The database works again, and no run that would say so was needed.
             app.sending.withdraw_stopped(self._noted)
             self._noted = ""
         self._log_sent(result)

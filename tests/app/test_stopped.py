@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -17,9 +18,11 @@ from newsletter.config.parse import parse
 from newsletter.delivery.personalise import Origin, Personaliser
 from newsletter.delivery.recorder import Limits
 from newsletter.delivery.run import DeliveryRun
+from newsletter.editions.notices import SETTINGS
 from newsletter.messages.mime import Sender
 from newsletter.models import DeliveryState
 from newsletter.service.jobs import Jobs
+from newsletter.storage import installation, notices
 from newsletter.storage.database import Database
 from newsletter.subscribers.lifecycle import line_of
 from newsletter.transports.base import Settings
@@ -216,3 +219,40 @@ def test_an_edition_in_two_parts_is_sent_once(database: Database) -> None:
     summary = delivery.run()
     assert (summary[DeliveryState.SENT], summary.further_parts, summary.done) == (3, 3, 6)
     assert room.states() == {DeliveryState.SENT: 6}
+
+
+def test_a_notice_that_is_sent_says_nothing_of_editions(office: _Office) -> None:
+    """Why editions wait stays on record, and since when, while confirmation mails go out."""
+    office.app.sending.note_stopped("the theme is broken")
+    with office.database.write() as tx:
+        notices.add(tx, SETTINGS, "ada@example.net", "ada@example.net", "Hi", "Yes.\n", office.now)
+    office.app.sending.send_notices(threading.Event(), lambda _summary, _total: None)
+    assert office.mails() == ["ada@example.net"]
+    with office.database.read() as tx:
+        assert installation.get(tx).stopped == "the theme is broken"
+
+
+def test_a_reason_is_withdrawn_unless_another_replaced_it(office: _Office) -> None:
+    """Planning that works again takes back only what planning said."""
+    office.app.sending.note_stopped("the server refuses")
+    office.app.sending.withdraw_stopped("the database is locked")
+    with office.database.read() as tx:
+        assert installation.get(tx).stopped == "the server refuses"
+    office.app.sending.withdraw_stopped("the server refuses")
+    with office.database.read() as tx:
+        assert (installation.get(tx).stopped, installation.get(tx).stopped_at) == ("", None)
+
+
+def test_a_tick_that_works_withdraws_what_one_that_failed_noted(office: _Office) -> None:
+    """A fault of the database that passed is not blamed for ever."""
+    office.live(1)  # everything is sent: the next tick has nothing to do
+    with closing(sqlite3.connect(office.database.file, isolation_level=None)) as other:
+        other.execute("ALTER TABLE log_head RENAME TO elsewhere")
+        office.now += 24 * HOUR  # subscribers are due: planning reads the log
+        office.jobs.tick()
+        with office.database.read() as tx:
+            assert "unexpected" in installation.get(tx).stopped
+        other.execute("ALTER TABLE elsewhere RENAME TO log_head")
+    office.jobs.tick()
+    with office.database.read() as tx:
+        assert installation.get(tx).stopped == ""

@@ -9,20 +9,31 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from newsletter.app.composition import App
+from newsletter.config.schema import Config
+from newsletter.models import Capture
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.report import CaptureReport
+from newsletter.service.jobs import Jobs
+from newsletter.service.scheduler import Scheduler
+from newsletter.storage.database import Database
 from newsletter.web.server import listening
 from tests.support.captures import api_json, made
 from tests.support.commands import newsletter, rows_of
 from tests.support.ports import free_port
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 CONFIG = """
 [newsletter]
@@ -310,3 +321,48 @@ def test_small_answers_leave_at_once() -> None:
     """asyncio turns off their waiting only on sockets whose protocol is named."""
     with listening("127.0.0.1", 0) as wire:
         assert wire.proto == socket.IPPROTO_TCP
+
+
+def test_a_stop_before_the_scheduler_has_started_is_not_lost() -> None:
+    """A signal may come at any instant, also while the service starts."""
+    scheduler = Scheduler(lambda: None, list, lambda: None)
+    scheduler.stop()
+    running = threading.Thread(target=scheduler.run, daemon=True)
+    running.start()
+    running.join(60)
+    assert not running.is_alive()
+
+
+def test_a_stop_while_the_scheduler_starts_ends_it() -> None:
+    """However the two fall together."""
+    for delay in (0.0, 0.001, 0.01, 0.05):
+        scheduler = Scheduler(lambda: None, list, lambda: None)
+        running = threading.Thread(target=scheduler.run, daemon=True)
+        running.start()
+        time.sleep(delay)
+        scheduler.stop()
+        running.join(60)
+        assert not running.is_alive()
+
+
+def _ingesting(database: Database, captured: list[Capture]) -> Generator[CaptureReport, None, None]:
+    yield from Ingest(database, lambda: NOON).captures("s", captured, whole_folder=True)
+
+
+def test_leftovers_are_waited_for(tmp_path: Path) -> None:
+    """The database is not closed under what is still being ingested."""
+    url = f"sqlite:///{tmp_path}/papers.db"
+    with Database(url) as database, Database(url) as other:
+        captured = [Capture(api_json(made(f"Lamp {n}")), f"{n}.json", NOON) for n in range(2)]
+        with closing(_ingesting(database, captured)) as begun:
+            next(begun)  # the other one is stored and not settled
+        jobs = Jobs(App(Config(), database), Config(), lambda: NOON, threading.Event())
+        settle = next(job for job in jobs.captures_due())
+        with other.alone("s"):
+            working = threading.Thread(target=settle, daemon=True)
+            working.start()
+            while not jobs._leftovers_lock.locked():
+                time.sleep(0.01)
+            assert not jobs.settled(0.05)
+        assert jobs.settled(60)
+        working.join(60)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta, timezone
@@ -19,7 +21,7 @@ from sqlalchemy.exc import DBAPIError, StatementError
 import newsletter.storage.migrations as migrations
 from newsletter.errors import DatabaseLocked, DatabaseReplaced, DiskFull, StorageError
 from newsletter.models import Rendered
-from newsletter.storage import editions, installation, sources
+from newsletter.storage import editions, installation, locks, sources
 from newsletter.storage.database import Database
 from newsletter.storage.schema import metadata
 from tests.support.disks import fill, small_disk
@@ -237,3 +239,28 @@ def test_the_key_of_an_edition_has_all_that_shapes_it() -> None:
         editions.key_of([1, 2], "en", "default", "other"),
     }
     assert len(keys) == 6
+
+
+def test_a_database_opened_while_it_is_replaced_is_the_new_one(tmp_path: Path) -> None:
+    """It waits for the restore, and then knows the file that is there."""
+    path, fresh = tmp_path / "papers.db", tmp_path / "fresh.db"
+    for one in (path, fresh):
+        Database(f"sqlite:///{one}").close()
+    opened: list[Database] = []
+    with locks.exclusive_use(path):
+        thread = threading.Thread(target=lambda: opened.append(Database(f"sqlite:///{path}")))
+        thread.start()
+        while not _is_waited_for(path.with_name("papers.db.use.lock")):
+            time.sleep(0.01)
+        fresh.replace(path)
+    thread.join(60)
+    with opened[0] as database:
+        database.check_file()
+        database.check_writable(1.0)
+
+
+def _is_waited_for(lock: Path) -> bool:
+    """Whether a thread or a process waits for the lock on this file."""
+    inode = f":{lock.stat().st_ino} "
+    lines = Path("/proc/locks").read_text().splitlines()
+    return any("->" in line and inode in line for line in lines)

@@ -169,3 +169,14 @@ def test_what_a_check_raises_is_said(error: Exception, said: str) -> None:
         assert said in answer.text
         assert "ada" not in answer.text
         assert client.get("/healthz").text == "ok\n"
+
+
+def test_a_stuck_loop_is_said_although_the_disk_hangs() -> None:
+    """What is known without the disk does not wait for it."""
+    release = threading.Event()
+    hangs = Probe(lambda: str(release.wait(TIMEOUT)), late="", timeout=TIMEOUT)
+    app = Starlette(routes=health.routes(lambda: "sending: stuck", hangs, hangs))
+    with TestClient(app) as client:
+        answer = client.get("/healthz")
+    release.set()
+    assert (answer.status_code, answer.text) == (503, "sending: stuck\n")
