@@ -22,6 +22,7 @@ from newsletter.models import Capture, SnapshotState
 from newsletter.papers.ingest import Ingest
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
+from tests.support.databases import new_database
 from tests.support.soak import SOAK
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -98,8 +99,9 @@ class Papers(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.url = f"sqlite:///{self.folder.name}/test.db"
-        self.database = Database(self.url)
+        path = Path(self.folder.name) / "test.db"
+        self.url = f"sqlite:///{path}"
+        self.database = new_database(path)
         self.model = Model()
         self.given: list[list[Record]] = []
         self.stored: dict[str, list[list[Record]]] = {"a": [], "b": []}
