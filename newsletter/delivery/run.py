@@ -147,9 +147,9 @@ class DeliveryRun:
         with self._database.write() as tx:
             installation.note_instant(tx, self._clock())
             why = summary.stopped or (LIMITED if summary.limited else fault)
-            # Notices that were sent say nothing about why editions are not.
-            says_all_is_well = not (why or only_notices or self._stop.is_set())
-            if (why and (summary.stopped or not self._stop.is_set())) or says_all_is_well:
+            is_interrupted = self._stop.is_set() and not summary.stopped
+            # That notices were sent does not mean that editions can be.
+            if not is_interrupted and (why or not only_notices):
                 installation.note_stopped(tx, why, self._clock())
             summary.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)
 
