@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.doctor.support import WELL, NameServer
+from tests.support.doctor import WELL, NameServer
 from tests.support.smtp_server import Options as ServerOptions
 from tests.support.smtp_server import Server
 

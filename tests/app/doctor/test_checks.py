@@ -13,7 +13,7 @@ from newsletter.app.doctor.context import Context, Options
 from newsletter.app.doctor.resolver import Resolver
 from newsletter.config.file import load_config
 from newsletter.transports.table import TRANSPORTS
-from tests.app.doctor.support import (
+from tests.support.doctor import (
     HOME,
     NOW,
     NameServer,

@@ -11,7 +11,7 @@ from newsletter.app.composition import App
 from newsletter.app.doctor import clock as clock_check
 from newsletter.app.doctor.findings import Level
 from newsletter.config.file import load_config
-from tests.app.doctor.support import NOW, configure, findings, ingest_sample
+from tests.support.doctor import NOW, configure, findings, ingest_sample
 
 
 def test_the_clock_and_the_next_due_time(tmp_path: Path) -> None:

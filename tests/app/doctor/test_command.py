@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.app.doctor.support import (
+from tests.support.commands import newsletter, rows_of
+from tests.support.doctor import (
     HOME,
     PASSWORD,
     NameServer,
@@ -20,7 +21,6 @@ from tests.app.doctor.support import (
     ingest_sample,
     secured,
 )
-from tests.support.commands import newsletter, rows_of
 from tests.support.smtp_server import Server
 
 

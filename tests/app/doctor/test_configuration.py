@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from newsletter.app.doctor.findings import Level
-from tests.app.doctor.support import PASSWORD, configure, findings
+from tests.support.doctor import PASSWORD, configure, findings
 
 
 def test_the_configuration_s_problems_and_what_is_missing(tmp_path: Path) -> None:

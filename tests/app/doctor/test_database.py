@@ -9,7 +9,7 @@ import pytest
 
 from newsletter.app.doctor import database as database_check
 from newsletter.app.doctor.findings import Level
-from tests.app.doctor.support import configure, findings, ingest_sample
+from tests.support.doctor import configure, findings, ingest_sample
 
 
 def test_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

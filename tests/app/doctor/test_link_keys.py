@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from newsletter.app.doctor.findings import Level
-from tests.app.doctor.support import configure, findings
+from tests.support.doctor import configure, findings
 
 
 def test_a_short_key(tmp_path: Path) -> None:

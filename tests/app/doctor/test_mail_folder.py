@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from newsletter.app.doctor.findings import Level
-from tests.app.doctor.support import configure, findings
+from tests.support.doctor import configure, findings
 
 
 def test_where_mails_become_files(tmp_path: Path) -> None:

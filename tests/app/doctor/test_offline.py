@@ -10,7 +10,7 @@ import pytest
 
 from newsletter.app.doctor.context import Options
 from newsletter.app.doctor.resolver import Resolver
-from tests.app.doctor.support import PASSWORD, NameServer, configure, findings
+from tests.support.doctor import PASSWORD, NameServer, configure, findings
 
 
 def test_offline_connects_to_nothing_else(

@@ -10,7 +10,7 @@ import pytest
 from newsletter.app.doctor import resolver as resolver_module
 from newsletter.app.doctor.records.answers import Unanswered
 from newsletter.app.doctor.resolver import Resolver, parse_nameserver
-from tests.app.doctor.support import HOME, WELL, NameServer
+from tests.support.doctor import HOME, WELL, NameServer
 
 
 def test_answers(names: Callable[..., NameServer]) -> None:

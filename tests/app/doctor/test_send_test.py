@@ -7,7 +7,7 @@ from pathlib import Path
 from newsletter.app.doctor.context import Options
 from newsletter.app.doctor.findings import Level
 from newsletter.subscribers.address import parse_address
-from tests.app.doctor.support import configure, findings
+from tests.support.doctor import configure, findings
 
 
 def test_a_test_mail_needs_a_database(tmp_path: Path) -> None:

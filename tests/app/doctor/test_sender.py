@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.app.doctor.support import HOME, configure, findings
+from tests.support.doctor import HOME, configure, findings
 
 
 def test_sender_address_and_way_to_unsubscribe(tmp_path: Path) -> None:

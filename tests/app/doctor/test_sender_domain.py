@@ -8,7 +8,7 @@ from pathlib import Path
 from newsletter.app.doctor.context import Options
 from newsletter.app.doctor.findings import Level
 from newsletter.app.doctor.resolver import Resolver
-from tests.app.doctor.support import (
+from tests.support.doctor import (
     HOME,
     WELL,
     NameServer,

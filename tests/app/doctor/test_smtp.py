@@ -10,7 +10,7 @@ import pytest
 from newsletter.app.doctor import context as context_module
 from newsletter.app.doctor.context import Options
 from newsletter.app.doctor.findings import Level
-from tests.app.doctor.support import PASSWORD, by_smtp, configure, findings, ingest_sample
+from tests.support.doctor import PASSWORD, by_smtp, configure, findings, ingest_sample
 from tests.support.smtp_server import Server
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from newsletter.app.doctor.findings import Level
 from newsletter.storage.database import Database
-from tests.app.doctor.support import NOW, configure, findings, ingest_sample
+from tests.support.doctor import NOW, configure, findings, ingest_sample
 
 
 def test_sources(tmp_path: Path) -> None:

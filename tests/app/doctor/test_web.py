@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.app.doctor.findings import Level
-from tests.app.doctor.support import configure, findings
+from tests.support.doctor import configure, findings
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from newsletter.app.doctor.findings import Finding, Level
 from newsletter.app.doctor.records import dkim, dmarc, mx, spf
 from newsletter.app.doctor.records.answers import Answer
 from newsletter.app.doctor.records.dmarc import TreeWalk
-from tests.app.doctor.records.support import HOME, PUBLISH, SILENT, assert_finding, tree_walk
+from tests.support.dns_answers import HOME, PUBLISH, SILENT, assert_finding, tree_walk
 
 
 @pytest.mark.parametrize(

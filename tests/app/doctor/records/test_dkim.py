@@ -9,7 +9,7 @@ import pytest
 from newsletter.app.doctor.findings import Level
 from newsletter.app.doctor.records import dkim
 from newsletter.app.doctor.records.answers import Answer
-from tests.app.doctor.records.support import HOME, KEY, assert_finding
+from tests.support.dns_answers import HOME, KEY, assert_finding
 
 
 def test_a_key_whose_name_is_not_known_cannot_be_seen() -> None:

@@ -7,7 +7,7 @@ import pytest
 from newsletter.app.doctor.findings import Finding, Level
 from newsletter.app.doctor.records import dmarc
 from newsletter.app.doctor.records.answers import Answer
-from tests.app.doctor.records.support import HOME, assert_finding, tree_walk
+from tests.support.dns_answers import HOME, assert_finding, tree_walk
 
 
 def evaluate(record: str, owner: str = "") -> Finding:

@@ -7,7 +7,7 @@ import pytest
 from newsletter.app.doctor.findings import Level
 from newsletter.app.doctor.records import mx
 from newsletter.app.doctor.records.answers import Answer
-from tests.app.doctor.records.support import HOME, SILENT, assert_finding
+from tests.support.dns_answers import HOME, SILENT, assert_finding
 
 
 def test_mail_exchangers_in_order_of_preference() -> None:

@@ -8,7 +8,7 @@ from newsletter.app.doctor.findings import Level
 from newsletter.app.doctor.records import ptr
 from newsletter.app.doctor.records.answers import Answer
 from newsletter.app.doctor.records.ptr import ReverseLookup
-from tests.app.doctor.records.support import SILENT, assert_finding
+from tests.support.dns_answers import SILENT, assert_finding
 
 
 def test_an_address_has_a_name_and_the_name_the_address() -> None:

@@ -7,7 +7,7 @@ import pytest
 from newsletter.app.doctor.findings import Finding, Level
 from newsletter.app.doctor.records import spf
 from newsletter.app.doctor.records.answers import Answer
-from tests.app.doctor.records.support import HOME, PUBLISH, assert_finding
+from tests.support.dns_answers import HOME, PUBLISH, assert_finding
 
 
 def evaluate(*records: str, **referred: Answer) -> Finding:
