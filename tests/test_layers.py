@@ -237,3 +237,15 @@ def test_the_package_itself_imports_nothing_of_ours() -> None:
     """Its version can be asked without the rest."""
     names = _imported(ast.parse((PACKAGE / "__init__.py").read_text()))
     assert not [name for name in names if name.startswith("newsletter")]
+
+
+def test_no_test_imports_from_another_test() -> None:
+    """What tests share lies in `tests/support`; the benchmarks are a program of their own."""
+    folder = Path(__file__).parent
+    for path in folder.rglob("*.py"):
+        if path.relative_to(folder).parts[0] == "benchmarks":
+            continue
+        tests = {
+            name for name in _imported(ast.parse(path.read_text())) if name.startswith("tests")
+        }
+        assert all(name.startswith("tests.support") for name in tests), path
