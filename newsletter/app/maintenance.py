@@ -13,7 +13,8 @@ from newsletter.config.schema import Config
 from newsletter.errors import SourceMissing
 from newsletter.messages import tokens
 from newsletter.storage import backups, locks, pruning
-from newsletter.storage.database import Database, sqlite_path
+from newsletter.storage.database import Database
+from newsletter.storage.database_file import sqlite_path
 from newsletter.subscribers.preferences import UNDO_FOR
 
 

@@ -10,7 +10,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine
 
 from newsletter.storage import migrations
-from newsletter.storage.database import APPLICATION_ID
+from newsletter.storage.database_file import APPLICATION_ID
 
 
 def make_old(path: Path, revision: str, statements: Iterable[str]) -> None:

@@ -23,7 +23,8 @@ from newsletter.app.inspection import deeper_problems
 from newsletter.config.schema import Config
 from newsletter.config.values import LOOPBACK
 from newsletter.errors import NewsletterError
-from newsletter.storage.database import Database, sqlite_path
+from newsletter.storage.database import Database
+from newsletter.storage.database_file import sqlite_path
 from newsletter.subscribers.address import Address
 
 _THEME = "theme: "

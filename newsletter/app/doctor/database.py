@@ -12,7 +12,8 @@ from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.errors import DatabaseMissing
 from newsletter.storage import health
-from newsletter.storage.database import Database, sqlite_path
+from newsletter.storage.database import Database
+from newsletter.storage.database_file import sqlite_path
 
 _MEGABYTE = 1_000_000
 

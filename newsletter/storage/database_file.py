@@ -1,0 +1,118 @@
+"""The database's file: its path, its access rights, its header, and the room on its disk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from newsletter.errors import DatabaseForeign, DiskFull, StorageError
+from newsletter.storage import locks
+
+APPLICATION_ID = 0x50415045
+"""Marks a SQLite file as a database of this program ("PAPE")."""
+
+_SQLITE = "sqlite:///"
+
+_HEADER = 100
+"""Size of a SQLite file's header, in bytes."""
+
+_ROOM = 1 << 16
+"""Bytes that must be free on the disk: enough for a transaction of a few deliveries."""
+
+
+def sqlite_path(url: str) -> Path:
+    """Returns the file of a `sqlite:///` URL, which may contain any characters.
+
+    Raises:
+        StorageError: it is another kind of URL.
+    """
+    path = url.removeprefix(_SQLITE)
+    if path == url or not path or "\0" in path:
+        raise StorageError(
+            "only SQLite files are supported so far",
+            where=url.partition("@")[2] or url,
+            hint="write sqlite:///newsletter.db",
+        )
+    return Path(path)
+
+
+def made_private(path: Path) -> tuple[int, int]:
+    """Creates the file if it is missing. Returns its device and inode.
+
+    Raises:
+        StorageError: it cannot be created or opened.
+    """
+    descriptor = locks.open_private(path)
+    try:
+        about = os.fstat(descriptor)
+    finally:
+        # Before SQLite opens it: closing any descriptor of a file frees all locks on it.
+        os.close(descriptor)
+    return about.st_dev, about.st_ino
+
+
+def check_room(folder: Path) -> None:
+    """Checks for free disk space by writing to an unnamed temporary file.
+
+    SQLite does not always notice a full disk at once: small transactions may still fit into the
+    write-ahead log.
+
+    Raises:
+        StorageError: the disk is full, or no file can be created.
+    """
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as exc:
+        if exc.errno in locks.NO_ROOM:
+            raise DiskFull("no room left on the disk", where=str(folder), hint="make room") from exc
+        raise StorageError(
+            f"no file can be made beside the database ({exc.strerror})",
+            where=str(folder),
+            hint="check that it exists and may be written to",
+        ) from exc
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a file at the path.
+
+    Raises:
+        StorageError: its folder may not be searched.
+    """
+    try:
+        return path.is_file()
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
+
+
+def refuse_foreign(path: Path) -> None:
+    """Checks the file's header, so that nothing is written to another program's file.
+
+    An empty file is accepted, and so is a file with a single page, whose first transaction may
+    still be in its write-ahead log. `Database` checks again with SQL.
+
+    Raises:
+        DatabaseForeign: it is no database, or one of another program.
+        StorageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEADER)
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
+    if not head:
+        return
+    pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
+    if not head.startswith(b"SQLite format 3\0"):
+        what = "this file is no database"
+    elif owner != APPLICATION_ID and (owner or pages > 1):
+        what = "this database belongs to another program"
+    else:
+        try:
+            path.chmod(0o600)
+        except OSError as exc:
+            raise locks.unreachable(path, exc) from exc
+        return
+    raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
