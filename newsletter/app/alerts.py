@@ -107,7 +107,7 @@ class Alerts:
                     "suppressed",
                     f"{gone:,} people were suppressed within a day: their servers say that there "
                     "is no such mailbox. If that is wrong, your own mail server says so; "
-                    "`newsletter subscribers add --unsuppress ADDRESS` brings somebody back.",
+                    "`newsletter subscribers add --unsuppress ADDRESS` brings a subscriber back.",
                 )
             )
         return found

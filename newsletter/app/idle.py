@@ -127,7 +127,7 @@ def _nobody(facts: IdleFacts) -> str:
         return (
             f"nobody subscribed: {facts.suppressed_subscribers:,} are suppressed, because their "
             "servers say that there is no such mailbox; if that is wrong, "
-            "`newsletter subscribers add --unsuppress ADDRESS` brings somebody back"
+            "`newsletter subscribers add --unsuppress ADDRESS` brings a subscriber back"
         )
     ready = "1 new paper is" if facts.waiting == 1 else f"{facts.waiting:,} new papers are"
     return f"nobody subscribed: {ready} ready; `newsletter preview` shows what comes"

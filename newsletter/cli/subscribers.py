@@ -39,7 +39,7 @@ def subscribers() -> None:
 @click.option("--unsuppress", is_flag=True, help="Also if it must not be written to so far.")
 @json_option
 def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | None) -> None:
-    """Make somebody active: from the latest day's papers on, or from where they were."""
+    """Make a subscriber active: from the latest day's papers on, or from where they were."""
     from newsletter.app.composition import opened
     from newsletter.cli.base import config_option
     from newsletter.config.file import load_config
@@ -58,7 +58,7 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | N
 @json_option
 @with_app
 def change(app: App, address: str, *, as_json: bool, **preferences: str | None) -> None:
-    """Change when somebody gets mail, and of what; "" goes back to the newsletter's own."""
+    """Change when a subscriber gets mail, and of what; "" goes back to the newsletter's own."""
     from newsletter.subscribers.lifecycle import address_of, preferences_of
 
     row = app.subscribers.lifecycle.change(address_of(address), **preferences_of(**preferences))
@@ -178,7 +178,7 @@ subscribers.add_command(
 @json_option
 @with_app
 def remove(app: App, address: str, *, as_json: bool) -> None:
-    """Delete somebody; the address may be added again."""
+    """Delete a subscriber; the address may be added again."""
     from newsletter.cli.output import print_json
     from newsletter.subscribers.lifecycle import address_of
 
@@ -191,7 +191,7 @@ def remove(app: App, address: str, *, as_json: bool) -> None:
 @json_option
 @with_app
 def forget(app: App, address: str, *, as_json: bool) -> None:
-    """Delete somebody with all that was said of them, and never write to the address again."""
+    """Delete a subscriber with all that was said of them, and never write to the address again."""
     from newsletter.cli.output import print_json
     from newsletter.subscribers.lifecycle import address_of
 

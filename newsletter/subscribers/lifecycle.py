@@ -123,7 +123,7 @@ class Lifecycle:
             elif found.state is not SubscriberState.ACTIVE:
                 raise UsageError(
                     f"{found.address} is {found.state}, not paused",
-                    hint="`newsletter subscribers add` brings somebody back who asks for it",
+                    hint="`newsletter subscribers add` brings a subscriber back on request",
                 )
             return self._found(tx, address)
 

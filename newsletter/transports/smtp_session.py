@@ -187,7 +187,7 @@ class SmtpSession:
         """Ends the content that a server expects although it refused an earlier command."""
         try:
             if not to_nobody:
-                raise ConnectionError("somebody would get an empty message")
+                raise ConnectionError("a subscriber would get an empty message")
             wire.write(FINAL_DOT)
             reply = wire.reply(self._settings.timeout)
             if reply.code == 421:

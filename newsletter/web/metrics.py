@@ -66,7 +66,7 @@ class Figures(Collector):
         if status.next_due_at:
             seconds = (status.next_due_at - self._now).total_seconds()
             yield GaugeMetricFamily(
-                "newsletter_next_due_seconds", "Until somebody is due.", value=seconds
+                "newsletter_next_due_seconds", "Until a subscriber is due.", value=seconds
             )
 
 

@@ -61,7 +61,7 @@ def _schedule(database: Database, at: datetime, zone: ZoneInfo) -> Iterator[Find
     when = f"{due.astimezone(zone):%A %Y-%m-%d %H:%M} in {zone.key}"
     if due < at - _OVERDUE and not row.paused_at:
         yield warning(
-            f"somebody was due on {when}", f"{SCHEDULER_HINT}; `newsletter status` says why"
+            f"a subscriber was due on {when}", f"{SCHEDULER_HINT}; `newsletter status` says why"
         )
     else:
         yield ok(f"the next is due on {when}")
