@@ -150,6 +150,13 @@ class DatabaseNewer(StorageError):
     may_pass = False
 
 
+class DatabaseOutdated(StorageError):
+    """The database was written before the first release and cannot be brought up to date."""
+
+    exit_status = 2
+    may_pass = False
+
+
 class DatabaseLocked(StorageError):
     """Another process has locked the database."""
 

@@ -208,21 +208,26 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
-class Fingerprints:
-    """What a description says, as two fingerprints; what it does not say has none.
+class Sighting:
+    """What one source says of a paper.
 
-    `papers.changes.fingerprints_of` makes them.
+    Attributes:
+        record: the fields it gave, as `Paper.record` returns them; a field that it leaves out
+            later keeps its value.
+        listed: whether it ever listed the paper. To report a revision or a withdrawal of an
+            older paper is not to list it.
+        withdrawn: whether its last word is that the paper is withdrawn.
+        last_day: the newest day for which it listed the paper.
+        in_previous: whether its previous snapshot has the paper.
+        later: whether a later snapshot of it has the paper (an old one is released).
     """
 
-    title: str
-    abstract: str = ""
-
-    def changed_by(self, later: Fingerprints) -> bool:
-        """Whether `later` says something else; what it leaves out is no change."""
-        return any(
-            one and other and one != other
-            for one, other in ((self.title, later.title), (self.abstract, later.abstract))
-        )
+    record: Mapping[str, Any]
+    listed: bool = True
+    withdrawn: bool = False
+    last_day: date | None = None
+    in_previous: bool = True
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,20 +237,18 @@ class KnownPaper:
     Attributes:
         paper: its newest text.
         version: the number of that text.
-        withdrawn: whether a `withdrawn` entry exists.
-        said: what this source said of it last; `None` if it never listed it.
-        last_day: the newest day for which this source listed it.
-        in_previous: whether this source's previous snapshot listed it.
-        later: whether a later snapshot of this source listed it (an old one is released).
+        announced: whether a `new` entry exists.
+        silent: whether the operator decided that it is never announced.
+        withdrawn: whether any source's last word is that it is withdrawn.
+        sighting: what this source says of it; `None` if it has not mentioned it yet.
     """
 
     paper: Paper
     version: int
+    announced: bool = False
+    silent: bool = False
     withdrawn: bool = False
-    said: Fingerprints | None = None
-    last_day: date | None = None
-    in_previous: bool = True
-    later: bool = False
+    sighting: Sighting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +256,29 @@ class Change:
     """What one row of a capture does to what is known.
 
     Attributes:
-        paper: the paper's number, negative for one nobody has seen.
+        paper: the paper's number, negative for one that was not known.
         row: the row as captured.
-        said: what it says.
         claims: keys the paper holds from now on.
         kind: the entry to append, if any.
         text: the paper's new text, when it differs from the newest one.
         version: the number of the text the entry points to.
-        stale: the source said newer things since; only keys are learnt from it.
+        record: what the source says of it from now on, as `Sighting.record`.
+        listed: whether the source has listed it, now or before.
+        withdrawn: whether its source's last word is that it is withdrawn.
+        reinstated: that was so, and is so no longer.
+        silent: the operator decided that it is never announced.
+        stale: the source has said newer things: only keys, and that it is listed, are learnt.
     """
 
     paper: int
     row: Paper
-    said: Fingerprints
     claims: tuple[str, ...]
     kind: EntryKind | None
     text: Paper | None
     version: int
+    record: Mapping[str, Any]
+    listed: bool
+    withdrawn: bool = False
+    reinstated: bool = False
+    silent: bool = False
     stale: bool = False

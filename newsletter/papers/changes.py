@@ -7,14 +7,14 @@ transaction.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-from newsletter.models import Change, EntryKind, Fingerprints, KnownPaper, Paper
+from newsletter.models import Change, EntryKind, KnownPaper, Paper, Sighting
 from newsletter.papers.identity import Identities, Keys, Match, keys_of_all
 from newsletter.text.fingerprint import comparable
 
@@ -27,16 +27,17 @@ _WITHDRAWN = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class CapturedPaper:
-    """One row of a capture, with its identity keys and fingerprints."""
+    """One row of a capture, with its identity keys."""
 
     paper: Paper
     keys: Keys
-    said: Fingerprints
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which previously unseen papers are announced; the others are backfilled.
+    """Which papers are announced when their source lists them for the first time.
+
+    The others are only learnt: their source has listed them from now on.
 
     With no field set, all are announced. A source's first ingest announces the papers of
     its latest day or, where days are not known, those of its last capture.
@@ -59,18 +60,10 @@ class Rule:
         return announced
 
 
-def fingerprints_of(paper: Paper) -> Fingerprints:
-    """Returns the fingerprints of a paper; they ignore differences in white space, case and TeX."""
-    return Fingerprints(
-        "" if paper.untitled else _digest(paper.title),
-        _digest(paper.abstract) if paper.abstract else "",
-    )
-
-
 def captured_papers(papers: Sequence[Paper]) -> list[CapturedPaper]:
     """Prepares the rows of one capture: the expensive part, done before any lock is taken."""
     keyed = zip(papers, keys_of_all(papers), strict=True)
-    return [CapturedPaper(paper, keys, fingerprints_of(paper)) for paper, keys in keyed]
+    return [CapturedPaper(paper, keys) for paper, keys in keyed]
 
 
 def changes(
@@ -78,7 +71,9 @@ def changes(
     identities: Identities,
     known: Mapping[int, KnownPaper],
     listing_days: Sequence[date],
-    announce: Callable[[Paper], bool],
+    rule: Callable[[Paper], bool],
+    *,
+    silent: bool = False,
 ) -> list[Change]:
     """Returns the change for each paper of a capture, in order of its first row.
 
@@ -87,12 +82,12 @@ def changes(
         identities: which paper holds which key.
         known: what is known about every paper that holds one of the rows' keys.
         listing_days: the days for which the source has listed papers before, ascending.
-        announce: returns whether a previously unseen paper is announced or only backfilled.
+        rule: returns whether a paper that its source lists for the first time is announced, if
+            it never was, or only learnt.
+        silent: the operator decided that none of the papers is ever announced.
     """
     return [
-        _first_seen(match, line, announce)
-        if match.paper < 0
-        else _seen_again(match, line, known[match.paper], listing_days)
+        _change(match, line.paper, known.get(match.paper), listing_days, rule, silent=silent)
         for match, line in _by_paper(lines, identities)
     ]
 
@@ -105,9 +100,9 @@ def _by_paper(
     for line in lines:
         match = identities.match(line.keys)
         if match.paper in found:
-            first, known = found[match.paper]
+            first, earlier = found[match.paper]
             claims = Match(match.paper, first.claims + match.claims)
-            found[match.paper] = claims, _completed(known, line)
+            found[match.paper] = claims, _completed(earlier, line)
         else:
             found[match.paper] = match, line
     return found.values()
@@ -120,49 +115,75 @@ def _completed(first: CapturedPaper, other: CapturedPaper) -> CapturedPaper:
         row,
         listed_on=max(days, default=None),
         upvotes=other.paper.upvotes if row.upvotes is None else row.upvotes,
+        # Listed once is listed, whatever the other rows report of it.
+        revision=first.paper.revision and other.paper.revision,
     )
-    return CapturedPaper(row, first.keys, fingerprints_of(row))
+    return CapturedPaper(row, first.keys)
 
 
-def _first_seen(match: Match, line: CapturedPaper, announce: Callable[[Paper], bool]) -> Change:
-    row = line.paper
-    if is_withdrawal(row):
-        kind = EntryKind.WITHDRAWN
-    elif row.revision or not announce(row):
-        kind = EntryKind.LEARNT
-    else:
-        kind = EntryKind.NEW
-    return Change(match.paper, row, line.said, match.claims, kind, text=row, version=1)
-
-
-def _seen_again(
-    match: Match, line: CapturedPaper, known: KnownPaper, listing_days: Sequence[date]
+def _change(
+    match: Match,
+    row: Paper,
+    known: KnownPaper | None,
+    listing_days: Sequence[date],
+    rule: Callable[[Paper], bool],
+    *,
+    silent: bool,
 ) -> Change:
-    row = line.paper
-    if known.later:
-        return Change(
-            match.paper, row, line.said, match.claims, None, None, known.version, stale=True
-        )
-    if is_withdrawal(row) and not known.withdrawn:
-        kind: EntryKind | None = EntryKind.WITHDRAWN
-    elif (known.said or fingerprints_of(known.paper)).changed_by(line.said):
-        kind = EntryKind.UPDATED
-    elif is_relisted(row.listed_on, known, listing_days):
-        kind = EntryKind.RELISTED
-    else:
-        kind = None
-    rewritten = kind in (EntryKind.UPDATED, EntryKind.WITHDRAWN)
-    text = merged(known.paper, row, rewritten=rewritten)
-    unchanged = text.record() == known.paper.record()
+    sighting = known.sighting if known else None
+    stale = sighting is not None and sighting.later
+    kind = _kind(row, known, listing_days, rule)
+    was_withdrawn = sighting is not None and sighting.withdrawn
+    withdrawn = was_withdrawn if stale else is_withdrawal(row)
+    text, version = row, 1
+    if known:
+        rewritten = kind in (EntryKind.NEW, EntryKind.UPDATED, EntryKind.WITHDRAWN)
+        text = known.paper if stale else merged(known.paper, row, rewritten=rewritten)
+        version = known.version + (text.record() != known.paper.record())
     return Change(
         match.paper,
         row,
-        line.said,
         match.claims,
         kind,
-        text=None if unchanged else text,
-        version=known.version + (not unchanged),
+        text=text if known is None or version > known.version else None,
+        version=version,
+        record=_said(sighting, row),
+        listed=is_listing(row) or (sighting is not None and sighting.listed),
+        withdrawn=withdrawn,
+        reinstated=was_withdrawn and not withdrawn,
+        silent=silent and not (known and known.announced),
+        stale=stale,
     )
+
+
+def _kind(
+    row: Paper,
+    known: KnownPaper | None,
+    listing_days: Sequence[date],
+    rule: Callable[[Paper], bool],
+) -> EntryKind | None:
+    """Decides which entry a row appends, by what its source and the others have said so far."""
+    sighting = known.sighting if known else None
+    open_question = known is None or not (known.announced or known.silent)
+    first_listing = is_listing(row) and not (sighting and sighting.listed)
+    if first_listing and open_question and rule(row):
+        return EntryKind.NEW
+    if sighting and sighting.later:
+        return None
+    if is_withdrawal(row) and not (known and known.withdrawn):
+        return EntryKind.WITHDRAWN
+    if open_question and (first_listing or sighting is None):
+        return EntryKind.LEARNT
+    if known and _says_something_else(row, sighting.record if sighting else known.paper.record()):
+        return EntryKind.UPDATED
+    if sighting and is_relisted(row.listed_on, sighting, listing_days):
+        return EntryKind.RELISTED
+    return None
+
+
+def is_listing(paper: Paper) -> bool:
+    """Returns whether the row lists the paper, and does not only report what became of it."""
+    return not (paper.revision or is_withdrawal(paper))
 
 
 def is_withdrawal(paper: Paper) -> bool:
@@ -170,18 +191,40 @@ def is_withdrawal(paper: Paper) -> bool:
     return _WITHDRAWN.match(paper.abstract or "") is not None
 
 
-def is_relisted(day: date | None, known: KnownPaper, listing_days: Sequence[date]) -> bool:
+def is_relisted(day: date | None, sighting: Sighting, listing_days: Sequence[date]) -> bool:
     """Returns whether the source lists the paper again after it was off the list.
 
     With days, it is listed for a later day than its last, and the source listed other papers
     on a day between. Without days, it was absent from the source's previous snapshot.
     """
-    if known.said is None:
-        return False
-    if day is None or known.last_day is None:
-        return not known.in_previous
-    next_day = bisect_right(listing_days, known.last_day)
+    if day is None or sighting.last_day is None:
+        return not sighting.in_previous
+    next_day = bisect_right(listing_days, sighting.last_day)
     return next_day < len(listing_days) and listing_days[next_day] < day
+
+
+def _said(sighting: Sighting | None, row: Paper) -> dict[str, Any]:
+    """Returns what the source says, now that it said this row."""
+    before, now = dict(sighting.record if sighting else {}), row.record()
+    if row.untitled and before:
+        now = {name: value for name, value in now.items() if name not in ("title", "untitled")}
+    elif before.get("untitled"):
+        del before["untitled"]
+    return before | now
+
+
+def _says_something_else(row: Paper, record: Mapping[str, Any]) -> bool:
+    """Whether title or abstract differ by more than white space, case and TeX.
+
+    What either of them leaves out is no difference.
+    """
+    pairs = [(row.abstract, record.get("abstract"))]
+    if not (row.untitled or record.get("untitled")):
+        pairs.append((row.title, record["title"]))
+    return any(
+        now and before and now != before and comparable(now) != comparable(before)
+        for now, before in pairs
+    )
 
 
 def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
@@ -200,7 +243,3 @@ def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
     elif known.untitled:
         added |= {"title": row.title, "untitled": False}
     return dataclasses.replace(known, **added)
-
-
-def _digest(text: str) -> str:
-    return hashlib.blake2b(comparable(text).encode(), digest_size=8).hexdigest()

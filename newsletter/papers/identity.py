@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from newsletter.models import Paper
 from newsletter.text import urls
-from newsletter.text.fingerprint import fingerprint
+from newsletter.text.fingerprint import fingerprint, share_words
 
 KINDS = ("arxiv", "doi", "openreview", "url", "title")
 """Kinds of key, strongest first."""
@@ -74,9 +74,10 @@ class Identities:
     def __init__(self, owners: Mapping[str, int]) -> None:
         self._owners = dict(owners)
         self._kinds: dict[int, set[str]] = {}
+        self._titles: dict[int, list[str]] = {}
         self._unseen = 0
         for key, paper in owners.items():
-            self._kinds.setdefault(paper, set()).add(kind_of(key))
+            self._learn(key, paper)
 
     def match(self, keys: Keys) -> Match:
         """Returns the paper that these keys identify, and assigns it the keys no paper held.
@@ -84,7 +85,8 @@ class Identities:
         The strongest key decides. A key matches only if the two sides have no stronger kind
         of key in common, since those values would differ: two arXiv ids are two papers
         whatever their titles, and a title matches only records without another kind of key
-        in common.
+        in common. An address alone identifies no paper whose title is quite another: some pages
+        show another paper each day.
         """
         paper = self._holder(keys)
         if paper is None:
@@ -93,17 +95,31 @@ class Identities:
         claims = tuple(key for key in keys if key not in self._owners)
         for key in claims:
             self._owners[key] = paper
-            self._kinds.setdefault(paper, set()).add(kind_of(key))
+            self._learn(key, paper)
         return Match(paper, claims)
+
+    def _learn(self, key: str, paper: int) -> None:
+        kind, _, value = key.partition(":")
+        self._kinds.setdefault(paper, set()).add(kind)
+        if kind == "title":
+            self._titles.setdefault(paper, []).append(value)
 
     def _holder(self, keys: Keys) -> int | None:
         stronger: set[str] = set()
         for key in keys:
             holder = self._owners.get(key)
             if holder is not None and not stronger & self._kinds[holder]:
-                return holder
+                if kind_of(key) != "url" or self._may_be_titled(holder, keys[-1]):
+                    return holder
+                continue  # the address says nothing, so the title may decide
             stronger.add(kind_of(key))
         return None
+
+    def _may_be_titled(self, paper: int, title: str) -> bool:
+        """Whether the last of a row's keys is a title like one of the paper's, or is none."""
+        kind, _, value = title.partition(":")
+        titles = self._titles.get(paper)
+        return kind != "title" or not titles or any(share_words(value, one) for one in titles)
 
     def renamed(self, rows: Iterable[Keys]) -> int:
         """Counts rows with the title of a known paper but an unknown key of a kind it has.

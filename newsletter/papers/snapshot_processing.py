@@ -15,11 +15,11 @@ from sqlalchemy import Connection
 
 from newsletter import formats
 from newsletter.errors import SnapshotUnreadable, StorageError
-from newsletter.models import Change, Counts, DatedBy, EntryKind, Paper, Snapshot, SnapshotState
+from newsletter.models import Change, Counts, DatedBy, EntryKind, Snapshot, SnapshotState
 from newsletter.papers import changes, report, review
 from newsletter.papers.identity import Identities
 from newsletter.papers.report import CaptureReport
-from newsletter.storage import log, snapshots, sources
+from newsletter.storage import log, sightings, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.text.clean import clean
@@ -144,7 +144,6 @@ class SnapshotProcessor:
     ) -> CaptureReport:
         row, content = parsed.row, parsed.content
         lines = changes.captured_papers(content.papers) if content else []
-        announce = rule.for_snapshot(row.id)
         try:
             with self._database.write() as tx:
                 if not released:  # the operator may have rejected it meanwhile
@@ -153,7 +152,7 @@ class SnapshotProcessor:
                     if content is None:
                         row = snapshots.hold(tx, row, str(parsed.error), [parsed.beginning], None)
                     else:
-                        row = self._decide(tx, parsed, content, lines, announce, released=released)
+                        row = self._decide(tx, parsed, content, lines, rule, released=released)
                 if opens and any(snapshots.sizes_before(tx, row.source_id)):
                     sources.opened(tx, row.source_id, self._clock())
                 return report.report(tx, row)
@@ -166,7 +165,7 @@ class SnapshotProcessor:
         parsed: Parsed,
         content: Snapshot,
         lines: Sequence[changes.CapturedPaper],
-        announce: Callable[[Paper], bool],
+        rule: changes.Rule,
         *,
         released: bool,
     ) -> SnapshotRow:
@@ -183,10 +182,12 @@ class SnapshotProcessor:
             return snapshots.hold(tx, row, reason, [parsed.beginning, *content.notes], content)
         if released:
             sources.mark_restored(tx, source=row.source_id, restored=False)
-        known = log.known(tx, owners.values(), row.source_id, row.id)
-        days = log.listing_days(tx, row.source_id, known.values())
-        made = changes.changes(lines, identities, known, days, announce)
-        log.append(tx, log.Occasion(row.source_id, row.id, self._clock()), made)
+        known = sightings.known(tx, owners.values(), row.source_id, row.id)
+        days = sightings.listing_days(tx, row.source_id, known.values())
+        made = changes.changes(
+            lines, identities, known, days, rule.for_snapshot(row.id), silent=rule.silent
+        )
+        log.append(tx, sightings.Occasion(row.source_id, row.id, self._clock()), made)
         notes = list(content.notes)
         if few := review.remark(content, history):
             notes += [few, parsed.beginning]

@@ -34,7 +34,8 @@ _END = 2**63 - 1
 _SEARCH = text(
     "SELECT rowid FROM paper_search WHERE paper_search MATCH :terms AND rowid < :before "
     "AND rowid NOT IN (SELECT position FROM passed) "
-    "AND NOT (SELECT withdrawn FROM papers WHERE id = paper_search.rowid) "
+    "AND NOT EXISTS (SELECT 1 FROM entries AS e JOIN papers AS p ON p.id = e.paper_id "
+    "WHERE e.position = paper_search.rowid AND p.withdrawn_at >= e.position) "
     "ORDER BY rowid DESC LIMIT :limit"
 )
 
@@ -165,7 +166,7 @@ def _shown(*columns: Any) -> Select[Any]:
         .join_from(entries, papers, papers.c.id == entries.c.paper_id)
         .where(
             entries.c.kind == EntryKind.NEW,
-            papers.c.withdrawn.is_(False),
+            log.not_withdrawn(),
             entries.c.position.not_in(select(passed.c.position)),
         )
     )

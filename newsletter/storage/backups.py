@@ -34,8 +34,8 @@ _BESIDE = ("-wal", "-journal", "-shm")
 # newer database.
 _NEWER = (
     "log_head", "blobs", "sources", "validators", "snapshots", "papers", "paper_keys", "texts",
-    "entries", "listings", "source_days", "editions", "passed", "notices", "deliveries",
-    "sendings", "standing", "requests",
+    "entries", "sightings", "source_days", "editions", "passed", "notices", "deliveries",
+    "sendings", "breakers", "installation", "requests",
 )  # fmt: skip
 
 _MERGE = (
@@ -122,7 +122,7 @@ _NOBODY_KNOWS = (
     "WHERE n.name NOT IN (SELECT name FROM sqlite_sequence)",
     "UPDATE sqlite_sequence SET seq = seq + :jump WHERE name IN ('subscribers', 'requests')",
     "UPDATE sources SET restored = 1",
-    "UPDATE standing SET restored = 1",
+    "UPDATE installation SET restored = 1",
     "UPDATE validators SET etag = NULL, last_modified = NULL",
 )
 _VALUES = {

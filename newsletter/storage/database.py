@@ -21,6 +21,7 @@ from newsletter.errors import (
     DatabaseForeign,
     DatabaseMissing,
     DatabaseNewer,
+    DatabaseOutdated,
     DatabaseReplaced,
 )
 from newsletter.storage import keys, locks
@@ -33,7 +34,7 @@ from newsletter.storage.database_file import (
     sqlite_path,
 )
 from newsletter.storage.keys import Keys
-from newsletter.storage.migrations import HEAD, REVISIONS
+from newsletter.storage.migrations import HEAD, REVISIONS, UNRELEASED
 from newsletter.storage.sqlite_engine import make_engine
 from newsletter.storage.sqlite_errors import explained
 
@@ -52,6 +53,7 @@ class Database:
     Raises:
         DatabaseForeign: the file belongs to another program.
         DatabaseNewer: a newer version of this program wrote it.
+        DatabaseOutdated: it was written before the first release.
         DatabaseMissing: the file is missing, and `create` is false.
         StorageError: it cannot be opened or written.
     """
@@ -166,7 +168,7 @@ class Database:
             engine.connect().execution_options(write=True) as tx,
             tx.begin(),
         ):
-            tx.exec_driver_sql("UPDATE standing SET latest_at = latest_at")
+            tx.exec_driver_sql("UPDATE installation SET latest_at = latest_at")
 
     def close(self) -> None:
         """Closes all connections and releases the lock."""
@@ -211,6 +213,12 @@ class Database:
                 hint="name another file in [database] url",
             )
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+        if revision in UNRELEASED:
+            raise DatabaseOutdated(
+                "this database was made before the first release and cannot be brought up to date",
+                where=str(self._path),
+                hint="move it away; `newsletter ingest` makes a new one",
+            )
         if revision not in REVISIONS:
             raise DatabaseNewer(
                 f"this database was written by a newer version (schema {revision}, "

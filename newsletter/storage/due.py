@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.storage.schema import Utc, deliveries, subscribers
+from newsletter.storage.columns import Utc
+from newsletter.storage.schema import deliveries, subscribers
 from newsletter.storage.subscribers import Preferences
 
 CHUNK = 1_500

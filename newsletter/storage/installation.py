@@ -1,4 +1,4 @@
-"""The state of the whole installation: SQL over `standing` and `sendings`."""
+"""The state of the whole installation: SQL over `installation` and `sendings`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from newsletter.storage.columns import Utc
 from newsletter.storage.schema import (
-    Utc,
     deliveries,
     editions,
     installation,
@@ -53,11 +53,11 @@ def get(tx: Connection) -> Installation:
     return Installation(
         row.paused_at,
         latest,
-        row.clockwork,
-        tuple(row.told),
+        row.schedule_fingerprint,
+        tuple(row.alerted),
         row.stopped or "",
         row.stopped_at,
-        row.week_told_on,
+        row.week_reported_on,
     )
 
 
@@ -117,7 +117,7 @@ def note_instant(tx: Connection, now: datetime) -> None:
 
 def note_schedule_fingerprint(tx: Connection, schedule_fingerprint: str) -> None:
     """Records the fingerprint of the settings that due times are computed from."""
-    tx.execute(update(installation).values(clockwork=schedule_fingerprint))
+    tx.execute(update(installation).values(schedule_fingerprint=schedule_fingerprint))
 
 
 def note_stopped(tx: Connection, why: str, now: datetime) -> None:
@@ -128,12 +128,12 @@ def note_stopped(tx: Connection, why: str, now: datetime) -> None:
 
 def note_week_reported(tx: Connection, monday: date) -> None:
     """Records that the week before `monday` was reported to the owner."""
-    tx.execute(update(installation).values(week_told_on=monday))
+    tx.execute(update(installation).values(week_reported_on=monday))
 
 
 def note_alerted(tx: Connection, names: Sequence[str]) -> None:
     """Records which alerts were sent to the owner."""
-    tx.execute(update(installation).values(told=list(names)))
+    tx.execute(update(installation).values(alerted=list(names)))
 
 
 _SENDINGS = insert(sendings)

@@ -1,4 +1,4 @@
-"""The paper log: SQL over `log_head`, `papers`, `paper_keys`, `texts`, `entries`, `listings`.
+"""The paper log: SQL over `log_head`, `papers`, `paper_keys`, `texts` and `entries`.
 
 Reading and appending happen in one write transaction of the caller, so the data that decisions
 were based on is still valid when they are carried out.
@@ -7,18 +7,14 @@ were based on is still valid when they are carried out.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     and_,
-    bindparam,
-    case,
     func,
     select,
     update,
@@ -29,103 +25,34 @@ from newsletter.models import (
     Change,
     Entry,
     EntryKind,
-    Fingerprints,
-    KnownPaper,
     Paper,
-    SnapshotState,
 )
+from newsletter.storage import sightings
+from newsletter.storage.chunks import in_chunks
 from newsletter.storage.schema import (
     entries,
-    listings,
     log_head,
     paper_keys,
     papers,
     passed,
     snapshots,
-    source_days,
     sources,
     texts,
 )
+from newsletter.storage.sightings import Occasion, Settled
 
 _DAYS_COUNT = timedelta(days=3)
 """How long new subscribers start at the latest day if later papers have none."""
-_CHUNK = 500
-"""Values in one `IN (…)`, far below any database's limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Occasion:
-    """The snapshot and source that entries come from, and when they are appended."""
-
-    source: int
-    snapshot: int
-    at: datetime
 
 
 def owners(tx: Connection, keys: Iterable[str]) -> dict[str, int]:
     """Returns all keys of the papers that have any of these keys, with the papers' ids."""
-    holders = _in_chunks(tx, select(paper_keys.c.paper_id), paper_keys.c.key, set(keys))
+    holders = in_chunks(tx, select(paper_keys.c.paper_id), paper_keys.c.key, set(keys))
     ids = {row.paper_id for row in holders}
     return {
         row.key: row.paper_id
-        for row in _in_chunks(tx, select(paper_keys), paper_keys.c.paper_id, ids)
+        for row in in_chunks(tx, select(paper_keys), paper_keys.c.paper_id, ids)
     }
-
-
-def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, KnownPaper]:
-    """Returns what is known about these papers as `snapshot` of `source` is processed."""
-    previous = tx.execute(
-        select(func.max(snapshots.c.id)).where(
-            snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED
-        )
-    ).scalar()
-    query = (
-        select(papers, texts.c.record, listings)
-        .join_from(
-            papers,
-            texts,
-            and_(texts.c.paper_id == papers.c.id, texts.c.version == papers.c.version),
-        )
-        .outerjoin(
-            listings, and_(listings.c.paper_id == papers.c.id, listings.c.source_id == source)
-        )
-    )
-    rows = _in_chunks(tx, query, papers.c.id, set(ids))
-    return {row.id: _known(row, previous, snapshot) for row in rows}
-
-
-def _known(row: Row[Any], previous: int | None, snapshot: int) -> KnownPaper:
-    said = None
-    if row.title_said is not None:
-        said = Fingerprints(row.title_said, row.abstract_said)
-    return KnownPaper(
-        paper=Paper.from_record(row.record),
-        version=row.version,
-        withdrawn=row.withdrawn,
-        said=said,
-        last_day=row.last_day,
-        in_previous=row.snapshot_id == previous,
-        later=(row.snapshot_id or 0) > snapshot,
-    )
-
-
-def listing_days(tx: Connection, source: int, known: Iterable[KnownPaper]) -> Sequence[date]:
-    """Returns the days for which the source listed papers, ascending, as far as these need them.
-
-    Days up to the oldest one of their last listings do not affect any decision.
-    """
-    oldest = min((paper.last_day for paper in known if paper.last_day), default=None)
-    if oldest is None:
-        return []
-    return (
-        tx.execute(
-            select(source_days.c.day)
-            .where(source_days.c.source_id == source, source_days.c.day > oldest)
-            .order_by(source_days.c.day)
-        )
-        .scalars()
-        .all()
-    )
 
 
 def head(tx: Connection) -> int:
@@ -139,22 +66,18 @@ def append(tx: Connection, occasion: Occasion, changes: Sequence[Change]) -> Non
     Positions come from the single row of `log_head`, updated in this transaction: its lock
     orders the writers, so no entry ever appears below a position that was read.
     """
-    entering = [change for change in changes if change.kind]
-    position = _advance(tx, len(entering)) if entering else 0
-    numbers: dict[int, int] = {}
-    lines = []
-    for change in entering:
-        position += 1
-        if change.paper < 0:
-            numbers[change.paper] = position
-        lines.append(_line(occasion, change, numbers.get(change.paper, change.paper), position))
-    settled = [(numbers.get(change.paper, change.paper), change) for change in changes]
-    fresh = [(paper, change) for paper, change in settled if not change.stale]
-    _save_papers(tx, fresh)
-    claims = [{"key": key, "paper_id": paper} for paper, change in settled for key in change.claims]
+    many = sum(change.kind is not None for change in changes)
+    position = _advance(tx, many) if many else 0
+    settled = []
+    for change in changes:
+        position += change.kind is not None
+        paper = change.paper if change.paper > 0 else position
+        settled.append(Settled(paper, change, position if change.kind else 0))
+    _save_papers(tx, settled)
+    claims = [{"key": key, "paper_id": one.paper} for one in settled for key in one.change.claims]
     _insert(tx, paper_keys, claims)
-    _insert(tx, entries, lines)
-    _save_listings(tx, occasion, fresh)
+    _insert(tx, entries, [_line(occasion, one) for one in settled if one.change.kind])
+    sightings.save(tx, occasion, settled)
 
 
 def _advance(tx: Connection, by: int) -> int:
@@ -165,95 +88,60 @@ def _advance(tx: Connection, by: int) -> int:
     return int(moved.scalar_one()) - by
 
 
-def _line(occasion: Occasion, change: Change, paper: int, position: int) -> dict[str, Any]:
+def _line(occasion: Occasion, one: Settled) -> dict[str, Any]:
     return {
-        "position": position,
-        "kind": change.kind,
-        "paper_id": paper,
-        "version": change.version,
+        "position": one.position,
+        "kind": one.change.kind,
+        "paper_id": one.paper,
+        "version": one.change.version,
         "source_id": occasion.source,
         "snapshot_id": occasion.snapshot,
-        "day": change.row.listed_on,
-        "day_label": change.row.day_label,
+        "day": one.change.row.listed_on,
+        "day_label": one.change.row.day_label,
         "at": occasion.at,
     }
 
 
-def _save_papers(tx: Connection, settled: Sequence[tuple[int, Change]]) -> None:
-    rows = [
-        {
-            "id": paper,
-            "version": change.version,
-            "upvotes": change.row.upvotes,
-            "withdrawn": change.kind is EntryKind.WITHDRAWN,
-        }
-        for paper, change in settled
-    ]
-    upsert = insert(papers)
+def _save_papers(tx: Connection, settled: Sequence[Settled]) -> None:
     _insert(
         tx,
-        upsert.on_conflict_do_update(
-            index_elements=[papers.c.id],
-            set_={
-                "version": upsert.excluded.version,
-                "upvotes": func.coalesce(upsert.excluded.upvotes, papers.c.upvotes),
-                "withdrawn": papers.c.withdrawn | upsert.excluded.withdrawn,
-            },
-        ),
-        rows,
+        _SAVE_PAPERS,
+        [
+            {
+                "id": one.paper,
+                "version": one.change.version,
+                "upvotes": None if one.change.stale else one.change.row.upvotes,
+                "new_at": one.position if one.change.kind is EntryKind.NEW else None,
+                "silent": one.change.silent,
+            }
+            for one in settled
+        ],
     )
     _insert(
         tx,
         texts,
         [
-            {"paper_id": paper, "version": change.version, "record": change.text.record()}
-            for paper, change in settled
-            if change.text
-        ],
-    )
-
-
-def _save_listings(
-    tx: Connection, occasion: Occasion, settled: Sequence[tuple[int, Change]]
-) -> None:
-    upsert = insert(listings)
-    newer = upsert.excluded
-    _insert(
-        tx,
-        upsert.on_conflict_do_update(
-            index_elements=[listings.c.source_id, listings.c.paper_id],
-            set_={
-                "snapshot_id": newer.snapshot_id,
-                "last_day": case(
-                    (newer.last_day > listings.c.last_day, newer.last_day),
-                    else_=func.coalesce(listings.c.last_day, newer.last_day),
-                ),
-                "title_said": func.coalesce(
-                    func.nullif(newer.title_said, ""), listings.c.title_said
-                ),
-                "abstract_said": func.coalesce(
-                    func.nullif(newer.abstract_said, ""), listings.c.abstract_said
-                ),
-            },
-        ),
-        [
             {
-                "source_id": occasion.source,
-                "paper_id": paper,
-                "snapshot_id": occasion.snapshot,
-                "last_day": change.row.listed_on,
-                "title_said": change.said.title,
-                "abstract_said": change.said.abstract,
+                "paper_id": one.paper,
+                "version": one.change.version,
+                "record": one.change.text.record(),
             }
-            for paper, change in settled
+            for one in settled
+            if one.change.text
         ],
     )
-    days = {change.row.listed_on for _, change in settled if change.row.listed_on}
-    _insert(
-        tx,
-        insert(source_days).on_conflict_do_nothing(),
-        [{"source_id": occasion.source, "day": day} for day in sorted(days)],
-    )
+
+
+_PAPERS = insert(papers)
+_SAVE_PAPERS = _PAPERS.on_conflict_do_update(
+    index_elements=[papers.c.id],
+    set_={
+        "version": _PAPERS.excluded.version,
+        "upvotes": func.coalesce(_PAPERS.excluded.upvotes, papers.c.upvotes),
+        "new_at": func.coalesce(papers.c.new_at, _PAPERS.excluded.new_at),
+        "silent": papers.c.silent | _PAPERS.excluded.silent,
+    },
+)
 
 
 def new_entries(
@@ -272,7 +160,7 @@ def new_entries(
         .where(
             entries.c.kind == EntryKind.NEW,
             entries.c.position > after,
-            papers.c.withdrawn.is_(False),
+            not_withdrawn(),
             entries.c.position.not_in(select(passed.c.position)),
         )
         .order_by(entries.c.position)
@@ -284,12 +172,17 @@ def new_entries(
     return [_entry(row) for row in tx.execute(query)]
 
 
+def not_withdrawn() -> ColumnElement[bool]:
+    """A condition on `entries` and `papers`: no source withdrew the paper after this entry."""
+    return func.coalesce(papers.c.withdrawn_at, 0) < entries.c.position
+
+
 def entries_at(tx: Connection, positions: Sequence[int]) -> list[Entry]:
     """Returns the entries at these positions, in the order given, even if withdrawn since.
 
     Each has its text as logged and its newest votes. Positions without an entry are skipped.
     """
-    rows = _in_chunks(tx, _entries(), entries.c.position, set(positions))
+    rows = in_chunks(tx, _entries(), entries.c.position, set(positions))
     found = {row.position: _entry(row) for row in rows}
     return [found[position] for position in positions if position in found]
 
@@ -374,7 +267,7 @@ def waiting(tx: Connection, after: int) -> int:
             .where(
                 entries.c.kind == EntryKind.NEW,
                 entries.c.position > after,
-                papers.c.withdrawn.is_(False),
+                not_withdrawn(),
                 entries.c.position.not_in(select(passed.c.position)),
             )
         ).scalar_one()
@@ -385,12 +278,3 @@ def _insert(tx: Connection, into: Any, rows: Sequence[Mapping[str, Any]]) -> Non
     if rows:
         statement = into if not hasattr(into, "insert") else insert(into)
         tx.execute(statement, rows)
-
-
-def _in_chunks(
-    tx: Connection, query: Select[Any], column: Any, values: Iterable[Any]
-) -> Iterable[Row[Any]]:
-    wanted = sorted(values)
-    filtered = query.where(column.in_(bindparam("wanted", expanding=True)))
-    for start in range(0, len(wanted), _CHUNK):
-        yield from tx.execute(filtered, {"wanted": wanted[start : start + _CHUNK]})

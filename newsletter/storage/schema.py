@@ -1,33 +1,32 @@
 """The tables. Times are UTC; days are local to the page they appear on.
 
-log_head    one row: the position of the newest entry; its lock orders the writers
-sources     places papers come from
-validators  a server's validators for a page, to request only newer versions; and when it answered
-blobs       captured bytes, compressed, once per content
-snapshots   what was captured when, and its state
-papers      one row per work; its id is the position at which it entered the log
-paper_keys  the identity keys of papers; a key never moves to another paper
-texts       every text a paper has had; rows never change
-entries     the paper log
-listings    what each source last said of each paper
-source_days the days for which a source listed papers
-editions    frozen lists of new papers, with their rendered content
-passed      entries that the operator passed over: they are not sent any more
-secrets     keys that are created here and never leave the database
-standing    one row: the state of the installation
-subscribers addresses, preferences, due times and cursors
+log_head      one row: the position of the newest entry; its lock orders the writers
+sources       places papers come from
+validators    a server's validators for a page, to request only newer versions; and when it answered
+blobs         captured bytes, compressed, once per content
+snapshots     what was captured when, and its state
+papers        one row per work; its id is the position at which it entered the log
+paper_keys    the identity keys of papers; a key never moves to another paper
+texts         every text a paper has had; rows never change
+entries       the paper log
+sightings     what each source says of each paper
+source_days   the days for which a source listed papers
+editions      frozen lists of new papers, with their rendered content
+passed        entries that the operator passed over: they are not sent any more
+secrets       keys that are created here and never leave the database
+installation  one row: the state of the installation
+subscribers   addresses, preferences, due times and cursors
 suppressions  keyed hashes of addresses never to be sent to, and of ids of removed subscribers
-notices     transactional mail
-deliveries  one message to one subscriber or address: an edition's part, or a notice
-sendings    how many messages were sent in each hour
-requests    what visitors asked for, until their link is used
+notices       transactional mail
+deliveries    one message to one subscriber or address: an edition's part, or a notice
+sendings      how many messages were attempted, accepted and refused in each hour
+breakers      domains, or all mail, that nothing is sent to because too much of it was refused
+requests      what visitors asked for, until their link is used
 
 A migration also creates `paper_search`, the full-text index of announced papers.
 """
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
@@ -35,48 +34,18 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    DateTime,
-    Dialect,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
-    TypeDecorator,
     text,
 )
 
-
-class Utc(TypeDecorator[datetime]):
-    """A time, stored as naive UTC; naive values are rejected."""
-
-    impl = DateTime
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"a time without zone: {value}")
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value else None
-
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+from newsletter.storage.columns import Utc, metadata
 
 log_head = Table(
     "log_head",
@@ -159,7 +128,9 @@ papers = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("version", Integer, nullable=False, comment="its newest text"),
     Column("upvotes", Integer, comment="the newest figure"),
-    Column("withdrawn", Boolean, nullable=False, server_default="0"),
+    Column("new_at", Integer, comment="its `new` entry; none if it was never announced"),
+    Column("silent", Boolean, nullable=False, server_default="0", comment="not to be announced"),
+    Column("withdrawn_at", Integer, comment="its `withdrawn` entry, while a source says so"),
 )
 
 paper_keys = Table(
@@ -197,16 +168,19 @@ entries = Table(
     Index("ix_entries_snapshot_id", "snapshot_id"),
 )
 
-listings = Table(
-    "listings",
+sightings = Table(
+    "sightings",
     metadata,
     Column("source_id", ForeignKey(sources.c.id), primary_key=True),
     Column("paper_id", ForeignKey(papers.c.id), primary_key=True),
-    Column("snapshot_id", Integer, nullable=False, comment="the newest that listed it"),
-    Column("last_day", Date),
-    Column("title_said", String, nullable=False),
-    Column("abstract_said", String, nullable=False),
-    sqlite_with_rowid=False,
+    Column("snapshot_id", Integer, nullable=False, comment="the newest that has it"),
+    Column("record", JSON, nullable=False, comment="its text, links and ids, as this source says"),
+    Column("upvotes", Integer, comment="the newest figure"),
+    Column("listed", Boolean, nullable=False, comment="not only as revised or withdrawn"),
+    Column("first_day", Date, comment="the first day it was listed for"),
+    Column("last_day", Date, comment="the last one"),
+    Column("withdrawn", Boolean, nullable=False, comment="its last word"),
+    Index("ix_sightings_withdrawn", "paper_id", sqlite_where=text("withdrawn")),
 )
 
 source_days = Table(
@@ -263,12 +237,12 @@ secrets = Table(
 )
 
 installation = Table(
-    "standing",
+    "installation",
     metadata,
     Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
     Column("paused_at", Utc, comment="since when nothing is sent, if the operator stopped it"),
     Column("latest_at", Utc, comment="the newest instant at which anything was planned or sent"),
-    Column("clockwork", String, comment="what the due times were computed from"),
+    Column("schedule_fingerprint", String, comment="what the due times were computed from"),
     Column(
         "restored",
         Boolean,
@@ -276,10 +250,11 @@ installation = Table(
         server_default="0",
         comment="sources met from now on may have announced something before",
     ),
-    Column("told", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
+    Column("alerted", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
     Column("stopped", Text, comment="why the last run ended before its work was done"),
     Column("stopped_at", Utc, comment="since when it does"),
-    Column("week_told_on", Date, comment="the Monday of the last weekly report"),
+    Column("week_reported_on", Date, comment="the Monday of the last weekly report"),
+    Column("generation", Integer, nullable=False, server_default="0", comment="see `generations`"),
 )
 
 subscribers = Table(
@@ -338,6 +313,7 @@ notices = Table(
     Column("subject", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Utc, nullable=False),
+    Column("alerts", JSON, comment="the alerts that a report to the owner is about"),
     Index("ix_notices_normal", "normal", "at"),
     Index("ix_notices_subscriber_id", "subscriber_id"),
     sqlite_autoincrement=True,
@@ -378,6 +354,7 @@ deliveries = Table(
     Column("claimed_by", String, comment="the sender that has it"),
     Column("reply", Text, comment="what the server said last"),
     Column("changed_at", Utc, nullable=False),
+    Column("acknowledged", Boolean, nullable=False, server_default="0", comment="by the operator"),
     Index("uq_deliveries_person", "subscriber_id", "edition_id", "part", unique=True),
     Index("ix_deliveries_try_at", "try_at", sqlite_where=text("try_at IS NOT NULL")),
     Index(
@@ -395,6 +372,18 @@ sendings = Table(
     "sendings",
     metadata,
     Column("hour", Utc, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("count", Integer, nullable=False, comment="attempts"),
+    Column("accepted", Integer, nullable=False, server_default="0"),
+    Column("refused", Integer, nullable=False, server_default="0", comment="permanently"),
+    sqlite_with_rowid=False,
+)
+
+breakers = Table(
+    "breakers",
+    metadata,
+    Column("domain", String, primary_key=True, comment="in ASCII; empty: all mail"),
+    Column("opened_at", Utc, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("probe_at", Utc, nullable=False, comment="when one delivery may be tried again"),
     sqlite_with_rowid=False,
 )

@@ -11,7 +11,8 @@ from sqlalchemy import Connection, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import Capture, SnapshotState
-from newsletter.storage.schema import Utc, installation, snapshots, sources, validators
+from newsletter.storage.columns import Utc
+from newsletter.storage.schema import installation, snapshots, sources, validators
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 
 from newsletter.text import tex_symbols
 from newsletter.text.tex import to_unicode
@@ -20,6 +21,9 @@ _ASCII_GAPS = re.compile(r"[^a-z0-9+#\x80-\U0010ffff]+")
 _OTHER_SIGNS = re.compile(r"[^\w+# ]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _MARKS_IN_TEXT = re.compile("[\u0300-\u036f]+")
+# A character of Chinese, Japanese, Korean or Thai, else all up to the next of them or a space.
+_UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORDS = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 _LATIN = re.compile("[a-z\u00df-\u02af]")
 _NO_ASCII_BASE = tex_symbols.table("ß ss ø o ł l đ d ð d þ th æ ae œ oe ħ h ŧ t ŋ n ı i ȷ j")
 _NO_ASCII_BASES = re.compile(f"[{''.join(_NO_ASCII_BASE)}]")
@@ -47,6 +51,19 @@ def fingerprint(title: str) -> str:
             return plain
         title = plain
     return key
+
+
+def share_words(one: str, other: str) -> bool:
+    """Returns whether the shorter of two fingerprints has half of its words in the other, or more.
+
+    In scripts without spaces each character is a word.
+    """
+    shorter, longer = sorted((_words(one), _words(other)), key=Counter.total)
+    return 2 * (shorter & longer).total() >= shorter.total()
+
+
+def _words(key: str) -> Counter[str]:
+    return Counter(_WORDS.findall(key))
 
 
 def _key(title: str) -> str:

@@ -76,7 +76,7 @@ def people(place: Path) -> dict[str, str]:
 def test_a_backup_is_whole_and_private_while_the_database_is_in_use(place: Path) -> None:
     """It can be opened by itself, and holds what was there."""
     with Database(f"sqlite:///{place}/newsletter.db") as busy, busy.write() as tx:
-        tx.exec_driver_sql("UPDATE standing SET told = '[\"not yet\"]'")
+        tx.exec_driver_sql("UPDATE installation SET alerted = '[\"not yet\"]'")
         done = newsletter("backup", "copy.db", cwd=place)
         assert done.returncode == 0, done.stderr
     copy = place / "copy.db"
@@ -84,7 +84,7 @@ def test_a_backup_is_whole_and_private_while_the_database_is_in_use(place: Path)
     with closing(sqlite3.connect(copy)) as found:
         assert found.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert found.execute("SELECT count(*) FROM subscribers").fetchone() == (len(PEOPLE),)
-        assert found.execute("SELECT told FROM standing").fetchone() == ("[]",)
+        assert found.execute("SELECT alerted FROM installation").fetchone() == ("[]",)
     assert not list(place.glob("*.part"))
 
 

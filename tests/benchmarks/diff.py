@@ -18,7 +18,7 @@ from newsletter.models import Capture, Paper
 from newsletter.papers import changes
 from newsletter.papers.identity import Identities
 from newsletter.papers.ingest import Ingest
-from newsletter.storage import log
+from newsletter.storage import log, sightings
 from newsletter.storage.database import Database
 from tests.benchmarks import history
 from tests.benchmarks.invented import DAY, api_json, papers
@@ -103,12 +103,12 @@ def _settle(database: Database, number: int) -> Job:
     if first.snapshot is None:
         raise RuntimeError(f"{database.file}: {first}")
     lines = changes.captured_papers(parse(_data(number, 20_000), day=DAY).papers)
-    occasion = log.Occasion(source=1, snapshot=first.snapshot, at=_now(number))
+    occasion = sightings.Occasion(source=1, snapshot=first.snapshot, at=_now(number))
     return partial(_append, database, lines, occasion)
 
 
 def _append(
-    database: Database, lines: Sequence[changes.CapturedPaper], occasion: log.Occasion
+    database: Database, lines: Sequence[changes.CapturedPaper], occasion: sightings.Occasion
 ) -> None:
     with database.write() as tx:
         owners = log.owners(tx, (key for line in lines for key in line.keys))

@@ -21,14 +21,14 @@ from sqlalchemy import (
 )
 
 from newsletter.models import SnapshotState
+from newsletter.storage.columns import Utc
 from newsletter.storage.database import Database
 from newsletter.storage.schema import (
-    Utc,
     entries,
-    listings,
     log_head,
     paper_keys,
     papers,
+    sightings,
     snapshots,
     source_days,
     sources,
@@ -40,7 +40,6 @@ A_DAY = 274
 
 NOW = datetime(2026, 11, 19, 12, tzinfo=UTC)
 _FIRST_DAY = date(2016, 1, 1)
-_SAID = "0123456789abcdef"
 _TITLE = " ravomer under nalstotra with dribase of ploti seneke"
 
 _n = papers.c.id
@@ -83,16 +82,14 @@ def _fill(tx: Connection, count: int, source: int) -> None:
     tx.execute(insert(snapshots), [_snapshot(at, source) for at in range(days)])
     counted = select(literal(1).label("n")).cte(recursive=True)
     counted = counted.union_all(select(counted.c.n + 1).where(counted.c.n < count))
-    _copy(tx, papers, {"id": counted.c.n, "version": 1, "upvotes": counted.c.n % 100})
+    votes = counted.c.n % 100
     _copy(
         tx,
-        texts,
-        {
-            "paper_id": _n,
-            "version": 1,
-            "record": func.json_object("title", _title, "arxiv_id", _arxiv, type_=String),
-        },
+        papers,
+        {"id": counted.c.n, "version": 1, "upvotes": votes, "new_at": counted.c.n, "silent": False},
     )
+    record = func.json_object("title", _title, "arxiv_id", _arxiv, type_=String)
+    _copy(tx, texts, {"paper_id": _n, "version": 1, "record": record})
     listed = {"paper_id": _n, "source_id": source, "snapshot_id": _day_number + 1}
     _copy(
         tx,
@@ -106,7 +103,8 @@ def _fill(tx: Connection, count: int, source: int) -> None:
             **listed,
         },
     )
-    _copy(tx, listings, {**listed, "last_day": _day, "title_said": _SAID, "abstract_said": _SAID})
+    said = {"record": record, "listed": True, "withdrawn": False}
+    _copy(tx, sightings, {**listed, **said, "first_day": _day, "last_day": _day})
     _copy(tx, paper_keys, {"key": literal("arxiv:").concat(_arxiv), "paper_id": _n})
     _copy(tx, paper_keys, {"key": literal("title:").concat(_title), "paper_id": _n})
     tx.execute(update(log_head).values(position=count))

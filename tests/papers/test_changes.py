@@ -11,14 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.models import Change, EntryKind, KnownPaper, Paper
-from newsletter.papers.changes import (
-    captured_papers,
-    changes,
-    fingerprints_of,
-    is_withdrawal,
-    merged,
-)
+from newsletter.models import Change, EntryKind, KnownPaper, Paper, Sighting
+from newsletter.papers.changes import captured_papers, changes, is_withdrawal, merged
 from newsletter.papers.identity import Identities, keys_of
 from tests.support.builders import bare, day, paper
 
@@ -40,10 +34,15 @@ def run(
     )
 
 
-def listed(one: Paper, **facts: Any) -> KnownPaper:
-    """A paper that this source listed before."""
-    facts.setdefault("said", fingerprints_of(one))
+def listed(one: Paper, *, withdrawn: bool = False, **facts: Any) -> KnownPaper:
+    """A paper that this source listed before, and that was announced."""
     facts.setdefault("last_day", one.listed_on)
+    sighting = Sighting(one.record(), withdrawn=withdrawn, **facts)
+    return KnownPaper(one, version=1, announced=True, withdrawn=withdrawn, sighting=sighting)
+
+
+def known_elsewhere(one: Paper, **facts: Any) -> KnownPaper:
+    """A paper that only another source has mentioned."""
     return KnownPaper(one, version=1, **facts)
 
 
@@ -106,6 +105,72 @@ def test_a_known_paper_listed_twice_changes_once() -> None:
 def test_an_empty_capture_changes_nothing() -> None:
     """No rows, no changes."""
     assert run([], [listed(paper(1))]) == []
+
+
+# --- another source has mentioned it
+
+NOTICE = "This paper has been withdrawn by the authors."
+
+
+def test_what_another_source_learnt_is_new_when_this_one_lists_it() -> None:
+    """That it was never announced is all that counts."""
+    assert kind(paper(1), known_elsewhere(paper(1))) is EntryKind.NEW
+
+
+def test_what_was_announced_is_not_announced_again() -> None:
+    """Not by another source either."""
+    assert kind(paper(1), known_elsewhere(paper(1), announced=True)) is None
+
+
+def test_what_the_operator_learnt_silently_is_never_announced() -> None:
+    """The decision is about the paper, whatever source lists it."""
+    assert kind(paper(1), known_elsewhere(paper(1), silent=True)) is None
+
+
+def test_a_silent_release_decides_for_every_source() -> None:
+    """It marks the papers that were not announced, and no other."""
+    known = [known_elsewhere(paper(1)), known_elsewhere(paper(2), announced=True)]
+    owners = {key: n for n, one in enumerate(known, 1) for key in keys_of(one.paper)}
+    made = changes(
+        captured_papers([paper(1), paper(2), paper(3)]),
+        Identities(owners),
+        dict(enumerate(known, 1)),
+        (),
+        lambda _: False,
+        silent=True,
+    )
+    assert [change.silent for change in made] == [True, False, True]
+    assert [change.kind for change in made] == [EntryKind.LEARNT, None, EntryKind.LEARNT]
+
+
+@pytest.mark.parametrize(
+    "mention", [{"revision": True}, {"abstract": NOTICE}], ids=["revised", "withdrawn"]
+)
+def test_what_a_source_only_mentioned_is_new_once_it_lists_it(mention: dict[str, Any]) -> None:
+    """A revision or a withdrawal lists nothing."""
+    (first,) = run([paper(1, **mention)])
+    assert not first.listed
+    sighting = Sighting(first.record, listed=False, withdrawn=first.withdrawn)
+    known = KnownPaper(first.row, 1, withdrawn=first.withdrawn, sighting=sighting)
+    (change,) = run([paper(1)], [known])
+    assert (change.kind, change.listed, change.withdrawn) == (EntryKind.NEW, True, False)
+    assert change.reinstated is first.withdrawn
+    assert (change.text or known.paper).abstract == paper(1).abstract
+
+
+def test_what_a_source_learnt_itself_stays_learnt() -> None:
+    """It listed the paper before, on an older day of its first capture."""
+    row = paper(1)
+    known = KnownPaper(row, 1, sighting=Sighting(row.record(), last_day=row.listed_on))
+    assert kind(row, known) is None
+
+
+def test_an_old_capture_that_is_released_late_announces_what_was_only_mentioned_since() -> None:
+    """What its source has said since stays as it is."""
+    revised = paper(1, title="Revised", revision=True)
+    sighting = Sighting(revised.record(), listed=False, later=True)
+    (change,) = run([paper(1)], [KnownPaper(revised, 1, sighting=sighting)])
+    assert (change.kind, change.text, change.stale) == (EntryKind.NEW, None, True)
 
 
 # --- nothing new about it
@@ -246,16 +311,15 @@ def test_a_retitled_paper_keeps_its_old_title_as_a_key() -> None:
 def test_a_source_is_compared_with_what_it_said_itself() -> None:
     """Two sources with two titles for one id do not update each other for ever."""
     mine, theirs = paper(1, title="Mine"), paper(1, title="Theirs")
-    assert (
-        kind(mine, KnownPaper(theirs, 2, said=fingerprints_of(mine), last_day=mine.listed_on))
-        is None
-    )
+    sighting = Sighting(mine.record(), last_day=mine.listed_on)
+    assert kind(mine, KnownPaper(theirs, 2, announced=True, sighting=sighting)) is None
 
 
 def test_a_source_that_lists_it_first_is_compared_with_the_newest_text() -> None:
     """Another source's other title is an update, the same title is none."""
-    assert kind(paper(1, title="Theirs"), KnownPaper(paper(1), 1)) is EntryKind.UPDATED
-    assert kind(paper(1), KnownPaper(paper(1), 1)) is None
+    before = known_elsewhere(paper(1), announced=True)
+    assert kind(paper(1, title="Theirs"), before) is EntryKind.UPDATED
+    assert kind(paper(1), before) is None
 
 
 # --- withdrawn
@@ -336,13 +400,10 @@ def test_relisting_without_days(
     assert (kind(row, before, MON, TUE) is EntryKind.RELISTED) is relisted
 
 
-@pytest.mark.parametrize("days", [(MON, WED), (None, None)])
-def test_a_paper_this_source_never_listed_is_not_relisted(
-    days: tuple[date | None, date | None],
-) -> None:
+@pytest.mark.parametrize("now", [WED, None])
+def test_a_paper_this_source_never_listed_is_not_relisted(now: date | None) -> None:
     """Another source's listing is none of this one's."""
-    last, now = days
-    before = KnownPaper(paper(1), 1, said=None, last_day=last, in_previous=False)
+    before = known_elsewhere(paper(1), announced=True)
     assert kind(paper(1, listed_on=now), before, MON, TUE) is None
 
 

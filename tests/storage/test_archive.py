@@ -21,7 +21,6 @@ from newsletter.storage import archive, backups, editions, log
 from newsletter.storage.archive import DayCount, PublicEdition
 from newsletter.storage.database import Database
 from tests.support.builders import DAY, HOSTILE, day
-from tests.support.old_databases import make_old
 
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 WITHDRAWN = "This paper has been withdrawn by the authors due to an error."
@@ -29,7 +28,12 @@ VOCABULARY = ("lamp", "lamps", "lantern", "oil", "Öl", "the", "NEAR", "OR")
 
 
 def publish(
-    database: Database, *titles: str, on: date | None = DAY, first: int = 1, **said: Any
+    database: Database,
+    *titles: str,
+    on: date | None = DAY,
+    first: int = 1,
+    source: str = "s",
+    **said: Any,
 ) -> None:
     """The page of a day lists papers with these titles, numbered from `first`."""
     rows = []
@@ -39,7 +43,7 @@ def publish(
             inner["submittedOnDailyAt"] = f"{on}T00:00:00.000Z"
         rows.append({"paper": inner, "title": title})
     capture = Capture(json.dumps(rows).encode(), "a.json", NOW)
-    (report,) = Ingest(database, lambda: NOW).captures("s", [capture], announce_all=True)
+    (report,) = Ingest(database, lambda: NOW).captures(source, [capture], announce_all=True)
     assert report.held is None
 
 
@@ -189,7 +193,8 @@ def test_a_snapshot_that_is_accepted_again_adds_nothing(database: Database) -> N
 def test_what_was_only_learnt_is_nowhere(database: Database) -> None:
     """It was never announced, also when its text changes."""
     learn(database, "Lamps")
-    publish(database, "Lanterns", "Lighthouses", first=2, on=day(3), summary="Lamps")
+    rows: dict[str, Any] = {"on": day(3), "source": "other", "summary": "Lamps"}
+    publish(database, "Lanterns", "Lighthouses", first=2, **rows)
     with database.read() as tx:
         texts = tx.exec_driver_sql("SELECT max(version) FROM texts").scalar()
         at = positions([one.entry for one in archive.latest(tx, 9)])
@@ -342,31 +347,3 @@ def test_a_restored_log_is_found_again(tmp_path: Path) -> None:
         assert found(database, "moles") == [6]
         with database.write() as tx:
             tx.exec_driver_sql("INSERT INTO paper_search (paper_search) VALUES ('integrity-check')")
-
-
-BEFORE = (
-    "INSERT INTO sources (id, name) VALUES (1, 's')",
-    "INSERT INTO snapshots (id, source_id, sha256, size, origin, captured_at, state, format, "
-    "opening) VALUES (1, 1, x'00', 1, 'a.json', '2026-11-20 06:00:00.000000', 'accepted', "
-    "'api-json', 0)",
-    "INSERT INTO papers (id, version) VALUES (1, 2), (2, 1), (3, 1)",
-    """INSERT INTO texts VALUES (1, 1, '{"title": "Lamps"}'),
-        (1, 2, '{"title": "Lanterns", "authors": ["Ada", "Paul Erd\\u0151s"]}'),
-        (2, 1, '{"title": "Learnt lanterns"}'), (3, 1, '{"title": "Ships", "abstract": "Oil"}')""",
-    "INSERT INTO entries (position, kind, paper_id, version, source_id, snapshot_id, at) "
-    "SELECT p.id, CASE p.id WHEN 2 THEN 'learnt' ELSE 'new' END, p.id, 1, 1, 1, "
-    "'2026-11-20 06:00:00.000000' FROM papers AS p",
-    "UPDATE log_head SET position = 3",
-)
-"""Two announced papers, one of them rewritten, and one that was only learnt."""
-
-
-def test_a_database_from_before_is_searched_too(tmp_path: Path) -> None:
-    """The step to the index takes in what was announced until then, by its newest text."""
-    make_old(tmp_path / "old.db", "0003", BEFORE)
-    with Database(f"sqlite:///{tmp_path}/old.db") as database:
-        assert found(database, "lanterns erdos") == [1]
-        assert found(database, "oil") == [3]
-        assert found(database, "lamps") == []
-        publish(database, "Lanterns of a new day", on=day(1))
-        assert found(database, "lanterns") == [4, 1]

@@ -19,13 +19,18 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import DBAPIError, StatementError
 
 import newsletter.storage.migrations as migrations
-from newsletter.errors import DatabaseLocked, DatabaseReplaced, DiskFull, StorageError
+from newsletter.errors import (
+    DatabaseLocked,
+    DatabaseOutdated,
+    DatabaseReplaced,
+    DiskFull,
+    StorageError,
+)
 from newsletter.models import Rendered
 from newsletter.storage import editions, installation, locks, sources
+from newsletter.storage.columns import metadata
 from newsletter.storage.database import Database
-from newsletter.storage.schema import metadata
 from tests.support.disks import fill, small_disk
-from tests.support.old_databases import make_old
 
 
 def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
@@ -47,31 +52,15 @@ def test_the_known_revisions_are_the_files() -> None:
     assert [step.revision for step in script.walk_revisions()][::-1] == list(migrations.REVISIONS)
 
 
-CAPTURED = (
-    "INSERT INTO sources (id, name) VALUES (1, 's')",
-    "INSERT INTO validators VALUES (1, 'https://example.org/19', '\"a\"', NULL)",
-    "INSERT INTO validators VALUES (1, 'https://example.org/17', NULL, 'then')",
-    "INSERT INTO snapshots (source_id, sha256, size, origin, captured_at, state, opening) VALUES "
-    "(1, x'00', 1, 'https://example.org/18', '2026-11-18 07:00:00.000000', 'accepted', 0),"
-    "(1, x'00', 1, 'https://example.org/18', '2026-11-19 07:00:00.000000', 'accepted', 0),"
-    "(1, x'00', 1, 'https://example.org/19', '2026-11-19 07:00:00.000000', 'accepted', 0),"
-    "(1, x'00', 1, '/saved/a.json', '2026-11-19 07:00:00.000000', 'accepted', 0)",
-)
-"""What a database knew of a source before it kept when an address answered."""
-
-
-def test_a_database_from_before_knows_which_addresses_answered(tmp_path: Path) -> None:
-    """By its captures; what it knew of the pages stays."""
-    make_old(tmp_path / "old.db", "0004", CAPTURED)
-    with Database(f"sqlite:///{tmp_path}/old.db") as database, database.read() as tx:
-        at = datetime(2026, 11, 19, 7, tzinfo=UTC)
-        answered = {"https://example.org/18": at, "https://example.org/19": at}
-        assert sources.answers_of(tx, "s") == answered
-        assert sources.validators_of(tx, "s") == {
-            "https://example.org/17": (None, "then"),
-            "https://example.org/18": (None, None),
-            "https://example.org/19": ('"a"', None),
-        }
+def test_a_database_of_before_the_first_release_is_refused(tmp_path: Path) -> None:
+    """With a message that says what to do, and not by a failing statement."""
+    url = f"sqlite:///{tmp_path}/old.db"
+    Database(url).close()
+    with closing(sqlite3.connect(tmp_path / "old.db")) as old:
+        old.execute("UPDATE alembic_version SET version_num = '0003'")
+        old.commit()
+    with pytest.raises(DatabaseOutdated, match=r"before the first release.*move it away"):
+        Database(url)
 
 
 def test_an_ordinary_run_does_not_import_alembic(tmp_path: Path) -> None:
@@ -141,7 +130,9 @@ def test_a_lock_met_while_connecting_is_said(tmp_path: Path) -> None:
             Database(f"sqlite:///{tmp_path}/test.db", busy_seconds=0.1)
 
 
-@pytest.mark.parametrize("sql", ["SELECT", "SELECT x FROM nowhere", "INSERT INTO standing VALUES"])
+@pytest.mark.parametrize(
+    "sql", ["SELECT", "SELECT x FROM nowhere", "INSERT INTO installation VALUES"]
+)
 def test_a_fault_of_the_program_keeps_its_traceback(database: Database, sql: str) -> None:
     """It is not taken for the state of a disk."""
     with pytest.raises(DBAPIError), database.write() as tx:

@@ -33,10 +33,10 @@ from newsletter.models import (
     Change,
     DeliveryState,
     EntryKind,
-    Fingerprints,
     KnownPaper,
     Paper,
     Rendered,
+    Sighting,
 )
 from newsletter.storage import (
     editions,
@@ -45,13 +45,15 @@ from newsletter.storage import (
     log,
     notices,
     requests,
+    sightings,
     snapshots,
     sources,
     subscribers,
 )
+from newsletter.storage.columns import metadata
 from newsletter.storage.database import Database
 from newsletter.storage.requests import RequestKind
-from newsletter.storage.schema import deliveries, metadata
+from newsletter.storage.schema import breakers, deliveries
 from newsletter.storage.subscribers import Newcomer, Preferences
 
 NOW = datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
@@ -60,7 +62,7 @@ _PAGE = 4096
 MODULES = [
     importlib.import_module(f"{storage.__name__}.{found.name}")
     for found in pkgutil.iter_modules(storage.__path__)
-    if found.name not in ("migrations", "schema")
+    if found.name not in ("chunks", "columns", "migrations", "schema")
 ]
 
 
@@ -170,7 +172,9 @@ SAID: dict[str, dict[str, Any]] = {
     # A queued mail has not ended, so that SQLite need not look for one.
     "deliveries.newest": {"state": DeliveryState.UNKNOWN},
     # Of papers that no day is known of it asks nothing.
-    "log.listing_days": {"known": [KnownPaper(Paper("a"), 1, last_day=NOW.date())]},
+    "sightings.listing_days": {
+        "known": [KnownPaper(Paper("a"), 1, sighting=Sighting({}, last_day=NOW.date()))]
+    },
 }
 """Arguments of functions that need more than their types say to ask the database anything."""
 
@@ -228,8 +232,8 @@ def _fill(tx: Connection) -> None:
     sources.remember_validators(tx, source, capture)
     snapshots.store(tx, source, capture, opening=True)
     paper = Paper("a", listed_on=NOW.date())
-    change = Change(-1, paper, Fingerprints("a", "a"), ("a",), EntryKind.NEW, paper, 1)
-    log.append(tx, log.Occasion(source, 1, NOW), [change])
+    change = Change(-1, paper, ("a",), EntryKind.NEW, paper, 1, paper.record(), listed=True)
+    log.append(tx, sightings.Occasion(source, 1, NOW), [change])
     editions.freeze(tx, "a", [1], "a", "a", [Rendered("a", "a", "a")], NOW, held="a")
     editions.pass_over(tx, [1])
     newcomers = [Newcomer(name, name, "a", Preferences(), NOW) for name in ("a", "b")]
@@ -239,6 +243,7 @@ def _fill(tx: Connection) -> None:
     requests.ask(tx, RequestKind.SUBSCRIBE, "a", "a", NOW)
     notices.add(tx, "a", "a", "a", "a", "a", NOW)
     installation.count_sendings(tx, NOW, 1)
+    tx.execute(insert(breakers).values(domain="a", opened_at=NOW, reason="a", probe_at=NOW))
     states = [(person, state) for person in (1, 2) for state in DeliveryState]
     tx.execute(
         insert(deliveries),

@@ -4,7 +4,10 @@ Alembic is imported only when there is something to migrate: an ordinary run rea
 the revision by SQL and compares it with `REVISIONS`.
 """
 
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("1",)
 """Every revision this version of the program knows, oldest first."""
 
 HEAD = REVISIONS[-1]
+
+UNRELEASED = ("0001", "0002", "0003", "0004", "0005")
+"""Revisions of databases made before the first release; none of them can be brought up to date."""
