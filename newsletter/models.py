@@ -171,6 +171,23 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Circuit:
+    """An open circuit of the breaker: nothing is sent there, but for one probe an hour.
+
+    Attributes:
+        domain: a recipient domain, in ASCII; empty for all mail.
+        reason: why it is open, with the server's last reply.
+        opened_at: since when.
+        probe_at: when one delivery may be tried again.
+    """
+
+    domain: str
+    reason: str
+    opened_at: datetime
+    probe_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Counts:
     """The papers of one snapshot, counted by kind of entry."""
 
@@ -212,14 +229,13 @@ class Sighting:
     """What one source says of a paper.
 
     Attributes:
-        record: the fields it gave, as `Paper.record` returns them; a field that it leaves out
-            later keeps its value.
+        record: the fields it gave, as in `Paper.record`; one that it leaves out later stays.
         listed: whether it ever listed the paper. To report a revision or a withdrawal of an
             older paper is not to list it.
         withdrawn: whether its last word is that the paper is withdrawn.
         last_day: the newest day for which it listed the paper.
         in_previous: whether its previous snapshot has the paper.
-        later: whether a later snapshot of it has the paper (an old one is released).
+        later: whether a later snapshot has it (an old one is released).
     """
 
     record: Mapping[str, Any]

@@ -28,7 +28,8 @@ subscribers: address | csv_columns | csv_import csv_export | suppression! activa
 subscribers: lifecycle! list_import! visitor_requests! expiry! signup! | preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
 transports: eml! maildir! null! smtp! | table!
-delivery: retry throttle | queue! stop! recorder! personalise! | workers! dead_claims! | run!
+delivery: retry throttle | breaker queue! stop! personalise! | refusals! | recorder! workers!
+delivery: dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
 app: clock! idle | edition_factories! | factories! status! | alerts! inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!

@@ -11,7 +11,7 @@ from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery.recorder import RunSummary
 from newsletter.delivery.sending import RunResult
-from newsletter.models import DeliveryState
+from newsletter.models import Circuit, DeliveryState
 from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.subscribers import Subscriber
@@ -157,6 +157,25 @@ def edition_row(row: EditionRow) -> dict[str, Any]:
     }
 
 
+def circuit_row(circuit: Circuit) -> dict[str, Any]:
+    """Returns an open circuit of the breaker as a JSON row."""
+    return {
+        "domain": circuit.domain or None,
+        "reason": circuit.reason,
+        "opened_at": iso(circuit.opened_at),
+        "probe_at": iso(circuit.probe_at),
+    }
+
+
+def circuit_line(circuit: Circuit) -> str:
+    """Returns an open circuit of the breaker as a readable line."""
+    what = f"Mail to {circuit.domain} is held back" if circuit.domain else "All mail is held back"
+    return (
+        f"{what}: {circuit.reason}. One delivery is tried at {circuit.probe_at:%H:%M} UTC; "
+        "`newsletter continue` goes on at once."
+    )
+
+
 def ran_row(result: RunResult, idle_reason: str | None) -> dict[str, Any]:
     """Returns the result of a run as a JSON row."""
     return {
@@ -169,6 +188,7 @@ def ran_row(result: RunResult, idle_reason: str | None) -> dict[str, Any]:
         "held_editions": [row.id for row in result.planned.held],
         "suppressed": result.summary.suppressed,
         "stopped": result.stopped or None,
+        "breakers": [circuit_row(circuit) for circuit in result.summary.circuits],
         "limited": result.summary.limited,
         "silence": idle_reason,
         "seconds": round(result.summary.seconds, 3),
@@ -199,6 +219,7 @@ def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
     if summary.suppressed:
         addresses = plural(summary.suppressed, "address").replace("addresss", "addresses")
         yield f"{addresses} suppressed."
+    yield from map(circuit_line, summary.circuits)
     if summary.limited:
         yield "The day's limit (max_per_day) is reached; the next run goes on."
     elif summary.queued:
@@ -210,4 +231,7 @@ def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
 def wants_attention(result: RunResult) -> bool:
     """Returns whether the exit status should report that something was held, refused or failed."""
     states = any(result.summary[state] for state in _ATTENTION)
-    return bool(states or result.planned.held or result.stopped or result.summary.limited)
+    summary = result.summary
+    return bool(
+        states or result.planned.held or result.stopped or summary.limited or summary.circuits
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from newsletter.delivery.throttle import Rates
 from newsletter.storage.outbox import QueuedDelivery
@@ -12,6 +13,19 @@ PAGE = 1_000
 """Deliveries read from the database at a time."""
 MOST_HELD_BACK = 500
 """Deliveries kept in memory for each domain that is at its rate limit."""
+
+
+class Gate(Protocol):
+    """What may be sent at all; see `breaker.Breaker`."""
+
+    def may_try(self, one: QueuedDelivery) -> bool:
+        """Whether it may be tried now."""
+        ...
+
+    def begin(self, one: QueuedDelivery) -> None:
+        """Notes that it is tried."""
+        ...
+
 
 Refill = Callable[[Collection[int], Collection[str]], list[QueuedDelivery]]
 """Reads at most `PAGE` more waiting deliveries, excluding these deliveries and domains."""
@@ -22,11 +36,13 @@ class Queue:
 
     Args:
         rates: the rate limits.
-        refill: reads more waiting deliveries.
+        refill: reads more waiting deliveries, but none that the gate holds back.
+        gate: holds back deliveries; they are dropped here, and read again when it lets them.
     """
 
-    def __init__(self, rates: Rates, refill: Refill) -> None:
+    def __init__(self, rates: Rates, refill: Refill, gate: Gate) -> None:
         self._rates = rates
+        self._gate = gate
         self._refill = refill
         self._ready: deque[QueuedDelivery] = deque()
         self._slow: dict[str, deque[QueuedDelivery]] = defaultdict(deque)
@@ -41,6 +57,7 @@ class Queue:
         taken: list[QueuedDelivery] = []
         while len(taken) < many and (one := self._next(now, taken)):
             self._rates.take(one.domain, now)
+            self._gate.begin(one)
             taken.append(one)
         return taken
 
@@ -49,6 +66,7 @@ class Queue:
 
         Call it when `take` has nothing more for now and all that it returned is claimed.
         """
+        self._drop_held_back()
         domains = [domain for domain, rows in self._slow.items() if rows]
         if self._ready or self._more():
             domains.append("")  # the overall rate: their domains' rates were not checked yet
@@ -65,15 +83,23 @@ class Queue:
     def _next(self, now: float, taken: Sequence[QueuedDelivery]) -> QueuedDelivery | None:
         if self._rates.wait("", now):
             return None
+        self._drop_held_back()
         for domain, rows in self._slow.items():
             if rows and not self._rates.wait(domain, now):
                 return rows.popleft()
         while self._ready or self._more(taken):
             one = self._ready.popleft()
+            if not self._gate.may_try(one):
+                continue
             if not self._rates.wait(one.domain, now):
                 return one
             self._slow[one.domain].append(one)
         return None
+
+    def _drop_held_back(self) -> None:
+        for rows in self._slow.values():
+            if rows and not self._gate.may_try(rows[0]):
+                rows.clear()
 
     def _more(self, taken: Sequence[QueuedDelivery] = ()) -> bool:
         """Reads more, except deliveries that are held back, or taken and not yet claimed."""

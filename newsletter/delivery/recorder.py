@@ -9,18 +9,20 @@ from typing import Literal
 
 from sqlalchemy import Connection
 
-from newsletter.delivery.retry import EDITIONS, Decision, decide
-from newsletter.messages import tokens
-from newsletter.models import DeliveryState, SubscriberState
+from newsletter.delivery.breaker import Breaker, Change
+from newsletter.delivery.refusals import Refusal, Refusals, domain_of
+from newsletter.delivery.retry import Decision, decide, is_about_us
+from newsletter.models import Circuit, DeliveryState
 from newsletter.storage import installation, outbox, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import DeliveryUpdate, QueuedDelivery
-from newsletter.subscribers.address import parse_address
 from newsletter.transports.replies import Reply
 
 _DAY = timedelta(hours=23)
 """Shorter than a day: otherwise a daily job would count its own mail of the day before."""
 
+ALL_SEEN = 1 << 62
+"""As many outcomes as there will ever be: nothing more is waited for."""
 PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
 """Why a run ends if sending is paused while it is under way."""
 UNDER_WAY = "its end is not on record: it is still under way, or was interrupted"
@@ -81,6 +83,8 @@ class RunSummary:
     blocked: str = ""
     limited: bool = False
     """The day's limit was reached."""
+    circuits: tuple[Circuit, ...] = ()
+    """The breaker's open circuits: where nothing is sent, and why."""
 
     def __getitem__(self, state: DeliveryState) -> int:
         return self.counts.get(state, 0)
@@ -98,10 +102,11 @@ class RunSummary:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A finished attempt."""
+    """A finished attempt; `number` counts those of the run."""
 
     waiting: QueuedDelivery
     reply: Reply
+    number: int = 0
 
 
 class Recorder:
@@ -112,10 +117,16 @@ class Recorder:
         sender: the sender that the claims belong to.
         limits: how long a delivery is retried, and how many messages are sent per day.
         summary: counts the results.
+        breaker: tells whether a refusal is believed.
     """
 
     def __init__(
-        self, database: Database, sender: str, limits: Limits, summary: RunSummary
+        self,
+        database: Database,
+        sender: str,
+        limits: Limits,
+        summary: RunSummary,
+        breaker: Breaker,
     ) -> None:
         self._database = database
         self._sender = sender
@@ -123,40 +134,75 @@ class Recorder:
         self._summary = summary
         self._put_off: set[int] = set()  # deferred by this run, and counted so
         self._has_outdated = False
-        self._own_key = database.keys.own
+        self._breaker = breaker
+        self._refusals = Refusals(database.keys.own)
 
     def record(
-        self, done: Sequence[Attempt], wanted: Sequence[QueuedDelivery], now: datetime
+        self,
+        done: Sequence[Attempt],
+        wanted: Sequence[QueuedDelivery],
+        now: datetime,
+        *,
+        changes: Sequence[Change] = (),
+        seen: int = 0,
     ) -> set[int]:
         """Records finished attempts and claims the wanted deliveries, in one transaction.
 
         Returns the ids of the deliveries it could claim.
 
+        Args:
+            changes: what these attempts did to the breaker's circuits.
+            seen: number of outcomes of the run so far; `ALL_SEEN` if it is over.
+
         Raises:
             StorageError: nothing was recorded.
         """
         decisions = [(one, self._decision(one, now)) for one in done]
-        gone: list[QueuedDelivery] = []
         with self._database.write() as tx:
             outbox.settle(tx, self._sender, (_settled(one, what) for one, what in decisions), now)
-            for one, what in decisions:
-                if one.waiting.subscriber and self._is_gone(tx, one, what):
-                    self._suppress(tx, one, now)
-                    gone.append(one.waiting)
+            judged = self._refusals.judge(tx, changes, seen, now)
             again = [one.waiting.id for one, what in decisions if what.try_at]
             left = outbox.cancel_left(tx, again, now) if again else set()
-            sent = [
-                one.waiting.subscriber
-                for one, what in decisions
-                if what.state is DeliveryState.SENT and one.waiting.subscriber
-            ]
-            if sent:
-                subscribers.accepted(tx, sent)
+            self._note_accepted(tx, decisions, now)
             claimed, cancelled = self._claim(tx, wanted, now)
+        self._refusals.apply(judged, self._new_refusals(decisions))
         self._count(decisions, left)
-        self._summary.suppressed += len(gone)
+        for one in judged.put_back:
+            self._put_back(one)
+        self._summary.suppressed += judged.suppressed
         self._summary.add(DeliveryState.CANCELLED, cancelled)
         return claimed
+
+    def finish(self, changes: Sequence[Change], now: datetime) -> None:
+        """Settles the refusals of a run that is over: those that circuits do not put back stand.
+
+        Raises:
+            StorageError: nothing was recorded.
+        """
+        self.record([], [], now, changes=changes, seen=ALL_SEEN)
+
+    def _note_accepted(
+        self, tx: Connection, decisions: Sequence[tuple[Attempt, Decision]], now: datetime
+    ) -> None:
+        sent = [one.waiting for one, what in decisions if what.state is DeliveryState.SENT]
+        installation.count_outcomes(tx, now, accepted=len(sent))
+        people = [one.subscriber for one in sent if one.subscriber]
+        if people:
+            subscribers.accepted(tx, people)
+
+    def _new_refusals(self, decisions: Sequence[tuple[Attempt, Decision]]) -> list[Refusal]:
+        return [
+            Refusal(one.number, one.waiting, one.reply, what)
+            for one, what in decisions
+            if one.waiting.subscriber
+            and (what.state is DeliveryState.REFUSED or is_about_us(one.reply))
+        ]
+
+    def _put_back(self, refusal: Refusal) -> None:
+        if refusal.decision.state is DeliveryState.REFUSED:
+            self._summary.add(DeliveryState.REFUSED, -1)
+            self._summary.add(DeliveryState.DEFERRED)
+            self._put_off.add(refusal.waiting.id)
 
     def _claim(
         self, tx: Connection, wanted: Sequence[QueuedDelivery], now: datetime
@@ -188,30 +234,9 @@ class Recorder:
             first_at=one.waiting.first_at or now,
             now=now,
             give_up_after=self._limits.give_up_after,
+            is_believed=bool(one.waiting.notice)
+            or not self._breaker.is_open(domain_of(one.waiting)),
         )
-
-    def _is_gone(self, tx: Connection, one: Attempt, what: Decision) -> bool:
-        """Whether the subscriber's address has to be suppressed."""
-        if what.suppress:
-            return True
-        if not what.doubtful:
-            return False
-        return (
-            subscribers.refused_again(tx, one.waiting.subscriber, one.waiting.edition) >= EDITIONS
-        )
-
-    def _suppress(self, tx: Connection, one: Attempt, now: datetime) -> None:
-        address = parse_address(one.waiting.address)
-        # Not the server's text: it may quote the address, which must not outlive the subscriber.
-        said = one.reply.enhanced or one.reply.code
-        reason = f"its server says that there is no such mailbox ({said})"
-        subscribers.suppress(
-            tx, tokens.suppression_hash(self._own_key, address.normal), reason, now
-        )
-        found = subscribers.find(tx, address.normal)
-        if found and found.id == one.waiting.subscriber:  # has not changed address since
-            subscribers.stop(tx, found.id, SubscriberState.SUPPRESSED, now)
-            outbox.cancel(tx, found.id, now)
 
     def _count(self, decisions: Sequence[tuple[Attempt, Decision]], left: Collection[int]) -> None:
         for one, what in decisions:

@@ -1,24 +1,23 @@
-"""Retry policy: what a reply means for the delivery, the subscriber and the run. Pure."""
+"""Retry policy: what a reply means for the delivery and its subscriber. Pure.
+
+A refusal is final only if it is about the recipient. Whether many refusals are believed is
+decided by `breaker`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from newsletter.models import DeliveryState
-from newsletter.transports.replies import Reply, ReplyKind
+from newsletter.transports.replies import NO_LOGIN, Reply, ReplyKind
 
 FIRST_DELAY = timedelta(minutes=5)
 LONGEST_DELAY = timedelta(hours=4)
 
-DOMAINS = 3
-"""A run stops when this many recipient domains reject the sender rather than a mailbox."""
-IN_A_ROW = 20
-"""A run stops after this many rejections of the sender in a row, whatever the domains."""
 EDITIONS = 3
 """An address is suppressed after this many editions in a row refused without a clear reason."""
 
-_NO_LOGIN = (530, 534, 535, 538)
 _NEVER_THE_MAILBOX = (552, 554)
 """Too large, or refused for its content: says nothing about the mailbox."""
 
@@ -47,6 +46,7 @@ def decide(
     first_at: datetime,
     now: datetime,
     give_up_after: timedelta,
+    is_believed: bool = True,
 ) -> Decision:
     """Decides what follows from the reply to an attempt.
 
@@ -54,11 +54,15 @@ def decide(
         attempts: number of attempts, including this one.
         first_at: when the first attempt was made.
         give_up_after: how long to keep retrying.
+        is_believed: whether a refusal is believed; otherwise the delivery waits, as something
+            is wrong with so many of them.
     """
     if reply.kind is ReplyKind.SENT:
         return Decision(DeliveryState.SENT)
     if reply.kind is ReplyKind.UNKNOWN:
         return Decision(DeliveryState.UNKNOWN)
+    if not is_believed and (reply.kind is ReplyKind.REFUSED or is_about_us(reply)):
+        return Decision(DeliveryState.DEFERRED, now)  # waits for the breaker, not for a time
     if reply.kind is ReplyKind.REFUSED:
         return Decision(
             DeliveryState.REFUSED, suppress=reply.suppress, doubtful=_is_doubtful(reply)
@@ -84,29 +88,13 @@ def _is_doubtful(reply: Reply) -> bool:
     )
 
 
-@dataclass(slots=True)
-class Streak:
-    """Counts rejections of the sender, rather than of a mailbox, during one run."""
+def is_about_us(reply: Reply) -> bool:
+    """Returns whether a server refused the sender or the message, rather than the recipient."""
+    return reply.kind is ReplyKind.OURS and not stops_everything(reply)
 
-    domains: set[str] = field(default_factory=set)
-    in_a_row: int = 0
 
-    def note(self, reply: Reply, domain: str) -> str | None:
-        """Counts a reply. Returns the reason why the run has to stop, or `None`.
-
-        An authentication failure affects every recipient and stops the run at once. A policy
-        rejection may be one server's mistake, so it counts only once others say the same.
-        """
-        if reply.kind is not ReplyKind.OURS:
-            if reply.kind is ReplyKind.SENT:
-                self.in_a_row = 0
-            return None
-        if reply.code is None or reply.stage == "auth" or reply.code in _NO_LOGIN:
-            return reply.text
-        self.in_a_row += 1
-        self.domains.add(domain)
-        if len(self.domains) >= DOMAINS:
-            return f"{len(self.domains)} domains refuse our mail: {reply.text}"
-        if self.in_a_row >= IN_A_ROW:
-            return f"{self.in_a_row} mails in a row were refused: {reply.text}"
-        return None
+def stops_everything(reply: Reply) -> bool:
+    """Returns whether no other message would fare better: no login, or no message to send."""
+    return reply.kind is ReplyKind.OURS and (
+        reply.code is None or reply.stage == "auth" or reply.code in NO_LOGIN
+    )

@@ -17,7 +17,7 @@ from newsletter.delivery.run import DeliveryRun, Progress
 from newsletter.errors import SendingPaused, StorageError
 from newsletter.planning.plan import PlanResult
 from newsletter.planning.rules import refuse_old_clock
-from newsletter.storage import installation, notices, outbox
+from newsletter.storage import breakers, installation, notices, outbox
 from newsletter.storage.database import Database
 
 
@@ -163,6 +163,7 @@ class Sending:
             installation.pause(tx, self._clock())
 
     def resume(self) -> None:
-        """Starts sending again, and accepts the current clock as correct."""
+        """Starts sending again, accepts the current clock, and closes the breaker's circuits."""
         with self._database.write() as tx:
             installation.resume(tx, self._clock())
+            breakers.remove_all(tx)

@@ -7,7 +7,7 @@ in one step, and gets that once the reply is on disk.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from queue import Empty, SimpleQueue
@@ -15,10 +15,14 @@ from time import monotonic
 
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.transports.base import OutgoingMessage, SessionFailed, Transport
-from newsletter.transports.replies import Reply, ReplyKind
+from newsletter.transports.replies import Reply
 
-OPENINGS = 3
-"""Failed attempts in a row to open a session before its worker gives up."""
+OPENINGS = 4
+"""Failed attempts in a row to open a session before its worker gives up, if no other is open."""
+LONGEST_PAUSE = 30.0
+"""Seconds between two attempts to open a session."""
+_NOTICE = 0.2
+"""Seconds within which a worker that rests notices that it has to end."""
 _FAREWELL = 7.0
 """Seconds to wait for workers to end. One that is still connecting is abandoned."""
 
@@ -59,6 +63,8 @@ class Worker(threading.Thread):
         reports: receives the worker's reports.
         stop: set when the worker should end without delay.
         pause: seconds before a failed session is opened again, doubled each time.
+        is_served: whether any worker has an open session: then the server can be reached, and
+            a failed attempt is no reason to give up.
     """
 
     def __init__(
@@ -67,16 +73,25 @@ class Worker(threading.Thread):
         reports: SimpleQueue[WorkerReport],
         stop: threading.Event,
         pause: float,
+        is_served: Callable[[], bool],
     ) -> None:
         super().__init__(name="session", daemon=True)
+        self._is_served = is_served
+        self._told_to_end = False
         self._session = transport.session()
         self._reports = reports
         self._stop_now = stop
         self._pause = pause
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its session is open."""
+        return self._session.is_open
+
     def give(self, job: Job | None) -> None:
         """Gives the worker its next job; `None` ends it."""
+        self._told_to_end = self._told_to_end or job is None
         self._jobs.put(job)
 
     def run(self) -> None:
@@ -104,21 +119,28 @@ class Worker(threading.Thread):
 
     def _opens(self) -> bool:
         """Opens the session. Returns whether that succeeded."""
-        pause = self._pause
-        for left in reversed(range(OPENINGS)):
-            if self._stop_now.is_set():
-                return False
+        pause, failures = self._pause, 0
+        while not (self._stop_now.is_set() or self._told_to_end):
             try:
                 self._session.open()
             except SessionFailed as failure:
+                failures += 1
                 self._reports.put(WorkerReport(self, reply=_explained(failure)))
-                ours = failure.reply.kind is ReplyKind.OURS
-                if ours or not left or self._stop_now.wait(pause):
+                is_last = failures >= OPENINGS and not self._is_served()
+                if is_last or not failure.may_pass or not self._rests(pause):
                     return False
-                pause *= 2
+                pause = min(2 * pause, LONGEST_PAUSE)
             else:
                 return True
         return False
+
+    def _rests(self, seconds: float) -> bool:
+        """Waits. Returns `False` if the worker has to end meanwhile."""
+        ends = monotonic() + seconds
+        while (left := ends - monotonic()) > 0:
+            if self._told_to_end or self._stop_now.wait(min(left, _NOTICE)):
+                return False
+        return True
 
 
 def _explained(failure: SessionFailed) -> Reply:
@@ -139,7 +161,10 @@ class WorkerPool:
         self, transport: Transport, size: int, stop: threading.Event, pause: float
     ) -> None:
         self._reports: SimpleQueue[WorkerReport] = SimpleQueue()
-        self._workers = {Worker(transport, self._reports, stop, pause) for _ in range(size)}
+        self._workers = {
+            Worker(transport, self._reports, stop, pause, self._is_served) for _ in range(size)
+        }
+        self._all = tuple(self._workers)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -154,6 +179,9 @@ class WorkerPool:
             ends = monotonic() + _FAREWELL
             for worker in self._workers:
                 worker.join(max(0.0, ends - monotonic()))
+
+    def _is_served(self) -> bool:
+        return any(worker.is_open for worker in self._all)
 
     @property
     def size(self) -> int:

@@ -127,6 +127,21 @@ def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliverySta
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
+def refusing_domains(tx: Connection, since: datetime) -> list[str]:
+    """Returns the domains that refused an edition permanently since then."""
+    query = (
+        select(subscribers.c.domain)
+        .join_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
+        .where(
+            _ENDED_OTHERWISE,
+            deliveries.c.state == DeliveryState.REFUSED,
+            deliveries.c.changed_at >= since,
+        )
+        .distinct()
+    )
+    return list(tx.execute(query).scalars())
+
+
 def newest(tx: Connection, state: DeliveryState) -> int:
     """Returns the id of an edition's newest delivery in this `ended_otherwise` state, or 0."""
     query = select(func.max(deliveries.c.id)).where(

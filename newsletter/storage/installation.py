@@ -149,6 +149,51 @@ def count_sendings(tx: Connection, at: datetime, many: int) -> None:
     tx.execute(_COUNT_SENDINGS, {"hour": hour, "count": many})
 
 
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What became of the messages that were sent in some time.
+
+    Attributes:
+        attempts: messages that were claimed, notices included.
+        accepted: messages that a server took.
+        refused: deliveries that were refused permanently, and believed to be.
+    """
+
+    attempts: int
+    accepted: int
+    refused: int
+
+
+_OUTCOMES = _SENDINGS.on_conflict_do_update(
+    index_elements=[sendings.c.hour],
+    set_={
+        "accepted": sendings.c.accepted + _SENDINGS.excluded.accepted,
+        "refused": sendings.c.refused + _SENDINGS.excluded.refused,
+    },
+)
+
+
+def count_outcomes(tx: Connection, at: datetime, *, accepted: int = 0, refused: int = 0) -> None:
+    """Counts messages that a server took or refused permanently."""
+    if accepted or refused:
+        hour = at.replace(minute=0, second=0, microsecond=0)
+        row = {"hour": hour, "count": 0, "accepted": accepted, "refused": refused}
+        tx.execute(_OUTCOMES, row)
+
+
+def outcomes_since(tx: Connection, at: datetime) -> Outcomes:
+    """Returns what became of the messages sent since `at`, counted by the hour."""
+    hour = at - timedelta(minutes=30)
+    row = tx.execute(
+        select(
+            func.coalesce(func.sum(sendings.c.count), 0).label("attempts"),
+            func.coalesce(func.sum(sendings.c.accepted), 0).label("accepted"),
+            func.coalesce(func.sum(sendings.c.refused), 0).label("refused"),
+        ).where(sendings.c.hour > hour)
+    ).one()
+    return Outcomes(row.attempts, row.accepted, row.refused)
+
+
 def sendings_since(tx: Connection, at: datetime) -> int:
     """Returns the number of messages sent since `at`.
 

@@ -133,9 +133,24 @@ def waiting(
     return found + [_waiting(row, row.address or "", row.domain or "") for row in tx.execute(query)]
 
 
-def count_waiting(tx: Connection, now: datetime, *, only_notices: bool = False) -> int:
-    """Returns the number of deliveries that may be sent now."""
+def count_waiting(
+    tx: Connection,
+    now: datetime,
+    *,
+    only_notices: bool = False,
+    domains_without: Collection[str] = (),
+) -> int:
+    """Returns the number of deliveries that are due to be sent now.
+
+    Args:
+        only_notices: exclude editions.
+        domains_without: recipient domains to exclude.
+    """
     query = select(func.count()).where(deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now)
+    if domains_without:
+        query = query.outerjoin_from(
+            deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id
+        ).where(func.coalesce(subscribers.c.domain, "").not_in(list(domains_without)))
     if only_notices:
         query = query.where(deliveries.c.notice_id > 0).with_hint(deliveries, *NOTICES_FIRST)
     return int(tx.execute(query).scalar_one())
@@ -227,6 +242,20 @@ _SETTLE = (
 )
 
 
+_PUT_BACK = (
+    update(deliveries)
+    .where(
+        deliveries.c.id.in_(bindparam("ids", expanding=True)),
+        deliveries.c.state.in_((DeliveryState.REFUSED, DeliveryState.DEFERRED)),
+    )
+    .values(
+        state=DeliveryState.DEFERRED,
+        try_at=bindparam("now", type_=Utc()),
+        changed_at=bindparam("now", type_=Utc()),
+    )
+)
+
+
 def claim(
     tx: Connection, wanted: Sequence[QueuedDelivery], sender: str, now: datetime
 ) -> tuple[set[int], int]:
@@ -264,6 +293,11 @@ def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: 
     ]
     if rows:
         tx.execute(_SETTLE, rows)
+
+
+def put_back(tx: Connection, ids: Iterable[int], now: datetime) -> None:
+    """Defers deliveries that were refused: it was not about their recipients."""
+    tx.execute(_PUT_BACK, {"ids": list(ids), "now": now})
 
 
 def cancel_left(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:

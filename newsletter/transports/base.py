@@ -17,11 +17,18 @@ NOT_OPEN = without_reply(ReplyKind.LOST, "connect", "the session is not open")
 
 
 class SessionFailed(OutputError):
-    """The session could not be opened; `reply` says why."""
+    """The session could not be opened; `reply` says why.
 
-    def __init__(self, reply: Reply, *, where: str = "", hint: str = "") -> None:
+    Attributes:
+        may_pass: whether another attempt may succeed, with nothing changed here.
+    """
+
+    def __init__(
+        self, reply: Reply, *, where: str = "", hint: str = "", may_pass: bool = True
+    ) -> None:
         super().__init__(reply.text, where=where, hint=hint)
         self.reply = reply
+        self.may_pass = may_pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,7 @@ class Session(Protocol):
         """Opens the session, or opens it again after `close` or a lost connection.
 
         Raises:
-            SessionFailed: `reply` says why. `LOST` and `DEFERRED` may be temporary, `OURS` is
-                not.
+            SessionFailed: `reply` says why, and `may_pass` whether to try again.
         """
         ...
 

@@ -53,7 +53,9 @@ class FilingSession:
             self._prepare()
         except OutputError as error:
             reply = _failure("connect", error.what, error)
-            raise SessionFailed(reply, where=error.where, hint=error.hint) from error
+            raise SessionFailed(
+                reply, where=error.where, hint=error.hint, may_pass=False
+            ) from error
         self._is_open = True
 
     def send(self, message: OutgoingMessage) -> Reply:

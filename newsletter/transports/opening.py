@@ -22,7 +22,7 @@ from pathlib import Path
 
 from newsletter.config.values import LOOPBACK
 from newsletter.transports.base import SessionFailed
-from newsletter.transports.replies import Reply, ReplyKind, Stage, classify, without_reply
+from newsletter.transports.replies import NO_LOGIN, Reply, ReplyKind, Stage, classify, without_reply
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
 _HINTS: dict[Stage, str] = {
@@ -42,7 +42,7 @@ def opened(
     """Opens a connection that is ready to send mail.
 
     Raises:
-        SessionFailed: that failed. `LOST` and `DEFERRED` may be temporary, `OURS` is not.
+        SessionFailed: that failed.
     """
     opening = _Opening(settings, stop, clock)
     try:
@@ -53,7 +53,8 @@ def opened(
         if reply is None:
             raise
         where = f"{settings.host}:{settings.port}"
-        raise SessionFailed(reply, where=where, hint=_HINTS.get(opening.stage, "")) from error
+        hint = _HINTS.get(opening.stage, "")
+        raise SessionFailed(reply, where=where, hint=hint, may_pass=_may_pass(error)) from error
 
 
 class _Opening:
@@ -109,6 +110,17 @@ def _failure(stage: Stage, error: BaseException) -> Reply | None:
     if isinstance(error, BROKEN):
         return without_reply(ReplyKind.LOST, stage, words_for(error))
     return None
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Whether another attempt may succeed. A login that is refused twice may lock the account.
+
+    Behind one name there may be several servers, so a bad handshake or greeting may pass.
+    """
+    if isinstance(error, smtplib.SMTPResponseException):
+        is_login = isinstance(error, smtplib.SMTPAuthenticationError)
+        return error.smtp_code not in NO_LOGIN and not (is_login and error.smtp_code >= 500)
+    return not isinstance(error, _Unacceptable | UnicodeError)
 
 
 def _our_fault(error: BaseException) -> str:

@@ -18,6 +18,8 @@ Stage = Literal["connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "
 `dot` is the wait for the reply to it."""
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
+NO_LOGIN = (530, 534, 535, 538)
+"""Codes by which a server asks for a login or refuses one, at any stage."""
 LONGEST_REPLY = 16_384  # bytes, all lines; real ones stay under 2,000
 _LONGEST_SHOWN = 500  # characters
 
@@ -102,7 +104,11 @@ _RULES = (
     _rule("any", r"53[0458]|50[0234]|555", ReplyKind.OURS),
     _rule("connect ehlo starttls mail", r"5", ReplyKind.OURS),
     _rule("rcpt", r"5\d\d 5\.(1\.1|1\.10|2\.1)$", ReplyKind.REFUSED, suppress=True),
-    _rule("data dot", r"5\d\d 5\.7\.", ReplyKind.OURS),
+    # A full mailbox is emptied some day. Some servers say only 552.
+    _rule("any", r"5\d\d 5\.2\.2$|552 $", ReplyKind.DEFERRED),
+    # Whatever else a server gives as its reason is about the sender or the message.
+    _rule("any", r"5\d\d 5", ReplyKind.OURS),
+    # No reason at all: final for this delivery, unless many are refused.
     _rule("any", r"5", ReplyKind.REFUSED),
     # From here on: not a valid reply to the command.
     _rule("dot", r"", ReplyKind.UNKNOWN),

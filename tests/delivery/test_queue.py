@@ -108,6 +108,22 @@ def waiting(number: int, domain: str = FREE) -> QueuedDelivery:
     return QueuedDelivery(number, 1, 1, number, 0, f"a{number}@{domain}", domain, 0, None)
 
 
+class Open:
+    """Holds nothing back, but for some domains."""
+
+    def __init__(self) -> None:
+        self.closed: set[str] = set()
+        self.begun: list[int] = []
+
+    def may_try(self, one: QueuedDelivery) -> bool:
+        """Whether its domain is open."""
+        return one.domain not in self.closed
+
+    def begin(self, one: QueuedDelivery) -> None:
+        """It is tried."""
+        self.begun.append(one.id)
+
+
 def run(
     *domains: str,
     per_second: float | None = None,
@@ -117,7 +133,7 @@ def run(
     """A run whose deliveries go to these domains, in this order."""
     table = Table(page)
     table.add(*domains)
-    return Run(table, Queue(Rates(per_second, per_domain or {}), table.refill))
+    return Run(table, Queue(Rates(per_second, per_domain or {}), table.refill, Open()))
 
 
 # --- order

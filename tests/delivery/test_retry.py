@@ -10,12 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.delivery.retry import (
-    DOMAINS,
     FIRST_DELAY,
-    IN_A_ROW,
     LONGEST_DELAY,
     Decision,
-    Streak,
     decide,
     delay,
 )
@@ -52,7 +49,10 @@ REPLIES: list[tuple[Stage, str, str]] = [
     ("data", "451 4.3.0 later", AGAIN),
     ("dot", "421 4.7.0 not this one", AGAIN),
     ("dot", "452 4.3.1 no room", AGAIN),
-    # Not us: when we are mended it goes.
+    ("rcpt", "550 5.2.2 mailbox full", AGAIN),
+    ("rcpt", "552 full", AGAIN),
+    ("dot", "552 5.2.2 mailbox full", AGAIN),
+    # About the sender or the message: it goes once the cause is removed.
     ("connect", "554 5.7.1 your address is blocked", AGAIN),
     ("auth", "535 5.7.8 bad credentials", AGAIN),
     ("auth", "454 4.7.0 not now", AGAIN),
@@ -62,6 +62,16 @@ REPLIES: list[tuple[Stage, str, str]] = [
     ("rcpt", "503 5.5.1 need MAIL", AGAIN),
     ("dot", "550 5.7.26 no DMARC", AGAIN),
     ("dot", "554 5.7.1 looks like spam", AGAIN),
+    ("dot", "550 5.1.1 said too late", AGAIN),
+    ("dot", "552 5.3.4 too large", AGAIN),
+    ("dot", "554 5.6.0 not this text", AGAIN),
+    ("rcpt", "550 5.7.1 members only", AGAIN),
+    ("rcpt", "550 5.7.1 relaying denied", AGAIN),
+    ("rcpt", "550 5.4.1 relay access denied", AGAIN),
+    ("rcpt", "550 5.1.8 bad sender", AGAIN),
+    ("rcpt", "550 5.1.0 rejected", AGAIN),
+    ("rcpt", "550 5.1.2 bad domain", AGAIN),
+    ("rcpt", "571 members only", AGAIN),
     # Not this mailbox, for ever.
     ("rcpt", "550 5.1.1 no such user", GONE),
     ("rcpt", "550 5.1.10 null MX", GONE),
@@ -72,15 +82,9 @@ REPLIES: list[tuple[Stage, str, str]] = [
     ("rcpt", "551 moved", MAYBE),
     ("rcpt", "553 sorry", MAYBE),
     # Not this mail, which says nothing about the mailbox.
-    ("rcpt", "550 5.2.2 mailbox full", NEVER),
-    ("rcpt", "550 5.7.1 members only", NEVER),
-    ("rcpt", "571 members only", NEVER),
-    ("rcpt", "552 full", NEVER),
     ("rcpt", "554 no", NEVER),
     ("data", "554 no valid recipients", NEVER),
     ("dot", "550 no", NEVER),
-    ("dot", "552 5.3.4 too large", NEVER),
-    ("dot", "554 5.6.0 not this text", NEVER),
 ]
 MEANT = {
     AGAIN: Decision(DEFERRED, NOW + FIRST_DELAY),
@@ -184,6 +188,21 @@ def test_without_a_reply_no_mailbox_is_to_blame(stage: Stage) -> None:
     assert after(unsaid(ReplyKind.REFUSED, stage)) == Decision(REFUSED)
 
 
+@pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "550 no", "550 5.7.1 denied"])
+def test_a_refusal_that_is_not_believed_waits(reply: str) -> None:
+    """Too many were refused: it goes as soon as the breaker lets it, and blames nobody."""
+    one = said("rcpt", reply)
+    found = decide(
+        one,
+        attempts=9,
+        first_at=NOW - 2 * TIMEOUT,
+        now=NOW,
+        give_up_after=TIMEOUT,
+        is_believed=False,
+    )
+    assert found == Decision(DEFERRED, NOW)
+
+
 # --- the wait
 
 
@@ -213,107 +232,3 @@ def test_a_server_that_never_takes_it(kind: ReplyKind) -> None:
     assert found == Decision(EXPIRED)
     assert TIMEOUT <= now - NOW <= TIMEOUT + LONGEST_DELAY
     assert 15 < attempts < 40
-
-
-# --- the run
-
-POLICY = said("dot", "550 5.7.26 no DMARC")
-TAKEN = said("dot", "250 2.0.0 taken")
-OTHERS = [
-    TAKEN,
-    said("rcpt", "550 5.1.1 no such user"),
-    said("rcpt", "550 5.7.1 members only"),
-    said("rcpt", "450 4.2.0 greylisted"),
-    unsaid(ReplyKind.LOST),
-    unsaid(ReplyKind.UNKNOWN),
-]
-
-
-def stops(streak: Streak, reply: Reply, *domains: str) -> list[bool]:
-    """Whether the run has to stop, after each of these."""
-    return [streak.note(reply, domain) is not None for domain in domains]
-
-
-def test_three_domains_stop_a_run() -> None:
-    """They will not all be wrong. The reason says how many, and what the last one said."""
-    streak = Streak()
-    assert DOMAINS == 3
-    assert stops(streak, POLICY, "a.example", "b.example") == [False, False]
-    assert streak.note(POLICY, "c.example") == ("3 domains refuse our mail: 550 5.7.26 no DMARC")
-
-
-def test_one_domain_alone_stops_a_run_later() -> None:
-    """Twenty times in a row, as when all mail leaves through one server that says no."""
-    streak = Streak()
-    assert IN_A_ROW == 20
-    assert stops(streak, POLICY, *["a.example"] * 19) == [False] * 19
-    assert streak.note(POLICY, "a.example") == (
-        "20 mails in a row were refused: 550 5.7.26 no DMARC"
-    )
-
-
-def test_two_domains_do_not_stop_a_run_before_that() -> None:
-    """A domain counts once, however often it refuses."""
-    streak = Streak()
-    assert stops(streak, POLICY, *["a.example", "b.example"] * 9) == [False] * 18
-
-
-def test_a_success_begins_the_row_anew() -> None:
-    """Whoever takes one mail has nothing against us."""
-    streak = Streak()
-    for _ in range(5):
-        assert not any(stops(streak, POLICY, *["a.example"] * 19))
-        assert streak.note(TAKEN, "a.example") is None
-    assert not any(stops(streak, POLICY, *["a.example"] * 19))
-    assert stops(streak, POLICY, "a.example") == [True]
-
-
-@pytest.mark.parametrize("reply", OTHERS[1:], ids=lambda one: one.text)
-def test_what_is_not_about_us_does_not_count(reply: Reply) -> None:
-    """Neither for a stop nor against one."""
-    streak = Streak()
-    assert not any(stops(streak, reply, *(f"{n}.example" for n in range(100))))
-    assert not any(stops(streak, POLICY, *["a.example"] * 19))
-    assert stops(streak, reply, "b.example") == [False]
-    assert stops(streak, POLICY, "a.example") == [True]
-
-
-@pytest.mark.parametrize(
-    ("stage", "reply"),
-    [
-        ("auth", "535 5.7.8 bad credentials"),
-        ("auth", "454 4.7.0 not now"),
-        ("mail", "530 5.7.0 log in first"),
-        ("rcpt", "530 5.7.0 log in first"),
-        ("mail", "534 5.7.9 stronger"),
-        ("mail", "535 5.7.8 no"),
-        ("data", "538 5.7.11 TLS first"),
-    ],
-)
-def test_who_is_not_let_in_stops_at_once(stage: Stage, reply: str) -> None:
-    """The next mail would hear the same; the server's words are the reason."""
-    assert Streak().note(said(stage, reply), "a.example") == reply
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_fault_here_stops_at_once(stage: Stage) -> None:
-    """A full message, a bad sender, an edition that cannot be made: no server was asked."""
-    assert Streak().note(unsaid(ReplyKind.OURS, stage), "a.example") == "what happened"
-
-
-@given(
-    st.lists(st.tuples(st.sampled_from([POLICY, *OTHERS]), st.sampled_from("abcd")), max_size=80)
-)
-def test_a_run_stops_exactly_when_it_should(replies: list[tuple[Reply, str]]) -> None:
-    """Three domains at all, or twenty refusals without a success between them."""
-    streak = Streak()
-    domains: set[str] = set()
-    row = 0
-    for reply, domain in replies:
-        why = streak.note(reply, domain)
-        if reply is TAKEN:
-            row = 0
-        elif reply is POLICY:
-            row += 1
-            domains.add(domain)
-        assert (why is not None) is (reply is POLICY and (len(domains) >= 3 or row >= 20))

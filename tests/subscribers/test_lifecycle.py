@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from newsletter.delivery.breaker import Background, Breaker
 from newsletter.delivery.recorder import Attempt, Limits, Recorder, RunSummary
 from newsletter.errors import UsageError
 from newsletter.models import DeliveryState, SubscriberState
@@ -354,13 +355,14 @@ def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
     office.plan(DUE)
     with office.database.read() as tx:
         (waiting,) = outbox.waiting(tx, office.now, 10)
-    recorder = Recorder(office.database, "sender", Limits(), RunSummary())
+    recorder = Recorder(office.database, "sender", Limits(), RunSummary(), Breaker(Background(2_000)))
     assert recorder.record([], [waiting], office.now) == {waiting.id}
     if moved:
         with office.database.write() as tx:
             requests.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
     gone = Attempt(waiting, classify("rcpt", 550, "5.1.1 no such user"))
     recorder.record([gone], [], office.now)
+    recorder.finish([], office.now)
     (one,) = office.lifecycle.listed()
     assert one.state is (SubscriberState.ACTIVE if moved else SubscriberState.SUPPRESSED)
     assert office.rows("SELECT count(*) FROM suppressions") == [(1,)]

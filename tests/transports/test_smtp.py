@@ -402,9 +402,9 @@ def test_address_beyond_ascii(serve: Serve, connect: Connect) -> None:
 CODES = ["421", "450", "451", "452", "535", "550", "552", "554", "571"]
 EXPECTED = {
     "MAIL": "lost deferred deferred deferred ours ours ours ours ours",
-    "RCPT": "lost deferred deferred deferred ours refused refused refused refused",
-    "DATA": "lost deferred deferred deferred ours refused refused refused ours",
-    "dot": "deferred deferred deferred deferred ours refused refused refused ours",
+    "RCPT": "lost deferred deferred deferred ours refused deferred refused ours",
+    "DATA": "lost deferred deferred deferred ours refused deferred refused ours",
+    "dot": "deferred deferred deferred deferred ours refused deferred refused ours",
 }
 
 
@@ -602,7 +602,7 @@ def test_connection_lost_within_the_content(serve: Serve, connect: Connect) -> N
 def test_last_words_within_the_content(serve: Serve, connect: Connect) -> None:
     """A server that says why it hangs up is heard; it has not taken half a message."""
     for said, kind in [
-        (b"552 5.3.4 too long\r\n", ReplyKind.REFUSED),
+        (b"552 5.3.4 too long\r\n", ReplyKind.OURS),
         (b"451 4.3.0 full\r\n", ReplyKind.DEFERRED),
         (b"550 5.7.1 spam\r\n", ReplyKind.OURS),
         (b"421 4.3.2 closing\r\n", ReplyKind.LOST),

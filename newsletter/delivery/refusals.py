@@ -1,0 +1,125 @@
+"""Permanent refusals of a run: believed only once it is clear that they are not about us.
+
+A refused delivery is recorded at once. What follows for its subscriber waits until so much more
+was sent that the breaker would have opened; until then everything can be put back. When the
+process dies before, an address is not suppressed, and is refused again with the next edition.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from newsletter.delivery.breaker import ALL, WINDOW, Change, Step
+from newsletter.delivery.retry import EDITIONS, Decision
+from newsletter.messages import tokens
+from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage import breakers, installation, outbox, subscribers
+from newsletter.storage.outbox import QueuedDelivery
+from newsletter.subscribers.address import parse_address
+from newsletter.transports.replies import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A delivery of an edition that was refused, or deferred because the sender was.
+
+    Attributes:
+        number: how many outcomes the run had before.
+        decision: what was recorded.
+    """
+
+    number: int
+    waiting: QueuedDelivery
+    reply: Reply
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a transaction decides about refusals; applied to memory once it is committed.
+
+    Attributes:
+        put_back: those deferred again, because a circuit opened.
+        believed: those that stand.
+        suppressed: number of subscribers that were suppressed.
+    """
+
+    put_back: Sequence[Refusal] = ()
+    believed: Sequence[Refusal] = ()
+    suppressed: int = 0
+
+
+class Refusals:
+    """The refusals of a run that are not settled yet.
+
+    Args:
+        own_key: the database's own key.
+    """
+
+    def __init__(self, own_key: bytes) -> None:
+        self._own_key = own_key
+        self._open: deque[Refusal] = deque()
+
+    def judge(self, tx: Connection, changes: Sequence[Change], seen: int, now: datetime) -> Judged:
+        """Writes down what circuits do, and what follows from refusals that are old enough.
+
+        Args:
+            changes: changes of circuits since the last call.
+            seen: number of outcomes so far; refusals more than `WINDOW` before are believed.
+        """
+        opened = set()
+        for change in changes:
+            if change.step is Step.CLOSED:
+                breakers.remove(tx, change.circuit.domain)
+            else:
+                breakers.save(tx, change.circuit)
+            if change.step is Step.OPENED:
+                opened.add(change.circuit.domain)
+        back = [one for one in self._open if opened & {ALL, domain_of(one.waiting)}]
+        if back:
+            outbox.put_back(tx, [one.waiting.id for one in back], now)
+        ids = {one.waiting.id for one in back}
+        old = [one for one in self._open if one.number <= seen - WINDOW]
+        believed = [one for one in old if one.waiting.id not in ids]
+        suppressed = sum(self._follow(tx, one, now) for one in believed)
+        final = sum(one.decision.state is DeliveryState.REFUSED for one in believed)
+        installation.count_outcomes(tx, now, refused=final)
+        return Judged(back, believed, suppressed)
+
+    def apply(self, judged: Judged, more: Sequence[Refusal]) -> None:
+        """Notes what was committed, and further refusals."""
+        done = {one.waiting.id for one in (*judged.put_back, *judged.believed)}
+        self._open = deque(one for one in self._open if one.waiting.id not in done)
+        self._open.extend(more)
+
+    def _follow(self, tx: Connection, one: Refusal, now: datetime) -> bool:
+        """Suppresses the address if that follows. Returns whether it does."""
+        decision, waiting = one.decision, one.waiting
+        in_a_row = (
+            subscribers.refused_again(tx, waiting.subscriber, waiting.edition)
+            if decision.doubtful
+            else 0
+        )
+        if not (decision.suppress or in_a_row >= EDITIONS):
+            return False
+        address = parse_address(waiting.address)
+        # Not the server's text: it may quote the address, which must not outlive the subscriber.
+        said = one.reply.enhanced or one.reply.code
+        reason = f"its server says that there is no such mailbox ({said})"
+        suppression = tokens.suppression_hash(self._own_key, address.normal)
+        subscribers.suppress(tx, suppression, reason, now)
+        found = subscribers.find(tx, address.normal)
+        if found and found.id == waiting.subscriber:  # has not changed address since
+            subscribers.stop(tx, found.id, SubscriberState.SUPPRESSED, now)
+            outbox.cancel(tx, found.id, now)
+        return True
+
+
+def domain_of(waiting: QueuedDelivery) -> str:
+    """Returns the recipient's domain, in ASCII."""
+    return waiting.domain or waiting.address.rpartition("@")[2]
