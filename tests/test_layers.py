@@ -25,13 +25,14 @@ editions: content | paper_block | subject | compose | templating! | render! noti
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
 subscribers: address | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
-subscribers: lifecycle! list_import! visitor_requests! expiry! signup! | preferences!
+subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
+subscribers: preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
 transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | breaker queue! stop! personalise! | refusals! | recorder! workers!
 delivery: dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! idle | edition_factories! | factories! status! | alerts! inspection!
+app: clock! undelivered | idle | edition_factories! | factories! status! | alerts! inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
 web: feeds limits | cache! heartbeat! | archive_content!

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from newsletter.app.undelivered import MailFacts, undelivered_mail
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,9 @@ class IdleFacts:
         paused_subscribers: number of paused subscribers.
         suppressed_subscribers: number of suppressed subscribers: their servers reported that the
             mailbox does not exist.
-        mails: number of messages that could be sent now.
+        mail: undelivered mail; `stopped` and the breaker's circuits are among its facts.
         overdue: since when a due subscriber has not been planned, as text; empty if none is, or
             only for a short time.
-        stopped: why the last run ended before its work was done; empty if it did not.
     """
 
     held: tuple[int, ...] = ()
@@ -46,9 +47,8 @@ class IdleFacts:
     clock: str = ""
     paused_subscribers: int = 0
     suppressed_subscribers: int = 0
-    mails: int = 0
     overdue: str = ""
-    stopped: str = ""
+    mail: MailFacts = field(default_factory=MailFacts)
 
 
 def idle_reason(facts: IdleFacts) -> str:
@@ -63,6 +63,8 @@ def _stopped(facts: IdleFacts) -> str:
 
 
 def _held(facts: IdleFacts) -> str:
+    if mail := undelivered_mail(facts.mail):
+        return f"held: {mail}"
     if facts.held:
         numbers = ", ".join(map(str, facts.held[:5]))
         return (
@@ -75,22 +77,17 @@ def _held(facts: IdleFacts) -> str:
             f"held: edition {numbers} waits for you ({facts.editions_reason}); "
             f"`newsletter editions release {facts.editions[0]}` or `reject` it"
         )
-    if facts.stopped and (facts.mails or _is_overdue(facts)):
+    if facts.mail.stopped and _is_overdue(facts):
         return (
-            f"held: {_waiting(facts)}, because the last run ended early ({facts.stopped}); "
-            "the next run tries again, `newsletter doctor` looks for the cause"
+            f"held: {_papers(facts)} since {facts.overdue}, because the last run ended early "
+            f"({facts.mail.stopped}); the next run tries again, `newsletter doctor` looks for the "
+            "cause"
         )
     return ""
 
 
 def _is_overdue(facts: IdleFacts) -> bool:
     return bool(facts.overdue and facts.waiting)
-
-
-def _waiting(facts: IdleFacts) -> str:
-    if facts.mails:
-        return "1 mail waits" if facts.mails == 1 else f"{facts.mails:,} mails wait"
-    return f"{_papers(facts)} since {facts.overdue}"
 
 
 def _papers(facts: IdleFacts) -> str:
@@ -110,8 +107,8 @@ def _quiet(facts: IdleFacts) -> str:
         return _nobody(facts)
     if _is_overdue(facts):
         return (
-            f"held: {_waiting(facts)}, and nothing has run since; `newsletter run` sends them, "
-            "`newsletter serve` or a timer does it by itself"
+            f"held: {_papers(facts)} since {facts.overdue}, and nothing has run since; "
+            "`newsletter run` sends them, `newsletter serve` or a timer does it by itself"
         )
     when = f" ({facts.next_due})" if facts.next_due else ""
     return f"nobody due: {_papers(facts)} for the next due time{when}"

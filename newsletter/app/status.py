@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from newsletter.app.idle import IdleFacts, idle_reason
+from newsletter.app.undelivered import MailFacts, Undelivered
 from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.planning import rules
 from newsletter.storage import (
+    breakers,
     deliveries,
     editions,
     installation,
     log,
     outbox,
+    senders,
     snapshots,
     subscribers,
 )
@@ -75,10 +78,11 @@ class StatusReader:
             StorageError: the database cannot be read.
         """
         with self._database.read() as tx:
-            return _status(tx, self._config, self._clock())
+            is_sending = senders.any_alive(self._database.file)
+            return _status(tx, self._config, self._clock(), is_sending=is_sending)
 
 
-def _status(tx: Connection, config: Config, at: datetime) -> Status:
+def _status(tx: Connection, config: Config, at: datetime, *, is_sending: bool) -> Status:
     captured = source_rows.all_status(tx)
     known_names = {one.name for one in captured}
     source_statuses = captured + [
@@ -98,6 +102,7 @@ def _status(tx: Connection, config: Config, at: datetime) -> Status:
         stuck=stuck,
         counts=counts,
         due=due,
+        is_sending=is_sending,
     )
     return Status(
         sources=source_statuses,
@@ -107,7 +112,7 @@ def _status(tx: Connection, config: Config, at: datetime) -> Status:
         next_due_at=due,
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
-        idle_reason=idle_reason(replace(facts, mails=queued)),
+        idle_reason=idle_reason(facts),
     )
 
 
@@ -121,6 +126,7 @@ def _facts(
     stuck: list[EditionRow],
     counts: dict[SubscriberState, int],
     due: datetime | None,
+    is_sending: bool,
 ) -> IdleFacts:
     """Returns the facts that the idle reason is derived from."""
     row = installation.get(tx)
@@ -142,7 +148,12 @@ def _facts(
         paused_subscribers=counts.get(SubscriberState.PAUSED, 0),
         suppressed_subscribers=counts.get(SubscriberState.SUPPRESSED, 0),
         overdue=_in_words(due) if due and due < at - _SOON else "",
-        stopped=row.stopped,
+        mail=MailFacts(
+            [Undelivered(*one) for one in deliveries.undelivered(tx, at)],
+            breakers.listed(tx),
+            row.stopped,
+            is_sending,
+        ),
     )
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from newsletter.subscribers.list_import import SubscriberImport
     from newsletter.subscribers.preferences import PreferenceCentre
     from newsletter.subscribers.signup import Signup
+    from newsletter.subscribers.suppression_undo import SuppressionUndo
     from newsletter.subscribers.visitor_mail import VisitorMail
     from newsletter.subscribers.visitor_requests import VisitorRequests
 
@@ -62,6 +63,13 @@ class SubscriberUseCases:
         from newsletter.subscribers.list_import import SubscriberImport
 
         return SubscriberImport(self._database, self._rules, self._clock)
+
+    @cached_property
+    def suppression_undo(self) -> SuppressionUndo:
+        """Lifts the suppressions of a storm of refusals."""
+        from newsletter.subscribers.suppression_undo import SuppressionUndo
+
+        return SuppressionUndo(self._database, self._rules, self._clock)
 
     @cached_property
     def links(self) -> SubscriberLinks:

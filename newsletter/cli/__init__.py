@@ -24,6 +24,7 @@ from newsletter.cli import (
     setup,
     status,
     subscribers,
+    suppressions,
     trace,
 )
 from newsletter.cli.base import complain
@@ -67,6 +68,7 @@ for command in (
     captures.inspect,
     captures.snapshots,
     subscribers.subscribers,
+    suppressions.suppressions,
     status.preview,
     status.status,
     *sending.COMMANDS,

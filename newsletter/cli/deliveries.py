@@ -73,7 +73,10 @@ def _list(
 def retry(
     app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
 ) -> None:
-    """Queue mails once more that were refused, given up, cancelled, put off or are unknown."""
+    """Queue mails once more that were refused, expired, cancelled or deferred.
+
+    Unknown ones may have arrived: they are sent again only with --state unknown or --address.
+    """
     from newsletter.cli.output import print_json
 
     many = app.records.retry(_some(_filter(state, address, edition)))
@@ -83,26 +86,37 @@ def retry(
 
 
 @deliveries.command()
-@click.option("--as", "as_what", type=click.Choice(["sent", "lost"]), required=True)
-@click.option("--state", type=click.Choice(["unknown"]))
+@click.option("--as", "as_what", type=click.Choice(["sent", "lost"]))
+@click.option("--state", type=click.Choice(["unknown", "refused", "expired"]))
 @click.option("--address")
 @click.option("--edition", metavar="KEY")
 @json_option
 @with_app
 def settle(
     app: App,
-    as_what: str,
+    as_what: str | None,
     state: str | None,
     address: str | None,
     edition: str | None,
     *,
     as_json: bool,
 ) -> None:
-    """Say what became of mails that are unknown: they arrived, or they were lost."""
+    """Decide about mails that did not end as sent.
+
+    With --as: what became of unknown ones. Without: leave refused and expired ones as they are;
+    `newsletter status` speaks of them no more.
+    """
     from newsletter.cli.output import print_json
 
+    if as_what is None and state == "unknown":
+        raise click.UsageError("--as says what became of them: sent or lost")
+    if as_what and state in ("refused", "expired"):
+        raise click.UsageError("--as is for unknown mails; the others are known not to be sent")
     wanted = _some(_filter(state, address, edition))
-    many = app.records.settle(wanted, sent=as_what == "sent")
+    if as_what:
+        many = app.records.settle(wanted, sent=as_what == "sent")
+    else:
+        many = app.records.acknowledge(wanted)
     print_json({"settled": many}) if as_json else say(f"{many:,} settled.")
 
 

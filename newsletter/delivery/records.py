@@ -40,7 +40,10 @@ class DeliveryRecords:
         return f"<{name}@{row.domain or self._domain}>"
 
     def retry(self, wanted: Filter) -> int:
-        """Requeues matching deliveries that did not end as sent. Returns their number."""
+        """Requeues matching deliveries that did not end as sent. Returns their number.
+
+        What is `unknown` is left out, unless its state or its address is named.
+        """
         now = self._clock()
         return self._in_chunks(lambda tx, after: deliveries.retry(tx, wanted, now, after))
 
@@ -52,6 +55,13 @@ class DeliveryRecords:
         return self._in_chunks(
             lambda tx, after: deliveries.settle(tx, wanted, state, reply, now, after)
         )
+
+    def acknowledge(self, wanted: Filter) -> int:
+        """Leaves matching refused and expired deliveries as they are. Returns their number.
+
+        They are no longer a reason to say that mail was not delivered.
+        """
+        return self._in_chunks(lambda tx, after: deliveries.acknowledge(tx, wanted, after))
 
     def _in_chunks(self, change: Callable[[Connection, int], tuple[int, int]]) -> int:
         """Changes deliveries, one transaction per chunk. Returns the number changed."""

@@ -19,7 +19,7 @@ from sqlalchemy import (
     update,
 )
 
-from newsletter.models import DeliveryState
+from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, notices, subscribers
 
 _PAGE = 1_000
@@ -127,6 +127,57 @@ def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliverySta
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
+def undelivered(tx: Connection, now: datetime) -> list[tuple[DeliveryState, int, datetime, str]]:
+    """Returns what did not reach a server, or may not have, and what the operator should know.
+
+    Left out are notices, what is due later for the first time, what the operator acknowledged,
+    and refusals of subscribers that were suppressed or have left: nothing is to be done there.
+
+    Returns:
+        For each state: the state, the number of messages, since when, and the newest reply.
+    """
+    waits = and_(deliveries.c.try_at.is_not(None), deliveries.c.try_at <= now)
+    is_queued = and_(deliveries.c.state == DeliveryState.QUEUED, waits)
+    queued = tx.execute(
+        select(func.count().label("many"), func.min(deliveries.c.try_at).label("since")).where(
+            is_queued, deliveries.c.notice_id.is_(None)
+        )
+    ).one()
+    found = [(DeliveryState.QUEUED, queued.many, queued.since, "")] if queued.many else []
+    rows = tx.execute(
+        select(
+            deliveries.c.state,
+            func.count().label("many"),
+            func.min(func.coalesce(deliveries.c.first_at, deliveries.c.changed_at)).label("since"),
+            func.max(deliveries.c.id).label("newest"),
+        )
+        .join_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
+        .where(
+            _ENDED_OTHERWISE,
+            deliveries.c.state.in_(_FAILED),
+            deliveries.c.acknowledged.is_(False),
+            or_(
+                deliveries.c.state == DeliveryState.UNKNOWN,
+                subscribers.c.state == SubscriberState.ACTIVE,
+            ),
+        )
+        .group_by(deliveries.c.state)
+    )
+    for row in rows:
+        reply = select(deliveries.c.reply).where(deliveries.c.id == row.newest)
+        said = tx.execute(reply).scalar() or ""
+        found.append((DeliveryState(row.state), row.many, row.since, said))
+    return found
+
+
+_FAILED = (
+    DeliveryState.DEFERRED,
+    DeliveryState.REFUSED,
+    DeliveryState.EXPIRED,
+    DeliveryState.UNKNOWN,
+)
+
+
 def refusing_domains(tx: Connection, since: datetime) -> list[str]:
     """Returns the domains that refused an edition permanently since then."""
     query = (
@@ -153,6 +204,9 @@ def newest(tx: Connection, state: DeliveryState) -> int:
 def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[int, int]:
     """Requeues, as if new, the next matching deliveries that did not end as sent.
 
+    What is `unknown` may have arrived: it is only sent again when its state or its address is
+    named, and not with a whole edition.
+
     Args:
         after: only deliveries with a higher id.
 
@@ -160,15 +214,19 @@ def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[in
         The number of deliveries changed, at most `CHUNK` and 0 if none are left, and the id of
         the last one.
     """
+    among = _ENDED_OTHERWISE
+    if wanted.state is None and wanted.address is None:
+        among = and_(_ENDED_OTHERWISE, deliveries.c.state != DeliveryState.UNKNOWN)
     return _set(
         tx,
         wanted,
-        _ENDED_OTHERWISE,
+        among,
         after,
         state=DeliveryState.QUEUED,
         try_at=now,
         first_at=None,
         changed_at=now,
+        acknowledged=False,
     )
 
 
@@ -181,7 +239,22 @@ def settle(
         after: see `retry`, also for the return value.
     """
     unknown = and_(_ENDED_OTHERWISE, deliveries.c.state == DeliveryState.UNKNOWN)
-    return _set(tx, wanted, unknown, after, state=state, reply=reply, changed_at=now)
+    values = {"state": state, "reply": reply, "changed_at": now, "acknowledged": True}
+    return _set(tx, wanted, unknown, after, **values)
+
+
+def acknowledge(tx: Connection, wanted: Filter, after: int) -> tuple[int, int]:
+    """Notes that the operator leaves the next matching refused and expired deliveries as they are.
+
+    Args:
+        after: see `retry`, also for the return value.
+    """
+    ended = and_(
+        _ENDED_OTHERWISE,
+        deliveries.c.state.in_((DeliveryState.REFUSED, DeliveryState.EXPIRED)),
+        deliveries.c.acknowledged.is_(False),
+    )
+    return _set(tx, wanted, ended, after, acknowledged=True)
 
 
 def _set(

@@ -161,6 +161,26 @@ def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def is_sender_alive(database: Path, identifier: str) -> bool:
+    """Whether a sender holds its lock. Changes nothing; if it cannot be told, it counts as alive.
+
+    The shared lock taken meanwhile is gone before anything could take it for a sender's.
+    """
+    try:
+        descriptor = os.open(_sender_lock(database, identifier), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _use_lock(database: Path) -> Path:
     return database.with_name(f"{database.name}.use.lock")
 

@@ -41,3 +41,8 @@ def dead(database: Path, names: Iterable[str]) -> Iterator[str]:
         with locks.dead_sender(database, name) as is_dead:
             if is_dead:
                 yield name
+
+
+def any_alive(database: Path) -> bool:
+    """Whether any sender is at work. A file that cannot be checked counts as alive."""
+    return any(locks.is_sender_alive(database, name) for name in locks.senders(database))

@@ -219,6 +219,28 @@ def suppressed_since(tx: Connection, at: datetime) -> int:
     return int(tx.execute(query).scalar_one())
 
 
+def suppressed_after(
+    tx: Connection, since: datetime, after: int, limit: int
+) -> list[tuple[Subscriber, str]]:
+    """Returns the next subscribers that were suppressed since then, with their normal addresses.
+
+    Args:
+        after: only subscribers with a higher id.
+        limit: maximum number of subscribers.
+    """
+    query = (
+        select(subscribers)
+        .where(
+            subscribers.c.state == SubscriberState.SUPPRESSED,
+            subscribers.c.changed_at >= since,
+            subscribers.c.id > after,
+        )
+        .order_by(subscribers.c.id)
+        .limit(limit)
+    )
+    return [(_subscriber(row), row.normal) for row in tx.execute(query)]
+
+
 def suppress(tx: Connection, suppression_hash: bytes, reason: str, at: datetime) -> None:
     """Suppresses the address with this suppression hash; an earlier reason is kept."""
     tx.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -9,6 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.app.idle import IdleFacts, idle_reason
+from newsletter.app.undelivered import MailFacts, Undelivered
+from newsletter.models import Circuit, DeliveryState
+
+NOW = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
 
 WORDS = ("paused", "held", "source failing", "nothing new", "nobody subscribed", "nobody due")
 """The strongest first."""
@@ -52,9 +57,32 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
         subscribers=st.integers(0, 9),
         paused=st.booleans(),
         suppressed_subscribers=st.integers(0, 9),
-        mails=st.integers(0, 9),
+        mail=st.builds(
+            MailFacts,
+            st.lists(
+                st.builds(
+                    Undelivered,
+                    st.sampled_from(list(DeliveryState)),
+                    st.integers(0, 9),
+                    st.just(NOW),
+                    st.sampled_from(["", "550 no"]),
+                ),
+                max_size=5,
+            ),
+            st.lists(
+                st.builds(
+                    Circuit,
+                    st.sampled_from(["", "a.example"]),
+                    st.just("no"),
+                    st.just(NOW),
+                    st.just(NOW),
+                ),
+                max_size=2,
+            ),
+            st.sampled_from(["", "the server is not there"]),
+            st.booleans(),
+        ),
         overdue=st.sampled_from(["", "2026-11-21 07:30 UTC"]),
-        stopped=st.sampled_from(["", "the server is not there"]),
     )
 )
 def test_it_always_begins_with_one_of_six_words(facts: IdleFacts) -> None:
@@ -108,5 +136,56 @@ def test_who_is_overdue_waits_for_the_next_run() -> None:
     """It says since when, and why the last run did not do it, if that is known."""
     late = WELL | {"overdue": "2026-11-21 07:30 UTC"}
     assert "nothing has run since" in idle_reason(IdleFacts(**late))
-    assert "(no room)" in idle_reason(IdleFacts(**late, stopped="no room"))
+    assert "(no room)" in idle_reason(IdleFacts(**late, mail=MailFacts(stopped="no room")))
     assert idle_reason(IdleFacts(**late | {"waiting": 0})).startswith("nothing new: ")
+
+
+# --- undelivered mail
+
+
+def of_mail(*found: tuple[DeliveryState, int, str], **facts: Any) -> str:
+    """What is said when nothing is wrong but undelivered mail."""
+    rows = [Undelivered(state, many, NOW, reply) for state, many, reply in found]
+    return idle_reason(IdleFacts(**WELL | {"waiting": 0}, mail=MailFacts(rows, **facts)))
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (DeliveryState.QUEUED, "348 mails wait since 2026-11-20 07:30 UTC; `newsletter run`"),
+        (DeliveryState.DEFERRED, "348 mails were deferred, the first on 2026-11-20 07:30 UTC"),
+        (DeliveryState.REFUSED, "deliveries retry --state refused"),
+        (DeliveryState.EXPIRED, "deliveries retry --state expired"),
+        (DeliveryState.UNKNOWN, "`newsletter deliveries --state unknown` lists them"),
+    ],
+)
+def test_undelivered_mail_is_never_nothing_new(state: DeliveryState, words: str) -> None:
+    """How much, since when, why and what to do."""
+    said = of_mail((state, 348, "451 later" if state is DeliveryState.DEFERRED else ""))
+    assert said.startswith("held: 348 mails ")
+    assert words in said
+    assert ("(451 later)" in said) is (state is DeliveryState.DEFERRED)
+
+
+def test_undelivered_mail_comes_before_papers() -> None:
+    """A held snapshot is less urgent than mail that does not arrive."""
+    facts = WELL | CAUSES["held"]
+    mail = MailFacts([Undelivered(DeliveryState.DEFERRED, 1, NOW, "451 later")])
+    said = idle_reason(IdleFacts(**facts, mail=mail))
+    assert said.startswith("held: 1 mail was deferred")
+
+
+def test_mail_that_is_being_sent_needs_nothing() -> None:
+    """A sender is at work on it."""
+    said = of_mail((DeliveryState.QUEUED, 2, ""), is_sending=True)
+    assert said == "held: 2 mails are being sent"
+
+
+def test_an_open_circuit_is_why_mail_waits() -> None:
+    """With what happens next; an earlier run's reason no longer counts."""
+    circuit = Circuit("", "11 of the last 11 mails were refused: 550 no", NOW, NOW)
+    said = of_mail((DeliveryState.QUEUED, 9, ""), circuits=[circuit], stopped="earlier")
+    assert "9 mails wait since 2026-11-20 07:30 UTC; and all mail is held back since" in said
+    assert "(11 of the last 11 mails were refused: 550 no)" in said
+    assert "`newsletter continue` goes on at once" in said
+    assert "earlier" not in said

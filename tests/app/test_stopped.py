@@ -93,7 +93,7 @@ def test_a_password_that_cannot_be_read(place: Path) -> None:
     (place / "config.toml").write_text(CONFIG + SMTP)
     assert newsletter("run", cwd=place).returncode == 2
     said = idle_reason(place)
-    assert said.startswith("held: 1 mail waits, because the last run ended early (")
+    assert said.startswith("held: 1 mail waits since ")
     assert "password_file: cannot be read" in said
 
 
@@ -105,7 +105,7 @@ def test_the_limit_of_a_day(place: Path) -> None:
         row = rows_of(done)[-1]
         assert (done.returncode, row["sent"], row["limited"]) == (3, expected, True)
     assert "max_per_day" in row["silence"]
-    assert idle_reason(place).startswith("held: 1 mail waits, because")
+    assert idle_reason(place).startswith("held: 1 mail waits since ")
     assert "max_per_day" in idle_reason(place)
     (place / "config.toml").write_text(CONFIG + EML)
     assert newsletter("run", cwd=place).returncode == 0

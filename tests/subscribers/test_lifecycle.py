@@ -355,7 +355,9 @@ def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
     office.plan(DUE)
     with office.database.read() as tx:
         (waiting,) = outbox.waiting(tx, office.now, 10)
-    recorder = Recorder(office.database, "sender", Limits(), RunSummary(), Breaker(Background(2_000)))
+    recorder = Recorder(
+        office.database, "sender", Limits(), RunSummary(), Breaker(Background(2_000))
+    )
     assert recorder.record([], [waiting], office.now) == {waiting.id}
     if moved:
         with office.database.write() as tx:

@@ -1,0 +1,64 @@
+"""`suppressions`: lifts suppressions that were a mistake."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from newsletter.cli.base import json_option, with_app
+from newsletter.cli.terminal import say
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from newsletter.app.composition import App
+
+
+@click.group()
+def suppressions() -> None:
+    """Addresses that must not be written to."""
+
+
+@suppressions.command()
+@click.option("--since", required=True, metavar="TIME", help="2026-11-29, 2026-11-29T07:30 or 2h.")
+@json_option
+@with_app
+def undo(app: App, since: str, *, as_json: bool) -> None:
+    """Make subscribers active again that were suppressed since then.
+
+    For a mail server of yours that refused everybody. Only what servers refused is undone:
+    subscribers who unsubscribed or asked to be forgotten stay away. They get what they missed
+    with their next edition; `newsletter deliveries retry --edition` sends one again at once.
+    """
+    from newsletter.cli.output import plural, print_json
+
+    back = app.subscribers.suppression_undo.undo(_time(since, app.clock()))
+    if as_json:
+        for address in back:
+            print_json({"address": address, "state": "active"})
+    else:
+        say(f"{plural(len(back), 'subscriber')} active again.")
+
+
+def _time(text: str, now: datetime) -> datetime:
+    """Returns the time meant: an ISO 8601 time, UTC unless it says otherwise, or so long ago.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    from datetime import UTC, datetime
+
+    from newsletter.config import values
+    from newsletter.errors import UsageError
+
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            return now - values.duration(text)
+        except ValueError as fault:
+            raise UsageError(
+                "this is no time", where="--since", hint="write 2026-11-29, 2026-11-29T07:30 or 2h"
+            ) from fault
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
