@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,15 @@ class Newsroom:
             mailing = app.records
             found = list(mailing.listed(Filter(DeliveryState(state) if state else None)))
             return [delivery_row(row, mailing.message_id(row)) for row in found]
+
+    def states_of(self, people: Iterable[str]) -> Counter[str]:
+        """How many of the mails to these people are in which state."""
+        wanted = set(people)
+        return Counter(row["state"] for row in self.deliveries() if row["address"] in wanted)
+
+    def silence(self) -> str:
+        """What `status` says of why nothing went out."""
+        return str(rows_of(self.command("status", "--json"))[-1]["silence"])
 
     def states(self) -> dict[str, str]:
         """What became of everybody's mail; of the last, where there were several."""

@@ -1,0 +1,212 @@
+"""Servers that refuse everybody: little is touched, nobody is suppressed, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import rows_of
+from tests.support.newsroom import Newsroom, summary
+from tests.support.smtp_process import Fault, MailServer
+from tests.support.soak import SOAK
+
+MANY = 2_000 if SOAK else 300
+DOMAINS = 40
+SESSIONS = 4
+MOST = 40
+"""Subscribers that a storm may touch."""
+PEOPLE = [f"reader{number}@d{number % DOMAINS}.example" for number in range(MANY)]
+ONE_DOMAIN = [f"reader{number}@big.example" for number in range(MANY)]
+
+STORMS = {
+    "relaying denied": Fault("RCPT", "550 5.7.1 relaying denied"),
+    "relay access denied": Fault("RCPT", "554 5.4.1 relay access denied"),
+    "bad sender": Fault("RCPT", "550 5.1.8 bad sender"),
+    "rejected": Fault("RCPT", "550 5.1.0 rejected"),
+    "no reason": Fault("RCPT", "550 no"),
+    "no such user": Fault("RCPT", "550 5.1.1 no such user"),
+    "disabled": Fault("RCPT", "550 5.2.1 disabled"),
+    "policy at the dot": Fault("dot", "550 5.7.1 looks like spam"),
+    "no reason at the dot": Fault("dot", "554 no"),
+}
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MailServer]:
+    """A server where nothing goes wrong yet."""
+    with MailServer(tmp_path / "server") as one:
+        yield one
+
+
+@pytest.fixture
+def room(tmp_path: Path, server: MailServer) -> Newsroom:
+    """A newsletter with papers that sends with several sessions."""
+    made = Newsroom(tmp_path / "room", server.port, sessions=SESSIONS)
+    made.add_papers()
+    return made
+
+
+def assert_all_served_once(room: Newsroom, server: MailServer, people: list[str]) -> None:
+    """The cause is gone: everybody gets the edition, once."""
+    server.plan()
+    assert room.command("continue").returncode == 0
+    room.run()
+    room.run()
+    arrived = server.recipients()
+    arrived.pop("owner@papers.example", None)
+    assert arrived == dict.fromkeys(people, 1)
+    assert room.people("active") == set(people)
+    (row,) = [row for row in rows_of(room.command("status", "--json")) if "silence" in row]
+    assert row["silence"].startswith("nothing new")
+
+
+@pytest.mark.parametrize(
+    ("storm", "people"),
+    [
+        *((storm, PEOPLE) for storm in STORMS),
+        *((storm, ONE_DOMAIN) for storm in ("relaying denied", "no such user", "no reason")),
+    ],
+    ids=[*STORMS, *(f"{number} at one domain" for number in range(3))],
+)
+def test_a_relay_that_refuses_everybody(
+    room: Newsroom, server: MailServer, storm: str, people: list[str]
+) -> None:
+    """Three runs later still few are touched; `status` says why and how to go on."""
+    server.plan(STORMS[storm])
+    room.subscribe(people)
+    for _ in range(3):
+        done = room.run()
+        assert done.returncode == 3
+        said = summary(done)
+        assert (said["sent"], said["suppressed"]) == (0, 0)
+        assert said["refused"] <= MOST
+    touched = [row for row in room.deliveries() if row["attempts"]]
+    assert 0 < len([row for row in touched if "@papers" not in row["address"]]) <= MOST
+    assert room.people("suppressed") == set()
+    assert room.states_of(people)["refused"] == 0
+    said_now = room.silence()
+    assert said_now.startswith(f"held: {MANY - len(touched):,} mails wait since ")
+    assert STORMS[storm].say in said_now
+    assert "newsletter continue" in said_now
+    assert_all_served_once(room, server, people)
+
+
+def test_one_domain_that_refuses_leaves_the_others_alone(
+    room: Newsroom, server: MailServer
+) -> None:
+    """They get theirs in the same run."""
+    server.plan(replace(STORMS["relaying denied"], to="*@big.example"))
+    room.subscribe([*ONE_DOMAIN, *PEOPLE])
+    done = room.run()
+    assert summary(done)["sent"] == len(PEOPLE)
+    assert summary(done)["deferred"] <= MOST
+    assert [row["domain"] for row in summary(done)["breakers"]] == ["big.example"]
+    assert "mail to big.example is held back" in room.silence()
+    server.plan()
+    room.command("continue")
+    room.run()
+    arrived = server.recipients()
+    arrived.pop("owner@papers.example", None)
+    assert arrived == dict.fromkeys([*ONE_DOMAIN, *PEOPLE], 1)
+
+
+def test_a_relay_that_breaks_in_the_middle(room: Newsroom, server: MailServer) -> None:
+    """What was sent before stays sent; few are touched after."""
+    server.plan(replace(STORMS["no such user"], skip=MANY // 2))
+    room.subscribe(PEOPLE)
+    said = summary(room.run())
+    assert said["sent"] == MANY // 2
+    assert said["deferred"] + said["refused"] <= MOST
+    assert room.people("suppressed") == set()
+    assert_all_served_once(room, server, PEOPLE)
+
+
+@pytest.mark.parametrize("take", [True, False])
+def test_a_server_that_hangs_up_at_the_dot(room: Newsroom, server: MailServer, take: bool) -> None:
+    """Whether they arrived nobody knows: few are risked, and none is sent again by itself."""
+    server.plan(Fault("dot", drop=True, take=take))
+    room.subscribe(PEOPLE)
+    for _ in range(3):
+        done = room.run()
+        assert (done.returncode, summary(done)["sent"]) == (3, 0)
+    unknown = {row["address"] for row in room.deliveries("unknown")} & set(PEOPLE)
+    assert 0 < len(unknown) <= MOST
+    assert "may have arrived or not" in room.silence()
+    server.plan()
+    room.command("continue")
+    room.run()
+    arrived = server.recipients()
+    arrived.pop("owner@papers.example", None)
+    assert arrived == dict.fromkeys(set(PEOPLE) - (set() if take else unknown), 1)
+
+
+def test_a_reset_in_data_is_tried_again(room: Newsroom, server: MailServer) -> None:
+    """It cannot have arrived: the mails wait, and all get theirs once when it is over."""
+    server.plan(Fault("content", drop=True))
+    room.subscribe(PEOPLE)
+    assert summary(room.run())["sent"] == 0
+    unknown = {row["address"] for row in room.deliveries("unknown")} & set(PEOPLE)
+    assert len(unknown) <= MOST
+    server.plan()
+    room.command("continue")
+    room.command("deliveries", "retry", "--state", "deferred")
+    room.run()
+    arrived = server.recipients()
+    arrived.pop("owner@papers.example", None)
+    assert arrived == dict.fromkeys(set(PEOPLE) - unknown, 1)
+
+
+def test_single_refusals_in_a_healthy_run_suppress_as_ever(
+    room: Newsroom, server: MailServer
+) -> None:
+    """One in a hundred has no mailbox any more."""
+    many = 5_000 if SOAK else 1_000
+    people = [f"reader{number}@d{number % 400}.example" for number in range(many)]
+    gone = {one for number, one in enumerate(people) if number % 100 == 37}
+    server.plan(*(Fault("RCPT", "550 5.1.1 no such user", to=one) for one in gone))
+    room.subscribe(people)
+    said = summary(room.run())
+    assert (said["sent"], said["refused"]) == (many - len(gone), len(gone))
+    assert (said["suppressed"], said["breakers"], said["stopped"]) == (len(gone), [], None)
+    assert room.people("suppressed") == gone
+    assert room.silence().startswith("nothing new")
+    assert_lifted(room, gone)
+
+
+def assert_lifted(room: Newsroom, gone: set[str]) -> None:
+    """One command brings them back, and one sends them the edition again."""
+    lifted = rows_of(room.command("suppressions", "undo", "--since", "1h", "--json"))
+    assert {row["address"] for row in lifted} == gone
+    assert room.people("suppressed") == set()
+    edition = room.deliveries("refused")[0]["edition"]
+    (row,) = rows_of(room.command("deliveries", "retry", "--edition", edition, "--json"))
+    assert row["queued"] == len(gone)
+
+
+def test_a_refused_edition_is_said_until_it_is_decided(room: Newsroom, server: MailServer) -> None:
+    """Sent again as a whole, or left at that."""
+    people = PEOPLE[:100]
+    server.plan(*(Fault("RCPT", "550 no", to=one, times=1) for one in people[::50]))
+    room.subscribe(people)
+    assert summary(room.run())["refused"] == 2
+    assert room.silence().startswith("held: 2 mails were refused, the first on ")
+    room.command("deliveries", "settle", "--state", "refused")
+    assert room.silence().startswith("nothing new")
+    edition = room.deliveries("refused")[0]["edition"]
+    room.command("deliveries", "retry", "--edition", edition)
+    assert summary(room.run())["sent"] == 2
+    assert Counter(room.states().values()) == {"sent": 100}
+
+
+def test_half_of_the_connections_fail(room: Newsroom, server: MailServer) -> None:
+    """As long as others get through, each is tried again."""
+    server.plan(
+        *(Fault("connect", "554 5.3.2 no", drop=True, times=1, skip=n) for n in range(0, 60, 2))
+    )
+    room.subscribe(PEOPLE[:100])
+    done = room.run()
+    assert (summary(done)["sent"], summary(done)["stopped"]) == (100, None)
