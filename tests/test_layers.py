@@ -20,7 +20,7 @@ formats
 messages: tokens mime! | links personalised!
 storage!
 papers: identity | changes review | report! | capture_store! snapshot_processing!
-papers: parsed_spool! snapshot_review! | ingest! | source_ingest!
+papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
 editions: content | paper_block | subject | compose | templating! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
@@ -30,7 +30,7 @@ transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_sessi
 transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | queue! stop! recorder! personalise! | workers! dead_claims! | run!
 delivery: sending! records! | send_test!
-app: clock! idle | edition_factories! | factories! status! | alerts! inspection!
+app: clock! idle source_remarks | edition_factories! | factories! status! | alerts! inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
 web: feeds limits | cache! heartbeat! | archive_content!
