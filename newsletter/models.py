@@ -124,7 +124,7 @@ class EntryKind(StrEnum):
     """Why a paper is in the log."""
 
     NEW = "new"  # announced: not known before
-    LEARNT = "learnt"  # backfilled: known from now on, never announced
+    LEARNT = "learnt"  # backfilled: its source knows it and does not announce it
     UPDATED = "updated"  # its title or abstract changed
     RELISTED = "relisted"  # listed again after an absence
     WITHDRAWN = "withdrawn"  # withdrawn by its authors

@@ -20,7 +20,7 @@ formats
 messages: tokens mime! | links personalised!
 storage!
 papers: identity | changes review | report! | capture_store! snapshot_processing!
-papers: parsed_spool! snapshot_review! | ingest! | source_ingest!
+papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
 editions: content | paper_block | subject | compose | templating! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
@@ -32,7 +32,8 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | breaker queue! stop! personalise! | refusals! | recorder! workers!
 delivery: dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! undelivered | idle | edition_factories! | factories! status! | alerts! inspection!
+app: clock! undelivered source_remarks | idle | edition_factories! | factories! status!
+app: alerts! inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
 web: feeds limits | cache! heartbeat! | archive_content!

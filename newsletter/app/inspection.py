@@ -1,7 +1,8 @@
-"""Inspects captures, the configuration and the bundled sample, without a database."""
+"""Inspects captures, the configuration and the bundled sample. Changes no database."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib.resources import files as resource_files
 from pathlib import Path
 
@@ -9,13 +10,17 @@ from newsletter import formats
 from newsletter.app.clock import now
 from newsletter.app.edition_factories import builder
 from newsletter.app.factories import sending_problems
+from newsletter.app.source_remarks import Remark
+from newsletter.app.status import remarks
 from newsletter.config.file import add_sources
 from newsletter.config.schema import Config
-from newsletter.errors import NewsletterError, SourceError, UsageError
+from newsletter.errors import NewsletterError, SourceError, StorageError, UsageError
 from newsletter.formats import opml
 from newsletter.models import Entry, EntryKind, Snapshot
 from newsletter.sources.files import read
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
+from newsletter.storage import sources
+from newsletter.storage.read_only import read_only
 
 
 def deeper_problems(config: Config) -> list[str]:
@@ -32,6 +37,16 @@ def deeper_problems(config: Config) -> list[str]:
     except NewsletterError as error:
         problems.append(f"theme: {error}")
     return problems
+
+
+def remarks_on_sources(config: Config) -> list[Remark]:
+    """Returns the remarks about sources that are new in the configuration or gone from it.
+
+    There are none if there is no database yet, or it cannot be read: nothing is known then.
+    """
+    with suppress(StorageError), read_only(config.database.url) as tx:
+        return remarks(config, sources.all_status(tx), now())
+    return []
 
 
 def _trial_edition(config: Config) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from newsletter.app.idle import IdleFacts, idle_reason
+from newsletter.app.source_remarks import KnownSource, Remark, source_remarks
 from newsletter.app.undelivered import MailFacts, Undelivered
 from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind
@@ -45,6 +46,8 @@ class Status:
         queued: number of messages that can be sent now.
         ended: number of messages, by state, that ended otherwise than sent or wait for a retry.
         idle_reason: why nothing is sent.
+        remarks: sources that are new in the configuration or gone from it.
+        configured: names of the configured sources.
     """
 
     sources: list[SourceStatus]
@@ -55,6 +58,8 @@ class Status:
     queued: int
     ended: dict[DeliveryState, int]
     idle_reason: str
+    remarks: list[Remark] = field(default_factory=list)
+    configured: frozenset[str] = frozenset()
 
 
 class StatusReader:
@@ -80,6 +85,15 @@ class StatusReader:
         with self._database.read() as tx:
             is_sending = senders.any_alive(self._database.file)
             return _status(tx, self._config, self._clock(), is_sending=is_sending)
+
+    def source_remarks(self) -> list[Remark]:
+        """Returns the remarks about sources that are new in the configuration or gone from it.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with self._database.read() as tx:
+            return remarks(self._config, source_rows.all_status(tx), self._clock())
 
 
 def _status(tx: Connection, config: Config, at: datetime, *, is_sending: bool) -> Status:
@@ -113,7 +127,29 @@ def _status(tx: Connection, config: Config, at: datetime, *, is_sending: bool) -
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
         idle_reason=idle_reason(facts),
+        remarks=remarks(config, captured, at),
+        configured=_names(config),
     )
+
+
+def remarks(config: Config, found: Sequence[SourceStatus], at: datetime) -> list[Remark]:
+    """Returns the remarks about the sources that the configuration and the database have."""
+    known = [
+        KnownSource(
+            one.name,
+            captured_at=one.captured_at,
+            first_snapshot=one.first_snapshot,
+            last_snapshot=one.last_snapshot,
+            origin=one.origin,
+            watched=one.watched,
+        )
+        for one in found
+    ]
+    return source_remarks({one.name: one.url or one.path for one in config.sources}, known, at)
+
+
+def _names(config: Config) -> frozenset[str]:
+    return frozenset(section.name for section in config.sources)
 
 
 def _facts(
@@ -130,7 +166,7 @@ def _facts(
 ) -> IdleFacts:
     """Returns the facts that the idle reason is derived from."""
     row = installation.get(tx)
-    names = {section.name for section in config.sources}
+    names = _names(config)
     failing = [one for one in source_statuses if one.failing_since and one.name in names]
     return IdleFacts(
         held=tuple(snapshot.id for snapshot in held),
@@ -160,7 +196,7 @@ def _facts(
 def nothing_yet(config: Config, where: str) -> Status:
     """Returns the state before there is a database."""
     silent = f"{idle_reason(IdleFacts())} (no database at {where})"
-    return Status(_never_asked(config), [], [], {}, None, 0, {}, silent)
+    return Status(_never_asked(config), [], [], {}, None, 0, {}, silent, configured=_names(config))
 
 
 def _never_asked(config: Config) -> list[SourceStatus]:

@@ -135,6 +135,7 @@ def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> No
 def status_rows(found: Status) -> Iterator[dict[str, Any]]:
     """Yields the state as JSON rows: one for each source, then one for everything else."""
     reasons = {row.source: row.reason for row in reversed(found.snapshots)}
+    remarks = {remark.source: remark for remark in found.remarks}
     for source in found.sources:
         yield {
             "source": source.name,
@@ -146,7 +147,12 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
             "held_snapshots": source.held,
             "papers": source.papers,
             "new": source.new,
+            "learnt": source.learnt,
+            "first_capture": source.opening,
             "notes": list(source.notes),
+            "configured": source.name in found.configured,
+            "remark": remarks[source.name].text if source.name in remarks else None,
+            "rename_to": remarks[source.name].rename_to if source.name in remarks else None,
         }
     yield {
         "silence": found.idle_reason,
@@ -162,8 +168,10 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
 def status_lines(found: Status) -> Iterator[str]:
     """Yields the state as readable lines, with the idle reason last."""
     for source in found.sources:
-        yield _source_line(source)
+        gone = source.watched and source.name not in found.configured
+        yield _source_line(source) + (" · not in the configuration" if gone else "")
         yield from (f"    note: {note}" for note in source.notes)
+        yield from (f"    note: {one.text}" for one in found.remarks if one.source == source.name)
     for snapshot in found.snapshots:
         yield f"held snapshot {snapshot.id} of {snapshot.source} ({snapshot.origin})"
         yield from (f"    {line}" for line in (snapshot.reason, *snapshot.notes))
@@ -186,6 +194,9 @@ def _source_line(source: SourceStatus) -> str:
         facts = [f"last captured {source.captured_at:%Y-%m-%d %H:%M} UTC"]
     if source.snapshots:
         facts.append(f"{source.new} new of {source.papers} in the newest")
+    if source.learnt:
+        why = ": this was its first capture" if source.opening else ""
+        facts.append(f"{source.learnt} learnt and not announced{why}")
     if source.held:
         facts.append(f"{source.held} held")
     if source.failing_since:

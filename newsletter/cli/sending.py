@@ -42,6 +42,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
     with Signals() as signals, opened(loaded) as app:
+        remarks = _remarks(app, as_json=as_json)
         try:
             with signals.ends_at_once():
                 found = (
@@ -51,7 +52,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
             result = _ran(app, signals, due_now=due_now)
         except Stopped:
             result = _nothing()
-        status = max(status, _summarised(app, result, as_json=as_json))
+        status = max(status, _summarised(app, result, remarks, as_json=as_json))
         return signals.exit_status if signals.number else status
 
 
@@ -89,13 +90,21 @@ def _nothing(stopped: str = "") -> RunResult:
     return RunResult(stopped=stopped)
 
 
-def _summarised(app: App, result: RunResult, *, as_json: bool) -> int:
+def _remarks(app: App, *, as_json: bool) -> list[str]:
+    """Returns the remarks about sources as they are before the run, and shows them to people."""
+    remarks = [remark.text for remark in app.status.source_remarks()]
+    for remark in remarks if not as_json else ():
+        say(f"note: {remark}", err=True)
+    return remarks
+
+
+def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
 
     quiet = not (result.summary.done or result.planned.subscribers or result.stopped)
     idle_reason = app.status.read().idle_reason if quiet else None
     if as_json:
-        output.print_json(mail_output.ran_row(result, idle_reason))
+        output.print_json({**mail_output.ran_row(result, idle_reason), "remarks": remarks})
     else:
         for line in mail_output.ran_lines(result, idle_reason):
             say(line)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import complain, config_option, json_option
+from newsletter.cli.base import complain, config_option, json_option, with_app
 from newsletter.cli.terminal import say
-from newsletter.errors import ConfigError
+from newsletter.errors import ConfigError, DatabaseMissing
+
+if TYPE_CHECKING:
+    from newsletter.app.composition import App
 
 
 @click.command()
@@ -30,14 +34,16 @@ def config() -> None:
 @json_option
 def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
-    from newsletter.app.inspection import deeper_problems
+    from newsletter.app.inspection import deeper_problems, remarks_on_sources
     from newsletter.cli import output
     from newsletter.config.file import load_config
 
     path = config_option()
+    remarks: list[str] = []
     try:
         loaded = load_config(path)
         problems = deeper_problems(loaded)
+        remarks = [remark.text for remark in remarks_on_sources(loaded)]
     except ConfigError as error:
         problems = list(error.problems)
         if not as_json:
@@ -46,15 +52,61 @@ def config_check(*, as_json: bool) -> int:
         for problem in problems if not as_json else []:
             say(f"error: {problem}", err=True)
     if as_json:
-        output.print_json({"ok": not problems, "problems": problems})
-    elif not problems:
-        say("The configuration is fine.")
+        output.print_json({"ok": not problems, "problems": problems, "remarks": remarks})
+    else:
+        if not problems:
+            say("The configuration is fine.")
+        for remark in remarks:
+            say(f"note: {remark}", err=True)
     return 2 if problems else 0
 
 
-@click.group()
-def sources() -> None:
-    """Where papers come from."""
+@click.group(invoke_without_command=True)
+@json_option
+@click.pass_context
+def sources(context: click.Context, *, as_json: bool) -> None:
+    """Where papers come from; without a command, all of them."""
+    if context.invoked_subcommand is None:
+        context.invoke(sources_list, as_json=as_json)
+
+
+@sources.command("list")
+@json_option
+def sources_list(*, as_json: bool) -> None:
+    """The sources of the configuration, and those captured before."""
+    from newsletter.app.composition import opened
+    from newsletter.app.status import nothing_yet
+    from newsletter.cli import source_output
+    from newsletter.cli.output import print_json
+    from newsletter.config.file import load_config
+
+    loaded = load_config(config_option())
+    try:
+        with opened(loaded, create=False) as app:
+            found = app.status.read()
+    except DatabaseMissing as missing:
+        found = nothing_yet(loaded, missing.where)
+    for row in source_output.source_rows(loaded, found) if as_json else ():
+        print_json(row)
+    for line in source_output.source_lines(loaded, found) if not as_json else ():
+        say(line)
+
+
+@sources.command("rename")
+@click.argument("old")
+@click.argument("new")
+@json_option
+@with_app
+def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
+    """Continue the source OLD under the name NEW, with everything known of it."""
+    from newsletter.cli import source_output
+    from newsletter.cli.output import print_json
+
+    renamed = app.sources.rename(old, new)
+    if as_json:
+        print_json(source_output.renamed_row(renamed))
+    for line in source_output.renamed_lines(renamed) if not as_json else ():
+        say(line)
 
 
 @sources.command("import")

@@ -51,6 +51,7 @@ class Ingest:
         announce_all: bool = False,
         whole_folder: bool = False,
         watched: bool = False,
+        existing: bool = False,
         format: str | None = None,
     ) -> Iterator[CaptureReport]:
         """Ingests what a source returned, in order, and yields a report for each capture.
@@ -63,13 +64,16 @@ class Ingest:
             announce_all: announce all new papers, even on the source's first ingest.
             whole_folder: the captures are all files of a folder, including old ones.
             watched: the source is configured, so its failures are recorded.
+            existing: do nothing if there is no such source.
             format: parse the captures as this format instead of detecting it.
         """
         with ExitStack() as alone:
             try:
                 alone.enter_context(self._database.alone(source))
                 with self._database.write() as tx:
-                    row = sources.ensure(tx, source)
+                    if existing and not sources.find(tx, source):
+                        return
+                    row = sources.ensure(tx, source, watched=watched)
                     left = [snapshot.id for snapshot in snapshots.unfinished(tx, row.id)]
             except StorageError as error:
                 yield from (report.failed(source, report.origin(one), error) for one in captured)
@@ -83,8 +87,7 @@ class Ingest:
             elif row.opening_day or row.opening_snapshot:
                 # A first ingest was interrupted; what it announces was decided then.
                 rule = changes.Rule(row.opening_day, row.opening_snapshot)
-                last = left[-1] if left else None
-                yield from self._process_each(left, rule, opens=last)
+                yield from self._process_each(left, rule, opens=max(left, default=None))
                 stored = store.store(captured, opening=False, ever=True)
                 yield from self._process_each(stored, changes.Rule())
             else:
@@ -96,7 +99,8 @@ class Ingest:
         with self._database.read() as tx:
             names = snapshots.sources_left(tx)
         for name in names:
-            yield from self.captures(name, ())
+            # It may have been renamed meanwhile; what was left of it then has its new name.
+            yield from self.captures(name, (), existing=True)
 
     def _open(self, source: int, steps: Sequence[int | CaptureReport]) -> Iterator[CaptureReport]:
         """Runs the first ingest of a source, after all its captures are stored.

@@ -38,8 +38,8 @@ class CaptureReport:
     unstored: bool = False
 
 
-def report(tx: Connection, row: SnapshotRow) -> CaptureReport:
-    """Returns the report of a settled snapshot."""
+def report(tx: Connection, row: SnapshotRow, *, after: int = 0) -> CaptureReport:
+    """Returns the report of a settled snapshot, with its entries after a position of the log."""
     return CaptureReport(
         origin=row.origin,
         source=row.source,
@@ -47,7 +47,7 @@ def report(tx: Connection, row: SnapshotRow) -> CaptureReport:
         format=row.format,
         counts=row.counts,
         held=row.reason if row.state is SnapshotState.HELD else None,
-        new=tuple(log.new_entries(tx, snapshot=row.id)),
+        new=tuple(log.new_entries(tx, after=after, snapshot=row.id)),
         notes=row.notes,
     )
 

@@ -148,6 +148,8 @@ class SnapshotProcessor:
             with self._database.write() as tx:
                 if not released:  # the operator may have rejected it meanwhile
                     row = snapshots.get(tx, row.id)
+                # A snapshot that is read again announces only what it had not announced before.
+                before = log.head(tx) if row.state is SnapshotState.CAPTURED else 0
                 if released or row.state is SnapshotState.CAPTURED:
                     if content is None:
                         row = snapshots.hold(tx, row, str(parsed.error), [parsed.beginning], None)
@@ -155,7 +157,7 @@ class SnapshotProcessor:
                         row = self._decide(tx, parsed, content, lines, rule, released=released)
                 if opens and any(snapshots.sizes_before(tx, row.source_id)):
                     sources.opened(tx, row.source_id, self._clock())
-                return report.report(tx, row)
+                return report.report(tx, row, after=before)
         except StorageError as error:
             return report.failed(row.source, row.origin, error, row.id)
 

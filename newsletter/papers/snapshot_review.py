@@ -48,23 +48,35 @@ class SnapshotReview:
         """
         if format:
             formats.named(format)
-        with self._database.read() as tx:
-            row = snapshots.get(tx, snapshot)
+        while True:
+            with self._database.read() as tx:
+                row = snapshots.get(tx, snapshot)
+            with self._database.alone(row.source):
+                released = self._release(row, silent=silent, format=format)
+            if released:
+                return released
+
+    def _release(
+        self, row: SnapshotRow, *, silent: bool, format: str | None
+    ) -> CaptureReport | None:
+        """Releases a snapshot, or returns `None` if its source was renamed before it was locked."""
         # Snapshots are accepted under this lock only, so the state must be checked under it.
-        with self._database.alone(row.source):
-            with self._database.write() as tx:
-                asked = snapshots.ask(tx, row, format)
-                if asked is None:
-                    raise _is_accepted(snapshot)
-                day = sources.ensure(tx, row.source).opening_day
-            try:
-                parsed = self._processor.parse_row(asked)
-            except StorageError as error:
-                return report.failed(row.source, row.origin, error, row.id)
-            rule = changes.Rule(silent=silent)
-            if row.opening and not silent:
-                rule = changes.Rule(day) if day else opening_rule([parsed])
-            return self._processor.release(parsed, rule)
+        with self._database.write() as tx:
+            asked = snapshots.ask(tx, row, format)
+            if asked is None:
+                raise _is_accepted(row.id)
+            source = sources.find(tx, row.source)
+            if source is None or source.id != asked.source_id:
+                return None
+        try:
+            parsed = self._processor.parse_row(asked)
+        except StorageError as error:
+            return report.failed(row.source, row.origin, error, row.id)
+        rule = changes.Rule(silent=silent)
+        if asked.opening and not silent:
+            day = source.opening_day
+            rule = changes.Rule(day) if day else opening_rule([parsed])
+        return self._processor.release(parsed, rule)
 
     def listed(self, state: SnapshotState | None = None) -> list[SnapshotRow]:
         """Returns all snapshots, or those in one state, oldest first."""

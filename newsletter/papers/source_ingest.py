@@ -18,14 +18,12 @@ from newsletter.config.schema import SourceSection
 from newsletter.errors import ConfigError
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.report import CaptureReport
+from newsletter.papers.source_rename import MANUAL, Renamed, SourceRename
 from newsletter.sources import Captured
 from newsletter.sources.factories import FetcherFor, SourceRecord, configured, fetching, named
 from newsletter.sources.files import RESTED, is_folder
 from newsletter.storage import sources
 from newsletter.storage.database import Database
-
-MANUAL = "manual"
-"""The source of files and URLs named on the command line."""
 
 
 class SourceIngest:
@@ -119,6 +117,15 @@ class SourceIngest:
                 for one in named(location, fetcher, self._today).captures()
             )
             yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
+
+    def rename(self, old: str, new: str) -> Renamed:
+        """Continues the source `old` under the name `new`; see `SourceRename`.
+
+        Raises:
+            UsageError: there is no such source, or it cannot be given that name.
+        """
+        configured = {section.name for section in self._sections}
+        return SourceRename(self._database, configured).rename(old, new)
 
     def captured_at(self, source: str) -> datetime | None:
         """Returns the time of the source's last capture, or `None` if it has none."""

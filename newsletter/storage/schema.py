@@ -73,6 +73,13 @@ sources = Table(
         server_default="0",
         comment="what it announced since the backup is not known, until a snapshot is released",
     ),
+    Column(
+        "watched",
+        Boolean,
+        nullable=False,
+        server_default="0",
+        comment="the configuration had it, so its absence there is worth saying",
+    ),
 )
 
 validators = Table(

@@ -225,16 +225,23 @@ def hold(
 def ask(tx: Connection, row: SnapshotRow, asked_format: str | None) -> SnapshotRow | None:
     """Sets the format that a snapshot is to be read as, unless `asked_format` is `None`.
 
-    Returns the snapshot with the format it is read as now, or `None`, and changes nothing, if its
-    papers are already in the log.
+    Returns the snapshot with the format it is read as now and the source it belongs to now, or
+    `None`, and changes nothing, if its papers are already in the log.
     """
     changed = tx.execute(
         update(snapshots)
         .where(snapshots.c.id == row.id, snapshots.c.state != SnapshotState.ACCEPTED)
         .values(asked_format=func.coalesce(asked_format, snapshots.c.asked_format))
-        .returning(snapshots.c.asked_format)
+        .returning(snapshots.c.asked_format, snapshots.c.source_id, snapshots.c.opening)
     ).one_or_none()
-    return replace(row, asked_format=changed.asked_format) if changed else None
+    if changed is None:
+        return None
+    return replace(
+        row,
+        asked_format=changed.asked_format,
+        source_id=changed.source_id,
+        opening=changed.opening,
+    )
 
 
 def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Self
 
-from sqlalchemy import Connection, case, func, literal, select, update
+from sqlalchemy import Connection, Row, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import Capture, SnapshotState
@@ -43,21 +43,75 @@ class SourceStatus:
     """In its newest accepted snapshot."""
     new: int
     """In its newest accepted snapshot."""
+    learnt: int
+    """In its newest accepted snapshot: known from then on, but not announced."""
+    opening: bool
+    """Whether that snapshot is part of its first ingest."""
+    watched: bool
+    """Whether the configuration ever had it."""
+    first_snapshot: int | None
+    last_snapshot: int | None
+    origin: str
+    """The path or URL of its last snapshot."""
     notes: tuple[str, ...]
     """Of its newest accepted snapshot."""
 
     @classmethod
     def never_asked(cls, name: str) -> Self:
         """Returns the status of a source that was never captured."""
-        return cls(name, None, None, None, None, 0, 0, 0, 0, ())
+        return cls(
+            name,
+            captured_at=None,
+            failing_since=None,
+            failure=None,
+            failed_at=None,
+            snapshots=0,
+            held=0,
+            papers=0,
+            new=0,
+            learnt=0,
+            opening=False,
+            watched=False,
+            first_snapshot=None,
+            last_snapshot=None,
+            origin="",
+            notes=(),
+        )
 
 
-def ensure(tx: Connection, name: str) -> SourceRow:
-    """Returns the source with this name, creating it if it does not exist."""
+def ensure(tx: Connection, name: str, *, watched: bool = False) -> SourceRow:
+    """Returns the source with this name, creating it if it does not exist.
+
+    Args:
+        tx: the transaction.
+        name: its name.
+        watched: the configuration has it; recorded permanently.
+    """
     since_backup = select(installation.c.restored).scalar_subquery()
-    tx.execute(insert(sources).values(name=name, restored=since_backup).on_conflict_do_nothing())
-    row = tx.execute(select(sources).where(sources.c.name == name)).one()
+    added = insert(sources).values(name=name, restored=since_backup, watched=watched)
+    tx.execute(
+        added.on_conflict_do_update(
+            index_elements=[sources.c.name],
+            set_={"watched": True},
+            where=added.excluded.watched & ~sources.c.watched,
+        )
+    )
+    return _row(tx.execute(select(sources).where(sources.c.name == name)).one())
+
+
+def find(tx: Connection, name: str) -> SourceRow | None:
+    """Returns the source with this name, or `None` if it does not exist."""
+    row = tx.execute(select(sources).where(sources.c.name == name)).one_or_none()
+    return _row(row) if row else None
+
+
+def _row(row: Row[Any]) -> SourceRow:
     return SourceRow(row.id, row.opened_at is not None, row.opening_day, row.opening_snapshot)
+
+
+def names(tx: Connection) -> Sequence[str]:
+    """Returns the names of all sources, in the order they were added."""
+    return tx.execute(select(sources.c.name).order_by(sources.c.id)).scalars().all()
 
 
 def gave(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
@@ -168,10 +222,10 @@ def opened(tx: Connection, source: int, at: datetime) -> None:
 
 def all_status(tx: Connection) -> list[SourceStatus]:
     """Returns the status of every source, in the order they were added."""
-    others = snapshots.alias()
+    accepted = snapshots.alias()
     newest = (
-        select(func.max(others.c.id))
-        .where(others.c.source_id == sources.c.id, others.c.state == SnapshotState.ACCEPTED)
+        select(func.max(accepted.c.id))
+        .where(accepted.c.source_id == sources.c.id, accepted.c.state == SnapshotState.ACCEPTED)
         .scalar_subquery()
     )
     counts = (
@@ -179,38 +233,53 @@ def all_status(tx: Connection) -> list[SourceStatus]:
             snapshots.c.source_id,
             func.count().label("snapshots"),
             func.sum(case((snapshots.c.state == SnapshotState.HELD, 1), else_=0)).label("held"),
+            func.min(snapshots.c.id).label("first"),
+            func.max(snapshots.c.id).label("last"),
         )
         .group_by(snapshots.c.source_id)
         .subquery()
     )
+    last = snapshots.alias()
     rows = tx.execute(
         select(
             sources,
             func.coalesce(counts.c.snapshots, 0).label("snapshots"),
             func.coalesce(counts.c.held, 0).label("held"),
+            counts.c.first,
+            counts.c.last,
+            func.coalesce(last.c.origin, "").label("origin"),
             func.coalesce(snapshots.c.papers, 0).label("papers"),
             func.coalesce(snapshots.c.new, 0).label("new"),
+            func.coalesce(snapshots.c.learnt, 0).label("learnt"),
+            func.coalesce(snapshots.c.opening, False).label("opening"),
             snapshots.c.notes,
         )
         .select_from(
-            sources.outerjoin(counts, counts.c.source_id == sources.c.id).outerjoin(
-                snapshots, snapshots.c.id == newest
-            )
+            sources.outerjoin(counts, counts.c.source_id == sources.c.id)
+            .outerjoin(snapshots, snapshots.c.id == newest)
+            .outerjoin(last, last.c.id == counts.c.last)
         )
         .order_by(sources.c.id)
     )
-    return [
-        SourceStatus(
-            row.name,
-            row.captured_at,
-            row.failing_since,
-            row.failure,
-            row.failed_at,
-            row.snapshots,
-            row.held,
-            row.papers,
-            row.new,
-            tuple(row.notes or ()),
-        )
-        for row in rows
-    ]
+    return [_status(row) for row in rows]
+
+
+def _status(row: Row[Any]) -> SourceStatus:
+    return SourceStatus(
+        row.name,
+        captured_at=row.captured_at,
+        failing_since=row.failing_since,
+        failure=row.failure,
+        failed_at=row.failed_at,
+        snapshots=row.snapshots,
+        held=row.held,
+        papers=row.papers,
+        new=row.new,
+        learnt=row.learnt,
+        opening=bool(row.opening),
+        watched=row.watched,
+        first_snapshot=row.first,
+        last_snapshot=row.last,
+        origin=row.origin,
+        notes=tuple(row.notes or ()),
+    )

@@ -682,3 +682,39 @@ def test_a_damaged_row_is_said(configured: Path) -> None:
     assert done.returncode == 3
     assert_one_line_each(done)
     assert "damaged" in done.stderr
+
+
+def test_sources_lists_them_with_or_without_the_word(configured: Path) -> None:
+    """Those of the configuration, before there is a database and afterwards; and all others."""
+    rows = rows_of(newsletter("sources", "--json", cwd=configured))
+    assert [(row["source"], row["configured"]) for row in rows] == [("daily-papers", True)]
+    assert rows[0]["location"].startswith("https://huggingface.co/")
+    assert list(configured.iterdir()) == [configured / "config.toml"]
+    newsletter("ingest", days()[0], cwd=configured)
+    rows = rows_of(newsletter("sources", "list", "--json", cwd=configured))
+    assert [(row["source"], row["configured"], row["snapshots"]) for row in rows] == [
+        ("manual", False, 1),
+        ("daily-papers", True, 0),
+    ]
+    shown = newsletter("sources", cwd=configured)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout == newsletter("sources", "list", cwd=configured).stdout
+    assert "daily-papers: https://huggingface.co/" in shown.stdout
+
+
+def test_a_rename_says_what_remains_to_be_done(configured: Path) -> None:
+    """And what cannot be renamed, is an error in one line, with status 2."""
+    newsletter("ingest", days()[0], cwd=configured)
+    for old, new, said in (
+        ("no", "b", "there is no source no; known sources: manual"),
+        ("daily-papers", "b", "is still in the configuration"),
+    ):
+        done = newsletter("sources", "rename", old, new, cwd=configured)
+        assert done.returncode == 2
+        assert_one_line_each(done)
+        assert said in done.stderr
+    done = newsletter("sources", "rename", "manual", "lab", cwd=configured)
+    assert done.returncode == 0, done.stderr
+    assert "Renamed manual to lab" in done.stdout
+    assert "lab is not in the configuration yet" in done.stdout
+    assert "`newsletter serve`" in done.stdout

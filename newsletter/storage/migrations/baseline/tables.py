@@ -50,6 +50,7 @@ def _source_tables() -> None:
         sa.Column("failure", sa.Text),
         sa.Column("failed_at", sa.DateTime),
         sa.Column("restored", sa.Boolean, nullable=False, server_default="0"),
+        sa.Column("watched", sa.Boolean, nullable=False, server_default="0"),
     )
     op.create_table(
         "validators",

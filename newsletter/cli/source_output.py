@@ -1,0 +1,70 @@
+"""Output about sources: JSON rows and readable lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from newsletter.app.status import Status
+from newsletter.cli.output import plural
+from newsletter.config.schema import Config
+from newsletter.papers.source_rename import Renamed
+from newsletter.text.dates import iso
+
+
+def source_rows(config: Config, found: Status) -> Iterator[dict[str, Any]]:
+    """Yields a JSON row for each source."""
+    places = {section.name: section.url or section.path for section in config.sources}
+    for source in found.sources:
+        yield {
+            "source": source.name,
+            "configured": source.name in places,
+            "location": places.get(source.name),
+            "captured_at": iso(source.captured_at),
+            "snapshots": source.snapshots,
+        }
+
+
+def source_lines(config: Config, found: Status) -> Iterator[str]:
+    """Yields a line for each source, and the remarks about it."""
+    places = {section.name: section.url or section.path for section in config.sources}
+    for source in found.sources:
+        at = source.captured_at
+        captured = f"last captured {at:%Y-%m-%d %H:%M} UTC" if at else "never captured"
+        yield f"{source.name}: {places.get(source.name, 'not in the configuration')} · {captured}"
+        yield from (f"    note: {one.text}" for one in found.remarks if one.source == source.name)
+
+
+def renamed_row(renamed: Renamed) -> dict[str, Any]:
+    """Returns the result of a rename as a JSON row."""
+    return {
+        "source": renamed.new,
+        "renamed_from": renamed.old,
+        "configured": renamed.configured,
+        "merged": renamed.merged,
+        "captures": renamed.moved.captures,
+        "again": renamed.moved.again,
+        "pruned": renamed.moved.pruned,
+    }
+
+
+def renamed_lines(renamed: Renamed) -> Iterator[str]:
+    """Yields what was renamed, and what remains to be done, as readable lines."""
+    old, new, moved = renamed.old, renamed.new, renamed.moved
+    yield f"Renamed {old} to {new}: its captures continue where those of {old} ended."
+    if moved.captures:
+        yield (
+            f"{plural(moved.captures, 'capture')} already made as {new} now belong to it. "
+            "None of the papers announced from them is announced again."
+        )
+    if moved.again:
+        yield (
+            f"The next `newsletter ingest` or `newsletter run` reads {moved.again} of them again "
+            f"and announces the papers that had only been learnt from them and that {old} "
+            "had never listed."
+        )
+    if moved.pruned:
+        yield f"{moved.pruned} of them cannot be read again, because their bytes were pruned."
+    if not renamed.configured:
+        yield f"{new} is not in the configuration yet: change the name in its [[sources]] section."
+    yield "If `newsletter serve` is running, restart it: it reads the configuration at its start."

@@ -1,0 +1,327 @@
+"""Several sources against a model of a few lines: what is announced, and that it is announced once.
+
+Sources are opened, list papers, report revisions and withdrawals, list again; the operator
+releases, loudly or silently, rejects and renames; all of it in any order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from newsletter.models import Capture, SnapshotState
+from newsletter.papers.ingest import Ingest
+from newsletter.papers.snapshot_review import SnapshotReview
+from newsletter.papers.source_rename import SourceRename
+from newsletter.storage import snapshots
+from newsletter.storage.database import Database
+from tests.support import announcements
+from tests.support.announcements import Builder, Row, numbers_of
+from tests.support.databases import new_database
+from tests.support.soak import SOAK
+
+NOW = datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
+NAMES = ("a", "b", "c", "d")
+FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
+"""In memory where there is such a folder: no machine dies here."""
+
+numbers = st.integers(0, 5)
+"""Few papers, so that all sources meet all of them."""
+mentions = st.builds(Row, numbers, st.sampled_from(["new", "new", "new", "replace", "withdrawn"]))
+lists = st.lists(mentions, min_size=1, max_size=4, unique_by=lambda row: row.number)
+
+
+@dataclass
+class Listing:
+    """A capture of the model: its rows, and the day it is for."""
+
+    rows: Sequence[Row]
+    day: int
+    opening: bool = False
+
+
+@dataclass
+class Said:
+    """A source of the model."""
+
+    listed: set[int] = field(default_factory=set)
+    opened: bool = False
+    opening_day: int | None = None
+    read: dict[int, Listing] = field(default_factory=dict)
+    again: dict[int, Listing] = field(default_factory=dict)
+    held: dict[int, Listing] = field(default_factory=dict)
+
+
+@dataclass
+class Model:
+    """What is announced: what a source lists for the first time, unless it was ever announced.
+
+    Not what a source lists on the older days of its first capture, nor what was silenced.
+    """
+
+    announced: list[int] = field(default_factory=list)
+    silenced: set[int] = field(default_factory=set)
+
+    def see(self, source: Said, listing: Listing, *, aloud: bool) -> None:
+        """A source lists papers, aloud or only for itself to know."""
+        for row in listing.rows:
+            if row.kind == "new" and row.number not in source.listed:
+                source.listed.add(row.number)
+                if aloud and row.number not in {*self.announced, *self.silenced}:
+                    self.announced.append(row.number)
+
+    def silence(self, listing: Listing) -> None:
+        """The operator decides that none of these is ever announced."""
+        self.silenced |= {row.number for row in listing.rows} - set(self.announced)
+
+
+class Sources(RuleBasedStateMachine):
+    """The program and the model hear the same."""
+
+    build: Builder
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory(dir=FOLDER)
+        self.database = new_database(Path(self.folder.name) / "test.db")
+        self.ingest = Ingest(self.database, lambda: NOW)
+        self.review = SnapshotReview(self.database, lambda: NOW)
+        self.model = Model()
+        self.said: dict[str, Said] = {}
+        self.serials = itertools.count(1)
+        self.today = 0
+
+    def teardown(self) -> None:
+        """Leaves nothing behind."""
+        self.database.close()
+        self.folder.cleanup()
+
+    @initialize(build=st.sampled_from([announcements.arxiv, announcements.daily]))
+    def begins(self, build: Builder) -> None:
+        """All sources are written in the same way."""
+        self.build = build
+
+    def _fitting(self, rows: Sequence[Row]) -> list[Row]:
+        """The rows, as far as the format can say them: Daily Papers reports no revisions."""
+        if self.build is announcements.arxiv:
+            return list(rows)
+        return [Row(row.number, "new" if row.kind == "replace" else row.kind) for row in rows]
+
+    def _captures(
+        self,
+        source: str,
+        several: Sequence[Sequence[Row]],
+        *,
+        format: str | None = None,
+        **options: bool,
+    ) -> dict[int, Listing]:
+        """Gives captures of one day each; returns them by snapshot."""
+        found: list[Capture] = []
+        days: dict[str, Listing] = {}
+        for rows in several:
+            self.today += 1
+            fitting = self._fitting(rows)
+            found.append(self.build(fitting, self.today, next(self.serials)))
+            days[found[-1].origin] = Listing(fitting, self.today)
+        reports = self.ingest.captures(source, found, format=format, **options)
+        given = {report.snapshot or 0: days.get(report.origin) for report in reports}
+        return {number: listing for number, listing in given.items() if listing}
+
+    def _read_again(self, said: Said) -> None:
+        """What came under the other name is heard as what an opened source says."""
+        for _, listing in sorted(said.again.items()):
+            self.model.see(said, listing, aloud=True)
+        said.read |= said.again
+        said.again = {}
+
+    @rule(source=st.sampled_from(NAMES), several=st.lists(lists, min_size=1, max_size=3))
+    def is_captured(self, source: str, several: list[list[Row]]) -> None:
+        """A source is captured: for the first time, or again."""
+        said = self.said.setdefault(source, Said())
+        self._read_again(said)
+        given = self._captures(source, several)
+        latest = max(listing.day for listing in given.values())
+        if not said.opened:
+            said.opening_day = latest
+        for number, listing in given.items():
+            listing.opening = not said.opened
+            self.model.see(said, listing, aloud=said.opened or listing.day == latest)
+            said.read[number] = listing
+        said.opened = True
+
+    @rule(source=st.sampled_from(NAMES), rows=lists)
+    def replays(self, source: str, rows: list[Row]) -> None:
+        """Everything that a capture lists is announced, even if it is the source's first."""
+        said = self.said.setdefault(source, Said())
+        self._read_again(said)
+        for number, listing in self._captures(source, [rows], announce_all=True).items():
+            self.model.see(said, listing, aloud=True)
+            said.read[number] = listing
+
+    @rule(source=st.sampled_from(NAMES), rows=lists)
+    def looks_wrong(self, source: str, rows: list[Row]) -> None:
+        """A capture cannot be read as it is asked to be: it is held, and says nothing."""
+        said = self.said.setdefault(source, Said())
+        self._read_again(said)
+        for number, listing in self._captures(source, [rows], format="bibtex").items():
+            listing.opening = not said.opened
+            said.held[number] = listing
+
+    def _held(self) -> Iterator[tuple[Said, int]]:
+        for said in self.said.values():
+            yield from ((said, number) for number in said.held)
+
+    @precondition(lambda self: any(self._held()))
+    @rule(data=st.data(), silent=st.booleans())
+    def releases(self, data: st.DataObject, *, silent: bool) -> None:
+        """The operator lets a held capture in after all, perhaps long after."""
+        said, number = data.draw(st.sampled_from(list(self._held())))
+        listing = said.held.pop(number)
+        name = "arxiv-feed" if self.build is announcements.arxiv else "api-json"
+        report = self.review.release(number, silent=silent, format=name)
+        assert report.held is None
+        if silent:
+            self.model.silence(listing)
+        due = not listing.opening or said.opening_day is None or listing.day >= said.opening_day
+        self.model.see(said, listing, aloud=due and not silent)
+        said.read[number] = listing
+        said.opened = True
+
+    @precondition(lambda self: any(self._held()))
+    @rule(data=st.data())
+    def rejects(self, data: st.DataObject) -> None:
+        """The operator says that a held capture never came."""
+        said, number = data.draw(st.sampled_from(list(self._held())))
+        del said.held[number]
+        self.review.reject(number)
+
+    @precondition(lambda self: any(said.opened for said in self.said.values()))
+    @rule(data=st.data(), new=st.sampled_from(NAMES))
+    def is_renamed(self, data: st.DataObject, new: str) -> None:
+        """A source gets another name, under which it may have been captured already."""
+        opened = [name for name, said in self.said.items() if said.opened and name != new]
+        if not opened:
+            return
+        old = data.draw(st.sampled_from(sorted(opened)))
+        SourceRename(self.database, ()).rename(old, new)
+        said, other = self.said.pop(old), self.said.get(new, Said())
+        said.again |= other.again | other.read
+        for number, listing in other.held.items():
+            said.held[number] = Listing(listing.rows, listing.day)
+        self.said[new] = said
+
+    @invariant()
+    def announces_what_the_model_does(self) -> None:
+        """The same papers, each once."""
+        assert announced(self.database) == self.model.announced
+
+    @invariant()
+    def nothing_waits_but_what_the_model_knows(self) -> None:
+        """Held are the captures that look wrong; to be read are those of a name that is gone."""
+        with self.database.read() as tx:
+            held = {row.id for row in snapshots.listed(tx, SnapshotState.HELD)}
+            again = {row.id for row in snapshots.listed(tx, SnapshotState.CAPTURED)}
+        assert held == {number for _, number in self._held()}
+        assert again == {number for said in self.said.values() for number in said.again}
+
+
+def announced(database: Database) -> list[int]:
+    """The numbers of all papers that were announced, withdrawn since or not, in log order."""
+    with database.read() as tx:
+        titles = tx.exec_driver_sql(
+            "SELECT json_extract(record, '$.title') FROM entries "
+            "JOIN texts USING (paper_id, version) WHERE kind = 'new' ORDER BY position"
+        ).scalars()
+        return numbers_of(list(titles))
+
+
+TestSources = Sources.TestCase
+TestSources.settings = settings(
+    max_examples=1_000 if SOAK else 40, stateful_step_count=25, deadline=None
+)
+
+
+# --- whichever source is read first
+
+FORMATS: Mapping[str, Builder] = {
+    "arxiv": announcements.arxiv,
+    "daily": announcements.daily,
+    "text": announcements.text,
+}
+steps = st.lists(st.lists(lists, min_size=1, max_size=2), min_size=1, max_size=3)
+"""What a source gives, ingest by ingest; the first opens it."""
+OLD, LATER = Row(1), Row(2)
+
+
+def _read(order: Sequence[str], given: Mapping[str, Sequence[Sequence[Sequence[Row]]]]) -> set[int]:
+    """What is announced when the sources are read in this order, each in its own."""
+    with (
+        tempfile.TemporaryDirectory(dir=FOLDER) as folder,
+        new_database(Path(folder) / "test.db") as database,
+    ):
+        ingest = Ingest(database, lambda: NOW)
+        left = {name: iter(enumerate(ingests)) for name, ingests in given.items()}
+        for name in order:
+            number, several = next(left[name])
+            captures = [
+                FORMATS[name](_said(name, rows), 2 * number + n, 2 * number + n)
+                for n, rows in enumerate(several)
+            ]
+            for report in ingest.captures(name, captures):
+                assert report.held is None
+        found = announced(database)
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def _said(name: str, rows: Sequence[Row]) -> list[Row]:
+    """The rows, as far as the source can say them: only arXiv reports revisions."""
+    if name == "arxiv":
+        return list(rows)
+    return [Row(row.number) for row in rows]
+
+
+@settings(max_examples=500 if SOAK else 30, deadline=None)
+@given(st.fixed_dictionaries(dict.fromkeys(FORMATS, steps)), st.data())
+def test_the_order_in_which_sources_are_read_changes_nothing(
+    given: dict[str, list[list[list[Row]]]], data: st.DataObject
+) -> None:
+    """The same papers are announced, by whichever source is read first."""
+    turns = [name for name, ingests in given.items() for _ in ingests]
+    other = data.draw(st.permutations(turns))
+    assert _read(turns, given) == _read(other, given)
+
+
+@pytest.mark.parametrize(
+    "order", sorted(set(itertools.permutations(["arxiv"] * 2 + ["daily"] * 2)))
+)
+def test_what_one_source_learns_another_announces(order: tuple[str, ...]) -> None:
+    """An old paper, revised on arXiv and learnt there, is listed by Daily Papers afterwards."""
+    given = {
+        "arxiv": [[[OLD], [Row(3)]], [[Row(4, "replace"), Row(5, "withdrawn")]]],
+        "daily": [[[LATER]], [[OLD, Row(4), Row(5)]]],
+    }
+    assert _read(order, given) == {1, 2, 3, 4, 5}
+
+
+def test_the_model_can_be_broken() -> None:
+    """A database that forgot what a source had learnt would be noticed: the machine can fail."""
+    machine = Sources()
+    machine.begins(announcements.daily)
+    machine.is_captured("a", [[OLD], [LATER]])
+    machine.announces_what_the_model_does()
+    with machine.database.write() as tx:
+        tx.exec_driver_sql("DELETE FROM sightings")
+    machine.is_captured("a", [[OLD]])
+    with pytest.raises(AssertionError):
+        machine.announces_what_the_model_does()
+    machine.teardown()
