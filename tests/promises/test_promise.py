@@ -36,9 +36,9 @@ from newsletter.delivery.run import DeliveryRun
 from newsletter.editions.build import EditionBuilder
 from newsletter.errors import ClockBehind, SendingPaused, UsageError
 from newsletter.messages.mime import Sender
-from newsletter.models import DeliveryState, EditionState, SubscriberState
+from newsletter.models import Circuit, DeliveryState, EditionState, SubscriberState
 from newsletter.planning.plan import Planning
-from newsletter.storage import deliveries, editions, installation, outbox, senders
+from newsletter.storage import breakers, deliveries, editions, installation, outbox, senders
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Row
 from newsletter.storage.deliveries import Filter
@@ -177,6 +177,7 @@ several = st.sampled_from([0, 1, 1, 1, 1, 2, 2, 2, 12])
 """Papers that come; a dozen is more than ten times the usual."""
 mostly = st.sampled_from([True, True, False])
 troubles = st.sampled_from([act for act in Act if act not in (Act.DIES_AFTER, Act.DIES_BEFORE)])
+refusals = st.sampled_from([Act.REFUSES, Act.HAS_NO_MAILBOX, Act.REFUSES_US])
 stoppings = st.sampled_from(["pause", "unsubscribe", "remove", "forget"])
 deaths = st.sampled_from([Act.DIES_AFTER, Act.DIES_BEFORE])
 
@@ -441,9 +442,15 @@ class Promise(RuleBasedStateMachine):
         assert len(self.post.taken) == before
         self._continue()
 
+    @rule()
+    def operator_continues(self) -> None:
+        """What the breaker held back may go."""
+        self._continue()
+
     def _continue(self) -> None:
         with self.room.database.write() as tx:
             installation.resume(tx, self.room.now)
+            breakers.remove_all(tx)
 
     @rule()
     def theme_changes(self) -> None:
@@ -512,6 +519,34 @@ class Promise(RuleBasedStateMachine):
     def runs_into_trouble(self, comes: int, script: list[Act], *, due_now: bool) -> None:
         """The server fails in all its ways."""
         self._run(script, comes=comes, due_now=due_now)
+
+    @rule(comes=st.integers(1, 2), act=refusals, goes_on=st.booleans())
+    def everybody_is_refused(self, comes: int, act: Act, *, goes_on: bool) -> None:
+        """By a relay of ours: nobody is suppressed for it, however many runs there are."""
+        self._continue()
+        before = self._has(SUPPRESSED)
+        self._run([act] * 8, comes=comes, due_now=True)
+        if len(self._active()) > 0 and not before:
+            assert not self._has(SUPPRESSED)
+        if goes_on:
+            self._probe([act] * 8)
+
+    @rule(script=st.lists(refusals, max_size=1))
+    def an_hour_later(self, script: list[Act]) -> None:
+        """Where a circuit is open, one delivery is tried; when it arrives, all others follow."""
+        self._probe(script)
+
+    def _probe(self, script: list[Act]) -> None:
+        is_open = bool(self._circuits())
+        self._set_clock(self.time + timedelta(hours=1), self.ahead)
+        before = len(self.post.taken)
+        self._run(script)
+        if is_open and self._circuits() and not self.ahead:
+            assert len(self.post.taken) <= before + 1
+
+    def _circuits(self) -> list[Circuit]:
+        with self.room.database.read() as tx:
+            return breakers.listed(tx)
 
     @rule(
         comes=st.integers(1, 2),
@@ -673,7 +708,8 @@ class Promise(RuleBasedStateMachine):
     def _hear_of_suppressed(self) -> None:
         """The model learns whom the server does not know."""
         for one in self.room.lifecycle.listed(SUPPRESSED):
-            assert one.address in self.post.barred
+            assert one.address in self.post.unknown
+            self.post.barred.add(one.address)
             if self.model.readers[one.id].state is not SUPPRESSED:
                 self.model.readers[one.id].state = SUPPRESSED
                 self._leaves(one.id)
@@ -755,6 +791,7 @@ class Promise(RuleBasedStateMachine):
             self.resumes(name)
         for _ in range(100):
             self._decide_everything()
+            self._continue()
             assert self._run(due_now=True)
             if not self._retry_everything() and not self._held():
                 break

@@ -40,7 +40,7 @@ class Act(Enum):
 OUTCOMES = {
     Act.TAKES: classify("dot", 250, "2.0.0 Ok"),
     Act.PUTS_OFF: classify("rcpt", 451, "4.7.1 Greylisted"),
-    Act.REFUSES: classify("rcpt", 552, "5.2.2 Mailbox full"),
+    Act.REFUSES: classify("rcpt", 550, "No"),
     Act.HAS_NO_MAILBOX: classify("rcpt", 550, "5.1.1 No such user"),
     Act.REFUSES_US: classify("dot", 550, "5.7.1 Looks like spam"),
     Act.HAS_NO_LOGIN: classify("mail", 530, "5.7.0 Authentication required"),
@@ -63,6 +63,8 @@ class ScriptedTransport:
     taken: list[OutgoingMessage] = field(default_factory=list)
     barred: set[str] = field(default_factory=set)
     """Addresses to which nothing may come any more."""
+    unknown: set[str] = field(default_factory=set)
+    """Addresses of which was said that there is no such mailbox."""
     meanwhile: Callable[[str], None] | None = None
     """What happens when the next message is in hand; it hears for whom that is."""
     both: threading.Barrier | None = None
@@ -114,7 +116,7 @@ class ScriptedSession:
         if act in (Act.DIES_AFTER, Act.DIES_BEFORE):
             raise Died(act.value)
         if act is Act.HAS_NO_MAILBOX:
-            post.barred.add(message.recipient)
+            post.unknown.add(message.recipient)
         self._is_open = act not in ENDS
         return OUTCOMES[act]
 
