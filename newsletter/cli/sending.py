@@ -41,7 +41,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
             app.sending.note_stopped("; ".join(problems))
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
-    with Signals() as signals, opened(loaded) as app:
+    with Signals() as signals, opened(loaded, create=False) as app:
         try:
             with signals.ends_at_once():
                 found = (
@@ -144,7 +144,7 @@ def _set_sending(what: str, row: dict[str, bool], said: str, *, as_json: bool) -
     from newsletter.cli.output import print_json
     from newsletter.config.file import load_config
 
-    with opened(load_config(config_option())) as app:
+    with opened(load_config(config_option()), create=False) as app:
         getattr(app.sending, what)()
     print_json(row) if as_json else say(said)
 

@@ -17,6 +17,7 @@ from newsletter.service import systemd
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
+from newsletter.storage.database import Database
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
@@ -32,12 +33,13 @@ def serve(config: Config, stop: threading.Event) -> None:
     Raises:
         ConfigError: a setting that sending needs is missing.
         OutputError: the port cannot be bound.
+        DatabaseMissing: there is no database; it is never created here.
         StorageError: the database cannot be used.
     """
     if problems := sending_problems(config):
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
-    app = App(config)
+    app = App(config, Database(config.database.url, create=False))
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
     background = BackgroundTasks(

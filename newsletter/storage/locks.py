@@ -33,14 +33,14 @@ def unreachable(path: Path, exc: OSError) -> StorageError:
     )
 
 
-def open_private(path: Path) -> int:
-    """Opens a file that only its owner can read, creating it if it is missing.
+def open_private(path: Path, *, create: bool = True) -> int:
+    """Opens a file that only its owner can read; creates it if it is missing, unless told not to.
 
     Raises:
         StorageError: it cannot be opened.
     """
     try:
-        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return os.open(path, (os.O_CREAT if create else 0) | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise unreachable(path, exc) from exc
 

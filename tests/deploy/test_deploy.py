@@ -240,6 +240,9 @@ def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
     assert box.run(*health, **proxied).returncode == 1
     (box.root / "data/captures").mkdir()
     (box.root / "data/config.toml").write_text("[[sources]]\nname = 'saved'\npath = 'captures'\n")
+    # As the guide begins: the service never makes a database.
+    assert "docker compose -f deploy/compose.yaml run --build --rm newsletter ingest\n" in GUIDE
+    assert box.run(*program, "ingest").returncode == 0
     with (
         systemd(tmp_path) as said,
         subprocess.Popen(
@@ -827,7 +830,7 @@ def test_the_workflow_may_do_little() -> None:
 def test_the_guide_names_what_is_there() -> None:
     """Its commands and files exist."""
     commands = {*re.findall(r"(?:^|`|exec newsletter )newsletter (\w[\w-]*)", GUIDE, re.MULTILINE)}
-    assert {"subscribers", "status", "backup", "init", "config"} <= commands
+    assert {"subscribers", "status", "backup", "init", "config", "ingest"} <= commands
     assert commands <= set(cli.commands)
     for pattern in re.findall(r"deploy/[\w.*-]*[\w*]", GUIDE):
         assert list(REPOSITORY.glob(pattern)), pattern
