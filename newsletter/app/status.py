@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 
 from newsletter.app.idle import IdleFacts, idle_reason
 from newsletter.config.schema import Config
-from newsletter.errors import ClockBehind
+from newsletter.errors import ClockBehind, DatabaseOlder, StorageError
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.planning import rules
 from newsletter.storage import (
     deliveries,
     editions,
+    generations,
     installation,
     log,
     outbox,
@@ -74,11 +75,23 @@ class StatusReader:
         Raises:
             StorageError: the database cannot be read.
         """
+        older = _older(self._database)
         with self._database.read() as tx:
-            return _status(tx, self._config, self._clock())
+            return _status(tx, self._config, self._clock(), older)
 
 
-def _status(tx: Connection, config: Config, at: datetime) -> Status:
+def _older(database: Database) -> str:
+    """Returns why nothing may be sent from this copy of the database; empty if that is not so."""
+    try:
+        generations.check(database)
+    except DatabaseOlder as error:
+        return f"{error.what}; {error.hint}"
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def _status(tx: Connection, config: Config, at: datetime, older: str) -> Status:
     captured = source_rows.all_status(tx)
     known_names = {one.name for one in captured}
     source_statuses = captured + [
@@ -107,7 +120,7 @@ def _status(tx: Connection, config: Config, at: datetime) -> Status:
         next_due_at=due,
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
-        idle_reason=idle_reason(replace(facts, mails=queued)),
+        idle_reason=idle_reason(replace(facts, mails=queued, older=older)),
     )
 
 

@@ -13,6 +13,7 @@ from newsletter.cli.terminal import say
 from newsletter.errors import (
     ClockBehind,
     ConfigError,
+    DatabaseOlder,
     NewsletterError,
     RenderError,
     SendingPaused,
@@ -72,7 +73,7 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
         return app.sending.send(planned, signals.stop, progress.show, fault)
     except SendingPaused:
         return _nothing()
-    except ClockBehind as error:
+    except (ClockBehind, DatabaseOlder) as error:
         return _nothing(str(error))
     except NewsletterError as error:
         app.sending.note_stopped(str(error))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from newsletter.delivery.retry import EDITIONS, Decision, decide
 from newsletter.messages import tokens
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.storage import installation, outbox, subscribers
+from newsletter.storage import generations, installation, outbox, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import DeliveryUpdate, QueuedDelivery
 from newsletter.subscribers.address import parse_address
@@ -124,13 +124,14 @@ class Recorder:
         self._put_off: set[int] = set()  # deferred by this run, and counted so
         self._has_outdated = False
         self._own_key = database.keys.own
+        self._counter = generations.Counter(database)
 
     def record(
         self, done: Sequence[Attempt], wanted: Sequence[QueuedDelivery], now: datetime
     ) -> set[int]:
         """Records finished attempts and claims the wanted deliveries, in one transaction.
 
-        Returns the ids of the deliveries it could claim.
+        Returns the ids of the deliveries it could claim; none may be sent before `note_claims`.
 
         Raises:
             StorageError: nothing was recorded.
@@ -153,10 +154,21 @@ class Recorder:
             if sent:
                 subscribers.accepted(tx, sent)
             claimed, cancelled = self._claim(tx, wanted, now)
+            generation = generations.raised(tx) if claimed else None
+        if generation is not None:
+            self._counter.reach(generation)
         self._count(decisions, left)
         self._summary.suppressed += len(gone)
         self._summary.add(DeliveryState.CANCELLED, cancelled)
         return claimed
+
+    def note_claims(self) -> None:
+        """Notes beside the database that claims were made, so that an older copy is recognised.
+
+        Raises:
+            StorageError: this failed; what was claimed may not be sent.
+        """
+        self._counter.note()
 
     def _claim(
         self, tx: Connection, wanted: Sequence[QueuedDelivery], now: datetime

@@ -20,7 +20,7 @@ from newsletter.delivery.workers import Job, Worker, WorkerPool, WorkerReport
 from newsletter.errors import RenderError, SendingPaused, StorageError
 from newsletter.models import DeliveryState
 from newsletter.planning.rules import refuse_old_clock
-from newsletter.storage import installation, outbox, senders
+from newsletter.storage import generations, installation, outbox, senders
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.subscribers.address import parse_address
@@ -83,6 +83,7 @@ class DeliveryRun:
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
+            DatabaseOlder: the database does not know of everything that was sent.
             StorageError: the database cannot be used at all.
         """
         with self._database.read() as tx:
@@ -90,6 +91,7 @@ class DeliveryRun:
         if row.paused_at:
             raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
         refuse_old_clock(row, self._clock())
+        generations.begin(self._database)
         self._stop.clear()
         summary = RunSummary()
         with senders.sender(self._database.file) as name:
@@ -179,10 +181,7 @@ class _Loop:
         self._no_session = ""
 
     def run(
-        self,
-        clock: Callable[[], datetime],
-        stop: threading.Event,
-        progress: Callable[[], None],
+        self, clock: Callable[[], datetime], stop: threading.Event, progress: Callable[[], None]
     ) -> None:
         """Runs until nothing is left to send now, or no more messages may be started."""
         began = last_commit = monotonic()
@@ -268,7 +267,14 @@ class _Loop:
             return set()
         rows = [one.waiting for one in wanted.values()]
         got = self._retry(lambda: self._recorder.record(self._done, rows, clock()))
-        self._done, self._summary.blocked = [], ""
+        self._done = []
+        try:
+            self._retry(self._recorder.note_claims)
+        except StorageError as error:  # none of them leaves
+            reply = without_reply(ReplyKind.OURS, "data", str(error))
+            self._done = [Attempt(one, reply) for one in rows if one.id in got]
+            raise
+        self._summary.blocked = ""
         return got
 
     def _give(self, got: set[int], wanted: Mapping[int, Job | Attempt]) -> None:

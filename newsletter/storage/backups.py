@@ -174,12 +174,18 @@ def copy(source: Path, target: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def grew_from(newer: Path, older: Path) -> bool:
-    """Whether one database is a later state of the other: same keys, and its log extended."""
+def grew_from(newer: Path, older: Path, *, at_least: int) -> bool:
+    """Whether one database is a later state of the other: same keys, and its log extended.
+
+    Args:
+        at_least: what its sending counter must be; if lower, it is itself an older copy.
+    """
     try:
         with closing(sqlite3.connect(f"file:{newer}?mode=ro", uri=True)) as two:
             two.execute("ATTACH ? AS older", (str(older),))
             if two.execute("PRAGMA main.quick_check").fetchone() != ("ok",):
+                return False
+            if two.execute("SELECT generation FROM main.installation").fetchone()[0] < at_least:
                 return False
             log = "SELECT position, paper_id, at FROM {}.entries"
             more = two.execute(f"{log.format('older')} EXCEPT {log.format('main')} LIMIT 1")
@@ -253,6 +259,17 @@ def doubt_what_waits(
             _changing(restored, newer, suppression_hash) as database,
         ):
             _run(database, _LEAVERS)
+
+
+def raise_generation(path: Path, least: int) -> int:
+    """Raises a database's sending counter to at least `least`. Returns what it is then.
+
+    Raises:
+        StorageError: this failed; nothing is changed.
+    """
+    with _changing(path) as database:
+        database.execute("UPDATE installation SET generation = max(generation, ?)", (least,))
+        return int(database.execute("SELECT generation FROM installation").fetchone()[0])
 
 
 def exchange(fresh: Path, target: Path, kept: Path) -> None:
