@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from newsletter.app import automatic_backups
 from newsletter.app.idle import IdleFacts, idle_reason
 from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind, DatabaseOlder, StorageError
@@ -43,6 +44,8 @@ class Status:
         queued: number of messages that can be sent now.
         ended: number of messages, by state, that ended otherwise than sent or wait for a retry.
         idle_reason: why nothing is sent.
+        backups: number of automatic backups that are kept; 0 if none are made.
+        newest_backup: the day of the newest of them.
     """
 
     sources: list[SourceStatus]
@@ -53,6 +56,8 @@ class Status:
     queued: int
     ended: dict[DeliveryState, int]
     idle_reason: str
+    backups: int = 0
+    newest_backup: date | None = None
 
 
 class StatusReader:
@@ -77,7 +82,11 @@ class StatusReader:
         """
         older = _older(self._database)
         with self._database.read() as tx:
-            return _status(tx, self._config, self._clock(), older)
+            found = _status(tx, self._config, self._clock(), older)
+        if not self._config.database.backups:
+            return found
+        newest = automatic_backups.newest(self._database.file)
+        return replace(found, backups=self._config.database.backups, newest_backup=newest)
 
 
 def _older(database: Database) -> str:

@@ -23,6 +23,7 @@ from newsletter.errors import (
 if TYPE_CHECKING:
     from newsletter.app.composition import App
     from newsletter.cli.signals import Signals
+    from newsletter.config.schema import Config
     from newsletter.delivery.sending import RunResult
 
 
@@ -53,6 +54,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
         except Stopped:
             result = _nothing()
         status = max(status, _summarised(app, result, as_json=as_json))
+        status = max(status, _backed_up(app, loaded, signals))
         return signals.exit_status if signals.number else status
 
 
@@ -103,6 +105,23 @@ def _summarised(app: App, result: RunResult, *, as_json: bool) -> int:
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
     return FAILED if mail_output.wants_attention(result) else 0
+
+
+def _backed_up(app: App, config: Config, signals: Signals) -> int:
+    """Makes the day's backup, if it is due and the run was not interrupted."""
+    from newsletter.app import automatic_backups
+    from newsletter.cli.signals import Stopped
+
+    try:
+        with signals.ends_at_once():
+            automatic_backups.make_if_due(config, app.database, app.clock())
+    except Stopped:
+        return 0
+    except StorageError as error:
+        if not signals.number:  # otherwise it was interrupted
+            say(f"error: no backup was made: {error}", err=True)
+            return FAILED
+    return 0
 
 
 @click.command("send-test")

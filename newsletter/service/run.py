@@ -14,6 +14,7 @@ from newsletter.app.factories import sending_problems
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import systemd
+from newsletter.service.backup_job import BackupJob
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
@@ -49,12 +50,14 @@ def serve(config: Config, stop: threading.Event) -> None:
         app.subscribers.expiry.tidy,
         scheduler.soon,
     )
+    backups = BackupJob(app, config, now, stop)
     loops = [jobs.sending, jobs.capturing, background.heartbeat, scheduler.heartbeat]
-    health = Health(app, loops)
+    health = Health(app, [*loops, backups.heartbeat])
     server = Server(pages(config, app, background.wake, now, health.routes(config)), wire)
     health.watch_over(server.heartbeat)
     server.start()
     background.start()
+    backups.start()
     threading.Thread(target=_end_when, args=(stop, scheduler), name="stop", daemon=True).start()
     log.info(
         "serving",
@@ -66,6 +69,7 @@ def serve(config: Config, stop: threading.Event) -> None:
     scheduler.run()
     server.stop(1.0)
     background.stop(1.0)
+    backups.join(1.0)
     _end(jobs)
     app.close()
     log.info("ended")
