@@ -170,6 +170,7 @@ def copy(source: Path, target: Path, progress: Callable[[], None] = lambda: None
                 here.execute("BEGIN")
                 here.execute("SELECT count(*) FROM sqlite_master").fetchone()
                 here.backup(there, pages=_PAGES, progress=lambda *_: progress())
+                here.execute("COMMIT")
                 there.set_progress_handler(progress, _STEPS)
                 there.execute("PRAGMA journal_mode=DELETE")
                 if there.execute("PRAGMA quick_check").fetchone() != ("ok",):
