@@ -17,6 +17,7 @@
     │   ├── DatabaseLocked              another process has locked it
     │   ├── DatabaseDamaged             its content is damaged
     │   ├── DatabaseReplaced            its file was replaced while it was open
+    │   ├── DatabaseOlder               it is an older copy, put back after mail was sent
     │   └── DiskFull                    no room left
     ├── RenderError                     an edition could not be built
     │   └── EditionFaulty               it was built but failed validation
@@ -169,6 +170,12 @@ class DatabaseDamaged(StorageError):
 
 class DatabaseReplaced(StorageError):
     """The file at the database's path is missing, or is not the one that is open."""
+
+    may_pass = False
+
+
+class DatabaseOlder(StorageError):
+    """The database is an older copy: mail was sent that it does not know of."""
 
     may_pass = False
 

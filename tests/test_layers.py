@@ -32,7 +32,8 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | breaker queue! stop! personalise! | refusals! | recorder! workers!
 delivery: dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! undelivered source_remarks | idle | edition_factories! | factories! status!
+app: clock! undelivered source_remarks backup_rotation | idle | edition_factories!
+app: automatic_backups! | factories! status! | alerts! inspection!
 app: alerts! inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!

@@ -31,6 +31,7 @@ class IdleFacts:
         mail: undelivered mail; `stopped` and the breaker's circuits are among its facts.
         overdue: since when a due subscriber has not been planned, as text; empty if none is, or
             only for a short time.
+        older: why nothing may be sent from this copy of the database; empty if that is not so.
     """
 
     held: tuple[int, ...] = ()
@@ -49,6 +50,7 @@ class IdleFacts:
     suppressed_subscribers: int = 0
     overdue: str = ""
     mail: MailFacts = field(default_factory=MailFacts)
+    older: str = ""
 
 
 def idle_reason(facts: IdleFacts) -> str:
@@ -58,7 +60,10 @@ def idle_reason(facts: IdleFacts) -> str:
 
 def _stopped(facts: IdleFacts) -> str:
     if facts.paused:
-        return "paused: all sending is stopped; `newsletter continue` starts it"
+        also = f"; also held: {facts.older}" if facts.older else ""
+        return f"paused: all sending is stopped; `newsletter continue` starts it{also}"
+    if facts.older:
+        return f"held: {facts.older}"
     return f"paused: {facts.clock}" if facts.clock else ""
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.errors import SourceMissing
+from newsletter.errors import DatabaseDamaged, SourceMissing
 from newsletter.messages import tokens
-from newsletter.storage import backups, locks, pruning
+from newsletter.storage import backups, generations, installation, locks, pruning
 from newsletter.storage.database import Database
 from newsletter.storage.database_file import sqlite_path
 from newsletter.subscribers.preferences import UNDO_FOR
@@ -60,20 +60,31 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
     """
     if not file.is_file():
         raise SourceMissing("no such file", where=str(file), hint="name a backup")
-    # Symbolic links are resolved, because the locks are next to the actual file.
-    target = Path(os.path.realpath(sqlite_path(config.database.url)))
-    fresh = target.with_name(f".{target.name}.restoring")
-    _remove(fresh)
-    try:
-        backups.copy(file, fresh)
-        _check_ours(fresh)
-        with locks.exclusive_use(target):
-            kept = _free_name(target, now)
-            done = _brought_up(config, fresh, target, kept, now)
-            backups.exchange(fresh, target, kept)
-    finally:
-        _remove(fresh)
-    return done
+    target = _file(config)
+    with locks.exclusive_use(target):
+        return _put_in_place(config, file, target, now, merge=True)
+
+
+def restored(config: Config, now: datetime, *, nothing_sent: bool = False) -> Restored:
+    """Goes on with an older copy of the database, put in place by other means than `restore`.
+
+    Applies the rules of `restore` for a replaced database that cannot be read.
+
+    Args:
+        nothing_sent: nothing was sent since the copy was made: only accepts the copy.
+
+    Raises:
+        DatabaseMissing: there is no database.
+        StorageError: the database is in use, or cannot be changed.
+    """
+    Database(config.database.url, create=False).close()  # raises unless it exists and is ours
+    target = _file(config)
+    with locks.exclusive_use(target):
+        if not nothing_sent:
+            return _put_in_place(config, target, target, now, merge=False)
+        number = backups.raise_generation(target, _noted(target) or 0)
+        generations.rewrite(target, number)
+        return Restored(None, merged=False)
 
 
 def prune(config: Config, older_than: timedelta, now: datetime) -> pruning.Pruned:
@@ -86,18 +97,57 @@ def prune(config: Config, older_than: timedelta, now: datetime) -> pruning.Prune
         return pruning.prune(database, now - older_than)
 
 
+def _file(config: Config) -> Path:
+    """Returns the database's file. Links are resolved: the locks are next to the actual file."""
+    return Path(os.path.realpath(sqlite_path(config.database.url)))
+
+
+def _noted(target: Path) -> int | None:
+    """Returns the number beside the database, or `None` if it is damaged."""
+    try:
+        return generations.recorded(target)
+    except DatabaseDamaged:
+        return None
+
+
+def _put_in_place(
+    config: Config, file: Path, target: Path, now: datetime, *, merge: bool
+) -> Restored:
+    """Replaces the database by a copy of `file`, brought up, with the same sending counter.
+
+    Args:
+        merge: take the changes since the backup from the replaced database, if it can be trusted.
+    """
+    fresh = target.with_name(f".{target.name}.restoring")
+    _remove(fresh)
+    try:
+        backups.copy(file, fresh)
+        _check_ours(fresh)
+        kept, noted = _free_name(target, now), _noted(target)
+        trusted = merge and noted is not None and backups.grew_from(target, fresh, at_least=noted)
+        done = _brought_up(config, fresh, target, kept, now, trusted=trusted)
+        number = backups.raise_generation(fresh, noted or 0)
+        backups.fold(fresh)
+        backups.exchange(fresh, target, kept)
+        generations.rewrite(target, number)
+    finally:
+        _remove(fresh)
+    return done
+
+
 def _check_ours(fresh: Path) -> None:
     """Opens the copy once, which migrates an older schema and refuses a foreign or newer one."""
     Database(f"sqlite:///{fresh}").close()
     backups.fold(fresh)
 
 
-def _brought_up(config: Config, fresh: Path, target: Path, kept: Path, now: datetime) -> Restored:
+def _brought_up(
+    config: Config, fresh: Path, target: Path, kept: Path, now: datetime, *, trusted: bool
+) -> Restored:
     """Merges the changes since the backup into it, or marks them as not known."""
-    if not target.is_file():
-        return Restored(None, merged=False, unknown=_doubt(config, fresh, target, now))
-    if not backups.grew_from(target, fresh):
-        return Restored(kept, merged=False, unknown=_doubt(config, fresh, target, now))
+    if not trusted:
+        unknown = _doubt(config, fresh, target, now)
+        return Restored(kept if target.is_file() else None, merged=False, unknown=unknown)
     backups.fold(target)
     taken = backups.take_over(fresh, target, tokens.suppression_hash)
     return Restored(kept, merged=True, back=taken.back, away=taken.away)
@@ -108,8 +158,12 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
     with backups.all_awake(fresh):
         app = App(config, Database(f"sqlite:///{fresh}"), lambda: now)
         try:
+            with app.database.read() as tx:
+                paused = installation.is_paused(tx)
             app.sending.resume()  # accepts the clock as correct
             app.planning.plan(now, all_active=True)
+            if paused:
+                app.sending.pause()
         finally:
             app.close()
         backups.fold(fresh)

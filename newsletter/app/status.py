@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection
 
+from newsletter.app import automatic_backups
 from newsletter.app.idle import IdleFacts, idle_reason
 from newsletter.app.source_remarks import KnownSource, Remark, source_remarks
 from newsletter.app.undelivered import MailFacts, Undelivered
 from newsletter.config.schema import Config
-from newsletter.errors import ClockBehind
+from newsletter.errors import ClockBehind, DatabaseOlder, StorageError
 from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.planning import rules
 from newsletter.storage import (
     breakers,
     deliveries,
     editions,
+    generations,
     installation,
     log,
     outbox,
@@ -48,6 +50,8 @@ class Status:
         idle_reason: why nothing is sent.
         remarks: sources that are new in the configuration or gone from it.
         configured: names of the configured sources.
+        backups: number of automatic backups that are kept; 0 if none are made.
+        newest_backup: the day of the newest of them.
     """
 
     sources: list[SourceStatus]
@@ -60,6 +64,8 @@ class Status:
     idle_reason: str
     remarks: list[Remark] = field(default_factory=list)
     configured: frozenset[str] = frozenset()
+    backups: int = 0
+    newest_backup: date | None = None
 
 
 class StatusReader:
@@ -82,9 +88,14 @@ class StatusReader:
         Raises:
             StorageError: the database cannot be read.
         """
+        older = _older(self._database)
         with self._database.read() as tx:
             is_sending = senders.any_alive(self._database.file)
-            return _status(tx, self._config, self._clock(), is_sending=is_sending)
+            found = _status(tx, self._config, self._clock(), older, is_sending=is_sending)
+        if not self._config.database.backups:
+            return found
+        newest = automatic_backups.newest(self._database.file)
+        return replace(found, backups=self._config.database.backups, newest_backup=newest)
 
     def source_remarks(self) -> list[Remark]:
         """Returns the remarks about sources that are new in the configuration or gone from it.
@@ -96,7 +107,20 @@ class StatusReader:
             return remarks(self._config, source_rows.all_status(tx), self._clock())
 
 
-def _status(tx: Connection, config: Config, at: datetime, *, is_sending: bool) -> Status:
+def _older(database: Database) -> str:
+    """Returns why nothing may be sent from this copy of the database; empty if that is not so."""
+    try:
+        generations.check(database)
+    except DatabaseOlder as error:
+        return f"{error.what}; {error.hint}"
+    except StorageError as error:
+        return str(error)
+    return ""
+
+
+def _status(
+    tx: Connection, config: Config, at: datetime, older: str, *, is_sending: bool
+) -> Status:
     captured = source_rows.all_status(tx)
     known_names = {one.name for one in captured}
     source_statuses = captured + [
@@ -126,7 +150,7 @@ def _status(tx: Connection, config: Config, at: datetime, *, is_sending: bool) -
         next_due_at=due,
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
-        idle_reason=idle_reason(facts),
+        idle_reason=idle_reason(replace(facts, older=older)),
         remarks=remarks(config, captured, at),
         configured=_names(config),
     )

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from newsletter.cli.base import config_option, json_option
 from newsletter.cli.terminal import say
+
+if TYPE_CHECKING:
+    from newsletter.app.maintenance import Restored
 
 
 @click.command()
@@ -38,8 +42,7 @@ def restore(file: str, *, as_json: bool) -> None:
 
     done = maintenance.restore(load_config(config_option()), Path(file), now())
     if as_json:
-        row = {"merged": done.merged, "unknown": done.unknown, "back": done.back, "away": done.away}
-        output.print_json({"kept": str(done.kept) if done.kept else None, **row})
+        output.print_json(_restored_row(done))
         return
     say(f"Restored {file}.")
     if done.kept:
@@ -48,8 +51,40 @@ def restore(file: str, *, as_json: bool) -> None:
         say("What was sent since the backup, and what people did, is taken over from it.")
         _say_who_is_back(done.back, done.away)
         return
+    _say_what_is_unknown(done.unknown)
+
+
+@click.command()
+@click.option("--nothing-sent", is_flag=True, help="Nothing was sent since the copy was made.")
+@json_option
+def restored(*, nothing_sent: bool, as_json: bool) -> None:
+    """Accept an older copy of the database that was put in place without `restore`."""
+    from newsletter.app import maintenance
+    from newsletter.app.clock import now
+    from newsletter.cli import output
+    from newsletter.config.file import load_config
+
+    done = maintenance.restored(load_config(config_option()), now(), nothing_sent=nothing_sent)
+    if as_json:
+        output.print_json(_restored_row(done))
+        return
+    say("The database is accepted; sending goes on with the next `newsletter run`.")
+    if done.kept:
+        say(f"As it was, it is {done.kept.name}.")
+    if not nothing_sent:
+        _say_what_is_unknown(done.unknown)
+
+
+def _restored_row(done: Restored) -> dict[str, Any]:
+    row = {"merged": done.merged, "unknown": done.unknown, "back": done.back, "away": done.away}
+    return {"kept": str(done.kept) if done.kept else None, **row}
+
+
+def _say_what_is_unknown(unknown: int) -> None:
+    from newsletter.cli.output import plural
+
     say("What was sent since the backup is not known, so nothing of it is sent again:")
-    say(f"- {output.plural(done.unknown, 'mail')} unknown; `newsletter deliveries` shows them")
+    say(f"- {plural(unknown, 'mail')} unknown; `newsletter deliveries` shows them")
     say("- the first capture of every source is held; `newsletter snapshots release` decides")
 
 
@@ -85,4 +120,4 @@ def prune(older_than: str, *, as_json: bool) -> None:
     say(f"Let go of {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
 
 
-COMMANDS = (backup, restore, prune)
+COMMANDS = (backup, restore, restored, prune)

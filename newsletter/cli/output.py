@@ -162,6 +162,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
         "mails": {str(state): many for state, many in found.ended.items()},
         "held_snapshots": [row.id for row in found.snapshots],
         "held_editions": [row.id for row in found.editions],
+        "backup": str(found.newest_backup) if found.newest_backup else None,
     }
 
 
@@ -185,6 +186,8 @@ def status_lines(found: Status) -> Iterator[str]:
     if found.queued or found.ended:
         facts = [(found.queued, "waiting"), *((many, s) for s, many in sorted(found.ended.items()))]
         yield "mails: " + ", ".join(f"{many:,} {what}" for many, what in facts if many)
+    if found.backups:
+        yield f"newest automatic backup: {found.newest_backup or 'none yet'}"
     yield found.idle_reason
 
 

@@ -13,6 +13,7 @@ from newsletter.cli.terminal import say
 from newsletter.errors import (
     ClockBehind,
     ConfigError,
+    DatabaseOlder,
     NewsletterError,
     RenderError,
     SendingPaused,
@@ -22,6 +23,7 @@ from newsletter.errors import (
 if TYPE_CHECKING:
     from newsletter.app.composition import App
     from newsletter.cli.signals import Signals
+    from newsletter.config.schema import Config
     from newsletter.delivery.sending import RunResult
 
 
@@ -41,7 +43,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
             app.sending.note_stopped("; ".join(problems))
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
-    with Signals() as signals, opened(loaded) as app:
+    with Signals() as signals, opened(loaded, create=False) as app:
         remarks = _remarks(app, as_json=as_json)
         try:
             with signals.ends_at_once():
@@ -53,6 +55,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
         except Stopped:
             result = _nothing()
         status = max(status, _summarised(app, result, remarks, as_json=as_json))
+        status = max(status, _backed_up(app, loaded, signals))
         return signals.exit_status if signals.number else status
 
 
@@ -73,7 +76,7 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
         return app.sending.send(planned, signals.stop, progress.show, fault)
     except SendingPaused:
         return _nothing()
-    except ClockBehind as error:
+    except (ClockBehind, DatabaseOlder) as error:
         return _nothing(str(error))
     except NewsletterError as error:
         app.sending.note_stopped(str(error))
@@ -111,6 +114,23 @@ def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: boo
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
     return FAILED if mail_output.wants_attention(result) else 0
+
+
+def _backed_up(app: App, config: Config, signals: Signals) -> int:
+    """Makes the day's backup, if it is due and the run was not interrupted."""
+    from newsletter.app import automatic_backups
+    from newsletter.cli.signals import Stopped
+
+    try:
+        with signals.ends_at_once():
+            automatic_backups.make_if_due(config, app.database, app.clock())
+    except Stopped:
+        return 0
+    except StorageError as error:
+        if not signals.number:  # otherwise it was interrupted
+            say(f"error: no backup was made: {error}", err=True)
+            return FAILED
+    return 0
 
 
 @click.command("send-test")
@@ -153,7 +173,7 @@ def _set_sending(what: str, row: dict[str, bool], said: str, *, as_json: bool) -
     from newsletter.cli.output import print_json
     from newsletter.config.file import load_config
 
-    with opened(load_config(config_option())) as app:
+    with opened(load_config(config_option()), create=False) as app:
         getattr(app.sending, what)()
     print_json(row) if as_json else say(said)
 

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", default="config.toml")
 def init(path: str) -> None:
-    """Write a commented configuration to PATH [config.toml]."""
+    """Write a commented configuration to PATH [config.toml], and create the database."""
     from newsletter.config.file import init as write_config
+    from newsletter.config.file import load_config
+    from newsletter.storage.database import Database
 
     write_config(Path(path))
+    Database(load_config(path).database.url).close()
     say(f"Wrote {path}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
 
 

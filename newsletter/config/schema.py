@@ -57,6 +57,7 @@ class DatabaseSection(_Section):
     """The database of this installation."""
 
     url: str = "sqlite:///newsletter.db"
+    backups: int = Field(7, ge=0, le=3650)
 
     @field_validator("url")
     @classmethod

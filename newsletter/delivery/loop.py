@@ -178,7 +178,14 @@ class Loop:
             return set()
         rows = [one.waiting for one in wanted.values()]
         got = self._retry(lambda: self._record(rows, clock()))
-        self._done, self._changes, self._summary.blocked = [], [], ""
+        self._done, self._changes = [], []
+        try:
+            self._retry(self._recorder.note_claims)
+        except StorageError as error:  # none of them leaves
+            reply = without_reply(ReplyKind.OURS, "data", str(error))
+            self._done = [Attempt(one, reply) for one in rows if one.id in got]
+            raise
+        self._summary.blocked = ""
         return got
 
     def _record(self, wanted: Sequence[QueuedDelivery], now: datetime) -> set[int]:

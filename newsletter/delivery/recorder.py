@@ -13,7 +13,7 @@ from newsletter.delivery.breaker import Breaker, Change
 from newsletter.delivery.refusals import Refusal, Refusals, domain_of
 from newsletter.delivery.retry import Decision, decide, is_about_us
 from newsletter.models import Circuit, DeliveryState
-from newsletter.storage import installation, outbox, subscribers
+from newsletter.storage import generations, installation, outbox, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import DeliveryUpdate, QueuedDelivery
 from newsletter.transports.replies import Reply
@@ -136,6 +136,7 @@ class Recorder:
         self._has_outdated = False
         self._breaker = breaker
         self._refusals = Refusals(database.keys.own)
+        self._counter = generations.Counter(database)
 
     def record(
         self,
@@ -148,7 +149,7 @@ class Recorder:
     ) -> set[int]:
         """Records finished attempts and claims the wanted deliveries, in one transaction.
 
-        Returns the ids of the deliveries it could claim.
+        Returns the ids of the deliveries it could claim; none may be sent before `note_claims`.
 
         Args:
             changes: what these attempts did to the breaker's circuits.
@@ -165,6 +166,9 @@ class Recorder:
             left = outbox.cancel_left(tx, again, now) if again else set()
             self._note_accepted(tx, decisions, now)
             claimed, cancelled = self._claim(tx, wanted, now)
+            generation = generations.raised(tx) if claimed else None
+        if generation is not None:
+            self._counter.reach(generation)
         self._refusals.apply(judged, self._new_refusals(decisions))
         self._count(decisions, left)
         for one in judged.put_back:
@@ -203,6 +207,14 @@ class Recorder:
             self._summary.add(DeliveryState.REFUSED, -1)
             self._summary.add(DeliveryState.DEFERRED)
             self._put_off.add(refusal.waiting.id)
+
+    def note_claims(self) -> None:
+        """Notes beside the database that claims were made, so that an older copy is recognised.
+
+        Raises:
+            StorageError: this failed; what was claimed may not be sent.
+        """
+        self._counter.note()
 
     def _claim(
         self, tx: Connection, wanted: Sequence[QueuedDelivery], now: datetime

@@ -18,7 +18,7 @@ from newsletter.delivery.breaker import ALL, WINDOW, Change, Step
 from newsletter.delivery.retry import EDITIONS, Decision
 from newsletter.messages import tokens
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.storage import breakers, installation, outbox, subscribers
+from newsletter.storage import breakers, cancellations, installation, outbox, subscribers
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.subscribers.address import parse_address
 from newsletter.transports.replies import Reply
@@ -116,7 +116,7 @@ class Refusals:
         found = subscribers.find(tx, address.normal)
         if found and found.id == waiting.subscriber:  # has not changed address since
             subscribers.stop(tx, found.id, SubscriberState.SUPPRESSED, now)
-            outbox.cancel(tx, found.id, now)
+            cancellations.cancel(tx, found.id, now)
         return True
 
 

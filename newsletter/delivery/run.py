@@ -20,7 +20,15 @@ from newsletter.delivery.workers import WorkerPool
 from newsletter.errors import SendingPaused, StorageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.planning.rules import refuse_old_clock
-from newsletter.storage import breakers, deliveries, installation, outbox, senders, subscribers
+from newsletter.storage import (
+    breakers,
+    deliveries,
+    generations,
+    installation,
+    outbox,
+    senders,
+    subscribers,
+)
 from newsletter.storage.database import Database
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.transports.base import Transport
@@ -79,6 +87,7 @@ class DeliveryRun:
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
+            DatabaseOlder: the database does not know of everything that was sent.
             StorageError: the database cannot be used at all.
         """
         with self._database.read() as tx:
@@ -86,6 +95,7 @@ class DeliveryRun:
         if row.paused_at:
             raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
         refuse_old_clock(row, self._clock())
+        generations.begin(self._database)
         self._stop.clear()
         summary = RunSummary()
         with senders.sender(self._database.file) as name:

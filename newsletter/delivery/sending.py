@@ -17,7 +17,7 @@ from newsletter.delivery.run import DeliveryRun, Progress
 from newsletter.errors import SendingPaused, StorageError
 from newsletter.planning.plan import PlanResult
 from newsletter.planning.rules import refuse_old_clock
-from newsletter.storage import breakers, installation, notices, outbox
+from newsletter.storage import breakers, generations, installation, notices, outbox
 from newsletter.storage.database import Database
 
 
@@ -131,12 +131,15 @@ class Sending:
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
+            DatabaseOlder: the database does not know of everything that was sent.
+            StorageError: whether it does cannot be checked.
         """
         with self._database.read() as tx:
             row = installation.get(tx)
         if row.paused_at:
             raise SendingPaused("all sending is stopped", hint="`newsletter continue` starts it")
         refuse_old_clock(row, at)
+        generations.check(self._database)
 
     def note_stopped(self, why: str) -> None:
         """Records why nothing is sent, if the database can be written."""

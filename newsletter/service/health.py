@@ -5,7 +5,7 @@ database is no longer the one at its path. A locked database or a full disk is n
 process waits until that is over, and a restart would not help.
 
 `/readyz` tells whether the process can do its work: it also attempts a write, and reports failing
-loops.
+loops and a database that is an older copy.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from newsletter.app.composition import App
 from newsletter.config.schema import Config
 from newsletter.errors import DatabaseReplaced, StorageError
 from newsletter.service import systemd
+from newsletter.storage import generations
 from newsletter.web import health, metrics
 from newsletter.web.heartbeat import Heartbeat
 
@@ -73,9 +74,10 @@ class Health:
         """Returns why the process cannot do its work, or an empty string.
 
         Raises:
-            StorageError: the database cannot be written to.
+            StorageError: the database cannot be written to, or is an older copy.
         """
         self._app.database.check_writable(CHECK_SECONDS)
+        generations.check(self._app.database)
         return _first(loop.stuck or loop.fault for loop in self._loops)
 
     def routes(self, config: Config) -> Sequence[BaseRoute]:

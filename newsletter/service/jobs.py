@@ -20,6 +20,7 @@ from newsletter.delivery.recorder import RunSummary
 from newsletter.delivery.sending import RunResult
 from newsletter.errors import (
     ClockBehind,
+    DatabaseOlder,
     NewsletterError,
     RenderError,
     SendingPaused,
@@ -131,7 +132,7 @@ class Jobs:
         self._failed = False
         try:
             self._plan_and_send()
-        except (SendingPaused, ClockBehind) as why:
+        except (SendingPaused, ClockBehind, DatabaseOlder) as why:
             self._say_once("sending waits", why)
         except NewsletterError as error:
             self._failed = isinstance(error, StorageError)

@@ -14,9 +14,11 @@ from newsletter.app.factories import sending_problems
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import systemd
+from newsletter.service.backup_job import BackupJob
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
+from newsletter.storage.database import Database
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
@@ -32,12 +34,13 @@ def serve(config: Config, stop: threading.Event) -> None:
     Raises:
         ConfigError: a setting that sending needs is missing.
         OutputError: the port cannot be bound.
+        DatabaseMissing: there is no database; it is never created here.
         StorageError: the database cannot be used.
     """
     if problems := sending_problems(config):
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
-    app = App(config)
+    app = App(config, Database(config.database.url, create=False))
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
     background = BackgroundTasks(
@@ -47,12 +50,14 @@ def serve(config: Config, stop: threading.Event) -> None:
         app.subscribers.expiry.tidy,
         scheduler.soon,
     )
+    backups = BackupJob(app, config, now, stop)
     loops = [jobs.sending, jobs.capturing, background.heartbeat, scheduler.heartbeat]
-    health = Health(app, loops)
+    health = Health(app, [*loops, backups.heartbeat])
     server = Server(pages(config, app, background.wake, now, health.routes(config)), wire)
     health.watch_over(server.heartbeat)
     server.start()
     background.start()
+    backups.start()
     threading.Thread(target=_end_when, args=(stop, scheduler), name="stop", daemon=True).start()
     log.info(
         "serving",
@@ -64,6 +69,7 @@ def serve(config: Config, stop: threading.Event) -> None:
     scheduler.run()
     server.stop(1.0)
     background.stop(1.0)
+    backups.join(1.0)
     _end(jobs)
     app.close()
     log.info("ended")

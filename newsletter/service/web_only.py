@@ -13,6 +13,7 @@ from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.service import systemd
 from newsletter.service.health import Health
+from newsletter.storage.database import Database
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
 from newsletter.web.server import Server, listening
@@ -26,13 +27,14 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
     Raises:
         ConfigError: a setting that sending needs is missing.
         OutputError: the port cannot be bound.
+        DatabaseMissing: there is no database; it is never created here.
         StorageError: the database cannot be used.
         RenderError: the templates folder does not exist.
     """
     if problems := sending_problems(config):
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
-    app = App(config)
+    app = App(config, Database(config.database.url, create=False))
     background = BackgroundTasks(
         lambda: run_background_tasks(
             app, stop, lambda _summary, _total: background.heartbeat.beat()

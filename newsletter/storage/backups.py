@@ -27,6 +27,8 @@ SuppressionHash = Callable[[bytes, str], bytes]
 
 _PAGES = 2_000
 """Pages copied at a time; other processes may write in between."""
+_STEPS = 1_000_000
+"""SQLite's own steps between two calls of `progress` while a copy is verified."""
 _BESIDE = ("-wal", "-journal", "-shm")
 """Files that SQLite keeps beside a database; it would apply them to the one that replaces it."""
 
@@ -150,8 +152,11 @@ class Taken:
     away: int
 
 
-def copy(source: Path, target: Path) -> None:
-    """Makes a consistent, private copy of a database that may be in use, atomically.
+def copy(source: Path, target: Path, progress: Callable[[], None] = lambda: None) -> None:
+    """Makes a consistent, private, verified copy of a database that may be in use, atomically.
+
+    Args:
+        progress: called again and again meanwhile; may raise an exception to end it.
 
     Raises:
         StorageError: the copy cannot be made.
@@ -160,8 +165,13 @@ def copy(source: Path, target: Path) -> None:
     with _in_words(target):
         os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
         try:
-            with closing(sqlite3.connect(source)) as here, closing(sqlite3.connect(part)) as there:
-                here.backup(there, pages=_PAGES)
+            with closing(_existing(source)) as here, closing(sqlite3.connect(part)) as there:
+                # One transaction: otherwise each write of another process starts it over.
+                here.execute("BEGIN")
+                here.execute("SELECT count(*) FROM sqlite_master").fetchone()
+                here.backup(there, pages=_PAGES, progress=lambda *_: progress())
+                here.execute("COMMIT")
+                there.set_progress_handler(progress, _STEPS)
                 there.execute("PRAGMA journal_mode=DELETE")
                 if there.execute("PRAGMA quick_check").fetchone() != ("ok",):
                     raise DatabaseDamaged(
@@ -174,12 +184,23 @@ def copy(source: Path, target: Path) -> None:
             part.unlink(missing_ok=True)
 
 
-def grew_from(newer: Path, older: Path) -> bool:
-    """Whether one database is a later state of the other: same keys, and its log extended."""
+def _existing(path: Path) -> sqlite3.Connection:
+    """Opens a database, and never creates it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+
+
+def grew_from(newer: Path, older: Path, *, at_least: int) -> bool:
+    """Whether one database is a later state of the other: same keys, and its log extended.
+
+    Args:
+        at_least: what its sending counter must be; if lower, it is itself an older copy.
+    """
     try:
         with closing(sqlite3.connect(f"file:{newer}?mode=ro", uri=True)) as two:
             two.execute("ATTACH ? AS older", (str(older),))
             if two.execute("PRAGMA main.quick_check").fetchone() != ("ok",):
+                return False
+            if two.execute("SELECT generation FROM main.installation").fetchone()[0] < at_least:
                 return False
             log = "SELECT position, paper_id, at FROM {}.entries"
             more = two.execute(f"{log.format('older')} EXCEPT {log.format('main')} LIMIT 1")
@@ -253,6 +274,17 @@ def doubt_what_waits(
             _changing(restored, newer, suppression_hash) as database,
         ):
             _run(database, _LEAVERS)
+
+
+def raise_generation(path: Path, least: int) -> int:
+    """Raises a database's sending counter to at least `least`. Returns what it is then.
+
+    Raises:
+        StorageError: this failed; nothing is changed.
+    """
+    with _changing(path) as database:
+        database.execute("UPDATE installation SET generation = max(generation, ?)", (least,))
+        return int(database.execute("SELECT generation FROM installation").fetchone()[0])
 
 
 def exchange(fresh: Path, target: Path, kept: Path) -> None:

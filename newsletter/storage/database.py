@@ -48,13 +48,13 @@ class Database:
     Args:
         url: `sqlite:///path`.
         busy_seconds: how long to wait for another writer.
-        create: whether to create a missing file.
+        create: whether to create the database if its file is missing or empty.
 
     Raises:
         DatabaseForeign: the file belongs to another program.
         DatabaseNewer: a newer version of this program wrote it.
         DatabaseOutdated: it was written before the first release.
-        DatabaseMissing: the file is missing, and `create` is false.
+        DatabaseMissing: the file is missing or empty, and `create` is false.
         StorageError: it cannot be opened or written.
     """
 
@@ -64,18 +64,16 @@ class Database:
         # Lock files are beside the file itself, whatever links lead to it.
         self._path = Path(os.path.realpath(sqlite_path(url)))
         if not create and not is_there(self._path):
-            raise DatabaseMissing(
-                "there is no database yet", where=str(self._path), hint="run `newsletter ingest`"
-            )
-        self._identity = made_private(self._path)
+            raise self._missing("there is no database")
+        self._identity = made_private(self._path, create=create)
         refuse_foreign(self._path)
         self._in_use = locks.shared_use(self._path)
         self._engine = make_engine(self._path, busy_seconds)
         try:
             # A restore may have replaced the file while this waited for the lock.
-            self._identity = made_private(self._path)
+            self._identity = made_private(self._path, create=create)
             refuse_foreign(self._path)
-            self._migrate()
+            self._migrate(create=create)
         except BaseException:
             self.close()
             raise
@@ -186,15 +184,25 @@ class Database:
     ) -> None:
         self.close()
 
-    def _migrate(self) -> None:
+    def _migrate(self, *, create: bool) -> None:
         with self.read() as connection:
             revision = self._revision(connection)
         if revision == HEAD:
             return
+        if revision is None and not create:
+            raise self._missing("this database is empty")
         with self.write() as connection:
             # Another process may have migrated while we waited for the lock.
             if self._revision(connection) != HEAD:
                 _upgrade(connection)
+
+    def _missing(self, what: str) -> DatabaseMissing:
+        return DatabaseMissing(
+            what,
+            where=str(self._path),
+            hint="`newsletter ingest` makes a new one, `newsletter restore FILE` brings back a "
+            "backup; if its volume is not mounted, mount it",
+        )
 
     def _revision(self, connection: Connection) -> str | None:
         """Returns the schema revision, or `None` for an empty database."""

@@ -37,13 +37,13 @@ def sqlite_path(url: str) -> Path:
     return Path(path)
 
 
-def made_private(path: Path) -> tuple[int, int]:
-    """Creates the file if it is missing. Returns its device and inode.
+def made_private(path: Path, *, create: bool) -> tuple[int, int]:
+    """Creates the file if it is missing and `create` is true. Returns its device and inode.
 
     Raises:
         StorageError: it cannot be created or opened.
     """
-    descriptor = locks.open_private(path)
+    descriptor = locks.open_private(path, create=create)
     try:
         about = os.fstat(descriptor)
     finally:

@@ -33,14 +33,14 @@ def unreachable(path: Path, exc: OSError) -> StorageError:
     )
 
 
-def open_private(path: Path) -> int:
-    """Opens a file that only its owner can read, creating it if it is missing.
+def open_private(path: Path, *, create: bool = True) -> int:
+    """Opens a file that only its owner can read; creates it if it is missing, unless told not to.
 
     Raises:
         StorageError: it cannot be opened.
     """
     try:
-        return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        return os.open(path, (os.O_CREAT if create else 0) | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as exc:
         raise unreachable(path, exc) from exc
 
@@ -97,11 +97,27 @@ def exclusive_work(database: Path, name: str) -> Iterator[None]:
     Raises:
         StorageError: the lock file cannot be opened or locked.
     """
-    digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
-    path = database.with_name(f"{database.name}.{digest}.lock")
-    descriptor = _opened(path, fcntl.LOCK_EX)
+    descriptor = _opened(_work_lock(database, name), fcntl.LOCK_EX)
     try:
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def unless_busy(database: Path, name: str) -> Iterator[bool]:
+    """Does the same without waiting: yields whether no other process does the work now.
+
+    Raises:
+        StorageError: the lock file cannot be opened or locked.
+    """
+    try:
+        descriptor = _opened(_work_lock(database, name), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+        return
+    try:
+        yield True
     finally:
         os.close(descriptor)
 
@@ -183,6 +199,11 @@ def is_sender_alive(database: Path, identifier: str) -> bool:
 
 def _use_lock(database: Path) -> Path:
     return database.with_name(f"{database.name}.use.lock")
+
+
+def _work_lock(database: Path, name: str) -> Path:
+    digest = hashlib.blake2b(name.encode(), digest_size=6).hexdigest()
+    return database.with_name(f"{database.name}.{digest}.lock")
 
 
 def _sender_lock(database: Path, identifier: str) -> Path:

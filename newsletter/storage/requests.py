@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 
 from newsletter.models import SubscriberState
-from newsletter.storage import notices, outbox
+from newsletter.storage import cancellations, notices
 from newsletter.storage import subscribers as subscriber_rows
 from newsletter.storage.schema import deliveries, editions, requests, subscribers
 from newsletter.storage.subscribers import Newcomer, Subscriber
@@ -154,7 +154,7 @@ def forget_requests(tx: Connection, before: datetime) -> None:
 
 def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
     """Removes a subscriber, along with everything that could identify them."""
-    outbox.cancel(tx, one.id, now)
+    cancellations.cancel(tx, one.id, now)
     notices.forget(tx, one.id, now)
     tx.execute(
         update(requests).where(requests.c.subscriber_id == one.id).values(address="", network="")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from newsletter.models import SubscriberState
 from newsletter.planning.rules import Rules, latest_day
-from newsletter.storage import log, outbox, subscribers
+from newsletter.storage import cancellations, log, subscribers
 from newsletter.storage.subscribers import Newcomer, Preferences, Subscriber
 from newsletter.subscribers.csv_columns import SubscriberRow
 
@@ -54,6 +54,6 @@ def reactivate(
     due = rules.next_due(subscriber.preferences, subscriber.last_due_on, now)
     subscribers.activate(tx, subscriber.id, cursor, due, now)
     if undo:
-        outbox.revive_left(tx, subscriber.id, subscriber.changed_at, now)
+        cancellations.revive_left(tx, subscriber.id, subscriber.changed_at, now)
     elif resumes:
-        outbox.revive(tx, subscriber.id, now)
+        cancellations.revive(tx, subscriber.id, now)

@@ -17,7 +17,7 @@ from newsletter.errors import UsageError
 from newsletter.messages import tokens
 from newsletter.models import SubscriberState
 from newsletter.planning.rules import Rules
-from newsletter.storage import outbox, requests, subscribers
+from newsletter.storage import cancellations, outbox, requests, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.subscribers import Preferences, Subscriber
 from newsletter.subscribers import csv_export
@@ -145,7 +145,7 @@ class Lifecycle:
                 subscribers.suppress(tx, self._suppression_hash(address), _FORGOTTEN, now)
                 requests.erase(tx, found, now)
                 return
-            outbox.cancel(tx, found.id, now)
+            cancellations.cancel(tx, found.id, now)
             subscribers.remove(tx, found.id)
 
     def find(self, address: Address) -> Subscriber:
@@ -178,7 +178,7 @@ class Lifecycle:
                 raise UsageError(f"{found.address} is {found.state}, not active")
             if may and found.state is not state:
                 subscribers.stop(tx, found.id, state, now)
-                outbox.cancel(tx, found.id, now, why)
+                cancellations.cancel(tx, found.id, now, why)
             return self._found(tx, address)
 
     def _due(self, preferences: Preferences, found: Subscriber, now: datetime) -> datetime:

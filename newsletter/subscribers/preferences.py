@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from newsletter.models import SubscriberState
 from newsletter.planning.rules import Rules
-from newsletter.storage import outbox, requests, subscribers
+from newsletter.storage import cancellations, outbox, requests, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.requests import SubscriberDetails
 from newsletter.storage.subscribers import Subscriber
@@ -81,7 +81,7 @@ class PreferenceCentre:
             row = requests.subscriber(tx, number)
             if row and row.state is SubscriberState.ACTIVE:
                 subscribers.stop(tx, number, SubscriberState.PAUSED, now)
-                outbox.cancel(tx, number, now, outbox.PAUSED)
+                cancellations.cancel(tx, number, now, outbox.PAUSED)
             if row and row.state in _REACHED:
                 requests.note_pause(tx, number, until)
         return ""
@@ -101,7 +101,7 @@ class PreferenceCentre:
                 requests.erase(tx, row, now)  # they never consented, so no data is kept
             elif row and row.state in _REACHED:
                 subscribers.stop(tx, number, SubscriberState.UNSUBSCRIBED, now)
-                outbox.cancel(tx, number, now)
+                cancellations.cancel(tx, number, now)
 
     def undo(self, number: int) -> bool:
         """Undoes an unsubscribe within `UNDO_FOR`; returns whether they are subscribed now."""

@@ -83,6 +83,7 @@ def test_the_strongest_of_several_is_said(several: set[str]) -> None:
             st.booleans(),
         ),
         overdue=st.sampled_from(["", "2026-11-21 07:30 UTC"]),
+        older=st.sampled_from(["", "this database is older"]),
     )
 )
 def test_it_always_begins_with_one_of_six_words(facts: IdleFacts) -> None:
@@ -97,6 +98,15 @@ def test_nothing_captured_yet_is_nothing_new() -> None:
     said = idle_reason(IdleFacts())
     assert said.startswith("nothing new: ")
     assert "newsletter ingest" in said
+
+
+def test_an_older_database_is_said_before_all_else_that_is_held() -> None:
+    """Nothing else matters until the operator decides; a pause does not hide it."""
+    older = WELL | CAUSES["held"] | {"older": "this database is older than its mail"}
+    assert idle_reason(IdleFacts(**older)) == "held: this database is older than its mail"
+    paused = idle_reason(IdleFacts(**older, paused=True))
+    assert paused.startswith("paused: ")
+    assert "this database is older than its mail" in paused
 
 
 def test_held_says_which_why_and_what_to_do() -> None:

@@ -540,6 +540,7 @@ def test_an_unknown_format_is_refused_before_anything_is_kept(configured: Path) 
 
 def test_looking_makes_no_database(configured: Path) -> None:
     """A mistyped file name is said, not created."""
+    (configured / "newsletter.db").unlink()
     for command in ("status", "preview"):
         done = newsletter(command, cwd=configured)
         assert "nothing new: nothing has been captured yet" in done.stdout

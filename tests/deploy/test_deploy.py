@@ -240,6 +240,9 @@ def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
     assert box.run(*health, **proxied).returncode == 1
     (box.root / "data/captures").mkdir()
     (box.root / "data/config.toml").write_text("[[sources]]\nname = 'saved'\npath = 'captures'\n")
+    # As the guide begins: the service never makes a database.
+    assert "docker compose -f deploy/compose.yaml run --build --rm newsletter ingest\n" in GUIDE
+    assert box.run(*program, "ingest").returncode == 0
     with (
         systemd(tmp_path) as said,
         subprocess.Popen(
@@ -785,6 +788,18 @@ def test_a_run_that_never_began_stores_nothing(hub: Hub) -> None:
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 
+def test_a_first_run_needs_a_database(hub: Hub) -> None:
+    """It makes none and stores nothing; the command that the guide begins with makes it."""
+    first = hub.run()
+    assert first.replies["Run"] == "failure"
+    assert "newsletter ingest" in first.said
+    assert not git("branch", "--list", BRANCH, cwd=hub.remote)
+    assert "*Actions → newsletter → Run workflow*, with `ingest` as the command" in GUIDE
+    assert not hub.run("ingest").failed
+    assert hub.stored() == ["newsletter.db"]
+    assert not hub.run().failed
+
+
 def test_no_answer_is_not_a_first_run(hub: Hub) -> None:
     """A repository that cannot be asked is no reason to start afresh."""
     hub.use(STUB)
@@ -827,8 +842,10 @@ def test_the_workflow_may_do_little() -> None:
 def test_the_guide_names_what_is_there() -> None:
     """Its commands and files exist."""
     commands = {*re.findall(r"(?:^|`|exec newsletter )newsletter (\w[\w-]*)", GUIDE, re.MULTILINE)}
-    assert {"subscribers", "status", "backup", "init", "config"} <= commands
+    assert {"subscribers", "status", "backup", "init", "config", "ingest"} <= commands
     assert commands <= set(cli.commands)
+    install = GUIDE[GUIDE.index("sudo useradd") :]
+    assert install.index("newsletter ingest") < install.index("systemctl enable --now")
     for pattern in re.findall(r"deploy/[\w.*-]*[\w*]", GUIDE):
         assert list(REPOSITORY.glob(pattern)), pattern
     (url,) = re.findall(r'^url = "(.*)"$', GUIDE, re.MULTILINE)

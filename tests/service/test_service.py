@@ -187,6 +187,7 @@ def test_it_ends_at_once_while_a_page_does_not_come(tmp_path: Path) -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         port = prepared(tmp_path)
+        newsletter("ingest", cwd=tmp_path)
         config = (tmp_path / "config.toml").read_text()
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         hanging = f'[[sources]]\nname = "hangs"\nurl = "{url}"\nallow_private = true\n'
@@ -215,6 +216,7 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
 def test_systemd_hears_that_it_is_ready_alive_and_ending(tmp_path: Path) -> None:
     """Over the socket it names."""
     port = prepared(tmp_path)
+    newsletter("ingest", cwd=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "notify"))
         listening.settimeout(TIMEOUT)

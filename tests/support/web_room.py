@@ -95,15 +95,19 @@ class WebRoom(Newsroom):
 
     def start(self, command: Command = "serve") -> None:  # type: ignore[override]  # its pages run
         """Begins to answer; returns when it does."""
+        self._process = self.start_process(command)
+        self.until(self._answers)
+
+    def start_process(self, command: Command) -> subprocess.Popen[str]:
+        """The process, which may not be ready yet or never be."""
         with (self.folder / "log").open("a") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "newsletter", command, "--log", "json"],
                 cwd=self.folder,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 text=True,
             )
-        self.until(self._answers)
 
     def stop(self) -> None:
         """Tells it to end: it does so with status 0, and nothing went wrong in between."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.errors import DatabaseMissing
-from newsletter.storage import health
+from newsletter.storage import generations, health
 from newsletter.storage.database import Database
 from newsletter.storage.database_file import sqlite_path
 
@@ -39,6 +39,7 @@ def check(context: Context) -> Iterator[Finding]:
             "it is private again; see what changed its mode",
         )
     yield _content(database, path)
+    generations.check(database)  # raises if it is an older copy, which is a failure
 
 
 def _folder(folder: Path) -> Iterator[Finding]:

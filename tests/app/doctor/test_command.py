@@ -63,6 +63,8 @@ def at_level(found: list[tuple[str, str]], level: str) -> list[str]:
 def test_a_fresh_installation_has_no_failure(tmp_path: Path) -> None:
     """Everything that is still to be done is a warning, and no database is made."""
     newsletter("init", cwd=tmp_path)
+    for file in tmp_path.glob("newsletter.db*"):
+        file.unlink()
     found = not_ok(run(tmp_path, "--offline"))
     assert all(one.startswith("warning ") for one in found)
     assert any("there is no database yet" in one and "newsletter ingest" in one for one in found)

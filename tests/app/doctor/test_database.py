@@ -52,6 +52,17 @@ def test_a_damaged_database(tmp_path: Path) -> None:
     assert found["clock"][0].level is Level.OK
 
 
+def test_an_older_copy(tmp_path: Path) -> None:
+    """It is said that nothing is sent from it, and what to do."""
+    configure(tmp_path)
+    ingest_sample(tmp_path)
+    (tmp_path / "newsletter.db.generation").write_text(f"{7:020}\n")
+    found = findings(tmp_path)["database"][-1]
+    assert found.level is Level.FAILURE
+    assert "this database is older" in found.what
+    assert "newsletter restored" in found.hint
+
+
 def test_a_database_that_is_not_ours(tmp_path: Path) -> None:
     """Nor is one of a kind that is not there yet."""
     configure(tmp_path)
