@@ -30,7 +30,8 @@ transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_sessi
 transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | queue! stop! recorder! personalise! | workers! dead_claims! | run!
 delivery: sending! records! | send_test!
-app: clock! idle alert_channels! | edition_factories! | factories! status! | alerts! inspection!
+app: clock! idle alert_reports alert_channels! | edition_factories! | factories! alert_conditions!
+app: status! alerts! inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
 web: feeds limits | cache! heartbeat! | archive_content!

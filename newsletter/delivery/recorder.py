@@ -152,6 +152,7 @@ class Recorder:
             ]
             if sent:
                 subscribers.accepted(tx, sent)
+            _count_outcomes(tx, [what.state for _, what in decisions], now)
             claimed, cancelled = self._claim(tx, wanted, now)
         self._count(decisions, left)
         self._summary.suppressed += len(gone)
@@ -242,6 +243,12 @@ def _outdate_reason(tx: Connection, now: datetime) -> None:
     known = installation.get(tx).stopped
     if known:
         installation.note_stopped(tx, "" if known == LIMITED else UNDER_WAY, now)
+
+
+def _count_outcomes(tx: Connection, states: Sequence[DeliveryState], now: datetime) -> None:
+    accepted, refused = states.count(DeliveryState.SENT), states.count(DeliveryState.REFUSED)
+    if accepted or refused:
+        installation.count_outcomes(tx, now, accepted=accepted, refused=refused)
 
 
 def _settled(one: Attempt, what: Decision) -> DeliveryUpdate:

@@ -79,8 +79,8 @@ def test_what_it_says(office: Office) -> None:
     assert others == []
     assert subject == "Daily Papers: the week since 2026-11-23"
     assert "New papers: 0. Mails sent: 0." in text
-    assert "2 active, 0 paused; 3 came, 1 left." in text
-    assert "Nothing needs you." in text
+    assert "2 active, 0 paused; 3 joined, 1 left." in text
+    assert "No action needed." in text
 
 
 def test_unless_it_is_wished_there_is_none(tmp_path: Path) -> None:
@@ -107,4 +107,4 @@ def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
         for number in range(1, 11):
             subscribers.stop(tx, number, SubscriberState.SUPPRESSED, office.now)
     assert len(office.live(3)) == 1
-    assert "10 people were suppressed within a day" in office.mails()[-1][1]
+    assert "10 subscribers were suppressed within a day" in office.mails()[-1][1]
