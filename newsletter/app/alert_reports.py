@@ -15,7 +15,7 @@ from newsletter.models import DeliveryState
 
 RESEND_AFTER = timedelta(hours=1)
 """How long a report that may have arrived, or was refused several times, is not sent again."""
-TRIES = 3
+TRIES = 10
 """How often a report is refused before it is sent less often."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -37,20 +37,17 @@ class Alerts:
     Args:
         config: the configuration.
         database: the installation's database.
-        notices: renders transactional mails.
-
-    Attributes:
-        faults: why the command or URL did not take the last report; each names its setting.
+        notices: returns what renders transactional mails.
     """
 
-    def __init__(self, config: Config, database: Database, notices: Notices) -> None:
+    def __init__(self, config: Config, database: Database, notices: Callable[[], Notices]) -> None:
         self._config = config
         self._database = database
         self._notices = notices
         self._channels = AlertChannels(config.newsletter)
         self._conditions = AlertConditions(config, database)
         self._pinged_at: datetime | None = None
-        self.faults: tuple[str, ...] = ()
+        self._faults: tuple[str, ...] = ()
 
     def current(self, at: datetime) -> list[Alert]:
         """Returns the problems that need the owner's attention now."""
@@ -70,9 +67,14 @@ class Alerts:
         try:
             self._report_alerts(at, by_mail=False)
         except RenderError as error:
-            self.faults = (str(error),)
+            self._faults = (str(error),)
         except StorageError:
             pass  # it is why no mail can be sent, and the caller says so
+
+    def take_faults(self) -> tuple[str, ...]:
+        """Returns why the command or URL did not take the last report, and forgets it."""
+        faults, self._faults = self._faults, ()
+        return faults
 
     def ping(self, at: datetime) -> str:
         """Tells the dead-man switch of a healthy run. Returns why that failed, or nothing.
@@ -93,7 +95,7 @@ class Alerts:
 
     def _report_alerts(self, at: datetime, *, by_mail: bool = True) -> bool:
         """Tells the owner if there is a new problem, or if all problems are resolved."""
-        self.faults = ()
+        self._faults = ()
         found = self.current(at)
         names = [alert.name for alert in found]
         with self._database.read() as tx:
@@ -115,7 +117,7 @@ class Alerts:
             if not is_news(names, alerted, _report(report)):
                 return True  # another process has told them meanwhile
             told = self._channels.tell(*self._words(REPORT, _facts(found)))
-            self.faults = told.faults
+            self._faults = told.faults
             if told.heard:
                 with self._database.write() as tx:
                     installation.note_alerted(tx, names)
@@ -144,7 +146,7 @@ class Alerts:
         if row and step is Step.RESEND:
             notice_rows.resend(tx, row.delivery, at)
         else:
-            self._queue(tx, REPORT, at, _facts(found, self.faults), names)
+            self._queue(tx, REPORT, at, _facts(found, self._faults), names)
         return True
 
     def _on_record(self, tx: Connection) -> tuple[tuple[str, ...], ReportRow | None]:
@@ -204,7 +206,7 @@ class Alerts:
         notice_rows.add(tx, kind, address, normal_form(address), subject, text, at, alerts=alerts)
 
     def _words(self, kind: str, facts: Mapping[str, object]) -> tuple[str, str]:
-        return self._notices.words(kind, name=self._config.newsletter.name, **facts)
+        return self._notices().words(kind, name=self._config.newsletter.name, **facts)
 
     @property
     def _address(self) -> str:

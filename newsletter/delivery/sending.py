@@ -102,7 +102,7 @@ class Sending:
         result.stopped = result.stopped or fault
         return result
 
-    def send_notices(self, stop: threading.Event, progress: Progress) -> None:
+    def send_notices(self, stop: threading.Event, progress: Progress) -> RunSummary:
         """Sends waiting notices but no editions. Sends nothing while sending is paused.
 
         Keeps retrying while the database is locked or its disk is full.
@@ -114,9 +114,11 @@ class Sending:
         """
         with self._database.read() as tx:
             if not notices.are_waiting(tx, self._clock()):
-                return
-        with suppress(SendingPaused):
-            self._make_delivery(stop, progress, persistent=True).run(only_notices=True)
+                return RunSummary()
+        try:
+            return self._make_delivery(stop, progress, persistent=True).run(only_notices=True)
+        except SendingPaused:
+            return RunSummary()
 
     def has_work(self, at: datetime) -> bool:
         """Whether any mail may be sent now, or a sender has claims that may need recovery."""
