@@ -89,6 +89,19 @@ class AlertConditions:
                 *_unsettled(tx),
             ]
 
+    def untold(self, at: datetime) -> list[Alert]:
+        """Returns the problems that the owner has not been told of.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        with self._database.read() as tx:
+            known = set(installation.get(tx).alerted)
+            report = notices.open_report(tx, self._owner) if self._owner else None
+        if report and report.state is DeliveryState.SENT:
+            known = set(report.alerts)
+        return [alert for alert in self.current(at) if alert.name not in known]
+
     def _source_alerts(self, tx: Connection, row: Installation, at: datetime) -> Iterator[Alert]:
         """Yields alerts for failing sources, and for reported ones that failed recently.
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
+from newsletter.app.alert_conditions import AlertConditions
 from newsletter.app.idle import IdleFacts, idle_reason
 from newsletter.config.schema import Config
 from newsletter.errors import ClockBehind
@@ -42,6 +43,7 @@ class Status:
         queued: number of messages that can be sent now.
         ended: number of messages, by state, that ended otherwise than sent or wait for a retry.
         idle_reason: why nothing is sent.
+        untold: the problems that no report to the owner has reached them with yet.
     """
 
     sources: list[SourceStatus]
@@ -52,6 +54,7 @@ class Status:
     queued: int
     ended: dict[DeliveryState, int]
     idle_reason: str
+    untold: tuple[str, ...] = ()
 
 
 class StatusReader:
@@ -74,8 +77,11 @@ class StatusReader:
         Raises:
             StorageError: the database cannot be read.
         """
+        at = self._clock()
         with self._database.read() as tx:
-            return _status(tx, self._config, self._clock())
+            found = _status(tx, self._config, at)
+        untold = AlertConditions(self._config, self._database).untold(at)
+        return replace(found, untold=tuple(alert.words for alert in untold))
 
 
 def _status(tx: Connection, config: Config, at: datetime) -> Status:

@@ -156,6 +156,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
         "mails": {str(state): many for state, many in found.ended.items()},
         "held_snapshots": [row.id for row in found.snapshots],
         "held_editions": [row.id for row in found.editions],
+        "untold": list(found.untold),
     }
 
 
@@ -177,6 +178,7 @@ def status_lines(found: Status) -> Iterator[str]:
     if found.queued or found.ended:
         facts = [(found.queued, "waiting"), *((many, s) for s, many in sorted(found.ended.items()))]
         yield "mails: " + ", ".join(f"{many:,} {what}" for many, what in facts if many)
+    yield from (f"not reported to the owner yet: {words}" for words in found.untold)
     yield found.idle_reason
 
 

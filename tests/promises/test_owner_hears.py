@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from newsletter.storage import installation
 from tests.support import http_server
-from tests.support.commands import assert_one_line_each
+from tests.support.commands import assert_one_line_each, rows_of
 from tests.support.http_server import Answer, Server, reply
 from tests.support.newsroom import Newsroom, summary
 from tests.support.smtp_process import Fault, MailServer
@@ -68,12 +67,13 @@ def report_states(room: Newsroom) -> list[str]:
 
 
 def is_told(room: Newsroom) -> bool:
-    """Whether the owner knows of anything."""
+    """Whether the owner knows of the problem that there is; `status` says it until they do."""
     with room.opened() as app:
-        names = [alert.name for alert in app.alerts.current(app.clock())]
-        app.alerts.report_without_mail(app.clock())  # looks at what became of the last report
-        with app.database.read() as tx:
-            return bool(names) and set(names) <= set(installation.get(tx).alerted)
+        assert app.alerts.current(app.clock())
+    untold = rows_of(room.command("status", "--json"))[-1]["untold"]
+    lines = room.command("status").stdout.splitlines()
+    assert sum(line.startswith("not reported to the owner yet: ") for line in lines) == len(untold)
+    return not untold
 
 
 def configure(room: Newsroom, server: MailServer, **settings: Any) -> None:
