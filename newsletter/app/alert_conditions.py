@@ -145,9 +145,9 @@ class AlertConditions:
         A single subscriber whose mail is deferred is no reason, unless there is no other.
         """
         hour, accepted = self._last_accepted(tx)
-        failing = deliveries.failing(tx, hour)
-        if accepted > failing.subscribers:  # then those that failed in that hour are exceptions
-            failing = deliveries.failing(tx, hour + _HOUR)
+        failing, later = deliveries.failing(tx, hour), deliveries.failing(tx, hour + _HOUR)
+        if accepted > failing.subscribers - later.subscribers:
+            failing = later  # those that failed in that hour are exceptions
         active = subscribers.counts(tx).get(SubscriberState.ACTIVE, 0)
         if (
             failing.since is None

@@ -122,7 +122,7 @@ def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
 # Mail that no server takes
 
 
-ANA, BEN, CLEO = (f"{name}@{name}.example" for name in ("ana", "ben", "cleo"))
+ANA, BEN, CLEO, DAN = (f"{name}@{name}.example" for name in ("ana", "ben", "cleo", "dan"))
 OWNER = "owner@papers.example"
 BEGAN = datetime(2026, 11, 20, 7, 47, 13, tzinfo=UTC)
 LATER = "451 4.7.1 try again later"
@@ -152,6 +152,11 @@ class Post:
         self.now = now
         self.app.sending.send(PlanResult(), threading.Event(), lambda _summary, _total: None)
         return {alert.name for alert in self.app.alerts.current(now)}
+
+    def rows(self) -> list[deliveries.DeliveryRow]:
+        """All mails."""
+        with self.database.read() as tx:
+            return list(deliveries.listed(tx, Filter()))
 
     def words(self) -> str:
         """What is wrong now."""
@@ -229,7 +234,7 @@ def test_a_report_of_it_is_deferred_too(post: Open, server: MailServer) -> None:
         one.run(BEGAN + hours * HOUR)
         with one.database.read() as tx:
             assert installation.get(tx).alerted == ()
-    assert [row.state for row in notices_of(one)] == ["deferred"]
+    assert [row.state for row in one.rows() if row.edition == "report"] == ["deferred"]
     server.plan()
     one.run(BEGAN + 14 * HOUR)
     assert reports(server) == [
@@ -238,18 +243,18 @@ def test_a_report_of_it_is_deferred_too(post: Open, server: MailServer) -> None:
     ]
 
 
-def notices_of(one: Post) -> list[deliveries.DeliveryRow]:
-    """All reports that were queued."""
-    with one.database.read() as tx:
-        return [row for row in deliveries.listed(tx, Filter()) if row.edition == "report"]
-
-
 def test_one_mailbox_that_is_full_is_no_reason(post: Open, server: MailServer) -> None:
     """While others get their mail, or got it, one that is deferred for days is not reported."""
     server.plan(Fault("RCPT", "452 4.2.2 full", to=ANA))
     one = post(ANA, BEN, CLEO)
-    for hours in (0, 1, 4, 10, 47):
+    for hours in (0, 1, 4, 10):
         assert one.run(BEGAN + hours * HOUR) == set()
+    server.plan(*(Fault("RCPT", "452 4.2.2 full", to=address) for address in (ANA, DAN)))
+    one.app.subscribers.lifecycle.add(line_of(DAN))
+    one.plan()
+    for hours in (11, 15, 47):
+        assert one.run(BEGAN + hours * HOUR) == set()
+    assert {row.address for row in one.rows() if row.state == "deferred"} == {ANA, DAN}
     assert reports(server) == []
 
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from newsletter.app.composition import App
 from newsletter.config.parse import parse
 from newsletter.service.jobs import Jobs
+from newsletter.storage.schema import breakers
 from tests.support.databases import new_database
 from tests.support.http_server import Answer, Server, reply
 
@@ -89,6 +91,18 @@ def test_a_ping_every_few_minutes(serve: Serve) -> None:
     service.app.sending.resume()
     service.live(1)
     assert service.asked("/ping") == 11
+
+
+@pytest.mark.parametrize(("domain", "pings"), [("", 0), ("slow.example", 1)])
+def test_no_ping_while_all_mail_is_stopped(serve: Serve, domain: str, pings: int) -> None:
+    """A single domain that takes nothing is no reason to leave it out."""
+    service = serve(EML)
+    with service.database.write() as tx:
+        row = {"domain": domain, "opened_at": NOON, "reason": "no", "probe_at": NOON}
+        tx.execute(insert(breakers).values(row))
+    service.live(2)
+    assert service.asked("/ping") == pings
+    assert service.asked("/topic") == 1
 
 
 def test_a_clock_that_is_behind_is_told_without_mail(serve: Serve) -> None:
