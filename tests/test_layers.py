@@ -32,9 +32,9 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | breaker queue! stop! personalise! | refusals! | recorder! workers!
 delivery: dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! undelivered source_remarks backup_rotation | idle | edition_factories!
-app: automatic_backups! | factories! status! | alerts! inspection!
-app: alerts! inspection!
+app: clock! undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
+app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
+app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
 web: feeds limits | cache! heartbeat! | archive_content!

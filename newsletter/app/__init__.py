@@ -9,6 +9,9 @@
     idle                  why nothing is sent
     trace                 the history of one subscriber or one paper (`newsletter why`)
     alerts                reports to the owner
+    alert_conditions      what they are told of
+    alert_reports         when a report is sent, and sent again
+    alert_channels        the ways to reach them besides mail, and the ping
     maintenance           backup, restore, prune
     inspection            reads captures and checks the configuration, without a database
     doctor                checks of the installation

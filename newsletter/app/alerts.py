@@ -1,136 +1,159 @@
-"""Reports to the owner: one when action is needed, one when the problem is resolved, and an
-optional weekly summary."""
+"""Tells the owner: of problems, when all is well again, of the week, and that runs are healthy."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from newsletter.app import edition_factories, factories
+from newsletter.app.alert_channels import AlertChannels
+from newsletter.app.alert_conditions import Alert, AlertConditions
+from newsletter.app.alert_reports import Report, Step, is_news, known_alerts, next_step
 from newsletter.config.schema import Config
-from newsletter.delivery.recorder import LIMITED
 from newsletter.editions.notices import REPORT, WEEKLY, Notices
-from newsletter.models import DeliveryState, EditionState, SnapshotState, SubscriberState
-from newsletter.storage import deliveries, installation, snapshots, sources, subscribers, trace
-from newsletter.storage import editions as edition_rows
+from newsletter.errors import RenderError, StorageError
+from newsletter.models import DeliveryState, SubscriberState
+from newsletter.storage import deliveries, installation, subscribers, trace
 from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
+from newsletter.storage.notices import ReportRow
 from newsletter.storage.subscribers import Preferences
 from newsletter.subscribers.address import normal_form
 
-WELL_AGAIN = timedelta(days=1)
-"""How long a source must not have failed before it is reported as recovered."""
-PASSES = timedelta(hours=1)
-"""How long sending may fail before it is reported."""
+PING_EVERY = timedelta(minutes=3)
+"""How often a process that keeps running requests `ping_url`."""
 _WEEK = timedelta(days=7)
-_DAY = timedelta(days=1)
-_MANY = 10
 _EVERY = "weekly:mon"
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A problem that needs the owner's attention.
-
-    Attributes:
-        name: identifies the problem; stays the same while the problem does.
-        words: the problem, and what to do about it.
-    """
-
-    name: str
-    words: str
+_REPLACED = "no longer up to date; the owner is told how things stand now"
 
 
 class Alerts:
-    """Queues reports to the owner.
+    """Tells the owner of problems: by a command or URL if configured, otherwise by mail.
+
+    A problem counts as told when a command, a URL or a mail server has taken a report of it.
 
     Args:
         config: the configuration.
         database: the installation's database.
-        notices: renders transactional mails.
+        notices: returns what renders transactional mails.
     """
 
-    def __init__(self, config: Config, database: Database, notices: Notices) -> None:
+    def __init__(self, config: Config, database: Database, notices: Callable[[], Notices]) -> None:
         self._config = config
         self._database = database
         self._notices = notices
-
-    def report(self, at: datetime) -> bool:
-        """Queues reports of what the owner has not been told. Returns whether there are any."""
-        return self._report_alerts(at) | self._report_week(at)
+        self._channels = AlertChannels(config.newsletter)
+        self._conditions = AlertConditions(config, database)
+        self._pinged_at: datetime | None = None
+        self._faults: tuple[str, ...] = ()
 
     def current(self, at: datetime) -> list[Alert]:
         """Returns the problems that need the owner's attention now."""
-        found = self._source_alerts(at)
-        with self._database.read() as tx:
-            found += [
-                Alert(
-                    f"snapshot {row.id}",
-                    f"Snapshot {row.id} of {row.source} is held: {row.reason}. "
-                    f"`newsletter snapshots release {row.id}` or `reject` it.",
-                )
-                for row in snapshots.listed(tx, SnapshotState.HELD)
-            ]
-            found += [
-                Alert(
-                    f"edition {row.id}",
-                    f"Edition {row.id} is held: {row.reason}. "
-                    f"`newsletter editions release {row.id}` or `reject` it.",
-                )
-                for row in edition_rows.listed(tx, EditionState.HELD)
-            ]
-            found += self._sending_alerts(tx, at)
-            # Without notices: a report that may not have arrived would cause another report.
-            counts = deliveries.ended_otherwise(tx, notices=False)
-            for state, what in _UNSETTLED.items():
-                if counts.get(state):
-                    name = f"{state} {deliveries.newest(tx, state)}"
-                    found.append(Alert(name, what.format(counts[state])))
-        return found
+        return self._conditions.current(at)
 
-    def _sending_alerts(self, tx: Connection, at: datetime) -> list[Alert]:
-        """Returns alerts for sending that has been failing, and for a surge of suppressions."""
-        found = []
-        row = installation.get(tx)
-        since = row.stopped_at
-        if row.stopped and row.stopped != LIMITED and since and at - since >= PASSES:
-            words = f"Nothing goes out since {since:%Y-%m-%d %H:%M} UTC: {row.stopped}."
-            found.append(Alert("sending", words))
-        counts = subscribers.counts(tx)
-        gone = subscribers.suppressed_since(tx, at - _DAY)
-        if gone >= _MANY and gone > counts.get(SubscriberState.ACTIVE, 0) / 10:
-            found.append(
-                Alert(
-                    "suppressed",
-                    f"{gone:,} people were suppressed within a day: their servers say that there "
-                    "is no such mailbox. If that is wrong, your own mail server says so; "
-                    "`newsletter subscribers add --unsuppress ADDRESS` brings a subscriber back.",
-                )
-            )
-        return found
+    def report(self, at: datetime) -> bool:
+        """Tells the owner what they do not know. Returns whether mail to them was queued.
 
-    def _report_alerts(self, at: datetime) -> bool:
-        """Queues a report if there is a new problem, or if all problems are resolved."""
+        Raises:
+            RenderError: the template of a report is wrong.
+            StorageError: the database cannot be used.
+        """
+        return self._report_alerts(at) | self._report_week(at)
+
+    def report_without_mail(self, at: datetime) -> None:
+        """Tells the owner by command or URL, when no mail can be sent. Never fails."""
+        try:
+            self._report_alerts(at, by_mail=False)
+        except RenderError as error:
+            self._faults = (str(error),)
+        except StorageError:
+            pass  # it is why no mail can be sent, and the caller says so
+
+    def take_faults(self) -> tuple[str, ...]:
+        """Returns why the command or URL did not take the last report, and forgets it."""
+        faults, self._faults = self._faults, ()
+        return faults
+
+    def ping(self, at: datetime) -> str:
+        """Tells the dead-man switch of a healthy run. Returns why that failed, or nothing.
+
+        Does nothing if it did so a short time ago, or while no mail is accepted.
+
+        Raises:
+            StorageError: the database cannot be read.
+        """
+        last = self._pinged_at
+        is_early = last is not None and timedelta() <= at - last < PING_EVERY
+        if not self._channels.has_ping or is_early:
+            return ""
+        if any(alert.concerns_all_mail for alert in self.current(at)):
+            return ""
+        self._pinged_at = at
+        return self._channels.ping()
+
+    def _report_alerts(self, at: datetime, *, by_mail: bool = True) -> bool:
+        """Tells the owner if there is a new problem, or if all problems are resolved."""
+        self._faults = ()
         found = self.current(at)
-        names = [trouble.name for trouble in found]
+        names = [alert.name for alert in found]
         with self._database.read() as tx:
-            alerted = installation.get(tx).alerted
-        if _is_known(names, alerted):
-            if len(names) < len(alerted):
-                with self._database.write() as tx:
-                    installation.note_alerted(tx, names)  # a problem that recurs is reported again
+            alerted, report = self._on_record(tx)
+        if is_news(names, alerted, _report(report)):
+            if self._channels and self._tell(found, at):
+                return False
+        elif report is None and set(names) == set(alerted):
             return False
-        facts = {"troubles": [trouble.words for trouble in found]}
         with self._database.write() as tx:
-            if _is_known(names, installation.get(tx).alerted):
-                return False  # another run has already reported it
-            installation.note_alerted(tx, names)
-            if self._address:
-                self._queue(tx, REPORT, at, **facts)
-        return bool(self._address)
+            return self._queue_report(tx, found, at, by_mail=by_mail and bool(self._address))
+
+    def _tell(self, found: Sequence[Alert], at: datetime) -> bool:
+        """Gives a report to the command and the URL. Returns whether one of them took it."""
+        names = [alert.name for alert in found]
+        with self._database.alone("alerts"):
+            with self._database.read() as tx:
+                alerted, report = self._on_record(tx)
+            if not is_news(names, alerted, _report(report)):
+                return True  # another process has told them meanwhile
+            told = self._channels.tell(*self._words(REPORT, _facts(found)))
+            self._faults = told.faults
+            if told.heard:
+                with self._database.write() as tx:
+                    installation.note_alerted(tx, names)
+                    if report:
+                        notice_rows.close_report(tx, report, _REPLACED, at)
+        return told.heard
+
+    def _queue_report(
+        self, tx: Connection, found: Sequence[Alert], at: datetime, *, by_mail: bool
+    ) -> bool:
+        """Records what became of the last report, and queues it again or a new one if needed."""
+        names = [alert.name for alert in found]
+        alerted, row = self._on_record(tx)
+        report = _report(row)
+        step = next_step(names, alerted, report, at)
+        # A problem that is over, and recurs, is reported again.
+        known = names if step is Step.NOTHING else known_alerts(alerted, report)
+        if set(known) != set(alerted):
+            installation.note_alerted(tx, list(known))
+        is_sent = row is not None and row.state is DeliveryState.SENT
+        is_replaced = step is Step.NOTHING or (step is Step.QUEUE and by_mail)
+        if row and (is_sent or is_replaced):
+            notice_rows.close_report(tx, row, _REPLACED, at)
+        if not by_mail or step not in (Step.QUEUE, Step.RESEND):
+            return False
+        if row and step is Step.RESEND:
+            notice_rows.resend(tx, row.delivery, at)
+        else:
+            self._queue(tx, REPORT, at, _facts(found, self._faults), names)
+        return True
+
+    def _on_record(self, tx: Connection) -> tuple[tuple[str, ...], ReportRow | None]:
+        """Returns what the owner was told of, and the last report if it is not accounted for."""
+        alerted = installation.get(tx).alerted
+        address = self._address
+        return alerted, notice_rows.open_report(tx, normal_form(address)) if address else None
 
     def _report_week(self, at: datetime) -> bool:
         """Queues the weekly summary, if enabled: on Mondays at the newsletter's send time."""
@@ -148,7 +171,7 @@ class Alerts:
             installation.note_week_reported(tx, last[0])
             if reported_on is None:
                 return False  # the first report covers the first full week
-            self._queue(tx, WEEKLY, at, **facts)
+            self._queue(tx, WEEKLY, at, facts)
         return True
 
     def _week(self, at: datetime) -> dict[str, object]:
@@ -170,47 +193,29 @@ class Alerts:
                 "troubles": [trouble.words for trouble in self.current(at)],
             }
 
-    def _queue(self, tx: Connection, kind: str, at: datetime, **facts: object) -> None:
-        subject, text = self._notices.words(kind, name=self._config.newsletter.name, **facts)
-        notice_rows.add(tx, kind, self._address, normal_form(self._address), subject, text, at)
+    def _queue(
+        self,
+        tx: Connection,
+        kind: str,
+        at: datetime,
+        facts: Mapping[str, object],
+        alerts: Sequence[str] | None = None,
+    ) -> None:
+        address = self._address
+        subject, text = self._words(kind, facts)
+        notice_rows.add(tx, kind, address, normal_form(address), subject, text, at, alerts=alerts)
+
+    def _words(self, kind: str, facts: Mapping[str, object]) -> tuple[str, str]:
+        return self._notices().words(kind, name=self._config.newsletter.name, **facts)
 
     @property
     def _address(self) -> str:
         return edition_factories.owner_address(self._config)
 
-    def _source_alerts(self, at: datetime) -> list[Alert]:
-        """Returns alerts for failing sources, and for reported ones that failed recently.
 
-        An intermittent failure is therefore one problem, not one per occurrence.
-        """
-        names = {section.name for section in self._config.sources}
-        with self._database.read() as tx:
-            alerted = installation.get(tx).alerted
-            statuses = [one for one in sources.all_status(tx) if one.name in names]
-        return [
-            Alert(f"source {one.name}", f"The source {one.name} fails: {one.failure or 'again'}.")
-            for one in statuses
-            if one.failing_since
-            or (
-                f"source {one.name}" in alerted
-                and one.failed_at
-                and at - one.failed_at < WELL_AGAIN
-            )
-        ]
+def _report(row: ReportRow | None) -> Report | None:
+    return Report(row.alerts, row.state, row.attempts, row.changed_at) if row else None
 
 
-def _is_known(troubles: Sequence[str], alerted: Sequence[str]) -> bool:
-    """Returns whether the owner has been told of all of these, or that there are none left."""
-    return set(troubles) <= set(alerted) and bool(troubles or not alerted)
-
-
-_UNSETTLED = {
-    DeliveryState.UNKNOWN: (
-        "{:,} mails may have arrived or not, because a sender died or a server did not answer. "
-        "`newsletter deliveries --state unknown` lists them; `deliveries settle` or `retry` them."
-    ),
-    DeliveryState.EXPIRED: (
-        "{:,} mails were given up. `newsletter deliveries --state expired` lists them; "
-        "`deliveries retry` sends them."
-    ),
-}
+def _facts(found: Sequence[Alert], faults: Sequence[str] = ()) -> dict[str, list[str]]:
+    return {"troubles": [alert.words for alert in found], "faults": list(faults)}

@@ -246,7 +246,7 @@ class App:
         """Reports to the owner."""
         from newsletter.app.alerts import Alerts
 
-        return Alerts(self._config, self.database, self.notices)
+        return Alerts(self._config, self.database, lambda: self.notices)
 
     def _report(self, at: datetime) -> bool:
         """Reports to the owner. Loads the mail templates only when the first report is due."""

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection
 
 from newsletter.app import automatic_backups
+from newsletter.app.alert_conditions import AlertConditions
 from newsletter.app.idle import IdleFacts, idle_reason
 from newsletter.app.source_remarks import KnownSource, Remark, source_remarks
 from newsletter.app.undelivered import MailFacts, Undelivered
@@ -52,6 +53,7 @@ class Status:
         configured: names of the configured sources.
         backups: number of automatic backups that are kept; 0 if none are made.
         newest_backup: the day of the newest of them.
+        untold: the problems that no report to the owner has reached them with yet.
     """
 
     sources: list[SourceStatus]
@@ -66,6 +68,7 @@ class Status:
     configured: frozenset[str] = frozenset()
     backups: int = 0
     newest_backup: date | None = None
+    untold: tuple[str, ...] = ()
 
 
 class StatusReader:
@@ -88,10 +91,12 @@ class StatusReader:
         Raises:
             StorageError: the database cannot be read.
         """
-        older = _older(self._database)
+        at, older = self._clock(), _older(self._database)
         with self._database.read() as tx:
             is_sending = senders.any_alive(self._database.file)
-            found = _status(tx, self._config, self._clock(), older, is_sending=is_sending)
+            found = _status(tx, self._config, at, older, is_sending=is_sending)
+        untold = AlertConditions(self._config, self._database).untold(at)
+        found = replace(found, untold=tuple(alert.words for alert in untold))
         if not self._config.database.backups:
             return found
         newest = automatic_backups.newest(self._database.file)

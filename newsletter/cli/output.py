@@ -163,6 +163,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
         "held_snapshots": [row.id for row in found.snapshots],
         "held_editions": [row.id for row in found.editions],
         "backup": str(found.newest_backup) if found.newest_backup else None,
+        "untold": list(found.untold),
     }
 
 
@@ -188,6 +189,7 @@ def status_lines(found: Status) -> Iterator[str]:
         yield "mails: " + ", ".join(f"{many:,} {what}" for many, what in facts if many)
     if found.backups:
         yield f"newest automatic backup: {found.newest_backup or 'none yet'}"
+    yield from (f"not reported to the owner yet: {words}" for words in found.untold)
     yield found.idle_reason
 
 

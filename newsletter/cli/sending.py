@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from newsletter.app.composition import App
     from newsletter.cli.signals import Signals
     from newsletter.config.schema import Config
+    from newsletter.delivery.run import Progress
     from newsletter.delivery.sending import RunResult
+    from newsletter.planning.plan import PlanResult
 
 
 @click.command()
@@ -41,6 +43,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
     if problems := sending_problems(loaded):
         with suppress(StorageError), opened(loaded, create=False) as app:
             app.sending.note_stopped("; ".join(problems))
+            _report_without_mail(app)
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
     with Signals() as signals, opened(loaded, create=False) as app:
@@ -73,18 +76,43 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
                 planned = app.planner.plan(due_now=due_now)
             except RenderError as error:  # frozen editions can still be sent
                 planned, fault = PlanResult(), str(error)
-        return app.sending.send(planned, signals.stop, progress.show, fault)
+        return _sent(app, planned, signals, progress.show, fault)
     except SendingPaused:
         return _nothing()
     except (ClockBehind, DatabaseOlder) as error:
+        _report_without_mail(app)
         return _nothing(str(error))
     except NewsletterError as error:
         app.sending.note_stopped(str(error))
+        _report_without_mail(app)
         if isinstance(error, ConfigError):
             raise
         return _nothing(str(error))
     finally:
         progress.clear()
+
+
+def _report_without_mail(app: App) -> None:
+    app.alerts.report_without_mail(app.clock())
+    _say_faults(app)
+
+
+def _sent(
+    app: App, planned: PlanResult, signals: Signals, progress: Progress, fault: str
+) -> RunResult:
+    """Sends, says whom a report did not reach, and pings after a healthy run."""
+    result = app.sending.send(planned, signals.stop, progress, fault)
+    _say_faults(app)
+    if not signals.stop.is_set() and not result.stopped:
+        with suppress(StorageError):
+            if failure := app.alerts.ping(app.clock()):
+                say(f"error: {failure}", err=True)
+    return result
+
+
+def _say_faults(app: App) -> None:
+    for fault in app.alerts.take_faults():
+        say(f"error: {fault}", err=True)
 
 
 def _nothing(stopped: str = "") -> RunResult:

@@ -50,7 +50,22 @@ class NewsletterSection(_Section):
     language: Literal["en"] = "en"
     postal_address: OneLine = ""
     weekly_report: bool = False
+    alert_command: SecretStr = SecretStr("")
+    alert_url: SecretStr = SecretStr("")
+    ping_url: SecretStr = SecretStr("")
     bounce_domain: Annotated[str, AfterValidator(values.domain)] = ""
+
+    @field_validator("alert_command")
+    @classmethod
+    def _runs(cls, value: SecretStr) -> SecretStr:
+        values.command_line(value.get_secret_value())
+        return value
+
+    @field_validator("alert_url", "ping_url")
+    @classmethod
+    def _takes_requests(cls, value: SecretStr) -> SecretStr:
+        values.request_url(value.get_secret_value())
+        return value
 
 
 class DatabaseSection(_Section):

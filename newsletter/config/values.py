@@ -6,6 +6,7 @@ Each function returns the value or raises `ValueError` that says what to write i
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from datetime import time, timedelta
 from urllib.parse import urlsplit
@@ -119,6 +120,37 @@ def base_url(value: str) -> str:
     if not value.isascii():
         raise ValueError('write it in ASCII, its domain such as "xn--bcher-kva.example"')
     return parts._replace(scheme=parts.scheme.lower()).geturl().rstrip("/")
+
+
+def request_url(value: str) -> str:
+    """Accepts an http or https URL that requests can be sent to, or an empty string."""
+    if not value:
+        return value
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as exc:
+        raise ValueError("not an address") from exc
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("write an http:// or https:// address")
+    if "@" in parts.netloc:
+        raise ValueError("write it without user name and password; a token can be in the query")
+    if not value.isascii() or not is_plain(value) or " " in value:
+        raise ValueError("write it in ASCII, without spaces")
+    return value
+
+
+def command_line(value: str) -> str:
+    """Accepts a command line whose words can be told apart, or an empty string."""
+    try:
+        words = shlex.split(value)
+    except ValueError as exc:
+        raise ValueError("a quotation mark in it is not closed") from exc
+    if value and not words:
+        raise ValueError("write a command and its arguments")
+    if "\0" in value:
+        raise ValueError("write it without control characters")
+    return value
 
 
 def readable_on(page: str) -> Callable[[str], str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from newsletter.delivery.recorder import RunSummary
+from newsletter.delivery.recorder import PAUSED, RunSummary
 from newsletter.delivery.run import DeliveryRun, Progress
 from newsletter.errors import SendingPaused, StorageError
 from newsletter.planning.plan import PlanResult
@@ -48,7 +48,8 @@ class Sending:
     Args:
         database: where deliveries wait.
         make_delivery: builds a delivery run.
-        report: queues a report to the owner if something needs attention; returns whether it did.
+        report: reports to the owner if something needs attention; returns whether a mail that
+            does so was queued.
         clock: returns the current time, timezone-aware.
     """
 
@@ -89,16 +90,19 @@ class Sending:
         result = RunResult(planned, delivery.run(fault=fault))
         result.stopped = result.summary.stopped
         try:
-            if not stop.is_set() and not result.stopped and self._report(self._clock()):
+            # Also after a run that was stopped: the fault may concern other recipients only.
+            is_ended = stop.is_set() or result.stopped == PAUSED
+            if not is_ended and self._report(self._clock()):
                 notice_summary = delivery.run(only_notices=True, fault=fault)
                 result.summary.notices += notice_summary.notices
-                result.stopped = notice_summary.stopped
+                result.stopped = result.stopped or notice_summary.stopped
         except (SendingPaused, StorageError) as error:
-            result.stopped = str(error)  # the result still says what was sent before
+            # The result still says what was sent before.
+            result.stopped = result.stopped or str(error)
         result.stopped = result.stopped or fault
         return result
 
-    def send_notices(self, stop: threading.Event, progress: Progress) -> None:
+    def send_notices(self, stop: threading.Event, progress: Progress) -> RunSummary:
         """Sends waiting notices but no editions. Sends nothing while sending is paused.
 
         Keeps retrying while the database is locked or its disk is full.
@@ -110,9 +114,11 @@ class Sending:
         """
         with self._database.read() as tx:
             if not notices.are_waiting(tx, self._clock()):
-                return
-        with suppress(SendingPaused):
-            self._make_delivery(stop, progress, persistent=True).run(only_notices=True)
+                return RunSummary()
+        try:
+            return self._make_delivery(stop, progress, persistent=True).run(only_notices=True)
+        except SendingPaused:
+            return RunSummary()
 
     def has_work(self, at: datetime) -> bool:
         """Whether any mail may be sent now, or a sender has claims that may need recovery."""

@@ -32,6 +32,8 @@ from newsletter.planning.plan import PlanResult
 from newsletter.service.capture_log import log_report
 from newsletter.service.folders import Signature, rests, signature
 from newsletter.service.health import CHECK_SECONDS
+from newsletter.service.intervals import is_time
+from newsletter.service.owner import OwnerReports
 from newsletter.sources.files import is_folder
 from newsletter.web.heartbeat import Heartbeat
 
@@ -42,8 +44,6 @@ HOURLY = timedelta(hours=1)
 died."""
 RETRIED = timedelta(seconds=15)
 """How long after a database or program error planning and sending are retried."""
-REPORTED = timedelta(minutes=10)
-"""How often to check for reports to the owner if nothing else happens."""
 
 
 @dataclass(slots=True)
@@ -86,7 +86,7 @@ class Jobs:
         self._tick_lock = threading.Lock()
         self._leftovers_lock = threading.Lock()
         self._rescheduled_at: datetime | None = None
-        self._reported_at: datetime | None = None
+        self._owner = OwnerReports(app)
         self._looked_back_at: datetime | None = None
         self._said = ""
         self._failed = False
@@ -102,7 +102,7 @@ class Jobs:
         due: list[Callable[[], None]] = []
         with self.capturing.in_pass():
             now = self._clock()
-            looks_back = _is_time(self._looked_back_at, now, HOURLY)
+            looks_back = is_time(self._looked_back_at, now, HOURLY)
             due_sources = [
                 watched
                 for watched in self._watched
@@ -132,8 +132,11 @@ class Jobs:
         self._failed = False
         try:
             self._plan_and_send()
-        except (SendingPaused, ClockBehind, DatabaseOlder) as why:
+        except SendingPaused as why:
             self._say_once("sending waits", why)
+        except (ClockBehind, DatabaseOlder) as why:
+            self._say_once("sending waits", why)
+            self._owner.after_failure(self._clock())
         except NewsletterError as error:
             self._failed = isinstance(error, StorageError)
             self._say_once("sending failed", error)
@@ -146,13 +149,10 @@ class Jobs:
     def _note_stopped(self, why: str) -> None:
         self._noted = why
         self._app.sending.note_stopped(why)
+        self._owner.after_failure(self._clock())
 
     def settled(self, timeout: float) -> bool:
-        """Waits for running jobs to finish. Returns false if that takes too long.
-
-        Args:
-            timeout: seconds to wait.
-        """
+        """Waits up to `timeout` seconds for running jobs to finish. Returns whether they did."""
         ends = monotonic() + timeout
         locks = [
             self._tick_lock,
@@ -180,7 +180,7 @@ class Jobs:
         now = self._clock()
         app = self._app
         app.sending.refuse(now)
-        if _is_time(self._rescheduled_at, now, HOURLY):
+        if is_time(self._rescheduled_at, now, HOURLY):
             mended = app.due_times.reschedule(now)
             self._rescheduled_at = now
             if mended:
@@ -196,22 +196,27 @@ class Jobs:
             log.info("planned", people=planned.subscribers, editions=planned.editions)
         elif planned.open:
             log.info("nothing new yet, and a source fails", people=planned.open)
+        result = self._sent(planned, fault, now)
+        self._log_sent(result)
+        if not self._stop.is_set():
+            self._owner.after_pass(result, self._clock())
+
+    def _sent(self, planned: PlanResult, fault: str, now: datetime) -> RunResult:
+        """Sends what waits, or else a report to the owner, or else records the fault, if any."""
+        sending = self._app.sending
         result = RunResult(planned, stopped=fault)
-        if app.sending.has_work(now) or (self._is_report_due(now) and app.alerts.report(now)):
-            result = app.sending.send(planned, self._stop, self._beat, fault, persistent=True)
+        if sending.has_work(now):
+            return sending.send(planned, self._stop, self._beat, fault, persistent=True)
+        if self._owner.is_due(now) and self._app.alerts.report(now):
+            result.summary = sending.send_notices(self._stop, self._beat)
+            result.stopped = fault or result.summary.stopped
         elif fault:
-            app.sending.note_stopped(fault)
+            sending.note_stopped(fault)
         elif self._noted:
             # The database works again, and no run that would say so was needed.
-            app.sending.withdraw_stopped(self._noted)
+            sending.withdraw_stopped(self._noted)
             self._noted = ""
-        self._log_sent(result)
-
-    def _is_report_due(self, now: datetime) -> bool:
-        due = _is_time(self._reported_at, now, REPORTED)
-        if due:
-            self._reported_at = now
-        return due
+        return result
 
     def _beat(self, summary: RunSummary, _total: int) -> None:
         self.sending.beat()
@@ -247,7 +252,7 @@ class Jobs:
         last = watched.tried_at
         if last is None:
             last = self._app.sources.captured_at(watched.section.name)
-        return _is_time(last, now, watched.section.every)
+        return is_time(last, now, watched.section.every)
 
     def _settle_leftovers(self) -> None:
         """Ingests captures that were stored but never ingested, also of removed sources."""
@@ -290,8 +295,3 @@ class Jobs:
         if report.unstored:
             self._looked_back_at = None  # a part may be stored but not ingested
         return report.unstored
-
-
-def _is_time(last: datetime | None, now: datetime, every: timedelta) -> bool:
-    """Returns whether the interval has elapsed. A `last` in the future is due to a wrong clock."""
-    return last is None or not timedelta() <= now - last < every

@@ -201,6 +201,40 @@ def newest(tx: Connection, state: DeliveryState) -> int:
     return int(tx.execute(query).scalar() or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class FailingMail:
+    """Editions' deliveries that servers deferred or refused.
+
+    Attributes:
+        since: when the first of them was first tried; `None` if there are none.
+        deferred: how many wait for a retry.
+        refused: how many were refused permanently.
+        subscribers: how many subscribers they are for.
+    """
+
+    since: datetime | None
+    deferred: int
+    refused: int
+    subscribers: int
+
+
+def failing(tx: Connection, since: datetime) -> FailingMail:
+    """Returns the deferred and refused deliveries of editions that were first tried since then."""
+    deferred = func.count().filter(deliveries.c.state == DeliveryState.DEFERRED)
+    query = select(
+        func.min(deliveries.c.first_at),
+        deferred,
+        func.count() - deferred,
+        func.count(deliveries.c.subscriber_id.distinct()),
+    ).where(
+        _ENDED_OTHERWISE,
+        deliveries.c.state.in_([DeliveryState.DEFERRED, DeliveryState.REFUSED]),
+        deliveries.c.notice_id.is_(None),
+        deliveries.c.first_at >= since,
+    )
+    return FailingMail(*tx.execute(query).one())
+
+
 def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[int, int]:
     """Requeues, as if new, the next matching deliveries that did not end as sent.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -30,7 +30,7 @@ class Installation:
         paused_at: since when the operator has stopped all sending; `None` if not stopped.
         latest_at: the newest time at which anything was recorded; the clock must not be earlier.
         schedule_fingerprint: identifies the settings that due times were computed from.
-        alerted: the alerts that were sent to the owner.
+        alerted: the alerts that the owner was told of.
         stopped: why the last run ended before its work was done; empty if it did not.
         stopped_at: since when runs have ended early.
         week_reported_on: the Monday of the last weekly report.
@@ -100,10 +100,12 @@ def resume(tx: Connection, now: datetime) -> None:
         .values(try_at=now, first_at=func.min(deliveries.c.first_at, now, type_=Utc()))
     )
     ahead = sendings.c.hour > now
-    many = tx.execute(select(func.sum(sendings.c.count)).where(ahead)).scalar()
-    if many:
+    columns = (sendings.c.count, sendings.c.accepted, sendings.c.refused)
+    many, accepted, refused = tx.execute(select(*map(func.sum, columns)).where(ahead)).one()
+    if many is not None:
         tx.execute(delete(sendings).where(ahead))
         count_sendings(tx, now, many)
+        count_outcomes(tx, now, accepted=accepted, refused=refused)
 
 
 def note_instant(tx: Connection, now: datetime) -> None:
@@ -132,7 +134,7 @@ def note_week_reported(tx: Connection, monday: date) -> None:
 
 
 def note_alerted(tx: Connection, names: Sequence[str]) -> None:
-    """Records which alerts were sent to the owner."""
+    """Records which alerts the owner was told of."""
     tx.execute(update(installation).values(alerted=list(names)))
 
 
@@ -145,8 +147,22 @@ _COUNT_SENDINGS = _SENDINGS.on_conflict_do_update(
 
 def count_sendings(tx: Connection, at: datetime, many: int) -> None:
     """Counts messages that are about to be sent."""
-    hour = at.replace(minute=0, second=0, microsecond=0)
-    tx.execute(_COUNT_SENDINGS, {"hour": hour, "count": many})
+    tx.execute(_COUNT_SENDINGS, {"hour": _hour(at), "count": many})
+
+
+def accepting_hours(tx: Connection) -> Iterator[tuple[datetime, int]]:
+    """Yields the hours in which a server accepted messages, newest first, and how many."""
+    query = (
+        select(sendings.c.hour, sendings.c.accepted)
+        .where(sendings.c.accepted > 0)
+        .order_by(sendings.c.hour.desc())
+    )
+    for row in tx.execute(query):
+        yield row.hour, row.accepted
+
+
+def _hour(at: datetime) -> datetime:
+    return at.replace(minute=0, second=0, microsecond=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +192,7 @@ _OUTCOMES = _SENDINGS.on_conflict_do_update(
 def count_outcomes(tx: Connection, at: datetime, *, accepted: int = 0, refused: int = 0) -> None:
     """Counts messages that a server took or refused permanently."""
     if accepted or refused:
-        hour = at.replace(minute=0, second=0, microsecond=0)
-        row = {"hour": hour, "count": 0, "accepted": accepted, "refused": refused}
+        row = {"hour": _hour(at), "count": 0, "accepted": accepted, "refused": refused}
         tx.execute(_OUTCOMES, row)
 
 

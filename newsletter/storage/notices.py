@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, or_, select, update
+from sqlalchemy import Connection, func, null, or_, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState
 from newsletter.storage.outbox import NOTICES_FIRST, WAITING
 from newsletter.storage.schema import deliveries, notices, subscribers
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """A report to the owner of which it has not been recorded what became of it.
+
+    Attributes:
+        notice: id of the notice.
+        delivery: id of its delivery.
+        alerts: names of the alerts that it is about; none: all is well again.
+        state: the state of its delivery.
+        attempts: how often it was tried.
+        changed_at: when that state was reached.
+    """
+
+    notice: int
+    delivery: int
+    alerts: tuple[str, ...]
+    state: DeliveryState
+    attempts: int
+    changed_at: datetime
 
 
 def add(
@@ -22,6 +45,7 @@ def add(
     now: datetime,
     *,
     subscriber: int = 0,
+    alerts: Sequence[str] | None = None,
 ) -> int:
     """Queues a notice. Returns the id of its delivery.
 
@@ -29,6 +53,7 @@ def add(
         address: as written.
         normal: in normal form; see `subscribers.address`.
         subscriber: the id of the subscriber it is about; 0 if it is about none.
+        alerts: names of the alerts that a report to the owner is about; `None` for other notices.
     """
     notice = tx.execute(
         insert(notices)
@@ -40,6 +65,7 @@ def add(
             subject=subject,
             text=text,
             at=now,
+            alerts=null() if alerts is None else list(alerts),
         )
         .returning(notices.c.id)
     ).scalar_one()
@@ -61,6 +87,79 @@ def cancel(tx: Connection, delivery: int, why: str, now: datetime) -> None:
         .where(deliveries.c.id == delivery, deliveries.c.state.in_(WAITING))
         .values(state=DeliveryState.CANCELLED, try_at=None, reply=why, changed_at=now)
     )
+
+
+def open_report(tx: Connection, normal: str) -> ReportRow | None:
+    """Returns the newest report to this address that `close_report` was not called for.
+
+    Args:
+        normal: the owner's address in normal form.
+    """
+    row = tx.execute(
+        select(
+            notices.c.id,
+            notices.c.alerts,
+            deliveries.c.id.label("delivery"),
+            deliveries.c.state,
+            deliveries.c.attempts,
+            deliveries.c.changed_at,
+        )
+        .join_from(notices, deliveries, deliveries.c.notice_id == notices.c.id)
+        .where(notices.c.normal == normal, notices.c.alerts.is_not(null()))
+        .order_by(notices.c.at.desc(), notices.c.id.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    state = DeliveryState(row.state)
+    return ReportRow(row.id, row.delivery, tuple(row.alerts), state, row.attempts, row.changed_at)
+
+
+def close_report(tx: Connection, report: ReportRow, why: str, now: datetime) -> None:
+    """Records that no more depends on a report, and cancels it if it waits.
+
+    Args:
+        why: the reason to record if it is cancelled.
+    """
+    tx.execute(update(notices).where(notices.c.id == report.notice).values(alerts=null()))
+    cancel(tx, report.delivery, why, now)
+
+
+def resend(tx: Connection, delivery: int, now: datetime) -> None:
+    """Requeues, as if new, a notice that was refused, expired or may not have arrived."""
+    tx.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == delivery,
+            deliveries.c.state.not_in([*WAITING, DeliveryState.SENDING, DeliveryState.SENT]),
+        )
+        .values(state=DeliveryState.QUEUED, try_at=now, first_at=None, changed_at=now)
+    )
+
+
+def count_sent(
+    tx: Connection, normal: str, kinds: Collection[str], since: datetime, until: datetime
+) -> int:
+    """Returns how many notices of these kinds a server accepted for an address.
+
+    Args:
+        normal: the address in normal form.
+        since: the first instant that counts.
+        until: the first instant that does not.
+    """
+    query = (
+        select(func.count())
+        .select_from(notices)
+        .join(deliveries, deliveries.c.notice_id == notices.c.id)
+        .where(
+            notices.c.normal == normal,
+            notices.c.kind.in_(list(kinds)),
+            deliveries.c.state == DeliveryState.SENT,
+            deliveries.c.changed_at >= since,
+            deliveries.c.changed_at < until,
+        )
+    )
+    return int(tx.execute(query).scalar_one())
 
 
 def content(tx: Connection, number: int) -> tuple[str, str, str]:

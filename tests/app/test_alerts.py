@@ -1,19 +1,28 @@
-"""What the owner is told of the week."""
+"""What the owner is told: of the week, and of mail that no server takes."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
 
 from newsletter.app.composition import App
+from newsletter.config.file import load_config
 from newsletter.config.parse import parse
 from newsletter.models import SubscriberState
-from newsletter.storage import deliveries, subscribers
+from newsletter.planning.plan import PlanResult
+from newsletter.storage import deliveries, installation, subscribers
+from newsletter.storage.database import Database
 from newsletter.storage.deliveries import Filter
+from newsletter.storage.schema import breakers
 from newsletter.subscribers.lifecycle import line_of
 from tests.support.databases import new_database
+from tests.support.newsroom import Newsroom
+from tests.support.smtp_process import Fault, MailServer
 
 SATURDAY = datetime(2026, 11, 21, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -79,8 +88,8 @@ def test_what_it_says(office: Office) -> None:
     assert others == []
     assert subject == "Daily Papers: the week since 2026-11-23"
     assert "New papers: 0. Mails sent: 0." in text
-    assert "2 active, 0 paused; 3 came, 1 left." in text
-    assert "Nothing needs you." in text
+    assert "2 active, 0 paused; 3 joined, 1 left." in text
+    assert "No action needed." in text
 
 
 def test_unless_it_is_wished_there_is_none(tmp_path: Path) -> None:
@@ -107,4 +116,176 @@ def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
         for number in range(1, 11):
             subscribers.stop(tx, number, SubscriberState.SUPPRESSED, office.now)
     assert len(office.live(3)) == 1
-    assert "10 people were suppressed within a day" in office.mails()[-1][1]
+    assert "10 subscribers were suppressed within a day" in office.mails()[-1][1]
+
+
+# Mail that no server takes
+
+
+ANA, BEN, CLEO, DAN = (f"{name}@{name}.example" for name in ("ana", "ben", "cleo", "dan"))
+OWNER = "owner@papers.example"
+BEGAN = datetime(2026, 11, 20, 7, 47, 13, tzinfo=UTC)
+LATER = "451 4.7.1 try again later"
+
+
+class Post:
+    """A newsletter that sends to a real server, by a clock that the test sets."""
+
+    def __init__(self, folder: Path, server: MailServer, *people: str) -> None:
+        room = Newsroom(folder / "room", server.port, sessions=1)
+        room.add_papers()
+        room.subscribe(people)
+        self.now = BEGAN
+        config = load_config(str(room.folder / "config.toml"))
+        self.database = Database(config.database.url)
+        self.app = App(config, self.database, lambda: self.now)
+        for report in self.app.sources.ingest_configured():
+            assert report.held is None
+        self.plan()
+
+    def plan(self) -> None:
+        """Everybody gets what is new."""
+        self.planned = self.app.planner.plan(due_now=True)
+
+    def run(self, now: datetime) -> set[str]:
+        """Sends what waits, and reports; what needs the owner's attention."""
+        self.now = now
+        self.app.sending.send(PlanResult(), threading.Event(), lambda _summary, _total: None)
+        return {alert.name for alert in self.app.alerts.current(now)}
+
+    def rows(self) -> list[deliveries.DeliveryRow]:
+        """All mails."""
+        with self.database.read() as tx:
+            return list(deliveries.listed(tx, Filter()))
+
+    def words(self) -> str:
+        """What is wrong now."""
+        return " ".join(alert.words for alert in self.app.alerts.current(self.now))
+
+
+Open = Callable[..., Post]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[MailServer]:
+    """A server where nothing goes wrong yet."""
+    with MailServer(tmp_path / "server") as one:
+        yield one
+
+
+@pytest.fixture
+def post(tmp_path: Path, server: MailServer) -> Iterator[Open]:
+    """Makes a `Post` for these people."""
+    opened: list[Post] = []
+
+    def make(*people: str) -> Post:
+        opened.append(Post(tmp_path, server, *people))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.database.close()
+
+
+def reports(server: MailServer) -> list[str]:
+    """The subjects of what the owner got."""
+    return [one.subject for one in server.taken() if one.recipient == OWNER]
+
+
+@pytest.mark.parametrize("say", [LATER, "550 no"])
+@pytest.mark.parametrize("people", [(ANA, BEN, CLEO), (ANA,)])
+def test_nothing_accepted_for_four_hours(
+    post: Open, server: MailServer, say: str, people: tuple[str, ...]
+) -> None:
+    """Deferred or refused alike, the owner hears after that time, and not a minute before."""
+    server.plan(*(Fault("RCPT", say, to=address) for address in people))
+    one = post(*people)
+    assert one.run(BEGAN) == set()
+    assert one.run(BEGAN + 4 * HOUR - timedelta(minutes=1)) == set()
+    assert reports(server) == []
+    assert one.run(BEGAN + 4 * HOUR) == {"nothing accepted"}
+    assert reports(server) == ["Daily Papers: 1 thing to look at"]
+    assert "since 2026-11-20 07:47 UTC" in one.words()
+    many = f"{len(people)} deferred, 0" if say == LATER else f"0 deferred, {len(people)}"
+    assert f"{many} refused" in one.words()
+
+
+def test_a_report_that_is_accepted_is_not_the_end_of_it(post: Open, server: MailServer) -> None:
+    """All is well again once subscribers get their mail, not because the owner got theirs."""
+    server.plan(*(Fault("RCPT", LATER, to=address) for address in (ANA, BEN)))
+    one = post(ANA, BEN)
+    one.run(BEGAN)
+    for hours in (4, 5, 9):
+        assert one.run(BEGAN + hours * HOUR) == {"nothing accepted"}
+    assert len(reports(server)) == 1
+    server.plan()
+    assert one.run(BEGAN + 14 * HOUR) == set()
+    assert reports(server)[1:] == ["Daily Papers: all is well again"]
+    one.run(BEGAN + 15 * HOUR)
+    assert len(reports(server)) == 2
+
+
+def test_a_report_of_it_is_deferred_too(post: Open, server: MailServer) -> None:
+    """Where the server takes nothing at all, the owner is not told before it does."""
+    server.plan(Fault("RCPT", LATER))
+    one = post(ANA, BEN)
+    one.run(BEGAN)
+    for hours in (4, 5, 6, 7):
+        one.run(BEGAN + hours * HOUR)
+        with one.database.read() as tx:
+            assert installation.get(tx).alerted == ()
+    assert [row.state for row in one.rows() if row.edition == "report"] == ["deferred"]
+    server.plan()
+    one.run(BEGAN + 14 * HOUR)
+    assert reports(server) == [
+        "Daily Papers: 1 thing to look at",
+        "Daily Papers: all is well again",
+    ]
+
+
+def test_one_mailbox_that_is_full_is_no_reason(post: Open, server: MailServer) -> None:
+    """While others get their mail, or got it, one that is deferred for days is not reported."""
+    server.plan(Fault("RCPT", "452 4.2.2 full", to=ANA))
+    one = post(ANA, BEN, CLEO)
+    for hours in (0, 1, 4, 10):
+        assert one.run(BEGAN + hours * HOUR) == set()
+    server.plan(*(Fault("RCPT", "452 4.2.2 full", to=address) for address in (ANA, DAN)))
+    one.app.subscribers.lifecycle.add(line_of(DAN))
+    one.plan()
+    for hours in (11, 15, 47):
+        assert one.run(BEGAN + hours * HOUR) == set()
+    assert {row.address for row in one.rows() if row.state == "deferred"} == {ANA, DAN}
+    assert reports(server) == []
+
+
+def test_a_server_that_stops_accepting(post: Open, server: MailServer, tmp_path: Path) -> None:
+    """Four hours count from the first mail that failed, not from the last that was accepted."""
+    one = post(ANA, BEN, CLEO)
+    assert one.run(BEGAN) == set()
+    failed = BEGAN + timedelta(days=1)
+    one.now = failed
+    room = Newsroom(tmp_path / "room", server.port, sessions=1)
+    room.add_papers()
+    assert [report.held for report in one.app.sources.ingest_configured()][-1] is None
+    one.plan()
+    server.plan(*(Fault("RCPT", LATER, to=address) for address in (ANA, BEN, CLEO)))
+    assert one.run(failed) == set()
+    assert one.run(failed + 4 * HOUR - timedelta(minutes=1)) == set()
+    assert one.run(failed + 4 * HOUR) == {"nothing accepted"}
+
+
+@pytest.mark.parametrize("domain", ["", "slow.example"])
+def test_an_open_breaker(post: Open, domain: str) -> None:
+    """The owner hears at once what is stopped, since when, why, and what to do."""
+    one = post()
+    with one.database.write() as tx:
+        row = {"domain": domain, "opened_at": BEGAN, "reason": "550 5.7.1 no", "probe_at": BEGAN}
+        tx.execute(insert(breakers).values(row))
+    (alert,) = one.app.alerts.current(BEGAN)
+    assert alert.name == f"breaker {domain}".strip()
+    assert alert.concerns_all_mail == (not domain)
+    what = f"Mail to {domain}" if domain else "All mail"
+    assert f"{what} has been stopped since 2026-11-20 07:47 UTC: 550 5.7.1 no." in alert.words
+    assert "`newsletter continue`" in alert.words
+    assert "one message an hour" in alert.words
+    assert one.app.alerts.report(BEGAN)

@@ -687,6 +687,8 @@ def test_a_damaged_row_is_said(configured: Path) -> None:
 
 def test_sources_lists_them_with_or_without_the_word(configured: Path) -> None:
     """Those of the configuration, before there is a database and afterwards; and all others."""
+    for file in configured.glob("newsletter.db*"):
+        file.unlink()
     rows = rows_of(newsletter("sources", "--json", cwd=configured))
     assert [(row["source"], row["configured"]) for row in rows] == [("daily-papers", True)]
     assert rows[0]["location"].startswith("https://huggingface.co/")

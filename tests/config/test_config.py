@@ -94,6 +94,9 @@ skip_dates = [2026-12-25, "2027-01-01"]
 language = "en"
 postal_address = "1 Harbour Street"
 bounce_domain = "bounces.example.org"
+alert_command = "notify --title 'Harbour Papers'"
+alert_url = "http://127.0.0.1:8080/alerts?auth=token"
+ping_url = "https://ping.example.org/1234"
 [database]
 url = "postgresql+psycopg://papers@localhost/papers"
 [[sources]]
@@ -471,6 +474,27 @@ def test_what_is_no_base_url(url: str) -> None:
     assert "secret" not in only
 
 
+@pytest.mark.parametrize("key", ["alert_url", "ping_url"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://host.example", "host.example", "https://", "https:///topic", "http://host:port/"),
+        *("https://me:word@host.example", "https://host.example/a b", "https://höst.example"),
+    ],
+)
+def test_what_no_request_can_be_sent_to(key: str, url: str) -> None:
+    """The problem names the key."""
+    with pytest.raises(ConfigError, match=rf"newsletter\.{key}: "):
+        parse(f"[newsletter]\n{key} = '{url}'")
+
+
+@pytest.mark.parametrize("command", ['notify "me', " ", r"notify\\"[:-1]])
+def test_what_is_no_command(command: str) -> None:
+    """It is known before the first problem has to be reported."""
+    with pytest.raises(ConfigError, match=r"newsletter\.alert_command: "):
+        parse(f"[newsletter]\nalert_command = '{command}'")
+
+
 def test_a_base_url_begins_in_small_letters() -> None:
     """The scheme is written as every later check expects it."""
     made = parse("[newsletter]\nbase_url = 'HTTPS://papers.example.org'")
@@ -682,6 +706,9 @@ def test_the_default_accents_are_the_designers() -> None:
         f"[[sources]]\nname = 'a'\nurl = 'ftp://me:{SECRET}@host/db'",
         f"[newsletter]\nbase_url = 'https://me:{SECRET}@host.example'",
         f"[newsletter]\nsender = '{SECRET}'",
+        f"[newsletter]\nalert_command = 'notify \"{SECRET}'",
+        f"[newsletter]\nalert_url = 'ftp://host.example/{SECRET}'",
+        f"[newsletter]\nping_url = 'https://me:{SECRET}@host.example'",
         f"[newsletter]\ntime_zone = '{SECRET}'",
         f"transports = '{SECRET}'",
         f"[transports]\nsmtp = '{SECRET}'",
@@ -705,7 +732,9 @@ def test_a_configuration_does_not_show_its_secrets() -> None:
     """Printed by accident, they stay hidden."""
     made = parse(
         f"[transports.smtp]\npassword = '{SECRET}'\n"
-        f"[web]\nsecret_keys = ['{SECRET}']\nmetrics_token = '{SECRET}'"
+        f"[web]\nsecret_keys = ['{SECRET}']\nmetrics_token = '{SECRET}'\n"
+        f"[newsletter]\nalert_command = 'notify {SECRET}'\n"
+        f"alert_url = 'https://host.example/{SECRET}'\nping_url = 'https://host.example/{SECRET}'"
     )
     assert SECRET not in repr(made)
     assert SECRET not in str(made.model_dump())

@@ -32,7 +32,11 @@ LINK = "https://lamps.example.org/confirm/" + "A" * 36
 
 FACTS: Mapping[str, Mapping[str, object]] = {
     TEST: {"name": "Lamps", "at": "2026-11-20 07:30 UTC", "through": "mail.example.org:465"},
-    REPORT: {"name": "Lamps", "troubles": ["The source harbour fails: no such page."]},
+    REPORT: {
+        "name": "Lamps",
+        "troubles": ["The source harbour fails: no such page."],
+        "faults": ["newsletter.alert_url: the server answered 500; check the URL"],
+    },
     WEEKLY: {
         "name": "Lamps",
         "since": "2026-11-16",

@@ -24,6 +24,8 @@ class Request:
 
     path: str
     headers: Mapping[str, str]
+    method: str = "GET"
+    body: bytes = b""
 
 
 def reply(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
@@ -144,13 +146,21 @@ class Server:
 
 def _read(connection: socket.socket) -> Request | None:
     data = b""
-    while not data.endswith(b"\r\n\r\n"):
+    while b"\r\n\r\n" not in data:
         received = connection.recv(65536)
         if not received:
             return None
         data += received
-        if not data.startswith(b"GET "):
+        if not data.startswith((b"GET ", b"POST ")):
             return Request("/", {})  # something else, a TLS greeting for one
-    first, *lines = data.decode("latin-1").strip().split("\r\n")
-    fields = (line.split(": ", 1) for line in lines)
-    return Request(first.split(" ")[1], {name.lower(): value for name, value in fields})
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines)
+    headers = {name.lower(): value for name, value in fields.items()}
+    while len(body) < int(headers.get("content-length", 0)):
+        received = connection.recv(65536)
+        if not received:
+            return None
+        body += received
+    method, path, _ = first.split(" ")
+    return Request(path, headers, method, body)
