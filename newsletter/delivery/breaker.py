@@ -103,17 +103,25 @@ class Tally:
         if self.tried > WINDOW:
             self._age()
 
+    def forget(self, other: Tally, domain: str) -> None:
+        """Takes out what a domain contributed whose own circuit opened."""
+        self.tried = max(0.0, self.tried - other.tried)
+        self.refused = max(0.0, self.refused - other.refused)
+        self.policy = max(0.0, self.policy - other.policy)
+        self.unknown = 0
+        self.domains.discard(domain)
+
     def _age(self) -> None:
         self.tried, self.refused, self.policy = self.tried / 2, self.refused / 2, self.policy / 2
         if self.refused < 1:
             self.domains.clear()
 
-    def is_too_much(self, usual: float) -> bool:
-        """Whether more was refused than the usual share allows, or left without a reply."""
+    def is_too_much(self, limit: float) -> bool:
+        """Whether a larger share was refused than `limit`, or too many got no reply."""
         if self.unknown >= UNKNOWN_IN_A_ROW:
             return True
         is_many = self.refused >= REFUSALS or self.policy >= POLICY_REFUSALS
-        return is_many and self.refused > self.tried * max(SHARE, TIMES_USUAL * usual)
+        return is_many and self.refused > self.tried * limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,14 +155,16 @@ class Breaker:
 
     def __init__(self, background: Background) -> None:
         self._subscribers = background.subscribers
-        self._usual = background.usual
+        self._limit = max(SHARE, TIMES_USUAL * background.usual)
         self._open = {circuit.domain: circuit for circuit in background.circuits}
         self._probing: set[str] = set()
         self._domains: dict[str, Tally] = {}
         self._run = Tally()
-        tried = background.accepted + background.refused
+        tried, refused = background.accepted + background.refused, background.refused
         part = min(1.0, WINDOW / tried) if tried else 0.0
-        self._all = Tally(tried * part, background.refused * part, domains=set(background.refusing))
+        self._all = Tally(tried * part, refused * part)
+        if refused > tried * self._limit:
+            self._all.domains.update(background.refusing)
         self._last = ""
 
     def may_try(self, domain: str, now: datetime) -> bool:
@@ -229,10 +239,11 @@ class Breaker:
 
     def _opened(self, domain: str, tally: Tally, now: datetime) -> list[Change]:
         changes = []
-        if tally.is_too_much(self._usual):
+        if tally.is_too_much(self._limit):
             changes.append(self._opens(domain, tally, now))
+            self._all.forget(tally, domain)
         are_many = len([one for one in self._open if one != ALL]) >= DOMAINS
-        is_wide = len(self._all.domains) >= DOMAINS and self._all.is_too_much(self._usual)
+        is_wide = len(self._all.domains) >= DOMAINS and self._all.is_too_much(self._limit)
         enough = min(FEW, self._subscribers)
         is_small = self._subscribers < SMALL_LIST and self._run.tried >= enough
         if are_many or is_wide or (is_small and self._all_refused()):

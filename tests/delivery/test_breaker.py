@@ -131,6 +131,13 @@ def test_three_domains_stop_all_mail() -> None:
     assert log.opened == ["a.example", "b.example", "c.example", ALL]
 
 
+def test_a_domain_that_refuses_everything_is_not_held_against_the_others() -> None:
+    """Two dead addresses elsewhere do not make it three domains."""
+    log = Log().note(ACCEPTED, *spread(10)).note(GONE, "a.example", "b.example")
+    log.note(POLICY, *[BIG] * POLICY_REFUSALS).note(ACCEPTED, *spread(10))
+    assert log.opened == [BIG]
+
+
 def test_what_is_usual_stops_nothing() -> None:
     """One in a hundred is gone, in whatever order they come."""
     for seed in range(20):

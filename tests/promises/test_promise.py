@@ -30,6 +30,8 @@ from hypothesis.stateful import (
     rule,
 )
 
+from newsletter.app import maintenance
+from newsletter.config.schema import Config, DatabaseSection
 from newsletter.delivery.personalise import Origin, Personaliser
 from newsletter.delivery.recorder import Limits, RunSummary
 from newsletter.delivery.run import DeliveryRun
@@ -38,7 +40,15 @@ from newsletter.errors import ClockBehind, SendingPaused, UsageError
 from newsletter.messages.mime import Sender
 from newsletter.models import Circuit, DeliveryState, EditionState, SubscriberState
 from newsletter.planning.plan import Planning
-from newsletter.storage import breakers, deliveries, editions, installation, outbox, senders
+from newsletter.storage import (
+    breakers,
+    deliveries,
+    editions,
+    installation,
+    outbox,
+    senders,
+    sources,
+)
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow as Row
 from newsletter.storage.deliveries import Filter
@@ -508,6 +518,43 @@ class Promise(RuleBasedStateMachine):
         self.cancelled.difference_update(row.id for row in rows)
         return many
 
+    # --- the database
+
+    @rule(comes=several, script=st.lists(troubles, max_size=3))
+    def a_backup_is_restored(self, comes: int, script: list[Act]) -> None:
+        """What was sent since it was made is taken from the database that it replaces."""
+        backup = Path(self.folder.name) / "backup.db"
+        maintenance.backup(self._config(), backup)
+        self._run(script, comes=comes, due_now=True)
+        before = self._rows()
+        self.room.database.close()
+        assert maintenance.restore(self._config(), backup, self.room.now).merged
+        self.room.database = Database(self.url)
+        assert self._rows() == before
+
+    @rule()
+    def the_database_may_be_an_older_copy(self) -> None:
+        """The operator says so: what may have gone out is unknown, and shown."""
+        self.room.database.close()
+        maintenance.restored(self._config(), self.room.now)
+        self.room.database = Database(self.url)
+        with self.room.database.write() as tx:  # the operator looked at the sources
+            sources.mark_restored(tx, restored=False)
+            tx.exec_driver_sql("UPDATE installation SET restored = 0")
+        self._learn_what_was_planned(dated=False, also=(PAUSED,))
+        assert not {row.state for row in self._rows()} & {
+            DeliveryState.QUEUED,
+            DeliveryState.DEFERRED,
+            DeliveryState.SENDING,
+        }
+        self._note_doubts()
+        for reader in self.model.readers.values():
+            if reader.state not in (ACTIVE, PAUSED):
+                reader.start = max(reader.start, len(self.model.papers))
+
+    def _config(self) -> Config:
+        return Config(database=DatabaseSection(url=self.url))
+
     # --- runs
 
     @rule(comes=several, failing=st.booleans())
@@ -733,7 +780,9 @@ class Promise(RuleBasedStateMachine):
         indexes = {position: index for index, (position,) in enumerate(rows)}
         return [indexes[position] for position in positions]
 
-    def _learn_what_was_planned(self, *, dated: bool) -> set[str]:
+    def _learn_what_was_planned(
+        self, *, dated: bool, also: Sequence[SubscriberState] = ()
+    ) -> set[str]:
         """Looks at what is new among the deliveries, and keeps it; of which editions it is."""
         people = {one.id: one for one in self.room.lifecycle.listed()}
         planned = set[str]()
@@ -742,7 +791,7 @@ class Promise(RuleBasedStateMachine):
                 continue
             self.seen[row.id] = row
             reader = self.model.readers[row.subscriber]
-            assert reader.state is ACTIVE
+            assert reader.state in (ACTIVE, *also)
             indexes = self._papers_of(row.edition)
             self._check_planned(reader, indexes)
             if dated:
