@@ -29,8 +29,8 @@ subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry!
 subscribers: preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
 transports: eml! maildir! null! smtp! | table!
-delivery: retry throttle | breaker queue! stop! personalise! | refusals! | recorder! workers!
-delivery: dead_claims! | loop! | run!
+delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
+delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
 app: clock! undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!

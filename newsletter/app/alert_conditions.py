@@ -12,13 +12,14 @@ from newsletter.app.edition_factories import owner_address
 from newsletter.config.schema import Config
 from newsletter.delivery.recorder import LIMITED
 from newsletter.editions.notices import REPORT, WEEKLY
-from newsletter.errors import ClockBehind
+from newsletter.errors import ClockBehind, DatabaseOlder
 from newsletter.models import Circuit, DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.planning.rules import refuse_old_clock
 from newsletter.storage import (
     breakers,
     deliveries,
     editions,
+    generations,
     installation,
     notices,
     snapshots,
@@ -39,7 +40,8 @@ _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)
 _MANY = 10
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
-_ALL_MAIL = ("clock", "sending", "breaker", "nothing accepted")
+_OLDER = "older database"
+_ALL_MAIL = ("clock", "sending", "breaker", "nothing accepted", _OLDER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,10 @@ class AlertConditions:
         Raises:
             StorageError: the database cannot be read.
         """
+        try:
+            generations.check(self._database)
+        except DatabaseOlder as error:  # what else it says is out of date
+            return [Alert(_OLDER, f"Nothing is planned or sent: {error.what}. {error.hint}.")]
         with self._database.read() as tx:
             row = installation.get(tx)
             return [
@@ -135,7 +141,7 @@ class AlertConditions:
                 "suppressed",
                 f"{gone:,} subscribers were suppressed within a day: their servers say that there "
                 "is no such mailbox. If that is wrong, the fault is probably in your own mail "
-                "server; `newsletter subscribers add --unsuppress ADDRESS` lifts a suppression.",
+                "server; `newsletter suppressions undo --since 1d` makes them active again.",
             )
 
     def _nothing_accepted(self, tx: Connection, at: datetime) -> Iterator[Alert]:
@@ -215,7 +221,7 @@ def _stopped(row: Installation, at: datetime) -> Iterator[Alert]:
 
 def _unsettled(tx: Connection) -> Iterator[Alert]:
     # Without notices: a report that may not have arrived would cause another report.
-    counts = deliveries.ended_otherwise(tx, notices=False)
+    counts = deliveries.ended_otherwise(tx, notices=False, acknowledged=False)
     for state, what in _UNSETTLED.items():
         if many := counts.get(state):
             mails = "1 mail" if many == 1 else f"{many:,} mails"

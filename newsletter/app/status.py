@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -223,9 +224,22 @@ def _facts(
 
 
 def nothing_yet(config: Config, where: str) -> Status:
-    """Returns the state before there is a database."""
-    silent = f"{idle_reason(IdleFacts())} (no database at {where})"
+    """Returns the state where there is no database: not yet, or no longer."""
+    silent = no_database(where)
     return Status(_never_asked(config), [], [], {}, None, 0, {}, silent, configured=_names(config))
+
+
+def no_database(where: str) -> str:
+    """Returns why nothing is sent where there is no database, by what lies beside its place."""
+    file = Path(where)
+    backup = automatic_backups.newest(file)
+    if backup is None and not generations.is_beside(file):
+        return f"{idle_reason(IdleFacts())} (no database at {where})"
+    last = f"; the newest automatic backup is of {backup}" if backup else ""
+    return (
+        f"held: the database is gone from {where}{last}; mount its volume, or bring a backup back "
+        "with `newsletter restore FILE`"
+    )
 
 
 def _never_asked(config: Config) -> list[SourceStatus]:

@@ -56,7 +56,8 @@ def circuit_words(circuit: Circuit) -> str:
     what = f"mail to {circuit.domain} is held back" if circuit.domain else "all mail is held back"
     return (
         f"{what} since {_at(circuit.opened_at)} ({circuit.reason}); one delivery is tried at "
-        f"{_at(circuit.probe_at)}, and `newsletter continue` goes on at once"
+        f"{_at(circuit.probe_at)}, and once the cause is fixed, `newsletter continue` lets the "
+        "next run send all of it"
     )
 
 
@@ -71,7 +72,7 @@ def _queued(one: Undelivered, facts: MailFacts) -> str:
     if facts.is_sending:
         return f"{_mails(one.many, 'is', 'are')} being sent"
     waits = f"{_mails(one.many, 'waits', 'wait')} since {_at(one.since)}"
-    if any(not circuit.domain for circuit in facts.circuits):
+    if facts.circuits:
         return waits
     if facts.stopped:
         return (
@@ -81,16 +82,17 @@ def _queued(one: Undelivered, facts: MailFacts) -> str:
     return f"{waits}; `newsletter run` sends them, `newsletter serve` or a timer does it by itself"
 
 
-def _deferred(one: Undelivered, _facts: MailFacts) -> str:
+def _deferred(one: Undelivered, facts: MailFacts) -> str:
+    then = "" if facts.circuits else "; the next runs try again"
     return (
         f"{_mails(one.many, 'was deferred', 'were deferred')}, the first on {_at(one.since)}"
-        f"{_because(one)}; the next runs try again"
+        f"{_because(one)}{then}"
     )
 
 
 def _unknown(one: Undelivered, _facts: MailFacts) -> str:
     return (
-        f"{_mails(one.many)} may have arrived or not{_because(one)}; "
+        f"{_mails(one.many)} may or may not have arrived{_because(one)}; "
         "`newsletter deliveries --state unknown` lists them, `deliveries settle` or `retry` decides"
     )
 

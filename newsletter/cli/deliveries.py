@@ -73,16 +73,19 @@ def _list(
 def retry(
     app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
 ) -> None:
-    """Queue mails once more that were refused, expired, cancelled or deferred.
+    """Queue refused, expired, cancelled or deferred mails again.
 
     Unknown ones may have arrived: they are sent again only with --state unknown or --address.
     """
     from newsletter.cli.output import print_json
 
     many = app.records.retry(_some(_filter(state, address, edition)))
-    print_json({"queued": many}) if as_json else say(
-        f"{many:,} queued; `newsletter run` sends them."
-    )
+    if as_json:
+        print_json({"queued": many})
+    elif many:
+        say(f"{many:,} queued; `newsletter run` sends them.")
+    else:
+        say("None of these can be sent again; `newsletter deliveries` lists them.")
 
 
 @deliveries.command()
@@ -103,8 +106,8 @@ def settle(
 ) -> None:
     """Decide about mails that did not end as sent.
 
-    With --as: what became of unknown ones. Without: leave refused and expired ones as they are;
-    `newsletter status` speaks of them no more.
+    With --as: what became of unknown ones. Without: accept that refused and expired ones were
+    not delivered; `newsletter status` no longer speaks of them.
     """
     from newsletter.cli.output import print_json
 

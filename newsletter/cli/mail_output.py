@@ -171,8 +171,8 @@ def circuit_line(circuit: Circuit) -> str:
     """Returns an open circuit of the breaker as a readable line."""
     what = f"Mail to {circuit.domain} is held back" if circuit.domain else "All mail is held back"
     return (
-        f"{what}: {circuit.reason}. One delivery is tried at {circuit.probe_at:%H:%M} UTC; "
-        "`newsletter continue` goes on at once."
+        f"{what}: {circuit.reason}. One delivery is tried at {circuit.probe_at:%H:%M} UTC; once "
+        "the cause is fixed, `newsletter continue` lets the next run send all of it."
     )
 
 

@@ -96,9 +96,9 @@ def status(*, as_json: bool) -> int:
 
 
 def _nothing_yet(missing: DatabaseMissing) -> str:
-    from newsletter.app.idle import IdleFacts, idle_reason
+    from newsletter.app.status import no_database
 
-    return f"{idle_reason(IdleFacts())} (no database at {missing.where})"
+    return no_database(missing.where)
 
 
 def _silent(idle_reason: str, *, as_json: bool) -> int:

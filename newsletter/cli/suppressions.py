@@ -61,4 +61,7 @@ def _time(text: str, now: datetime) -> datetime:
             raise UsageError(
                 "this is no time", where="--since", hint="write 2026-11-29, 2026-11-29T07:30 or 2h"
             ) from fault
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    at = at if at.tzinfo else at.replace(tzinfo=UTC)
+    if at > now:
+        raise UsageError("this time has not come yet", where="--since")
+    return at

@@ -11,45 +11,31 @@ writes them down.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from newsletter.delivery.retry import is_about_us
+from newsletter.delivery.outcomes import UNKNOWN_IN_A_ROW, WINDOW, Outcome, Tally, outcome_of
 from newsletter.models import Circuit
-from newsletter.transports.replies import Reply, ReplyKind
+from newsletter.transports.replies import Reply
 
 ALL = ""
 """The name of the circuit of all mail, among those that are named by their domain."""
-REFUSALS = 10
-"""Permanent refusals that open a circuit, if they are more than the usual share."""
-POLICY_REFUSALS = 5
-"""The same for refusals of the sender."""
-UNKNOWN_IN_A_ROW = 5
-"""Messages in a row without a reply after their last byte that open a circuit."""
 SHARE = 0.05
 """The share of refused deliveries that is usual on any list."""
 TIMES_USUAL = 3
 """How many times the list's own share of refusals is usual."""
 DOMAINS = 3
 """Domains that are affected before all mail is stopped."""
+MOST_USUAL = 0.3
+"""No larger share of refused deliveries is usual on any list."""
 SMALL_LIST = 20
 """With fewer subscribers no share can be told: there it counts that everything was refused."""
 FEW = 3
 """Refused deliveries, and nothing else, that stop a small list in the middle of a run."""
-WINDOW = 200
-"""Outcomes that are compared: beyond that, older ones count less and less."""
+EVIDENCE = 10
+"""Accepted deliveries of a run after which a recipient that is refused once more is believed."""
 PROBE_EVERY = timedelta(hours=1)
-
-
-class Outcome(StrEnum):
-    """What one attempt says about the circuit."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"  # permanently, for this recipient or without saying why
-    POLICY = "policy"  # permanently, for a reason on our side
-    UNKNOWN = "unknown"  # no reply after the last byte
-    TEMPORARY = "temporary"  # says nothing
 
 
 class Step(StrEnum):
@@ -68,69 +54,13 @@ class Change:
     circuit: Circuit
 
 
-@dataclass(slots=True)
-class Tally:
-    """The outcomes of late, those before `WINDOW` counting less.
-
-    Attributes:
-        tried: accepted or permanently refused, without those that say nothing.
-        refused: permanently, whatever the reason.
-        policy: of these, for a reason on our side.
-        unknown: in a row.
-        domains: those that refused.
-    """
-
-    tried: float = 0
-    refused: float = 0
-    policy: float = 0
-    unknown: int = 0
-    domains: set[str] = field(default_factory=set)
-
-    def add(self, outcome: Outcome, domain: str) -> None:
-        """Counts an outcome."""
-        if outcome is Outcome.UNKNOWN:
-            self.unknown += 1
-            self.domains.add(domain)
-            return
-        if outcome is Outcome.TEMPORARY:
-            return
-        self.unknown = 0
-        self.tried += 1
-        if outcome is not Outcome.ACCEPTED:
-            self.refused += 1
-            self.policy += outcome is Outcome.POLICY
-            self.domains.add(domain)
-        if self.tried > WINDOW:
-            self._age()
-
-    def forget(self, other: Tally, domain: str) -> None:
-        """Takes out what a domain contributed whose own circuit opened."""
-        self.tried = max(0.0, self.tried - other.tried)
-        self.refused = max(0.0, self.refused - other.refused)
-        self.policy = max(0.0, self.policy - other.policy)
-        self.unknown = 0
-        self.domains.discard(domain)
-
-    def _age(self) -> None:
-        self.tried, self.refused, self.policy = self.tried / 2, self.refused / 2, self.policy / 2
-        if self.refused < 1:
-            self.domains.clear()
-
-    def is_too_much(self, limit: float) -> bool:
-        """Whether a larger share was refused than `limit`, or too many got no reply."""
-        if self.unknown >= UNKNOWN_IN_A_ROW:
-            return True
-        is_many = self.refused >= REFUSALS or self.policy >= POLICY_REFUSALS
-        return is_many and self.refused > self.tried * limit
-
-
 @dataclass(frozen=True, slots=True)
 class Background:
     """What a run knows when it begins.
 
     Attributes:
         subscribers: number of active subscribers.
-        usual: the list's own share of refused deliveries, of the last 30 days.
+        usual: the list's own share of refused deliveries, of the 30 days before the last.
         accepted: deliveries accepted during the last day.
         refused: deliveries permanently refused during the last day.
         refusing: the domains that refused them.
@@ -155,7 +85,9 @@ class Breaker:
 
     def __init__(self, background: Background) -> None:
         self._subscribers = background.subscribers
-        self._limit = max(SHARE, TIMES_USUAL * background.usual)
+        self._limit = max(SHARE, min(MOST_USUAL, TIMES_USUAL * background.usual))
+        self._accepted_before = background.accepted > 0
+        self._opened_since: set[str] = set()  # domains, since the circuit of all mail last closed
         self._open = {circuit.domain: circuit for circuit in background.circuits}
         self._probing: set[str] = set()
         self._domains: dict[str, Tally] = {}
@@ -193,6 +125,11 @@ class Breaker:
         """Returns the domains to which nothing may be sent now."""
         return [one for one in self._open if one != ALL and not self.may_try(one, now)]
 
+    def drop(self, domain: str) -> None:
+        """Closes a circuit in memory that the operator has closed meanwhile."""
+        self._open.pop(domain, None)
+        self._probing.discard(domain)
+
     def begin(self, domain: str) -> None:
         """Notes that a delivery to this domain is tried: where a circuit is open, as its probe."""
         self._probing.update(circuit.domain for circuit in self._circuits_of(domain))
@@ -201,24 +138,42 @@ class Breaker:
         """Notes that it was not tried after all."""
         self._probing -= {domain, ALL}
 
-    def note(self, domain: str, reply: Reply, now: datetime) -> list[Change]:
-        """Counts the outcome of an attempt. Returns what it changes."""
+    def is_confirmed(self, reply: Reply, *, again: bool) -> bool:
+        """Whether a recipient that does not exist is believed, though a circuit had opened for it.
+
+        So an old list with many dead addresses comes to an end of them.
+
+        Args:
+            again: it was refused before, and put back.
+        """
+        enough = min(EVIDENCE, max(1, self._subscribers // 2))
+        return again and reply.suppress and self._run.tried - self._run.refused >= enough
+
+    def note(
+        self, domain: str, reply: Reply, now: datetime, *, again: bool = False
+    ) -> list[Change]:
+        """Counts the outcome of an attempt. Returns what it changes.
+
+        Args:
+            again: it was refused before, and put back.
+        """
         outcome = outcome_of(reply)
         probed = [one for one in self._circuits_of(domain) if one.domain in self._probing]
         if probed:
             return [self._probed(one, outcome, now) for one in probed]
-        if self.is_open(domain):
-            return []  # it was under way when the circuit opened
+        if self.is_open(domain) or self.is_confirmed(reply, again=again):
+            return []  # it was under way when the circuit opened, or says nothing new
         self._last = reply.text if outcome is not Outcome.ACCEPTED else self._last
         tally = self._domains.setdefault(domain, Tally())
         for one in (tally, self._all, self._run):
             one.add(outcome, domain)
-        return self._opened(domain, tally, now)
+        return [] if outcome is Outcome.ACCEPTED else self._opened(domain, tally, now)
 
     def finish(self, now: datetime) -> list[Change]:
-        """Judges a run that is over: on a small list nothing may have been accepted at all."""
-        is_small = self._subscribers < SMALL_LIST
-        if is_small and self._run.tried and self._all_refused() and ALL not in self._open:
+        """Judges a run that is over: perhaps nothing was accepted, now or during the last day."""
+        enough = 1 if self._subscribers < SMALL_LIST else FEW
+        is_silent = self._all_refused() and not self._accepted_before
+        if is_silent and self._run.tried >= enough and ALL not in self._open:
             return [self._opens(ALL, self._run, now)]
         return []
 
@@ -230,6 +185,8 @@ class Breaker:
         if outcome is Outcome.ACCEPTED:
             del self._open[circuit.domain]
             self._domains.pop(circuit.domain, None)
+            if circuit.domain == ALL:
+                self._opened_since.clear()
             self._all, self._run = Tally(), Tally()
             self._run.add(outcome, circuit.domain)
             return Change(Step.CLOSED, circuit)
@@ -242,10 +199,19 @@ class Breaker:
         if tally.is_too_much(self._limit):
             changes.append(self._opens(domain, tally, now))
             self._all.forget(tally, domain)
-        are_many = len([one for one in self._open if one != ALL]) >= DOMAINS
+            self._opened_since.add(domain)
+        are_many = len(self._opened_since) >= DOMAINS
         is_wide = len(self._all.domains) >= DOMAINS and self._all.is_too_much(self._limit)
         enough = min(FEW, self._subscribers)
         is_small = self._subscribers < SMALL_LIST and self._run.tried >= enough
+        accepted = self._all.tried - self._all.refused
+        if is_wide and accepted and accepted >= self._all.refused:
+            # Others accept: once a probe shows that, these alone are held back.
+            changes += [
+                self._opens(one, self._domains[one], now)
+                for one in sorted(self._all.domains & self._domains.keys() - self._open.keys())
+                if self._domains[one].tried == self._domains[one].refused > 0
+            ]
         if are_many or is_wide or (is_small and self._all_refused()):
             changes.append(self._opens(ALL, self._all if is_wide else self._run, now))
         return changes
@@ -259,23 +225,16 @@ class Breaker:
         return Change(Step.OPENED, circuit)
 
 
-def outcome_of(reply: Reply) -> Outcome:
-    """Returns what a reply says about the circuit."""
-    if reply.kind is ReplyKind.SENT:
-        return Outcome.ACCEPTED
-    if reply.kind is ReplyKind.UNKNOWN:
-        return Outcome.UNKNOWN
-    if reply.kind is ReplyKind.REFUSED:
-        return Outcome.REFUSED
-    return Outcome.POLICY if is_about_us(reply) else Outcome.TEMPORARY
-
-
 def _reason(domain: str, tally: Tally, reply: str) -> str:
     if tally.unknown >= UNKNOWN_IN_A_ROW:
         what = f"{tally.unknown} messages in a row got no reply after their last byte"
     else:
         what = f"{tally.refused:.0f} of the last {tally.tried:.0f} mails were refused"
+        if tally.tried == tally.refused:
+            what = f"all of the last {tally.tried:.0f} mails were refused"
+        if tally.tried == 1:
+            what = "the only mail that was tried was refused"
         if domain == ALL and len(tally.domains) > 1:
             what += f" by {len(tally.domains)} domains"
-    where = f" by {domain}" if domain != ALL and not tally.unknown else ""
+    where = f" by {domain}" if domain != ALL else ""
     return f"{what}{where}: {reply}"

@@ -11,7 +11,7 @@ from newsletter.delivery.breaker import ALL, Breaker, Change, Step
 from newsletter.delivery.personalise import Personaliser
 from newsletter.delivery.queue import Queue
 from newsletter.delivery.recorder import Attempt, Recorder, RunSummary
-from newsletter.delivery.refusals import domain_of
+from newsletter.delivery.refusals import domain_of, was_put_back
 from newsletter.delivery.retry import stops_everything
 from newsletter.delivery.stop import Retry
 from newsletter.delivery.workers import Job, Worker, WorkerPool, WorkerReport
@@ -55,7 +55,10 @@ class BreakerGate:
 
     def note(self, one: QueuedDelivery, reply: Reply) -> list[Change]:
         """Counts the outcome of an attempt. Returns what it changes."""
-        return [] if one.notice else self._breaker.note(domain_of(one), reply, self._clock())
+        if one.notice:
+            return []
+        again = was_put_back(one)
+        return self._breaker.note(domain_of(one), reply, self._clock(), again=again)
 
 
 class Loop:

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from newsletter.delivery.breaker import Breaker, Change
-from newsletter.delivery.refusals import Refusal, Refusals, domain_of
+from newsletter.delivery.refusals import Refusal, Refusals, domain_of, was_put_back
 from newsletter.delivery.retry import Decision, decide, is_about_us
 from newsletter.models import Circuit, DeliveryState
 from newsletter.storage import generations, installation, outbox, subscribers
@@ -161,6 +161,8 @@ class Recorder:
         decisions = [(one, self._decision(one, now)) for one in done]
         with self._database.write() as tx:
             outbox.settle(tx, self._sender, (_settled(one, what) for one, what in decisions), now)
+            if back := [one.waiting.id for one, what in decisions if what.put_back]:
+                outbox.put_back(tx, back, now)
             judged = self._refusals.judge(tx, changes, seen, now)
             again = [one.waiting.id for one, what in decisions if what.try_at]
             left = outbox.cancel_left(tx, again, now) if again else set()
@@ -170,6 +172,8 @@ class Recorder:
         if generation is not None:
             self._counter.reach(generation)
         self._refusals.apply(judged, self._new_refusals(decisions))
+        for domain in judged.closed:
+            self._breaker.drop(domain)
         self._count(decisions, left)
         for one in judged.put_back:
             self._put_back(one)
@@ -199,6 +203,7 @@ class Recorder:
             Refusal(one.number, one.waiting, one.reply, what)
             for one, what in decisions
             if one.waiting.subscriber
+            and not what.put_back
             and (what.state is DeliveryState.REFUSED or is_about_us(one.reply))
         ]
 
@@ -247,7 +252,8 @@ class Recorder:
             now=now,
             give_up_after=self._limits.give_up_after,
             is_believed=bool(one.waiting.notice)
-            or not self._breaker.is_open(domain_of(one.waiting)),
+            or not self._breaker.is_open(domain_of(one.waiting))
+            or self._breaker.is_confirmed(one.reply, again=was_put_back(one.waiting)),
         )
 
     def _count(self, decisions: Sequence[tuple[Attempt, Decision]], left: Collection[int]) -> None:

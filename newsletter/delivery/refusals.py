@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from newsletter.delivery.breaker import ALL, WINDOW, Change, Step
+from newsletter.delivery.breaker import ALL, Change, Step
+from newsletter.delivery.outcomes import WINDOW
 from newsletter.delivery.retry import EDITIONS, Decision
 from newsletter.messages import tokens
 from newsletter.models import DeliveryState, SubscriberState
@@ -22,6 +23,9 @@ from newsletter.storage import breakers, cancellations, installation, outbox, su
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.subscribers.address import parse_address
 from newsletter.transports.replies import Reply
+
+_EARLIER = timedelta(hours=2)
+"""How long before a circuit opens refusals may have the same cause, in runs that are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +51,13 @@ class Judged:
         put_back: those deferred again, because a circuit opened.
         believed: those that stand.
         suppressed: number of subscribers that were suppressed.
+        closed: circuits that the operator has closed meanwhile.
     """
 
     put_back: Sequence[Refusal] = ()
     believed: Sequence[Refusal] = ()
     suppressed: int = 0
+    closed: Sequence[str] = ()
 
 
 class Refusals:
@@ -72,24 +78,19 @@ class Refusals:
             changes: changes of circuits since the last call.
             seen: number of outcomes so far; refusals more than `WINDOW` before are believed.
         """
-        opened = set()
-        for change in changes:
-            if change.step is Step.CLOSED:
-                breakers.remove(tx, change.circuit.domain)
-            else:
-                breakers.save(tx, change.circuit)
-            if change.step is Step.OPENED:
-                opened.add(change.circuit.domain)
+        opened, closed = _note(tx, changes)
         back = [one for one in self._open if opened & {ALL, domain_of(one.waiting)}]
-        if back:
-            outbox.put_back(tx, [one.waiting.id for one in back], now)
+        if opened:
+            domains = () if ALL in opened else opened
+            earlier = outbox.refused_lately(tx, domains, now - _EARLIER)
+            outbox.put_back(tx, {*earlier, *(one.waiting.id for one in back)}, now)
         ids = {one.waiting.id for one in back}
         old = [one for one in self._open if one.number <= seen - WINDOW]
         believed = [one for one in old if one.waiting.id not in ids]
         suppressed = sum(self._follow(tx, one, now) for one in believed)
         final = sum(one.decision.state is DeliveryState.REFUSED for one in believed)
         installation.count_outcomes(tx, now, refused=final)
-        return Judged(back, believed, suppressed)
+        return Judged(back, believed, suppressed, closed)
 
     def apply(self, judged: Judged, more: Sequence[Refusal]) -> None:
         """Notes what was committed, and further refusals."""
@@ -120,6 +121,26 @@ class Refusals:
         return True
 
 
+def _note(tx: Connection, changes: Sequence[Change]) -> tuple[set[str], list[str]]:
+    """Writes down what circuits do. Returns those that opened, and those the operator closed."""
+    opened, closed = set(), []
+    for change in changes:
+        circuit = change.circuit
+        if change.step is Step.CLOSED:
+            breakers.remove(tx, circuit.domain)
+        elif change.step is Step.OPENED:
+            breakers.save(tx, circuit)
+            opened.add(circuit.domain)
+        elif not breakers.postpone(tx, circuit):
+            closed.append(circuit.domain)
+    return opened, closed
+
+
 def domain_of(waiting: QueuedDelivery) -> str:
     """Returns the recipient's domain, in ASCII."""
     return waiting.domain or waiting.address.rpartition("@")[2]
+
+
+def was_put_back(waiting: QueuedDelivery) -> bool:
+    """Returns whether it was refused before, and that was not believed."""
+    return waiting.attempts > 0 and waiting.first_at is None

@@ -31,12 +31,14 @@ class Decision:
         suppress: the mailbox does not exist: suppress the address.
         doubtful: refused, possibly because of the mailbox; `EDITIONS` of these in a row suppress
             the address.
+        put_back: refused, and not believed: it waits for the breaker, as if it was never tried.
     """
 
     state: DeliveryState
     try_at: datetime | None = None
     suppress: bool = False
     doubtful: bool = False
+    put_back: bool = False
 
 
 def decide(
@@ -62,7 +64,7 @@ def decide(
     if reply.kind is ReplyKind.UNKNOWN:
         return Decision(DeliveryState.UNKNOWN)
     if not is_believed and (reply.kind is ReplyKind.REFUSED or is_about_us(reply)):
-        return Decision(DeliveryState.DEFERRED, now)  # waits for the breaker, not for a time
+        return Decision(DeliveryState.DEFERRED, now, put_back=True)
     if reply.kind is ReplyKind.REFUSED:
         return Decision(
             DeliveryState.REFUSED, suppress=reply.suppress, doubtful=_is_doubtful(reply)

@@ -11,6 +11,7 @@ from functools import partial
 from newsletter.delivery.breaker import ALL, Background, Breaker
 from newsletter.delivery.dead_claims import give_up_dead_claims
 from newsletter.delivery.loop import BreakerGate, Loop
+from newsletter.delivery.outcomes import WINDOW
 from newsletter.delivery.personalise import Personaliser
 from newsletter.delivery.queue import PAGE, Queue
 from newsletter.delivery.recorder import LIMITED, Limits, Recorder, RunSummary
@@ -138,11 +139,11 @@ class DeliveryRun:
         with self._database.read() as tx:
             month = installation.outcomes_since(tx, now - _MONTH)
             day = installation.outcomes_since(tx, now - _DAY)
-            tried = month.accepted + month.refused
+            accepted, refused = month.accepted - day.accepted, month.refused - day.refused
             return Breaker(
                 Background(
                     subscribers.counts(tx).get(SubscriberState.ACTIVE, 0),
-                    month.refused / tried if tried else 0.0,
+                    refused / (accepted + refused + WINDOW),  # little is known of a new list
                     day.accepted,
                     day.refused,
                     frozenset(deliveries.refusing_domains(tx, now - _DAY)),

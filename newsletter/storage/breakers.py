@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import Circuit
@@ -29,6 +29,17 @@ def save(tx: Connection, circuit: Circuit) -> None:
             "opened_at": circuit.opened_at,
             "probe_at": circuit.probe_at,
         },
+    )
+
+
+def postpone(tx: Connection, circuit: Circuit) -> bool:
+    """Records when a circuit is probed next. Returns `False` if the operator has closed it."""
+    return bool(
+        tx.execute(
+            update(breakers)
+            .where(breakers.c.domain == circuit.domain)
+            .values(probe_at=circuit.probe_at)
+        ).rowcount
     )
 
 

@@ -109,11 +109,14 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
-def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliveryState, int]:
+def ended_otherwise(
+    tx: Connection, *, notices: bool = True, acknowledged: bool = True
+) -> dict[DeliveryState, int]:
     """Counts deliveries that did not end as sent, or wait for a retry, by state. Fast.
 
     Args:
         notices: whether to count notices too.
+        acknowledged: whether to count what the operator has decided about.
     """
     query = (
         select(deliveries.c.state, func.count().label("many"))
@@ -124,6 +127,8 @@ def ended_otherwise(tx: Connection, *, notices: bool = True) -> dict[DeliverySta
     # A cancelled notice was no longer needed and does not have to be reported.
     counted = or_(of_editions, deliveries.c.state != DeliveryState.CANCELLED)
     query = query.where(counted if notices else of_editions)
+    if not acknowledged:
+        query = query.where(deliveries.c.acknowledged.is_(False))
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 

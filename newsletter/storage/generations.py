@@ -80,6 +80,11 @@ def begin(database: Database) -> None:
     note(database.file, known)
 
 
+def is_beside(database: Path) -> bool:
+    """Whether there is a file beside the place of a database: then there was one."""
+    return _beside(database).exists()
+
+
 def recorded(database: Path) -> int:
     """Returns the number in the file beside the database; 0 if there is no file.
 

@@ -57,7 +57,7 @@ class QueuedDelivery:
         address: as written; empty if the subscriber was removed.
         domain: domain of the address, in ASCII; empty for a notice.
         attempts: number of attempts so far.
-        first_at: when it was first tried; `None` if it was not.
+        first_at: when it was first tried; `None` if it was not, or was put back.
     """
 
     id: int
@@ -119,6 +119,9 @@ def waiting(
     found = [_waiting(row, row.address, "") for row in tx.execute(urgent)]
     if only_notices or len(found) >= limit:
         return found
+    was_put_back = and_(
+        deliveries.c.state == DeliveryState.DEFERRED, deliveries.c.first_at.is_(None)
+    )
     query = (
         select(deliveries, subscribers.c.address, subscribers.c.domain)
         # Includes deliveries of removed subscribers: the claim cancels them.
@@ -129,7 +132,9 @@ def waiting(
     )
     if domains_without:
         query = query.where(subscribers.c.domain.not_in(list(domains_without)))
-    return found + [_waiting(row, row.address or "", row.domain or "") for row in tx.execute(query)]
+    # What was refused before comes last: a probe shall not be one of these while others wait.
+    rows = tx.execute(query.where(~was_put_back)).all() or tx.execute(query).all()
+    return found + [_waiting(row, row.address or "", row.domain or "") for row in rows]
 
 
 def count_waiting(
@@ -250,6 +255,8 @@ _PUT_BACK = (
     .values(
         state=DeliveryState.DEFERRED,
         try_at=bindparam("now", type_=Utc()),
+        first_at=None,
+        acknowledged=False,
         changed_at=bindparam("now", type_=Utc()),
     )
 )
@@ -294,8 +301,33 @@ def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: 
         tx.execute(_SETTLE, rows)
 
 
+def refused_lately(tx: Connection, domains: Collection[str], since: datetime) -> list[int]:
+    """Returns the refused deliveries of active subscribers since then, to be put back.
+
+    Args:
+        domains: of these recipient domains only; all if empty.
+    """
+    query = (
+        select(deliveries.c.id)
+        .join_from(deliveries, subscribers, subscribers.c.id == deliveries.c.subscriber_id)
+        .where(
+            text(f"deliveries.{ENDED_OTHERWISE}"),
+            deliveries.c.state == DeliveryState.REFUSED,
+            deliveries.c.acknowledged.is_(False),
+            deliveries.c.changed_at >= since,
+            subscribers.c.state == SubscriberState.ACTIVE,
+        )
+    )
+    if domains:
+        query = query.where(subscribers.c.domain.in_(list(domains)))
+    return list(tx.execute(query).scalars())
+
+
 def put_back(tx: Connection, ids: Iterable[int], now: datetime) -> None:
-    """Defers deliveries that were refused: it was not about their recipients."""
+    """Defers deliveries that were refused, as if they were never tried.
+
+    They are the only deferred ones without `first_at`.
+    """
     tx.execute(_PUT_BACK, {"ids": list(ids), "now": now})
 
 

@@ -197,5 +197,5 @@ def test_an_open_circuit_is_why_mail_waits() -> None:
     said = of_mail((DeliveryState.QUEUED, 9, ""), circuits=[circuit], stopped="earlier")
     assert "9 mails wait since 2026-11-20 07:30 UTC; and all mail is held back since" in said
     assert "(11 of the last 11 mails were refused: 550 no)" in said
-    assert "`newsletter continue` goes on at once" in said
+    assert "`newsletter continue` lets the next run send all of it" in said
     assert "earlier" not in said

@@ -721,3 +721,24 @@ def test_a_rename_says_what_remains_to_be_done(configured: Path) -> None:
     assert "Renamed manual to lab" in done.stdout
     assert "lab is not in the configuration yet" in done.stdout
     assert "`newsletter serve`" in done.stdout
+
+
+@pytest.mark.parametrize("since", ["9999-12-31T23:59:59-12:00", "soon", "2999-01-01"])
+def test_a_time_that_is_none_is_an_error_in_one_line(configured: Path, since: str) -> None:
+    """Suppressions are undone since a time that has come."""
+    newsletter("ingest", days()[0], cwd=configured)
+    done = newsletter("suppressions", "undo", "--since", since, cwd=configured)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--since" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_gone_is_not_nothing_new(configured: Path) -> None:
+    """What lies beside its place shows that there was one."""
+    newsletter("ingest", days()[0], cwd=configured)
+    newsletter("subscribers", "add", "ana@example.org", cwd=configured)
+    newsletter("run", cwd=configured)
+    (configured / "newsletter.db").rename(configured / "elsewhere.db")
+    silence = rows_of(newsletter("status", "--json", cwd=configured))[-1]["silence"]
+    assert silence.startswith("held: the database is gone from ")
+    assert "newsletter restore FILE" in silence

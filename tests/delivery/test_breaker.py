@@ -12,16 +12,13 @@ from hypothesis import strategies as st
 
 from newsletter.delivery.breaker import (
     ALL,
-    POLICY_REFUSALS,
     PROBE_EVERY,
-    REFUSALS,
     SMALL_LIST,
-    UNKNOWN_IN_A_ROW,
-    WINDOW,
     Background,
     Breaker,
     Step,
 )
+from newsletter.delivery.outcomes import POLICY_REFUSALS, REFUSALS, UNKNOWN_IN_A_ROW, WINDOW
 from newsletter.models import Circuit
 from newsletter.transports.replies import ReplyKind, Stage, classify, without_reply
 
@@ -302,3 +299,55 @@ def test_the_reason_says_how_many_and_what_the_last_reply_was() -> None:
         NOW + PROBE_EVERY,
     )
     assert WINDOW > 15
+
+
+def test_a_list_with_many_dead_addresses_comes_to_an_end_of_them() -> None:
+    """Once others accept mail, an address that is refused again is believed and not counted."""
+    log = opened(ALL).note(ACCEPTED, *spread(12))
+    reply = classify("rcpt", 550, "5.1.1 no such user")
+    assert log.breaker.is_confirmed(reply, again=True)
+    assert not log.breaker.is_confirmed(reply, again=False)
+    assert not log.breaker.is_confirmed(classify("rcpt", 550, "no"), again=True)
+    for number in range(30):
+        assert log.breaker.note(f"dead{number}.example", reply, NOW, again=True) == []
+    assert log.breaker.circuits == ()
+
+
+def test_what_is_refused_again_is_not_believed_where_nothing_is_accepted() -> None:
+    """That is the relay, still."""
+    reply = classify("rcpt", 550, "5.1.1 no such user")
+    assert not Log().breaker.is_confirmed(reply, again=True)
+
+
+def test_three_domains_that_refuse_are_left_out_once_others_accept() -> None:
+    """All mail is stopped until a probe shows that the others take it; then only these are."""
+    log = Log().note(ACCEPTED, *spread(30))
+    log.note(POLICY, "a.example", "b.example", "c.example", "a.example", "b.example")
+    assert log.opened == ["a.example", "b.example", "c.example", ALL]
+    log.now += PROBE_EVERY
+    log.note(ACCEPTED, "d0.example", *spread(30))
+    assert [circuit.domain for circuit in log.breaker.circuits] == [
+        "a.example",
+        "b.example",
+        "c.example",
+    ]
+
+
+def test_an_accepted_mail_opens_nothing() -> None:
+    """Whatever is open already."""
+    domains = ("a.example", "b.example", "c.example")
+    circuits = tuple(Circuit(one, "no", NOW, NOW + PROBE_EVERY) for one in domains)
+    log = Log(replace(MANY, circuits=circuits)).note(ACCEPTED, *spread(50))
+    assert log.opened == []
+
+
+def test_a_storm_is_nothing_usual() -> None:
+    """However much was refused before: no list has three dead addresses in ten."""
+    log = Log(replace(MANY, usual=0.9)).note(GONE, *spread(REFUSALS))
+    assert log.opened == [ALL]
+
+
+def test_a_single_refusal_where_others_took_mail_today_is_believed() -> None:
+    """It was the only mail of its run, on a small list."""
+    log = Log(Background(subscribers=6, accepted=4)).note(GONE, BIG)
+    assert log.breaker.finish(NOW) == []

@@ -200,7 +200,7 @@ def test_a_refusal_that_is_not_believed_waits(reply: str) -> None:
         give_up_after=TIMEOUT,
         is_believed=False,
     )
-    assert found == Decision(DEFERRED, NOW)
+    assert found == Decision(DEFERRED, NOW, put_back=True)
 
 
 # --- the wait
