@@ -33,7 +33,7 @@ SMALL_LIST = 20
 """With fewer subscribers no share can be told: there it counts that everything was refused."""
 FEW = 3
 """Refused deliveries, and nothing else, that stop a small list in the middle of a run."""
-EVIDENCE = 10
+EVIDENCE = 3
 """Accepted deliveries of a run after which a recipient that is refused once more is believed."""
 PROBE_EVERY = timedelta(hours=1)
 
@@ -138,7 +138,7 @@ class Breaker:
         """Notes that it was not tried after all."""
         self._probing -= {domain, ALL}
 
-    def is_confirmed(self, reply: Reply, *, again: bool) -> bool:
+    def is_confirmed(self, domain: str, reply: Reply, *, again: bool) -> bool:
         """Whether a recipient that does not exist is believed, though a circuit had opened for it.
 
         So an old list with many dead addresses comes to an end of them.
@@ -146,8 +146,9 @@ class Breaker:
         Args:
             again: it was refused before, and put back.
         """
-        enough = min(EVIDENCE, max(1, self._subscribers // 2))
-        return again and reply.suppress and self._run.tried - self._run.refused >= enough
+        if not (again and reply.suppress) or self.is_open(domain):
+            return False
+        return self._run.tried - self._run.refused >= min(EVIDENCE, max(1, self._subscribers // 2))
 
     def note(
         self, domain: str, reply: Reply, now: datetime, *, again: bool = False
@@ -161,7 +162,7 @@ class Breaker:
         probed = [one for one in self._circuits_of(domain) if one.domain in self._probing]
         if probed:
             return [self._probed(one, outcome, now) for one in probed]
-        if self.is_open(domain) or self.is_confirmed(reply, again=again):
+        if self.is_open(domain) or self.is_confirmed(domain, reply, again=again):
             return []  # it was under way when the circuit opened, or says nothing new
         self._last = reply.text if outcome is not Outcome.ACCEPTED else self._last
         tally = self._domains.setdefault(domain, Tally())

@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import Connection
 
 from newsletter.delivery.breaker import Breaker, Change
-from newsletter.delivery.refusals import Refusal, Refusals, domain_of, was_put_back
+from newsletter.delivery.refusals import Refusal, Refusals, domain_of
 from newsletter.delivery.retry import Decision, decide, is_about_us
 from newsletter.models import Circuit, DeliveryState
 from newsletter.storage import generations, installation, outbox, subscribers
@@ -252,8 +252,7 @@ class Recorder:
             now=now,
             give_up_after=self._limits.give_up_after,
             is_believed=bool(one.waiting.notice)
-            or not self._breaker.is_open(domain_of(one.waiting))
-            or self._breaker.is_confirmed(one.reply, again=was_put_back(one.waiting)),
+            or not self._breaker.is_open(domain_of(one.waiting)),
         )
 
     def _count(self, decisions: Sequence[tuple[Attempt, Decision]], left: Collection[int]) -> None:

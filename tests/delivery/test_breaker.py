@@ -305,9 +305,9 @@ def test_a_list_with_many_dead_addresses_comes_to_an_end_of_them() -> None:
     """Once others accept mail, an address that is refused again is believed and not counted."""
     log = opened(ALL).note(ACCEPTED, *spread(12))
     reply = classify("rcpt", 550, "5.1.1 no such user")
-    assert log.breaker.is_confirmed(reply, again=True)
-    assert not log.breaker.is_confirmed(reply, again=False)
-    assert not log.breaker.is_confirmed(classify("rcpt", 550, "no"), again=True)
+    assert log.breaker.is_confirmed(BIG, reply, again=True)
+    assert not log.breaker.is_confirmed(BIG, reply, again=False)
+    assert not log.breaker.is_confirmed(BIG, classify("rcpt", 550, "no"), again=True)
     for number in range(30):
         assert log.breaker.note(f"dead{number}.example", reply, NOW, again=True) == []
     assert log.breaker.circuits == ()
@@ -316,7 +316,7 @@ def test_a_list_with_many_dead_addresses_comes_to_an_end_of_them() -> None:
 def test_what_is_refused_again_is_not_believed_where_nothing_is_accepted() -> None:
     """That is the relay, still."""
     reply = classify("rcpt", 550, "5.1.1 no such user")
-    assert not Log().breaker.is_confirmed(reply, again=True)
+    assert not Log().breaker.is_confirmed(BIG, reply, again=True)
 
 
 def test_three_domains_that_refuse_are_left_out_once_others_accept() -> None:
