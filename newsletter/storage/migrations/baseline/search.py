@@ -2,7 +2,7 @@
 
 `paper_search` holds words only; texts stay where they are. The row of a paper has the position of
 its `new` entry as its number: so the newest come first without sorting. What was only learnt is not
-in it; whoever searches leaves out what was withdrawn or passed over.
+in it; a search leaves out what was withdrawn or passed over.
 
 A migration that creates `texts`, `entries` or `snapshots` anew has to create these triggers again.
 """
