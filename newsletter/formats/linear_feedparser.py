@@ -19,6 +19,9 @@ from newsletter.text import urls
 
 _DECLARATION = "<?xml version='1.0' encoding='utf-8'?>\n"
 _ELEMENT = re.compile(r"<\w")
+_LONG_BASE = re.compile(
+    r"""(?<=\s)(?:xml:)?base\s*+=\s*+(?:"[^"<]{1000,}+"|'[^'<]{1000,}+')""", re.IGNORECASE
+)
 _LONGEST_BASE = 250
 _WORD = re.compile(r"\S{500,}")
 """A run of so many characters is no name and no address of an author."""
@@ -61,7 +64,7 @@ class _Loose(_Bounded, LooseFeedParser):  # type: ignore[misc]
 def parsed(text: str) -> Any:
     """Parses a feed. Returns feedparser's parser, with `entries`, `feeddata` and `version`."""
     first = _ELEMENT.search(text)
-    data = _DECLARATION + text[first.start() if first else 0 :]
+    data = _DECLARATION + _LONG_BASE.sub("", text[first.start() if first else 0 :])
     try:
         return _strict(data.encode("utf-8", "replace"))
     except xml.sax.SAXException:

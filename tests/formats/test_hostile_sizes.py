@@ -79,17 +79,25 @@ def titles(data: bytes, format_: str | None = None) -> list[str]:
     return [paper.title for paper in formats.parse(data, format=format_).papers]
 
 
-@pytest.mark.parametrize("end", ["</channel></rss>", "</channel>"])
-def test_comments_behind_the_channel(end: str) -> None:
-    """A feed of 564 bytes took for ever."""
+@pytest.mark.parametrize(
+    ("end", "tail", "whole"),
+    [
+        ("</channel></rss>", "", True),
+        ("</channel></rss>", " x", False),
+        ("</channel></rss>", "<!--", False),
+        ("</channel>", "", False),
+    ],
+)
+def test_comments_behind_the_channel(end: str, tail: str, whole: bool) -> None:
+    """A feed of 564 bytes took for ever where the comments were not the end of it."""
     feed = (
         '<?xml version="1.0"?><rss version="2.0"><channel><title>A</title>'
         f"<item><title>Lamps</title></item>{end}"
     )
-    data = feed.encode() + b"<!---->" * 59
-    snapshot = formats.parse(data[:564])
+    comments = "<!---->" * ((564 - len(feed) - len(tail)) // 7)
+    snapshot = formats.parse(f"{feed}{comments}{tail}".ljust(564).encode())
     assert [paper.title for paper in snapshot.papers] == ["Lamps"]
-    assert bool(snapshot.doubts) == (end == "</channel>")
+    assert (snapshot.doubts == ()) == whole
 
 
 @pytest.mark.parametrize("text", ["a" * HUGE, "a." * (HUGE // 2), "a@" * (HUGE // 2)])
@@ -149,6 +157,13 @@ def test_addresses_that_grow_with_the_depth() -> None:
     base = "<x xml:base='http://a.example/'>" + "<x xml:base='a/'>" * 50_000
     feed = f'<rss version="2.0"><channel>{base}<item><title>Lamps</title></item></channel></rss>'
     assert titles(feed.encode()) == ["Lamps"]
+
+
+@pytest.mark.parametrize("attribute", [' xml:base="', ' base = "'])
+def test_a_long_address_of_the_feed(attribute: str) -> None:
+    """It is left out, and the papers stay."""
+    base = f'<channel{attribute}http://{"&#769;&#803;" * 50_000}">'
+    assert titles(put(rss, b"<channel>", base)) == ["Lamps", "Oil"]
 
 
 def test_a_long_address_of_a_json_feed() -> None:
