@@ -120,7 +120,7 @@ def credit_of(name: str) -> Credit | None:
 def _looks_like(document: Document) -> str:
     text = document.text
     if document.is_html:
-        title = re.search(r"<title[^>]*>([^<]{1,200})", text[:50_000], re.IGNORECASE)
+        title = re.search(r"<title[^<>]*>([^<]{1,200})", text[:50_000], re.IGNORECASE)
         page = f"“{' '.join(title[1].split())[:60]}”" if title else "without a title"
         return f"a web page {page} without a list of papers"
     if text.lstrip().startswith("{"):

@@ -14,7 +14,7 @@ from newsletter.text.clean import clean_or_none
 
 NAME = "arxiv-api"
 _SIGN = re.compile(r"<id>\s*https?://(?:export\.)?arxiv\.org/(?:api/[^<]*)?</id>", re.IGNORECASE)
-_QUERY = re.compile(r"<title[^>]*>\s*(?:arXiv|ArXiv) (?:Query|Search Results)\b")
+_QUERY = re.compile(r"<title[^<>]*>\s*(?:arXiv|ArXiv) (?:Query|Search Results)\b")
 _ERROR = re.compile(r"https?://(?:export\.)?arxiv\.org/api/errors")
 
 

@@ -29,7 +29,7 @@ _ENTRY_END = re.compile(r"[,\s]*[})]")
 _PIECE = re.compile(r"\\.|[{}\"]|[^\\{}\"]+", re.DOTALL)
 _BARE = re.compile(r"[^,{}()\"\s]*")
 _GROUP = re.compile(r"(\\[A-Za-z]+\*?\s*|\\[^A-Za-z]\s*|[_^]|\$)?\{([^{}\\$]*)\}")
-_AND = re.compile(r"\s+and\s+", re.IGNORECASE)
+_AND = re.compile(" and ", re.IGNORECASE)
 _IN_JOURNAL = re.compile(r"\barXiv:(\S+)", re.IGNORECASE)
 
 
@@ -127,7 +127,7 @@ def _arxiv_id(fields: dict[str, str]) -> str | None:
 
 
 def _authors(value: str) -> tuple[str, ...]:
-    names = (_plain(_turned(name)) for name in _AND.split(value.strip()))
+    names = (_plain(_turned(name)) for name in _AND.split(" ".join(value.split())))
     return tuple(name for name in names if name and name.lower() != "others")
 
 

@@ -30,7 +30,7 @@ _PAGE = re.compile(
     re.IGNORECASE,
 )
 _DATED = re.compile(r"/papers(?:/date/|\?date=)(\d{4}-\d\d-\d\d)")
-_OTHER_VIEW = re.compile(r"/papers(?:/(?:week|month|trending)\b|\?(?:.*&)?q=)")
+_OTHER_VIEW = re.compile(r"/papers(?:/(?:week|month|trending)\b|\?q=)")
 _SHOWN = re.compile(rf"\b({'|'.join(month[:3] for month in MONTHS)})[a-z]* (\d{{1,2}})\b")
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 
@@ -138,7 +138,7 @@ class _DailyPapersPage:
 
 def _day(page: _DailyPapersPage) -> tuple[date | None, list[str]]:
     """Returns the day of the list and a note on its origin. Search and trending have none."""
-    if _OTHER_VIEW.search(page.view):
+    if _OTHER_VIEW.search(page.view) or "&q=" in page.view.partition("/papers?")[2]:
         return None, []
     named = _DATED.search(page.view)
     if named and (day := iso_day(named[1])):

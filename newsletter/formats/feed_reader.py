@@ -7,18 +7,17 @@ sanitises nor resolves anything, because what it would remove may be part of a t
 from __future__ import annotations
 
 import dataclasses
-import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urljoin
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import markup, xml_text
 from newsletter.formats.base import Document
+from newsletter.text import urls
 from newsletter.text.clean import clean_or_none
 
 Item = Mapping[str, Any]
@@ -29,11 +28,11 @@ _ROOTS = {
     "feed": re.compile(r"http://(?:www\.w3\.org/2005/Atom|purl\.org/atom)"),
     "RDF": re.compile(r"http://(?:purl\.org/(?:rss|net/rss)|(?:my|channel)\.netscape\.com)"),
 }
-_END = re.compile(r"</(?:[\w.-]+:)?(?:rss|feed|RDF)\s*>\s*(?:<!--.*?-->\s*)*\Z", re.DOTALL)
+_END = re.compile(r"</(?:[\w.-]+:)?(?:rss|feed|RDF)\s*>")
 _ITEM_END = re.compile(r"</(?:[\w.-]+:)?(?:item|entry)\s*>", re.IGNORECASE)
 _NO_TAG = re.compile(r"<(?![A-Za-z_/!?])|<(?=/(?![A-Za-z_]))")
+_MOST_LINKS = 5
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_HEADERS = {"content-type": "application/xml; charset=utf-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +70,26 @@ def read(document: Document) -> ParsedFeed:
         text = _ILLEGAL.sub(lambda found: " " if found[0] < " " else "\ufffd", text)
         notes.append("characters that XML forbids were replaced")
         fault = xml_text.fault(text)
-    cut = fault is not None and not _END.search(text[-10_000:])
+    cut = fault is not None and not _has_end(text)
     if fault and not cut:
         notes.append(f"its XML is broken ({fault}); it was read as well as it can be")
     made = _parsed(_NO_TAG.sub("&lt;", text) if fault else text)
     items: list[Item] = [dict(entry) for entry in made.entries]
-    version = str(made.get("version") or "")
+    version = str(made.version or "")
     if not items and not (version and _has_container(text)):
         raise SnapshotUnreadable("it begins as a feed and is none", hint="capture it again")
-    feed = ParsedFeed(dict(made.get("feed") or {}), items, version.startswith("atom"), tuple(notes))
+    feed = ParsedFeed(dict(made.feeddata), items, version.startswith("atom"), tuple(notes))
     return _without_the_cut(feed, text, fault) if fault and cut else feed
+
+
+def _has_end(text: str) -> bool:
+    """Returns whether the last tag closes the root. Only comments may follow it."""
+    end = len(text.rstrip())
+    while text.endswith("-->", 0, end) and (start := text.rfind("<!--", 0, end)) >= 0:
+        while end > start or (end and text[end - 1].isspace()):
+            end = start if end > start else end - 1
+    last = text.rfind("<", 0, end)
+    return last >= 0 and _END.fullmatch(text, last, end) is not None
 
 
 def _without_the_cut(feed: ParsedFeed, text: str, fault: str) -> ParsedFeed:
@@ -94,13 +103,10 @@ def _without_the_cut(feed: ParsedFeed, text: str, fault: str) -> ParsedFeed:
 
 
 def _parsed(text: str) -> Any:
-    import feedparser
+    from newsletter.formats import linear_feedparser  # slow to import
 
-    data = io.BytesIO(text.encode("utf-8", "replace"))
     try:
-        return feedparser.parse(
-            data, response_headers=_HEADERS, sanitize_html=False, resolve_relative_uris=False
-        )
+        return linear_feedparser.parsed(text)
     except RecursionError:
         raise
     except Exception as exc:
@@ -190,17 +196,17 @@ def categories_of(item: Item) -> tuple[str, ...]:
 
 def link_of(item: Item, feed: Item) -> str | None:
     """Returns the item's URL, made absolute with the feed's own, or `None` if that fails."""
-    link = item.get("link") or ""
-    for base in ("", *_bases(feed)):
-        try:
-            url = urljoin(base, str(link).strip())
-        except ValueError:
+    link = str(item.get("link") or "").strip()
+    for base in ("", *_bases(feed)) if link else ():
+        url = urls.joined(base, link)
+        if url is None:
             return None
-        if link and url.startswith(("http://", "https://")):
+        if url.startswith(("http://", "https://")):
             return clean_or_none(url)
     return None
 
 
 def _bases(feed: Item) -> list[str]:
-    own = [link.get("href", "") for link in feed.get("links") or () if link.get("rel") == "self"]
-    return [str(base) for base in (feed.get("link"), *own) if base]
+    first = (feed.get("links") or ())[:_MOST_LINKS]
+    own = [link.get("href", "") for link in first if link.get("rel") == "self"]
+    return list(dict.fromkeys(str(base) for base in (feed.get("link"), *own) if base))

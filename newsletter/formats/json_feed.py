@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
-from urllib.parse import urljoin
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import markup
@@ -106,10 +105,7 @@ def _tags(item: Mapping[str, Any]) -> tuple[str, ...]:
 def _url(item: Mapping[str, Any], feed: Mapping[str, Any]) -> str | None:
     link = _string(item, "url") or _string(item, "external_url")
     base = _string(feed, "home_page_url") or _string(feed, "feed_url")
-    try:
-        url = urljoin(base, link) if link else _string(item, "id")
-    except ValueError:
-        return None
+    url = (urls.joined(base, link) if link else _string(item, "id")) or ""
     return clean_or_none(url) if url.startswith(("http://", "https://")) else None
 
 

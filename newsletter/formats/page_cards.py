@@ -55,7 +55,7 @@ _PLACES = frozenset(
         "terms-of-service",
     ]
 )
-_PEOPLE = re.compile(r"[\W_]*[\d.,]+[kKmM]? authors?")
+_PEOPLE = re.compile(r"[\W_]*+\d[\d.,]*+[kKmM]? authors?")
 _NUMBER = re.compile(r"(?:.*\s|\[-\]\s*)?(\d[\d.,]*)\s*([kKmM]?)")
 _MONTH = "|".join(month[:3] for month in MONTHS)
 _WRITTEN_DAY = re.compile(

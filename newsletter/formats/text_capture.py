@@ -31,7 +31,8 @@ SHORTEST_ABSTRACT = 200
 ENOUGH_SHORT = 5
 """Number of short abstracts from which a page that consists mostly of them raises a doubt."""
 
-_FINISHED = re.compile(r"""[.!?)\]}”"'’…]$|://\S*$|\b[\w.-]+\.[a-z]{2,}/\S*$""")
+_ENDS = tuple(""".!?)]}”"'’…""")
+_ADDRESS = re.compile(r"://|\w[.-]*+(?<=\.)[a-z]{2,}+/")
 
 
 def recognise(document: Document) -> str | None:
@@ -139,11 +140,16 @@ def _doubts(pairs: Sequence[_Pair]) -> Iterator[str]:
     last = pairs[-1]
     if last.abstract is None:
         yield f"line {last.number}: ends with a title without its abstract; the capture may be cut"
-    elif not _FINISHED.search(last.abstract):
+    elif not _is_finished(last.abstract):
         yield (
             f"line {last.number}: the last abstract stops in the middle of a sentence "
             f"(“…{last.abstract[-40:]}”); the capture may be cut"
         )
+
+
+def _is_finished(abstract: str) -> bool:
+    """Returns whether an abstract ends as a sentence does, or with an address."""
+    return abstract.endswith(_ENDS) or _ADDRESS.search(abstract.rpartition(" ")[2]) is not None
 
 
 def _day_of(header: Sequence[str], document: Document) -> tuple[date | None, str | None, list[str]]:

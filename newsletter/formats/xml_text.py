@@ -26,8 +26,9 @@ _TRUSTED = re.compile(
     r"utf-?8|us-ascii|ascii|(?:iso-?8859|latin|windows|cp|koi8|gb|big5|shift|s?jis|euc)[\w-]*"
 )
 _LATIN = re.compile(r"iso-?8859-?1|latin-?1|us-ascii|ascii")
+# Each alternative is atomic: once its end is found, it is not searched for another one.
 _PROLOG = re.compile(
-    r"\ufeff?\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>\s*)*",
+    r"\ufeff?\s*+(?:(?><\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*+(?:\[.*?\]\s*+(?=>))?>)\s*+)*+",
     re.IGNORECASE | re.DOTALL,
 )
 _DECLARATION = re.compile(r"\ufeff?\s*<\?xml\b[^>]*\?>", re.IGNORECASE)
@@ -37,6 +38,9 @@ _LONG_TAG = re.compile(r"<[^<>]{5000,}")
 _CATEGORY = re.compile(r"<(?:[\w.-]+:)?(?:category|subject|keywords|tags?)\b")
 _ITEM = re.compile(r"<(?:[\w.-]+:)?(?:item|entry)\b")
 _MANY = 1_000
+_MANY_TAGS = 100_000
+_SHORTEST_TAG = 8
+"""Characters for each tag on average, with the text behind it. Feeds have several times as many."""
 
 
 def head(document: Document) -> str:
@@ -99,13 +103,16 @@ def refuse_harm(text: str) -> None:
 
     Raises:
         SnapshotUnreadable: the text defines entities, which can expand without bound, or has
-            implausibly many namespaces, attributes or categories.
+            implausibly many tags, namespaces, attributes or categories.
     """
     first = re.search(r"<\w", text)
     if re.search("<!ENTITY", text[: first.start() if first else None], re.IGNORECASE):
         raise _harmful("it defines XML entities of its own")
     if text.count("xmlns:") > _MANY and len(set(_NAMESPACE.findall(text))) > _MANY:
         raise _harmful("it names too many XML namespaces")
+    tags = text.count("<")
+    if tags > _MANY_TAGS and len(text) < tags * _SHORTEST_TAG:
+        raise _harmful("it consists of tags and hardly any text")
     if any(tag[0].count("=") > _MANY for tag in _LONG_TAG.finditer(text)):
         raise _harmful("it has an element with too many attributes")
     if len(_CATEGORY.findall(text)) > _MANY and any(

@@ -99,10 +99,11 @@ def excerpt(abstract: str, limit: int) -> str:
     The excerpt has as many whole sentences as fit. A first sentence that is too long is cut
     at a word and ends in ` …`. The excerpt is empty if nothing readable fits.
     """
+    abstract = abstract[: limit + _LONGEST_ABSTRACT]
     spans = _spans(abstract)
     if not spans:
         return ""
-    chosen = _choose([abstract[start:end] for start, end in spans])
+    chosen = _choose([abstract[start:end] for start, end in spans[:_MOST_SENTENCES]])
     start = spans[chosen][0]
     fitting = [end for _, end in spans[chosen:] if end - start <= limit]
     if fitting:
@@ -152,6 +153,9 @@ _HANDED_OUT = re.compile(
 
 
 _TELLING = 600  # characters of a sentence that are examined
+_MOST_SENTENCES = 200  # of an abstract
+_LONGEST_ABSTRACT = 100_000  # characters
+_LONGEST_FORMULA = 1_000  # characters, at least, of what must not be cut
 # Sentences with these openings follow on from something that should be read first.
 _SEQUEL = re.compile(
     r"(?:Second|Third|Fourth|Finally|Lastly|Moreover|Furthermore|Additionally|In addition)\b"
@@ -174,7 +178,7 @@ def _choose(candidates: list[str]) -> int:
 def _shortened(sentence: str, limit: int) -> str:
     """Cuts the sentence at the end of a word and appends ` …`."""
     room = limit - len(_CUT)
-    whole = _ranges_of(_WHOLE, sentence)
+    whole = _ranges_of(_WHOLE, sentence[: limit + _LONGEST_FORMULA])
     for at in range(room, 0, -1):
         if _may_cut(sentence, at) and not _inside(whole, at):
             kept = _tidy(sentence[:at])

@@ -11,6 +11,7 @@ import unicodedata
 from collections import Counter
 
 from newsletter.text import tex_symbols
+from newsletter.text.clean import normalised
 from newsletter.text.tex import to_unicode
 
 # Differences between sources in writing the same text: spaces, groups, maths, lost macros.
@@ -34,7 +35,7 @@ def comparable(text: str) -> str:
 
     Unlike a fingerprint, it keeps signs: `p < 0.05` is not `p > 0.05`.
     """
-    plain = unicodedata.normalize("NFKC", to_unicode(text))
+    plain = normalised("NFKC", to_unicode(text))
     return _NO_CHANGE.sub("", plain).casefold()
 
 
@@ -45,7 +46,7 @@ def fingerprint(title: str) -> str:
     matter; digits, `+` and `#` do. A title that consists of signs only is its own key.
     """
     while not (key := _key(title)):
-        plain = unicodedata.normalize("NFKC", to_unicode(" ".join(title.split())))
+        plain = normalised("NFKC", to_unicode(" ".join(title.split())))
         plain = " ".join(plain.casefold().split())
         if plain == title:
             return plain
@@ -70,7 +71,7 @@ def _key(title: str) -> str:
     if "\\" in title or "$" in title:
         title = to_unicode(" ".join(title.split()))
     if not title.isascii():
-        title = unicodedata.normalize("NFKC", title)
+        title = normalised("NFKC", title)
     if "\\" in title:
         title = _LEFTOVER.sub(_leftover, title)
     title = _TEX_SIGNS.sub("", title)
@@ -89,12 +90,12 @@ def _folded(text: str) -> str:
 
     Marks on other letters distinguish words: Japanese voicing, Hebrew and Indic vowels.
     """
-    return unicodedata.normalize("NFC", _BEYOND_ASCII.sub(_bare, text.casefold()))
+    return normalised("NFC", _BEYOND_ASCII.sub(_bare, text.casefold()))
 
 
 def _bare(match: re.Match[str]) -> str:
     before = match.string[max(match.start() - 1, 0) : match.start()]
-    text = unicodedata.normalize("NFD", before + match[0])
+    text = normalised("NFD", before + match[0])
     text = _MARKS_IN_TEXT.sub(_unless_latin, text)
     return _NO_ASCII_BASES.sub(lambda base: _NO_ASCII_BASE[base[0]], text)[len(before) :]
 

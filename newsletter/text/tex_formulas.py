@@ -14,10 +14,14 @@ from newsletter.text import tex_symbols
 _TOKEN = re.compile(r"\\[A-Za-z]+\*?\s*|\\.|\s+|.", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{3}")
 _DEEPEST = 20
+_LONGEST = 1_000
+"""Characters of a formula; `tex` finds none that is as long."""
 
 
 def plain_formula(source: str, otherwise: str) -> str:
     """Returns `source`, a formula without delimiters, as plain text, or `otherwise` if it fails."""
+    if len(source) > _LONGEST:
+        return otherwise
     try:
         return _Formula(source).row().strip()
     except _NoFormError:

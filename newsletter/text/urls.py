@@ -6,7 +6,7 @@ Makes no network requests. Based on real captures: see `tests/text/test_urls.py`
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qs, parse_qsl, unquote, urlencode, urljoin, urlsplit
 
 from newsletter.text.clean import is_plain
 
@@ -14,7 +14,7 @@ _ARXIV = r"(\d{4}\.\d{4,5}|[a-z][a-z-]*(?:\.[A-Z]{2})?/\d{7})"
 _BARE_ARXIV = re.compile(rf"(?:arxiv:\s*)?{_ARXIV}(?:v\d+)?(?:\.pdf)?", re.IGNORECASE)
 _OAI_ARXIV = re.compile(rf"oai:arxiv\.org:{_ARXIV}(?:v\d+)?", re.IGNORECASE)
 _ARXIV_PATHS = re.compile(
-    rf"/(?:abs|pdf|html|format|overview|papers|p)/{_ARXIV}(?:v\d+)?(?![\d.]*\d)"
+    rf"/(?:abs|pdf|html|format|overview|papers|p)/{_ARXIV}(?:v\d++)?(?![\d.]*\d)"
 )
 _ARXIV_HOSTS = ("arxiv.org", "alphaxiv.org", "huggingface.co", "tldr.takara.ai")
 _DOI_HOSTS = ("doi.org", "dx.doi.org")
@@ -31,6 +31,8 @@ _RAISED = re.compile(
 LONGEST = 1_000
 """Maximum characters of a link; a longer URL is not that of a paper."""
 
+_HOST = re.compile(r"/[\t\r\n]*+/([^/?#]*+)")
+_LONGEST_HOST = 1_000
 _CODE_HOSTS = ("github.com", "gitlab.com", "codeberg.org", "bitbucket.org")
 
 
@@ -135,21 +137,43 @@ def code_in(abstract: str) -> str | None:
     return None
 
 
+def joined(base: str, url: str) -> str | None:
+    """Returns a URL made absolute with that of its page, or `None` if it is not valid.
+
+    A base that is longer than any page's URL is not used.
+    """
+    if _is_hostile(url):
+        return None
+    try:
+        return urljoin("" if len(base) > LONGEST else base, url)
+    except ValueError:
+        return None
+
+
 def _trimmed(url: str) -> str:
-    while url:
-        last = url[-1]
-        unbalanced = (last == ")" and url.count("(") < url.count(")")) or (
-            last == "]" and url.count("[") < url.count("]")
-        )
-        if last not in ".,;:!?'*" and not unbalanced:
+    end, extra = (
+        len(url),
+        {")": url.count(")") - url.count("("), "]": url.count("]") - url.count("[")},
+    )
+    while end:
+        last = url[end - 1]
+        if extra.get(last, 0) > 0:
+            extra[last] -= 1
+        elif last not in ".,;:!?'*":
             break
-        url = url[:-1]
-    return url
+        end -= 1
+    return url[:end]
+
+
+def _is_hostile(url: str) -> bool:
+    """Returns whether the host is too long to be one: normalising it can take quadratic time."""
+    host = _HOST.search(url) if len(url) > _LONGEST_HOST else None
+    return host is not None and len(host[1]) > _LONGEST_HOST
 
 
 def _split(url: str) -> SplitResult | None:
     """Returns the parts of an absolute URL, or `None` if it is not one."""
-    if "://" not in url:
+    if "://" not in url or _is_hostile(url):
         return None
     try:
         parts = urlsplit(url)

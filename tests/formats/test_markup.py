@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from newsletter.formats.markup import text_of
@@ -44,13 +42,6 @@ def test_plain_text_keeps_its_entities() -> None:
 @pytest.mark.parametrize(
     "piece", ['<a "', "<a '<b \"", '<a x="', "<!--", "<style", "<p ", "</p", "<", "& ", "<sub>"]
 )
-def test_broken_markup_takes_linear_time(piece: str) -> None:
-    """Ten times the text takes about ten times as long, not a hundred."""
-
-    def seconds(times: int) -> float:
-        text, began = "</p>" + piece * times, time.perf_counter()
-        text_of(text)
-        return time.perf_counter() - began
-
-    seconds(100)
-    assert seconds(40_000) < 40 * max(seconds(4_000), 0.002)
+def test_broken_markup_comes_to_an_end(piece: str) -> None:
+    """A megabyte of it: what takes quadratic time takes hours."""
+    assert text_of("</p>" + piece * (1_000_000 // len(piece))) is not None

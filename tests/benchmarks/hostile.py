@@ -1,0 +1,113 @@
+"""Hostile text of up to a megabyte: how CPU time grows with its size, in every format and function.
+
+Each piece of `tests.support.hostile` is measured in a process of its own that ends at a limit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+from tests.benchmarks.measure import Row
+from tests.support import hostile
+
+SIZES = (125_000, 250_000, 500_000, 1_000_000)
+LIMIT = 3.0
+"""Seconds of CPU for the largest."""
+GROWTH = 2.5
+"""The most that doubling the size may multiply CPU time by."""
+NOISE = 0.05
+"""Seconds of CPU below which growth is not told from noise."""
+TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of the largest size, and the greatest growth of a doubling, of one family."""
+
+    name: str
+    seconds: float
+    growth: float
+
+
+def run() -> Iterator[Row]:
+    """The slowest family, and the one that grows fastest, of formats and of functions."""
+    for what, families in (("format", _formats()), ("text function", _functions())):
+        measured = [_measured(name, job) for name, job in families]
+        slowest = max(measured, key=lambda one: one.seconds)
+        steepest = max(measured, key=lambda one: one.growth)
+        for one, kind, unit, value, goal in (
+            (slowest, "1 MB", "s", slowest.seconds, LIMIT),
+            (steepest, "twice the size", "x", steepest.growth, GROWTH),
+        ):
+            label = f"{what}, {len(measured):,} families, {kind}: {one.name}"
+            yield Row(label, unit, value, goal, value / goal, 1)
+
+
+def _formats() -> Iterator[tuple[str, Callable[[int], Callable[[], object]]]]:
+    for name, place, piece in hostile.in_captures():
+        yield f"{piece!r} in {place.way} at {place.at}", partial(_reading, name, place, piece)
+
+
+def _reading(name: str, place: hostile.Place, piece: str, size: int) -> Callable[[], object]:
+    return partial(hostile.read, place.filled(piece, size), name)
+
+
+def _functions() -> Iterator[tuple[str, Callable[[int], Callable[[], object]]]]:
+    for name in hostile.FUNCTIONS:
+        for head, piece, tail in hostile.in_texts():
+            yield f"{piece!r} in {name} after {head!r}", partial(_calling, name, head, piece, tail)
+
+
+def _calling(name: str, head: str, piece: str, tail: str, size: int) -> Callable[[], object]:
+    return partial(hostile.FUNCTIONS[name], head + hostile.repeated(piece, size) + tail)
+
+
+def _measured(name: str, job: Callable[[int], Callable[[], object]]) -> Measured:
+    largest = _seconds(job(SIZES[-1]))
+    for _ in range(TRIES - 1):  # another process may have been in the way
+        if largest > LIMIT:
+            largest = min(largest, _seconds(job(SIZES[-1])))
+    if largest < NOISE * 2:
+        return Measured(name, largest, 0)
+    taken = [*(_seconds(job(size)) for size in SIZES[:-1]), largest]
+    for _ in range(TRIES - 1):
+        if _growth(taken) > GROWTH:
+            again = [_seconds(job(size)) for size in SIZES]
+            taken = [min(pair) for pair in zip(taken, again, strict=True)]
+    return Measured(name, largest, _growth(taken))
+
+
+def _growth(taken: list[float]) -> float:
+    """The greatest growth of those that are long enough to be told."""
+    pairs = itertools.pairwise(taken)
+    return max((after / max(before, NOISE) for before, after in pairs), default=0)
+
+
+def _seconds(job: Callable[[], object]) -> float:
+    """Seconds of CPU of a job in a process of its own, at most twice the limit."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGPROF, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_PROF, 2 * LIMIT)
+        began = time.process_time()
+        try:
+            job()
+            os.write(writing, str(time.process_time() - began).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        answer = said.read()
+    _, status = os.waitpid(child, 0)
+    if answer:
+        return float(answer)
+    if os.waitstatus_to_exitcode(status) == -signal.SIGPROF:
+        return 2 * LIMIT
+    raise RuntimeError("a hostile text ended the process that read it")
