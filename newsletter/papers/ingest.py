@@ -23,7 +23,7 @@ from newsletter.errors import StorageError
 from newsletter.papers import changes, report
 from newsletter.papers.capture_store import CaptureStore
 from newsletter.papers.parsed_spool import ParsedSpool
-from newsletter.papers.reading_time import ReadingTime
+from newsletter.papers.reading_time import SECONDS, ReadingTime
 from newsletter.papers.report import CaptureReport
 from newsletter.papers.snapshot_processing import Parse, Parsed, SnapshotProcessor, opening_rule
 from newsletter.sources import Captured
@@ -41,11 +41,18 @@ class Ingest:
         database: the newsletter's database.
         clock: returns the current time, timezone-aware.
         parse: parses captured bytes.
+        seconds: how long captures of one source may keep the parser busy in one round.
     """
 
     def __init__(
-        self, database: Database, clock: Callable[[], datetime], parse: Parse = formats.parse
+        self,
+        database: Database,
+        clock: Callable[[], datetime],
+        parse: Parse = formats.parse,
+        *,
+        seconds: float = SECONDS,
     ) -> None:
+        self._seconds = seconds
         self._database = database
         self._clock = clock
         self._processor = SnapshotProcessor(database, clock, parse)
@@ -76,7 +83,7 @@ class Ingest:
             hurried: leave captures for the next call when others took too long to parse.
             format: parse the captures as this format instead of detecting it.
         """
-        time = ReadingTime() if hurried else ReadingTime(inf)
+        time = ReadingTime(self._seconds if hurried else inf)
         with ExitStack() as alone:
             try:
                 alone.enter_context(self._database.alone(source))
@@ -174,7 +181,7 @@ class Ingest:
                 continue
             parsed = self._processor.parse(step)
             if parsed.given_up:
-                time.spend(parsed.seconds)
+                time.spend(parsed.seconds, whole=True)
                 done[step] = self._processor.settle(parsed, changes.Rule(), opens=False)
             else:
                 yield parsed

@@ -16,12 +16,12 @@ class ReadingTime:
         seconds: how much there is.
     """
 
-    def __init__(self, seconds: float = SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self._left = seconds
 
-    def spend(self, seconds: float) -> None:
-        """Counts one capture."""
-        if seconds >= LONG:
+    def spend(self, seconds: float, *, whole: bool = False) -> None:
+        """Counts one capture; if it took little time, only if `whole`."""
+        if whole or seconds >= LONG:
             self._left -= seconds
 
     @property

@@ -163,7 +163,7 @@ class SnapshotProcessor:
             parsed = self.parse(snapshot)
         except StorageError as error:
             return report.failed("", f"snapshot {snapshot}", error, snapshot)
-        time.spend(parsed.seconds)
+        time.spend(parsed.seconds, whole=parsed.given_up)
         return self.settle(parsed, rule, opens=opens)
 
     def postpone(self, snapshot: int) -> CaptureReport:
