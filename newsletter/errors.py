@@ -10,6 +10,9 @@
     │       ├── PageRefused             the server says that there is no page for us
     │       └── AddressRefused          it leads to a private address
     ├── SnapshotUnreadable              bytes that are not a list of papers in a known format
+    │   └── ParsingStopped              parsing them reached a limit
+    ├── ParserFailed                    the process that parses captures cannot be used
+    │   └── ParserDied                  it ended while it parsed a capture
     ├── StorageError                    the database
     │   ├── DatabaseMissing             it does not exist yet
     │   ├── DatabaseForeign         2   it belongs to another program
@@ -119,6 +122,18 @@ class AddressRefused(FetchError):
 
 class SnapshotUnreadable(NewsletterError):
     """The bytes are not a list of papers in a known format."""
+
+
+class ParsingStopped(SnapshotUnreadable):
+    """Parsing the bytes reached a limit of time, memory or output, or did not end twice."""
+
+
+class ParserFailed(NewsletterError):
+    """The process that parses captures cannot be started, or was closed."""
+
+
+class ParserDied(ParserFailed):
+    """The process that parses captures ended while it parsed one."""
 
 
 class StorageError(NewsletterError):

@@ -19,7 +19,8 @@ sources!
 formats
 messages: tokens mime! | links personalised!
 storage!
-papers: identity | changes review | report! | capture_store! snapshot_processing!
+papers: parser_messages reading_time identity | parser_worker! parser_process! | parsers!
+papers: changes review report! | capture_store! snapshot_processing!
 papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
 editions: content | paper_block | subject | compose | templating! | render! notices!
 editions: validate | build! | preview!

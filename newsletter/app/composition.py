@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -19,6 +19,7 @@ from newsletter.app.clock import now
 from newsletter.config.schema import Config
 from newsletter.errors import StorageError
 from newsletter.papers.ingest import Ingest
+from newsletter.papers.parsers import Parsers
 from newsletter.papers.snapshot_review import SnapshotReview
 from newsletter.papers.source_ingest import SourceIngest
 from newsletter.storage.database import Database
@@ -50,6 +51,7 @@ class App:
         config: the configuration.
         database: the installation's database; if omitted, the configured one is opened.
         clock: returns the current instant, aware.
+        parsers: parses captures, if not as `Parsers` does.
     """
 
     def __init__(
@@ -57,13 +59,16 @@ class App:
         config: Config,
         database: Database | None = None,
         clock: Callable[[], datetime] = now,
+        parsers: Parsers | None = None,
     ) -> None:
         self._config = config
         self.database = database or Database(config.database.url)
         self.clock = clock
+        self.parsers = parsers or Parsers()
 
     def close(self) -> None:
-        """Closes the database."""
+        """Ends the processes that parse, and closes the database."""
+        self.parsers.close()
         self.database.close()
 
     # --- captures → log
@@ -71,12 +76,12 @@ class App:
     @cached_property
     def ingest(self) -> Ingest:
         """Ingests captures into the log."""
-        return Ingest(self.database, self.clock)
+        return Ingest(self.database, self.clock, self.parsers.parse)
 
     @cached_property
     def snapshot_review(self) -> SnapshotReview:
         """Lists snapshots, and releases or rejects held ones."""
-        return SnapshotReview(self.database, self.clock)
+        return SnapshotReview(self.database, self.clock, self.parsers.parse)
 
     @cached_property
     def sources(self) -> SourceIngest:
@@ -268,22 +273,18 @@ def opened(config: Config, *, create: bool = True) -> Iterator[App]:
     Raises:
         DatabaseMissing: the database is missing, and `create` is false.
     """
-    app = App(config, Database(config.database.url, create=create))
-    try:
+    with closing(App(config, Database(config.database.url, create=create))) as app:
         yield app
-    finally:
-        app.close()
 
 
 @contextmanager
 def throw_away() -> Iterator[App]:
     """Opens the use cases with a temporary database and the default configuration."""
-    with _temporary_folder() as folder:
-        app = App(Config(), Database(f"sqlite:///{folder}/replay.db"))
-        try:
+    with _temporary_folder() as folder, Parsers() as parsers:
+        parsers.start()  # it starts while the database is made
+        database = Database(f"sqlite:///{folder}/replay.db")
+        with closing(App(Config(), database, parsers=parsers)) as app:
             yield app
-        finally:
-            app.close()
 
 
 @contextmanager

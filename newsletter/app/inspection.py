@@ -17,6 +17,7 @@ from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, SourceError, StorageError, UsageError
 from newsletter.formats import opml
 from newsletter.models import Entry, EntryKind, Snapshot
+from newsletter.papers.parsers import Parsers
 from newsletter.sources.files import read
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 from newsletter.storage import sources
@@ -64,8 +65,10 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
 
     Raises:
         SourceError: the file cannot be read.
-        SnapshotUnreadable: no format recognises it, or no list of papers is found.
+        SnapshotUnreadable: no format recognises it, no list of papers is found, or a limit is
+            reached.
         UsageError: the requested format does not exist.
+        ParserFailed: it could not be parsed.
     """
     if place == STANDARD_INPUT:
         (found,) = StdinSource(standard_input(), now).captures()
@@ -73,10 +76,9 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
         found = read(Path(place))
     if isinstance(found, SourceError):
         raise found
-    document = formats.Document(found.data, found.day, found.dated_by)
-    chosen, sign = (formats.named(format), "asked for") if format else formats.sniff(document)
-    snapshot = formats.parse(found.data, day=found.day, dated_by=found.dated_by, format=chosen.name)
-    return chosen.name, sign, snapshot
+    with Parsers() as parsers:
+        one = parsers.read(found.data, day=found.day, dated_by=found.dated_by, format=format)
+    return one.format, one.sign, one.snapshot
 
 
 def import_sources(config_path: str | None, opml_file: Path) -> list[str]:

@@ -90,7 +90,7 @@ def reported(
         except NewsletterError as error:
             report = replace(report, held=str(error))
         failed += report.held is not None
-        waiting += bool(decide and report.held and report.snapshot)
+        waiting += bool(decide and report.held and report.snapshot and not report.postponed)
         progress.clear()
         if as_json:
             output.print_json(output.report_row(report))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import date
 
 from newsletter.errors import NewsletterError, SnapshotUnreadable, UsageError
@@ -46,7 +47,32 @@ FORMATS: tuple[Format, ...] = (
     id_list.FORMAT,
 )
 
-__all__ = ["FORMATS", "Credit", "Document", "Format", "credit_of", "parse", "sniff"]
+__all__ = [
+    "FORMATS",
+    "Credit",
+    "Document",
+    "Format",
+    "Reading",
+    "credit_of",
+    "parse",
+    "read",
+    "sniff",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read from a capture.
+
+    Attributes:
+        format: the name of the format that read it.
+        sign: the sign by which that was recognised.
+        snapshot: its papers.
+    """
+
+    format: str
+    sign: str
+    snapshot: Snapshot
 
 
 def parse(
@@ -56,7 +82,18 @@ def parse(
     dated_by: DatedBy | None = DatedBy.NAME,
     format: str | None = None,
 ) -> Snapshot:
-    """Parses the papers in `data`.
+    """Parses the papers in `data`; see `read`."""
+    return read(data, day=day, dated_by=dated_by, format=format).snapshot
+
+
+def read(
+    data: bytes,
+    *,
+    day: date | None = None,
+    dated_by: DatedBy | None = DatedBy.NAME,
+    format: str | None = None,
+) -> Reading:
+    """Recognises the format of `data` and parses its papers.
 
     Args:
         data: the bytes as captured.
@@ -67,12 +104,13 @@ def parse(
     Raises:
         SnapshotUnreadable: no format recognises the data, or no list of papers is found.
         UsageError: there is no format with that name.
+        MemoryError: parsing needs more memory than the process may use.
     """
     document = Document(data, day, dated_by)
-    chosen = named(format) if format else sniff(document)[0]
     try:
-        return chosen.parse(document)
-    except NewsletterError:
+        chosen, sign = (named(format), "asked for") if format else sniff(document)
+        return Reading(chosen.name, sign, chosen.parse(document))
+    except (NewsletterError, MemoryError):
         raise
     except RecursionError as exc:
         raise SnapshotUnreadable("nested too deeply", hint="capture it again") from exc

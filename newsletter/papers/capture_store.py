@@ -107,8 +107,12 @@ class CaptureStore:
     def _again(self, tx: Connection, same: SnapshotRow, origin: str) -> int | CaptureReport:
         """Handles bytes that are stored already.
 
-        A held snapshot is parsed again: with another format or version it may be readable.
+        A held snapshot is parsed again: with another format or version it may be readable. One
+        that was given up is parsed again only as another format.
         """
+        given_up = same.attempts >= snapshots.ATTEMPTS and same.state is SnapshotState.HELD
+        if given_up and self._format in (None, same.asked_format):
+            return report.unchanged(same, origin)
         waits = same.state in (SnapshotState.CAPTURED, SnapshotState.HELD)
         if not waits or same.id in self._settled:
             return report.unchanged(same, origin)

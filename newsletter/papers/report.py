@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from newsletter.errors import NewsletterError, SourceError, StorageError
 from newsletter.models import Counts, Entry, SnapshotState
+from newsletter.papers import reading_time
 from newsletter.sources import Captured
 from newsletter.storage import log
 from newsletter.storage.snapshots import SnapshotRow
@@ -24,6 +25,7 @@ class CaptureReport:
         new: the announced papers, in log order.
         unchanged: the source returned the same bytes before; nothing was parsed.
         unstored: the database could not store it; a retry may succeed.
+        postponed: it is stored and waits for the source's next round.
     """
 
     origin: str
@@ -36,6 +38,7 @@ class CaptureReport:
     notes: tuple[str, ...] = ()
     unchanged: bool = False
     unstored: bool = False
+    postponed: bool = False
 
 
 def report(tx: Connection, row: SnapshotRow, *, after: int = 0) -> CaptureReport:
@@ -72,6 +75,18 @@ def failed(
     unstored = isinstance(error, StorageError) and error.may_pass
     return CaptureReport(
         origin=origin, source=source, snapshot=snapshot, held=str(error), unstored=unstored
+    )
+
+
+def postponed(row: SnapshotRow) -> CaptureReport:
+    """Returns the report of a stored capture that the source has no time left to parse."""
+    return CaptureReport(
+        origin=row.origin,
+        source=row.source,
+        snapshot=row.id,
+        held=f"not read yet: reading other captures of its source took {reading_time.SECONDS:g} s; "
+        "the next `newsletter ingest` or a running service goes on with it",
+        postponed=True,
     )
 
 

@@ -1,6 +1,8 @@
 """Stored snapshot → log: parsed, then accepted or held for review.
 
+count     one more attempt to parse it              one transaction
 parse     bytes → papers                            no transaction
+count     that attempt ended                        one transaction
 settle    held for review, or papers in the log     one transaction
 """
 
@@ -9,15 +11,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from time import monotonic
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from newsletter import formats
-from newsletter.errors import SnapshotUnreadable, StorageError
+from newsletter.errors import (
+    ParserDied,
+    ParserFailed,
+    ParsingStopped,
+    SnapshotUnreadable,
+    StorageError,
+)
 from newsletter.models import Change, Counts, DatedBy, EntryKind, Snapshot, SnapshotState
 from newsletter.papers import changes, report, review
 from newsletter.papers.identity import Identities
+from newsletter.papers.reading_time import ReadingTime
 from newsletter.papers.report import CaptureReport
 from newsletter.storage import log, sightings, snapshots, sources
 from newsletter.storage.database import Database
@@ -44,12 +54,19 @@ class Parsed:
         beginning: a quote of its first bytes, so that the operator sees what was captured.
         content: the parsed content, or `None` if no format can read it.
         error: why no format can read it.
+        seconds: how long parsing took.
     """
 
     row: SnapshotRow
     beginning: str
     content: Snapshot | None
     error: SnapshotUnreadable | None = None
+    seconds: float = 0.0
+
+    @property
+    def given_up(self) -> bool:
+        """Whether it reached a limit, and is not tried again by itself."""
+        return isinstance(self.error, ParsingStopped)
 
 
 def opening_rule(parsed: Iterable[Parsed]) -> changes.Rule:
@@ -88,35 +105,75 @@ class SnapshotProcessor:
     def parse(self, snapshot: int) -> Parsed:
         """Reads a snapshot from the database and parses its bytes.
 
+        The attempt is counted before it begins: if the bytes bring down this process, or the
+        machine, the one after the next does not try them again.
+
         Raises:
-            StorageError: the snapshot cannot be read.
+            StorageError: the snapshot cannot be read, or the attempt not be counted.
             UsageError: its bytes were pruned.
+            ParserFailed: there is no process that could parse them.
         """
-        with self._database.read() as tx:
-            row, data = snapshots.get(tx, snapshot), snapshots.data_of(tx, snapshot)
-        return self._parsed(row, data)
+        while True:
+            with self._database.write() as tx:
+                row = snapshots.begin_attempt(tx, snapshot)
+                data = snapshots.data_of(tx, snapshot)
+            if row.attempts >= snapshots.ATTEMPTS:
+                return Parsed(row, _beginning(data), None, _never_ended())
+            try:
+                parsed = self._parsed(row, data)
+            except ParserDied:
+                continue  # counted as an attempt that never ended
+            except ParserFailed:
+                self._end_attempt(snapshot)
+                raise
+            if not parsed.given_up:
+                self._end_attempt(snapshot)
+            return parsed
+
+    def _end_attempt(self, snapshot: int) -> None:
+        with self._database.write() as tx:
+            snapshots.end_attempt(tx, snapshot)
 
     def parse_row(self, row: SnapshotRow) -> Parsed:
-        """Like `parse`, for a snapshot row that has been read already."""
+        """Like `parse`, for a snapshot that the operator wants to have parsed: nothing is counted.
+
+        Raises:
+            StorageError: the snapshot cannot be read.
+            ParserFailed: it could not be parsed; another attempt may succeed.
+        """
         with self._database.read() as tx:
             data = snapshots.data_of(tx, row.id)
         return self._parsed(row, data)
 
     def _parsed(self, row: SnapshotRow, data: bytes) -> Parsed:
-        beginning = f"it begins “{clean(data[:400].decode('utf-8', 'replace'))[:160]}”"
+        began, content, error = monotonic(), None, None
         try:
             content = self._parse(data, day=row.day, dated_by=row.dated_by, format=row.asked_format)
-        except SnapshotUnreadable as error:
-            return Parsed(row, beginning, None, error)
-        return Parsed(row, beginning, content)
+        except SnapshotUnreadable as exc:
+            error = exc
+        return Parsed(row, _beginning(data), content, error, monotonic() - began)
 
-    def process(self, snapshot: int, rule: changes.Rule, *, opens: bool) -> CaptureReport:
-        """Parses a snapshot and settles it."""
+    def process(
+        self, snapshot: int, rule: changes.Rule, time: ReadingTime, *, opens: bool
+    ) -> CaptureReport:
+        """Parses a snapshot and settles it, unless its source has no time left."""
         try:
+            if time.is_spent:
+                return self.postpone(snapshot)
             parsed = self.parse(snapshot)
         except StorageError as error:
             return report.failed("", f"snapshot {snapshot}", error, snapshot)
+        time.spend(parsed.seconds, whole=parsed.given_up)
         return self.settle(parsed, rule, opens=opens)
+
+    def postpone(self, snapshot: int) -> CaptureReport:
+        """Leaves a snapshot for the next round of its source.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        with self._database.read() as tx:
+            return report.postponed(snapshots.get(tx, snapshot))
 
     def settle(self, parsed: Parsed, rule: changes.Rule, *, opens: bool) -> CaptureReport:
         """Accepts a parsed snapshot or holds it for review, unless its state has changed since.
@@ -152,7 +209,8 @@ class SnapshotProcessor:
                 before = log.head(tx) if row.state is SnapshotState.CAPTURED else 0
                 if released or row.state is SnapshotState.CAPTURED:
                     if content is None:
-                        row = snapshots.hold(tx, row, str(parsed.error), [parsed.beginning], None)
+                        reason, again = str(parsed.error), not parsed.given_up
+                        row = snapshots.hold(tx, row, reason, [parsed.beginning], None, again=again)
                     else:
                         row = self._decide(tx, parsed, content, lines, rule, released=released)
                 if opens and any(snapshots.sizes_before(tx, row.source_id)):
@@ -196,6 +254,14 @@ class SnapshotProcessor:
         if twice := len(lines) - len(made):
             notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
         return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
+
+
+def _beginning(data: bytes) -> str:
+    return f"it begins “{clean(data[:400].decode('utf-8', 'replace'))[:160]}”"
+
+
+def _never_ended() -> ParsingStopped:
+    return ParsingStopped("reading it never ended, twice", hint="it is not tried again by itself")
 
 
 def _counts(papers: int, made: Sequence[Change]) -> Counts:

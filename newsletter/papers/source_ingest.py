@@ -63,11 +63,13 @@ class SourceIngest:
                 ["no source is configured"], hint="add a [[sources]] section, or name a file"
             )
         self._check_formats(format)
+        yield from self._with_leftovers(self._each_configured(format))
+
+    def _each_configured(self, format: str | None) -> Iterator[CaptureReport]:
         with fetching() as fetcher:
             for section in self._sections:
                 # A single run waits for a file that is still being copied into a folder.
                 yield from self._one(section, fetcher, format, wait=time.sleep)
-        yield from self._ingest.leftovers()
 
     def ingest_source(self, section: SourceSection) -> Iterator[CaptureReport]:
         """Ingests one configured source, and what interrupted runs left unsettled of it."""
@@ -86,6 +88,9 @@ class SourceIngest:
             UsageError: there is no such format.
         """
         self._check_formats(format)
+        yield from self._with_leftovers(self._each_named(locations, format))
+
+    def _each_named(self, locations: Sequence[str], format: str | None) -> Iterator[CaptureReport]:
         with fetching() as fetcher:
             for source, group in groupby(locations, self._source_name):
                 section = self._section(source)
@@ -99,7 +104,15 @@ class SourceIngest:
                     yield from self._ingest.captures(
                         source, captured, whole_folder=whole, format=format
                     )
-        yield from self._ingest.leftovers()
+
+    def _with_leftovers(self, reports: Iterator[CaptureReport]) -> Iterator[CaptureReport]:
+        """Adds what earlier runs left, but of sources that have used up their time in this one."""
+        waiting = set()
+        for report in reports:
+            if report.postponed:
+                waiting.add(report.source)
+            yield report
+        yield from self._ingest.leftovers(but=waiting)
 
     def replay(
         self, locations: Sequence[str], format: str | None = None
@@ -116,7 +129,9 @@ class SourceIngest:
                 for location in locations
                 for one in named(location, fetcher, self._today).captures()
             )
-            yield from self._ingest.captures("replay", captured, announce_all=True, format=format)
+            yield from self._ingest.captures(
+                "replay", captured, announce_all=True, hurried=False, format=format
+            )
 
     def rename(self, old: str, new: str) -> Renamed:
         """Continues the source `old` under the name `new`; see `SourceRename`.

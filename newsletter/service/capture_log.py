@@ -11,7 +11,9 @@ log = structlog.get_logger()
 
 def log_report(report: CaptureReport) -> None:
     """Logs one capture: as a warning if it is held or failed."""
-    if report.held is not None:
+    if report.postponed:
+        log.info("waits for the next round", **_facts(report))
+    elif report.held is not None:
         log.warning("held" if report.snapshot else "source fails", **_facts(report))
     elif report.unchanged:
         log.info("unchanged", source=report.source, origin=report.origin)

@@ -102,7 +102,9 @@ class Jobs:
         due: list[Callable[[], None]] = []
         with self.capturing.in_pass():
             now = self._clock()
-            looks_back = is_time(self._looked_back_at, now, HOURLY)
+            looks_back = not self._leftovers_lock.locked() and is_time(
+                self._looked_back_at, now, HOURLY
+            )
             due_sources = [
                 watched
                 for watched in self._watched
@@ -260,7 +262,7 @@ class Jobs:
             try:
                 for report in self._app.ingest.leftovers():
                     log_report(report)
-                    self._note_unstored(report)
+                    self._note_left(report)
             except NewsletterError as error:
                 log.warning("captures left behind stay so", reason=str(error))
                 self._looked_back_at = None
@@ -283,15 +285,15 @@ class Jobs:
         began, unstored = self._clock(), False
         for report in self._app.sources.ingest_source(watched.section):
             log_report(report)
-            unstored |= self._note_unstored(report)
+            unstored |= self._note_left(report)
         if unstored:
             watched.tried_at = watched.seen = None
             return
         # Files that are still being written are read again.
         watched.seen = before if before is not None and rests(before, began) else None
 
-    def _note_unstored(self, report: CaptureReport) -> bool:
-        """Schedules a retry if a capture could not be stored. Returns whether that is the case."""
-        if report.unstored:
+    def _note_left(self, report: CaptureReport) -> bool:
+        """Schedules the next round for what is left. Returns whether it could not be stored."""
+        if report.unstored or report.postponed:
             self._looked_back_at = None  # a part may be stored but not ingested
         return report.unstored

@@ -13,6 +13,7 @@ from newsletter.app.composition import App
 from newsletter.app.factories import sending_problems
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
+from newsletter.papers.parsers import Parsers
 from newsletter.service import systemd
 from newsletter.service.backup_job import BackupJob
 from newsletter.service.health import Health
@@ -28,8 +29,10 @@ log = structlog.get_logger()
 _STOP_TIMEOUT = 7.0  # seconds to finish running jobs
 
 
-def serve(config: Config, stop: threading.Event) -> None:
+def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None) -> None:
     """Captures, plans and sends until `stop` is set.
+
+    Captures are parsed by `parsers`, if given.
 
     Raises:
         ConfigError: a setting that sending needs is missing.
@@ -40,7 +43,7 @@ def serve(config: Config, stop: threading.Event) -> None:
     if problems := sending_problems(config):
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     wire = listening(config.web.host, config.web.port)
-    app = App(config, Database(config.database.url, create=False))
+    app = App(config, Database(config.database.url, create=False), now, parsers)
     jobs = Jobs(app, config, now, stop)
     scheduler = Scheduler(jobs.tick, jobs.captures_due, jobs.next_due)
     background = BackgroundTasks(
@@ -58,7 +61,9 @@ def serve(config: Config, stop: threading.Event) -> None:
     server.start()
     background.start()
     backups.start()
-    threading.Thread(target=_end_when, args=(stop, scheduler), name="stop", daemon=True).start()
+    threading.Thread(
+        target=_end_when, args=(stop, scheduler, app), name="stop", daemon=True
+    ).start()
     log.info(
         "serving",
         address=f"http://{config.web.host}:{wire.getsockname()[1]}",
@@ -75,14 +80,15 @@ def serve(config: Config, stop: threading.Event) -> None:
     log.info("ended")
 
 
-def _end_when(stop: threading.Event, scheduler: Scheduler) -> None:
-    """Stops the scheduler once `stop` is set."""
+def _end_when(stop: threading.Event, scheduler: Scheduler, app: App) -> None:
+    """Stops the scheduler and the parsing of captures once `stop` is set."""
     stop.wait()
     log.info("ending")
     try:
         systemd.notify(systemd.STOPPING)
     finally:
         scheduler.stop()
+        app.parsers.close()
 
 
 def _end(jobs: Jobs) -> None:

@@ -24,6 +24,7 @@ TICK = 60
 _LOOK = 5.0  # seconds between two checks of the system clock
 _MOVED = 20.0  # seconds of drift from the monotonic clock that mean it was set
 _THREADS = 8
+_CAPTURES = "captures"
 _STARTING = 0.05  # seconds between two looks whether it has started
 
 
@@ -53,7 +54,8 @@ class Scheduler:
         self.heartbeat = Heartbeat("clock", is_alive(self._watch))
         self._scheduler = BlockingScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(_THREADS)},
+            # Captures that take long must not keep sending waiting for a thread.
+            executors={name: ThreadPoolExecutor(_THREADS) for name in ("default", _CAPTURES)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
 
@@ -92,7 +94,8 @@ class Scheduler:
 
     def _begin_captures(self) -> None:
         for number, capture in enumerate(self._captures()):
-            self._scheduler.add_job(capture, id=f"capture {time.monotonic()} {number}")
+            name = f"capture {time.monotonic()} {number}"
+            self._scheduler.add_job(capture, id=name, executor=_CAPTURES)
 
     def _work(self) -> None:
         self._tick()

@@ -124,6 +124,9 @@ snapshots = Table(
     Column("withdrawn", Integer, nullable=False, server_default="0"),
     Column("notes", JSON, nullable=False, server_default="[]"),
     Column("opening", Boolean, nullable=False, comment="part of its source's first ingest"),
+    Column(
+        "attempts", Integer, nullable=False, server_default="0", comment="to read it, without end"
+    ),
     Index("ix_snapshots_source_id_id", "source_id", "id"),
     Index("ix_snapshots_source_id_sha256", "source_id", "sha256"),
     Index("ix_snapshots_state", "state"),

@@ -39,6 +39,11 @@ class SnapshotRow:
     counts: Counts
     notes: tuple[str, ...]
     opening: bool
+    attempts: int = 0
+
+
+ATTEMPTS = 2
+"""How many attempts to parse a snapshot may begin without ending; then it is not tried again."""
 
 
 def packed(capture: Capture) -> bytes:
@@ -160,6 +165,27 @@ def data_of(tx: Connection, snapshot: int) -> bytes:
     return zlib.decompress(found)
 
 
+def begin_attempt(tx: Connection, snapshot: int) -> SnapshotRow:
+    """Counts an attempt to parse the snapshot, unless it has had all. Returns it as it was before.
+
+    Raises:
+        UsageError: there is no such snapshot.
+    """
+    row = get(tx, snapshot)
+    if row.attempts < ATTEMPTS:
+        _set_attempts(tx, snapshot, row.attempts + 1)
+    return row
+
+
+def end_attempt(tx: Connection, snapshot: int) -> None:
+    """Notes that the attempt ended: those before it do not count any more."""
+    _set_attempts(tx, snapshot, 0)
+
+
+def _set_attempts(tx: Connection, snapshot: int, attempts: int) -> None:
+    tx.execute(update(snapshots).where(snapshots.c.id == snapshot).values(attempts=attempts))
+
+
 def sizes_before(tx: Connection, source: int) -> Sequence[int]:
     """Returns the numbers of papers of the source's accepted snapshots, newest first."""
     return (
@@ -198,8 +224,19 @@ def hold(
     reason: str,
     notes: Sequence[str],
     parsed: Snapshot | None,
+    *,
+    again: bool = True,
 ) -> SnapshotRow:
-    """Holds the snapshot for review by the operator. Returns the updated row."""
+    """Holds the snapshot for review by the operator. Returns the updated row.
+
+    Args:
+        tx: the transaction.
+        snapshot: the snapshot.
+        reason: why it is held.
+        notes: what else the operator may want to know.
+        parsed: its content, if it could be parsed.
+        again: whether it may be parsed again without the operator asking for it.
+    """
     name, papers = (parsed.format, len(parsed.papers)) if parsed else (None, 0)
     tx.execute(
         update(snapshots)
@@ -210,6 +247,7 @@ def hold(
             notes=list(notes),
             format=name,
             papers=papers,
+            attempts=0 if again else ATTEMPTS,
         )
     )
     return replace(
@@ -246,7 +284,7 @@ def ask(tx: Connection, row: SnapshotRow, asked_format: str | None) -> SnapshotR
 
 def take_up(tx: Connection, snapshot: int, asked_format: str | None) -> None:
     """Marks the snapshot to be processed again, as `asked_format` if one is given."""
-    values: dict[str, Any] = {"state": SnapshotState.CAPTURED, "reason": None}
+    values: dict[str, Any] = {"state": SnapshotState.CAPTURED, "reason": None, "attempts": 0}
     if asked_format:
         values["asked_format"] = asked_format
     tx.execute(update(snapshots).where(snapshots.c.id == snapshot).values(**values))
@@ -285,6 +323,7 @@ def accept(
             reason=None,
             format=parsed.format,
             notes=list(notes),
+            attempts=0,
             **asdict(counts),
         )
     )
@@ -319,4 +358,5 @@ def _snapshot(row: Row[tuple[object, ...]]) -> SnapshotRow:
         counts=Counts(row.papers, row.new, row.learnt, row.updated, row.relisted, row.withdrawn),
         notes=tuple(row.notes or ()),
         opening=row.opening,
+        attempts=row.attempts,
     )

@@ -92,6 +92,7 @@ def _snapshot_tables() -> None:
         sa.Column("withdrawn", sa.Integer, nullable=False, server_default="0"),
         sa.Column("notes", sa.JSON, nullable=False, server_default="[]"),
         sa.Column("opening", sa.Boolean, nullable=False),
+        sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     )
     op.create_index("ix_snapshots_source_id_id", "snapshots", ["source_id", "id"])
     op.create_index("ix_snapshots_source_id_sha256", "snapshots", ["source_id", "sha256"])
