@@ -29,7 +29,7 @@ NOISE = 0.05
 """Seconds of CPU below which growth is not told from noise."""
 NOTHING = 0.003
 """Seconds of CPU of the smallest size below which a megabyte takes little in any case."""
-EVERY = 1 if SOAK else 7
+EVERY = 1 if SOAK else 8
 """Of so many families one is measured; all of them, with `SOAK`, take an hour."""
 TRIES = 3
 
