@@ -43,10 +43,11 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    silent = os.open(os.devnull, os.O_RDWR)
+    for stream in (1, 2):  # first, because its starter may have none, and their numbers are free
+        os.dup2(silent, stream)
     with socket.socket(fileno=os.dup(0)) as wire:
-        silent = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(silent, stream)
+        os.dup2(silent, 0)
         _send(wire, [messages.READY])
         while _answer(wire, read, seconds):
             pass
