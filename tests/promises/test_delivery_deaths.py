@@ -320,6 +320,7 @@ def test_a_disk_that_fills_up_while_it_sends(template: Path, tmp_path: Path) -> 
         # Some were claimed before the disk was full.
         assert server.count() <= before + 4
         (disk / "filler").unlink()
+        assert room.silence().startswith("held: ")
         assert_served(room, server, 4)
 
 
@@ -336,6 +337,7 @@ def test_a_full_disk_sends_nothing(template: Path, tmp_path: Path) -> None:
         assert_one_line_each(full)
         assert server.count() == 0
         (disk / "filler").unlink()
+        assert room.silence().startswith("held: ")
         assert assert_served(room, server, 0) == 0
 
 

@@ -210,3 +210,30 @@ def test_half_of_the_connections_fail(room: Newsroom, server: MailServer) -> Non
     room.subscribe(PEOPLE[:100])
     done = room.run()
     assert (summary(done)["sent"], summary(done)["stopped"]) == (100, None)
+
+
+# --- what is said instead of "nothing new"
+
+
+def test_mail_that_a_killed_run_left_is_said(room: Newsroom, server: MailServer) -> None:
+    """How much waits since when, and what may have arrived."""
+    room.subscribe(PEOPLE)
+    run = room.start()
+    assert server.wait_until(lambda one: one.count() >= 20, run)
+    run.kill()
+    run.communicate()
+    waiting = room.states_of(PEOPLE)["queued"]
+    assert waiting
+    assert room.silence().startswith(f"held: {waiting:,} mails wait since ")
+    assert "`newsletter run` sends them" in room.silence()
+
+
+def test_mail_that_is_deferred_is_said(room: Newsroom, server: MailServer) -> None:
+    """With the server's reply."""
+    server.plan(Fault("RCPT", "451 4.7.1 greylisted"))
+    people = PEOPLE[:50]
+    room.subscribe(people)
+    room.run()
+    said = room.silence()
+    assert said.startswith("held: 50 mails were deferred, the first on ")
+    assert "(451 4.7.1 greylisted)" in said
