@@ -12,7 +12,7 @@ from newsletter.app.edition_factories import owner_address
 from newsletter.config.schema import Config
 from newsletter.delivery.recorder import LIMITED
 from newsletter.editions.notices import REPORT, WEEKLY
-from newsletter.errors import ClockBehind, DatabaseOlder
+from newsletter.errors import ClockBehind, StorageError
 from newsletter.models import Circuit, DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.planning.rules import refuse_old_clock
 from newsletter.storage import (
@@ -83,8 +83,8 @@ class AlertConditions:
         """
         try:
             generations.check(self._database)
-        except DatabaseOlder as error:  # what else it says is out of date
-            return [Alert(_OLDER, f"Nothing is planned or sent: {error.what}. {error.hint}.")]
+        except StorageError as error:  # what else the database says may be out of date
+            return [Alert(_OLDER, f"Nothing is planned or sent: {error}.")]
         with self._database.read() as tx:
             row = installation.get(tx)
             return [

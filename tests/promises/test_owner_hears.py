@@ -110,7 +110,7 @@ def test_a_report_that_no_server_takes_is_not_told(
         assert len(report_states(room)) == 1
         assert not is_told(room)
     server.plan()
-    if say.startswith("4"):
+    if "5.1.1" not in say:
         room.command("deliveries", "retry", "--edition", "report")
     assert summary(room.run())["notices"] == 1
     assert reports(server) == [PROBLEM]
