@@ -158,6 +158,7 @@ def test_a_frozen_parser_freezes_nothing_else(folder: Path) -> None:
         assert service.stop() < STOP
 
 
+@pytest.mark.soak  # a minute of waiting; `tests/papers/test_parsers.py` has the limits themselves
 def test_neither_memory_nor_output_harm_it(folder: Path) -> None:
     """A parse that eats memory and one whose result has no end."""
     (folder / "captures" / "1.json").write_bytes(hostile_reader.EATS)
