@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -63,8 +64,14 @@ class Scheduler:
         """Blocks until `stop` is called. Running jobs are not interrupted."""
         self._watch.start()
         self._every_minute()
-        if not self._stopping.is_set():
+        if self._stopping.is_set():
+            return
+        try:
             self._scheduler.start()
+        except JobLookupError:
+            # APScheduler was shut down while it took a job that runs once, and misses that job.
+            if not self._stopping.is_set():
+                raise
 
     def stop(self) -> None:
         """Ends `run`, also one that has not begun yet. Safe to call from a signal handler."""

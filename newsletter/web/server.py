@@ -11,12 +11,16 @@ from starlette.types import ASGIApp
 from newsletter.errors import OutputError
 from newsletter.web.heartbeat import Heartbeat, is_alive
 
+_BACKLOG = 2048
+"""Connections that may wait: as many as uvicorn has by default."""
 _NOTIFY = 15
 """Seconds between two heartbeats."""
 
 
 def listening(host: str, port: int) -> socket.socket:
-    """Binds a socket.
+    """Binds a socket. Connections are accepted from now on, and wait until they are served.
+
+    So none is refused between the report that the service is ready and the server's first moment.
 
     Raises:
         OutputError: the address cannot be bound.
@@ -27,6 +31,7 @@ def listening(host: str, port: int) -> socket.socket:
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         wire.bind((host, port))
+        wire.listen(_BACKLOG)
     except OSError as exc:
         wire.close()
         raise OutputError(

@@ -325,6 +325,21 @@ def test_small_answers_leave_at_once() -> None:
         assert wire.proto == socket.IPPROTO_TCP
 
 
+def test_connections_wait_until_the_server_has_begun() -> None:
+    """It says that it is ready at once, so none may be refused before its thread has begun."""
+    with (
+        listening("127.0.0.1", 0) as wire,
+        socket.create_connection(wire.getsockname(), timeout=10) as visitor,
+    ):
+        assert visitor.getpeername() == wire.getsockname()
+
+
+def test_a_stop_while_the_scheduler_takes_jobs_that_run_once_ends_it() -> None:
+    """APScheduler fails where it is shut down at that moment; the service ends with status 0."""
+    scheduler = Scheduler(lambda: None, lambda: [scheduler.stop] * 40, lambda: None)
+    scheduler.run()
+
+
 def test_a_stop_before_the_scheduler_has_started_is_not_lost() -> None:
     """A signal may come at any instant, also while the service starts."""
     scheduler = Scheduler(lambda: None, list, lambda: None)
