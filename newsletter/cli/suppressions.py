@@ -27,7 +27,7 @@ def suppressions() -> None:
 def undo(app: App, since: str, *, as_json: bool) -> None:
     """Make subscribers active again that were suppressed since then.
 
-    For a mail server of yours that refused everybody. Only what servers refused is undone:
+    For the time after your own mail server refused all mail. Only what servers refused is undone:
     subscribers who unsubscribed or asked to be forgotten stay away. They get what they missed
     with their next edition; `newsletter deliveries retry --edition` sends one again at once.
     """

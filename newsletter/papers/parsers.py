@@ -45,7 +45,7 @@ class Parsers:
         self._lock = threading.Lock()
         self._all: set[ParserProcess] = set()
         self._idle: list[ParserProcess] = []
-        weakref.finalize(self, _end_all, self._all)  # also of one that nobody closed
+        weakref.finalize(self, _end_all, self._all)  # also if it is never closed
         self._closed = False
 
     def parse(
@@ -76,7 +76,7 @@ class Parsers:
                 self._end(process)
                 self._check_open()
                 raise
-            except BaseException:  # a signal: what it would answer belongs to nobody
+            except BaseException:  # a signal: its answer would be taken for the next one
                 self._end(process)
                 raise
             if process.goes_on:

@@ -50,7 +50,7 @@ def python(code: str) -> str:
 
 
 def test_without_settings_there_are_none() -> None:
-    """Nothing is run, nobody is asked."""
+    """No command is run and no URL requested."""
     assert not channels()
     assert not channels().has_ping
     assert not channels(ping_url="http://127.0.0.1/").tell(SUBJECT, TEXT).heard

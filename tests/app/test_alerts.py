@@ -144,7 +144,7 @@ class Post:
         self.plan()
 
     def plan(self) -> None:
-        """Everybody gets what is new."""
+        """Every subscriber is sent what is new."""
         self.planned = self.app.planner.plan(due_now=True)
 
     def run(self, now: datetime) -> set[str]:

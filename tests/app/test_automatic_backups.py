@@ -1,4 +1,4 @@
-"""One backup a day, of `run` and of `serve`: private, verified, rotated, in nobody's way."""
+"""One backup a day, of `run` and of `serve`: private, verified, rotated, and never in the way."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def test_without_a_reply_no_mailbox_is_to_blame(stage: Stage) -> None:
 
 @pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "550 no", "550 5.7.1 denied"])
 def test_a_refusal_that_is_not_believed_waits(reply: str) -> None:
-    """Too many were refused: it goes as soon as the breaker lets it, and blames nobody."""
+    """Too many were refused: it waits for the breaker, and no address is suppressed."""
     one = said("rcpt", reply)
     found = decide(
         one,

@@ -114,7 +114,7 @@ def test_a_process_that_cannot_start_blames_no_capture() -> None:
 
 
 def test_closing_ends_what_is_being_parsed() -> None:
-    """Whoever waits for it hears so at once, long before the limit."""
+    """The thread that waits for it is told at once, long before the limit."""
     parsers = Parsers(Limits(seconds=3600.0), hostile_reader.FUNCTION)
     parse(parsers, GOOD)
     failed: list[ParserFailed] = []

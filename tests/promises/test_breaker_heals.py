@@ -82,7 +82,7 @@ class Office:
         self.days = 0
 
     def edition(self) -> None:
-        """A new day with a new paper, planned for everybody."""
+        """A new day with a new paper, planned for every subscriber."""
         self.days += 1
         self.room.now = MORNING + self.days * timedelta(days=1)
         self.room.papers(self.days, day=self.room.now.date())

@@ -131,8 +131,8 @@ def test_what_servers_answer(room: Newsroom, server: MailServer, pipelining: boo
     faults = [replace(fault, to=people[name]) for name, (fault, _) in IN_PLACE.items()]
     extensions = ("PIPELINING", "8BITMIME") if pipelining else ("8BITMIME",)
     server.plan(*faults, extensions=extensions)
-    everybody = among(people.values())
-    room.subscribe(everybody)
+    addresses = among(people.values())
+    room.subscribe(addresses)
     done = room.run()
     said = summary(done)
     listed = rows_of(room.command("deliveries", "--json"))
@@ -153,10 +153,10 @@ def test_what_servers_answer(room: Newsroom, server: MailServer, pipelining: boo
     assert (done.returncode, said["unknown"], said["stopped"]) == (3, 0, None)
     assert said["suppressed"] == len(GONE)
     assert room.people("suppressed") == {people[name] for name in GONE}
-    assert len(room.people("active")) == len(everybody) - len(GONE)
+    assert len(room.people("active")) == len(addresses) - len(GONE)
     taken = server.recipients()
     refused = {people[name] for name in IN_PLACE.keys() - AGAIN - {"fine"}}
-    assert taken == dict.fromkeys(set(everybody) - refused, 1)
+    assert taken == dict.fromkeys(set(addresses) - refused, 1)
 
 
 def test_what_servers_answer_to_the_sender(room: Newsroom, server: MailServer) -> None:
