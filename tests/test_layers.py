@@ -33,12 +33,13 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
+app: clock! open_files!
+app: undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
 app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
-web: feeds limits | cache! heartbeat! | archive_content!
+web: feeds limits repetitions! | connections! cache! heartbeat! | archive_content!
 web!
 service!
 cli!

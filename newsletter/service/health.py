@@ -65,7 +65,7 @@ class Health:
         try:
             self._app.database.check_file()
         except DatabaseReplaced as error:
-            return str(error)
+            return health.in_words(error)
         except StorageError:
             return ""  # cannot be checked: `ready` reports that, a restart would not help
         return ""
@@ -85,7 +85,12 @@ class Health:
         token = config.web.metrics_token.get_secret_value()
         return [
             *health.routes(self._stuck, self._file, health.Probe(self.ready, late=_LATE)),
-            metrics.route(self._app.status.read, now, token),
+            metrics.route(
+                self._app.status.read,
+                now,
+                token,
+                is_public=bool(config.newsletter.base_url),
+            ),
         ]
 
     def watch(self, stop: threading.Event) -> None:

@@ -46,6 +46,8 @@ class ArchivePages:
         self._links = links
         self._clock = clock
         self._kept: PageCache[Response] = PageCache(archive.stamp)
+        # Words are the visitor's, so results never push pages out of their own cache.
+        self._found: PageCache[Response] = PageCache(archive.stamp)
         self._latest: PageCache[EditionPage | None] = PageCache(archive.stamp)
 
     def routes(self) -> Sequence[Route]:
@@ -88,7 +90,8 @@ class ArchivePages:
         query = " ".join(request.query_params.get("q", "").split())[:_LONGEST_QUERY]
         before = request.query_params.get("before", "")
         if query:
-            return self._results(query, before)
+            key = "search", query, _number(before)
+            return self._found.get(key, lambda: self._results(query, before))
         since = _date(before)
         return self._kept.get(("archive", since), lambda: self._listing(since))
 

@@ -27,8 +27,10 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "interest-cohort=()",
 }
+_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 class Guard:
@@ -41,6 +43,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:
         self._app = app
+        self._headers = {**_HEADERS, **(_HTTPS if base_url.startswith("https:") else {})}
         self._hosts = hosts(base_url)
         self._only_here = not base_url
 
@@ -51,12 +54,15 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if refusal:
-            await refusal(scope, receive, _with_headers(send))
+            await refusal(scope, receive, self._with_headers(send))
             return
-        await self._app(scope, _bounded(receive), _with_headers(send))
+        await self._app(scope, _bounded(receive), self._with_headers(send))
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # Two lengths: a proxy may take the rest for a request, so nothing after it is read.
+            return PlainTextResponse("two lengths\n", 400, {"Connection": "close"})
         if scope["path"] not in ANY_HOST and not self._is_ours(scope, headers):
             return PlainTextResponse("no such site here\n", 421)
         length = headers.get("content-length", "0")
@@ -70,6 +76,17 @@ class Guard:
         if self._only_here and peer not in _THIS_MACHINE:
             return False
         return name_in(headers.get("host", "")) in self._hosts
+
+    def _with_headers(self, send: Send) -> Send:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers.setdefault(name, value)
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        return send_with_headers
 
 
 def hosts(base_url: str) -> Collection[str]:
@@ -96,15 +113,3 @@ def _bounded(receive: Receive) -> Receive:
         return message
 
     return receive_bounded
-
-
-def _with_headers(send: Send) -> Send:
-    async def send_with_headers(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in _HEADERS.items():
-                headers.setdefault(name, value)
-            headers.setdefault("Cache-Control", "no-store")
-        await send(message)
-
-    return send_with_headers

@@ -13,12 +13,15 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from newsletter.errors import NewsletterError
+from newsletter.errors import NewsletterError, one_line
 
 log = structlog.get_logger()
 
 Check = Callable[[], str]
-"""Returns the fault, or an empty string if there is none. A `NewsletterError` counts as one."""
+"""Returns the fault, or an empty string if there is none. A `NewsletterError` counts as one.
+
+Anyone may read the answer, so it must contain no path or address.
+"""
 
 TIMEOUT = 3.0
 """Seconds that a request waits for a check; container health checks give up after four."""
@@ -48,6 +51,7 @@ class Probe:
         self._lock = threading.Lock()
         self._running: Future[str] | None = None
         self._ended_at = 0.0
+        self._logged = ""
 
     async def result(self) -> str:
         """Returns the result of the check, at most `FRESH` seconds old."""
@@ -81,15 +85,24 @@ class Probe:
             return found
 
     def _run(self, future: Future[str]) -> None:
+        reason = ""
         try:
             fault = self._check()
         except NewsletterError as error:
-            fault = str(error)
+            fault, reason = in_words(error), str(error)
         except Exception as error:
             log.exception("a check failed unexpectedly")
             fault = f"unexpected {type(error).__name__}, see the log"
+        if reason and reason != self._logged:
+            log.warning("a health check failed", reason=reason)
+        self._logged = reason
         self._ended_at = monotonic()
         future.set_result(fault)
+
+
+def in_words(error: NewsletterError) -> str:
+    """Returns what is wrong without its details: they may name a path, and the log has them."""
+    return one_line(error.what.partition(" (")[0])
 
 
 def routes(stuck: Check, file: Probe, ready: Probe) -> Sequence[Route]:

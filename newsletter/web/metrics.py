@@ -17,6 +17,9 @@ from starlette.routing import Route
 from newsletter.app.status import Status
 
 _LOOPBACK = ("127.0.0.1", "::1")
+_FORWARDED = ("forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip")
+_REFUSED = "the token is required: `Authorization: Bearer …`\n"
+_UNSET = "set metrics_token under [web] to read this here\n"
 
 
 class Figures(Collector):
@@ -77,12 +80,23 @@ def _labelled(name: str, about: str, label: str, values: dict[str, float]) -> Me
     return family
 
 
-def route(status: Callable[[], Status], now: Callable[[], datetime], token: str) -> Route:
-    """Returns the route `/metrics`, which requires the token or a request from this machine."""
+def route(
+    status: Callable[[], Status], now: Callable[[], datetime], token: str, *, is_public: bool
+) -> Route:
+    """Returns the route `/metrics`.
+
+    Args:
+        status: reads the state of the installation.
+        now: returns the current instant.
+        token: the token that a request must present; empty if there is none.
+        is_public: whether the pages have a public address. Then a proxy may be in front of them,
+            for which every request comes from this machine, so the token is always required.
+            Otherwise it is not required of programs on this machine.
+    """
 
     def answer(request: Request) -> Response:
-        if not _may_see(request, token):
-            return PlainTextResponse("for this machine itself, or with the token\n", 403)
+        if not (_has_token(request, token) or (not is_public and _is_here(request))):
+            return PlainTextResponse(_REFUSED if token else _UNSET, 403)
         registry = CollectorRegistry()
         registry.register(Figures(status(), now()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -90,10 +104,14 @@ def route(status: Callable[[], Status], now: Callable[[], datetime], token: str)
     return Route("/metrics", answer, methods=["GET"])
 
 
-def _may_see(request: Request, token: str) -> bool:
+def _has_token(request: Request, token: str) -> bool:
     given = request.headers.get("authorization", "")
-    if token and hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-        return True
-    # Behind a proxy on this machine every peer is local, so the token is required.
-    forwarded = "x-forwarded-for" in request.headers or "forwarded" in request.headers
+    return bool(token) and hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
+
+
+def _is_here(request: Request) -> bool:
+    """Returns whether a program on this machine asks, and not a proxy for another one."""
+    forwarded = any(
+        name in _FORWARDED or name.startswith("x-forwarded-") for name in request.headers
+    )
     return bool(request.client and request.client.host in _LOOPBACK and not forwarded)

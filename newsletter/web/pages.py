@@ -87,4 +87,6 @@ def _unavailable(filled: Pages, request: Request, error: Exception) -> Response:
     # The path may contain a subscriber's token, and the error may contain an address.
     reason = type(error).__name__ if isinstance(error, UsageError) else str(error)
     log.warning("page failed", page=request.url.path.split("/")[1], reason=reason)
-    return filled.say("Not at the moment", "Please try again in a minute.", 503)
+    answer = filled.say("Not at the moment", "Please try again in a minute.", 503)
+    answer.headers["Retry-After"] = "60"
+    return answer

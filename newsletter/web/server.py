@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import socket
 import threading
+from typing import Any
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from newsletter.app import open_files
 from newsletter.errors import OutputError
+from newsletter.web.connections import Connection
 from newsletter.web.heartbeat import Heartbeat, is_alive
+from newsletter.web.repetitions import OncePerMinute, Repetitions
 
-_BACKLOG = 2048
-"""Connections that may wait: as many as uvicorn has by default."""
+log = structlog.get_logger()
+
 _NOTIFY = 15
 """Seconds between two heartbeats."""
 
@@ -31,7 +38,7 @@ def listening(host: str, port: int) -> socket.socket:
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         wire.bind((host, port))
-        wire.listen(_BACKLOG)
+        wire.listen(open_files.BACKLOG)
     except OSError as exc:
         wire.close()
         raise OutputError(
@@ -48,15 +55,21 @@ class Server:
     Args:
         app: the application.
         wire: the socket to listen on.
+        protocol: handles a connection; by default with as many as the open files allow.
 
     Attributes:
         heartbeat: monitors the thread.
     """
 
-    def __init__(self, app: ASGIApp, wire: socket.socket) -> None:
-        self._server = uvicorn.Server(
+    def __init__(
+        self, app: ASGIApp, wire: socket.socket, protocol: type[Connection] | None = None
+    ) -> None:
+        self._server = _Uvicorn(
             uvicorn.Config(
                 app,
+                http=protocol or _bounded(),
+                ws="none",
+                backlog=open_files.BACKLOG,
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -85,3 +98,29 @@ class Server:
 
     def _run(self) -> None:
         self._server.run(sockets=[self._wire])
+
+
+def _bounded() -> type[Connection]:
+    """Returns the protocol with the limit that the open files allow."""
+    return type(
+        "Connection", (Connection,), {"most": open_files.connections(open_files.raise_limit())}
+    )
+
+
+class _Uvicorn(uvicorn.Server):
+    """Logs what clients can cause at will once a minute, and not each time."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Starts to serve."""
+        seen = Repetitions()
+
+        def failed(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            message, error = str(context.get("message", "")), context.get("exception")
+            if count := seen.count(message.partition("(")[0]):
+                log.error("the server failed", reason=message, count=count, exc_info=error)
+
+        asyncio.get_running_loop().set_exception_handler(failed)
+        logger = logging.getLogger("uvicorn.error")
+        if not any(isinstance(one, OncePerMinute) for one in logger.filters):
+            logger.addFilter(OncePerMinute())
+        await super().startup(sockets)

@@ -165,6 +165,8 @@ def test_it_answers_works_and_ends(tmp_path: Path) -> None:
     [
         ({}, 200),
         ({"X_Forwarded_For": "203.0.113.7"}, 403),
+        ({"X_Real_IP": "203.0.113.7"}, 403),
+        ({"Via": "1.1 proxy"}, 403),
         ({"X_Forwarded_For": "203.0.113.7", "Authorization": "Bearer a-token-of-some-length"}, 200),
         ({"X_Forwarded_For": "203.0.113.7", "Authorization": "Bearer another"}, 403),
     ],
@@ -179,6 +181,18 @@ def test_figures_are_for_this_machine_or_with_the_token(
         status, text = service.get("/metrics", **headers)
         assert status == expected
         assert "ada" not in text
+
+
+def test_figures_of_public_pages_require_the_token(tmp_path: Path) -> None:
+    """A proxy that says nothing of its clients cannot be told from a program on this machine."""
+    port = prepared(tmp_path)
+    config = tmp_path / "config.toml"
+    public = '[newsletter]\nbase_url = "https://papers.example.org"'
+    config.write_text(config.read_text().replace("[newsletter]", public))
+    newsletter("ingest", cwd=tmp_path)
+    with serving(tmp_path, port) as service:
+        assert service.get("/metrics")[0] == 403
+        assert service.get("/metrics", Authorization="Bearer a-token-of-some-length")[0] == 200
 
 
 def test_it_ends_at_once_while_a_page_does_not_come(tmp_path: Path) -> None:

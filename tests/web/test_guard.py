@@ -230,6 +230,8 @@ def test_every_answer_has_its_headers(site: Site, monkeypatch: pytest.MonkeyPatc
         where = f"{answer.status_code} {answer.request.url.path}"
         assert answer.headers["X-Content-Type-Options"] == "nosniff", where
         assert answer.headers["X-Frame-Options"] == "DENY", where
+        assert answer.headers["Strict-Transport-Security"] == "max-age=31536000", where
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin", where
         assert answer.headers["Referrer-Policy"] in ("no-referrer", "same-origin"), where
         policy = answer.headers["Content-Security-Policy"]
         assert "default-src 'none'" in policy, where

@@ -168,6 +168,7 @@ def test_what_a_check_raises_is_said(error: Exception, said: str) -> None:
         assert answer.status_code == 503
         assert said in answer.text
         assert "ada" not in answer.text
+        assert "papers.db" not in answer.text
         assert client.get("/healthz").text == "ok\n"
 
 

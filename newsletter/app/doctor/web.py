@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from newsletter.app import open_files
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, ok, warning
 from newsletter.config.values import LOOPBACK
@@ -11,6 +12,7 @@ from newsletter.config.values import LOOPBACK
 
 def check(context: Context) -> Iterator[Finding]:
     """Checks the public address against the address that `newsletter serve` listens on."""
+    yield from _open_files()
     base_url, web = context.config.newsletter.base_url, context.config.web
     if not base_url:
         yield ok("no base_url: the pages are for this machine only, nobody can subscribe there")
@@ -21,3 +23,13 @@ def check(context: Context) -> Iterator[Finding]:
         )
     else:
         yield ok(f"`newsletter serve` answers for {base_url} on {web.host}:{web.port}")
+
+
+def _open_files() -> Iterator[Finding]:
+    files = open_files.allowed()
+    if files < open_files.ENOUGH:
+        yield warning(
+            f"a process may open {files} files at most, which is enough for "
+            f"{open_files.connections(files)} connections to the pages",
+            f"raise it to {open_files.ENOUGH} (`ulimit -Hn`, or LimitNOFILE in systemd)",
+        )
