@@ -27,7 +27,7 @@ editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
 subscribers: address | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
-subscribers: preferences!
+subscribers: settings_links! | preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
 transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, count
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.errors import DatabaseDamaged, SourceMissing
+from newsletter.errors import DatabaseDamaged, SourceMissing, StorageError
 from newsletter.messages import tokens
 from newsletter.storage import backups, generations, installation, locks, pruning
 from newsletter.storage.database import Database
@@ -61,6 +62,10 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
     if not file.is_file():
         raise SourceMissing("no such file", where=str(file), hint="name a backup")
     target = _file(config)
+    # Brings up the schema of the database that is replaced, for the merge. One that cannot be
+    # opened is not merged.
+    with suppress(StorageError):
+        Database(config.database.url, create=False).close()
     with locks.exclusive_use(target):
         return _put_in_place(config, file, target, now, merge=True)
 
@@ -71,7 +76,8 @@ def restored(config: Config, now: datetime, *, nothing_sent: bool = False) -> Re
     Applies the rules of `restore` for a replaced database that cannot be read.
 
     Args:
-        nothing_sent: nothing was sent since the copy was made: only accepts the copy.
+        nothing_sent: nothing was sent since the copy was made: accepts the copy, and only ends the
+            links that may have been ended since.
 
     Raises:
         DatabaseMissing: there is no database.
@@ -82,6 +88,7 @@ def restored(config: Config, now: datetime, *, nothing_sent: bool = False) -> Re
     with locks.exclusive_use(target):
         if not nothing_sent:
             return _put_in_place(config, target, target, now, merge=False)
+        backups.end_links(target, now)
         number = backups.raise_generation(target, _noted(target) or 0)
         generations.rewrite(target, number)
         return Restored(None, merged=False)
@@ -149,7 +156,7 @@ def _brought_up(
         unknown = _doubt(config, fresh, target, now)
         return Restored(kept if target.is_file() else None, merged=False, unknown=unknown)
     backups.fold(target)
-    taken = backups.take_over(fresh, target, tokens.suppression_hash)
+    taken = backups.take_over(fresh, target, tokens.suppression_hash, now)
     return Restored(kept, merged=True, back=taken.back, away=taken.away)
 
 
@@ -168,6 +175,7 @@ def _doubt(config: Config, fresh: Path, target: Path, now: datetime) -> int:
             app.close()
         backups.fold(fresh)
     backups.doubt_what_waits(fresh, target, now - UNDO_FOR, tokens.suppression_hash)
+    backups.end_links(fresh, now)
     with Database(f"sqlite:///{fresh}") as database:
         unknown = pruning.count_unknown(database)
     backups.fold(fresh)

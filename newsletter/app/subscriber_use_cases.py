@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from newsletter.subscribers.lifecycle import Lifecycle
     from newsletter.subscribers.list_import import SubscriberImport
     from newsletter.subscribers.preferences import PreferenceCentre
+    from newsletter.subscribers.settings_links import SettingsLinks
     from newsletter.subscribers.signup import Signup
     from newsletter.subscribers.suppression_undo import SuppressionUndo
     from newsletter.subscribers.visitor_mail import VisitorMail
@@ -109,6 +110,13 @@ class SubscriberUseCases:
         from newsletter.subscribers.preferences import PreferenceCentre
 
         return PreferenceCentre(self._database, self.lifecycle, self._rules, self._clock)
+
+    @cached_property
+    def settings_links(self) -> SettingsLinks:
+        """Verifies and ends the links to subscribers' preferences."""
+        from newsletter.subscribers.settings_links import SettingsLinks
+
+        return SettingsLinks(self._database, self.links, self._clock)
 
     @cached_property
     def _visitor_mail(self) -> VisitorMail:

@@ -169,6 +169,14 @@ subscribers.add_command(
 )
 subscribers.add_command(_simple("resume", "is active", "End a pause: nothing was skipped."))
 subscribers.add_command(
+    _simple(
+        "revoke",
+        "can use no link mailed before, except to unsubscribe",
+        "End the links to their settings and those that wait to be confirmed, but none to "
+        "unsubscribe.",
+    )
+)
+subscribers.add_command(
     _simple("unsubscribe", "is unsubscribed", "Somebody leaves; an import brings them not back.")
 )
 

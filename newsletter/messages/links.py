@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from newsletter.messages import tokens
 
@@ -14,6 +15,22 @@ SETTINGS_FOR = timedelta(days=30)
 """How long a preferences link is valid."""
 
 _PURPOSES = {"subscribe": tokens.CONFIRM, "change": tokens.CHANGE}
+
+
+class LinkHolder(Protocol):
+    """The subscriber of a preferences link, which ends when anything here changes."""
+
+    @property
+    def id(self) -> int:
+        """Their id."""
+
+    @property
+    def normal(self) -> str:
+        """Their address in normal form."""
+
+    @property
+    def link_epoch(self) -> int:
+        """A number that rises whenever their links are ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +53,14 @@ class SubscriberLinks:
         """Returns the link that confirms a subscriber's new address."""
         return f"{self.base_url}/confirm/{self._timed(tokens.CHANGE, request, now + CONFIRM_FOR)}"
 
-    def settings(self, subscriber_id: int, now: datetime) -> str:
+    def settings(self, holder: LinkHolder, now: datetime) -> str:
         """Returns the link to a subscriber's preferences."""
-        return f"{self.base_url}/preferences/{self.settings_token(subscriber_id, now)}"
+        return f"{self.base_url}/preferences/{self.settings_token(holder, now)}"
 
-    def settings_token(self, subscriber_id: int, now: datetime) -> str:
+    def settings_token(self, holder: LinkHolder, now: datetime) -> str:
         """Returns the token in a subscriber's preferences link."""
-        return self._timed(tokens.SETTINGS, subscriber_id, now + SETTINGS_FOR)
+        until = now + SETTINGS_FOR
+        return tokens.timed(self.keys[0], tokens.SETTINGS, holder.id, until, _bound(holder))
 
     def unsubscribe_token(self, subscriber_id: int) -> str:
         """Returns the token in a subscriber's unsubscribe link, which never expires."""
@@ -59,9 +77,15 @@ class SubscriberLinks:
                 return kind
         return None
 
-    def settings_of(self, token: str, now: datetime) -> int | None:
-        """Returns the id of the subscriber of a preferences link, or `None` if not valid."""
-        return tokens.timed_number_of(self.keys, tokens.SETTINGS, token, now)
+    def claimed_settings(self, token: str) -> int | None:
+        """Returns the id in a preferences link, which is not verified, or `None` if it has none."""
+        return tokens.unverified_number_of(token)
+
+    def opens_settings(self, token: str, holder: LinkHolder, now: datetime) -> bool:
+        """Returns whether a preferences link is valid, given the subscriber that it names."""
+        bound = _bound(holder)
+        number = tokens.timed_number_of(self.keys, tokens.SETTINGS, token, now, bound)
+        return number == holder.id
 
     def unsubscribes(self, token: str) -> int | None:
         """Returns the id of the subscriber to unsubscribe, or `None` if the token is not valid."""
@@ -77,3 +101,8 @@ class SubscriberLinks:
 
     def _timed(self, purpose: bytes, number: int, until: datetime) -> str:
         return tokens.timed(self.keys[0], purpose, number, until)
+
+
+def _bound(holder: LinkHolder) -> bytes:
+    """Returns what a preferences link is bound to; the first part has a fixed length."""
+    return holder.link_epoch.to_bytes(8, "big") + holder.normal.encode()

@@ -2,7 +2,8 @@
 
 A token is a number with a keyed hash of it and of its purpose, so that a token for one purpose
 is not valid for another. It contains no address and always has the same length. A plain token
-never expires; a timed one also contains its expiry time.
+never expires; a timed one also contains its expiry time, and its hash may cover more than it
+contains: then it is valid only as long as that does not change.
 """
 
 from __future__ import annotations
@@ -52,24 +53,45 @@ def number_of(keys: Iterable[bytes], purpose: bytes, text: str) -> int | None:
     return int.from_bytes(plain, "big") if any(found) else None
 
 
-def timed(key: bytes, purpose: bytes, number: int, until: datetime) -> str:
-    """Returns the number as a token for this purpose, valid until `until`, to the second."""
+def timed(key: bytes, purpose: bytes, number: int, until: datetime, bound: bytes = b"") -> str:
+    """Returns the number as a token for this purpose, valid until `until`, to the second.
+
+    Args:
+        bound: what else its hash covers.
+    """
     plain = number.to_bytes(_NUMBER, "big") + int(until.timestamp()).to_bytes(_UNTIL, "big")
-    proof = _proof(key, purpose, plain, _TIMED_PROOF)
+    proof = _proof(key, purpose, plain + bound, _TIMED_PROOF)
     return urlsafe_b64encode(plain + proof).decode("ascii")
 
 
-def timed_number_of(keys: Iterable[bytes], purpose: bytes, text: str, now: datetime) -> int | None:
-    """Returns the number in a timed token as `number_of` does, or `None` if it has expired."""
+def timed_number_of(
+    keys: Iterable[bytes], purpose: bytes, text: str, now: datetime, bound: bytes = b""
+) -> int | None:
+    """Returns the number in a timed token as `number_of` does, or `None` if it has expired.
+
+    Args:
+        bound: what else its hash must cover.
+    """
     if not _TIMED.fullmatch(text):
         return None
     data = urlsafe_b64decode(text)
     plain, proof = data[:-_TIMED_PROOF], data[-_TIMED_PROOF:]
-    found = [hmac.compare_digest(_proof(key, purpose, plain, _TIMED_PROOF), proof) for key in keys]
+    made = [_proof(key, purpose, plain + bound, _TIMED_PROOF) for key in keys]
+    found = [hmac.compare_digest(one, proof) for one in made]
     until = int.from_bytes(plain[_NUMBER:], "big")
     return (
         int.from_bytes(plain[:_NUMBER], "big") if any(found) and now.timestamp() < until else None
     )
+
+
+def unverified_number_of(text: str) -> int | None:
+    """Returns the number in a text of the form of a timed token, which anyone can write.
+
+    It only says what to look up for the `bound` of `timed_number_of`.
+    """
+    if not _TIMED.fullmatch(text):
+        return None
+    return int.from_bytes(urlsafe_b64decode(text)[:_NUMBER], "big")
 
 
 def label(key: bytes, purpose: bytes, *numbers: int, size: int = 10) -> str:

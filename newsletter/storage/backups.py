@@ -8,6 +8,7 @@ and nothing is sent that may have been sent before.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import sqlite3
@@ -18,9 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from newsletter.errors import DatabaseDamaged, StorageError
+from newsletter.storage import restore_sql
 from newsletter.storage.keys import own_of
-from newsletter.storage.outbox import LEFT, PAUSED
-from newsletter.storage.subscribers import PAUSED_WHEN_REMOVED
 
 SuppressionHash = Callable[[bytes, str], bytes]
 """What a suppression is known by: of the database's own key, and an address or a number."""
@@ -31,112 +31,6 @@ _STEPS = 1_000_000
 """SQLite's own steps between two calls of `progress` while a copy is verified."""
 _BESIDE = ("-wal", "-journal", "-shm")
 """Files that SQLite keeps beside a database; it would apply them to the one that replaces it."""
-
-# Everything captured, announced, sent or requested, and what that refers to: taken from the
-# newer database.
-_NEWER = (
-    "log_head", "blobs", "sources", "validators", "snapshots", "papers", "paper_keys", "texts",
-    "entries", "sightings", "source_days", "editions", "passed", "notices", "deliveries",
-    "sendings", "breakers", "installation", "requests",
-)  # fmt: skip
-
-_MERGE = (
-    *(f"DELETE FROM main.{table}" for table in reversed(_NEWER)),  # noqa: S608  # our names
-    *(f"INSERT INTO main.{table} SELECT * FROM newer.{table}" for table in _NEWER),  # noqa: S608
-    "INSERT INTO main.subscribers SELECT * FROM newer.subscribers",
-    # Ids are never reused: links in old mail must not lead to another subscriber.
-    "UPDATE main.sqlite_sequence SET seq = max(seq, coalesce("
-    "(SELECT seq FROM newer.sqlite_sequence AS n WHERE n.name = main.sqlite_sequence.name), 0))",
-    "INSERT INTO main.sqlite_sequence (name, seq) SELECT name, seq FROM newer.sqlite_sequence "
-    "WHERE name NOT IN (SELECT name FROM main.sqlite_sequence)",
-)
-_KNOWN = (
-    # A suppression may have been lifted since.
-    "DELETE FROM main.suppressions WHERE hash IN (SELECT mark(normal) FROM newer.subscribers)",
-    # Subscribers in the newer database are taken from it, with its ids and addresses.
-    "DELETE FROM main.subscribers WHERE id IN (SELECT id FROM newer.subscribers) "
-    "OR normal IN (SELECT normal FROM newer.subscribers)",
-)
-_MARKS = ("INSERT OR REPLACE INTO main.suppressions SELECT * FROM newer.suppressions",)
-_GONE = (
-    # Subscribers erased since the backup stay erased, as do those unsubscribed before removal.
-    "DELETE FROM main.subscribers WHERE normal NOT IN (SELECT normal FROM newer.subscribers) "
-    "AND (mark(normal) IN (SELECT hash FROM main.suppressions) OR mark(id) IN "
-    "(SELECT hash FROM main.suppressions WHERE reason != :paused_then))",
-    "UPDATE main.subscribers SET state = 'paused' WHERE state = 'active' AND mark(id) IN "
-    "(SELECT hash FROM main.suppressions WHERE reason = :paused_then) "
-    "AND id NOT IN (SELECT id FROM newer.subscribers)",
-)
-_MOVED = (
-    # An address given up since is no longer the subscriber's, and the new one is not known.
-    "DELETE FROM main.subscribers WHERE id IN (SELECT subscriber_id FROM newer.requests "
-    "WHERE kind = 'change' AND confirmed_at IS NOT NULL "
-    "AND id NOT IN (SELECT id FROM main.requests WHERE confirmed_at IS NOT NULL))",
-)
-_CAUGHT_UP = (
-    # Subscribers removed since the backup come back, but past the papers they had received,
-    "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
-    "FROM newer.deliveries AS d JOIN newer.editions AS e ON e.id = d.edition_id, "
-    "json_each(e.positions) AS p WHERE d.subscriber_id = main.subscribers.id), 0))",
-    # and past those they may have received so long ago that the record is pruned.
-    "UPDATE main.subscribers SET cursor = max(cursor, coalesce((SELECT max(p.value) "
-    "FROM newer.editions AS e, json_each(e.positions) AS p WHERE e.planned_at < coalesce("
-    "(SELECT min(changed_at) FROM newer.deliveries WHERE state = 'sent'), '9999')), 0)) "
-    "WHERE (SELECT count(*) FROM newer.deliveries) < "
-    "(SELECT seq FROM newer.sqlite_sequence WHERE name = 'deliveries')",
-)
-_NOT_DUE = ("UPDATE main.subscribers SET next_due_at = NULL WHERE state != 'active'",)
-_LEAVERS = (
-    *_MARKS,
-    "UPDATE main.subscribers SET state = n.state, changed_at = n.changed_at, "
-    "paused_until = n.paused_until FROM newer.subscribers AS n "
-    "WHERE (n.id = main.subscribers.id OR n.normal = main.subscribers.normal) "
-    "AND n.state IN ('paused', 'unsubscribed', 'suppressed')",
-    *_GONE,
-    "UPDATE main.subscribers SET state = 'suppressed' WHERE state != 'suppressed' "
-    "AND mark(main.subscribers.normal) IN (SELECT hash FROM main.suppressions)",
-    *_NOT_DUE,
-)
-_AWAKE = (
-    "CREATE TABLE asleep AS SELECT id FROM subscribers WHERE state = 'paused'",
-    "UPDATE subscribers SET state = 'active' WHERE state = 'paused'",
-)
-_ASLEEP = (
-    "UPDATE subscribers SET state = 'paused' WHERE id IN (SELECT id FROM asleep)",
-    "DROP TABLE asleep",
-)
-_NOBODY_KNOWS = (
-    "UPDATE deliveries SET state = 'unknown', try_at = NULL, claimed_by = NULL, first_at = NULL, "
-    "reply = 'the database was restored from a backup; it may have been sent since' "
-    "WHERE state IN ('queued', 'deferred', 'sending') "
-    # Cancelled deliveries are sent when the subscriber returns, which may have happened since.
-    "OR (state = 'cancelled' AND reply = :paused) OR (state = 'cancelled' "
-    "AND reply = :left AND changed_at >= :undone AND changed_at >= (SELECT p.changed_at "
-    "FROM subscribers AS p WHERE p.id = subscriber_id AND p.state = 'unsubscribed'))",
-    # Otherwise subscribers that confirm or return would get the latest papers, maybe twice.
-    "UPDATE subscribers SET cursor = max(cursor, (SELECT position FROM log_head)) "
-    "WHERE state NOT IN ('active', 'paused')",
-    "UPDATE editions SET reason = coalesce(reason || '; ', '') || :doubt "
-    "WHERE state = 'held' AND instr(coalesce(reason, ''), :doubt) = 0",
-    # Links in mail sent since the backup must not lead to another subscriber.
-    "INSERT INTO sqlite_sequence (name, seq) SELECT n.name, 0 FROM "
-    "(SELECT 'subscribers' AS name UNION SELECT 'requests') AS n "
-    "WHERE n.name NOT IN (SELECT name FROM sqlite_sequence)",
-    "UPDATE sqlite_sequence SET seq = seq + :jump WHERE name IN ('subscribers', 'requests')",
-    "UPDATE sources SET restored = 1",
-    "UPDATE installation SET restored = 1",
-    "UPDATE validators SET etag = NULL, last_modified = NULL",
-)
-_VALUES = {
-    "paused_then": PAUSED_WHEN_REMOVED,
-    "paused": PAUSED,
-    "left": LEFT,
-    # Shown with a held edition, so that the operator knows before deciding.
-    "doubt": "the database is a backup: it may have gone out since",
-    # More ids than are assigned between a backup and its restore.
-    "jump": 1_000_000,
-}
-"""The parameters of these statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,18 +113,23 @@ def _same_keys(newer: Path, older: Path) -> bool:
     return ours is not None and ours == theirs
 
 
-def take_over(restored: Path, newer: Path, suppression_hash: SuppressionHash) -> Taken:
+def take_over(
+    restored: Path, newer: Path, suppression_hash: SuppressionHash, now: datetime
+) -> Taken:
     """Merges the data of a newer database that must not be lost into a restored one.
+
+    Both must have the newest schema.
 
     Raises:
         StorageError: this failed; nothing is changed.
     """
     with _changing(restored, newer, suppression_hash) as database:
-        _run(database, _KNOWN + _MARKS)
+        _run(database, restore_sql.KNOWN + restore_sql.MARKS)
         missing = _people(database)
-        _run(database, _GONE + _MOVED)
+        _run(database, restore_sql.GONE + restore_sql.MOVED)
         back = _people(database)
-        _run(database, _CAUGHT_UP + _NOT_DUE + _MERGE)
+        _run(database, restore_sql.LINKS_ENDED, seconds=_seconds(now))
+        _run(database, restore_sql.CAUGHT_UP + restore_sql.NOT_DUE + restore_sql.MERGE)
     return Taken(back, missing - back)
 
 
@@ -244,10 +143,10 @@ def all_awake(restored: Path) -> Iterator[None]:
         StorageError: this failed.
     """
     with _changing(restored) as database:
-        _run(database, _AWAKE)
+        _run(database, restore_sql.AWAKE)
     yield
     with _changing(restored) as database:
-        _run(database, _ASLEEP)
+        _run(database, restore_sql.ASLEEP)
 
 
 def doubt_what_waits(
@@ -266,14 +165,27 @@ def doubt_what_waits(
     """
     since = undone.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
     with _changing(restored) as database:
-        _run(database, _NOBODY_KNOWS, undone=since)
+        _run(database, restore_sql.NOBODY_KNOWS, undone=since)
     if newer.is_file() and _same_keys(newer, restored):
         # Only this much of it may be readable.
         with (
             suppress(StorageError),
             _changing(restored, newer, suppression_hash) as database,
         ):
-            _run(database, _LEAVERS)
+            _run(database, restore_sql.LEAVERS)
+
+
+def end_links(path: Path, now: datetime) -> None:
+    """Ends all preferences links, and requests for one or for another address.
+
+    Links that were ended after a backup was made would otherwise work again.
+
+    Raises:
+        StorageError: this failed; nothing is changed.
+    """
+    with _changing(path) as database:
+        ended = restore_sql.LINKS_ENDED + restore_sql.REQUESTS_ENDED
+        _run(database, ended, seconds=_seconds(now))
 
 
 def raise_generation(path: Path, least: int) -> int:
@@ -367,9 +279,13 @@ def _changing(
         database.execute("COMMIT")
 
 
-def _run(database: sqlite3.Connection, statements: tuple[str, ...], **values: str) -> None:
+def _run(database: sqlite3.Connection, statements: tuple[str, ...], **values: str | int) -> None:
     for statement in statements:
-        database.execute(statement, {**_VALUES, **values})
+        database.execute(statement, {**restore_sql.VALUES, **values})
+
+
+def _seconds(now: datetime) -> int:
+    return math.ceil(now.timestamp())
 
 
 def _people(database: sqlite3.Connection) -> int:

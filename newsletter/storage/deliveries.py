@@ -20,7 +20,8 @@ from sqlalchemy import (
 )
 
 from newsletter.models import DeliveryState, SubscriberState
-from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, notices, subscribers
+from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, editions, notices
+from newsletter.storage.subscriber_tables import subscribers
 
 _PAGE = 1_000
 CHUNK = 2_000

@@ -23,7 +23,8 @@ from sqlalchemy import (
 
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.columns import Utc
-from newsletter.storage.schema import deliveries, subscribers
+from newsletter.storage.schema import deliveries
+from newsletter.storage.subscriber_tables import subscribers
 from newsletter.storage.subscribers import Preferences
 
 CHUNK = 1_500

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, LargeBinary, cast, func, select
 
 from newsletter.models import SubscriberState
-from newsletter.storage.schema import subscribers
+from newsletter.storage.subscriber_tables import subscribers
 
 
 def damages(tx: Connection) -> list[str]:

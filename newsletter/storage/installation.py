@@ -10,16 +10,8 @@ from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.storage.columns import Utc
-from newsletter.storage.schema import (
-    deliveries,
-    editions,
-    installation,
-    notices,
-    requests,
-    sendings,
-    sources,
-    subscribers,
-)
+from newsletter.storage.schema import deliveries, editions, installation, notices, sendings, sources
+from newsletter.storage.subscriber_tables import requests, subscribers
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import DeliveryState
 from newsletter.storage.outbox import NOTICES_FIRST, WAITING
-from newsletter.storage.schema import deliveries, notices, subscribers
+from newsletter.storage.schema import deliveries, notices
+from newsletter.storage.subscriber_tables import subscribers
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,8 @@ from sqlalchemy import (
 
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage.columns import Utc
-from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, notices, subscribers
+from newsletter.storage.schema import ENDED_OTHERWISE, deliveries, notices
+from newsletter.storage.subscriber_tables import subscribers
 
 WAITING = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 

@@ -8,17 +8,19 @@ reveal whether an address is subscribed.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from newsletter.models import SubscriberState
 from newsletter.storage import cancellations, notices
 from newsletter.storage import subscribers as subscriber_rows
-from newsletter.storage.schema import deliveries, editions, requests, subscribers
+from newsletter.storage.schema import deliveries, editions
+from newsletter.storage.subscriber_tables import requests, subscribers
 from newsletter.storage.subscribers import Newcomer, Subscriber
 
 
@@ -143,6 +145,25 @@ def note_confirmed(tx: Connection, number: int, now: datetime) -> None:
     tx.execute(update(requests).where(requests.c.id == number).values(confirmed_at=now, address=""))
 
 
+def end_links(tx: Connection, number: int, now: datetime) -> None:
+    """Ends a subscriber's preferences links and their requests that are not confirmed.
+
+    A request that has ended belongs to no subscriber, so its link confirms nothing.
+    """
+    raised = func.max(subscribers.c.link_epoch + 1, math.ceil(now.timestamp()))
+    tx.execute(update(subscribers).where(subscribers.c.id == number).values(link_epoch=raised))
+    tx.execute(
+        update(requests)
+        .where(requests.c.subscriber_id == number, requests.c.confirmed_at.is_(None))
+        .values(
+            subscriber_id=None,
+            address="",
+            network="",
+            handled_at=func.coalesce(requests.c.handled_at, now),
+        )
+    )
+
+
 def forget_requests(tx: Connection, before: datetime) -> None:
     """Erases the address and network of requests older than `before`, whose links have expired."""
     tx.execute(
@@ -236,13 +257,16 @@ def _some(tx: Connection, wanted: ColumnElement[bool], after: int, limit: int) -
     return [one for one in found if one]
 
 
-def rename(tx: Connection, number: int, address: str, normal: str, domain: str) -> None:
-    """Changes a subscriber's address to one that no other subscriber has."""
+def rename(
+    tx: Connection, number: int, address: str, normal: str, domain: str, now: datetime
+) -> None:
+    """Changes a subscriber's address to one that no other subscriber has, and ends their links."""
     tx.execute(
         update(subscribers)
         .where(subscribers.c.id == number)
         .values(address=address, normal=normal, domain=domain, refusals=0, refused_edition=None)
     )
+    end_links(tx, number, now)
 
 
 def received(tx: Connection, number: int) -> list[Received]:

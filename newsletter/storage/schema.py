@@ -1,4 +1,5 @@
-"""The tables. Times are UTC; days are local to the page they appear on.
+"""The tables, but for those of `subscriber_tables`. Times are UTC; days are local to the page
+they appear on.
 
 log_head      one row: the position of the newest entry; its lock orders the writers
 sources       places papers come from
@@ -15,13 +16,10 @@ editions      frozen lists of new papers, with their rendered content
 passed        entries that the operator passed over: they are not sent any more
 secrets       keys that are created here and never leave the database
 installation  one row: the state of the installation
-subscribers   addresses, preferences, due times and cursors
-suppressions  keyed hashes of addresses never to be sent to, and of ids of removed subscribers
 notices       transactional mail
 deliveries    one message to one subscriber or address: an edition's part, or a notice
 sendings      how many messages were attempted, accepted and refused in each hour
 breakers      domains, or all mail, that nothing is sent to because too much of it was refused
-requests      what visitors asked for, until their link is used
 
 A migration also creates `paper_search`, the full-text index of announced papers.
 """
@@ -267,51 +265,6 @@ installation = Table(
     Column("generation", Integer, nullable=False, server_default="0", comment="see `generations`"),
 )
 
-subscribers = Table(
-    "subscribers",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("address", String, nullable=False, comment="as written"),
-    Column("normal", String, nullable=False, unique=True, comment="as compared"),
-    Column("domain", String, nullable=False, comment="in ASCII"),
-    Column("state", String, nullable=False),
-    Column("cadence", String, nullable=False),
-    Column("time_zone", String, comment="none: the newsletter's"),
-    Column("send_at", String, comment="HH:MM; none: the newsletter's"),
-    Column("topics", JSON, nullable=False, comment="none: everything"),
-    Column("cursor", Integer, nullable=False),
-    Column("next_due_at", Utc, comment="none unless active"),
-    Column("last_due_on", Date, comment="the last local date that is done with"),
-    Column(
-        "merged",
-        Boolean,
-        nullable=False,
-        server_default="0",
-        comment="that date became one with the next: not a second time",
-    ),
-    Column("added_at", Utc, nullable=False),
-    Column("changed_at", Utc, nullable=False, comment="when the state became what it is"),
-    Column("refusals", Integer, nullable=False, server_default="0"),
-    Column("refused_edition", Integer, comment="the last one counted in `refusals`"),
-    Column("paused_until", Date, comment="the local date a pause ends"),
-    Column("consented_at", Utc, comment="when they confirmed"),
-    Column("consent_text", String, comment="the version of what they read"),
-    Column("consent_network", String, comment="from where, cut short"),
-    Column("left_because", Text, comment="what they said, if they did"),
-    Index("ix_subscribers_next_due_at", "next_due_at"),
-    Index("ix_subscribers_state_cursor", "state", "cursor"),
-    sqlite_autoincrement=True,  # links in old mail must never lead to another subscriber
-)
-
-suppressions = Table(
-    "suppressions",
-    metadata,
-    Column("hash", LargeBinary(32), primary_key=True),
-    Column("reason", Text, nullable=False),
-    Column("at", Utc, nullable=False),
-    sqlite_with_rowid=False,
-)
-
 notices = Table(
     "notices",
     metadata,
@@ -326,23 +279,6 @@ notices = Table(
     Column("alerts", JSON, comment="the alerts that a report to the owner is about"),
     Index("ix_notices_normal", "normal", "at"),
     Index("ix_notices_subscriber_id", "subscriber_id"),
-    sqlite_autoincrement=True,
-)
-
-requests = Table(
-    "requests",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("kind", String, nullable=False, comment="subscribe, settings or change"),
-    Column("address", String, nullable=False, comment="as written; empty when of no more use"),
-    Column("subscriber_id", Integer, comment="whose, once that is known"),
-    Column("time_zone", String, comment="of the visitor's browser"),
-    Column("network", String, nullable=False, comment="from where, cut short"),
-    Column("at", Utc, nullable=False),
-    Column("handled_at", Utc, comment="when it was looked at"),
-    Column("confirmed_at", Utc, comment="when its link was used"),
-    Index("ix_requests_waiting", "id", sqlite_where=text("handled_at IS NULL")),
-    Index("ix_requests_at", "at"),
     sqlite_autoincrement=True,
 )
 

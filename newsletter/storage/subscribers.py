@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import SubscriberState
-from newsletter.storage.schema import subscribers, suppressions
+from newsletter.storage.subscriber_tables import subscribers, suppressions
 
 _PAGE = 1_000
 """Rows in memory at a time."""
@@ -40,10 +40,18 @@ class Preferences:
 
 @dataclass(frozen=True, slots=True)
 class Subscriber:
-    """A subscriber as stored."""
+    """A subscriber as stored.
+
+    Attributes:
+        normal: the address in normal form.
+        link_epoch: rises whenever their links are ended; then it is the time, in seconds since
+            1970.
+    """
 
     id: int
     address: str
+    normal: str
+    link_epoch: int
     state: SubscriberState
     preferences: Preferences
     cursor: int
@@ -51,6 +59,15 @@ class Subscriber:
     last_due_on: date | None
     added_at: datetime
     changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LinkHolder:
+    """What a preferences link of a subscriber depends on; the attributes are as in `Subscriber`."""
+
+    id: int
+    normal: str
+    link_epoch: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +92,13 @@ def find(tx: Connection, normal: str) -> Subscriber | None:
     """Returns the subscriber with this address, in normal form, or `None`."""
     row = tx.execute(select(subscribers).where(subscribers.c.normal == normal)).one_or_none()
     return _subscriber(row) if row else None
+
+
+def link_holder(tx: Connection, number: int) -> LinkHolder | None:
+    """Returns what preferences links of the subscriber with this id depend on, or `None`."""
+    query = select(subscribers.c.normal, subscribers.c.link_epoch)
+    row = tx.execute(query.where(subscribers.c.id == number)).one_or_none()
+    return LinkHolder(number, row.normal, row.link_epoch) if row else None
 
 
 def listed(tx: Connection, state: SubscriberState | None = None) -> Iterator[Subscriber]:
@@ -301,6 +325,8 @@ def _subscriber(row: Row[Any]) -> Subscriber:
     return Subscriber(
         id=row.id,
         address=row.address,
+        normal=row.normal,
+        link_epoch=row.link_epoch,
         state=SubscriberState(row.state),
         preferences=Preferences(row.cadence, row.time_zone, row.send_at, tuple(row.topics)),
         cursor=row.cursor,

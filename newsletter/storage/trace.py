@@ -15,9 +15,9 @@ from newsletter.storage.schema import (
     passed,
     snapshots,
     sources,
-    subscribers,
     texts,
 )
+from newsletter.storage.subscriber_tables import subscribers
 
 
 @dataclass(frozen=True, slots=True)

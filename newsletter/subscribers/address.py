@@ -26,6 +26,8 @@ _DOMAINS = 20_000
 _STAND_IN = "a"  # for one part while the other is validated; never longer than a real one
 _REASON = 120
 _LOCALHOST = values.LOOPBACK[0]
+_LOCAL = (_LOCALHOST, "local", "localdomain")
+"""Last parts of domains whose mail stays on the machine itself or in its local network."""
 # Needs no library, for speed: most addresses are plain, and a file may have a million.
 _PLAIN = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
 _ACTING = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')
@@ -72,6 +74,18 @@ def parse_address(text: str) -> Address:
         raise ValueError(_too_long())
     if len(local.encode()) > LONGEST_LOCAL:
         raise ValueError(f'longer before the "@" than mail allows ({LONGEST_LOCAL} bytes)')
+    return found
+
+
+def parse_public_address(text: str) -> Address:
+    """Parses an address as `parse_address` does, for visitors.
+
+    Raises:
+        ValueError: also if its mail would stay on this machine or in its local network.
+    """
+    found = parse_address(text)
+    if found.domain.rpartition(".")[2] in _LOCAL:
+        raise ValueError(f'write an address on the internet; "{found.domain}" is a local name')
     return found
 
 

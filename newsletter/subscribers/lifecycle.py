@@ -127,6 +127,19 @@ class Lifecycle:
                 )
             return self._found(tx, address)
 
+    def revoke(self, address: Address) -> Subscriber:
+        """Ends all links of a subscriber, those that wait to be confirmed included.
+
+        Only those to unsubscribe keep working.
+
+        Raises:
+            UsageError: there is no such subscriber.
+        """
+        with self._database.write() as tx:
+            found = self._found(tx, address)
+            requests.end_links(tx, found.id, self._clock())
+            return self._found(tx, address)
+
     def remove(self, address: Address, *, forget: bool = False) -> None:
         """Deletes a subscriber and cancels their queued deliveries.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from sqlalchemy import Connection
 
@@ -30,6 +31,15 @@ from newsletter.subscribers.visitor_mail import VisitorMail
 
 CONSENT_TEXT = "2026-11"
 """Version of the consent wording on the page and in the mail; change it with the wording."""
+
+
+class LinkState(StrEnum):
+    """What becomes of a confirmation link when its button is pressed."""
+
+    OPEN = "open"  # its request is carried out
+    USED = "used"  # nothing: it was pressed before
+    NOT_NEEDED = "not needed"  # nothing: the subscription was confirmed otherwise
+    ENDED = "ended"  # nothing: it has expired, was ended, or never was one
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +106,26 @@ class Signup:
                 subscriber=number,
             )
 
-    def confirm(self, kind: RequestKind, token: str, network: str) -> Confirmed | None:
-        """Carries out the request of a confirmation link.
+    def state(self, kind: RequestKind, token: str) -> LinkState:
+        """Returns the state of a confirmation link. Changes nothing."""
+        number = self._links.request_of(kind, token, self._clock())
+        if number is None:
+            return LinkState.ENDED
+        with self._database.read() as tx:
+            return _state(kind, *_request(tx, number))
 
-        Returns `None` if the link is invalid or has expired. A repeated confirmation changes
-        nothing and succeeds again.
+    def confirm(self, kind: RequestKind, token: str, network: str) -> Confirmed | None:
+        """Carries out the request of a confirmation link, which works once.
+
+        Returns `None`, and changes nothing, if the link is not open.
         """
         now = self._clock()
         number = self._links.request_of(kind, token, now)
         if number is None:
             return None
         with self._database.write() as tx:
-            asked = requests.request(tx, number)
-            found = requests.subscriber(tx, asked.subscriber) if asked else None
-            if asked is None or found is None or asked.kind is not kind:
+            asked, found = _request(tx, number)
+            if not (asked and found) or _state(kind, asked, found) is not LinkState.OPEN:
                 return None
             if kind is RequestKind.CHANGE:
                 return self._confirm_change(tx, asked, found, now)
@@ -118,12 +134,6 @@ class Signup:
     def _confirm_signup(
         self, tx: Connection, asked: Request, found: Subscriber, network: str, now: datetime
     ) -> Confirmed | None:
-        is_active = found.state in (SubscriberState.ACTIVE, SubscriberState.PAUSED)
-        if is_active or asked.confirmed_at:
-            return Confirmed(asked.kind, found, came=False) if is_active else None
-        left_since = found.state is SubscriberState.UNSUBSCRIBED and asked.at < found.changed_at
-        if left_since or found.state is SubscriberState.SUPPRESSED:
-            return None
         reactivate(tx, found, self._rules, now)
         requests.note_consent(tx, found.id, CONSENT_TEXT, network, now)
         requests.note_confirmed(tx, asked.id, now)
@@ -133,16 +143,37 @@ class Signup:
     def _confirm_change(
         self, tx: Connection, asked: Request, found: Subscriber, now: datetime
     ) -> Confirmed | None:
-        if asked.confirmed_at:
-            return Confirmed(asked.kind, found, came=False)
         address = parse_address_or_none(asked.address)
         if address is None or is_taken(tx, self._own_key, address):
             return None
         self._mail.queue(tx, CHANGED, found.address, found, now)
-        requests.rename(tx, found.id, address.display, address.normal, address.domain)
+        # Before the change of address ends the requests that are not confirmed.
         requests.note_confirmed(tx, asked.id, now)
+        requests.rename(tx, found.id, address.display, address.normal, address.domain, now)
         subscriber = requests.subscriber(tx, found.id)
         return Confirmed(asked.kind, subscriber, came=False) if subscriber else None
+
+
+def _request(tx: Connection, number: int) -> tuple[Request | None, Subscriber | None]:
+    """Returns a request and its subscriber, as far as they exist."""
+    asked = requests.request(tx, number)
+    return asked, requests.subscriber(tx, asked.subscriber) if asked else None
+
+
+def _state(kind: RequestKind, asked: Request | None, found: Subscriber | None) -> LinkState:
+    """Returns the state of the link that confirms a request of this kind."""
+    if asked is None or found is None or asked.kind is not kind:
+        return LinkState.ENDED
+    if asked.confirmed_at:
+        return LinkState.USED
+    if kind is RequestKind.CHANGE:
+        return LinkState.OPEN if asked.address else LinkState.ENDED
+    if found.state in (SubscriberState.ACTIVE, SubscriberState.PAUSED):
+        return LinkState.NOT_NEEDED
+    left_since = found.state is SubscriberState.UNSUBSCRIBED and asked.at < found.changed_at
+    if left_since or found.state is SubscriberState.SUPPRESSED:
+        return LinkState.ENDED
+    return LinkState.OPEN
 
 
 def _zone(text: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -43,7 +43,8 @@ class VisitorMail:
     ) -> None:
         """Queues a mail unless one of its kind was queued for the address within `ONE_MAIL`.
 
-        One queued before they unsubscribed does not count: its links no longer work.
+        One queued before they unsubscribed, or before their links were ended, does not count: its
+        links no longer work.
 
         Args:
             to: the address.
@@ -53,11 +54,9 @@ class VisitorMail:
         Raises:
             RenderError: its template cannot be rendered.
         """
-        left = subscriber.state is SubscriberState.UNSUBSCRIBED
-        since = max(now - ONE_MAIL, subscriber.changed_at) if left else now - ONE_MAIL
-        if notices.was_queued_since(tx, normal_form(to), kind, since):
+        if notices.was_queued_since(tx, normal_form(to), kind, _counted_since(subscriber, now)):
             return
-        settings = self._links.settings(subscriber.id, now)
+        settings = self._links.settings(subscriber, now)
         self.queue(tx, kind, to, subscriber, now, settings=settings, **facts)
 
     def queue(
@@ -76,3 +75,14 @@ class VisitorMail:
         """
         subject, text = self._notices.words(kind, name=self._name, **facts)
         notices.add(tx, kind, to, normal_form(to), subject, text, now, subscriber=subscriber.id)
+
+
+def _counted_since(subscriber: Subscriber, now: datetime) -> datetime:
+    """Returns since when mails count as one of their kind."""
+    instants = [now - ONE_MAIL]
+    if subscriber.state is SubscriberState.UNSUBSCRIBED:
+        instants.append(subscriber.changed_at)
+    ended = datetime.fromtimestamp(subscriber.link_epoch, UTC)
+    if ended <= now + timedelta(seconds=1):  # else the clock was ahead: no mail would count
+        instants.append(ended)
+    return max(instants)

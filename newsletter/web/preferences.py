@@ -15,7 +15,7 @@ from starlette.routing import Route
 from newsletter.app.composition import App
 from newsletter.config.schema import NewsletterSection
 from newsletter.models import SubscriberState
-from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.address import parse_public_address
 from newsletter.subscribers.csv_columns import parse_column
 from newsletter.subscribers.preferences import SubscriberView
 from newsletter.text.clean import clean, cut
@@ -26,7 +26,13 @@ from newsletter.web.visitors import Visitors
 _LONGEST_REASON = 500
 _NO_LINK = (
     "This link does not hold",
-    "It may have been cut, or be too old. Each mail has a link to unsubscribe that always works.",
+    "It may have been cut, be too old, or have been ended, as a change of address does. Each mail "
+    "has a link to unsubscribe that always works; its page mails you a new link to your settings.",
+)
+_LINKS_ENDED = (
+    "Your links have ended",
+    "No link to your settings works any more, nor one that waited to be confirmed. For a new one, "
+    "open the Unsubscribe page of any mail. Unsubscribe links keep working.",
 )
 _ELSEWHERE = ("Not from another site", "Please open the link again.")
 
@@ -53,6 +59,7 @@ class PreferencePages:
         defaults: NewsletterSection,
     ) -> None:
         self._preference_centre = app.subscribers.preference_centre
+        self._settings_links = app.subscribers.settings_links
         self._signup = app.subscribers.signup
         self._pages = pages
         self._links = app.subscribers.links
@@ -145,7 +152,7 @@ class PreferencePages:
 
     def export(self, request: Request) -> Response:
         """Downloads all data stored about the subscriber."""
-        number = self._links.settings_of(request.path_params["token"], self._clock())
+        number = self._settings_links.subscriber_of(request.path_params["token"])
         known = self._preference_centre.export(number) if number is not None else None
         if known is None:
             return self._pages.say(*_NO_LINK, 404)
@@ -162,7 +169,7 @@ class PreferencePages:
 
     def _change(self, request: Request, form: Mapping[str, str]) -> Response:
         token = request.path_params["token"]
-        number = self._links.settings_of(token, self._clock())
+        number = self._settings_links.subscriber_of(token)
         if number is None or self._preference_centre.view(number) is None:
             return self._pages.say(*_NO_LINK, 404)
         if self._visitors.is_from_elsewhere(request):
@@ -185,6 +192,9 @@ class PreferencePages:
         if what == "unsubscribe":
             self._preference_centre.unsubscribe(number)
             return self._left(self._links.unsubscribe_token(number))
+        if what == "links":
+            self._settings_links.end(number)
+            return self._pages.say(*_LINKS_ENDED)
         if what == "delete" and form.get("sure"):
             self._preference_centre.delete(number)
             return self._pages.say(
@@ -222,7 +232,7 @@ class PreferencePages:
         return "You get mail again."
 
     def _change_address(self, number: int, form: Mapping[str, str], request: Request) -> str:
-        address = parse_address(form.get("address", ""))
+        address = parse_public_address(form.get("address", ""))
         if not self._visitors.lets_in(request):
             raise ValueError("try again in an hour: that was too often")
         if self._visitors.lets_write_to(address.normal):
@@ -234,7 +244,7 @@ class PreferencePages:
     def _settings(
         self, token: str, *, saved: str = "", problem: str = "", status: int = 200
     ) -> Response:
-        number = self._links.settings_of(token, self._clock())
+        number = self._settings_links.subscriber_of(token)
         person = self._preference_centre.view(number) if number is not None else None
         if person is None or person.row.state not in _SHOWN:
             return self._pages.say(*_NO_LINK, 404)

@@ -14,8 +14,8 @@ from starlette.routing import Route
 from newsletter.app.composition import App
 from newsletter.errors import NewsletterError
 from newsletter.storage.requests import RequestKind
-from newsletter.subscribers.address import parse_address
-from newsletter.subscribers.signup import Confirmed
+from newsletter.subscribers.address import parse_public_address
+from newsletter.subscribers.signup import Confirmed, LinkState
 from newsletter.web.archive import ArchivePages
 from newsletter.web.forms import TOO_OFTEN, read
 from newsletter.web.site import Pages
@@ -25,6 +25,12 @@ log = structlog.get_logger()
 
 _QUICKEST = 1.0
 """Minimum time in seconds that a human needs to fill in the form."""
+_ONCE = (
+    "It works once. The Unsubscribe link of any mail also leads to your settings; to subscribe "
+    "again, use the form on the front page."
+)
+_USED = ("This link has been used", _ONCE)
+_NOT_NEEDED = ("This link is not needed any more", f"Another one was used instead of it. {_ONCE}")
 _OVER = (
     "This link does not hold any more",
     "Links in mails hold for three days. Ask for a new one: subscribe again.",
@@ -86,7 +92,7 @@ class SignupPages:
             return self._pages.say("Not from another site", "Please use the form here.", 403)
         written = form.get("address", "").strip()
         try:
-            address = parse_address(written)
+            address = parse_public_address(written)
         except ValueError as why:
             return self._archive.front_page(status=422, problem=f"Please {why}.", address=written)
         if not self._visitors.lets_in(request, as_person=self._took_time(form)):
@@ -102,8 +108,8 @@ class SignupPages:
         """Shows the button. Opening the page changes nothing, because mail scanners do that."""
         token = request.path_params["token"]
         kind = self._links.kind_of(token, self._clock())
-        if kind is None:
-            return self._pages.say(*_OVER, 404)
+        if kind is None or self._signup.state(RequestKind(kind), token) is not LinkState.OPEN:
+            return self._say_why_not(kind, token)
         action = self._pages.address(f"/confirm/{token}")
         return self._pages.page("confirm", action=action, what=kind)
 
@@ -115,10 +121,10 @@ class SignupPages:
         kind = self._links.kind_of(token, self._clock())
         done = self._confirm(RequestKind(kind), token, request) if kind else None
         if done is None:
-            return self._pages.say(*_OVER, 404)
+            return self._say_why_not(kind, token)
         if done.kind is RequestKind.CHANGE:
             self._wake()  # the old address is notified
-        settings = self._links.settings_token(done.subscriber.id, self._clock())
+        settings = self._links.settings_token(done.subscriber, self._clock())
         return self._pages.page(
             "confirmed",
             what=str(done.kind),
@@ -127,6 +133,15 @@ class SignupPages:
             welcome=self._welcomed(done),
             due=self._preference_centre.due_in_words(done.subscriber),
         )
+
+    def _say_why_not(self, kind: str | None, token: str) -> Response:
+        """Says why a link confirms nothing. Hands out no link: its mailbox may be given up."""
+        state = self._signup.state(RequestKind(kind), token) if kind else LinkState.ENDED
+        if state is LinkState.USED:
+            return self._pages.say(*_USED)
+        if state is LinkState.NOT_NEEDED:
+            return self._pages.say(*_NOT_NEEDED)
+        return self._pages.say(*_OVER, 404)
 
     def _confirm(self, kind: RequestKind, token: str, request: Request) -> Confirmed | None:
         network = self._visitors.network_of(request)

@@ -39,11 +39,13 @@ from newsletter.subscribers.address import parse_address
 from newsletter.subscribers.csv_columns import SubscriberRow
 from newsletter.subscribers.expiry import Expiry
 from newsletter.subscribers.preferences import PreferenceCentre
+from newsletter.subscribers.settings_links import SettingsLinks
 from newsletter.subscribers.signup import Signup
 from newsletter.subscribers.visitor_mail import VisitorMail
 from newsletter.subscribers.visitor_requests import VisitorRequests
 from tests.support.builders import day
 from tests.support.commands import newsletter, rows_of
+from tests.support.databases import file_of_revision
 from tests.support.planning_room import A_DAY, DUE, HOUR, PlanningRoom, capture
 from tests.support.scripted_transport import ScriptedTransport, papers_in
 
@@ -84,6 +86,19 @@ class Room(PlanningRoom):
         """What handles it."""
         mail = VisitorMail(Notices(), self.links, "Harbour")
         return VisitorRequests(self.database, self.rules, mail, self.links, self.clock)
+
+    @property
+    def settings_links(self) -> SettingsLinks:
+        """What verifies and ends the links to preferences."""
+        return SettingsLinks(self.database, self.links, self.clock)
+
+    def settings_token(self, name: str) -> str:
+        """A link to somebody's preferences, as it is made now."""
+        return self.links.settings_token(self.person(name), self.now)
+
+    def revoke(self, name: str) -> None:
+        """All links of somebody are ended."""
+        self.lifecycle.revoke(parse_address(f"{name}@example.org"))
 
     def backup(self) -> None:
         """A copy is made; what follows is an hour later."""
@@ -134,10 +149,14 @@ class Room(PlanningRoom):
 
     def change_address(self, old: str, new: str) -> None:
         """Somebody asks for another address, and confirms it."""
+        self._confirm(RequestKind.CHANGE, self.change_asked(old, new))
+
+    def change_asked(self, old: str, new: str) -> str:
+        """Somebody asks for another address; the link that confirms it."""
         person = self.person(old).id
         self.signup.ask_change(person, parse_address(f"{new}@example.org"), "net")
         self.visitor_requests.work()
-        self._confirm(RequestKind.CHANGE, self.links.change(self._asked(), self.now))
+        return self.links.change(self._asked(), self.now)
 
     def confirm(self) -> None:
         """The newest request to subscribe is confirmed."""
@@ -416,6 +435,86 @@ def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
     room.signup.ask(parse_address("other@example.org"), "net")
     assert room.person("yuki").id > lost[0]
     assert room.rows("SELECT max(id) FROM requests") > lost[1]
+
+
+# --- links that were ended since the backup
+
+
+def test_what_the_newer_database_says_of_links_holds(room: Room) -> None:
+    """Links that were ended stay so, those made since work; so does a change that waits."""
+    for name in ("ended", "stays", "moves", "gone"):
+        room.join(name)
+    room.backup()
+    old = {name: room.settings_token(name) for name in ("ended", "stays", "moves", "gone")}
+    dead = room.change_asked("ended", "thief")
+    room.revoke("ended")
+    room.revoke("gone")
+    room.lifecycle.remove(parse_address("gone@example.org"))
+    room.change_address("moves", "moved")
+    new = {name: room.settings_token(name) for name in ("ended", "moved")}
+    waits = room.change_asked("stays", "stays.new")
+    done = room.restore()
+    assert (done.merged, done.back) == (True, 1)
+    opened = {name: room.settings_links.subscriber_of(token) for name, token in old.items()}
+    assert opened == {"ended": None, "moves": None, "gone": None, "stays": room.person("stays").id}
+    for name, token in new.items():
+        assert room.settings_links.subscriber_of(token) == room.person(name).id
+    for link, works in ((dead, False), (waits, True)):
+        done_now = room.signup.confirm(RequestKind.CHANGE, link.rpartition("/")[2], "net")
+        assert bool(done_now) is works
+
+
+@pytest.mark.parametrize("how", ["restore", "restored", "restored --nothing-sent"])
+def test_without_a_newer_database_no_ended_link_works_again(room: Room, how: str) -> None:
+    """Neither those of before the backup, nor those of after it, nor those after a first restore.
+
+    Which of them were ended is not known.
+    """
+    room.join("mira")
+    room.signup.ask(parse_address("pend@example.org"), "net")
+    room.visitor_requests.work()
+    pending = room.links.confirm(room.rows("SELECT max(id) FROM requests")[0][0], room.now)
+    used = room.change_asked("mira", "moved")
+    tokens, changes = [room.settings_token("mira")], [used]
+    room.backup()
+    for _ in range(2):
+        room.revoke("mira")
+        tokens.append(room.settings_token("mira"))
+        room.revoke("mira")
+        room.now += HOUR
+        if how == "restore":
+            room.restore(lost=True)
+        else:
+            room.database.close()
+            shutil.copyfile(room.copy, room.file)
+            maintenance.restored(room.config, room.now, nothing_sent=how != "restored")
+            room.database = Database(f"sqlite:///{room.file}")
+        for token in tokens:
+            assert room.settings_links.subscriber_of(token) is None
+        for link in changes:
+            token = link.rpartition("/")[2]
+            assert room.signup.confirm(RequestKind.CHANGE, token, "net") is None
+        tokens.append(room.settings_token("mira"))
+        assert room.settings_links.subscriber_of(tokens[-1]) == room.person("mira").id
+    assert room.signup.confirm(RequestKind.SUBSCRIBE, pending.rpartition("/")[2], "net")
+
+
+def test_a_database_of_an_earlier_version_is_merged(tmp_path: Path) -> None:
+    """The program was upgraded, and a restore is the first command after it."""
+    (tmp_path / "config.toml").write_text("")
+    file = file_of_revision(tmp_path / "newsletter.db", "1")
+    shutil.copyfile(file, tmp_path / "copy.db")
+    with closing(sqlite3.connect(file)) as old:
+        old.execute(
+            "INSERT INTO subscribers (address, normal, domain, state, cadence, topics, cursor, "
+            "added_at, changed_at) VALUES ('ada@example.net', 'ada@example.net', 'example.net', "
+            "'unsubscribed', 'daily', '[]', 0, '2026-11-20 06:00:00', '2026-11-20 06:00:00')"
+        )
+        old.commit()
+    (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=tmp_path))
+    assert row["merged"] is True
+    (ada,) = rows_of(newsletter("subscribers", "list", "--json", cwd=tmp_path))
+    assert (ada["address"], ada["state"]) == ("ada@example.net", "unsubscribed")
 
 
 DYING = """

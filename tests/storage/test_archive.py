@@ -335,7 +335,7 @@ def test_a_restored_log_is_found_again(tmp_path: Path) -> None:
         backups.copy(file, copy)
         publish(database, "Lanterns", on=day(1), summary="Rewritten")
         publish(database, "Harbours", first=3, on=day(2))
-    backups.take_over(copy, file, tokens.suppression_hash)
+    backups.take_over(copy, file, tokens.suppression_hash, NOW)
     with Database(f"sqlite:///{copy}") as database:
         assert found(database, "about") == [4, 2]
         assert found(database, "lanterns") == [1]

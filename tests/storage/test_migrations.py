@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import newsletter.storage.migrations as migrations
+from newsletter.storage import subscribers
+from newsletter.storage.database import Database
+from tests.support.databases import file_of_revision
 
 LANDED: dict[str, str] = {
     "baseline/__init__.py": ("99510670f1e8967a5196aca0ea5bba1258d24c6cc63a1f7f6628a7bdc884bf57"),
@@ -13,6 +18,9 @@ LANDED: dict[str, str] = {
     "baseline/tables.py": ("9dd4990523accc3a2f5eef6ff7dcb08464579c768761421bd4f7751a308a34dd"),
     "versions/v0001_baseline.py": (
         "a91433d1c5870dc8af01f644b28cb4ffa3ccb0f71294de08533849f49c8e9a0b"
+    ),
+    "versions/v0002_links_that_end.py": (
+        "ed06269585a3c8805bce9d561dd5e85c4b312526149a5d715d0e8b97e1d243a7"
     ),
 }
 """The hash of each file, as it landed. Add a line for a new migration; change none."""
@@ -27,3 +35,27 @@ def test_landed_migrations_are_as_they_landed() -> None:
         for path in files
     }
     assert found == LANDED
+
+
+def test_links_of_subscribers_that_were_there_can_be_ended(tmp_path: Path) -> None:
+    """They keep their rows, and ids are still not given again."""
+    file = file_of_revision(tmp_path / "old.db", "1")
+    with closing(sqlite3.connect(file)) as old:
+        for name in ("ada", "bob"):
+            old.execute(
+                "INSERT INTO subscribers (address, normal, domain, state, cadence, topics, cursor, "
+                "added_at, changed_at) VALUES (?1, ?1, 'example.org', 'active', 'daily', '[]', 0, "
+                "'2026-11-20 06:00:00.000000', '2026-11-20 06:00:00.000000')",
+                (f"{name}@example.org",),
+            )
+        old.execute("DELETE FROM subscribers WHERE id = 2")
+        old.commit()
+    with Database(f"sqlite:///{file}") as database, database.write() as tx:
+        (ada,) = subscribers.listed(tx)
+        assert (ada.id, ada.address, ada.link_epoch) == (1, "ada@example.org", 0)
+        tx.exec_driver_sql(
+            "INSERT INTO subscribers (address, normal, domain, state, cadence, topics, cursor, "
+            "added_at, changed_at) SELECT 'cy', 'cy', domain, state, cadence, topics, cursor, "
+            "added_at, changed_at FROM subscribers"
+        )
+        assert [one.id for one in subscribers.listed(tx)] == [1, 3]

@@ -28,6 +28,8 @@ from tests.support.builders import day
 from tests.support.planning_room import A_DAY, DUE, HOUR, MORNING, RULES, PlanningRoom
 
 MIRA = parse_address("mira@example.org")
+MOVED_TO = ("new@example.net", "new@example.net", "example.net")
+"""An address, as written and as compared, and its domain."""
 
 CANCELLED, DEFERRED, QUEUED, SENDING, SENT = (
     DeliveryState.CANCELLED,
@@ -338,7 +340,7 @@ def test_who_has_another_address_by_now_gets_it_there(office: Office) -> None:
     office.plan(DUE)
     with office.database.write() as tx:
         read = outbox.waiting(tx, office.now, 10)
-        requests.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
+        requests.rename(tx, person.id, *MOVED_TO, office.now)
         assert outbox.claim(tx, read, "sender", office.now) == (set(), 0)
         (again,) = outbox.waiting(tx, office.now, 10)
         assert again.address == "new@example.net"
@@ -361,7 +363,7 @@ def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
     assert recorder.record([], [waiting], office.now) == {waiting.id}
     if moved:
         with office.database.write() as tx:
-            requests.rename(tx, person.id, "new@example.net", "new@example.net", "example.net")
+            requests.rename(tx, person.id, *MOVED_TO, office.now)
     gone = Attempt(waiting, classify("rcpt", 550, "5.1.1 no such user"))
     recorder.record([gone], [], office.now)
     recorder.finish([], office.now)

@@ -10,7 +10,13 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from alembic import command
+from alembic.config import Config
+
+import newsletter.storage.migrations as migrations
 from newsletter.storage.database import Database
+from newsletter.storage.database_file import APPLICATION_ID
+from newsletter.storage.sqlite_engine import make_engine
 
 
 @functools.cache
@@ -29,6 +35,21 @@ def new_file(path: Path) -> Path:
         connection.execute("PRAGMA synchronous=OFF")
         connection.execute("UPDATE secrets SET value = randomblob(length(value))")
         connection.commit()
+    return path
+
+
+def file_of_revision(path: Path, revision: str) -> Path:
+    """Makes the file of an empty database as an earlier version left it; returns its path."""
+    path.touch(0o600)
+    steps = Config()
+    steps.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    steps.set_main_option("path_separator", "os")
+    engine = make_engine(path, 10)
+    with engine.connect().execution_options(write=True) as connection, connection.begin():
+        connection.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        steps.attributes["connection"] = connection
+        command.upgrade(steps, revision)
+    engine.dispose()
     return path
 
 

@@ -23,6 +23,7 @@ from starlette.testclient import TestClient
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
+from newsletter.storage.subscribers import link_holder
 from newsletter.subscribers.address import parse_address as parsed
 from newsletter.web import health
 from newsletter.web.pages import pages
@@ -43,6 +44,7 @@ CHOICES = (
     {"do": "address", "address": "jonas@example.org"},
     {"do": "unsubscribe"},
     {"do": "delete", "sure": "yes"},
+    {"do": "links"},
 )
 """The forms of the page of settings."""
 FEEDS = [f"/{what}.{kind}" for what in ("feed", "editions") for kind in ("xml", "rss", "json")]
@@ -165,7 +167,14 @@ class Site:
 
     def settings(self, number: int) -> str:
         """The path of somebody's settings."""
-        return f"/preferences/{self.links.settings_token(number, self.now)}"
+        return f"/preferences/{self.settings_token(number)}"
+
+    def settings_token(self, number: int) -> str:
+        """The token in it."""
+        with self.database.read() as tx:
+            holder = link_holder(tx, number)
+        assert holder
+        return self.links.settings_token(holder, self.now)
 
     def leaving(self, number: int) -> str:
         """The path on which somebody leaves."""

@@ -4,7 +4,7 @@ Alembic is imported only when there is something to migrate: an ordinary run rea
 the revision by SQL and compares it with `REVISIONS`.
 """
 
-REVISIONS = ("1",)
+REVISIONS = ("1", "2")
 """Every revision this version of the program knows, oldest first."""
 
 HEAD = REVISIONS[-1]
