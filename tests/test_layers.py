@@ -14,7 +14,7 @@ import newsletter
 LAYERS = """
 errors models
 text: clean dates colour tex_symbols | urls tex_formulas | tex | excerpt fingerprint | files!
-config: values | schema | parse | file!
+config: values | schema | parse permissions! | file!
 sources!
 formats
 messages: tokens mime! | links personalised!

@@ -12,6 +12,7 @@ from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, NewsletterError
 
 if TYPE_CHECKING:
+    from newsletter.config.schema import Config
     from newsletter.editions.preview import Written
     from newsletter.papers.report import CaptureReport
 
@@ -36,6 +37,19 @@ def config_option() -> str | None:
     """Returns the path given by `--config`, or `None`."""
     path: str | None = click.get_current_context().find_root().params["config"]
     return path
+
+
+def secure_files(config: Config) -> None:
+    """Makes the files with secrets private, and says which others could read.
+
+    Raises:
+        ConfigError: others may change the configuration.
+    """
+    from newsletter.config.file import config_path
+    from newsletter.config.permissions import tighten
+
+    for path in tighten(config_path(config_option()), config):
+        say(f"{path}: other accounts could read it; it is private now", err=True)
 
 
 def json_option(command: Callable[P, Any]) -> Callable[P, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import FAILED, config_option, json_option, reported, with_app
+from newsletter.cli.base import FAILED, config_option, json_option, reported, secure_files, with_app
 from newsletter.cli.terminal import say
 from newsletter.errors import (
     ClockBehind,
@@ -40,6 +40,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
     from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
+    secure_files(loaded)
     if problems := sending_problems(loaded):
         with suppress(StorageError), opened(loaded, create=False) as app:
             app.sending.note_stopped("; ".join(problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from newsletter.cli.base import config_option
+from newsletter.cli.base import config_option, secure_files
 
 log_option = click.option(
     "--log",
@@ -25,6 +25,7 @@ def serve(form: str) -> int:
     from newsletter.service import logs, run
 
     loaded = load_config(config_option())
+    secure_files(loaded)
     logs.configure(form)  # type: ignore[arg-type]
     with Signals() as signals:
         run.serve(loaded, signals.stop)
@@ -40,6 +41,7 @@ def web(form: str) -> int:
     from newsletter.service import logs, web_only
 
     loaded = load_config(config_option())
+    secure_files(loaded)
     logs.configure(form)  # type: ignore[arg-type]
     with Signals() as signals:
         web_only.serve_pages(loaded, signals.stop)

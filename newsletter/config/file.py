@@ -104,7 +104,8 @@ def add_sources(path: str | None, found: Iterable[tuple[str, str]]) -> list[str]
         quoted = (json.dumps(value, ensure_ascii=False) for value in (unique, url))
         text += "\n[[sources]]\nname = {}\nurl = {}\n".format(*quoted)
     parse(text, os.environ, where=str(file), folder=file.absolute().parent)
-    files.write(file, text.encode(), file.stat().st_mode & 0o777)
+    # Through a link, which an operator may have set up, to the file itself.
+    files.write(file.resolve(), text.encode(), file.stat().st_mode & 0o777)
     return added
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from newsletter.errors import DatabaseDamaged, StorageError
 from newsletter.storage import restore_sql
 from newsletter.storage.keys import own_of
+from newsletter.text import files
 
 SuppressionHash = Callable[[bytes, str], bytes]
 """What a suppression is known by: of the database's own key, and an address or a number."""
@@ -55,27 +56,22 @@ def copy(source: Path, target: Path, progress: Callable[[], None] = lambda: None
     Raises:
         StorageError: the copy cannot be made.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    with _in_words(target):
-        os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
-        try:
-            with closing(_existing(source)) as here, closing(sqlite3.connect(part)) as there:
-                # One transaction: otherwise each write of another process starts it over.
-                here.execute("BEGIN")
-                here.execute("SELECT count(*) FROM sqlite_master").fetchone()
-                here.backup(there, pages=_PAGES, progress=lambda *_: progress())
-                here.execute("COMMIT")
-                there.set_progress_handler(progress, _STEPS)
-                there.execute("PRAGMA journal_mode=DELETE")
-                if there.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                    raise DatabaseDamaged(
-                        "the database is damaged", where=str(source), hint="restore a backup"
-                    )
-            _settle(part)
-            part.replace(target)
-            _settle(target.parent)
-        finally:
-            part.unlink(missing_ok=True)
+    with _in_words(target), _temporary(target) as part:
+        with closing(_existing(source)) as here, closing(sqlite3.connect(part)) as there:
+            # One transaction: otherwise each write of another process starts it over.
+            here.execute("BEGIN")
+            here.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            here.backup(there, pages=_PAGES, progress=lambda *_: progress())
+            here.execute("COMMIT")
+            there.set_progress_handler(progress, _STEPS)
+            there.execute("PRAGMA journal_mode=DELETE")
+            if there.execute("PRAGMA quick_check").fetchone() != ("ok",):
+                raise DatabaseDamaged(
+                    "the database is damaged", where=str(source), hint="restore a backup"
+                )
+        _settle(part)
+        part.replace(target)
+        _settle(target.parent)
 
 
 def _existing(path: Path) -> sqlite3.Connection:
@@ -237,14 +233,21 @@ def _keep(target: Path, kept: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        part = kept.with_name(f".{kept.name}.{os.getpid()}.part")
-        try:
-            os.close(os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600))
+        with _temporary(kept) as part:
             shutil.copyfile(target, part)
             _settle(part)
             part.replace(kept)
-        finally:
-            part.unlink(missing_ok=True)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Creates a private file that is to become `path`, and removes it if that fails."""
+    descriptor, part = files.temporary(path)
+    os.close(descriptor)
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def fold(path: Path) -> None:

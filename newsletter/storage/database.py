@@ -37,6 +37,7 @@ from newsletter.storage.keys import Keys
 from newsletter.storage.migrations import HEAD, REVISIONS, UNRELEASED
 from newsletter.storage.sqlite_engine import make_engine
 from newsletter.storage.sqlite_errors import explained
+from newsletter.storage.write_ahead_log import WriteAheadLog
 
 BUSY_SECONDS = 10
 """How long a writer waits for another one before it gives up."""
@@ -67,6 +68,7 @@ class Database:
             raise self._missing("there is no database")
         self._identity = made_private(self._path, create=create)
         refuse_foreign(self._path)
+        self.write_ahead_log = WriteAheadLog(self._path)
         self._in_use = locks.shared_use(self._path)
         self._engine = make_engine(self._path, busy_seconds)
         try:

@@ -25,6 +25,7 @@ from newsletter.errors import DatabaseDamaged, DatabaseOlder, DiskFull, StorageE
 from newsletter.storage import locks
 from newsletter.storage.database import Database
 from newsletter.storage.schema import installation
+from newsletter.text import files
 
 SYNC_SECONDS = 1.0
 """How long a number may be in the file before it is forced to the disk: what a power cut may undo.
@@ -202,14 +203,16 @@ def _number(path: Path, content: bytes) -> int:
 
 def _create(path: Path, number: int) -> None:
     """Creates or replaces the file, atomically and durably."""
-    part = path.with_name(f".{path.name}.part")
-    descriptor = os.open(part, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    descriptor, part = files.temporary(path)
     try:
-        os.write(descriptor, _content(number))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    part.replace(path)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(_content(number))
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(folder)

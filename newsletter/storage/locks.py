@@ -36,13 +36,30 @@ def unreachable(path: Path, exc: OSError) -> StorageError:
 def open_private(path: Path, *, create: bool = True) -> int:
     """Opens a file that only its owner can read; creates it if it is missing, unless told not to.
 
+    A link is followed to a file that exists, as an operator may have set it up, but no file is
+    created through one.
+
     Raises:
         StorageError: it cannot be opened.
     """
+    how = os.O_RDWR | os.O_CLOEXEC
     try:
-        return os.open(path, (os.O_CREAT if create else 0) | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        try:
+            return os.open(path, how)
+        except FileNotFoundError:
+            if not create:
+                raise
+        try:
+            return os.open(path, how | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:  # another process has created it, or it is a broken link
+            return os.open(path, how)
     except OSError as exc:
         raise unreachable(path, exc) from exc
+
+
+def _open_lock(path: Path) -> int:
+    """Opens or creates a lock file, which is never a link: its name is known to everyone."""
+    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
 
 
 class Lock:
@@ -156,7 +173,7 @@ def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
     """
     path = _sender_lock(database, identifier)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     except FileNotFoundError:
         yield True
         return
@@ -212,7 +229,10 @@ def _sender_lock(database: Path, identifier: str) -> Path:
 
 def _opened(path: Path, how: int) -> int:
     """Opens and locks a file. Raises `BlockingIOError` if it must not wait for the lock."""
-    descriptor = open_private(path)
+    try:
+        descriptor = _open_lock(path)
+    except OSError as exc:
+        raise unreachable(path, exc) from exc
     try:
         _lock(descriptor, path, how)
     except BaseException:
@@ -225,7 +245,7 @@ def _sender_locked(path: Path) -> int:
     """Creates, opens and locks the file of a sender."""
     while True:
         try:
-            descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            descriptor = _open_lock(path)
         except OSError as exc:
             raise StorageError(
                 f"cannot make a lock file ({exc.strerror})",

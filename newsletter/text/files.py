@@ -27,9 +27,8 @@ def write(path: Path, data: bytes, mode: int = 0o644, *, by_way_of: Path | None 
     Raises:
         OutputError: it cannot be written.
     """
-    part = (by_way_of or path.parent) / f".{path.name}.{os.urandom(4).hex()}.part"
     with _in_words(path):
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        descriptor, part = temporary(path, mode, folder=by_way_of)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -40,6 +39,24 @@ def write(path: Path, data: bytes, mode: int = 0o644, *, by_way_of: Path | None 
             part.unlink(missing_ok=True)
             raise
         _settle(path.parent)
+
+
+def temporary(path: Path, mode: int = 0o600, folder: Path | None = None) -> tuple[int, Path]:
+    """Creates the temporary file that is to become `path`, and returns its descriptor and path.
+
+    Nobody can have prepared it: its name is random, and neither an existing file nor a link is
+    opened.
+
+    Args:
+        path: the path that it will replace.
+        mode: its mode, restricted by the umask.
+        folder: where to create it; by default beside `path`.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    part = (folder or path.parent) / f".{path.name}.{os.urandom(8).hex()}.part"
+    return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), part
 
 
 def settle(folder: Path) -> None:

@@ -37,6 +37,7 @@ def run_background_tasks(app: App, stop: threading.Event, progress: Progress) ->
         else 0
     )
     app.sending.send_notices(stop, progress)
+    app.database.write_ahead_log.empty_if_due()  # what was erased must not stay in it
     return done
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shlex
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
+from newsletter.config import permissions
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -17,21 +17,12 @@ def check(context: Context) -> Iterator[Finding]:
     yield from (failure(problem, f"mend it in {file}") for problem in problems)
     if not problems:
         yield ok(f"{file} has no problem")
-    yield from _permissions(file, secret=_holds_secret(file))
+    yield from _permissions(file, secret=permissions.holds_secret(file.read_text("utf-8")))
     password_file = context.config.transports.smtp.password_file
     if context.is_password_file_unreadable:
         yield failure(f"{password_file} cannot be read", "check its name, owner and mode")
     elif password_file:
         yield from _permissions(Path(password_file), secret=True)
-
-
-def _holds_secret(file: Path) -> bool:
-    """Returns whether the file itself contains a password or a key."""
-    tables = tomllib.loads(file.read_text("utf-8"))
-    smtp, web = tables.get("transports", {}).get("smtp", {}), tables.get("web", {})
-    secrets = (smtp.get("password"), web.get("secret_keys"), web.get("metrics_token"))
-    url = tables.get("database", {}).get("url", "")
-    return any(secrets) or (url.startswith("postgresql") and "@" in url)
 
 
 def _permissions(path: Path, *, secret: bool) -> Iterator[Finding]:

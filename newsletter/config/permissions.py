@@ -1,0 +1,57 @@
+"""What other accounts on this machine may do with the configuration and the secrets it names."""
+
+from __future__ import annotations
+
+import shlex
+import stat
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from newsletter.config.schema import Config
+from newsletter.errors import ConfigError
+
+
+def holds_secret(text: str) -> bool:
+    """Returns whether the text of a configuration contains a password, a key or a secret URL."""
+    tables = tomllib.loads(text)
+    smtp, web = tables.get("transports", {}).get("smtp", {}), tables.get("web", {})
+    newsletter = tables.get("newsletter", {})
+    secrets = [smtp.get("password"), web.get("secret_keys"), web.get("metrics_token")]
+    secrets += [newsletter.get(name) for name in ("alert_url", "alert_command", "ping_url")]
+    urls = [tables.get("database", {}).get("url", "")]
+    urls += [source.get("url", "") for source in tables.get("sources", [])]
+    return any(secrets) or any("@" in url.partition("?")[0] for url in urls)
+
+
+def tighten(file: Path, config: Config) -> Iterator[Path]:
+    """Takes the right to read files with secrets from other accounts, where that is possible.
+
+    Yields the files whose mode was changed. Files that belong to another account, such as those
+    that a container mounts, stay as they are; `doctor` warns of them.
+
+    Raises:
+        ConfigError: others may change the configuration, and so what is run and sent.
+    """
+    if file.stat().st_mode & stat.S_IWOTH:
+        raise ConfigError(
+            ["anybody on this machine may change it, and with it what is run and sent"],
+            where=str(file),
+            hint=f"run `chmod o-rwx {shlex.quote(str(file))}`",
+        )
+    password_file = config.transports.smtp.password_file
+    secret = [file] if holds_secret(file.read_text("utf-8")) else []
+    for path in [*secret, *([Path(password_file)] if password_file else [])]:
+        if _taken_from_others(path):
+            yield path
+
+
+def _taken_from_others(path: Path) -> bool:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & stat.S_IRWXO:
+            path.chmod(mode & ~stat.S_IRWXO)
+            return True
+    except OSError:
+        pass  # it belongs to another account, or is missing, which is said where it is read
+    return False

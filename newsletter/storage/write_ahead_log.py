@@ -1,0 +1,55 @@
+"""Empties SQLite's write-ahead log, where the pages of erased data would stay.
+
+SQLite reuses the log's file from its beginning and never clears the rest while a process has the
+database open. A service has it open for months.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from time import monotonic
+
+INTERVAL = 10.0
+"""Seconds between two attempts of a process."""
+
+
+class WriteAheadLog:
+    """The write-ahead log of one database.
+
+    Args:
+        database: the file of the database.
+        clock: a monotonic clock in seconds.
+    """
+
+    def __init__(self, database: Path, clock: Callable[[], float] = monotonic) -> None:
+        self._database = database
+        self._file = database.with_name(f"{database.name}-wal")
+        self._clock = clock
+        self._tried_at = clock() - INTERVAL
+
+    def empty_if_due(self) -> None:
+        """Empties it, unless that was attempted within the last `INTERVAL` seconds."""
+        if self._clock() - self._tried_at >= INTERVAL:
+            self._tried_at = self._clock()
+            self.empty()
+
+    def empty(self) -> bool:
+        """Copies it into the database and empties it. Returns whether it is empty now.
+
+        Waits for no other process: if one is reading or writing, a later attempt succeeds.
+        """
+        try:
+            if not self._file.stat().st_size:
+                return True
+        except FileNotFoundError:
+            return True
+        address = f"{self._database.absolute().as_uri()}?mode=rw"
+        try:
+            with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+                busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error:
+            return False  # busy, or a fault that the next transaction meets as well
+        return not busy

@@ -1,0 +1,58 @@
+"""Configurations that other accounts on the machine may read or change."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import newsletter
+
+PLAIN = '[newsletter]\nowner = "o@example.org"\n[delivery]\ntransport = "eml"\n'
+SECRETS = {
+    "key": '[web]\nmetrics_token = "a-token-of-some-length"\n',
+    "report": "",
+    "source": '[[sources]]\nname = "s"\nurl = "https://user:secret@example.org/"\nevery = "3h"\n',
+}
+REPORT = PLAIN.replace("[delivery]", 'alert_url = "https://example.org/hook"\n[delivery]')
+
+
+def started(folder: Path, text: str, mode: int) -> tuple[int, int, str]:
+    """The mode of the configuration after `run`, its exit status, and what it says."""
+    file = folder / "config.toml"
+    file.write_text(text)
+    file.chmod(mode)
+    done = newsletter("run", "--json", cwd=folder)
+    return file.stat().st_mode & 0o777, done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("text", [PLAIN + SECRETS["key"], REPORT])
+def test_a_secret_is_taken_from_others(tmp_path: Path, text: str) -> None:
+    """And said; the group keeps what it has."""
+    mode, _, said = started(tmp_path, text, 0o644)
+    assert mode == 0o640
+    assert "other accounts could read it; it is private now" in said
+    assert "private now" not in started(tmp_path, text, 0o640)[2]
+
+
+def test_a_configuration_without_secrets_may_be_read(tmp_path: Path) -> None:
+    """Its mode is the operator's."""
+    mode, _, said = started(tmp_path, PLAIN, 0o644)
+    assert (mode, "private" in said) == (0o644, False)
+
+
+def test_a_configuration_that_others_may_change_is_refused(tmp_path: Path) -> None:
+    """It names commands that are run."""
+    mode, status, said = started(tmp_path, PLAIN, 0o666)
+    assert (mode, status) == (0o666, 2)
+    assert "anybody on this machine may change it" in said
+    assert "chmod o-rwx" in said
+
+
+def test_a_password_file_is_taken_from_others(tmp_path: Path) -> None:
+    """It holds nothing but a secret."""
+    (tmp_path / "password").write_text("s3cret-words")
+    (tmp_path / "password").chmod(0o644)
+    text = PLAIN + '[transports.smtp]\nhost = "localhost"\nport = 25\nsecurity = "none"\n'
+    started(tmp_path, text + 'username = "u"\npassword_file = "password"\n', 0o600)
+    assert (tmp_path / "password").stat().st_mode & 0o777 == 0o640

@@ -1,0 +1,153 @@
+"""Files with addresses or keys: never written through what others have prepared, and erased."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+import newsletter
+from newsletter.app.composition import App
+from newsletter.config.schema import Config
+from newsletter.errors import OutputError, StorageError
+from newsletter.storage import backups, generations
+from newsletter.storage.database import Database
+from newsletter.subscribers.address import parse_address
+from newsletter.subscribers.lifecycle import line_of
+from newsletter.text import files
+from newsletter.web.background import run_background_tasks
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECRET = "zephyrine@quillwharf.example"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder in which other accounts may write, and a file of the operator outside it."""
+    (tmp_path / "victim").write_text("untouched")
+    shared = tmp_path / "shared"
+    shared.mkdir(mode=0o777)
+    return shared
+
+
+def untouched(folder: Path) -> bool:
+    """Whether the file outside is as it was."""
+    return (folder.parent / "victim").read_text() == "untouched"
+
+
+def plant(path: Path, how: str) -> None:
+    """What another account may have put there."""
+    victim = path.parent.parent / "victim"
+    if how == "link":
+        path.symlink_to(victim)
+    elif how == "hard link":
+        os.link(victim, path)
+    else:
+        path.write_text("planted")
+        path.chmod(0o666)
+
+
+@pytest.mark.parametrize("how", ["link", "hard link", "file"])
+def test_a_backup_is_a_new_file(folder: Path, how: str) -> None:
+    """Whatever lies at its name, or at the name that its temporary file used to have."""
+    target = folder / "backup.db"
+    plant(target, how)
+    plant(folder / f".backup.db.{os.getpid()}.part", how)
+    with Database(f"sqlite:///{folder.parent}/papers.db") as database:
+        backups.copy(database.file, target)
+    assert untouched(folder)
+    assert not target.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600
+    assert target.stat().st_nlink == 1
+    with closing(sqlite3.connect(target)) as copy:
+        assert copy.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("how", ["link", "hard link", "file"])
+def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
+    """Its temporary file is not the one that was planted."""
+    plant(folder / ".papers.db.generation.part", how)
+    with Database(f"sqlite:///{folder}/papers.db") as database:
+        generations.rewrite(database.file, 5)
+        assert generations.recorded(database.file) == 5
+    assert untouched(folder)
+
+
+def test_a_lock_is_not_a_link(folder: Path) -> None:
+    """Nothing is created or locked at the other end."""
+    (folder / "papers.db.use.lock").symlink_to(folder.parent / "elsewhere")
+    with pytest.raises(StorageError, match="cannot open"):
+        Database(f"sqlite:///{folder}/papers.db")
+    assert not (folder.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("how", ["link", "hard link", "file"])
+def test_a_written_file_replaces_what_is_there(folder: Path, how: str) -> None:
+    """And a file that must be new is refused."""
+    plant(folder / "edition.html", how)
+    with pytest.raises(OutputError, match="there already"):
+        files.create(folder / "edition.html", b"new", 0o600)
+    files.write(folder / "edition.html", b"new")
+    assert (folder / "edition.html").read_bytes() == b"new"
+    assert untouched(folder)
+
+
+def test_files_are_created_in_one_place() -> None:
+    """Everything else writes through it; locks are files that are opened again and again."""
+    package = Path(newsletter.__file__).parent
+    modules = {
+        path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")
+    }
+    creating = {name for name, text in modules.items() if "O_CREAT" in text}
+    assert creating == {"text/files.py", "storage/locks.py"}
+    assert not [name for name, text in modules.items() if ".write_text(" in text]
+    assert not [name for name, text in modules.items() if ".write_bytes(" in text]
+
+
+# --- what is erased
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[App]:
+    """A process that has the database open, with a subscriber."""
+    with Database(f"sqlite:///{tmp_path}/papers.db") as database:
+        app = App(Config(), database, lambda: NOW)
+        app.subscribers.lifecycle.add(line_of(SECRET))
+        yield app
+
+
+def found_in(folder: Path) -> list[str]:
+    """The files that contain any part of the address."""
+    words = [SECRET.encode(), *(part.encode() for part in SECRET.split("@"))]
+    return [
+        path.name
+        for path in folder.iterdir()
+        if path.is_file() and any(word in path.read_bytes() for word in words)
+    ]
+
+
+@pytest.mark.parametrize("forget", [True, False])
+def test_an_erased_address_leaves_the_files(app: App, tmp_path: Path, *, forget: bool) -> None:
+    """While the database stays open, as a service has it: with the next pass of its loop."""
+    assert found_in(tmp_path)
+    app.subscribers.lifecycle.remove(parse_address(SECRET), forget=forget)
+    assert "papers.db-wal" in found_in(tmp_path)  # which is why the loop has to empty it
+    run_background_tasks(app, threading.Event(), lambda *_: None)
+    assert found_in(tmp_path) == []
+
+
+def test_a_reader_delays_it(app: App, tmp_path: Path) -> None:
+    """Nothing fails, nothing waits, and the next attempt succeeds."""
+    log = app.database.write_ahead_log
+    with app.database.read() as tx:
+        tx.exec_driver_sql("SELECT count(*) FROM subscribers").scalar_one()
+        app.subscribers.lifecycle.remove(parse_address(SECRET), forget=True)
+        assert not log.empty()
+    assert log.empty()
+    assert found_in(tmp_path) == []
