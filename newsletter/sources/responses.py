@@ -17,7 +17,7 @@ import httpcore2
 
 from newsletter.errors import FetchError, PageRefused
 from newsletter.sources.bodies import capped, inflated, too_large
-from newsletter.sources.locations import HINTS
+from newsletter.sources.locations import HINTS, without_quotation
 from newsletter.text.clean import clean
 
 _LONGEST_VALIDATOR = 1024  # characters; a longer one could make the next request too large
@@ -63,10 +63,10 @@ def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchErro
     if too_late:
         return too_late
     if isinstance(error, httpcore2.LocalProtocolError):
-        return FetchError(f"the request cannot be sent: {clean(str(error))}")
+        return FetchError(f"the request cannot be sent: {without_quotation(error)}")
     if isinstance(error, httpcore2.ProtocolError):
         return TransientFetchError(
-            f"the answer is broken: {clean(str(error))}", hint="try again later"
+            f"the answer is broken: {without_quotation(error)}", hint="try again later"
         )
     if isinstance(error, httpcore2.TimeoutException):
         return TransientFetchError("the server does not answer in time", hint="try again later")
