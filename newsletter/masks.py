@@ -19,18 +19,18 @@ MASK = "***"
 _LONGEST_ID = 15  # characters; a value that looks random and is longer is a secret
 _LONGEST_NAME = 23  # the same for a part of a path, where ids and names are longer
 _MOST_READ = 4_000  # characters; a longer value is hidden unread
+_MOST_NESTED = 5  # URLs within a URL
 _LONG = 24  # characters of letters and digits without a separator
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,30}://[^\s\"<>“”]+")
+# With one slash: a URL that was taken for a path.
+_URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}://|https?:/(?!/))[^\s\"<>“”]+", re.IGNORECASE)
 _TRAILING = ".,;:!?)]'’…"
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}:)?//[^/?#\\]*")
 _HOST = re.compile(r"(?:[^@:\[\]]*|\[[^@\[\]]*\])(?::\d*)?")
 _MISTYPED = re.compile(r"^(https?:)/?(?!/)", re.IGNORECASE)
 _NO_SCHEME = re.compile(r"^[^/?#@:]+:[^/?#@]*@")
-_PARAMETER = re.compile(r"([?&;#])([^=?&;#/]{1,200})=([^&#]*)")
-_IN_TEXT = re.compile(r"([?&])([^=?&;#/\s]{1,200})=([^&#\s]*)")
-_FURTHER = re.compile(r"(;)([^=;]{1,200})=([^;]*)")
-_NAMELESS = re.compile(r"([?&#])([^=&#]+)(?=[&#]|$)")
+_PARAMETERS = re.compile(r"([?&#])([^&#]+)")
+_IN_TEXT = re.compile(r"([?&])([^=?&#/\s]{1,200}=[^&#\s]*)")
 
 _SECRET_NAME = re.compile(
     r"token|secret|passw|passphrase|signature|credential|bearer|apikey|session|jwt|hmac"
@@ -53,26 +53,31 @@ def masked(text: str) -> str:
 
     Masking it again changes nothing.
     """
-    if "://" not in text:
-        return _IN_TEXT.sub(_parameter, text) if "=" in text else text
+    if ":/" not in text:
+        return _around(text) if "=" in text else text
     shown, end = "", 0
     for match in _URL.finditer(text):
-        shown += _IN_TEXT.sub(_parameter, text[end : match.start()]) + _found(match)
+        shown += _around(text[end : match.start()]) + _found(match)
         end = match.end()
-    return shown + _IN_TEXT.sub(_parameter, text[end:])
+    return shown + _around(text[end:])
 
 
 def masked_url(url: str) -> str:
     """Returns an origin with its secrets hidden: a URL, also one that is malformed, or a path."""
-    url = _MISTYPED.sub(r"\1//", url)  # as a path is written that was meant as a URL
+    url = _MISTYPED.sub(r"\1//", url)
     if _AUTHORITY.match(url):
         return _masked_url(url)
     return masked(_NO_SCHEME.sub(f"{MASK}@", url))
 
 
+def _around(text: str) -> str:
+    """Hides the values of parameters in text that is no URL: it may be part of one."""
+    return _IN_TEXT.sub(lambda each: each[1] + _pairs(each[2]), text)
+
+
 def _found(match: re.Match[str]) -> str:
     url = match[0].rstrip(_TRAILING)
-    return _masked_url(url) + match[0][len(url) :]
+    return _masked_url(_MISTYPED.sub(r"\1//", url)) + match[0][len(url) :]
 
 
 def _masked_url(url: str) -> str:
@@ -92,15 +97,22 @@ def _masked_url(url: str) -> str:
 
 def _masked_rest(rest: str) -> str:
     """Hides the secrets in a path and what follows it, URLs of other pages among them."""
-    rest = _URL.sub(_found, rest) if "://" in rest else rest
+    if rest.count(":/") > _MOST_NESTED:
+        return MASK
+    rest = _URL.sub(_found, rest)
     found = re.search("[?#]", rest)
     end = found.start() if found else len(rest)
-    path = "/".join(_path_part(_FURTHER.sub(_parameter, part)) for part in rest[:end].split("/"))
-    return path + _NAMELESS.sub(_nameless, _PARAMETER.sub(_parameter, rest[end:]))
+    path = "/".join(map(_path_part, rest[:end].split("/")))
+    return path + _PARAMETERS.sub(lambda each: each[1] + _pairs(each[2]), rest[end:])
 
 
 def _path_part(part: str) -> str:
     """Hides what looks random in a part of a path; an extension stays."""
+    part, sign, parameters = part.partition(";")
+    return _name(part) + sign + _pairs(parameters)
+
+
+def _name(part: str) -> str:
     plain = unquote(part)
     if not _looks_random(plain, _LONGEST_NAME):
         return part
@@ -110,15 +122,19 @@ def _path_part(part: str) -> str:
     return _RUN.sub(lambda run: MASK if _looks_random(run[0], _LONGEST_NAME) else run[0], shown)
 
 
-def _parameter(match: re.Match[str]) -> str:
-    lead, name, value = match[1], match[2], match[3]
-    if value and (_says_secret(unquote_plus(name)) or _is_secret(value)):
-        return f"{lead}{name}={MASK}"
-    return f"{lead}{name}={_FURTHER.sub(_parameter, value)}"
-
-
-def _nameless(match: re.Match[str]) -> str:
-    return match[1] + (MASK if _is_secret(match[2]) else match[2])
+def _pairs(text: str) -> str:
+    """Hides the secrets in `name=value`, in several of them with `;` in between, or in a value."""
+    shown = []
+    for pair in text.split(";"):
+        name, sign, value = pair.partition("=")
+        if value and _says_secret(unquote_plus(name)):
+            shown.append(f"{name}={MASK}")
+            break  # what follows may be part of the value
+        if sign and not _is_secret(name):
+            shown.append(name + sign + (MASK if _is_secret(value) else value))
+        else:
+            shown.append(MASK if _is_secret(pair) else pair)
+    return ";".join(shown)
 
 
 def _says_secret(name: str) -> bool:
