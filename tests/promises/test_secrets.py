@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import email.policy
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -26,7 +25,6 @@ import pytest
 
 from newsletter import cli
 from tests.support.captures import api_json, made
-from tests.support.databases import new_file
 from tests.support.http_server import Server, reply
 from tests.support.ports import free_port
 
@@ -116,7 +114,8 @@ def room(tmp_path: Path) -> Iterator[Room]:
         f"[transports.smtp]\nhost = 'localhost'\nusername = 'p'\npassword = '{s['smtp']}'",
         f"[web]\nport = {made.port}\nsecret_keys = ['{s['key']}']",
         f"metrics_token = '{s['metrics']}'",
-        *(f"[[sources]]\nname = '{name}'\nallow_private = true\nurl = {json.dumps(url)}"
+        *(f"[[sources]]\nname = '{name}'\nallow_private = true\nevery = '1s'\n"
+          f"url = {json.dumps(url)}"
           for name, url in urls.items() if name != "closed"),
     ]  # fmt: skip
     # Connections that are refused are tried again after a pause: only by URLs on the command line.
@@ -283,32 +282,40 @@ def test_no_command_prints_a_secret(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
-def test_a_service_shows_no_secret(room: Room, form: str) -> None:
+def test_a_service_shows_no_secret(shell: Shell, form: str) -> None:
     """In its log, its pages for monitoring, its metrics and the owner's mail."""
-    ask = f"http://127.0.0.1:{room.port}"
-    new_file(room.folder / "newsletter.db")
+    room = shell.room
+    shell.run("ingest")
+    age(room.folder)
+    awaited = {"source fails", "alert not delivered", "ping failed"}
+    log = []
     with subprocess.Popen(
         [sys.executable, "-m", "newsletter", "serve", "--log", form],
-        cwd=room.folder, env={**os.environ, "COLUMNS": "300"},
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        cwd=room.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stderr
-        log = []
+        late = threading.Timer(60, process.kill)
+        late.start()
         try:
-            for line in process.stderr:
+            while awaited and (line := process.stderr.readline()):
                 log.append(line)
-                if "alert not delivered" in line:
-                    break
-            pages = [fetched(ask + page) for page in ("/readyz", "/healthz", "/metrics", "/")]
-            pages.append(fetched(ask + "/archive"))
+                awaited = {event for event in awaited if event not in line}
+            ask = f"http://127.0.0.1:{room.port}"
+            pages = [fetched(ask + page) for page in ("/metrics", "/readyz", "/healthz", "/")]
         finally:
             process.send_signal(signal.SIGTERM)
-        log += process.stderr.readlines()
+            log += process.stderr.readlines()
+            late.cancel()
     text = "".join(log)
+    assert not awaited, text
     check("log", text)
     check("pages", *pages)
+    check_reports(room)
     assert "/gone/***?api_key=***&page=2" in text
-    assert "newsletter_source_failing" in pages[2]
+    assert 'newsletter_source_failing{source="gone"} 1.0' in pages[0]
 
 
 def fetched(url: str) -> str:
