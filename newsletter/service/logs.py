@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import structlog
 
-from newsletter.errors import printable
+from newsletter.errors import one_line, printable
 from newsletter.masks import masked
 from newsletter.text.json_line import json_line
 
@@ -75,11 +75,18 @@ def _masked(value: object) -> object:
 
 
 def _without_controls(_: object, __: str, event: _Event) -> _Event:
-    """Makes every value one line without controls; a traceback keeps its lines."""
-    return {key: _readable(value) for key, value in event.items()}
+    """Makes every value one line without controls; a traceback keeps its lines, indented."""
+    return {
+        key: _indented(value) if key in ("exception", "stack") else _on_one_line(value)
+        for key, value in event.items()
+    }
 
 
-def _readable(value: object) -> object:
+def _on_one_line(value: object) -> object:
     if isinstance(value, Mapping | list):
         value = json_line(value)
-    return "\n".join(map(printable, value.split("\n"))) if isinstance(value, str) else value
+    return one_line(value) if isinstance(value, str) else value
+
+
+def _indented(value: object) -> str:
+    return "\n".join(f"    {printable(line)}" for line in str(value).split("\n"))

@@ -20,6 +20,7 @@ from newsletter.sources.bodies import capped, inflated, too_large
 from newsletter.sources.locations import HINTS, without_quotation
 from newsletter.text.clean import clean
 
+_ENCODING = re.compile(r"[a-z][a-z0-9-]{0,15}(?:, ?[a-z][a-z0-9-]{0,15})?")
 _LONGEST_VALIDATOR = 1024  # characters; a longer one could make the next request too large
 
 
@@ -40,8 +41,9 @@ def body(response: httpcore2.Response, limit: int) -> bytes:
     if encoding in ("gzip", "x-gzip", "deflate"):
         chunks = capped(inflated(chunks, encoding), limit)
     elif encoding != "identity":
+        named = f"as {encoding!r}" if _ENCODING.fullmatch(encoding) else "in some other way"
         raise FetchError(
-            f"the page is packed as {encoding[:40]!r}, which we did not ask for",
+            f"the page is packed {named}, which we did not ask for",
             hint="tell the operators of the server",
         )
     try:

@@ -25,6 +25,7 @@ import pytest
 
 from newsletter import cli
 from tests.support.captures import api_json, made
+from tests.support.commands import Here
 from tests.support.http_server import Server, reply
 from tests.support.ports import free_port
 
@@ -183,11 +184,10 @@ def arguments(path: tuple[str, ...], command: click.Command) -> list[str]:
 
 @dataclass
 class Shell:
-    """Runs commands in this process, by the program's own entry."""
+    """Runs commands in the room."""
 
     room: Room
-    capfd: pytest.CaptureFixture[str]
-    monkeypatch: pytest.MonkeyPatch
+    here: Here
     fresh: int = 0
 
     def run(self, *words: str) -> str:
@@ -195,21 +195,16 @@ class Shell:
         self.fresh += 1
         urls = {name.replace(" ", "_"): self.room.url(path) for name, path in SOURCES.items()}
         filled = [word.format(**urls, fresh=self.fresh) for word in words]
-        self.monkeypatch.setattr(sys, "argv", ["newsletter", *filled])
-        with pytest.raises(SystemExit):
-            cli.main()
-        out, err = self.capfd.readouterr()
-        check(" ".join(words), out, err)
-        assert "Traceback" not in err
-        return out + err
+        done = self.here(*filled)
+        check(" ".join(words), done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stdout + done.stderr
 
 
 @pytest.fixture
 def shell(room: Room, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
     """Commands in the room."""
     monkeypatch.chdir(room.folder)
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     url = room.url(SOURCES["gone"])
     feeds = (
         f'<opml><body><outline xmlUrl="{url}&amp;x"/><outline title="{url}" xmlUrl="{url}&amp;y"/>'
@@ -217,7 +212,7 @@ def shell(room: Room, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     (room.folder / "feeds.opml").write_text(feeds + "</body></opml>")
     (room.folder / "capture.json").write_bytes(api_json(made(*TITLES)))
     (room.folder / "people.csv").write_text(f"address\n{url}\nbea@example.org\n")
-    return Shell(room, capfd, monkeypatch)
+    return Shell(room, Here(capfd, monkeypatch))
 
 
 def age(folder: Path) -> None:
