@@ -2,6 +2,7 @@
 
 In the order of the flow, with what all steps share first. A part imports only from those above it:
 
+    masks         what is shown of a URL that holds a secret
     errors        everything that can go wrong, as one tree
     models        the values that all parts share: papers, captures, entries, states
     text          text as it is read and shown: clean, TeX, URLs, dates, colours; files

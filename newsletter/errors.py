@@ -29,14 +29,16 @@
     ├── SendingPaused                   the operator stopped all sending
     └── SendingStopped                  the mail server rejects our mail or does not answer
 
-A message is one line: where, what, and what to do next. Errors that are not in
-this tree are bugs and keep their traceback.
+A message is one line: where, what, and what to do next; secrets in its URLs are masked.
+Errors that are not in this tree are bugs and keep their traceback.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+
+from newsletter.masks import masked
 
 # Characters that could affect a terminal: controls, all line ends, bidi marks.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -61,7 +63,7 @@ class NewsletterError(Exception):
 
     def __str__(self) -> str:
         head = f"{self.where}: {self.what}" if self.where else self.what
-        return one_line(f"{head}; {self.hint}" if self.hint else head)
+        return one_line(masked(f"{head}; {self.hint}" if self.hint else head))
 
 
 class ConfigError(NewsletterError):
@@ -71,7 +73,7 @@ class ConfigError(NewsletterError):
 
     def __init__(self, problems: Sequence[str], *, where: str = "", hint: str = "") -> None:
         super().__init__("; ".join(problems), where=where, hint=hint)
-        self.problems = tuple(problems)
+        self.problems = tuple(map(masked, problems))
 
 
 class UsageError(NewsletterError):

@@ -12,8 +12,10 @@ import pytest
 import newsletter
 
 LAYERS = """
+masks
 errors models
-text: clean dates colour tex_symbols | urls tex_formulas | tex | excerpt fingerprint | files!
+text: clean dates colour json_line tex_symbols | urls tex_formulas | tex | excerpt fingerprint
+text: files!
 config: values | schema | parse permissions! | file!
 sources!
 formats

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from newsletter.app.status import StatusReader
 from newsletter.delivery.records import DeliveryRecords
 from newsletter.errors import UsageError
+from newsletter.masks import masked_url
 from newsletter.messages import tokens
 from newsletter.models import EntryKind, Paper
 from newsletter.papers.identity import keys_of
@@ -137,7 +138,7 @@ def _of_paper(tx: Connection, asked: str) -> Iterator[TraceEvent]:
             mention.at,
             str(mention.kind),
             f"“{mention.title}” is {mention.kind}{day}: {mention.source}, "
-            f"snapshot {mention.snapshot} ({mention.origin})",
+            f"snapshot {mention.snapshot} ({masked_url(mention.origin)})",
             {
                 "title": mention.title,
                 "position": mention.position,

@@ -28,7 +28,7 @@ from newsletter.cli import (
     trace,
 )
 from newsletter.cli.base import complain
-from newsletter.cli.terminal import prepare
+from newsletter.cli.terminal import prepare, show_usage
 from newsletter.errors import NewsletterError
 
 
@@ -42,7 +42,7 @@ def main() -> None:
     except click.Abort:
         status = 130
     except click.ClickException as exc:
-        exc.show()
+        show_usage(exc)
         status = 2
     except NewsletterError as exc:
         complain(exc)

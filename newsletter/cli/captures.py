@@ -18,6 +18,7 @@ from newsletter.cli.base import (
 )
 from newsletter.cli.terminal import say
 from newsletter.errors import StorageError
+from newsletter.masks import MASK, masked_url
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -126,7 +127,7 @@ def _stem(origin: str, taken: set[str]) -> str:
     A name that is already taken gets a number, such as `-2`.
     """
     path = origin.partition("?")[0] if "://" in origin else origin
-    name = Path(path).stem.strip(". ") or "capture"
+    name = Path(path.replace(MASK, "")).stem.strip(". ") or "capture"
     stem, number = name, 1
     while stem in taken:
         number += 1
@@ -185,7 +186,8 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
         else:
             about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
             day = f"{row.captured_at:%Y-%m-%d %H:%M}"
-            say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {row.origin}: {about}")
+            place = masked_url(row.origin)
+            say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {place}: {about}")
 
 
 @snapshots.command("release")
@@ -220,4 +222,4 @@ def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
     if as_json:
         output.print_json(output.snapshot_row(row))
     else:
-        say(f"Rejected snapshot {row.id} ({row.origin}).")
+        say(f"Rejected snapshot {row.id} ({masked_url(row.origin)}).")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of
 from newsletter.errors import one_line
+from newsletter.masks import masked_url
 from newsletter.models import Snapshot
 from newsletter.papers.identity import keys_of
 from newsletter.papers.report import CaptureReport
@@ -20,6 +20,7 @@ from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 from newsletter.text.clean import cut
 from newsletter.text.dates import iso
+from newsletter.text.json_line import json_line
 
 
 class Progress:
@@ -175,7 +176,7 @@ def status_lines(found: Status) -> Iterator[str]:
         yield from (f"    note: {note}" for note in source.notes)
         yield from (f"    note: {one.text}" for one in found.remarks if one.source == source.name)
     for snapshot in found.snapshots:
-        yield f"held snapshot {snapshot.id} of {snapshot.source} ({snapshot.origin})"
+        yield f"held snapshot {snapshot.id} of {snapshot.source} ({masked_url(snapshot.origin)})"
         yield from (f"    {line}" for line in (snapshot.reason, *snapshot.notes))
     for edition in found.editions:
         yield f"held edition {edition.id}: {edition.subject}"
@@ -214,7 +215,7 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
     return {
         "snapshot": row.id,
         "source": row.source,
-        "path": row.origin,
+        "path": masked_url(row.origin),
         "captured_at": iso(row.captured_at),
         "state": row.state,
         "held": row.reason if row.state == "held" else None,
@@ -232,4 +233,4 @@ def plural(count: int, noun: str) -> str:
 
 def print_json(row: dict[str, Any]) -> None:
     """Prints one JSON object as a line of standard output."""
-    write(json.dumps(row, ensure_ascii=not knows_unicode()))
+    write(json_line(row, ascii_only=not knows_unicode()))

@@ -8,13 +8,14 @@ from typing import Any
 from newsletter.app.status import Status
 from newsletter.cli.output import plural
 from newsletter.config.schema import Config
+from newsletter.masks import masked_url
 from newsletter.papers.source_rename import Renamed
 from newsletter.text.dates import iso
 
 
 def source_rows(config: Config, found: Status) -> Iterator[dict[str, Any]]:
     """Yields a JSON row for each source."""
-    places = {section.name: section.url or section.path for section in config.sources}
+    places = _places(config)
     for source in found.sources:
         yield {
             "source": source.name,
@@ -27,12 +28,17 @@ def source_rows(config: Config, found: Status) -> Iterator[dict[str, Any]]:
 
 def source_lines(config: Config, found: Status) -> Iterator[str]:
     """Yields a line for each source, and the remarks about it."""
-    places = {section.name: section.url or section.path for section in config.sources}
+    places = _places(config)
     for source in found.sources:
         at = source.captured_at
         captured = f"last captured {at:%Y-%m-%d %H:%M} UTC" if at else "never captured"
         yield f"{source.name}: {places.get(source.name, 'not in the configuration')} · {captured}"
         yield from (f"    note: {one.text}" for one in found.remarks if one.source == source.name)
+
+
+def _places(config: Config) -> dict[str, str]:
+    """Returns where each configured source is, without the secrets of its URL."""
+    return {section.name: masked_url(section.url or section.path) for section in config.sources}
 
 
 def renamed_row(renamed: Renamed) -> dict[str, Any]:

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+import traceback
+from io import StringIO
 
 import click
 
 from newsletter.errors import OutputError, printable
+from newsletter.masks import masked
 
 
 def prepare() -> None:
-    """Makes streams escape characters that they cannot encode.
+    """Makes streams escape characters that they cannot encode, and tracebacks safe to print.
 
     Streams that were closed at startup are redirected to the null device, so that the work is
     done anyway and no opened file gets their descriptor.
@@ -30,6 +34,25 @@ def prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    sys.excepthook = lambda _, error, __: _print_traceback(error)
+    threading.excepthook = lambda failed: _print_traceback(failed.exc_value)
+
+
+def _print_traceback(error: BaseException | None) -> None:
+    if error is not None:
+        _say_masked("".join(traceback.format_exception(error)))
+
+
+def show_usage(error: click.ClickException) -> None:
+    """Prints what is wrong with a command line, to standard error."""
+    text = StringIO()
+    error.show(text)
+    _say_masked(text.getvalue())
+
+
+def _say_masked(text: str) -> None:
+    for line in text.splitlines():
+        say(masked(line), err=True)
 
 
 def say(line: str = "", *, err: bool = False) -> None:

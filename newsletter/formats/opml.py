@@ -6,6 +6,7 @@ from xml.parsers import expat
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import xml_text
+from newsletter.masks import masked_url
 from newsletter.text.clean import clean
 
 
@@ -25,7 +26,8 @@ def sources(data: bytes) -> list[tuple[str, str]]:
         url = clean(attributes.get("xmlUrl", ""))
         if name == "outline" and url:
             called = attributes.get("title") or attributes.get("text") or url
-            found.setdefault(url, clean(called) or url)
+            # Some readers write the URL as the title. A name is shown everywhere.
+            found.setdefault(url, masked_url(clean(called) or url))
 
     parser = expat.ParserCreate("utf-8")
     parser.StartElementHandler = started

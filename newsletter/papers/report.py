@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from newsletter.errors import NewsletterError, SourceError, StorageError
+from newsletter.masks import masked, masked_url
 from newsletter.models import Counts, Entry, SnapshotState
 from newsletter.papers import reading_time
 from newsletter.sources import Captured
@@ -16,7 +17,7 @@ from newsletter.storage.snapshots import SnapshotRow
 
 @dataclass(frozen=True, slots=True)
 class CaptureReport:
-    """The result of one capture.
+    """The result of one capture, for people: the secrets of its URL are masked.
 
     Attributes:
         origin: its path or URL.
@@ -39,6 +40,12 @@ class CaptureReport:
     unchanged: bool = False
     unstored: bool = False
     postponed: bool = False
+
+    def __post_init__(self) -> None:
+        """Masks secrets here, so that no way of showing a report can forget it."""
+        object.__setattr__(self, "origin", masked_url(self.origin))
+        object.__setattr__(self, "held", masked(self.held) if self.held else self.held)
+        object.__setattr__(self, "notes", tuple(map(masked, self.notes)))
 
 
 def report(tx: Connection, row: SnapshotRow, *, after: int = 0) -> CaptureReport:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from newsletter.config.schema import SourceSection
 from newsletter.errors import SourceMissing
+from newsletter.masks import masked_url
 from newsletter.sources import Captured, Source
 from newsletter.sources.files import RESTED, FileSource, FolderSource, is_folder
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
@@ -116,5 +117,7 @@ class _Refused:
     def captures(self) -> Iterator[Captured]:
         """Yields the error."""
         yield SourceMissing(
-            "not an address we read", where=self._place, hint="use http://, https:// or a path"
+            "not an address we read",
+            where=masked_url(self._place),
+            hint="use http://, https:// or a path",
         )

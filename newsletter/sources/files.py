@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from newsletter.errors import SourceError, SourceMissing, SourceUnreadable
+from newsletter.masks import masked_url
 from newsletter.models import Capture, DatedBy
 from newsletter.text.dates import day_in
 
@@ -80,7 +81,7 @@ class FolderSource:
                 yield read(path, dated=self._dated)
             elif self._wait:
                 yield SourceUnreadable(
-                    "is still being written", where=origin_of(path), hint="the next run takes it in"
+                    "is still being written", where=_shown(path), hint="the next run takes it in"
                 )
 
     def _unrest(self, path: Path) -> float:
@@ -103,6 +104,11 @@ def origin_of(path: Path) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def _shown(path: Path) -> str:
+    """Returns the path for a message. What was meant as a URL may be given as a path."""
+    return masked_url(origin_of(path))
+
+
 def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
     """Reads a file as a capture, or returns the error.
 
@@ -112,12 +118,12 @@ def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             reason = "not a file"
-            return SourceMissing(reason, where=origin_of(path), hint="check the path")
+            return SourceMissing(reason, where=_shown(path), hint="check the path")
         size = path.stat().st_size
         if size > MAX_BYTES:
             return SourceUnreadable(
                 f"{size:,} bytes are too many (at most {MAX_BYTES:,})",
-                where=origin_of(path),
+                where=_shown(path),
                 hint="it is no capture of a page",
             )
         data = path.read_bytes()
@@ -132,7 +138,7 @@ def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
 
 def _explained(path: Path, exc: OSError) -> SourceError:
     if isinstance(exc, FileNotFoundError):
-        return SourceMissing("no such file or folder", where=origin_of(path), hint="check the path")
+        return SourceMissing("no such file or folder", where=_shown(path), hint="check the path")
     return SourceUnreadable(
-        f"cannot be read ({exc.strerror})", where=origin_of(path), hint="check its owner and mode"
+        f"cannot be read ({exc.strerror})", where=_shown(path), hint="check its owner and mode"
     )

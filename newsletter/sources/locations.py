@@ -7,11 +7,11 @@ import re
 import httpx2
 
 from newsletter.errors import AddressRefused, FetchError
+from newsletter.masks import masked_url
 from newsletter.text.clean import clean
 
 _LONGEST_SHOWN = 300  # characters of a URL in a message
-_USERINFO = re.compile(r"//[^/?#]*@")
-_SECRET = re.compile(r"(?i)([?&][^=&#]*(?:key|token|secret|sig|auth|pass)[^=&#]*=)[^&#]+")
+_QUOTATION = re.compile(r"[:,]? *(?:bytearray\()?b?['\"].*", re.DOTALL)
 
 HINTS = {
     401: "it wants a log-in, and a source must be readable without one",
@@ -33,7 +33,7 @@ def checked_url(url: str) -> httpx2.URL:
     try:
         parsed = httpx2.URL(url).copy_with(fragment=None)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise FetchError(clean(str(error)), where=shown(url), hint=HINTS[404]) from error
+        raise FetchError(without_quotation(error), where=shown(url), hint=HINTS[404]) from error
     if parsed.scheme not in ("http", "https"):
         raise AddressRefused(
             f"{parsed.scheme or 'no scheme'!r} is not fetched",
@@ -55,10 +55,16 @@ def joined(url: httpx2.URL, location: str) -> str:
     try:
         return str(url.join(target))
     except (httpx2.InvalidURL, ValueError) as error:
-        raise FetchError(f"redirects to no URL: {clean(str(error))}", hint=HINTS[404]) from error
+        what = f"redirects to no URL: {without_quotation(error)}"
+        raise FetchError(what, hint=HINTS[404]) from error
+
+
+def without_quotation(error: Exception) -> str:
+    """Returns what a library says, without what it quotes: a secret may be part of that."""
+    return _QUOTATION.sub("", clean(str(error)))
 
 
 def shown(url: str) -> str:
-    """Returns a URL for a message: shortened, without user name, password and keys."""
-    safe = _SECRET.sub(r"\1…", _USERINFO.sub("//…@", clean(url)))
+    """Returns a URL for a message: shortened, with its secrets masked."""
+    safe = masked_url(clean(url))
     return safe if len(safe) <= _LONGEST_SHOWN else safe[:_LONGEST_SHOWN] + "…"

@@ -17,9 +17,10 @@ import httpcore2
 
 from newsletter.errors import FetchError, PageRefused
 from newsletter.sources.bodies import capped, inflated, too_large
-from newsletter.sources.locations import HINTS
+from newsletter.sources.locations import HINTS, without_quotation
 from newsletter.text.clean import clean
 
+_ENCODING = re.compile(r"[a-z][a-z0-9-]{0,15}(?:, ?[a-z][a-z0-9-]{0,15})?")
 _LONGEST_VALIDATOR = 1024  # characters; a longer one could make the next request too large
 
 
@@ -40,8 +41,9 @@ def body(response: httpcore2.Response, limit: int) -> bytes:
     if encoding in ("gzip", "x-gzip", "deflate"):
         chunks = capped(inflated(chunks, encoding), limit)
     elif encoding != "identity":
+        named = f"as {encoding!r}" if _ENCODING.fullmatch(encoding) else "in some other way"
         raise FetchError(
-            f"the page is packed as {encoding[:40]!r}, which we did not ask for",
+            f"the page is packed {named}, which we did not ask for",
             hint="tell the operators of the server",
         )
     try:
@@ -63,10 +65,10 @@ def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchErro
     if too_late:
         return too_late
     if isinstance(error, httpcore2.LocalProtocolError):
-        return FetchError(f"the request cannot be sent: {clean(str(error))}")
+        return FetchError(f"the request cannot be sent: {without_quotation(error)}")
     if isinstance(error, httpcore2.ProtocolError):
         return TransientFetchError(
-            f"the answer is broken: {clean(str(error))}", hint="try again later"
+            f"the answer is broken: {without_quotation(error)}", hint="try again later"
         )
     if isinstance(error, httpcore2.TimeoutException):
         return TransientFetchError("the server does not answer in time", hint="try again later")

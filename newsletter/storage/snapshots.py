@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.errors import UsageError
+from newsletter.masks import masked
 from newsletter.models import Capture, Counts, DatedBy, Snapshot, SnapshotState
 from newsletter.storage.schema import blobs, snapshots, sources
 
@@ -353,10 +354,10 @@ def _snapshot(row: Row[tuple[object, ...]]) -> SnapshotRow:
         asked_format=row.asked_format,
         size=row.size,
         state=SnapshotState(row.state),
-        reason=row.reason,
+        reason=masked(row.reason) if row.reason else None,
         format=row.format,
         counts=Counts(row.papers, row.new, row.learnt, row.updated, row.relisted, row.withdrawn),
-        notes=tuple(row.notes or ()),
+        notes=tuple(map(masked, row.notes or ())),
         opening=row.opening,
         attempts=row.attempts,
     )

@@ -10,6 +10,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Row, case, func, literal, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from newsletter.masks import masked
 from newsletter.models import Capture, SnapshotState
 from newsletter.storage.columns import Utc
 from newsletter.storage.schema import installation, snapshots, sources, validators
@@ -269,7 +270,7 @@ def _status(row: Row[Any]) -> SourceStatus:
         row.name,
         captured_at=row.captured_at,
         failing_since=row.failing_since,
-        failure=row.failure,
+        failure=masked(row.failure) if row.failure else None,
         failed_at=row.failed_at,
         snapshots=row.snapshots,
         held=row.held,
@@ -281,5 +282,5 @@ def _status(row: Row[Any]) -> SourceStatus:
         first_snapshot=row.first,
         last_snapshot=row.last,
         origin=row.origin,
-        notes=tuple(row.notes or ()),
+        notes=tuple(map(masked, row.notes or ())),
     )

@@ -6,7 +6,7 @@ import threading
 
 from newsletter.transports.base import OutgoingMessage
 from newsletter.transports.replies import Reply
-from newsletter.transports.smtp_checks import dot_stuffed
+from newsletter.transports.smtp_checks import for_the_wire
 from newsletter.transports.smtp_session import SmtpSession
 from newsletter.transports.wire import SmtpSettings
 
@@ -24,8 +24,8 @@ class Smtp:
         self._stop = stop
 
     def encoded(self, data: bytes) -> bytes:
-        """Returns the message `dot_stuffed`."""
-        return dot_stuffed(data)
+        """Returns the message with CRLF line ends only, and dot-stuffed."""
+        return for_the_wire(data)
 
     def session(self) -> SmtpTransportSession:
         """Returns a new session."""

@@ -1,7 +1,11 @@
-"""Checks on a message before it is sent to a server, and dot-stuffing.
+"""Checks on a message before it is sent to a server, its line ends, and dot-stuffing.
 
 A message that the server cannot accept as a whole is not started. Nothing is sent here; the
 SMTP conversation is in `smtp_session`.
+
+Servers disagree about a carriage return or a line feed alone: to some, `LF . LF` ends a message,
+and what follows are commands (SMTP smuggling). So neither ever leaves: `for_the_wire` replaces
+them in the whole message, and `ContentCheck` refuses what still has one.
 """
 
 from __future__ import annotations
@@ -16,8 +20,18 @@ FINAL_DOT = b".\r\n"
 _END = b"\r\n.\r\n"
 _LONGEST_ADDRESS = 254  # octets (RFC 5321 4.5.3.1.3, without the brackets)
 _LARGE = 1024  # bytes; larger pieces are shared by many messages
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _UNSAFE = re.compile(r"[\s<>\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Characters that could end an address, or the command that contains it."""
+
+
+def for_the_wire(data: bytes) -> bytes:
+    """Returns a whole message with CRLF as its only line ends, and `dot_stuffed`.
+
+    To be called once for all copies of a message, because it takes as long as reading it.
+    """
+    return dot_stuffed(_LINE_END.sub(b"\r\n", data) if _BARE.search(data) else data)
 
 
 def dot_stuffed(data: bytes) -> bytes:
@@ -59,7 +73,7 @@ class ContentCheck:
 
         Args:
             wire: the connection, which knows the extensions that the server offers.
-            pieces: the message, `dot_stuffed` as a whole and then cut.
+            pieces: the message, made `for_the_wire` as a whole and then cut.
             content: the same pieces joined, with the final dot.
         """
         size, limit = len(content) - len(FINAL_DOT), _size_limit(wire)
@@ -69,28 +83,33 @@ class ContentCheck:
         if not content.isascii() and not wire.has_extn("8bitmime"):
             what = "the message is not ASCII, and the server takes nothing else"
             return without_reply(ReplyKind.OURS, "mail", what)
-        if not self._ends_once(pieces):
-            what = "the message has its end in its middle, or no line end at its end"
-            return without_reply(ReplyKind.OURS, "data", what)
-        return None
+        what = self._line_fault(pieces)
+        return without_reply(ReplyKind.OURS, "data", what) if what else None
 
-    def _ends_once(self, pieces: Sequence[bytes]) -> bool:
-        """Whether the end-of-message sequence occurs only at the end.
+    def _line_fault(self, pieces: Sequence[bytes]) -> str:
+        """Returns what is wrong with the line ends; empty if the message ends once, at its end.
 
-        The server would read anything after an earlier one as commands.
+        The server would read anything after an earlier end as commands.
 
         Scanning 70 KB costs as much as sending it, so a large piece is scanned in full only
         once; after that only its first and last bytes are checked.
         """
         parts = [
-            piece[:4] + b"-" + piece[-4:] if self._known.get(id(piece)) is piece else piece
-            for piece in pieces
+            _edges(piece) if self._known.get(id(piece)) is piece else piece for piece in pieces
         ]
         whole = b"".join((b"\r\n", *parts, FINAL_DOT))
-        fits = whole.find(_END) == len(whole) - len(_END) and len(whole) > len(_END)
-        if fits:
-            self._known = {id(piece): piece for piece in pieces if len(piece) >= _LARGE}
-        return fits
+        if whole.find(_END) != len(whole) - len(_END) or len(whole) == len(_END):
+            return "the message has its end in its middle, or no line end at its end"
+        if _BARE.search(whole):
+            return "the message has a line end other than CRLF"
+        self._known = {id(piece): piece for piece in pieces if len(piece) >= _LARGE}
+        return ""
+
+
+def _edges(piece: bytes) -> bytes:
+    """Returns the first and last bytes of a checked piece, cut between line ends, not within."""
+    first, last = piece[:4], piece[-4:]
+    return first.removesuffix(b"\r") + b"-" + last.removeprefix(b"\n")
 
 
 def _size_limit(wire: Wire) -> int:

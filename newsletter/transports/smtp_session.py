@@ -81,8 +81,8 @@ class SmtpSession:
         Args:
             sender: the envelope sender, in ASCII; empty for the null sender.
             recipient: the recipient's address, with its domain in ASCII.
-            pieces: the encoded message with CRLF line ends, `dot_stuffed` as a whole, without
-                the final dot. Pieces shared between messages as the same objects cost less.
+            pieces: the encoded message, made `for_the_wire` as a whole, without the final dot.
+                Pieces shared between messages as the same objects cost less.
         """
         wire = self._wire
         if wire is None:

@@ -440,8 +440,60 @@ def test_keys_in_the_query_are_not_shown(serve: Serve, fetcher: Fetcher) -> None
     server = serve(reply())
     with pytest.raises(FetchError) as caught:
         fetcher.get(server.url("/x?date=2026-11-20&api_key=hunter2&page=3"))
-    assert "/x?date=2026-11-20&api_key=…&page=3: the server answers 404" in str(caught.value)
+    assert "/x?date=2026-11-20&api_key=***&page=3: the server answers 404" in str(caught.value)
     assert server.paths() == ["/x?date=2026-11-20&api_key=hunter2&page=3"]
+
+
+HIDDEN = "/9f86d081884c7d659a2feaa0c55ad015/rss?token=hunter2&date=2026-11-20"
+SHOWN = "/***/rss?token=***&date=2026-11-20"
+ECHO = f"GET {HIDDEN} is what you asked for".encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        reply(status=404),
+        reply(status=500),
+        reply(status=503, Retry_After="1"),
+        reply(status=302, Location=HIDDEN),
+        reply(status=302, Location=f"http://h.example:{HIDDEN}"),
+        reply(status=302, Location=f"http://me:hunter2/x@h.example{HIDDEN}"),
+        reply(status=302, Location=f"gopher://h.example{HIDDEN}"),
+        reply(b"x", Content_Encoding=ECHO.decode()),
+        reply(b"x", Content_Length=ECHO.decode()),
+        reply(b"x", Content_Encoding="gzip"),
+        reply(b"x", Content_Length="999999999"),
+        then_close(reply(b"x", Content_Length="9")),
+        then_close(ECHO),
+        then_close(b"HTTP/1.1 200 OK\r\n" + ECHO + b"\r\n\r\n"),
+        then_close(ECHO[:20] + b"\r\n" * 3),
+        reset,
+        then_close(b""),
+    ],
+)
+def test_no_failure_shows_the_secrets_of_its_url(
+    serve: Serve, fetcher: Fetcher, answer: Answer
+) -> None:
+    """Whatever the server answers, even if it repeats what it was asked for."""
+    server = serve({HIDDEN: answer})
+    with pytest.raises(FetchError) as caught:
+        fetcher.get(server.url(HIDDEN))
+    message = str(caught.value)
+    assert "hunter2" not in message
+    assert "9f86d081884c7d65" not in message
+    assert SHOWN in message or "h.example" in message
+    assert server.paths()[0] == HIDDEN
+
+
+def test_a_timeout_shows_no_secret_either(serve: Serve) -> None:
+    """Nor does a host that has no name."""
+    server = serve({HIDDEN: idle_reason})
+    with Fetcher(IMPATIENT) as impatient, pytest.raises(FetchError) as caught:
+        impatient.get(server.url(HIDDEN))
+    assert f"{SHOWN}: not done within" in str(caught.value)
+    with Fetcher(LOCAL) as local, pytest.raises(FetchError) as caught:
+        local.get(f"http://{'h' * 70}.example{HIDDEN}")
+    assert f"{SHOWN}: the host name is not found" in str(caught.value)
 
 
 @given(st.text(max_size=40))

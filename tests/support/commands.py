@@ -1,4 +1,4 @@
-"""The command line in a process of its own, as a user runs it."""
+"""The command line: in a process of its own, as a user runs it, or in this one: quicker."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from newsletter import cli
 
 INTERRUPTIBLE = [
     sys.executable,
@@ -34,6 +40,25 @@ def newsletter(
     )
     out, err = done.stdout.decode(), done.stderr.decode()
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+@dataclass(frozen=True)
+class Here:
+    """Runs commands in this process, in the current folder, by the program's own entry."""
+
+    capfd: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs `newsletter`."""
+        self.monkeypatch.setattr(sys, "argv", ["newsletter", *arguments])
+        self.monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+        self.monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = self.capfd.readouterr()
+        assert isinstance(ended.value.code, int)
+        return subprocess.CompletedProcess(list(arguments), ended.value.code, out, err)
 
 
 def rows_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

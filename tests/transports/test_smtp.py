@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.errors import OutputError
 from newsletter.transports.base import OutgoingMessage, SessionFailed, Settings
 from newsletter.transports.replies import Reply, ReplyKind
 from newsletter.transports.smtp import Smtp
-from newsletter.transports.smtp_checks import dot_stuffed
+from newsletter.transports.smtp_checks import dot_stuffed, for_the_wire
 from newsletter.transports.smtp_session import SmtpSession
 from newsletter.transports.table import TRANSPORTS
 from newsletter.transports.wire import SmtpSettings
@@ -249,9 +249,111 @@ def test_dot_stuffing(plain: bytes, stuffed: bytes) -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        (b"a\nb\n", b"a\r\nb\r\n"),
+        (b"a\rb\r", b"a\r\nb\r\n"),
+        (b"a\r\r\nb\r\n", b"a\r\n\r\nb\r\n"),
+        (b"a\n\rb\r\n", b"a\r\n\r\nb\r\n"),
+        (b"a\n.\nb\n", b"a\r\n..\r\nb\r\n"),
+        (b"\r.\rb\r\n", b"\r\n..\r\nb\r\n"),
+        (b"\n.\r\nb\r\n", b"\r\n..\r\nb\r\n"),
+        (b".a\r\n", b"..a\r\n"),
+    ],
+)
+def test_line_ends_become_crlf_before_dots_are_doubled(written: bytes, sent: bytes) -> None:
+    """A dot that follows any line end begins a line."""
+    assert for_the_wire(written) == sent
+
+
+SMUGGLED = b"\nMAIL FROM:<x@x.example>\r\nRCPT TO:<y@y.example>\r\nDATA\r\n"
+ENDS = [b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r.\r\n", b"\r\n.\r", b"\r\n.\r\n"]
+"""Each of them ends a message for some server."""
+RAW = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", *ENDS, SMUGGLED]), max_size=30).map(
+    b"".join
+)
+CUTS = st.lists(st.integers(0, 200), max_size=5)
+
+
+def cut(data: bytes, cuts: list[int]) -> list[bytes]:
+    """The data in pieces, the empty ones among them."""
+    edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+    return [data[a:b] for a, b in pairwise(edges)]
+
+
+def check_one_message(server: Server, before: int) -> bytes:
+    """The wire had one message, CRLF as its only line ends, and one end; returns its raw bytes."""
+    assert server.verbs()[before:] == ["MAIL", "RCPT", "DATA"]
+    raw = server.received.pop().raw
+    lines = (raw + b".\r\n").split(b"\r\n")
+    assert not any(b"\r" in line or b"\n" in line for line in lines)
+    assert [number for number, line in enumerate(lines, 1) if line == b"."] == [len(lines) - 1]
+    return raw
+
+
+@pytest.mark.parametrize("end", ENDS)
+@given(text=RAW, cuts=CUTS)
+def test_no_text_ends_a_message(
+    lasting: tuple[Server, SmtpSession], end: bytes, text: bytes, cuts: list[int]
+) -> None:
+    """Whatever line ends it has, and wherever its pieces meet, one message is sent."""
+    server, session = lasting
+    message = b"A" + end + SMUGGLED + text + b"\r\n"
+    before = len(server.commands)
+    pieces = cut(Smtp(local(server)).encoded(message), cuts)
+    assert session.send(SENDER, READER, pieces).kind is ReplyKind.SENT
+    raw = check_one_message(server, before)
+    assert raw.replace(b"\r\n..", b"\r\n.") == re.sub(rb"\r\n|\r|\n", b"\r\n", message)
+
+
+@given(pieces=st.lists(st.one_of(RAW, st.just(b"x" * 2_000 + b"\r\n")), max_size=4))
+@example(pieces=[b"a\n", b".\nQUIT\n"])
+@example(pieces=[b"a\r", b"\n", b".\r", b"\nQUIT\r\n"])
+@example(pieces=[b"a\r", b"\nb\r\n"])
+def test_pieces_that_were_not_made_for_the_wire(
+    lasting: tuple[Server, SmtpSession], pieces: list[bytes]
+) -> None:
+    """They are one message, or nothing is written at all."""
+    server, session = lasting
+    before = len(server.commands)
+    reply = session.send(SENDER, READER, pieces)
+    if reply.kind is ReplyKind.SENT:
+        assert check_one_message(server, before) == b"".join(pieces)
+    else:
+        assert (reply.kind, reply.stage) == (ReplyKind.OURS, "data")
+        assert len(server.commands) == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"a\r", b"b\r\n"), (b"a", b"\nb\r\n"), (b"", b"\nb\r\n")]
+)
+def test_a_known_piece_meets_a_line_end_that_is_none(
+    serve: Serve, connect: Connect, before: bytes, after: bytes
+) -> None:
+    """Its neighbours are looked at in each message, and a CRLF that was cut in two is one."""
+    server = serve()
+    session = connect(server)
+    tail = b"\n" + b"abc\r\n" * 500 + b"abc"
+    head = b"abc\r\n" + b"x" * 2_000 + b"\r\nab\r"
+    assert session.send(SENDER, READER, [head, tail, b"\r\n"]).kind is ReplyKind.SENT
+    assert session.send(SENDER, READER, [head, tail, b"\r\n"]).kind is ReplyKind.SENT
+    assert session.send(SENDER, READER, [before, tail, b"\r\n"]).kind is (
+        ReplyKind.SENT if before.endswith(b"\r") else ReplyKind.OURS
+    )
+    assert session.send(SENDER, READER, [head, after]).kind is (
+        ReplyKind.SENT if after.startswith(b"\n") else ReplyKind.OURS
+    )
+
+
+@pytest.mark.parametrize(
     "pieces",
     [
         (),
+        (b"a\nb\r\n",),
+        (b"a\rb\r\n",),
+        (b"a\n.\nb\r\n",),
+        (b"a\r", b".\rb\r\n"),
+        (b"a", b"\n", b".\r\nMAIL FROM:<evil@x.example>\r\n"),
         (b"",),
         (b"no line end",),
         (b"bare\n",),

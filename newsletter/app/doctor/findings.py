@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from newsletter.errors import NewsletterError
+from newsletter.masks import masked
 
 SCHEDULER_HINT = "see that `newsletter serve` is running, or `newsletter run` in cron"
 """What to do when the jobs that run on a schedule are late."""
@@ -37,17 +38,17 @@ class Finding:
 
 def ok(what: str) -> Finding:
     """Returns a finding that needs no action."""
-    return Finding(Level.OK, what)
+    return Finding(Level.OK, masked(what))
 
 
 def warning(what: str, hint: str, record: str = "") -> Finding:
     """Returns a finding for a problem that does not keep mail from being sent."""
-    return Finding(Level.WARNING, what, hint, record)
+    return Finding(Level.WARNING, masked(what), masked(hint), record)
 
 
 def failure(what: str, hint: str, record: str = "") -> Finding:
     """Returns a finding for a problem because of which mail is not sent, or is rejected."""
-    return Finding(Level.FAILURE, what, hint, record)
+    return Finding(Level.FAILURE, masked(what), masked(hint), record)
 
 
 def from_error(error: NewsletterError | OSError) -> Finding:

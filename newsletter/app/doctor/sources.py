@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
@@ -40,7 +39,7 @@ def _captures(section: SourceSection, status: SourceStatus | None, at: datetime)
     if status and status.failing_since:
         report = failure if at - status.failing_since > _DAY else warning
         since = f"{section.name} fails since {status.failing_since:%Y-%m-%d %H:%M} UTC"
-        hint = f"try `newsletter ingest {shlex.quote(section.url or section.path)}`"
+        hint = "try `newsletter ingest`"
         return report(f"{since}: {status.failure}", hint)
     if status is None or status.captured_at is None:
         return warning(f"{section.name}: nothing was captured yet", "run `newsletter ingest`")
