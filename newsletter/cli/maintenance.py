@@ -71,8 +71,16 @@ def restored(*, nothing_sent: bool, as_json: bool) -> None:
     say("The database is accepted; sending goes on with the next `newsletter run`.")
     if done.kept:
         say(f"As it was, it is {done.kept.name}.")
-    if not nothing_sent:
+    if nothing_sent:
+        say(_LINKS_ENDED)
+    else:
         _say_what_is_unknown(done.unknown)
+
+
+_LINKS_ENDED = (
+    "links to settings have ended, as some may have been ended since; the Unsubscribe page of any "
+    "mail sends a new one"
+)
 
 
 def _restored_row(done: Restored) -> dict[str, Any]:
@@ -86,6 +94,7 @@ def _say_what_is_unknown(unknown: int) -> None:
     say("What was sent since the backup is not known, so nothing of it is sent again:")
     say(f"- {plural(unknown, 'mail')} unknown; `newsletter deliveries` shows them")
     say("- the first capture of every source is held; `newsletter snapshots release` decides")
+    say(f"- {_LINKS_ENDED}")
 
 
 def _say_who_is_back(back: int, away: int) -> None:

@@ -33,7 +33,8 @@ _USED = ("This link has been used", _ONCE)
 _NOT_NEEDED = ("This link is not needed any more", f"Another one was used instead of it. {_ONCE}")
 _OVER = (
     "This link does not hold any more",
-    "Links in mails hold for three days. Ask for a new one: subscribe again.",
+    "Links in mails hold for three days, unless they are ended or replaced. Ask for a new one: on "
+    "the front page to subscribe, in your settings to change your address.",
 )
 
 

@@ -12,11 +12,14 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from newsletter.app.composition import opened
 from newsletter.app.inspection import sample
+from newsletter.config.file import load_config
 from newsletter.formats import FORMATS
 from tests.support.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
 
@@ -742,3 +745,32 @@ def test_a_database_that_is_gone_is_not_nothing_new(configured: Path) -> None:
     silence = rows_of(newsletter("status", "--json", cwd=configured))[-1]["silence"]
     assert silence.startswith("held: the database is gone from ")
     assert "newsletter restore FILE" in silence
+
+
+def test_the_operator_ends_somebodys_links(configured: Path) -> None:
+    """The row is that of the neighbours; the subscriber stays, by an address of any kind."""
+    newsletter("subscribers", "add", "root@localhost", cwd=configured)
+
+    def settings() -> str:
+        with opened(load_config(str(configured / "config.toml"))) as app:
+            (root,) = app.subscribers.lifecycle.listed()
+            return app.subscribers.links.settings_token(root, datetime.now(UTC))
+
+    def opens(token: str) -> bool:
+        with opened(load_config(str(configured / "config.toml"))) as app:
+            return app.subscribers.settings_links.subscriber_of(token) == 1
+
+    before = settings()
+    assert opens(before)
+    (row,) = rows_of(
+        newsletter("subscribers", "revoke", "root@localhost", "--json", cwd=configured)
+    )
+    assert row.keys() >= {"address", "state", "cadence", "cursor", "next_due_at"}
+    assert (row["address"], row["state"]) == ("root@localhost", "active")
+    assert not opens(before)
+    assert opens(settings())
+    done = newsletter("subscribers", "revoke", "root@localhost", cwd=configured)
+    assert "root@localhost can use no link mailed before, except to unsubscribe" in done.stdout
+    done = newsletter("subscribers", "revoke", "ana@example.org", cwd=configured)
+    assert done.returncode == 2
+    assert "there is no subscriber ana@example.org" in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import string
 from binascii import b2a_qp
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from urllib.parse import quote
 
@@ -21,12 +22,17 @@ from newsletter.messages.tokens import (
     label,
     number_of,
     suppression_hash,
+    timed,
+    timed_number_of,
     token,
+    unverified_number_of,
 )
 
 KEY = b"k" * 32
 OLD = b"o" * 32
 LAST = 2**48 - 1
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 PURPOSES = (UNSUBSCRIBE, COPY, BOUNCE, SUPPRESSION, b"confirm", b"preferences", b"p" * 16)
 WRITTEN = string.ascii_letters + string.digits + "-_"
 LOOKALIKES = "\u0410\uff21\u0661\u2010\u2212\u200b\u0301\ud800é灯🏮"
@@ -152,6 +158,34 @@ def test_tokens_differ() -> None:
         for number in range(1_000)
     }
     assert len(made) == 2 * len(PURPOSES) * 1_000
+
+
+# --- timed tokens
+
+BOUNDS = st.binary(max_size=300)
+
+
+@given(KEYS, NUMBERS, BOUNDS, BOUNDS)
+def test_a_bound_token_is_valid_for_what_it_is_bound_to(
+    key: bytes, number: int, bound: bytes, other: bytes
+) -> None:
+    """It has the length of any other, its number can be read, and nothing else verifies it."""
+    text = timed(key, UNSUBSCRIBE, number, NOW + HOUR, bound)
+    assert len(text) == len(timed(key, UNSUBSCRIBE, number, NOW + HOUR))
+    assert unverified_number_of(text) == number
+    assert timed_number_of([OLD, key], UNSUBSCRIBE, text, NOW, bound) == number
+    assert timed_number_of([key], COPY, text, NOW, bound) is None
+    assert timed_number_of([key], UNSUBSCRIBE, text, NOW + HOUR, bound) is None
+    read = timed_number_of([key], UNSUBSCRIBE, text, NOW, other)
+    assert read == (number if bound == other else None)
+
+
+@given(st.text(st.characters()) | st.text(WRITTEN, min_size=36, max_size=36))
+def test_any_text_can_claim_a_number(text: str) -> None:
+    """Only the right form has one, and it is never verified."""
+    number = unverified_number_of(text)
+    assert (number is not None) is bool(re.fullmatch(r"[A-Za-z0-9_-]{36}", text))
+    assert timed_number_of([KEY, OLD], UNSUBSCRIBE, text, NOW) is None
 
 
 # --- labels
