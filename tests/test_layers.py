@@ -41,7 +41,7 @@ app: edition_factories! automatic_backups! | factories! alert_conditions! | stat
 app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
-web: feeds limits repetitions! | connections! cache! heartbeat! | archive_content!
+web: feeds networks repetitions! | limits! connections! cache! heartbeat! | archive_content!
 web!
 service!
 cli!

@@ -25,6 +25,7 @@ _LONGEST_WRITTEN = 1_000  # characters before composition, which makes them fewe
 _DOMAINS = 20_000
 _STAND_IN = "a"  # for one part while the other is validated; never longer than a real one
 _REASON = 120
+_SAME_DOMAIN = {"googlemail.com": "gmail.com"}
 _LOCALHOST = values.LOOPBACK[0]
 _LOCAL = (_LOCALHOST, "local", "localdomain")
 """Last parts of domains whose mail stays on the machine itself or in its local network."""
@@ -101,6 +102,22 @@ def normal_form(text: str) -> str:
     """An address as it is compared; of what is none, the text without its case."""
     found = parse_address_or_none(text)
     return found.normal if found else text.casefold()
+
+
+def mailbox_key(normal: str) -> str:
+    """Returns what limits count instead of an address, equal for spellings of one mailbox.
+
+    Many providers deliver an address with a tag (`mira+papers@example.org`) to the mailbox
+    without it, and some ignore dots. Others do not, so two spellings are two subscribers: they
+    only share the limits.
+
+    Args:
+        normal: an address in normal form.
+    """
+    local, _, domain = normal.rpartition("@")
+    name = local.partition("+")[0].replace(".", "")
+    # A local part that begins with a plus sign is a telephone number, not a tag.
+    return f"{name or local}@{_SAME_DOMAIN.get(domain, domain)}"
 
 
 def _checked(written: str) -> str:

@@ -2,7 +2,8 @@
 
     site             renders templates to responses
     guard            host check, body limit and security headers
-    visitors         the network, origin and rate limits of a visitor
+    visitors         the origin and rate limits of a visitor
+    networks         the network of a visitor
     forms            reads submitted forms
     limits           rate limits
     archive          the front page, the archive, editions, feeds

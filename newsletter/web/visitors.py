@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from ipaddress import IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
 from newsletter.config.values import LOOPBACK
+from newsletter.subscribers.address import mailbox_key
 from newsletter.web.guard import name_in
 from newsletter.web.limits import RequestLimits
+from newsletter.web.networks import Networks, networks_of
 
 
 class Visitors:
@@ -46,27 +47,22 @@ class Visitors:
             as_person: false if the request is known to come from a program.
         """
         by_browser = as_person and _has_origin(request)
-        return self._limits.lets_in(self.network_of(request), by_browser=by_browser)
+        return self._limits.lets_in(self._networks_of(request), by_browser=by_browser)
 
     def lets_write_to(self, address: str) -> bool:
-        """Counts a request for a normalised address. Returns whether it may be mailed."""
-        return self._limits.lets_write_to(address)
+        """Counts a request for a normalised address. Returns whether it may be mailed.
+
+        All spellings of one mailbox count together.
+        """
+        return self._limits.lets_write_to(mailbox_key(address))
 
     def network_of(self, request: Request) -> str:
         """Returns the network of the visitor: a /24 of IPv4 or a /56 of IPv6."""
+        return self._networks_of(request).small
+
+    def _networks_of(self, request: Request) -> Networks:
         peer = request.client.host if request.client else ""
-        if self._hops:
-            lines = ",".join(request.headers.getlist("x-forwarded-for"))
-            said = [one.strip() for one in lines.split(",")]
-            peer = said[-self._hops] if len(said) >= self._hops and said[0] else peer
-        try:
-            address = ip_address(peer.strip("[]"))
-        except ValueError:
-            return "unknown"
-        if isinstance(address, IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        size = 56 if address.version == 6 else 24
-        return str(ip_network((address, size), strict=False))
+        return networks_of(peer, request.headers.getlist("x-forwarded-for"), self._hops)
 
     def _origins(self, request: Request) -> Collection[str]:
         """Returns the origins of our own pages; on this machine, also its local names."""

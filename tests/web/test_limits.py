@@ -1,0 +1,102 @@
+"""Limits on requests for mail: per mailbox, per network, per wide network, and in total."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from newsletter.subscribers.address import mailbox_key, parse_address
+from newsletter.web.limits import ADDRESS, ALL, NETWORK, SCRIPT, WIDE, RequestLimits
+from newsletter.web.networks import Networks, networks_of
+
+
+@pytest.mark.parametrize(
+    ("written", "key"),
+    [
+        ("mira@example.org", "mira@example.org"),
+        ("Mira+papers@example.org", "mira@example.org"),
+        ("mira+a+b@example.org", "mira@example.org"),
+        ("m.i.ra@gmail.com", "mira@gmail.com"),
+        ("m.i.r.a+x@googlemail.com", "mira@gmail.com"),
+        ("mira-papers@example.org", "mira-papers@example.org"),
+        ("+4917012345@example.org", "+4917012345@example.org"),
+    ],
+)
+def test_spellings_of_one_mailbox(written: str, key: str) -> None:
+    """They count together, and stay different subscribers."""
+    address = parse_address(written)
+    assert mailbox_key(address.normal) == key
+    assert address.normal == written.lower()
+
+
+def test_a_mailbox_has_one_allowance() -> None:
+    """However many tags and dots it is written with."""
+    limits = RequestLimits()
+    spellings = [f"mira+{number}@example.org" for number in range(100)]
+    let = [limits.lets_write_to(mailbox_key(one)) for one in spellings]
+    assert sum(let) == ADDRESS
+    assert limits.lets_write_to("ada@example.org")
+
+
+@pytest.mark.parametrize(("by_browser", "most"), [(True, NETWORK), (False, SCRIPT)])
+def test_a_wide_network_has_an_allowance_too(*, by_browser: bool, most: int) -> None:
+    """Small networks within it do not add up to more, and a refusal counts nowhere."""
+    limits = RequestLimits(lambda: 0.0)
+    small = [Networks(f"2001:db8:0:{number:x}00::/56", "2001:db8::/40") for number in range(200)]
+    let = sum(limits.lets_in(one, by_browser=by_browser) for one in small for _ in range(2))
+    assert let == WIDE * most
+    other = Networks("2001:db9::/56", "2001:db9::/40")
+    assert sum(limits.lets_in(other, by_browser=by_browser) for _ in range(100)) == most
+
+
+def test_limits_end_after_an_hour_and_keep_no_more_than_they_admit() -> None:
+    """A storm of networks leaves what was admitted, and that for an hour."""
+    now = [0.0]
+    limits = RequestLimits(lambda: now[0])
+    storm = [networks_of(str(ip_address(number << 80)), [], 0) for number in range(20_000)]
+    assert sum(limits.lets_in(one, by_browser=True) for one in storm) <= ALL
+    assert not limits.lets_in(storm[0], by_browser=True) or now[0]
+    now[0] = 3_600.0
+    assert limits.lets_in(storm[0], by_browser=True)
+
+
+PEER = "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "hops", "small"),
+    [
+        (["203.0.113.7"], 0, "127.0.0.0/24"),
+        (["203.0.113.7"], 1, "203.0.113.0/24"),
+        (["203.0.113.7:4711"], 1, "203.0.113.0/24"),
+        (["[2001:db8::1]:443"], 1, "2001:db8::/56"),
+        (["[2001:db8::1]"], 1, "2001:db8::/56"),
+        (["2001:db8::1"], 1, "2001:db8::/56"),
+        (["::ffff:203.0.113.7"], 1, "203.0.113.0/24"),
+        (["64:ff9b::cb00:7107"], 1, "203.0.113.0/24"),
+        (["2002:cb00:7107:1::1"], 1, "203.0.113.0/24"),
+        (["198.51.100.1, 203.0.113.7"], 1, "203.0.113.0/24"),
+        (["198.51.100.1", "203.0.113.7"], 1, "203.0.113.0/24"),
+        ([", 203.0.113.7"], 1, "203.0.113.0/24"),
+        (["203.0.113.7,"], 1, "127.0.0.0/24"),
+        ([""], 1, "127.0.0.0/24"),
+        (["unknown"], 1, "127.0.0.0/24"),
+        (["203.0.113.7"], 2, "127.0.0.0/24"),
+        (["203.0.113.7, 10.0.0.1"], 2, "203.0.113.0/24"),
+    ],
+)
+def test_the_network_that_the_outermost_proxy_saw(
+    forwarded: list[str], hops: int, small: str
+) -> None:
+    """An entry may have a port; one that is no address leaves the connection."""
+    assert networks_of(PEER, forwarded, hops).small == small
+
+
+@given(st.lists(st.text(), max_size=4), st.ip_addresses())
+def test_the_words_of_a_client_change_nothing(words: list[str], seen: object) -> None:
+    """Whatever it sends, the proxy appends what it sees."""
+    said = networks_of(PEER, [*words, f"{seen}"], 1)
+    assert said == networks_of(PEER, [f"{seen}"], 1)
