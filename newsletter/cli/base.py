@@ -40,7 +40,7 @@ def config_option() -> str | None:
 
 
 def secure_files(config: Config) -> None:
-    """Makes the files with secrets private, and says which others could read.
+    """Makes the files with secrets private.
 
     Raises:
         ConfigError: others may change the configuration.
@@ -48,8 +48,7 @@ def secure_files(config: Config) -> None:
     from newsletter.config.file import config_path
     from newsletter.config.permissions import tighten
 
-    for path in tighten(config_path(config_option()), config):
-        say(f"{path}: other accounts could read it; it is private now", err=True)
+    list(tighten(config_path(config_option()), config))
 
 
 def json_option(command: Callable[P, Any]) -> Callable[P, Any]:
