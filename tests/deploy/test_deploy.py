@@ -6,6 +6,7 @@ workflow's steps are run by the same shell against a repository on this disk.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -16,6 +17,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +30,8 @@ from ruamel.yaml import YAML
 
 from newsletter import __version__
 from newsletter.cli import cli
+from newsletter.papers.parser_process import Limits
+from newsletter.papers.parsers import AT_MOST
 from tests.support.ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
@@ -144,6 +148,7 @@ def test_the_image_has_no_more_than_it_needs() -> None:
     kinds = [kind for kind, _ in IMAGE.steps]
     assert kinds.index("USER") > max(at for at, kind in enumerate(kinds) if kind == "RUN")
     assert IMAGE.base == BUILD.base
+    assert re.fullmatch(r"python:3\.\d+-slim@sha256:[0-9a-f]{64}", IMAGE.base)
     assert IMAGE.all("COPY") == ["--from=build /opt/newsletter /opt/newsletter"]
     assert "--without-pip" in " ".join(BUILD.all("RUN"))
     assert IMAGE.last("VOLUME") == IMAGE.last("WORKDIR") == "/data"
@@ -288,6 +293,14 @@ def timeout() -> float:
 
 # --- compose
 
+NEEDED = AT_MOST * Limits().memory + 512 * 2**20
+"""Bytes: for the captures that are read at a time, and for the service itself."""
+
+
+def in_bytes(size: str) -> int:
+    """A size as Docker and systemd write it."""
+    return int(size[:-1]) * {"m": 2**20, "g": 2**30}[size[-1].lower()]
+
 
 def valid(name: str, schema: str) -> None:
     """Checks a file against the published schema of its kind."""
@@ -322,7 +335,13 @@ def test_compose_gives_the_container_what_it_needs_and_no_more() -> None:
     }
     assert (DEPLOY / compose["secrets"][secret]["file"]).resolve() == REPOSITORY / "smtp-password"
     assert service["read_only"] is True
-    assert service["tmpfs"] == ["/tmp"]
+    (temporary,) = service["tmpfs"]
+    assert {"noexec", "nosuid", "nodev"} < set(temporary.partition(":")[2].split(","))
+    assert service["user"] == IMAGE.last("USER")
+    assert in_bytes(service["mem_limit"]) >= NEEDED
+    assert service["memswap_limit"] == service["mem_limit"]
+    assert service["pids_limit"] == int(section(UNITS[0], "Service")["TasksMax"][0])
+    assert 0 < service["cpus"] <= 1  # more than a machine has is refused
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == "unless-stopped"
@@ -398,6 +417,9 @@ def test_the_services_differ_only_in_what_they_run() -> None:
     own |= {"Restart", "RestartSec", "RestartPreventExitStatus"}
     shared = {key: value for key, value in serving.items() if key not in own}
     assert shared == {key: value for key, value in running.items() if key not in own}
+    assert in_bytes(serving["MemoryMax"][0]) >= NEEDED
+    assert serving["OOMPolicy"] == ["continue"]  # a parser that is killed ends no service
+    assert int(serving["TasksMax"][0]) > 300  # as many sessions as can be configured
     assert serving["Type"] == ["notify"]
     # It says that it lives every 15 seconds.
     assert 60 <= int(serving["WatchdogSec"][0]) <= 600
@@ -430,8 +452,7 @@ def test_the_units_call_commands_that_exist(name: str) -> None:
 # --- the workflow on GitHub
 
 WORKFLOW = loaded("github-workflow.yml")
-(JOB,) = WORKFLOW["jobs"].values()
-STEPS: list[dict[str, Any]] = JOB["steps"]
+JOBS: dict[str, dict[str, Any]] = WORKFLOW["jobs"]
 BRANCH = "newsletter-state"
 SAMPLES = REPOSITORY / "newsletter" / "sample"
 
@@ -450,6 +471,7 @@ class RunResult:
     replies: dict[str, str] = field(default_factory=dict)
     said: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
+    """Of steps and jobs, by the words that the workflow calls them by."""
     artifact: Path | None = None
 
     @property
@@ -457,19 +479,30 @@ class RunResult:
         """Whether GitHub shows it as failed."""
         return "failure" in self.replies.values()
 
-    def runs(self, condition: str | None) -> bool:
-        """Whether a step with that condition is run."""
+    def runs(self, condition: str | None, *, well: bool) -> bool:
+        """Whether a step or a job with that condition is run, if all was `well` before it."""
         if condition is None:
-            return not self.failed
+            return well
         always, *rest = condition.split(" && ")
         assert always == "always()"
         for each in rest:
-            step, sign, reply = re.fullmatch(
-                r"steps\.(\w+)\.outcome (==|!=) '(\w+)'", each
-            ).groups()  # type: ignore[union-attr]
-            if (self.replies.get(step, "skipped") == reply) != (sign == "=="):
+            name, value = re.fullmatch(r"([\w.-]+) == '(\w+)'", each).groups()  # type: ignore[union-attr]
+            if self.outputs.get(name, "") != value:
                 return False
         return True
+
+    def filled(self, text: str, known: Mapping[str, str]) -> str:
+        """A text of the workflow with its expressions evaluated."""
+        values = {**self.outputs, **known}
+        outputs = r"(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+"
+
+        def value(found: re.Match[str]) -> str:
+            missing = "" if re.fullmatch(outputs, found[1]) else None
+            replied = values.get(found[1], missing)
+            assert replied is not None, found[1]
+            return replied
+
+        return re.sub(r"\$\{\{ (.*?) \}\}", value, text)
 
 
 class Hub:
@@ -480,6 +513,7 @@ class Hub:
         meanwhile: a shell command that is run when the newsletter has ended.
         leaves: whether it is gone as soon as it was checked out.
         sent: how many mails have left, by what the runs said.
+        number: what the machine that runs the program says of its artifact.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -490,11 +524,14 @@ class Hub:
         self.meanwhile = "true"
         self.leaves = False
         self.sent = 0
+        self.number = "7"
         self._count = 0
         self._tools = folder / "bin"
         self._tools.mkdir()
         self.captures.mkdir()
-        self._tool("gh", 'echo "$PRIVATE"')
+        self._tool(
+            "gh", f'if [ "$2" = --method ]; then rm -r "{folder}/artifact"; fi; echo "$PRIVATE"'
+        )
         self._tool("sleep", 'echo "slept $1"')
         newsletter = f'"{sys.executable}" -m newsletter "$@"'
         self._tool("newsletter", f'{newsletter}; status=$?; eval "$MEANWHILE"; exit $status')
@@ -542,27 +579,43 @@ class Hub:
     def run(self, command: str | None = None) -> RunResult:
         """A run of the workflow: by the clock, or by hand with a command."""
         self._count += 1
-        home = self.folder / f"machine-{self._count}"
-        place = home / "work"
-        home.mkdir()
         result = RunResult()
-        for number, step in enumerate(STEPS):
+        for name, job in JOBS.items():
+            needed = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+            well = all(result.replies[one] == "success" for one in needed)
+            if result.runs(job.get("if"), well=well):
+                result.replies[name] = self._work(name, job, command, result)
+                for output, text in job.get("outputs", {}).items():
+                    result.outputs[f"needs.{name}.outputs.{output}"] = result.filled(text, {})
+            else:
+                result.replies[name] = "skipped"
+        if (self.folder / "artifact").exists():
+            result.artifact = (self.folder / "artifact").rename(self.folder / f"kept-{self._count}")
+        self.sent += sum(map(int, re.findall(r"^(\d+) sent", result.said, re.MULTILINE)))
+        return result
+
+    def _work(
+        self, job: str, content: Mapping[str, Any], command: str | None, result: RunResult
+    ) -> str:
+        """Carries out a job on a machine of its own; whether that succeeded."""
+        home = self.folder / f"machine-{self._count}-{job}"
+        home.mkdir()
+        replies = []
+        for number, step in enumerate(content["steps"]):
             name = step.get("id") or step.get("name") or step["uses"]
-            if not result.runs(step.get("if")):
+            if not result.runs(step.get("if"), well="failure" not in replies):
                 result.replies[name] = "skipped"
             elif "uses" in step:
-                result.replies[name] = self._use(step, place, result)
-            elif step["name"] != "Install":
+                result.replies[name] = self._use(step, home / "work", result)
+            elif name != "Install":
                 output = home / f"output-{number}"
                 output.touch()
-                env = self._environment(step, command, result, home) | {
-                    "GITHUB_OUTPUT": str(output)
-                }
+                env = self._environment(content, step, command, result, home)
                 done = subprocess.run(
                     # As GitHub starts what `shell: bash` stands for.
                     ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-                    cwd=place,
-                    env=env,
+                    cwd=home / "work",
+                    env=env | {"GITHUB_OUTPUT": str(output)},
                     capture_output=True,
                     text=True,
                     check=False,
@@ -573,20 +626,34 @@ class Hub:
                 for line in output.read_text().splitlines():
                     key, _, value = line.partition("=")
                     result.outputs[f"steps.{name}.outputs.{key}"] = value
-        self.sent += sum(map(int, re.findall(r"^(\d+) sent", result.said, re.MULTILINE)))
-        return result
+            replies.append(result.replies.get(name, "success"))
+            result.outputs[f"steps.{name}.outcome"] = replies[-1]
+        return "failure" if "failure" in replies else "success"
 
     def _use(self, step: Mapping[str, Any], place: Path, result: RunResult) -> str:
-        if step["uses"].startswith("actions/checkout@"):
-            git("clone", "-q", "--depth=1", f"file://{self.remote}", str(place), cwd=self.folder)
-            if self.leaves:
-                self.remote.rename(self.folder / "gone.git")
-        elif step["uses"].startswith("actions/upload-artifact@"):
-            result.artifact = place / step["with"]["path"]
+        artifact = self.folder / "artifact"
+        match step["uses"].partition("@")[0]:
+            case "actions/checkout":
+                git("clone", "-q", "--depth=1", f"file://{self.remote}", str(place),
+                    cwd=self.folder)  # fmt: skip
+                if self.leaves:
+                    self.remote.rename(self.folder / "gone.git")
+            case "actions/upload-artifact":
+                shutil.copytree(place / step["with"]["path"], artifact)
+                result.outputs[f"steps.{step['id']}.outputs.artifact-id"] = self.number
+            case "actions/download-artifact":
+                shutil.copytree(artifact, place / step["with"]["path"])
+            case other:
+                assert other == "actions/setup-python"
         return "success"
 
     def _environment(
-        self, step: Mapping[str, Any], command: str | None, result: RunResult, home: Path
+        self,
+        job: Mapping[str, Any],
+        step: Mapping[str, Any],
+        command: str | None,
+        result: RunResult,
+        home: Path,
     ) -> dict[str, str]:
         known = {
             "inputs.command || 'run'": command or "run",
@@ -595,20 +662,17 @@ class Hub:
             "github.repository": "ada/papers",
             "github.run_id": str(self._count),
             "secrets.SMTP_PASSWORD": "",
-            **result.outputs,
         }
-        said = {**WORKFLOW["env"], **step.get("env", {})}
+        said = {**WORKFLOW["env"], **job.get("env", {}), **step.get("env", {})}
         return {
             "PATH": f"{self._tools}:{os.environ['PATH']}",
             "HOME": str(home),
             "GITHUB_REPOSITORY": "ada/papers",
+            "GITHUB_SERVER_URL": "https://github.example",
             "PRIVATE": self.private,
             "MEANWHILE": self.meanwhile,
             "REMOTE": str(self.remote),
-            **{
-                name: re.sub(r"\$\{\{ (.*?) \}\}", lambda found: known[found[1]], value)
-                for name, value in said.items()
-            },
+            **{name: result.filled(value, known) for name, value in said.items()},
         }
 
 
@@ -683,8 +747,8 @@ def test_a_state_that_is_not_taken_stops_later_runs(hub: Hub) -> None:
 
     hub.accept()
     later = hub.run("run --due-now")
-    assert later.replies["fetch"] == "failure"
-    assert later.replies["Run"] == later.replies["store"] == "skipped"
+    assert later.replies["mark"] == "failure"
+    assert later.replies["run"] == later.replies["store"] == "skipped"
     assert "::error::The run https://github.example/ada/papers/actions/runs/2 did not" in later.said
     assert hub.stored() == ["newsletter.db", "under-way"]
 
@@ -773,10 +837,11 @@ def test_a_damaged_state_is_not_stored(hub: Hub, damage: str) -> None:
     before = git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote)
     hub.meanwhile = damage.format("state/newsletter.db")
     result = hub.run()
-    assert result.replies["store"] == "failure"
+    assert result.replies["check"] == "failure"
+    assert result.replies["store"] == "skipped"
     assert result.artifact
     assert git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote) == before
-    assert hub.run().replies["fetch"] == "failure"
+    assert hub.run().replies["mark"] == "failure"
 
 
 def test_a_run_that_never_began_stores_nothing(hub: Hub) -> None:
@@ -784,7 +849,9 @@ def test_a_run_that_never_began_stores_nothing(hub: Hub) -> None:
     hub.use("exit 2")
     result = hub.run()
     assert result.replies["Run"] == "failure"
-    assert result.replies["store"] == "success"
+    assert result.replies["check"] == "success"
+    assert result.replies["store"] == "skipped"
+    assert result.artifact is None
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 
@@ -806,34 +873,176 @@ def test_no_answer_is_not_a_first_run(hub: Hub) -> None:
     hub.run()
     hub.leaves = True
     result = hub.run()
-    assert result.replies["fetch"] == "failure"
-    assert result.replies["Run"] == result.replies["store"] == "skipped"
+    assert result.replies["mark"] == "failure"
+    assert result.replies["run"] == result.replies["store"] == "skipped"
 
 
 def test_a_public_repository_is_refused(hub: Hub) -> None:
     """Nothing is fetched, run or stored there."""
     hub.private = "false"
     result = hub.run()
-    assert result.replies["fetch"] == "failure"
-    assert result.replies["Run"] == result.replies["store"] == "skipped"
+    assert result.replies["mark"] == "failure"
+    assert result.replies["run"] == result.replies["store"] == "skipped"
     assert result.artifact is None
     assert "must be private" in result.said
+
+
+def steps(job: str) -> list[dict[str, Any]]:
+    """The steps of a job."""
+    found: list[dict[str, Any]] = JOBS[job]["steps"]
+    return found
 
 
 def test_the_workflow_may_do_little() -> None:
     """It writes one branch, never overlaps with itself, ends, and puts no text into scripts."""
     valid("github-workflow.yml", "vendor.github-workflows")
-    assert WORKFLOW["permissions"] == {"contents": "write"}
+    assert WORKFLOW["permissions"] == {}
+    assert {name: job["permissions"] for name, job in JOBS.items()} == {
+        "begin": {"contents": "write"},
+        "run": {"contents": "read"},
+        "store": {"contents": "write", "actions": "write"},
+    }
     assert WORKFLOW["concurrency"] == {"group": BRANCH, "cancel-in-progress": False}
     assert set(WORKFLOW["on"]) == {"schedule", "workflow_dispatch"}
     assert WORKFLOW["defaults"]["run"]["shell"] == "bash"
-    assert JOB["timeout-minutes"] <= 60
-    for step in STEPS:
+    assert all(job["timeout-minutes"] <= 60 for job in JOBS.values())
+    for step in [step for job in JOBS for step in steps(job)]:
         assert "${{" not in step.get("run", "")
-        if "uses" in step:
-            assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40}", step["uses"])
-    with_password = [step["name"] for step in STEPS if "secrets." in str(step.get("env"))]
-    assert with_password == ["Run"]
+        if "checkout" in step.get("uses", ""):
+            assert step["with"]["persist-credentials"] is False
+    with_password = [(job, step["name"]) for job in JOBS for step in steps(job)
+                     if "secrets." in str(step)]  # fmt: skip
+    assert with_password == [("run", "Run")]
+
+
+def test_our_code_never_meets_a_token_that_may_write() -> None:
+    """Where the token may write, there is git; where the program is, one step reads the state."""
+    with_token = {job: [step.get("id") for step in steps(job) if "github.token" in str(step)]
+                  for job in JOBS}  # fmt: skip
+    assert with_token == {"begin": ["mark"], "run": ["fetch"], "store": ["store"]}
+    for job in ("begin", "store"):
+        text = "".join(step.get("run", "") for step in steps(job))
+        assert not re.search(r"\b(?:pip|python3?|newsletter \")", text)
+    assert "${{" not in str(JOBS["run"].get("env"))
+
+
+EXCEPTIONS: set[str] = set()
+"""Actions that are named by a tag, because no commit could be confirmed."""
+
+
+def test_actions_are_named_by_commit() -> None:
+    """A tag can be moved; the comment says which version the commit is."""
+    text = (DEPLOY / "github-workflow.yml").read_text("utf-8")
+    uses = re.findall(r"uses: (\S+?)@(\S+)(.*)", text)
+    assert len(uses) == sum("uses" in step for job in JOBS for step in steps(job)) > 0
+    for action, commit, comment in uses:
+        if action not in EXCEPTIONS:
+            assert re.fullmatch(r"[0-9a-f]{40}", commit), action
+            assert re.fullmatch(r" # v\d+\.\d+\.\d+", comment), action
+    versions = {action: {commit for one, commit, _ in uses if one == action} for action, *_ in uses}
+    assert all(len(commits) == 1 for commits in versions.values())
+
+
+INSTALL = next(step["run"] for step in steps("run") if step.get("name") == "Install")
+
+
+def install(place: Path, packages: Path) -> subprocess.CompletedProcess[str]:
+    """Carries out the step with that folder as the only package index."""
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    quiet = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", INSTALL],
+        cwd=place,
+        env=mine | quiet | {
+            "PATH": f"{place}/venv/bin:{os.environ['PATH']}",
+            "PIP_FIND_LINKS": str(packages),
+            "PIP_NO_INDEX": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )  # fmt: skip
+
+
+def wheel(folder: Path, name: str, text: str, requires: str = "") -> None:
+    """Writes a package that holds one module."""
+    file = f"{name.replace('-', '_')}-1.0"
+    meta = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}"
+    info = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    content = {f"{name.replace('-', '_')}.py": text, f"{file}.dist-info/METADATA": meta,
+               f"{file}.dist-info/WHEEL": info, f"{file}.dist-info/RECORD": ""}  # fmt: skip
+    with zipfile.ZipFile(folder / f"{file}-py3-none-any.whl", "w") as archive:
+        for path, data in content.items():
+            archive.writestr(path, data)
+
+
+BACKEND = """
+import zipfile
+def build_wheel(folder, settings=None, metadata=None):
+    name = "ours-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as archive:
+        info = "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n"
+        meta = "Metadata-Version: 2.1\\nName: ours\\nVersion: 1.0\\nRequires-Dist: lamp\\n"
+        archive.writestr("ours-1.0.dist-info/METADATA", meta)
+        archive.writestr("ours-1.0.dist-info/WHEEL", info)
+        archive.writestr("ours-1.0.dist-info/RECORD", "")
+    return name
+"""
+
+
+def test_packages_are_the_files_of_the_first_run(tmp_path: Path) -> None:
+    """Their hashes are recorded once for each set of versions; other files are refused."""
+    packages = tmp_path / "packages"
+    for folder in (packages, tmp_path / "state"):
+        folder.mkdir()
+    wheel(packages, "lamp", "LIT = 1")
+    wheel(packages, "hatchling", BACKEND)  # it only has to be called so
+    project = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling"\n'
+    (tmp_path / "pyproject.toml").write_text(project)
+    (tmp_path / "constraints.txt").write_text("lamp==1.0\n")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    first = install(tmp_path, packages)
+    assert first.returncode == 0, first.stderr
+    assert "are recorded" in first.stdout
+    recorded = (tmp_path / "state/requirements.txt").read_text()
+    lines = sorted(line.split(" ")[0] for line in recorded.splitlines())
+    assert lines == ["#", "hatchling==1.0", "lamp==1.0"]
+    for name in ("lamp", "hatchling"):
+        digest = hashlib.sha256((packages / f"{name}-1.0-py3-none-any.whl").read_bytes())
+        assert f"{name}==1.0 --hash=sha256:{digest.hexdigest()}\n" in recorded
+
+    again = install(tmp_path, packages)
+    assert (again.returncode, "are recorded" in again.stdout) == (0, False), again.stderr
+    wheel(packages, "lamp", "LIT = 'by another hand'")
+    for tool in ("lamp", "ours"):
+        subprocess.run([tmp_path / "venv/bin/pip", "uninstall", "-qy", tool], check=True)
+    refused = install(tmp_path, packages)
+    assert refused.returncode != 0
+    assert "DO NOT MATCH THE HASHES" in refused.stderr
+    # Another version is recorded anew.
+    (tmp_path / "constraints.txt").write_text("lamp==1.0\n\n")
+    assert "are recorded" in install(tmp_path, packages).stdout
+    assert (tmp_path / "state/requirements.txt").read_text() != recorded
+
+
+def test_the_hashes_are_kept_with_the_state(hub: Hub) -> None:
+    """A run gets what an earlier one recorded, and only these files are on the branch."""
+    more = "echo more >>state/requirements.txt; echo x >state/other; cat state/requirements.txt"
+    hub.use(f"{more}; {STUB}")
+    assert not hub.run().failed
+    assert hub.stored() == ["newsletter.db", "requirements.txt"]
+    assert "more\nmore\n" in hub.run().said
+    assert hub.stored() == ["newsletter.db", "requirements.txt"]
+
+
+@pytest.mark.parametrize("artifact", ["../../git/refs/heads/main", "7/x", ""])
+def test_the_machine_that_stores_trusts_no_word_of_the_other(hub: Hub, artifact: str) -> None:
+    """A path in the place of a number is refused before anything is stored or deleted."""
+    hub.use(STUB)
+    hub.number = artifact
+    assert hub.run().replies["store"] == "failure"
+    assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 
 # --- the guide
