@@ -239,6 +239,18 @@ class Database:
         return str(revision)
 
 
+@contextmanager
+def kept_if(tx: Connection, keep: bool) -> Iterator[None]:
+    """Takes back what is written inside it unless `keep` is true.
+
+    So a write that has an effect for some addresses only takes the same time for all of them.
+    """
+    with tx.begin_nested() as point:
+        yield
+        if not keep:
+            point.rollback()
+
+
 def _upgrade(connection: Connection) -> None:
     from alembic import command
     from alembic.config import Config

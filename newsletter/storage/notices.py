@@ -185,22 +185,33 @@ def are_waiting(tx: Connection, now: datetime) -> bool:
 _LOST = (DeliveryState.REFUSED, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
-def was_queued_since(tx: Connection, normal: str, kind: str, since: datetime) -> bool:
-    """Whether a notice of this kind was queued for the address since then, and is not lost.
+def queued_since(tx: Connection, kind: str, local: str, since: datetime) -> list[str]:
+    """Returns the addresses, in normal form, that notices of a kind were queued for since then.
 
-    Args:
-        normal: the address in normal form.
+    Lost notices do not count. Only addresses are returned whose local part is `local` without
+    dots, with or without a tag such as `+papers`.
     """
+    newest_before = (
+        select(notices.c.id)
+        .where(notices.c.at <= since)
+        .order_by(notices.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    written = func.replace(notices.c.normal, ".", "")
+    beginnings = (f"{local}@", f"{local}+")
     lost = select(deliveries.c.notice_id).where(
         deliveries.c.notice_id == notices.c.id, deliveries.c.state.in_(_LOST)
     )
-    query = select(notices.c.id).where(
-        notices.c.normal == normal,
+    query = select(notices.c.normal).where(
+        # Ids are in the order of time, so only recent notices are read.
+        notices.c.id > func.coalesce(newest_before, 0),
         notices.c.kind == kind,
         notices.c.at > since,
+        or_(*(func.substr(written, 1, len(one)) == one for one in beginnings)),
         ~lost.exists(),
     )
-    return tx.execute(query.limit(1)).scalar() is not None
+    return list(tx.execute(query).scalars())
 
 
 def forget(tx: Connection, subscriber_id: int, now: datetime) -> None:

@@ -105,10 +105,24 @@ def ask(
     )
 
 
-def waiting(tx: Connection, limit: int) -> list[Request]:
-    """Returns requests that are not handled yet, oldest first."""
+def newest_waiting(tx: Connection) -> int | None:
+    """Returns the id of the newest request that is not handled yet, or `None`. Fast."""
+    query = select(requests.c.id).where(requests.c.handled_at.is_(None))
+    return tx.execute(query.order_by(requests.c.id.desc()).limit(1)).scalar()
+
+
+def waiting(tx: Connection, newest: int, limit: int) -> list[Request]:
+    """Returns requests that are not handled yet, oldest first.
+
+    Args:
+        newest: the highest id to return.
+        limit: maximum number of requests.
+    """
     rows = tx.execute(
-        select(requests).where(requests.c.handled_at.is_(None)).order_by(requests.c.id).limit(limit)
+        select(requests)
+        .where(requests.c.handled_at.is_(None), requests.c.id <= newest)
+        .order_by(requests.c.id)
+        .limit(limit)
     )
     return [_request(row) for row in rows]
 
@@ -135,9 +149,9 @@ def give(tx: Connection, number: int, subscriber: int) -> None:
     tx.execute(update(requests).where(requests.c.id == number).values(subscriber_id=subscriber))
 
 
-def drop_address(tx: Connection, number: int) -> None:
-    """Removes the address of a request once it is no longer needed."""
-    tx.execute(update(requests).where(requests.c.id == number).values(address=""))
+def set_address(tx: Connection, number: int, address: str) -> None:
+    """Replaces the address of a request; an empty one once it is no longer needed."""
+    tx.execute(update(requests).where(requests.c.id == number).values(address=address))
 
 
 def note_confirmed(tx: Connection, number: int, now: datetime) -> None:
@@ -190,6 +204,15 @@ def pend(tx: Connection, newcomer: Newcomer, cursor: int, now: datetime) -> None
         update(subscribers)
         .where(subscribers.c.normal == newcomer.normal)
         .values(state=SubscriberState.PENDING, next_due_at=None)
+    )
+
+
+def restart_expiry(tx: Connection, number: int, now: datetime) -> None:
+    """Lets a pending subscriber expire as if added now. Does nothing in any other state."""
+    tx.execute(
+        update(subscribers)
+        .where(subscribers.c.id == number, subscribers.c.state == SubscriberState.PENDING)
+        .values(changed_at=now)
     )
 
 

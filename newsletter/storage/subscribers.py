@@ -101,6 +101,11 @@ def link_holder(tx: Connection, number: int) -> LinkHolder | None:
     return LinkHolder(number, row.normal, row.link_epoch) if row else None
 
 
+def get(tx: Connection, normal: str) -> Subscriber:
+    """Returns the subscriber with this address, in normal form, who is known to exist."""
+    return _subscriber(tx.execute(select(subscribers).where(subscribers.c.normal == normal)).one())
+
+
 def listed(tx: Connection, state: SubscriberState | None = None) -> Iterator[Subscriber]:
     """Yields all subscribers in the order they were added, with one page in memory at a time."""
     query = select(subscribers).order_by(subscribers.c.id)

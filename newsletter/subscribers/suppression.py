@@ -16,4 +16,6 @@ def is_suppressed(tx: Connection, own_key: bytes, address: Address) -> bool:
 
 def is_taken(tx: Connection, own_key: bytes, address: Address) -> bool:
     """Returns whether the address is suppressed or belongs to a subscriber."""
-    return is_suppressed(tx, own_key, address) or subscribers.find(tx, address.normal) is not None
+    # Both are looked up in any case, so that the time does not tell which of them it is.
+    suppressed, found = is_suppressed(tx, own_key, address), subscribers.find(tx, address.normal)
+    return suppressed or found is not None

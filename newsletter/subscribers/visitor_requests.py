@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -12,10 +13,11 @@ from newsletter.messages.links import SubscriberLinks
 from newsletter.models import SubscriberState
 from newsletter.planning.rules import Rules
 from newsletter.storage import requests, subscribers
-from newsletter.storage.database import Database
+from newsletter.storage.database import Database, kept_if
 from newsletter.storage.requests import Request, RequestKind
+from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.activation import newcomer, newcomer_cursor
-from newsletter.subscribers.address import parse_address_or_none
+from newsletter.subscribers.address import Address, parse_address_or_none
 from newsletter.subscribers.csv_columns import SubscriberRow
 from newsletter.subscribers.suppression import is_suppressed, is_taken
 from newsletter.subscribers.visitor_mail import VisitorMail
@@ -53,33 +55,36 @@ class VisitorRequests:
     def has_work(self) -> bool:
         """Returns whether a request is waiting; fast."""
         with self._database.read() as tx:
-            return bool(requests.waiting(tx, 1))
+            return requests.newest_waiting(tx) is not None
 
     def work(self) -> int:
-        """Handles all waiting requests and queues the mail that follows.
+        """Handles the requests that wait now, and queues the mail that follows.
 
         Returns the number of requests handled.
 
         Raises:
             RenderError: the template of a mail cannot be rendered.
         """
+        with self._database.read() as tx:
+            newest = requests.newest_waiting(tx)
         done = 0
-        while True:
+        while newest is not None:
             with self._database.read() as tx:
-                found = requests.waiting(tx, _MANY)
+                found = requests.waiting(tx, newest, _MANY)
             for one in found:
                 with self._database.write() as tx:
                     self._handle(tx, one, self._clock())
             done += len(found)
             if not found:
-                return done
+                break
+        return done
 
     def _handle(self, tx: Connection, asked: Request, now: datetime) -> None:
         if not requests.take(tx, asked.id, now):
             return  # another process has taken it
         if asked.kind is RequestKind.SUBSCRIBE:
             self._handle_signup(tx, asked, now)
-            requests.drop_address(tx, asked.id)
+            requests.set_address(tx, asked.id, "")
         elif asked.kind is RequestKind.SETTINGS:
             found = requests.subscriber(tx, asked.subscriber)
             if found and found.state in _REACHED:
@@ -88,34 +93,51 @@ class VisitorRequests:
             self._handle_change(tx, asked, now)
 
     def _handle_signup(self, tx: Connection, asked: Request, now: datetime) -> None:
+        """Executes the same statements whatever is known of the address, and keeps what is due."""
         address = parse_address_or_none(asked.address)
-        if address is None or is_suppressed(tx, self._own_key, address):
+        if address is None:
             return
-        found = subscribers.find(tx, address.normal)
-        if found is None:
-            row = SubscriberRow(address, time_zone=self._own_zone(asked.time_zone))
-            added = newcomer(row, self._rules, now)
-            requests.pend(tx, added, newcomer_cursor(tx, now), now)
-            found = subscribers.find(tx, address.normal)
-        if found is None or found.state is SubscriberState.SUPPRESSED:
-            return
-        requests.give(tx, asked.id, found.id)
-        if found.state in _REACHED:
-            self._mail.queue_once(tx, KNOWN, found.address, found, now)
-            return
-        if found.state is SubscriberState.PENDING:
-            subscribers.stop(tx, found.id, SubscriberState.PENDING, now)  # restarts the expiry
+        suppressed = is_suppressed(tx, self._own_key, address)
+        known = subscribers.find(tx, address.normal)
+        added = self._pend(tx, asked, address, now, known=known, keep=not (suppressed or known))
+        found = known or added
+        wanted = not suppressed and found.state is not SubscriberState.SUPPRESSED
+        with kept_if(tx, wanted):
+            requests.give(tx, asked.id, found.id)
+            requests.restart_expiry(tx, found.id, now)
+        kind = KNOWN if found.state in _REACHED else CONFIRM
         link = self._links.confirm(asked.id, now)
-        self._mail.queue_once(tx, CONFIRM, found.address, found, now, link=link)
+        self._mail.queue_once(tx, kind, found.address, found, now, wanted=wanted, link=link)
+
+    def _pend(
+        self,
+        tx: Connection,
+        asked: Request,
+        address: Address,
+        now: datetime,
+        *,
+        known: Subscriber | None,
+        keep: bool,
+    ) -> Subscriber:
+        """Adds the address as pending if `keep`. Returns the subscriber that it is or would be."""
+        row = SubscriberRow(address, time_zone=self._own_zone(asked.time_zone))
+        added = newcomer(row, self._rules, now)
+        if known:
+            added = replace(added, normal=f" {added.normal}")  # an address has no space
+        with kept_if(tx, keep):
+            requests.pend(tx, added, newcomer_cursor(tx, now), now)
+            return subscribers.get(tx, added.normal)
 
     def _handle_change(self, tx: Connection, asked: Request, now: datetime) -> None:
         address = parse_address_or_none(asked.address)
         found = requests.subscriber(tx, asked.subscriber)
-        if address is None or found is None or is_taken(tx, self._own_key, address):
-            requests.drop_address(tx, asked.id)
+        if address is None or found is None:
+            requests.set_address(tx, asked.id, "")
             return
+        free = not is_taken(tx, self._own_key, address)
         link = self._links.change(asked.id, now)
-        self._mail.queue_once(tx, CHANGE, address.display, found, now, link=link)
+        self._mail.queue_once(tx, CHANGE, address.display, found, now, wanted=free, link=link)
+        requests.set_address(tx, asked.id, asked.address if free else "")
 
     def _own_zone(self, zone: str | None) -> str | None:
         """Returns the time zone, or `None` if it is that of the newsletter."""

@@ -13,7 +13,7 @@
     signup           sign-up and confirmation
     preferences      the preference centre, unsubscribing
     pages            the application with all routes, behind the guard
-    background       processes visitors' requests as they arrive
+    background       processes visitors' requests soon after they arrive
     heartbeat        monitors the background loops
     health           /healthz, /readyz
     metrics          /metrics, computed from the database at each scrape

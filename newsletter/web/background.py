@@ -1,9 +1,13 @@
-"""Processes visitors' requests as they arrive, in a thread of its own: confirmation mails."""
+"""Processes visitors' requests soon after they arrive, in a thread of its own: confirmation mails.
+
+Not at once: a visitor who times the next page would notice how much there is to do for an address.
+"""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from secrets import SystemRandom
 from time import monotonic
 
 import structlog
@@ -16,6 +20,8 @@ log = structlog.get_logger()
 
 _LOOK = 5.0
 """Seconds after which the thread checks unprompted: another process may have taken a request."""
+_DELAY = (0.5, 1.5)
+"""Seconds between a wake-up and the pass that follows: a random number from this range."""
 _TIDY = 3600.0
 """Seconds between two checks for expired pauses and sign-ups that were never confirmed."""
 
@@ -44,11 +50,14 @@ def run_background_tasks(app: App, stop: threading.Event, progress: Progress) ->
 class BackgroundTasks:
     """Runs background tasks until it is stopped. An error in one of them does not end it.
 
+    After a wake-up it waits for a while that depends on nothing.
+
     Args:
         run: handles the waiting requests. Returns their number.
         tidy: does periodic maintenance.
         then: called after a pass for which the thread was woken.
         interval: seconds after which a pass starts unprompted; also the minimum after a failure.
+        delay: returns the seconds between a wake-up and its pass.
 
     Attributes:
         heartbeat: monitors the thread.
@@ -60,11 +69,13 @@ class BackgroundTasks:
         tidy: Callable[[], None],
         then: Callable[[], None] = lambda: None,
         interval: float = _LOOK,
+        delay: Callable[[], float] = lambda: SystemRandom().uniform(*_DELAY),
     ) -> None:
         self._run = run
         self._tidy = tidy
         self._then = then
         self._interval = interval
+        self._delay = delay
         self._awake = threading.Event()
         self._over = threading.Event()
         self._was_woken = False
@@ -89,8 +100,11 @@ class BackgroundTasks:
     def _loop(self) -> None:
         while not self._over.is_set():
             if self._awake.is_set():
-                self._awake.clear()
                 self._was_woken = True
+                # What arrives in the meantime is part of the same pass.
+                if self._over.wait(self._delay()):
+                    return  # the next start handles what waits
+                self._awake.clear()
             # Neither keeps the other waiting: requests are handled although tidying fails.
             with self.heartbeat.in_pass():
                 self._tidy_if_due()

@@ -19,6 +19,7 @@ from tests.benchmarks import (
     replay_memory,
     serve,
     start,
+    timing,
     web,
 )
 from tests.benchmarks.measure import Row
@@ -35,6 +36,7 @@ BENCHMARKS: dict[str, Callable[[], Iterator[Row]]] = {
     "million": million.run,
     "serve": serve.run,
     "web": web.run,
+    "timing": timing.run,
 }
 _COLUMNS = "{:<15} {:<62} {:>19} {:>19} {:>7} {:>6}  {}"
 

@@ -98,7 +98,9 @@ def test_errands_go_on_after_an_unexpected_error() -> None:
         fail_first("tidy")
         done.set()
 
-    background = BackgroundTasks(run, tidy, lambda: fail_first("then"), interval=0.01)
+    background = BackgroundTasks(
+        run, tidy, lambda: fail_first("then"), interval=0.01, delay=lambda: 0.0
+    )
     background.wake()
     with running(background):
         assert done.wait(TIMEOUT)

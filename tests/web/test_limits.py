@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from ipaddress import ip_address
 
 import hypothesis.strategies as st
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from newsletter.subscribers.address import mailbox_key, parse_address
-from newsletter.web.limits import ADDRESS, ALL, NETWORK, SCRIPT, WIDE, RequestLimits
+from newsletter.web.limits import ADDRESS, ALL, NETWORK, SCRIPT, WIDE, HourlyCounts, RequestLimits
 from newsletter.web.networks import Networks, networks_of
 
 
@@ -61,6 +63,62 @@ def test_limits_end_after_an_hour_and_keep_no_more_than_they_admit() -> None:
     assert not limits.lets_in(storm[0], by_browser=True) or now[0]
     now[0] = 3_600.0
     assert limits.lets_in(storm[0], by_browser=True)
+
+
+def _network(number: int, wide: int = 0) -> Networks:
+    """One of many small networks in a wide one."""
+    return Networks(f"small {wide}/{number}", f"wide {wide}")
+
+
+def test_what_one_limit_refuses_counts_for_none() -> None:
+    """A network that asks too often takes nothing from its neighbours, or from all."""
+    counts = RequestLimits(lambda: 0.0)
+    for at in range(WIDE * NETWORK):
+        assert counts.lets_in(_network(at), by_browser=True)
+    for _ in range(2 * ALL):
+        assert not counts.lets_in(_network(-1), by_browser=True)
+    assert counts.lets_in(_network(0), by_browser=False)  # of its own limit nothing is spent
+    left = ALL - WIDE * NETWORK - 1
+    found = [counts.lets_in(_network(at, at), by_browser=True) for at in range(1, left + 11)]
+    assert found == [True] * left + [False] * 10
+
+
+def test_a_storm_is_forgotten() -> None:
+    """Memory is bounded while it lasts, and free after it."""
+    now = [0.0]
+    counts = HourlyCounts(lambda: now[0])
+    for at in range(20_000):
+        counts.admit({at: 1, ("wide", at): 8, "all": 100})
+    assert len(counts) == 2 * 100 + 1
+    now[0] = 3_600.0
+    assert counts.admit({"later": 1})
+    assert len(counts) == 1
+
+
+def test_threads_share_one_count() -> None:
+    """Each of them takes its turn: no request is admitted beside the count."""
+    admitted: list[bool] = []
+    start = threading.Barrier(8)
+
+    class Slow(int):
+        """A limit whose comparison lets other threads run."""
+
+        def __le__(self, other: int) -> bool:
+            time.sleep(0.0001)
+            return int(self) <= other
+
+    counts = HourlyCounts(lambda: 0.0)
+
+    def ask() -> None:
+        start.wait()
+        admitted.extend(counts.admit({"a": Slow(20)}) for _ in range(20))
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert sum(admitted) == 20
 
 
 PEER = "127.0.0.1"
