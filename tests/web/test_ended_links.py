@@ -177,6 +177,7 @@ def test_what_was_asked_before_a_move_is_not_done_after_it(site: Site) -> None:
     site.post(site.leaving(site.number()), {"do": "settings"})
     assert site.app.subscribers.visitor_requests.has_work()
     site.post(pending)
+    assert not site.app.subscribers.visitor_requests.has_work()
     site.work()
     assert [to for to, _ in site.mails("change")] == [SECOND]
     assert site.mails("settings") == []
@@ -236,7 +237,10 @@ def test_all_links_end_on_request(site: Site) -> None:
         _assert_dead(site, old)
     _assert_says(site, pending, HOLD_NO_MORE, 404)
     assert (site.person()["state"], site.number()) == ("active", number)
-    assert site.get(_asked_by_mail(site, number)).status_code == 200
+    again = _asked_by_mail(site, number)
+    assert site.get(again).status_code == 200
+    site.post(again, END)  # in the same second
+    _assert_dead(site, again)
 
 
 def test_ended_links_do_not_lift_the_limit_of_mails(site: Site) -> None:
