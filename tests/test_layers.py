@@ -41,7 +41,8 @@ app: edition_factories! automatic_backups! | factories! alert_conditions! | stat
 app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
-web: feeds networks repetitions! | limits! connections! cache! heartbeat! | archive_content!
+web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!
+web: archive_content!
 web!
 service!
 cli!

@@ -14,6 +14,7 @@
     preferences      the preference centre, unsubscribing
     pages            the application with all routes, behind the guard
     background       processes visitors' requests soon after they arrive
+    strict_http      refuses ambiguous requests
     heartbeat        monitors the background loops
     health           /healthz, /readyz
     metrics          /metrics, computed from the database at each scrape

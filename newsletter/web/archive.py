@@ -93,14 +93,17 @@ class ArchivePages:
             key = "search", query, _number(before)
             return self._found.get(key, lambda: self._results(query, before))
         since = _date(before)
-        return self._kept.get(("archive", since), lambda: self._listing(since))
+        # There is a page before every date, so only the first is kept.
+        return self._kept.get(
+            ("archive", since), lambda: self._listing(since), lambda _page: since is None
+        )
 
     def day(self, request: Request) -> Response:
         """Serves the papers announced for one day."""
         asked = _date(request.path_params["day"])
         if asked is None:
             return self._pages.say(*_NOT_HERE, status=404)
-        return self._kept.get(("day", asked), lambda: self._day(asked))
+        return self._kept.get(("day", asked), lambda: self._day(asked), _exists)
 
     def _day(self, asked: date) -> Response:
         shown = self._archive.day(asked)
@@ -120,7 +123,7 @@ class ArchivePages:
         key = request.path_params["key"]
         if not re.fullmatch(r"[0-9a-f]{32}", key):
             return self._pages.say(*_NOT_HERE, status=404)
-        return self._kept.get(("edition", key), lambda: self._edition(key))
+        return self._kept.get(("edition", key), lambda: self._edition(key), _exists)
 
     def _edition(self, key: str) -> Response:
         shown = self._archive.edition(key)
@@ -253,6 +256,11 @@ def _date(text: str) -> date | None:
 
 def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None
+
+
+def _exists(page: Response) -> bool:
+    """Returns whether a page exists. Any number of others can be asked for."""
+    return page.status_code == 200
 
 
 def _kept(text: str, kind: str) -> Response:

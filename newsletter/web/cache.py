@@ -33,10 +33,17 @@ class PageCache(Generic[T]):
         self._kept: OrderedDict[Hashable, tuple[Hashable, T]] = OrderedDict()
         self._making: dict[Hashable, tuple[threading.Lock, int]] = {}
 
-    def get(self, key: Hashable, make: Callable[[], T]) -> T:
+    def get(
+        self, key: Hashable, make: Callable[[], T], worth: Callable[[T], bool] = lambda _made: True
+    ) -> T:
         """Returns the cached value for a key, or makes it.
 
         The stamp is read first, so a change while the value is being made invalidates it.
+
+        Args:
+            key: identifies the value.
+            make: makes it.
+            worth: whether to keep a value, which may push out another one.
 
         Raises:
             OutputError: making it for another request takes too long.
@@ -48,7 +55,8 @@ class PageCache(Generic[T]):
             if found := self._found(key, stamp):
                 return found[1]
             made = make()
-            self._keep(key, stamp, made)
+            if worth(made):
+                self._keep(key, stamp, made)
             return made
 
     def _found(self, key: Hashable, stamp: Hashable) -> tuple[Hashable, T] | None:

@@ -8,7 +8,7 @@ enough of them would leave no file descriptor for the database and the mail.
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h11
 import structlog
@@ -16,6 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from newsletter.app import open_files
 from newsletter.web.repetitions import Repetitions
+from newsletter.web.strict_http import StrictConnection
 
 log = structlog.get_logger()
 
@@ -24,10 +25,20 @@ REQUEST_SECONDS = 10.0
 RESPONSE_SECONDS = 60.0
 """Seconds within which a response must have been sent."""
 _COMPLETE = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
+_UNANSWERED = (h11.IDLE, h11.SEND_RESPONSE)
+_LARGEST_HEAD = 16 * 1024
+_FULL = b"too many connections at the moment\n"
+_REFUSAL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
+    b"Cache-Control: no-store\r\nRetry-After: 10\r\nConnection: close\r\n\r\n%s"
+) % (len(_FULL), _FULL)
 
 
 class Connection(H11Protocol):
     """A connection with deadlines. Beyond the limit, the oldest idle one makes room.
+
+    Args:
+        args: as for uvicorn's protocol.
 
     Attributes:
         opened_at: when it was opened, on the clock of the event loop.
@@ -43,6 +54,10 @@ class Connection(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
     opened_at = 0.0
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.conn = StrictConnection(h11.SERVER, _LARGEST_HEAD)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the deadline of the first request, and makes room if there is none."""
@@ -70,16 +85,39 @@ class Connection(H11Protocol):
         if not self.transport.get_write_buffer_size():
             self._no_deadline()
         super().on_response_complete()
+        # The next request, or a part of it, may have arrived together with this one.
+        if not self.is_idle:
+            self._end_after(self.response_seconds)
+        elif self._deadline is None and self._has_begun:
+            self._end_after(self.request_seconds)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no request; in the middle of a response or after it, without a word."""
+        if self.conn.our_state in _UNANSWERED:
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
 
     @property
     def is_idle(self) -> bool:
-        """Whether no complete request is being answered on it."""
-        return bool(getattr(self.cycle, "response_complete", True))
+        """Whether it waits for its client: no complete request is being answered on it."""
+        is_answered = bool(getattr(self.cycle, "response_complete", True))
+        return is_answered or self.conn.their_state not in _COMPLETE
+
+    @property
+    def _has_begun(self) -> bool:
+        """Whether a part of a request has arrived."""
+        return self.conn.their_state is not h11.IDLE or bool(self.conn.trailing_data[0])
 
     def _make_room(self) -> None:
         idle = [one for one in self.connections if isinstance(one, Connection) and one.is_idle]
-        oldest = min(idle, key=lambda one: one.opened_at, default=self)
-        oldest.abort()
+        oldest = min(idle, key=lambda one: one.opened_at)  # this one, if all others are at work
+        if oldest is self:
+            self.connections.discard(self)
+            self.transport.write(_REFUSAL)
+            self.transport.close()
+        else:
+            oldest.abort()
         if count := self._closed.count("connections"):
             log.warning("too many connections; the oldest idle ones are closed", closed=count)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -56,7 +58,9 @@ class Guard:
         if refusal:
             await refusal(scope, receive, self._with_headers(send))
             return
-        await self._app(scope, _bounded(receive), self._with_headers(send))
+        # A client that leaves in the middle of its form is no error of ours.
+        with suppress(ClientDisconnect):
+            await self._app(scope, _bounded(receive), self._with_headers(send))
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
         headers = Headers(scope=scope)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import socket
@@ -12,23 +13,29 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
+from datetime import date, timedelta
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Engine, event
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Message
+from structlog.testing import capture_logs
 
 from newsletter.app import open_files
 from newsletter.errors import OutputError
-from newsletter.web.cache import PageCache
+from newsletter.web.cache import MOST, PageCache
 from newsletter.web.connections import Connection
 from newsletter.web.guard import Guard
 from newsletter.web.repetitions import INTERVAL, OncePerMinute, Repetitions
 from newsletter.web.server import Server, listening
 from tests.support.ports import free_port
+from tests.support.website import opened
 
 PATIENCE = 30.0
 LARGE = 30_000_000
@@ -48,16 +55,12 @@ async def form(request: Request) -> Response:
     return PlainTextResponse(f"{len(await request.body())} bytes")
 
 
-APP = Guard(
-    Starlette(
-        routes=[
-            Route("/healthz", lambda _request: PlainTextResponse("ok")),
-            Route("/form", form, methods=["POST"]),
-            Route("/large", lambda _request: PlainTextResponse("x" * LARGE)),
-        ]
-    ),
-    "",
-)
+ROUTES = [
+    Route("/healthz", lambda _request: PlainTextResponse("ok")),
+    Route("/form", form, methods=["POST"]),
+    Route("/large", lambda _request: PlainTextResponse("x" * LARGE)),
+]
+APP = Guard(Starlette(routes=ROUTES), "")
 
 
 @pytest.fixture
@@ -121,6 +124,20 @@ def test_a_request_that_does_not_arrive_is_ended(port: int, sent: bytes) -> None
         assert received(wire) == b""
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /healthz HTTP/1.1\r\nHost: loc",
+        asked("/form", "Content-Length: 100", method="POST") + b"address=",
+    ],
+    ids=["half a head", "half a form"],
+)
+def test_a_request_behind_another_has_a_deadline_too(port: int, sent: bytes) -> None:
+    """Though they arrived together, so that nothing is received after the first answer."""
+    with connected(port, asked("/healthz") + sent) as wire:
+        assert received(wire).count(b"HTTP/1.1 ") == 1
+
+
 def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
     """The deadline is that of the whole request."""
     with connected(port, asked("/form", "Content-Length: 100000", method="POST")) as wire:
@@ -146,6 +163,143 @@ def test_a_connection_serves_several_requests(port: int) -> None:
         for _ in range(3):
             client.request("GET", "/healthz")
             assert client.getresponse().read() == b"ok"
+
+
+class Patient(Few):
+    """Deadlines that no test waits for."""
+
+    request_seconds = response_seconds = PATIENCE * 2
+
+
+@contextmanager
+def patient(*routes: Route) -> Iterator[int]:
+    """A server with four connections and long deadlines; its port."""
+    wire = listening("127.0.0.1", 0)
+    server = Server(Guard(Starlette(routes=[*ROUTES, *routes]), ""), wire, Patient)
+    server.start()
+    try:
+        yield wire.getsockname()[1]
+    finally:
+        server.stop(10.0)
+
+
+SLOW = asked("/form", "Content-Length: 100", "Expect: 100-continue", method="POST") + b"address="
+
+
+@pytest.mark.parametrize("before", [b"", asked("/healthz")], ids=["first", "second"])
+def test_slow_forms_keep_no_one_out(before: bytes) -> None:
+    """A connection that waits for its client makes room like an idle one."""
+    with patient() as port, ExitStack() as stack:
+        slow = [stack.enter_context(connected(port, before + SLOW)) for _ in range(Patient.most)]
+        for one in slow:
+            answer = b""
+            while b" 100 " not in answer:  # which says that its form is being read
+                answer += one.recv(65536)
+        for _ in range(Patient.most):
+            with connected(port, asked("/healthz", "Connection: close")) as wire:
+                assert received(wire).endswith(b"ok")
+        assert received(slow[0]) == b""
+
+
+def test_connections_at_work_are_not_ended() -> None:
+    """Beyond the limit the new one is told to come back; those at work are answered."""
+    begun, go_on = threading.Semaphore(0), threading.Event()
+
+    def slow(_request: Request) -> Response:
+        begun.release()
+        assert go_on.wait(PATIENCE)
+        return PlainTextResponse("done")
+
+    with patient(Route("/slow", slow)) as port, ExitStack() as stack:
+        sent = asked("/slow", "Connection: close")
+        busy = [stack.enter_context(connected(port, sent)) for _ in range(Patient.most)]
+        for _ in busy:
+            assert begun.acquire(timeout=PATIENCE)
+        with connected(port) as wire:
+            answer = received(wire)
+        go_on.set()
+        assert all(received(one).endswith(b"done") for one in busy)
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"\r\nRetry-After: " in answer
+
+
+FORM = "POST /form HTTP/1.1\r\nHost: localhost\r\n"
+CHUNKED = "3\r\na=b\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        f"{FORM}Content-Length: 3\r\nContent-Length: 3\r\n\r\na=b",
+        f"{FORM}Content-Length: 3\r\nContent-Length: 4\r\n\r\na=b",
+        f"{FORM}Content-Length: 3, 3\r\n\r\na=b",
+        f"{FORM}Content-Length : 3\r\n\r\na=b",
+        f"{FORM}Content-Length: +3\r\n\r\na=b",
+        f"{FORM}Content-Length: 3\r\n\r\na=b".replace("\r\n", "\n"),
+        f"{FORM}X: y\nContent-Length: 3\r\n\r\na=b",
+        f"{FORM}X: y\r\n z\r\nContent-Length: 3\r\n\r\na=b",
+        f"{FORM}X: y\r\n\tz\r\nContent-Length: 3\r\n\r\na=b",
+        f"{FORM}Transfer-Encoding:\r\n chunked\r\n\r\n{CHUNKED}",
+        f"{FORM}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKED}",
+        f"{FORM}Transfer-Encoding: xchunked\r\n\r\n{CHUNKED}",
+        f"{FORM}Transfer-Encoding: chunked\r\n\r\n{CHUNKED}".replace("/1.1", "/1.0"),
+        f"{FORM}Host: localhost\r\nContent-Length: 3\r\n\r\na=b",
+    ],
+)
+def test_ambiguous_requests_are_refused(sent: str) -> None:
+    """With one answer, whatever follows, and wherever the request is on its connection."""
+    with patient() as port:
+        for before in (b"", asked("/healthz")):
+            with connected(port, before + sent.encode() + asked("/healthz")) as wire:
+                answer = received(wire)
+            assert answer.count(b"HTTP/1.1 400 ") == 1
+            assert answer.count(b"HTTP/1.1 ") == 1 + bool(before)
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_a_form_in_pieces_is_read(size: int) -> None:
+    """However its lines are cut, and with a blank line in its body."""
+    body = "a=" + "\n\r\n b\r\n\r\n c"
+    sent = f"{FORM}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    with patient() as port, connected(port) as wire:
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(sent), size):
+            wire.sendall(sent[at : at + size])
+        assert received(wire).endswith(f"\r\n\r\n{len(body)} bytes".encode())
+
+
+def test_nonsense_behind_an_answer_is_no_fault_of_ours(port: int) -> None:
+    """A broken body that no page wanted ends the connection, without a traceback in the log."""
+    with (
+        capture_logs() as logged,
+        connected(port, asked("/healthz", "Transfer-Encoding: chunked")) as wire,
+    ):
+        assert b" 200 " in wire.recv(65536)
+        wire.sendall(b"zzz\r\n")
+        received(wire)
+    assert logged == []
+
+
+def test_a_client_that_leaves_is_no_error() -> None:
+    """In the middle of its form; nothing is answered, and nothing is raised for the log."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/form",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+    }
+    asyncio.run(APP(scope, receive, send))
+    assert [one["status"] for one in sent if one["type"] == "http.response.start"] == [500]
 
 
 @pytest.mark.parametrize("order", [1, -1])
@@ -293,3 +447,31 @@ def test_a_page_that_fails_is_made_anew() -> None:
     with pytest.raises(ValueError, match="broken"):
         cache.get("day", fails)
     assert cache.get("day", lambda: "page") == "page"
+
+
+def test_pages_that_are_not_there_push_out_none(tmp_path: Path) -> None:
+    """However many are asked for, a page that was made is not made again."""
+
+    def statements(path: str) -> list[str]:
+        said: list[str] = []
+
+        def heard(_wire: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            said.append(statement)
+
+        event.listen(Engine, "before_cursor_execute", heard)
+        try:
+            assert site.get(path).status_code == 200
+        finally:
+            event.remove(Engine, "before_cursor_execute", heard)
+        return said
+
+    with opened(tmp_path) as site:
+        day = "/archive/2026-11-20"
+        first, kept = statements(day), statements(day)
+        assert len(kept) < len(first)
+        for number in range(MOST):
+            missing = date(1900, 1, 1) + timedelta(days=number)
+            assert site.get(f"/archive/{missing}").status_code == 404
+            assert site.get(f"/editions/{number:032x}").status_code == 404
+            assert site.get(f"/archive?before={missing}").status_code == 200
+        assert statements(day) == kept
