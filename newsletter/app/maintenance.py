@@ -11,7 +11,7 @@ from pathlib import Path
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.errors import DatabaseDamaged, SourceMissing, StorageError
+from newsletter.errors import DatabaseDamaged, SourceMissing, StorageError, UsageError
 from newsletter.messages import tokens
 from newsletter.storage import backups, generations, installation, locks, pruning
 from newsletter.storage.database import Database
@@ -44,11 +44,16 @@ def backup(config: Config, target: Path) -> int:
 
     Raises:
         StorageError: the copy cannot be made.
+        UsageError: the target is the database itself.
     """
     source = sqlite_path(config.database.url)
     Database(config.database.url, create=False).close()  # raises unless it exists and is ours
     if target.is_dir():
         target /= source.name
+    if target.resolve() == source.resolve():
+        raise UsageError(
+            "that is the database itself", where=str(target), hint="name another file or folder"
+        )
     backups.copy(source, target)
     return target.stat().st_size
 

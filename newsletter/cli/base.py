@@ -48,7 +48,7 @@ def secure_files(config: Config) -> None:
     from newsletter.config.file import config_path
     from newsletter.config.permissions import tighten
 
-    list(tighten(config_path(config_option()), config))
+    tighten(config_path(config_option()), config)
 
 
 def json_option(command: Callable[P, Any]) -> Callable[P, Any]:

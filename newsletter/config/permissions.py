@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import stat
 import tomllib
-from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from newsletter.config.schema import Config
@@ -24,34 +24,26 @@ def holds_secret(text: str) -> bool:
     return any(secrets) or any("@" in url.partition("?")[0] for url in urls)
 
 
-def tighten(file: Path, config: Config) -> Iterator[Path]:
-    """Takes the right to read files with secrets from other accounts, where that is possible.
+def tighten(file: Path, config: Config) -> None:
+    """Makes the files with secrets unreadable for other accounts, where that is possible.
 
-    Yields the files whose mode was changed. Files that belong to another account, such as those
-    that a container mounts, stay as they are; `doctor` warns of them.
+    Files that belong to another account, such as those that a container mounts, stay as they
+    are; `doctor` warns of them.
 
     Raises:
         ConfigError: others may change the configuration, and so what is run and sent.
     """
     if file.stat().st_mode & stat.S_IWOTH:
         raise ConfigError(
-            ["anybody on this machine may change it, and with it what is run and sent"],
+            ["every account on this machine may change it, and with it what is run and sent"],
             where=str(file),
             hint=f"run `chmod o-rwx {shlex.quote(str(file))}`",
         )
     password_file = config.transports.smtp.password_file
     secret = [file] if holds_secret(file.read_text("utf-8")) else []
     for path in [*secret, *([Path(password_file)] if password_file else [])]:
-        if _taken_from_others(path):
-            yield path
-
-
-def _taken_from_others(path: Path) -> bool:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & stat.S_IRWXO:
-            path.chmod(mode & ~stat.S_IRWXO)
-            return True
-    except OSError:
-        pass  # it belongs to another account, or is missing, which is said where it is read
-    return False
+        # One that is missing or another account's is spoken of where it is read.
+        with suppress(OSError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & stat.S_IRWXO:
+                path.chmod(mode & ~stat.S_IRWXO)

@@ -33,6 +33,7 @@ SYNC_SECONDS = 1.0
 A killed process undoes nothing.
 """
 
+_MOST = 64  # bytes to read
 _FORM = re.compile(rb"[0-9]{20}\n")
 """The file's content: of fixed length, so that it is overwritten in place."""
 
@@ -96,9 +97,11 @@ def recorded(database: Path) -> int:
     path = _beside(database)
     with _exclusive(database), _explained(path):
         try:
-            content = path.read_bytes()
+            descriptor = files.open_regular(path, os.O_RDONLY)
         except FileNotFoundError:
             return 0
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(_MOST)
     return _number(path, content)
 
 
@@ -115,12 +118,12 @@ def note(database: Path, number: int, *, sync: bool = True) -> None:
     path = _beside(database)
     with _exclusive(database), _explained(path):
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = files.open_regular(path, os.O_RDWR)
         except FileNotFoundError:
             _create(path, number)
             return
         try:
-            noted = _number(path, os.read(descriptor, 64))
+            noted = _number(path, os.read(descriptor, _MOST))
             os.pwrite(descriptor, _content(max(noted, number)), 0)
             if sync:
                 os.fsync(descriptor)
@@ -203,21 +206,8 @@ def _number(path: Path, content: bytes) -> int:
 
 def _create(path: Path, number: int) -> None:
     """Creates or replaces the file, atomically and durably."""
-    descriptor, part = files.temporary(path)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(_content(number))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    with files.replacing(path) as file:
+        file.write(_content(number))
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from newsletter.errors import DiskFull, StorageError
+from newsletter.text import files
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 
@@ -58,8 +59,8 @@ def open_private(path: Path, *, create: bool = True) -> int:
 
 
 def _open_lock(path: Path) -> int:
-    """Opens or creates a lock file, which is never a link: its name is known to everyone."""
-    return os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    """Opens or creates a lock file, which is never a link: its name can be guessed."""
+    return files.open_regular(path, os.O_CREAT | os.O_RDWR)
 
 
 class Lock:
@@ -173,7 +174,7 @@ def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
     """
     path = _sender_lock(database, identifier)
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = files.open_regular(path, os.O_RDWR)
     except FileNotFoundError:
         yield True
         return
@@ -200,7 +201,7 @@ def is_sender_alive(database: Path, identifier: str) -> bool:
     The shared lock taken meanwhile is gone before anything could take it for a sender's.
     """
     try:
-        descriptor = os.open(_sender_lock(database, identifier), os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = files.open_regular(_sender_lock(database, identifier), os.O_RDONLY)
     except FileNotFoundError:
         return False
     except OSError:

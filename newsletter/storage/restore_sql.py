@@ -56,7 +56,7 @@ LINKS_ENDED = (
     "UPDATE main.subscribers SET link_epoch = max(link_epoch + 1, :seconds)",
 )
 REQUESTS_ENDED = (
-    # Not those to subscribe: whoever has such a link has the mailbox that it is about.
+    # Not those to subscribe: such a link was mailed to the very address that it is about.
     "UPDATE main.requests SET subscriber_id = NULL, address = '', network = '', "
     "handled_at = coalesce(handled_at, at) WHERE confirmed_at IS NULL AND kind != 'subscribe'",
 )

@@ -14,6 +14,8 @@ from time import monotonic
 
 INTERVAL = 10.0
 """Seconds between two attempts of a process."""
+_WAIT = 0.1
+"""Seconds to wait for readers, while writers wait too."""
 
 
 class WriteAheadLog:
@@ -39,7 +41,8 @@ class WriteAheadLog:
     def empty(self) -> bool:
         """Copies it into the database and empties it. Returns whether it is empty now.
 
-        Waits for no other process: if one is reading or writing, a later attempt succeeds.
+        Others wait for it for a tenth of a second at most: if one goes on reading or writing for
+        longer, a later attempt succeeds.
         """
         try:
             if not self._file.stat().st_size:
@@ -48,7 +51,8 @@ class WriteAheadLog:
             return True
         address = f"{self._database.absolute().as_uri()}?mode=rw"
         try:
-            with closing(sqlite3.connect(address, uri=True, timeout=0)) as connection:
+            with closing(sqlite3.connect(address, uri=True, timeout=_WAIT)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")  # which keeps no one waiting
                 busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error:
             return False  # busy, or a fault that the next transaction meets as well

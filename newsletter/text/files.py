@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from newsletter.errors import OutputError
 
@@ -27,25 +29,42 @@ def write(path: Path, data: bytes, mode: int = 0o644, *, by_way_of: Path | None 
     Raises:
         OutputError: it cannot be written.
     """
-    with _in_words(path):
-        descriptor, part = temporary(path, mode, folder=by_way_of)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
-        _settle(path.parent)
+    with _in_words(path), replacing(path, mode, by_way_of) as file:
+        file.write(data)
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o600, folder: Path | None = None) -> Iterator[IO[bytes]]:
+    """Yields a new file that becomes `path` at the end, and survives a power cut from then on.
+
+    If an exception is raised meanwhile, it is deleted, and `path` stays as it is.
+
+    Args:
+        path: the path that it replaces.
+        mode: its mode, restricted by the umask.
+        folder: where it is created; by default beside `path`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    descriptor, part = temporary(path, mode, folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _settle(path.parent)
 
 
 def temporary(path: Path, mode: int = 0o600, folder: Path | None = None) -> tuple[int, Path]:
     """Creates the temporary file that is to become `path`, and returns its descriptor and path.
 
-    Nobody can have prepared it: its name is random, and neither an existing file nor a link is
-    opened.
+    Another account cannot have prepared it: its name is random, and neither an existing file nor
+    a link is opened.
 
     Args:
         path: the path that it will replace.
@@ -57,6 +76,24 @@ def temporary(path: Path, mode: int = 0o600, folder: Path | None = None) -> tupl
     """
     part = (folder or path.parent) / f".{path.name}.{os.urandom(8).hex()}.part"
     return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), part
+
+
+def open_regular(path: Path, how: int, mode: int = 0o600) -> int:
+    """Opens a regular file whose name others can guess. Returns its descriptor; never waits.
+
+    Args:
+        path: the file.
+        how: flags of `os.open`, such as `os.O_RDWR`.
+        mode: its mode if it is created.
+
+    Raises:
+        OSError: it cannot be opened, or is a link, a folder, a FIFO or a device.
+    """
+    descriptor = os.open(path, how | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+    return descriptor
 
 
 def settle(folder: Path) -> None:

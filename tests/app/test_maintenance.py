@@ -250,3 +250,14 @@ def test_what_is_pruned_never_comes_back_as_new(place: Path) -> None:
     assert run(place)["sent"] == 0
     publish(place, "2026-11-20", SECOND)
     assert run(place)["sent"] == 4
+
+
+@pytest.mark.parametrize("target", [".", "newsletter.db", "link", "link/newsletter.db"])
+def test_a_backup_never_replaces_the_database(place: Path, target: str) -> None:
+    """Not by its own name, nor by that of its folder."""
+    (place / "link").symlink_to(place)
+    before = (place / "newsletter.db").stat().st_ino
+    done = newsletter("backup", target, cwd=place)
+    assert done.returncode == 2
+    assert "that is the database itself" in done.stderr
+    assert (place / "newsletter.db").stat().st_ino == before

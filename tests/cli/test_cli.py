@@ -747,7 +747,7 @@ def test_a_database_that_is_gone_is_not_nothing_new(configured: Path) -> None:
     assert "newsletter restore FILE" in silence
 
 
-def test_the_operator_ends_somebodys_links(configured: Path) -> None:
+def test_the_operator_ends_the_links_of_a_subscriber(configured: Path) -> None:
     """The row is that of the neighbours; the subscriber stays, by an address of any kind."""
     newsletter("subscribers", "add", "root@localhost", cwd=configured)
 

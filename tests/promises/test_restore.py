@@ -93,11 +93,11 @@ class Room(PlanningRoom):
         return SettingsLinks(self.database, self.links, self.clock)
 
     def settings_token(self, name: str) -> str:
-        """A link to somebody's preferences, as it is made now."""
+        """A link to a subscriber's preferences, as it is made now."""
         return self.links.settings_token(self.person(name), self.now)
 
     def revoke(self, name: str) -> None:
-        """All links of somebody are ended."""
+        """All links of a subscriber are ended."""
         self.lifecycle.revoke(parse_address(f"{name}@example.org"))
 
     def backup(self) -> None:
@@ -152,7 +152,7 @@ class Room(PlanningRoom):
         self._confirm(RequestKind.CHANGE, self.change_asked(old, new))
 
     def change_asked(self, old: str, new: str) -> str:
-        """Somebody asks for another address; the link that confirms it."""
+        """A subscriber asks for another address; the link that confirms it."""
         person = self.person(old).id
         self.signup.ask_change(person, parse_address(f"{new}@example.org"), "net")
         self.visitor_requests.work()

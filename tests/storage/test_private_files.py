@@ -16,7 +16,7 @@ import newsletter
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
 from newsletter.errors import OutputError, StorageError
-from newsletter.storage import backups, generations
+from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
 from newsletter.subscribers.address import parse_address
 from newsletter.subscribers.lifecycle import line_of
@@ -79,12 +79,34 @@ def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
     assert untouched(folder)
 
 
-def test_a_lock_is_not_a_link(folder: Path) -> None:
-    """Nothing is created or locked at the other end."""
-    (folder / "papers.db.use.lock").symlink_to(folder.parent / "elsewhere")
+@pytest.mark.parametrize("how", ["link", "FIFO"])
+def test_a_lock_is_a_file_of_ours(folder: Path, how: str) -> None:
+    """Nothing is created or locked at the other end, and nothing waits for one."""
+    lock = folder / "papers.db.use.lock"
+    lock.symlink_to(folder.parent / "elsewhere") if how == "link" else os.mkfifo(lock)
     with pytest.raises(StorageError, match="cannot open"):
         Database(f"sqlite:///{folder}/papers.db")
     assert not (folder.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("how", ["link", "FIFO"])
+def test_a_sender_s_lock_is_a_file_of_ours(folder: Path, how: str) -> None:
+    """A sender that cannot be told to be dead counts as alive."""
+    lock = folder / "papers.db.sender.one.lock"
+    lock.symlink_to(folder.parent / "victim") if how == "link" else os.mkfifo(lock)
+    assert locks.is_sender_alive(folder / "papers.db", "one")
+
+
+@pytest.mark.parametrize("how", ["link", "FIFO"])
+def test_the_sending_counter_is_a_file_of_ours(folder: Path, how: str) -> None:
+    """Neither read nor written through what is planted, and never waited for."""
+    database = folder / "papers.db"
+    counter = folder / "papers.db.generation"
+    counter.symlink_to(folder.parent / "victim") if how == "link" else os.mkfifo(counter)
+    for attempt in (generations.recorded, lambda path: generations.note(path, 5)):
+        with pytest.raises(StorageError, match="sending counter"):
+            attempt(database)
+    assert untouched(folder)
 
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])

@@ -140,7 +140,7 @@ def test_a_link_pressed_many_times_at_once_works_once(site: Site) -> None:
 
 
 def test_a_second_sign_up_link_hands_out_nothing(site: Site) -> None:
-    """Whoever has the first mailbox gets no preferences link from another mail to it."""
+    """Another mail to the first mailbox gives no preferences link."""
     site.subscribe()
     site.work()
     other = site.link("confirm")
