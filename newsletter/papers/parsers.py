@@ -14,7 +14,7 @@ from datetime import date
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from newsletter.errors import ParserDied, ParserFailed
+from newsletter.errors import ParserFailed
 from newsletter.models import DatedBy, Snapshot
 from newsletter.papers import parser_messages as messages
 from newsletter.papers.parser_process import Limits, ParserProcess
@@ -72,7 +72,7 @@ class Parsers:
             try:
                 process.wait_until_ready()
                 last, papers = process.ask(request, data)
-            except ParserDied:
+            except ParserFailed:  # it died, or did not start: `close` ends those that start too
                 self._end(process)
                 self._check_open()
                 raise

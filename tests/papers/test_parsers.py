@@ -136,6 +136,25 @@ def test_closing_ends_what_is_being_parsed() -> None:
         parse(parsers, GOOD)
 
 
+def test_closing_ends_a_process_that_starts() -> None:
+    """The thread that waits for its start is told why, and not that the machine is too small."""
+    parsers = Parsers(Limits(), "tests.support.slow_reader:read")
+    failed: list[str] = []
+
+    def wait() -> None:
+        with pytest.raises(ParserFailed) as error:
+            parse(parsers, GOOD)
+        failed.append(str(error.value))
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    while not parsers._all:
+        time.sleep(0.001)
+    parsers.close()
+    waiting.join(60)
+    assert "reading was stopped" in failed[0]
+
+
 def test_a_process_does_not_survive_its_starter() -> None:
     """Though it is in the middle of C code that never ends."""
     script = f"""
