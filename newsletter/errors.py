@@ -23,6 +23,7 @@
     │   ├── DatabaseOlder               it is an older copy, put back after mail was sent
     │   └── DiskFull                    no room left
     ├── RenderError                     an edition could not be built
+    │   ├── TemplateFaulty              a template has a mistake in it
     │   └── EditionFaulty               it was built but failed validation
     ├── OutputError                     a file or folder could not be written
     ├── ClockBehind                     the clock is earlier than the newest record
@@ -51,9 +52,13 @@ class NewsletterError(Exception):
         what: what is wrong, without a full stop.
         where: the file, URL, key or table it concerns.
         hint: what to do next.
+
+    Attributes:
+        excerpt: lines to show below the message, such as those around a mistake in a file.
     """
 
     exit_status = 3
+    excerpt: Sequence[str] = ()
 
     def __init__(self, what: str, *, where: str = "", hint: str = "") -> None:
         super().__init__(what)
@@ -203,6 +208,16 @@ class DiskFull(StorageError):
 
 class RenderError(NewsletterError):
     """An edition could not be built."""
+
+
+class TemplateFaulty(RenderError):
+    """A template has a mistake in it."""
+
+    def __init__(
+        self, what: str, *, where: str = "", hint: str = "", excerpt: Sequence[str] = ()
+    ) -> None:
+        super().__init__(what, where=where, hint=hint)
+        self.excerpt = tuple(excerpt)
 
 
 class EditionFaulty(RenderError):

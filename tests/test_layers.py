@@ -24,7 +24,8 @@ storage!
 papers: parser_messages reading_time identity | parser_worker! parser_process! | parsers!
 papers: changes review report! | capture_store! snapshot_processing!
 papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
-editions: content | paper_block | subject | compose | templating! | render! notices!
+editions: content | paper_block | subject | compose | template_errors! mjml! | templating!
+editions: skeleton! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
 subscribers: address | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
@@ -36,7 +37,7 @@ delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusa
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
 app: clock! open_files!
-app: undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
+app: undelivered source_remarks source_places! backup_rotation alert_reports alert_channels! | idle
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
 app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!

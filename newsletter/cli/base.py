@@ -31,6 +31,13 @@ def complain(error: NewsletterError) -> None:
             say(f"  {problem}", err=True)
     else:
         say(f"error: {error}", err=True)
+        show_excerpt(error.excerpt)
+
+
+def show_excerpt(lines: Iterable[str]) -> None:
+    """Prints the lines that belong to an error, indented, to standard error."""
+    for line in lines:
+        say(f"    {line}", err=True)
 
 
 def config_option() -> str | None:

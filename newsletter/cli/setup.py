@@ -38,6 +38,7 @@ def config() -> None:
 def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
     from newsletter.app.inspection import deeper_problems, remarks_on_sources
+    from newsletter.app.source_places import unusable_places
     from newsletter.cli import output
     from newsletter.config.file import load_config
 

@@ -77,9 +77,7 @@ class DatabaseSection(_Section):
     @field_validator("url")
     @classmethod
     def _known_kind(cls, value: str) -> str:
-        if not re.match(r"sqlite:///.|postgresql\+psycopg://", value):
-            raise ValueError('write "sqlite:///file.db" or "postgresql+psycopg://…"')
-        return value
+        return values.database_url(value)
 
 
 class SourceSection(_Section):
@@ -229,6 +227,8 @@ class Config(_Section):
     @field_validator("*", mode="before")
     @classmethod
     def _is_section(cls, value: object, info: ValidationInfo) -> object:
+        if info.field_name == "database" and isinstance(value, str):
+            values.refuse_postgresql(value)
         if info.field_name != "sources" and not isinstance(value, (Mapping, _Section)):
             raise ValueError(f"write it as a section, [{info.field_name}]")
         return value

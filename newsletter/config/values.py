@@ -58,6 +58,23 @@ def zone(value: str) -> str:
     return value
 
 
+def database_url(value: str) -> str:
+    """Accepts the URL of a SQLite file."""
+    refuse_postgresql(value)
+    if not re.match(r"sqlite:///.", value):
+        raise ValueError('write the URL of a SQLite file, such as "sqlite:///newsletter.db"')
+    return value
+
+
+def refuse_postgresql(value: str) -> None:
+    """Rejects the URL of a PostgreSQL database."""
+    if re.match(r"postgres(ql)?(\+\w+)?:", value.strip(), re.IGNORECASE):
+        raise ValueError(
+            "PostgreSQL is not supported yet: use a SQLite file, "
+            'such as url = "sqlite:///newsletter.db" under [database]'
+        )
+
+
 def mailbox(value: str) -> str:
     """Accepts `Name <address>`, a plain address, or an empty string."""
     if not value:

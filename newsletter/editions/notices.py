@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from newsletter.editions.templating import FAULTS, environment, loader
-from newsletter.errors import RenderError
+from newsletter.editions.template_errors import FAULTS, template_error
+from newsletter.editions.templating import environment, loader
 
 TEST = "test"
 REPORT = "report"
@@ -28,6 +28,7 @@ class Notices:
     """
 
     def __init__(self, templates_dir: Path | None = None) -> None:
+        self._folder = templates_dir
         self._templates = environment(loader(templates_dir))
 
     def words(self, kind: str, **facts: object) -> tuple[str, str]:
@@ -40,8 +41,6 @@ class Notices:
         try:
             filled = self._templates.get_template(name).render(**facts)
         except FAULTS as exc:
-            raise RenderError(
-                f"the template is wrong ({exc})", where=name, hint="mend the template"
-            ) from exc
+            raise template_error(exc, name, self._folder) from exc
         subject, _, text = filled.partition("\n")
         return subject.strip(), text.strip() + "\n"

@@ -10,31 +10,25 @@ an edition renders in a few milliseconds.
 from __future__ import annotations
 
 import hashlib
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from jinja2 import (
-    BaseLoader,
-    Environment,
-    StrictUndefined,
-    Template,
-    TemplateError,
-    TemplateNotFound,
-    TemplateSyntaxError,
-)
-from mjml import mjml2html
+from jinja2 import BaseLoader, Template, TemplateNotFound, TemplateSyntaxError
 
 from newsletter.editions.content import Content
-from newsletter.editions.templating import FAULTS, environment, loader
+from newsletter.editions.mjml import MjmlFaulty, compiled
+from newsletter.editions.skeleton import Skeleton, Trace
+from newsletter.editions.template_errors import FAULTS, Place, fault_at, said, template_error
+from newsletter.editions.templating import environment, loader
 from newsletter.errors import RenderError
 from newsletter.models import UNSUBSCRIBE, Rendered
 
 FONTS = "-apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
-DEEPEST = 500
-"""Maximum nesting of MJML tags."""
+_GENERATED = "<template>"
+"""What Jinja calls the file of a template that is in none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +62,9 @@ class Renderer:
 
     def __init__(self, theme_settings: ThemeSettings, templates_dir: Path | None = None) -> None:
         self._theme_settings = theme_settings
+        self._folder = templates_dir
         self._loader = loader(templates_dir)
-        self._skeletons = Environment(
-            loader=self._loader,
-            autoescape=True,
-            undefined=StrictUndefined,
-            block_start_string="[%",
-            block_end_string="%]",
-            variable_start_string="[[",
-            variable_end_string="]]",
-            comment_start_string="[#",
-            comment_end_string="#]",
-        )
+        self._skeleton = Skeleton(self._loader, self._name("edition.mjml.j2"))
         self._templates = environment(self._loader)
 
     def render(self, content: Content, web_url: str = "") -> Rendered:
@@ -98,89 +83,109 @@ class Renderer:
             "web_url": web_url,
             "unsubscribe": UNSUBSCRIBE,
         }
+        return Rendered(
+            subject=" ".join(self._filled("subject.txt.j2", values).split()),
+            html=self._filled_html(values),
+            text=self._filled("edition.txt.j2", values),
+        )
+
+    def _filled(self, file: str, values: Mapping[str, object]) -> str:
+        name = self._name(file)
         try:
-            return Rendered(
-                subject=" ".join(self._file("subject.txt.j2").render(values).split()),
-                html=self.html.render(values),
-                text=self._file("edition.txt.j2").render(values),
-            )
+            return self._templates.get_template(name).render(values)
         except FAULTS as exc:
-            raise self._fault(exc) from exc
+            raise self._fault(exc, name) from exc
+
+    def _filled_html(self, values: Mapping[str, object]) -> str:
+        template = self.html
+        try:
+            return template.render(values)
+        except FAULTS as exc:
+            raise self._html_fault(exc, values) from exc
 
     @cached_property
     def html(self) -> Template:
-        """The compiled HTML template."""
-        name = f"themes/{self._theme_settings.theme}/edition.mjml.j2"
+        """The compiled HTML template.
+
+        Raises:
+            RenderError: there is no such theme, or it does not compile.
+        """
         try:
-            skeleton = self._skeletons.get_template(name).render(
-                look=self._theme_settings, fonts=FONTS
-            )
-            return self._templates.from_string(compiled(skeleton))
+            mjml = self._skeleton.fill(self._settings)
         except FAULTS as exc:
-            raise self._fault(exc) from exc
+            raise self._fault(exc, self._skeleton.name) from exc
+        try:
+            html = compiled(mjml)
+        except MjmlFaulty as fault:
+            trace = self._trace()
+            place = trace.at(fault.at) if trace and fault.at is not None else None
+            raise fault_at(place, fault.what, self._skeleton.name) from fault
+        try:
+            return self._templates.from_string(html)
+        except FAULTS as exc:
+            raise self._html_fault(exc, None) from exc
 
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all templates; changes when one of them does."""
         digest = hashlib.blake2b(digest_size=16)
-        try:
-            # All of them, because a theme may extend and include any other.
-            for name in sorted(self._loader.list_templates()):
-                if "themes/" in name:
+        # All of them, because a theme may extend and include any other.
+        for name in sorted(self._loader.list_templates()):
+            if "themes/" in name:
+                try:
                     digest.update(self._loader.get_source(self._templates, name)[0].encode())
-        except FAULTS as exc:
-            raise self._fault(exc) from exc
+                except FAULTS as exc:
+                    raise self._fault(exc, name) from exc
         return digest.hexdigest()
 
-    def _file(self, name: str) -> Template:
-        return self._templates.get_template(f"themes/{self._theme_settings.theme}/{name}")
+    @property
+    def _settings(self) -> Mapping[str, object]:
+        return {"look": self._theme_settings, "fonts": FONTS}
 
-    def _fault(self, exc: Exception) -> RenderError:
-        theme = f"theme {self._theme_settings.theme}"
-        if isinstance(exc, TemplateNotFound):
+    def _name(self, file: str) -> str:
+        return f"themes/{self._theme_settings.theme}/{file}"
+
+    def _trace(self) -> Trace | None:
+        return self._skeleton.trace(self._settings)
+
+    def _html_fault(self, exc: Exception, values: Mapping[str, object] | None) -> RenderError:
+        """Returns the error for an exception of the HTML template, which is in no file.
+
+        The MJML contains the same expressions, and its lines can be traced. So it is rendered
+        instead, each piece on a line of its own, to see where the same exception comes from.
+        """
+        trace = self._trace()
+        if trace is None:
+            return self._fault(exc, self._skeleton.name)
+        text, places = trace.apart()
+
+        def mapped(place: Place) -> Place | None:
+            if place.file != _GENERATED:
+                return place
+            return places[place.line - 1] if place.line <= len(places) else None
+
+        try:
+            template = self._templates.from_string(text)
+            if values is not None:
+                template.render(values)
+        except FAULTS as again:
+            if said(again) == said(exc):
+                if isinstance(again, TemplateSyntaxError) and again.filename is None:
+                    return fault_at(
+                        mapped(Place(_GENERATED, again.lineno)), said(exc), self._skeleton.name
+                    )
+                return template_error(again, self._skeleton.name, self._folder, mapped)
+        return fault_at(None, said(exc), self._skeleton.name)
+
+    def _fault(self, exc: Exception, name: str) -> RenderError:
+        if isinstance(exc, TemplateNotFound) and exc.name == name:
             known = ", ".join(sorted(_themes(self._loader)))
             return RenderError(
                 f"there is no template {exc.name}",
-                where=theme,
+                where=f"theme {self._theme_settings.theme}",
                 hint=f"themes here: {known}; check [theme] name and templates_dir",
             )
-        line = f", line {exc.lineno}" if isinstance(exc, TemplateSyntaxError) else ""
-        return RenderError(
-            f"its template is wrong{line} ({_said(exc)})", where=theme, hint="mend the template"
-        )
-
-
-def _said(exc: Exception) -> str:
-    if isinstance(exc, RecursionError):
-        return "it extends or includes itself; the one it replaces is bundled/…"
-    return exc.message or "" if isinstance(exc, TemplateError) else f"{exc}"
-
-
-def _depth(mjml: str) -> int:
-    """Returns how deeply the tags are nested."""
-    depth = deepest = 0
-    for tag in re.finditer(r"<(/?)[a-zA-Z][^<>]*?(/?)>", mjml):
-        depth += -1 if tag[1] else 0 if tag[2] else 1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def compiled(mjml: str) -> str:
-    """Compiles MJML, which contains Jinja in place of papers, to HTML.
-
-    Raises:
-        RenderError: the MJML does not compile, or is nested too deeply.
-    """
-    if _depth(mjml) > DEEPEST:  # the compiler never returns from thousands
-        raise RenderError("the theme's MJML is nested too deeply", hint="close its tags")
-    try:
-        html = mjml2html(mjml, disable_comments=True, fonts={})
-        return re.sub(r"\n\s+", "\n", html)  # indentation would be repeated for every paper
-    except ValueError as exc:
-        raise RenderError(
-            f"the theme's MJML does not compile ({exc})",
-            hint="in it, `<` in an expression is `is lt(…)`, and `>` and quotes stay plain",
-        ) from exc
+        return template_error(exc, name, self._folder)
 
 
 def _themes(loader: BaseLoader) -> set[str]:

@@ -11,8 +11,8 @@ from starlette.responses import HTMLResponse, Response
 
 from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address
-from newsletter.editions.templating import FAULTS, environment, loader
-from newsletter.errors import RenderError
+from newsletter.editions.template_errors import FAULTS, template_error
+from newsletter.editions.templating import environment, loader
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
@@ -72,6 +72,7 @@ class Pages:
 
     def __init__(self, about: Site, templates_dir: Path | None) -> None:
         self.site = about
+        self._folder = templates_dir
         self._templates: Environment = environment(loader(templates_dir))
 
     def text(self, name: str, **facts: object) -> str:
@@ -83,9 +84,7 @@ class Pages:
         try:
             return self._templates.get_template(f"web/{name}").render(site=self.site, **facts)
         except FAULTS as exc:
-            raise RenderError(
-                f"the template is wrong ({exc})", where=f"web/{name}", hint="mend the template"
-            ) from exc
+            raise template_error(exc, f"web/{name}", self._folder) from exc
 
     def page(
         self, name: str, status: int = 200, *, private: bool = True, **facts: object

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.config import parse as parsing
+from newsletter.config.file import example_config
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.text import colour
@@ -98,7 +99,7 @@ alert_command = "notify --title 'Harbour Papers'"
 alert_url = "http://127.0.0.1:8080/alerts?auth=token"
 ping_url = "https://ping.example.org/1234"
 [database]
-url = "postgresql+psycopg://papers@localhost/papers"
+url = "sqlite:////var/papers/papers.db"
 [[sources]]
 name = "daily"
 url = "https://example.org/papers?date={date}"
@@ -570,7 +571,6 @@ def test_an_empty_path_stays_empty() -> None:
         ("sqlite:///a.db", "sqlite:////etc/papers/a.db"),
         ("sqlite:///data/a.db", "sqlite:////etc/papers/data/a.db"),
         ("sqlite:////var/a.db", "sqlite:////var/a.db"),
-        ("postgresql+psycopg://p@h/d", "postgresql+psycopg://p@h/d"),
     ],
 )
 def test_a_database_file_is_relative_to_the_file(url: str, absolute: str) -> None:
@@ -744,3 +744,25 @@ def test_a_configuration_does_not_show_its_secrets() -> None:
 def test_catch_up_is_less_than_a_day(written: str) -> None:
     """Otherwise a machine that always wakes late would never send a daily edition."""
     assert "less than a day" in problem(f"[delivery]\ncatch_up = '{written}'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[database]\nurl = 'postgresql+psycopg://me:{secret}@host/db'",
+        "[database]\nurl = 'postgresql://me:{secret}@host/db'",
+        "[database]\nurl = 'Postgres://me:{secret}@host/db'",
+        "database = 'postgresql://me:{secret}@host/db'",
+    ],
+)
+def test_postgresql_is_refused_in_one_clear_line(text: str) -> None:
+    """It is not supported yet; the line says what to write instead, and shows no password."""
+    said = problem(text.format(secret=SECRET))
+    assert "PostgreSQL is not supported yet: use a SQLite file, such as" in said
+    assert '"sqlite:///newsletter.db"' in said
+    assert SECRET not in said
+
+
+def test_the_example_configuration_does_not_mention_postgresql() -> None:
+    """What is not supported is not advertised."""
+    assert "postgres" not in example_config().lower()

@@ -218,24 +218,24 @@ def test_a_mended_template_is_read_again(tmp_path: Path) -> None:
         ("{{ name.colour }}", "colour"),
         ("{{ name|sparkle }}", "sparkle"),
         ("{% include 'mail/nowhere.txt.j2' %}", "nowhere"),
-        ("{% extends 'mail/test.txt.j2' %}", "recursion"),
+        ("{% extends 'mail/test.txt.j2' %}", "extends or includes itself"),
         ("{{ 1 / 0 }}", "zero"),
         ("{{ name + 1 }}", "str"),
         ("{{ name() }}", "callable"),
         ("{{ [].pop() }}", "empty list"),
         ("{{ at|hang(name) }}", "int"),
-        (b"Hello \xe4\n", "codec"),
+        (b"Hello \xe4\n", "it is not UTF-8 text"),
     ],
 )
 def test_a_broken_template_is_said(text: str | bytes, says: str, tmp_path: Path) -> None:
-    """With its name, what is wrong, and what to do, on one line."""
+    """With its file and line, what is wrong, and what to do, on one line."""
     folder = template(tmp_path, TEST, text)
     with pytest.raises(RenderError) as caught:
         words(TEST, folder)
     said = str(caught.value)
-    assert said.startswith("mail/test.txt.j2: the template is wrong (")
+    assert said.startswith(f"{folder}/mail/test.txt.j2, line 1: ")
     assert says in said
-    assert said.endswith("; mend the template")
+    assert said.endswith("; fix the template")
     assert said == clean(said)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import SCHEDULER_HINT, Finding, failure, ok, warning
+from newsletter.app.source_places import unusable_place
 from newsletter.config.schema import SourceSection
 from newsletter.storage import sources
 from newsletter.storage.sources import SourceStatus
@@ -25,13 +26,17 @@ def check(context: Context) -> Iterator[Finding]:
         with context.database.read() as tx:
             known = {status.name: status for status in sources.all_status(tx)}
     for section in sections:
-        if section.path and not os.access(section.path, os.R_OK):
+        status = known.get(section.name) if known is not None else None
+        is_reported = section.url and status and status.failing_since
+        place = None if is_reported else unusable_place(section)
+        if place:
+            yield warning(f"{place.source}: {place.what}", place.hint)
+        elif section.path and not os.access(section.path, os.R_OK):
             yield failure(
-                f"{section.name}: {section.path} is not there, or cannot be read",
-                "make it, or mend its path under [[sources]]",
+                f"{section.name}: {section.path} cannot be read", "check its owner and mode"
             )
         elif known is not None:
-            yield _captures(section, known.get(section.name), context.clock())
+            yield _captures(section, status, context.clock())
 
 
 def _captures(section: SourceSection, status: SourceStatus | None, at: datetime) -> Finding:
