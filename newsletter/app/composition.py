@@ -5,7 +5,6 @@ Does nothing else: commands, pages and the service call the use cases directly.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from newsletter.app.clock import now
 from newsletter.config.schema import Config
-from newsletter.errors import StorageError
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.parsers import Parsers
 from newsletter.papers.snapshot_review import SnapshotReview
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from newsletter.app.alerts import Alerts
     from newsletter.app.status import StatusReader
     from newsletter.app.subscriber_use_cases import SubscriberUseCases
+    from newsletter.app.template_check import TemplateCheck
     from newsletter.app.trace import Trace
     from newsletter.delivery.records import DeliveryRecords
     from newsletter.delivery.run import DeliveryRun, Progress
@@ -240,6 +239,13 @@ class App:
         return StatusReader(self._config, self.database, self.clock)
 
     @cached_property
+    def templates(self) -> TemplateCheck:
+        """Checks the templates."""
+        from newsletter.app.template_check import TemplateCheck
+
+        return TemplateCheck(self._config)
+
+    @cached_property
     def trace(self) -> Trace:
         """Reads the history of one subscriber or one paper."""
         from newsletter.app.trace import Trace
@@ -275,25 +281,3 @@ def opened(config: Config, *, create: bool = True) -> Iterator[App]:
     """
     with closing(App(config, Database(config.database.url, create=create))) as app:
         yield app
-
-
-@contextmanager
-def throw_away() -> Iterator[App]:
-    """Opens the use cases with a temporary database and the default configuration."""
-    with _temporary_folder() as folder, Parsers() as parsers:
-        parsers.start()  # it starts while the database is made
-        database = Database(f"sqlite:///{folder}/replay.db")
-        with closing(App(Config(), database, parsers=parsers)) as app:
-            yield app
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[str]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="newsletter-")
-    except OSError as exc:
-        raise StorageError(
-            f"no temporary folder can be made ({exc.strerror})", hint="make room, or set TMPDIR"
-        ) from exc
-    with folder as path:
-        yield path

@@ -8,13 +8,12 @@ from pathlib import Path
 
 from newsletter import formats
 from newsletter.app.clock import now
-from newsletter.app.edition_factories import builder
 from newsletter.app.factories import sending_problems
 from newsletter.app.source_remarks import Remark
 from newsletter.app.status import remarks
 from newsletter.config.file import add_sources
 from newsletter.config.schema import Config
-from newsletter.errors import NewsletterError, SourceError, StorageError, UsageError
+from newsletter.errors import SourceError, StorageError, UsageError
 from newsletter.formats import opml
 from newsletter.models import Entry, EntryKind, Snapshot
 from newsletter.papers.parsers import Parsers
@@ -25,19 +24,14 @@ from newsletter.storage.read_only import read_only
 
 
 def deeper_problems(config: Config) -> list[str]:
-    """Returns problems that validating values does not find: unknown formats, a broken theme."""
+    """Returns problems that validating values does not find, except broken templates."""
     problems = []
     for number, section in enumerate(config.sources, 1):
         try:
             _ = formats.named(section.format) if section.format else None
         except UsageError as error:
             problems.append(f"sources[{number}].format: {error}")
-    problems += sending_problems(config)
-    try:
-        _trial_edition(config)
-    except NewsletterError as error:
-        problems.append(f"theme: {error}")
-    return problems
+    return problems + sending_problems(config)
 
 
 def remarks_on_sources(config: Config) -> list[Remark]:
@@ -48,16 +42,6 @@ def remarks_on_sources(config: Config) -> list[Remark]:
     with suppress(StorageError), read_only(config.database.url) as tx:
         return remarks(config, sources.all_status(tx), now())
     return []
-
-
-def _trial_edition(config: Config) -> None:
-    """Builds an edition of the bundled sample in the configured theme, with all its checks."""
-    papers = formats.parse(sample()[0].read_bytes()).papers
-    entries = [
-        Entry(position, EntryKind.NEW, paper, "sample", "api-json")
-        for position, paper in enumerate(papers, 1)
-    ]
-    builder(config).build(entries)
 
 
 def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
@@ -99,3 +83,12 @@ def sample() -> list[Path]:
     """Returns the files of the bundled sample: captures of fictitious papers on two days."""
     folder = Path(str(resource_files("newsletter"))) / "sample"
     return sorted(folder.glob("*.json"))
+
+
+def sample_entries() -> list[Entry]:
+    """Returns the papers of the first day of the sample, as new ones."""
+    papers = formats.parse(sample()[0].read_bytes()).papers
+    return [
+        Entry(position, EntryKind.NEW, paper, "sample", "api-json")
+        for position, paper in enumerate(papers, 1)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -105,10 +105,12 @@ def reported(
     failed, waiting, progress = 0, 0, output.Progress(as_json=as_json)
     for report in reports:
         files = None
+        excerpt: Sequence[str] = ()
         try:
             files = written(report)
         except NewsletterError as error:
             report = replace(report, held=str(error))
+            excerpt = error.excerpt
         failed += report.held is not None
         waiting += bool(decide and report.held and report.snapshot and not report.postponed)
         progress.clear()
@@ -117,6 +119,7 @@ def reported(
         else:
             made = (files.edition.parts[0].subject, files.files[0]) if files else ()
             output.print_report(report, *made)
+            show_excerpt(excerpt)
         progress.show(report.origin)
     progress.clear()
     if waiting and not as_json:

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.option("--out", default="demo", show_default=True, help="Folder for the editions.")
 def demo(out: str) -> int:
-    """Show what it does, on a bundled sample of two days."""
+    """Show what it does, on a bundled sample of two days.
+
+    With --config, the editions look as configured there.
+    """
     from newsletter.app.inspection import sample
 
     days = [str(path) for path in sample()]
@@ -68,7 +71,10 @@ def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> in
 @format_option
 @json_option
 def replay(locations: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:
-    """Run captures through a throw-away database, in order; needs no configuration."""
+    """Run captures through a throw-away database, in order; needs no configuration.
+
+    With --config, the editions look as configured there.
+    """
     return _replay(locations, Path(out) if out else None, format, as_json=as_json)
 
 
@@ -79,10 +85,12 @@ def _replay(
     *,
     as_json: bool,
 ) -> int:
-    from newsletter.app.composition import throw_away
+    from newsletter.app.throw_away import throw_away
     from newsletter.cli.signals import Signals, Stopped
+    from newsletter.config.file import load_named_config
     from newsletter.editions import preview
 
+    config = load_named_config(config_option())
     taken: set[str] = set()
 
     def writer(app: App) -> Callable[[CaptureReport], Written | None]:
@@ -100,7 +108,7 @@ def _replay(
 
     with Signals() as signals:
         try:
-            with throw_away() as app, signals.ends_at_once():
+            with throw_away(config) as app, signals.ends_at_once():
                 return reported(
                     app.sources.replay(locations, format), as_json=as_json, written=writer(app)
                 )

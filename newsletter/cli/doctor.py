@@ -120,6 +120,7 @@ def _row(name: str, finding: Finding) -> dict[str, Any]:
         "what": finding.what,
         "hint": finding.hint or None,
         "record": finding.record or None,
+        "excerpt": list(finding.excerpt) or None,
     }
 
 
@@ -129,3 +130,4 @@ def _lines(name: str, finding: Finding) -> Iterator[str]:
         yield f"{'':{_WIDTH}}{finding.hint}"
     if finding.record:
         yield f"{'':{_WIDTH}}    {finding.record}"
+    yield from (f"{'':{_WIDTH}}    {line}" for line in finding.excerpt)

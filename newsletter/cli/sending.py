@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import FAILED, config_option, json_option, reported, secure_files, with_app
+from newsletter.cli.base import (
+    FAILED,
+    config_option,
+    json_option,
+    reported,
+    secure_files,
+    show_excerpt,
+    with_app,
+)
 from newsletter.cli.terminal import say
 from newsletter.errors import (
     ClockBehind,
@@ -70,13 +78,13 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
 
     progress = mail_output.SendingProgress()
     try:
-        fault = ""
+        fault: RenderError | None = None
         with signals.ends_at_once():
             try:
                 app.sending.refuse(app.clock())
                 planned = app.planner.plan(due_now=due_now)
             except RenderError as error:  # frozen editions can still be sent
-                planned, fault = PlanResult(), str(error)
+                planned, fault = PlanResult(), error
         return _sent(app, planned, signals, progress.show, fault)
     except SendingPaused:
         return _nothing()
@@ -99,10 +107,16 @@ def _report_without_mail(app: App) -> None:
 
 
 def _sent(
-    app: App, planned: PlanResult, signals: Signals, progress: Progress, fault: str
+    app: App,
+    planned: PlanResult,
+    signals: Signals,
+    progress: Progress,
+    fault: RenderError | None,
 ) -> RunResult:
     """Sends, says whom a report did not reach, and pings after a healthy run."""
-    result = app.sending.send(planned, signals.stop, progress, fault)
+    result = app.sending.send(planned, signals.stop, progress, str(fault or ""))
+    if fault and result.stopped == str(fault):
+        result.excerpt = fault.excerpt
     _say_faults(app)
     if not signals.stop.is_set() and not result.stopped:
         with suppress(StorageError):
@@ -142,6 +156,7 @@ def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: boo
             say(line)
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
+            show_excerpt(result.excerpt)
     return FAILED if mail_output.wants_attention(result) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import click
 
 from newsletter.cli.base import complain, config_option, json_option, with_app
 from newsletter.cli.terminal import say
-from newsletter.errors import ConfigError, DatabaseMissing
+from newsletter.errors import ConfigError, DatabaseMissing, NewsletterError
+from newsletter.masks import masked
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -39,30 +41,42 @@ def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
     from newsletter.app.inspection import deeper_problems, remarks_on_sources
     from newsletter.app.source_places import unusable_places
+    from newsletter.app.template_check import TemplateCheck
     from newsletter.cli import output
     from newsletter.config.file import load_config
 
     path = config_option()
+    errors: list[NewsletterError] = []
+    warnings: list[str] = []
     remarks: list[str] = []
     try:
         loaded = load_config(path)
-        problems = deeper_problems(loaded)
+        errors += [ConfigError([problem]) for problem in deeper_problems(loaded)]
+        errors += TemplateCheck(loaded).faults()
+        warnings = [masked(str(place)) for place in unusable_places(loaded.sources)]
         remarks = [remark.text for remark in remarks_on_sources(loaded)]
-    except ConfigError as error:
-        problems = list(error.problems)
-        if not as_json:
-            complain(error)
-    else:
-        for problem in problems if not as_json else []:
-            say(f"error: {problem}", err=True)
+    except ConfigError as invalid:
+        errors = [invalid]
     if as_json:
-        output.print_json({"ok": not problems, "problems": problems, "remarks": remarks})
+        problems = [problem for error in errors for problem in _problems(error)]
+        row = {"ok": not errors, "problems": problems, "warnings": warnings, "remarks": remarks}
+        output.print_json(row)
     else:
-        if not problems:
-            say("The configuration is fine.")
-        for remark in remarks:
-            say(f"note: {remark}", err=True)
-    return 2 if problems else 0
+        for error in errors:
+            complain(error)
+        for kind, texts in (("warning", warnings), ("note", remarks)):
+            for text in texts:
+                say(f"{kind}: {text}", err=True)
+        if not errors:
+            say("The configuration is fine." if not warnings else _USABLE)
+    return 2 if errors else 0
+
+
+_USABLE = "The configuration has no errors."
+
+
+def _problems(error: NewsletterError) -> Sequence[str]:
+    return error.problems if isinstance(error, ConfigError) else (str(error),)
 
 
 @click.group(invoke_without_command=True)

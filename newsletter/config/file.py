@@ -53,6 +53,15 @@ def load_config(path: str | None) -> Config:
     return parse(text, os.environ, where=str(file), folder=folder)
 
 
+def load_named_config(path: str | None) -> Config | None:
+    """Loads the configuration at `path`, else `$NEWSLETTER_CONFIG`; `None` if neither is given.
+
+    Raises:
+        ConfigError: the file is missing or unreadable, or the configuration has problems.
+    """
+    return load_config(path) if path or os.environ.get(CONFIG_VARIABLE) else None
+
+
 def with_theme(config: Config, theme: str) -> Config:
     """Returns the same configuration with another theme."""
     return config.model_copy(update={"theme": config.theme.model_copy(update={"name": theme})})

@@ -6,7 +6,7 @@ Builds a `DeliveryRun` for each run. Does not plan and does not send by itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,11 +35,13 @@ class RunResult:
 
     Attributes:
         stopped: why sending ended before its work was done; empty if it did not.
+        excerpt: lines to show with it, such as those around a mistake in a template.
     """
 
     planned: PlanResult = field(default_factory=PlanResult)
     summary: RunSummary = field(default_factory=RunSummary)
     stopped: str = ""
+    excerpt: Sequence[str] = ()
 
 
 class Sending:

@@ -89,15 +89,18 @@ def _fault(mjml: str, message: str) -> MjmlFaulty:
     """Returns the compiler's message in our words, with its position or the likeliest one."""
     found = _POSITION.search(message)
     what = f"the MJML does not compile: {_POSITION.sub('', message)}"
+    start, end = len(mjml), len(mjml)
     if found and found[1]:  # in bytes
         data = mjml.encode()
         start, end = (len(data[: int(at)].decode(errors="ignore")) for at in found.groups())
-        quoted = " ".join(mjml[start:end].split())[:40]
-        return MjmlFaulty(f"{what}, “{quoted}”", start + _leading_space(mjml[start:end]))
+        start += _leading_space(mjml[start:end])
+    # The compiler notices a tag that is not closed only where its parent ends.
     suspect = next(_suspects(_without_comments(mjml)), None)
-    if suspect is None:
+    if suspect and suspect[1] < start:
+        return MjmlFaulty(f"{what}; {suspect[0]}", suspect[1])
+    if start == len(mjml):
         return MjmlFaulty(what)
-    return MjmlFaulty(f"{what}; {suspect[0]}", suspect[1])
+    return MjmlFaulty(f"{what}, “{' '.join(mjml[start:end].split())[:40]}”", start)
 
 
 def _leading_space(text: str) -> int:
@@ -115,14 +118,17 @@ def _suspects(mjml: str) -> Iterator[tuple[str, int]]:
     opened: list[tuple[str, int]] = []
     for tag in _TAG.finditer(mjml):
         name, at = tag[2], tag.start()
-        if name is None:
+        if name is None and mjml[at + 1 : at + 2].isalpha():
+            yield "this tag does not end, or a quotation mark in it is not closed", at
+        elif name is None:
             yield "`<` must begin a tag here; in an expression write `is lt(…)` instead", at
         elif not tag[1] and not tag[4] and name not in _VOID:
             opened.append((name, at))
         elif tag[1] and opened and opened[-1][0] == name:
             opened.pop()
         elif tag[1]:
-            yield f"</{name}> does not close the tag before it", at
+            expected = f"stands where </{opened[-1][0]}> is expected" if opened else "closes no tag"
+            yield f"</{name}> {expected}", at
             return
     if opened:
         yield f"<{opened[-1][0]}> is not closed", opened[-1][1]

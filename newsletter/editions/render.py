@@ -10,6 +10,7 @@ an edition renders in a few milliseconds.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from jinja2 import BaseLoader, Template, TemplateNotFound, TemplateSyntaxError
 
 from newsletter.editions.content import Content
 from newsletter.editions.mjml import MjmlFaulty, compiled
-from newsletter.editions.skeleton import Skeleton, Trace
+from newsletter.editions.skeleton import Skeleton, Trace, unclosed_tag
 from newsletter.editions.template_errors import FAULTS, Place, fault_at, said, template_error
 from newsletter.editions.templating import environment, loader
 from newsletter.errors import RenderError
@@ -154,9 +155,9 @@ class Renderer:
         The MJML contains the same expressions, and its lines can be traced. So it is rendered
         instead, each piece on a line of its own, to see where the same exception comes from.
         """
-        trace = self._trace()
+        name, trace = self._skeleton.name, self._trace()
         if trace is None:
-            return self._fault(exc, self._skeleton.name)
+            return self._fault(exc, name)
         text, places = trace.apart()
 
         def mapped(place: Place) -> Place | None:
@@ -171,11 +172,14 @@ class Renderer:
         except FAULTS as again:
             if said(again) == said(exc):
                 if isinstance(again, TemplateSyntaxError) and again.filename is None:
-                    return fault_at(
-                        mapped(Place(_GENERATED, again.lineno)), said(exc), self._skeleton.name
-                    )
-                return template_error(again, self._skeleton.name, self._folder, mapped)
-        return fault_at(None, said(exc), self._skeleton.name)
+                    line = self._syntax_line(again, text)
+                    return fault_at(mapped(Place(_GENERATED, line)), said(exc), name)
+                return template_error(again, name, self._folder, mapped)
+        return fault_at(None, said(exc), name)
+
+    def _syntax_line(self, exc: TemplateSyntaxError, text: str) -> int:
+        is_nesting = re.match(r"Unexpected end of template|Encountered unknown tag 'end", said(exc))
+        return (is_nesting and unclosed_tag(self._templates, text)) or exc.lineno
 
     def _fault(self, exc: Exception, name: str) -> RenderError:
         if isinstance(exc, TemplateNotFound) and exc.name == name:

@@ -13,7 +13,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from jinja2 import BaseLoader
+from jinja2 import BaseLoader, Environment
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
 
@@ -70,6 +70,28 @@ class Trace:
                 lines.append(line)
                 places.append(place)
         return "\n".join(lines), places
+
+
+_ENDS = re.compile("end(autoescape|block|call|filter|for|if|macro|with)")
+
+
+def unclosed_tag(templates: Environment, text: str) -> int | None:
+    """Returns the line of the Jinja tag that is not closed, or `None` if each one is.
+
+    Jinja itself reports where it missed the end, which may be in another file.
+    """
+    opened: list[tuple[str, int]] = []
+    is_first = False
+    for line, kind, value in templates.lex(text):
+        if kind == "name" and is_first:
+            if end := _ENDS.fullmatch(value):
+                if opened and opened[-1][0] != end[1]:
+                    return opened[-1][1]
+                opened = opened[:-1]
+            elif _ENDS.fullmatch(f"end{value}"):
+                opened.append((value, line))
+        is_first = kind == "block_begin" or (is_first and kind == "whitespace")
+    return opened[-1][1] if opened else None
 
 
 class Skeleton:

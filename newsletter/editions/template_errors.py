@@ -89,7 +89,8 @@ def place_of(
     """
     places = [place for one in _places(exc) if (place := mapped(one))]
     own = [one for one in places if folder and Path(one.file).is_relative_to(folder)]
-    return (own or places or [None])[-1]
+    candidates = own or places
+    return candidates[-1] if candidates else None
 
 
 def _places(exc: Exception) -> Iterator[Place]:

@@ -86,16 +86,18 @@ class TemplateEnvironment(Environment):
         return super()._generate(source, name, filename, defer_init)
 
     def _check_blocks(self, tree: nodes.Template, name: str | None, filename: str | None) -> None:
-        known = self._inherited_blocks(tree)
+        # The operator's own base may leave out blocks that our pages fill.
+        is_ours = Path(filename or "").is_relative_to(bundled_templates())
+        known = None if is_ours else self._inherited_blocks(tree)
         if known is None:
             return
         for block in _outermost_blocks(tree):
             if block.name not in known:
                 near = difflib.get_close_matches(block.name, known, n=1)
                 meant = f" (did you mean {near[0]}?)" if near else ""
-                there = ", ".join(sorted(known)) or "it has none"
+                there = ", ".join(sorted(known)) or "none"
                 raise TemplateSyntaxError(
-                    f"there is no block {block.name}{meant}; the blocks are: {there}",
+                    f"its parent has no block {block.name}{meant}; its blocks are: {there}",
                     block.lineno,
                     name,
                     filename,
@@ -140,6 +142,18 @@ def _outermost_blocks(node: nodes.Node) -> Iterator[nodes.Block]:
             yield child
         else:
             yield from _outermost_blocks(child)
+
+
+def template_names(folder: str, templates_dir: Path | None) -> list[str]:
+    """Returns the names of all templates in a folder of ours, and in the operator's of that name.
+
+    Raises:
+        RenderError: there is no such folder of the operator's.
+    """
+    names = loader(templates_dir).list_templates()
+    return sorted(
+        name for name in names if name.startswith(f"{folder}/") and name.endswith((".j2", ".js"))
+    )
 
 
 def environment(loader: BaseLoader) -> TemplateEnvironment:

@@ -5,7 +5,7 @@ database is no longer the one at its path. A locked database or a full disk is n
 process waits until that is over, and a restart would not help.
 
 `/readyz` tells whether the process can do its work: it also attempts a write, and reports failing
-loops and a database that is an older copy.
+loops, a database that is an older copy, and broken templates.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ CHECK_SECONDS = 2.0
 
 _LATE = f"the disk does not answer within {health.TIMEOUT:g} s"
 
+_CHECKING = "the templates are still being checked"
+
 _INTERVAL = 15.0
 """Seconds between two watchdog notifications, unless systemd asks for a shorter interval."""
 
@@ -49,6 +51,8 @@ class Health:
         self._loops = list(loops)
         # A restart does not help if the disk does not respond.
         self._file = health.Probe(self._file_fault, late="")
+        # The first check compiles all templates, which takes time on a busy machine.
+        self._templates = health.Probe(self._template_fault, _CHECKING, timeout=CHECK_SECONDS)
 
     def watch_over(self, loop: Heartbeat) -> None:
         """Adds a loop to monitor."""
@@ -78,7 +82,12 @@ class Health:
         """
         self._app.database.check_writable(CHECK_SECONDS)
         generations.check(self._app.database)
-        return _first(loop.stuck or loop.fault for loop in self._loops)
+        fault = _first(loop.stuck or loop.fault for loop in self._loops)
+        return fault or self._templates.wait()
+
+    def _template_fault(self) -> str:
+        self._app.templates.check()
+        return ""
 
     def routes(self, config: Config) -> Sequence[BaseRoute]:
         """Returns the routes for health checks and metrics."""

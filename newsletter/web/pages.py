@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Mount, Route, Router
 from starlette.types import ASGIApp
 
 from newsletter.app.composition import App
+from newsletter.app.site import site
 from newsletter.config.schema import Config
 from newsletter.errors import NewsletterError, UsageError
 from newsletter.web.archive import ArchivePages
@@ -22,7 +23,7 @@ from newsletter.web.archive_content import ArchiveReader
 from newsletter.web.guard import Guard
 from newsletter.web.preferences import PreferencePages
 from newsletter.web.signup import SignupPages
-from newsletter.web.site import Pages, site
+from newsletter.web.site import Pages
 from newsletter.web.visitors import Visitors
 
 log = structlog.get_logger()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from newsletter.app.composition import throw_away
 from newsletter.app.inspection import sample
+from newsletter.app.throw_away import throw_away
 
 CONTRAST = """
 () => {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from newsletter import formats
-from newsletter.app.composition import throw_away
+from newsletter.app.throw_away import throw_away
 from newsletter.papers.report import CaptureReport
 from newsletter.text.dates import day_in
 from tests.support.real_captures import real_captures

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.app.composition import App, throw_away
+from newsletter.app.composition import App
+from newsletter.app.throw_away import throw_away
 from newsletter.editions.build import Edition
 from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of

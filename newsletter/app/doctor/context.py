@@ -27,9 +27,6 @@ from newsletter.storage.database import Database
 from newsletter.storage.database_file import sqlite_path
 from newsletter.subscribers.address import Address
 
-_THEME = "theme: "
-"""Prefix of problems with the theme."""
-
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -106,18 +103,9 @@ class Context:
         return None if isinstance(self._opened, Exception) else self._opened
 
     @cached_property
-    def _problems(self) -> list[str]:
-        return deeper_problems(self.config)
-
-    @property
     def configuration_problems(self) -> list[str]:
         """Problems with the configuration beyond the types of its values."""
-        return [one for one in self._problems if not one.startswith(_THEME)]
-
-    @property
-    def theme_problems(self) -> list[str]:
-        """Problems that prevent rendering an edition with the configured theme."""
-        return [one.removeprefix(_THEME) for one in self._problems if one.startswith(_THEME)]
+        return deeper_problems(self.config)
 
     @property
     def is_password_file_unreadable(self) -> bool:

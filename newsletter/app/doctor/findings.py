@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from newsletter.errors import NewsletterError
@@ -28,12 +29,14 @@ class Finding:
         what: what was found.
         hint: what to do about it; empty only if the level is `OK`.
         record: a record to publish in the domain's DNS zone, if that is the remedy.
+        excerpt: lines to show with it, such as those around a mistake in a file.
     """
 
     level: Level
     what: str
     hint: str = ""
     record: str = ""
+    excerpt: Sequence[str] = ()
 
 
 def ok(what: str) -> Finding:
@@ -55,6 +58,7 @@ def from_error(error: NewsletterError | OSError) -> Finding:
     """Returns the finding for an error that ended a check."""
     if isinstance(error, NewsletterError):
         what = f"{error.where}: {error.what}" if error.where else error.what
-        return failure(what, error.hint or "mend that, then run this again")
+        found = failure(what, error.hint or "mend that, then run this again")
+        return replace(found, excerpt=error.excerpt)
     where = f"{error.filename}: " if error.filename else ""
     return failure(f"{where}{error.strerror or error}", "check its owner and mode")

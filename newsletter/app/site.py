@@ -1,0 +1,47 @@
+"""The values available to every web page. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from newsletter.config.schema import Config
+from newsletter.config.values import name_and_address
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The values available to every page.
+
+    Attributes:
+        base_url: the public URL of the pages; empty if they are only served on this machine.
+        root: the path prefix of all pages; usually empty.
+        owner: the public contact address; empty if there is none.
+        can_subscribe: whether visitors can subscribe.
+    """
+
+    name: str
+    base_url: str
+    root: str
+    accent: str
+    accent_dark: str
+    postal_address: str
+    owner: str
+    language: str
+    can_subscribe: bool
+
+
+def site(config: Config) -> Site:
+    """Returns the configured site."""
+    section = config.newsletter
+    return Site(
+        name=section.name,
+        base_url=section.base_url,
+        root=urlsplit(section.base_url).path.rstrip("/"),
+        accent=config.theme.accent,
+        accent_dark=config.theme.dark,
+        postal_address=section.postal_address,
+        owner=name_and_address(section.reply_to)[1],
+        language=section.language,
+        can_subscribe=bool(section.base_url),
+    )
