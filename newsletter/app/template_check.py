@@ -100,18 +100,21 @@ class TemplateCheck:
         usual, skeletons = environment(found), skeleton_environment(found)
         for name in sorted({*template_names(folder, self._folder), *samples}):
             try:
-                _check(skeletons if name.endswith(_SKELETON) else usual, name, samples)
+                self._check(skeletons if name.endswith(_SKELETON) else usual, name, samples)
             except FAULTS as exc:
                 yield template_error(exc, name, self._folder)
 
-
-def _check(templates: Environment, name: str, samples: Mapping[str, Sequence[Facts]]) -> None:
-    template = templates.get_template(name)
-    for facts in samples.get(name, ()):
-        template.render(facts)
-    source = Path(template.filename or "").read_text("utf-8")
-    for what, node in _missing(templates, templates.parse(source, name, template.filename)):
-        raise TemplateSyntaxError(what, node.lineno, name, template.filename)
+    def _check(
+        self, templates: Environment, name: str, samples: Mapping[str, Sequence[Facts]]
+    ) -> None:
+        template = templates.get_template(name)
+        for facts in samples.get(name, ()):
+            template.render(facts)
+        file = Path(template.filename or "")
+        if self._folder and file.is_relative_to(self._folder):
+            tree = templates.parse(file.read_text("utf-8"), name, str(file))
+            for what, node in _missing(templates, tree):
+                raise TemplateSyntaxError(what, node.lineno, name, str(file))
 
 
 def _missing(templates: Environment, tree: nodes.Template) -> Iterator[tuple[str, nodes.Node]]:
