@@ -39,7 +39,7 @@ delivery: sending! records! | send_test!
 app: clock! open_files!
 app: undelivered source_remarks source_places! backup_rotation alert_reports alert_channels! | idle
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
-app: inspection! site | template_samples! | template_check!
+app: inspection! site | template_samples! edition_previews! | template_check!
 app: trace! subscriber_use_cases! | composition! | maintenance! throw_away!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!

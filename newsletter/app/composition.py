@@ -26,6 +26,7 @@ from newsletter.storage.database import Database
 # double the time it takes.
 if TYPE_CHECKING:
     from newsletter.app.alerts import Alerts
+    from newsletter.app.edition_previews import EditionPreviews
     from newsletter.app.status import StatusReader
     from newsletter.app.subscriber_use_cases import SubscriberUseCases
     from newsletter.app.template_check import TemplateCheck
@@ -152,10 +153,15 @@ class App:
     def previews(self) -> PreviewWriter:
         """Writes an edition to files."""
         from newsletter.app import edition_factories
-        from newsletter.editions.preview import PreviewWriter
 
-        base = self._config.newsletter.base_url
-        return PreviewWriter(edition_factories.sender(self._config), base, self.clock)
+        return edition_factories.preview_writer(self._config, self.clock)
+
+    @cached_property
+    def edition_previews(self) -> EditionPreviews:
+        """Finds the editions to preview."""
+        from newsletter.app.edition_previews import EditionPreviews
+
+        return EditionPreviews(self.database, self.planner)
 
     # --- deliveries → mail
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from email.headerregistry import Address
 from pathlib import Path
 
 from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address
 from newsletter.editions.build import EditionBuilder
+from newsletter.editions.preview import PreviewWriter
 from newsletter.editions.render import Renderer, ThemeSettings
 from newsletter.messages.mime import NO_OWNER, NOWHERE, Sender
 
@@ -35,6 +38,11 @@ def builder(config: Config) -> EditionBuilder:
     return EditionBuilder(
         renderer, theme_settings(config), config.theme.excerpts, config.newsletter.base_url
     )
+
+
+def preview_writer(config: Config, clock: Callable[[], datetime]) -> PreviewWriter:
+    """Returns the writer of previews."""
+    return PreviewWriter(sender(config), config.newsletter.base_url, clock)
 
 
 def sender(config: Config) -> Sender:

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from newsletter.cli.base import config_option, json_option
 from newsletter.cli.terminal import say
-from newsletter.errors import DatabaseMissing
+from newsletter.errors import DatabaseMissing, UsageError
+from newsletter.models import SubscriberState
+
+if TYPE_CHECKING:
+    from newsletter.config.schema import Config
+    from newsletter.editions.build import Edition
+    from newsletter.editions.preview import Written
+    from newsletter.storage.subscribers import Subscriber
+
+RECEIVING = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
+"""States in which a subscriber gets editions, now or after a pause."""
 
 
 @click.command()
 @click.option("--out", default="preview", show_default=True, help="Folder for its files.")
 @click.option("--theme", help="Another theme than the configured one.")
-@click.option("--subscriber", metavar="ADDRESS", help="What this subscriber would get.")
+@click.option(
+    "--subscriber", metavar="ADDRESS", help="The edition of this subscriber, addressed to them."
+)
+@click.option("--last", is_flag=True, help="The edition that was sent last.")
+@click.option("--sample", is_flag=True, help="An edition of bundled sample papers.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 @click.option("--serve", is_flag=True, help="Serve the folder on this machine until Ctrl-C.")
 @json_option
@@ -23,44 +38,126 @@ def preview(
     theme: str | None,
     subscriber: str | None,
     *,
+    last: bool,
+    sample: bool,
     open_it: bool,
     serve: bool,
     as_json: bool,
 ) -> int:
-    """Write the next edition's files, exactly as they would be sent. Changes nothing."""
-    from newsletter.app.composition import opened
-    from newsletter.cli import output
-    from newsletter.config.file import load_config, with_theme
-    from newsletter.subscribers.lifecycle import address_of
+    """Write the next edition's files, exactly as they would be sent. Changes nothing.
 
+    The personal links in a preview are placeholders, which work for no subscriber.
+    """
+    from newsletter.config.file import load_config, with_theme
+
+    if last and (sample or theme):
+        other = "--sample" if sample else "--theme"
+        raise UsageError(f"--last and {other} exclude each other")
     loaded = load_config(config_option())
-    try:
-        with opened(with_theme(loaded, theme) if theme else loaded, create=False) as app:
-            lifecycle = app.subscribers.lifecycle
-            cursor = lifecycle.find(address_of(subscriber)).cursor if subscriber else None
-            edition = app.planner.next_edition(cursor)
-            if edition is None:
-                return _silent(app.status.read().idle_reason, as_json=as_json)
-            written = app.previews.write(edition, Path(out))
-    except DatabaseMissing as missing:
-        return _silent(_nothing_yet(missing), as_json=as_json)
-    if as_json:
-        output.print_json(
-            {
-                "files": [str(path) for path in written.files],
-                "papers": len(edition.entries),
-                "subject": edition.parts[0].subject,
-                "titles": list(edition.titles),
-            }
-        )
-    else:
-        say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
-        for path in written.files:
-            say(f"  {path}")
-        if not (loaded.newsletter.base_url or loaded.newsletter.owner):
-            say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
+    if theme:
+        loaded = with_theme(loaded, theme)
+    found = _previewed(loaded, subscriber, last=last, sample=sample)
+    if isinstance(found, str):
+        return _silent(found, as_json=as_json, hint=_INSTEAD)
+    edition, person = found
+    written = _write(loaded, edition, person, Path(out))
+    _print_preview(loaded, edition, person, written, as_json=as_json)
     _show(Path(out), written.files[0], open_it=open_it, serve=serve, as_json=as_json)
     return 0
+
+
+_INSTEAD = (
+    "`newsletter preview --last` shows the edition sent last, "
+    "`newsletter preview --sample` one of sample papers"
+)
+
+
+def _previewed(
+    loaded: Config, address: str | None, *, last: bool, sample: bool
+) -> tuple[Edition, Subscriber | None] | str:
+    """Returns the edition to show and the subscriber it is for, or why there is none."""
+    from newsletter.app.composition import opened
+    from newsletter.app.edition_previews import sample_edition
+    from newsletter.subscribers.lifecycle import address_of
+
+    if sample and not address:
+        return sample_edition(loaded), None
+    try:
+        with opened(loaded, create=False) as app:
+            person = app.subscribers.lifecycle.find(address_of(address)) if address else None
+            if sample:
+                return sample_edition(loaded), person
+            if last:
+                edition = app.edition_previews.last(person)
+                to = f" to {person.address}" if person else ""
+                return (edition, person) if edition else f"nothing new: nothing was sent{to} yet"
+            if person and person.state not in RECEIVING:
+                return f"nothing new: {person.address} is {person.state} and gets no editions"
+            edition = app.edition_previews.next(person)
+            if edition:
+                return edition, person
+            if person:
+                return f"nothing new: every paper so far was sent to {person.address}"
+            return app.status.read().idle_reason
+    except DatabaseMissing as missing:
+        return _nothing_yet(missing)
+
+
+def _write(loaded: Config, edition: Edition, person: Subscriber | None, folder: Path) -> Written:
+    from email.headerregistry import Address
+
+    from newsletter.app.clock import now
+    from newsletter.app.edition_factories import preview_writer
+    from newsletter.subscribers.address import parse_address
+
+    writer = preview_writer(loaded, now)
+    if person is None:
+        return writer.write(edition, folder)
+    to = parse_address(person.address)
+    return writer.write(edition, folder, Address("", to.local, to.domain))
+
+
+def _print_preview(
+    loaded: Config, edition: Edition, person: Subscriber | None, written: Written, *, as_json: bool
+) -> None:
+    from newsletter.cli import mail_output, output
+
+    if as_json:
+        row = {
+            "files": [str(path) for path in written.files],
+            "papers": len(edition.entries),
+            "subject": edition.parts[0].subject,
+            "titles": list(edition.titles),
+        }
+        output.print_json(
+            {**row, "subscriber": mail_output.subscriber_row(person)} if person else row
+        )
+        return
+    say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
+    if person:
+        say(f"  for {person.address}: {_preferences(loaded, person)}")
+    for path in written.files:
+        say(f"  {path}")
+    if loaded.newsletter.base_url:
+        say("  note: its personal links are placeholders, which work for no subscriber")
+    elif not loaded.newsletter.owner:
+        say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
+
+
+def _preferences(loaded: Config, person: Subscriber) -> str:
+    """Returns a subscriber's state and preferences, and when they are due in their time zone."""
+    from zoneinfo import ZoneInfo
+
+    from newsletter.app.factories import rules
+
+    facts = [str(person.state), person.preferences.cadence]
+    if person.next_due_at:
+        zone = rules(loaded).schedule(person.preferences).zone
+        due = person.next_due_at.astimezone(ZoneInfo(zone))
+        facts.append(f"due {due:%A %Y-%m-%d %H:%M} in {zone}")
+    if person.preferences.topics:
+        facts.append(f"topics: {'; '.join(person.preferences.topics)}")
+    return ", ".join(facts)
 
 
 def _show(folder: Path, page: Path, *, open_it: bool, serve: bool, as_json: bool) -> None:
@@ -101,8 +198,12 @@ def _nothing_yet(missing: DatabaseMissing) -> str:
     return no_database(missing.where)
 
 
-def _silent(idle_reason: str, *, as_json: bool) -> int:
+def _silent(idle_reason: str, *, as_json: bool, hint: str) -> int:
     from newsletter.cli import output
 
-    output.print_json({"silence": idle_reason}) if as_json else say(idle_reason)
+    if as_json:
+        output.print_json({"silence": idle_reason, "hint": hint})
+    else:
+        say(idle_reason)
+        say(hint)
     return 0

@@ -15,7 +15,14 @@ from newsletter.models import Rendered
 from newsletter.text import files
 
 TOKEN = "preview-valid-nowhere-000000"  # noqa: S105
-"""Placeholder for a recipient's token, of the same length."""
+"""Placeholder for a recipient's token, of the same length.
+
+It stands in every preview, also in one for a subscriber: a preview is shown to others, and none
+of them may change what the subscriber gets.
+"""
+
+NO_RECIPIENT = Address("", "reader", mime.NOWHERE)
+"""The address in a preview that is for no subscriber."""
 
 EDITION_FILE = re.compile(r"edition(-\d+)?\.(html|txt|eml)")
 """Matches the file names of an edition."""
@@ -30,7 +37,7 @@ class Written:
 
 
 class PreviewWriter:
-    """Writes editions as files, addressed to a recipient who does not exist.
+    """Writes editions as files, with links that work for no subscriber.
 
     Args:
         sender: the sender of the newsletter.
@@ -43,10 +50,15 @@ class PreviewWriter:
         self._base_url = base_url
         self._clock = clock
 
-    def write(self, edition: Edition, folder: Path) -> Written:
+    def write(self, edition: Edition, folder: Path, to: Address = NO_RECIPIENT) -> Written:
         """Writes `edition.html`, `.txt` and `.eml`; further parts become `edition-2.*` and so on.
 
         Existing edition files in the folder are replaced or removed.
+
+        Args:
+            edition: the edition.
+            folder: where the files are written.
+            to: the address of the recipient.
 
         Raises:
             OutputError: the files cannot be written.
@@ -57,14 +69,14 @@ class PreviewWriter:
         for number, part in enumerate(edition.parts, 1):
             stem = "edition" if number == 1 else f"edition-{number}"
             paths += self._write_part(
-                part, folder / stem, self._recipient(edition, number), edition
+                part, folder / stem, self._recipient(edition, number, to), edition
             )
         return Written(edition, tuple(paths))
 
-    def _recipient(self, edition: Edition, number: int) -> mime.Recipient:
+    def _recipient(self, edition: Edition, number: int, to: Address) -> mime.Recipient:
         base = self._base_url
         return mime.Recipient(
-            address=Address("", "reader", mime.NOWHERE),
+            address=to,
             message_id=f"{edition.key[:16]}.{number}.preview@{self._sender.domain}",
             unsubscribe_url=f"{base}/unsubscribe/{TOKEN}" if base else "",
         )

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.errors import UsageError
-from newsletter.models import EditionState, Rendered
-from newsletter.storage.schema import editions, passed
+from newsletter.models import DeliveryState, EditionState, Rendered
+from newsletter.storage.schema import deliveries, editions, passed
 
 HISTORY = 100
 """How many earlier editions determine the usual size."""
@@ -191,6 +191,25 @@ def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> Ed
 def pass_over(tx: Connection, positions: Iterable[int]) -> None:
     """Marks these entries as passed over: they are not sent any more."""
     tx.execute(insert(passed).on_conflict_do_nothing(), [{"position": one} for one in positions])
+
+
+def latest_in(
+    tx: Connection, states: Sequence[DeliveryState], subscriber: int | None = None
+) -> int | None:
+    """Returns the id of the edition whose delivery came into one of these states last, or `None`.
+
+    Args:
+        subscriber: only deliveries to this subscriber.
+    """
+    query = (
+        select(deliveries.c.edition_id)
+        .where(deliveries.c.edition_id.is_not(None), deliveries.c.state.in_(states))
+        .order_by(deliveries.c.changed_at.desc(), deliveries.c.id.desc())
+        .limit(1)
+    )
+    if subscriber is not None:
+        query = query.where(deliveries.c.subscriber_id == subscriber)
+    return tx.execute(query).scalar()
 
 
 def note_planned(tx: Connection, number: int, at: datetime) -> None:
