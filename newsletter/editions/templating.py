@@ -69,6 +69,15 @@ class _Folder(FileSystemLoader):
             raise TemplateSyntaxError(what, 1, template, exc.filename) from exc
 
 
+class _Undefined(StrictUndefined):
+    """A missing value, whose use is an error that names it, also in a format string."""
+
+    __slots__ = ()
+
+    def __format__(self, spec: str) -> str:
+        return str(self)  # raises the error
+
+
 class TemplateEnvironment(Environment):
     """A Jinja environment in which a block that no parent has is a syntax error.
 
@@ -162,7 +171,7 @@ def environment(loader: BaseLoader) -> TemplateEnvironment:
         loader=loader,
         # `select_autoescape` knows neither `.mjml.j2` nor a template without a name.
         autoescape=_escapes,  # on for all but text
-        undefined=StrictUndefined,
+        undefined=_Undefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
@@ -177,7 +186,7 @@ def skeleton_environment(loader: BaseLoader) -> TemplateEnvironment:
     return TemplateEnvironment(
         loader=loader,
         autoescape=True,
-        undefined=StrictUndefined,
+        undefined=_Undefined,
         block_start_string="[%",
         block_end_string="%]",
         variable_start_string="[[",

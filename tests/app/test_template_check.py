@@ -69,6 +69,8 @@ def test_our_own_templates_have_no_fault() -> None:
         # undefined variables
         (FRONT, PAGE + "{{ sitee.name }}\n{% endblock %}", 4, "'sitee' is undefined"),
         (FRONT, PAGE + "{{ site.nam }}\n{% endblock %}", 4, "'Site object' has no attribute 'nam'"),
+        (FRONT, PAGE + "{% if content %}{{ content.cuont|grouped }}{% endif %}{% endblock %}", 4,
+         "'Content object' has no attribute 'cuont'"),
         ("web/base.html.j2", "{% block main %}{% endblock %}\n{{ nothing }}", 2, "'nothing'"),
         ("web/style.css.j2", "body {\n color: {{ site.colour }}\n}", 2, "'colour'"),
         ("mail/report.txt.j2", "Hello\n\n{{ trouble }}\n", 3, "'trouble' is undefined"),
