@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute
 from newsletter.app.clock import now
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.errors import DatabaseReplaced, StorageError
+from newsletter.errors import DatabaseReplaced, RenderError, StorageError
 from newsletter.service import systemd
 from newsletter.storage import generations
 from newsletter.web import health, metrics
@@ -51,7 +51,7 @@ class Health:
         self._loops = list(loops)
         # A restart does not help if the disk does not respond.
         self._file = health.Probe(self._file_fault, late="")
-        # The first check compiles all templates, which takes time on a busy machine.
+        # After a template has changed, all are compiled, which takes time on a busy machine.
         self._templates = health.Probe(self._template_fault, _CHECKING, timeout=CHECK_SECONDS)
 
     def watch_over(self, loop: Heartbeat) -> None:
@@ -90,7 +90,11 @@ class Health:
         return ""
 
     def routes(self, config: Config) -> Sequence[BaseRoute]:
-        """Returns the routes for health checks and metrics."""
+        """Returns the routes for health checks and metrics. Checks the templates first."""
+        try:
+            self._app.templates.check()
+        except RenderError as error:
+            log.warning("a template is broken", reason=str(error))
         token = config.web.metrics_token.get_secret_value()
         return [
             *health.routes(self._stuck, self._file, health.Probe(self.ready, late=_LATE)),
