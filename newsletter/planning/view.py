@@ -20,7 +20,7 @@ class View:
     Attributes:
         head: position of the last log entry.
         released: positions of entries in editions that the operator released.
-        let_go: released editions that have not been planned yet.
+        released_unplanned: released editions that have not been planned yet.
         sizes: numbers of papers in the last editions.
         failing: whether a source fails.
     """
@@ -30,7 +30,7 @@ class View:
     held: tuple[EditionRow, ...]
     rejected: tuple[EditionRow, ...]
     released: frozenset[int]
-    let_go: tuple[EditionRow, ...]
+    released_unplanned: tuple[EditionRow, ...]
     sizes: tuple[int, ...]
     failing: bool
 
@@ -47,7 +47,7 @@ class View:
 
     def freed(self, entries: Sequence[Entry]) -> EditionRow | None:
         """Returns the released, unplanned edition that consists of the first of these entries."""
-        for row in self.let_go:
+        for row in self.released_unplanned:
             wanted = set(row.positions)
             last = max(wanted, default=0)
             if wanted and {one.position for one in entries if one.position <= last} == wanted:
@@ -63,7 +63,7 @@ def view(tx: Connection, now: datetime, *, failing: bool) -> View:
         held=tuple(editions.listed(tx, EditionState.HELD)),
         rejected=tuple(editions.listed(tx, EditionState.REJECTED)),
         released=frozenset(editions.released(tx)),
-        let_go=tuple(editions.let_go(tx)),
+        released_unplanned=tuple(editions.released_unplanned(tx)),
         sizes=tuple(editions.sizes(tx)),
         failing=failing,
     )

@@ -113,11 +113,11 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
 def ended_otherwise(
     tx: Connection, *, notices: bool = True, acknowledged: bool = True
 ) -> dict[DeliveryState, int]:
-    """Counts deliveries that did not end as sent, or wait for a retry, by state. Fast.
+    """Counts, by state, deliveries that wait for a retry or ended in any way but sent. Fast.
 
     Args:
         notices: whether to count notices too.
-        acknowledged: whether to count what the operator has decided about.
+        acknowledged: whether to count those that the operator has acknowledged.
     """
     query = (
         select(deliveries.c.state, func.count().label("many"))
@@ -134,10 +134,10 @@ def ended_otherwise(
 
 
 def undelivered(tx: Connection, now: datetime) -> list[tuple[DeliveryState, int, datetime, str]]:
-    """Returns what did not reach a server, or may not have, and what the operator should know.
+    """Returns messages that did not reach a server, or may not have, for the operator to act on.
 
-    Left out are notices, what is due later for the first time, what the operator acknowledged,
-    and refusals of subscribers that were suppressed or have left: nothing is to be done there.
+    Leaves out notices, first attempts that are not due yet, acknowledged deliveries, and refusals
+    for subscribers that were suppressed or have left: they need no action.
 
     Returns:
         For each state: the state, the number of messages, since when, and the newest reply.
@@ -213,9 +213,9 @@ class FailingMail:
 
     Attributes:
         since: when the first of them was first tried; `None` if there are none.
-        deferred: how many wait for a retry.
-        refused: how many were refused permanently.
-        subscribers: how many subscribers they are for.
+        deferred: the number that wait for a retry.
+        refused: the number that were refused permanently.
+        subscribers: the number of subscribers they are for.
     """
 
     since: datetime | None
@@ -284,7 +284,7 @@ def settle(
 
 
 def acknowledge(tx: Connection, wanted: Filter, after: int) -> tuple[int, int]:
-    """Notes that the operator leaves the next matching refused and expired deliveries as they are.
+    """Records that the next matching refused and expired deliveries need no further action.
 
     Args:
         after: see `retry`, also for the return value.

@@ -37,7 +37,7 @@ class Group:
 
     Attributes:
         due_at: when they are due; `None` for all active subscribers with this cursor.
-        merged: whether the due date before was merged with this one.
+        merged: whether the previous due date was merged with this one.
         last_on: the last local date that was served.
         size: the number of subscribers when the group was read.
     """
@@ -168,7 +168,7 @@ def plan(
             literal(now, Utc()),
         ).where(*whom)
         names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
-        # A delivery that exists was planned before, and only the cursor is behind.
+        # An existing delivery was planned earlier, and only the cursor is behind.
         tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
     moved = tx.execute(update(subscribers).where(*whom).values(_values(next_state)))
     return moved.rowcount

@@ -57,8 +57,8 @@ class QueuedDelivery:
         notice: the notice's id; 0 for an edition.
         address: as written; empty if the subscriber was removed.
         domain: domain of the address, in ASCII; empty for a notice.
-        attempts: number of attempts so far.
-        first_at: when it was first tried; `None` if it was not, or was put back.
+        attempts: number of attempts until now.
+        first_at: when it was first tried; `None` if never, or if it was put back.
     """
 
     id: int
@@ -133,7 +133,7 @@ def waiting(
     )
     if domains_without:
         query = query.where(subscribers.c.domain.not_in(list(domains_without)))
-    # What was refused before comes last: a probe shall not be one of these while others wait.
+    # What was refused before comes last: a probe must not be one of these while others wait.
     rows = tx.execute(query.where(~was_put_back)).all() or tx.execute(query).all()
     return found + [_waiting(row, row.address or "", row.domain or "") for row in rows]
 
@@ -352,7 +352,7 @@ def give_up_claims(tx: Connection, sender: str, now: datetime) -> int:
             state=DeliveryState.UNKNOWN,
             claimed_by=None,
             try_at=None,
-            reply="the sender ended before an answer was recorded; it may have arrived",
+            reply="the sender stopped before a reply was recorded; the message may have arrived",
             changed_at=now,
         )
     ).rowcount

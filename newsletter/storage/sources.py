@@ -116,7 +116,7 @@ def names(tx: Connection) -> Sequence[str]:
 
 
 def gave(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
-    """Records that the source answered; clears its failure if `well`: no part of it failed."""
+    """Records that the source answered. Clears its failure if `well`: if no part of it failed."""
     values: dict[str, Any] = {"captured_at": at}
     if well:
         values |= {"failing_since": None, "failure": None}
@@ -190,7 +190,7 @@ def captured_at(tx: Connection, name: str) -> datetime | None:
 
 
 def is_restored(tx: Connection, source: int) -> bool:
-    """Whether the source may have announced papers since a backup that are not known."""
+    """Whether the source may have announced papers since a backup that are missing from the log."""
     return bool(tx.execute(select(sources.c.restored).where(sources.c.id == source)).scalar())
 
 

@@ -118,7 +118,7 @@ class Room(PlanningRoom):
     def deliver(self) -> None:
         """What waits goes out."""
         personaliser = Personaliser(self.database, ORIGIN, self.post.encoded)
-        limits = Limits(sessions=1, give_up_after=timedelta(days=3), pause=0.0)
+        limits = Limits(sessions=1, give_up_after=timedelta(days=3), retry_interval=0.0)
         DeliveryRun(
             self.database, self.post, personaliser, limits, self.clock, threading.Event()
         ).run()
@@ -418,7 +418,7 @@ def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> N
         with room.database.read() as tx:
             (row,) = (one for one in editions.listed(tx) if one.state == "held")
         assert row.reason == (
-            f"{held.reason}; the database is a backup: it may have gone out since"
+            f"{held.reason}; the database is a backup; the edition may have been sent since"
         )
         maintenance.backup(room.config, room.copy)
 
