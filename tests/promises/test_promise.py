@@ -202,7 +202,7 @@ class Promise(RuleBasedStateMachine):
         self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"))
         self.post = ScriptedTransport()
         self.model = Model()
-        self.limits = Limits(sessions=1, give_up_after=GIVE_UP, pause=0.0)
+        self.limits = Limits(sessions=1, give_up_after=GIVE_UP, retry_interval=0.0)
         self.time = MORNING
         self.ahead = timedelta()
         self.was_wrong = False
