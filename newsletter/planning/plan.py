@@ -30,7 +30,7 @@ from newsletter.storage.due import Group, NextState
 from newsletter.storage.editions import EditionRow
 
 CHUNK_PAUSE = 0.002
-"""Seconds between two chunks, in which a waiting writer such as an unsubscribe can write."""
+"""Seconds between two chunks, for other writers, such as an unsubscribe."""
 _LAST = 2**63 - 1
 
 
@@ -41,7 +41,7 @@ class PlanResult:
     Attributes:
         subscribers: number of subscribers for whom an edition was planned.
         editions: keys of the planned editions.
-        held: editions held for review, now or before.
+        held: editions held for review, now or earlier.
         open: number of subscribers whose due date stays open because a source fails.
     """
 
@@ -89,7 +89,7 @@ class Planning:
         Args:
             now: the current time, timezone-aware.
             all_active: treat every active subscriber as due; due times do not change.
-            failing: whether a source fails, so that new papers may still be to come.
+            failing: whether a source fails, so that more new papers may follow.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
@@ -141,8 +141,8 @@ class Planning:
         with self._database.read() as tx:
             entries = log.new_entries(tx, after=cursor, up_to=view.head)
         if freed := view.freed(entries):
-            # Subscribers who waited for it get it as it was built; newer papers are for their
-            # next due time.
+            # Subscribers who waited for this edition get it as it was built; newer papers are for
+            # their next due time.
             waited = [one for one in groups if _was_due(one, freed.decided_at)]
             groups = [one for one in groups if one not in waited]
             head = max(freed.positions)
@@ -222,7 +222,7 @@ class Planning:
         due_on = group.due_at.astimezone(ZoneInfo(schedule.zone)).date()
         last = schedule.last_due(view.now)
         if last is None or (last[0] < due_on and last[1] < group.due_at):
-            # Due by earlier rules: by the current ones that date is not due, or not yet.
+            # Due under earlier rules; under the current ones that date is not due, or not yet.
             return DueAction.MERGE, NextState(group.cursor, schedule.next_due(view.now))
         day, at = last
         if self._is_done(group.last_on, day, view.now):
