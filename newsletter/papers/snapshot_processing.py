@@ -105,11 +105,11 @@ class SnapshotProcessor:
     def parse(self, snapshot: int) -> Parsed:
         """Reads a snapshot from the database and parses its bytes.
 
-        The attempt is counted before it begins: if the bytes bring down this process, or the
-        machine, the one after the next does not try them again.
+        The attempt is counted before it begins, so that bytes that crash this process or the
+        machine twice are not tried a third time.
 
         Raises:
-            StorageError: the snapshot cannot be read, or the attempt not be counted.
+            StorageError: the snapshot cannot be read, or the attempt cannot be counted.
             UsageError: its bytes were pruned.
             ParserFailed: there is no process that could parse them.
         """
@@ -135,7 +135,7 @@ class SnapshotProcessor:
             snapshots.end_attempt(tx, snapshot)
 
     def parse_row(self, row: SnapshotRow) -> Parsed:
-        """Like `parse`, for a snapshot that the operator wants to have parsed: nothing is counted.
+        """Like `parse`, at the operator's request: no attempt is counted.
 
         Raises:
             StorageError: the snapshot cannot be read.
@@ -252,7 +252,7 @@ class SnapshotProcessor:
         if few := review.remark(content, history):
             notes += [few, parsed.beginning]
         if twice := len(lines) - len(made):
-            notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
+            notes.append(f"{twice} of {len(lines)} rows repeat a paper of an earlier row")
         return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
 
 
@@ -261,7 +261,9 @@ def _beginning(data: bytes) -> str:
 
 
 def _never_ended() -> ParsingStopped:
-    return ParsingStopped("reading it never ended, twice", hint="it is not tried again by itself")
+    return ParsingStopped(
+        "two attempts to read it never ended", hint="it is not tried again by itself"
+    )
 
 
 def _counts(papers: int, made: Sequence[Change]) -> Counts:

@@ -100,5 +100,5 @@ class SnapshotReview:
 def _is_accepted(snapshot: int) -> UsageError:
     return UsageError(
         f"snapshot {snapshot} is not held: its papers are in the log",
-        hint="`newsletter snapshots list --state held` shows those that wait",
+        hint="`newsletter snapshots list --state held` lists the held ones",
     )

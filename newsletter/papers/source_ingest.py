@@ -106,13 +106,13 @@ class SourceIngest:
                     )
 
     def _with_leftovers(self, reports: Iterator[CaptureReport]) -> Iterator[CaptureReport]:
-        """Adds what earlier runs left, but of sources that have used up their time in this one."""
+        """Adds what earlier runs left, except for sources that used up their time in this run."""
         waiting = set()
         for report in reports:
             if report.postponed:
                 waiting.add(report.source)
             yield report
-        yield from self._ingest.leftovers(but=waiting)
+        yield from self._ingest.leftovers(excluded=waiting)
 
     def replay(
         self, locations: Sequence[str], format: str | None = None

@@ -1,4 +1,4 @@
-"""Capture → log: what is announced, what is held, what a crash leaves."""
+"""Capture → log: what is announced, what is held, and what a crash leaves."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NOW = datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
 
 
 def row(number: int, title: str = "", **paper: Any) -> dict[str, Any]:
-    """A row of the API with an invented id."""
+    """Returns a row of the API with an invented id."""
     title = title or f"Paper number {number} about lanterns"
     inner = {"id": f"2611.{number:05}", "title": title, "summary": f"We light {number}.", **paper}
     return {"paper": inner, "title": title}
 
 
 def api(*rows: dict[str, Any], day: date | None = None, name: str = "a.json") -> Capture:
-    """A capture of the API."""
+    """Returns a capture of the API."""
     for one in rows:
         if day:
             one["paper"].setdefault("submittedOnDailyAt", f"{day}T00:00:00.000Z")
@@ -41,7 +41,7 @@ def api(*rows: dict[str, Any], day: date | None = None, name: str = "a.json") ->
 
 
 def text(*titles: str, name: str = "a.txt") -> Capture:
-    """A text capture, without ids and days."""
+    """Returns a text capture, without ids and days."""
     lines = ["Get trending papers in your email inbox once a day!", "Subscribe"]
     for title in titles:
         lines += [title, f"About {title}. ".ljust(230, "x") + "."]
@@ -49,7 +49,7 @@ def text(*titles: str, name: str = "a.txt") -> Capture:
 
 
 class Paperboy:
-    """A test's hand on one database: captures in, reports out."""
+    """Ingests captures into one database, and reads the log."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -63,13 +63,13 @@ class Paperboy:
         return list(self.ingest.captures(source, captured, **options))
 
     def kinds(self) -> list[str]:
-        """The kinds of all entries, in log order."""
+        """Returns the kinds of all entries, in log order."""
         with self.database.read() as tx:
             rows = tx.exec_driver_sql("SELECT kind FROM entries ORDER BY position").scalars()
             return list(rows)
 
     def announced(self) -> list[str]:
-        """The titles of all announced papers, in log order."""
+        """Returns the titles of all announced papers, in log order."""
         with self.database.read() as tx:
             return [entry.paper.title for entry in log.new_entries(tx)]
 
@@ -81,30 +81,30 @@ def boy(database: Database) -> Paperboy:
 
 
 def test_each_paper_is_announced_by_the_first_capture_that_has_it(boy: Paperboy) -> None:
-    """Of overlapping captures, each announces what no earlier one had, in its order."""
+    """Of overlapping captures, each announces the papers that no earlier one had, in its order."""
     first, second = boy(api(row(1), row(2)), api(row(3), row(2), row(4)))
     assert [e.paper.arxiv_id for e in first.new] == ["2611.00001", "2611.00002"]
     assert [e.paper.arxiv_id for e in second.new] == ["2611.00003", "2611.00004"]
     assert second.counts.papers == 3
 
 
-def test_the_same_bytes_cost_no_parse_and_announce_nothing(boy: Paperboy) -> None:
-    """A capture equal to the source's newest is the same snapshot."""
+def test_the_same_bytes_are_not_parsed_again(boy: Paperboy) -> None:
+    """A capture equal to the source's newest one is the same snapshot, and announces nothing."""
     first, second = boy(api(row(1)), api(row(1)))
     assert second.unchanged
     assert second.snapshot == first.snapshot
     assert (second.counts.papers, second.counts.new) == (1, 0)
 
 
-def test_addresses_that_answer_in_turn_cost_no_parse(boy: Paperboy) -> None:
-    """Yesterday's and today's list of one source, each as it was: two snapshots for ever."""
+def test_unchanged_urls_of_one_source_are_not_parsed_again(boy: Paperboy) -> None:
+    """Yesterday's and today's list of one source, both unchanged: always two snapshots."""
     days = [api(row(n), name=f"https://example.org/{n}") for n in (1, 2)]
     boy(*days)
     assert [report.unchanged for report in boy(*days, *days)] == [True] * 4
 
 
-def test_a_source_that_says_nothing_changed(boy: Paperboy) -> None:
-    """Its newest snapshot from there stands; nothing is parsed."""
+def test_a_source_that_is_not_modified(boy: Paperboy) -> None:
+    """Its newest snapshot from this URL stays current; nothing is parsed."""
     boy(api(row(1), name="https://example.org/1"))
     (report,) = boy(NotModified("https://example.org/1", NOW))
     assert (report.unchanged, report.snapshot, report.counts.papers) == (True, 1, 1)
@@ -113,7 +113,7 @@ def test_a_source_that_says_nothing_changed(boy: Paperboy) -> None:
 
 
 def test_validators_are_those_of_the_newest_answer(boy: Paperboy) -> None:
-    """Kept by address, in the transaction that keeps the bytes."""
+    """They are stored by URL, in the same transaction as the bytes."""
     first = dataclasses.replace(api(row(1), name="https://example.org/1"), etag='"a"')
     later = dataclasses.replace(api(row(2), name="https://example.org/1"), etag='"b"')
     boy(first, later)
@@ -121,8 +121,8 @@ def test_validators_are_those_of_the_newest_answer(boy: Paperboy) -> None:
         assert sources.validators_of(tx, "s") == {"https://example.org/1": ('"b"', None)}
 
 
-def test_a_title_without_id_joins_its_id_later(boy: Paperboy) -> None:
-    """A paper met without an id and then with one is one paper, and stays one."""
+def test_a_paper_gains_its_id_later(boy: Paperboy) -> None:
+    """A paper listed without an id and later with one is one paper, and stays one."""
     boy(text("Lanterns at Sea"))
     (later,) = boy(api(row(7, "Lanterns at Sea")))
     assert later.counts.new == 0
@@ -140,8 +140,8 @@ def test_two_ids_with_one_title_are_two_papers(boy: Paperboy) -> None:
     assert without.counts.new == 0
 
 
-def test_a_retitled_paper_is_updated_and_keeps_its_old_text_in_its_old_entry(boy: Paperboy) -> None:
-    """The log holds the text as it was; only the newest text changes."""
+def test_a_retitled_paper_keeps_its_old_text_in_its_old_entry(boy: Paperboy) -> None:
+    """The log has the text as it was; only the newest text changes."""
     boy(api(row(1, "Old Title")))
     (report,) = boy(api(row(1, "New Title")))
     assert (report.counts.new, report.counts.updated) == (0, 1)
@@ -157,8 +157,8 @@ def test_an_update_is_counted_once(boy: Paperboy) -> None:
     assert (again.counts.new, again.counts.updated) == (1, 0)
 
 
-def test_two_sources_that_word_it_differently_do_not_take_turns(boy: Paperboy) -> None:
-    """A source is compared with what it said itself, so two never fill the log by turns."""
+def test_two_sources_with_different_words_do_not_update_each_other(boy: Paperboy) -> None:
+    """A source is compared with its own earlier text, so two do not fill the log with updates."""
     boy(api(row(1, "One Wording")), source="a")
     (other,) = boy(api(row(1, "Another Wording")), source="b")
     assert other.counts.updated == 1
@@ -168,15 +168,15 @@ def test_two_sources_that_word_it_differently_do_not_take_turns(boy: Paperboy) -
         assert a.counts.updated == b.counts.updated == 0
 
 
-def test_votes_are_the_newest_and_the_text_is_the_first(boy: Paperboy) -> None:
+def test_an_entry_has_the_newest_votes_and_the_first_text(boy: Paperboy) -> None:
     """A late edition shows the newest votes."""
     boy(api(row(1, upvotes=3)), api(row(1, upvotes=9), row(2)))
     with boy.database.read() as tx:
         assert [e.paper.upvotes for e in log.new_entries(tx)] == [9, None]
 
 
-def test_relisted_by_day(boy: Paperboy) -> None:
-    """Listed for a later day, with a listing day between that had it not."""
+def test_relisting_by_day(boy: Paperboy) -> None:
+    """It is listed for a later day, after a day on which the source did not list it."""
     days = [date(2026, 6, 10) + timedelta(days=n) for n in range(3)]
     boy(api(row(1), day=days[0]))
     (next_day,) = boy(api(row(1), row(2), day=days[1]))
@@ -187,15 +187,15 @@ def test_relisted_by_day(boy: Paperboy) -> None:
     assert boy.kinds().count("relisted") == 1
 
 
-def test_relisted_without_days(boy: Paperboy) -> None:
-    """Without days: absent from the source's previous snapshot."""
+def test_relisting_without_days(boy: Paperboy) -> None:
+    """Without days, it was absent from the source's previous snapshot."""
     boy(text("One", "Two"), text("Two", "Three"))
     (report,) = boy(text("One", "Two"))
     assert (report.counts.new, report.counts.relisted) == (0, 1)
 
 
-def test_withdrawn_papers_are_logged_and_left_out(boy: Paperboy) -> None:
-    """A withdrawal before the edition leaves the paper out; one nobody knew is not announced."""
+def test_withdrawn_papers_are_logged_and_not_sent(boy: Paperboy) -> None:
+    """A paper withdrawn before the edition is left out; an unknown one is not announced."""
     boy(api(row(1), row(2)))
     notice = "This paper has been withdrawn by the authors due to an error."
     (report,) = boy(api(row(1, summary=notice), row(3, summary=notice)))
@@ -205,13 +205,13 @@ def test_withdrawn_papers_are_logged_and_left_out(boy: Paperboy) -> None:
     assert again.counts.withdrawn == 0
 
 
-def test_one_paper_twice_in_a_capture_counts_once(boy: Paperboy) -> None:
-    """Duplicates inside a capture are one paper."""
+def test_a_paper_twice_in_a_capture_counts_once(boy: Paperboy) -> None:
+    """Duplicates in a capture are one paper."""
     (report,) = boy(api(row(1), row(2), row(1)))
     assert (report.counts.papers, report.counts.new) == (3, 2)
 
 
-def test_an_address_shared_by_many_rows_is_no_key(boy: Paperboy) -> None:
+def test_a_url_shared_by_many_rows_is_no_key(boy: Paperboy) -> None:
     """A list whose rows all link to one page loses none of them."""
     rows = [
         {"title": f"Work {n}", "paper": {"id": "front-page", "title": f"Work {n}"}}
@@ -225,7 +225,7 @@ def test_an_address_shared_by_many_rows_is_no_key(boy: Paperboy) -> None:
 
 
 def test_a_first_capture_announces_only_its_latest_day(boy: Paperboy) -> None:
-    """The rest is learnt: never announced, and known from then on."""
+    """The others are backfilled: known from then on, but never announced."""
     old, new = date(2026, 6, 8), date(2026, 6, 9)
     both = json.loads(api(row(1), day=old).data) + json.loads(api(row(2), day=new).data)
     (report,) = boy(Capture(json.dumps(both).encode(), "a.json", NOW), announce_all=False)
@@ -235,7 +235,7 @@ def test_a_first_capture_announces_only_its_latest_day(boy: Paperboy) -> None:
 
 
 def test_a_folders_first_ingest_announces_its_latest_day(boy: Paperboy) -> None:
-    """Over all its files; whichever is read first."""
+    """Of all its files, whichever is read first."""
     reports = boy(
         api(row(1), day=date(2026, 6, 8), name="1"),
         api(row(2), day=date(2026, 6, 10), name="2"),
@@ -255,13 +255,13 @@ def test_a_folders_first_ingest_announces_its_latest_day(boy: Paperboy) -> None:
 
 
 def test_a_first_ingest_without_days_announces_its_last_capture(boy: Paperboy) -> None:
-    """Where days are not known, the last capture is the latest day."""
+    """If days are unknown, the last capture counts as the latest day."""
     reports = boy(text("One", "Two"), text("Two", "Three"), announce_all=False)
     assert [(r.counts.new, r.counts.learnt) for r in reports] == [(0, 2), (1, 0)]
 
 
 def test_a_first_capture_that_is_held_does_not_open_the_source(boy: Paperboy) -> None:
-    """The rule is kept for the first capture that is accepted."""
+    """The first capture that is accepted opens it, by the same rule."""
     (held,) = boy(Capture(b"[{", "cut.json", NOW), announce_all=False)
     assert held.held
     old, new = row(1), row(2)
@@ -271,11 +271,11 @@ def test_a_first_capture_that_is_held_does_not_open_the_source(boy: Paperboy) ->
     assert (report.counts.new, report.counts.learnt) == (1, 1)
 
 
-# --- holds
+# --- held captures
 
 
-def test_what_cannot_be_read_is_held_with_its_bytes_and_the_others_go_on(boy: Paperboy) -> None:
-    """One line says what and what to do; nothing of it is announced."""
+def test_an_unreadable_capture_is_held_and_the_others_are_announced(boy: Paperboy) -> None:
+    """One line has the reason and what to do; none of its papers is announced."""
     bad, good = boy(Capture(b'{"error":"Sorry"}', "bad.json", NOW), api(row(1)))
     assert bad.held is not None
     assert "error answer saved as data" in bad.held
@@ -285,7 +285,7 @@ def test_what_cannot_be_read_is_held_with_its_bytes_and_the_others_go_on(boy: Pa
         assert snapshots.data_of(tx, bad.snapshot or 0) == b'{"error":"Sorry"}'
 
 
-def test_held_bytes_given_again_are_the_same_snapshot(boy: Paperboy) -> None:
+def test_held_bytes_that_come_again_are_the_same_snapshot(boy: Paperboy) -> None:
     """A page that stays broken does not pile up."""
     first, second = boy(Capture(b"[{", "x", NOW), Capture(b"[{", "x", NOW))
     assert first.snapshot == second.snapshot
@@ -293,7 +293,7 @@ def test_held_bytes_given_again_are_the_same_snapshot(boy: Paperboy) -> None:
 
 
 def test_a_flood_is_held_after_five_snapshots_and_released_by_the_operator(boy: Paperboy) -> None:
-    """More than ten times the median of at least five earlier snapshots."""
+    """A flood is more than ten times the median of at least five earlier snapshots."""
     for number in range(1, 6):
         boy(api(row(number)))
     flood = api(*(row(number) for number in range(100, 111)))
@@ -307,15 +307,15 @@ def test_a_flood_is_held_after_five_snapshots_and_released_by_the_operator(boy: 
 
 
 def test_a_flood_is_not_held_without_history(boy: Paperboy) -> None:
-    """A young source has no usual size."""
+    """A new source has no usual size."""
     for number in range(1, 5):
         boy(api(row(number)))
     (report,) = boy(api(*(row(number) for number in range(100, 150))))
     assert report.held is None
 
 
-def test_changed_ids_are_held_and_can_be_learnt_silently(boy: Paperboy) -> None:
-    """Known titles under other ids of the same kind: the source changed its ids."""
+def test_changed_ids_are_held_and_can_be_released_silently(boy: Paperboy) -> None:
+    """Known titles with other ids of the same kind: the source changed its ids."""
     titles = [f"A study of harbour {n}" for n in range(12)]
     boy(api(*(row(n, t) for n, t in enumerate(titles))))
     (held,) = boy(api(*(row(500 + n, t) for n, t in enumerate(titles))))
@@ -327,8 +327,8 @@ def test_changed_ids_are_held_and_can_be_learnt_silently(boy: Paperboy) -> None:
     assert after.counts.new == 1
 
 
-def test_releasing_what_cannot_be_read_keeps_it_held(boy: Paperboy) -> None:
-    """The operator is told again why."""
+def test_an_unreadable_snapshot_stays_held_when_released(boy: Paperboy) -> None:
+    """The error has the reason again."""
     (held,) = boy(Capture(b"[{", "x", NOW))
     with pytest.raises(SnapshotUnreadable):
         boy.review.release(held.snapshot or 0)
@@ -342,8 +342,8 @@ def test_releasing_an_unknown_snapshot_is_a_usage_error(boy: Paperboy) -> None:
         boy.review.release(99)
 
 
-def test_a_text_capture_that_was_cut_is_held(boy: Paperboy) -> None:
-    """A last abstract without an end is a doubt; released, its papers are announced."""
+def test_a_truncated_text_capture_is_held(boy: Paperboy) -> None:
+    """A last abstract without an end is a doubt; once released, its papers are announced."""
     whole = text("One Lantern", "Two Lanterns").data
     (held,) = boy(Capture(whole[:-40], "cut.txt", NOW))
     assert held.held is not None
@@ -354,8 +354,8 @@ def test_a_text_capture_that_was_cut_is_held(boy: Paperboy) -> None:
 # --- failures and crashes
 
 
-def test_a_source_that_fails_has_its_report_and_is_remembered(boy: Paperboy) -> None:
-    """Since when it fails is kept until it gives something, and all of it, again."""
+def test_a_failing_source_is_reported_and_recorded(boy: Paperboy) -> None:
+    """The time of its first failure is kept until the whole source works again."""
     missing = SourceMissing("no such file", where="x.json")
     first, second = boy(missing, api(row(1)), watched=True)
     assert first.held == "x.json: no such file"
@@ -370,8 +370,8 @@ def test_a_source_that_fails_has_its_report_and_is_remembered(boy: Paperboy) -> 
     assert fares.failing_since is None
 
 
-def test_what_a_crash_left_stored_is_settled_first(boy: Paperboy) -> None:
-    """Bytes that are safe and not yet in the log enter it with the next ingest."""
+def test_snapshots_left_by_a_crash_are_settled_first(boy: Paperboy) -> None:
+    """Stored bytes that are not in the log yet enter it with the next ingest."""
     with boy.database.write() as tx:
         source = sources.ensure(tx, "s")
         snapshots.store(tx, source.id, api(row(1)), opening=False)
@@ -379,8 +379,8 @@ def test_what_a_crash_left_stored_is_settled_first(boy: Paperboy) -> None:
     assert [left.counts.new, given.counts.new] == [1, 1]
 
 
-def test_a_first_ingest_that_dies_still_announces_its_latest(boy: Paperboy) -> None:
-    """Given again after a crash, the captures that were safe are not taken for known."""
+def test_an_interrupted_first_ingest_still_announces_its_latest_day(boy: Paperboy) -> None:
+    """When the captures come again after a crash, stored ones are not taken for known."""
     captures = [text(f"Lantern {n}", f"Lantern {n + 1}", name=str(n)) for n in range(4)]
     running = boy.ingest.captures("s", captures)
     next(running)
@@ -396,8 +396,8 @@ def _folder_of_days(*days: int) -> list[Capture]:
 
 
 @pytest.mark.parametrize("reports", [1, 2])
-def test_a_first_ingest_that_dies_decides_by_one_rule(boy: Paperboy, reports: int) -> None:
-    """What a folder's first ingest announces is written down before anything is announced."""
+def test_an_interrupted_first_ingest_keeps_its_rule(boy: Paperboy, reports: int) -> None:
+    """What a folder's first ingest announces is stored before anything is announced."""
     days = _folder_of_days(10, 3, 4)
     running = boy.ingest.captures("s", days, whole_folder=True)
     for _ in range(reports):
@@ -408,8 +408,8 @@ def test_a_first_ingest_that_dies_decides_by_one_rule(boy: Paperboy, reports: in
     assert sorted(boy.kinds()) == ["learnt", "learnt", "new"]
 
 
-def test_a_first_ingest_that_dies_while_storing_decides_over_all(boy: Paperboy) -> None:
-    """Killed with half of a folder stored: only the latest day of all of it is announced."""
+def test_a_first_ingest_interrupted_while_storing_considers_all_captures(boy: Paperboy) -> None:
+    """Killed with half of a folder stored, it announces only the latest day of the whole folder."""
     days = _folder_of_days(1, 2, 3, 4, 5, 6)
     with boy.database.write() as tx:
         source = sources.ensure(tx, "s")
@@ -419,8 +419,8 @@ def test_a_first_ingest_that_dies_while_storing_decides_over_all(boy: Paperboy) 
     assert boy.announced() == ["Paper number 6 about lanterns"]
 
 
-def test_a_day_that_has_not_come_is_not_the_latest(boy: Paperboy) -> None:
-    """A row dated 2099 does not make all others old, neither at first nor for newcomers."""
+def test_a_future_day_is_not_the_latest(boy: Paperboy) -> None:
+    """A row dated 2099 does not make all others old, neither at first nor for new subscribers."""
     wrong, right = row(1), [row(n) for n in range(2, 6)]
     wrong["paper"]["submittedOnDailyAt"] = "2099-01-01T00:00:00.000Z"
     for one in right:
@@ -432,7 +432,7 @@ def test_a_day_that_has_not_come_is_not_the_latest(boy: Paperboy) -> None:
 
 
 def test_leftovers_of_any_source_are_settled(boy: Paperboy) -> None:
-    """What a run that died has left does not wait for its own source to come again."""
+    """They do not have to wait until their own source is captured again."""
     with boy.database.write() as tx:
         snapshots.store(tx, sources.ensure(tx, "gone").id, api(row(1)), opening=False)
     (report,) = boy.ingest.leftovers()
@@ -440,8 +440,8 @@ def test_leftovers_of_any_source_are_settled(boy: Paperboy) -> None:
     assert list(boy.ingest.leftovers()) == []
 
 
-def test_what_is_held_is_read_again_as_the_format_asked_for(boy: Paperboy) -> None:
-    """Bytes that are recognised as nothing are announced once their format is named."""
+def test_a_held_capture_is_read_as_the_given_format(boy: Paperboy) -> None:
+    """Bytes of no recognised format are announced once their format is named."""
     odd = Capture(b" " * 5000 + api(row(1)).data, "odd", NOW)
     (held,) = boy(odd)
     assert held.held
@@ -449,15 +449,15 @@ def test_what_is_held_is_read_again_as_the_format_asked_for(boy: Paperboy) -> No
     assert (read.snapshot, read.counts.new, read.held) == (held.snapshot, 1, None)
 
 
-def test_a_reader_that_fails_holds_one_capture(boy: Paperboy) -> None:
-    """A fault of ours in one page does not stop the others, nor the source for ever."""
+def test_a_bug_in_a_format_holds_one_capture(boy: Paperboy) -> None:
+    """It stops neither other captures nor, permanently, the source."""
     page = b'<html data-props="&#' + b"9" * 5000 + b';{dailyPapers}">'
     bad, good = boy(Capture(page, "bad.html", NOW), api(row(1)))
     assert bad.held
     assert good.counts.new == 1
 
 
-def test_text_that_no_encoder_takes_is_held_like_others(boy: Paperboy) -> None:
+def test_text_that_cannot_be_encoded_is_held(boy: Paperboy) -> None:
     """A lone surrogate in an error page reaches neither the database nor a message."""
     (held, good) = boy(Capture(b'{"error":"\\ud800 oops"}', "a", NOW), api(row(1)))
     assert held.held is not None
@@ -465,8 +465,8 @@ def test_text_that_no_encoder_takes_is_held_like_others(boy: Paperboy) -> None:
     assert good.counts.new == 1
 
 
-def test_the_operators_decision_counts_for_the_same_bytes(boy: Paperboy) -> None:
-    """What was released is not held again when it comes again later."""
+def test_the_operators_decision_applies_to_the_same_bytes(boy: Paperboy) -> None:
+    """Released bytes are not held when they come again later."""
     cut = Capture(text("One Lantern").data[:-40], "cut.txt", NOW)
     (held,) = boy(cut)
     boy.review.release(held.snapshot or 0)
@@ -475,20 +475,20 @@ def test_the_operators_decision_counts_for_the_same_bytes(boy: Paperboy) -> None
     assert (again.held, again.counts.new) == (None, 0)
 
 
-def test_an_empty_first_capture_opens_nothing(boy: Paperboy) -> None:
-    """The first capture with papers is the first."""
+def test_an_empty_first_capture_does_not_open_the_source(boy: Paperboy) -> None:
+    """The first capture with papers opens it."""
     boy(Capture(b"[]", "a", NOW), announce_all=False)
     reports = boy(*_folder_of_days(1, 2), announce_all=False)
     assert [(r.counts.new, r.counts.learnt) for r in reports] == [(0, 1), (1, 0)]
 
 
-def test_rows_that_were_one_paper_are_counted_in_a_note(boy: Paperboy) -> None:
-    """Nine rows and seven papers: the difference is said."""
+def test_repeated_papers_are_counted_in_a_note(boy: Paperboy) -> None:
+    """Nine rows may be seven papers; the note explains the difference."""
     (report,) = boy(api(row(1), row(2), row(1)))
-    assert report.notes == ("1 of 3 rows were papers listed before in it",)
+    assert report.notes == ("1 of 3 rows repeat a paper of an earlier row",)
 
 
-def test_an_archive_is_held_without_history_too(boy: Paperboy) -> None:
+def test_an_archive_is_held_even_without_history(boy: Paperboy) -> None:
     """No list of a day has 20,000 papers."""
     rows = [{"title": f"Lamp {n}"} for n in range(20_001)]
     (held,) = boy(Capture(json.dumps(rows).encode(), "a", NOW))
@@ -496,7 +496,7 @@ def test_an_archive_is_held_without_history_too(boy: Paperboy) -> None:
     assert "20,001 papers" in held.held
 
 
-def test_an_id_that_is_an_address_leads_to_the_paper(boy: Paperboy) -> None:
+def test_an_id_that_is_a_url_links_to_the_paper(boy: Paperboy) -> None:
     """Ids with hosts, prefixes and versions are ids; nothing else gets into a link."""
     ids = ["https://arxiv.org/abs/2611.00001v2", "arXiv:2611.00002", "../../evil?x#y"]
     rows = [{"title": f"Lamp {n}", "paper": {"id": id_}} for n, id_ in enumerate(ids)]
@@ -509,7 +509,7 @@ def test_an_id_that_is_an_address_leads_to_the_paper(boy: Paperboy) -> None:
 
 
 def test_a_snapshot_in_the_log_cannot_be_released_or_rejected(boy: Paperboy) -> None:
-    """What is announced is announced."""
+    """Announced papers cannot be recalled."""
     (report,) = boy(api(row(1)))
     for decide in (boy.review.release, boy.review.reject):
         with pytest.raises(UsageError, match="its papers are in the log"):
@@ -517,8 +517,8 @@ def test_a_snapshot_in_the_log_cannot_be_released_or_rejected(boy: Paperboy) -> 
     assert boy.announced() == ["Paper number 1 about lanterns"]
 
 
-def test_a_row_without_a_title_changes_no_title(boy: Paperboy) -> None:
-    """A stand-in made from the id is neither an update nor a key, and gives way to a title."""
+def test_a_row_without_a_title_does_not_change_the_title(boy: Paperboy) -> None:
+    """A placeholder made from the id is neither an update nor a key; a title replaces it."""
     boy(api(row(1, "Real Lamps")))
     nameless = {"paper": {"id": "2611.00001"}}
     other = {"paper": {"id": "2611.00002"}}
@@ -529,8 +529,8 @@ def test_a_row_without_a_title_changes_no_title(boy: Paperboy) -> None:
     assert boy.announced()[0] == "Real Lamps"
 
 
-def test_an_old_snapshot_released_late_puts_nothing_over_what_is_newer(boy: Paperboy) -> None:
-    """Its new papers are announced; what the source said since stands."""
+def test_a_snapshot_released_late_overwrites_nothing_newer(boy: Paperboy) -> None:
+    """Its new papers are announced; what the source has said since is kept."""
     for number in range(1, 6):
         boy(api(row(number)))
     flood = [row(number, f"Old {number}", upvotes=1) for number in range(100, 112)]
@@ -542,8 +542,8 @@ def test_an_old_snapshot_released_late_puts_nothing_over_what_is_newer(boy: Pape
     assert (again.counts.updated, again.counts.relisted, again.counts.new) == (0, 0, 1)
 
 
-def test_one_ingest_a_source_at_a_time(tmp_path: Path) -> None:
-    """A second process waits for the first, and then finds its papers known."""
+def test_one_ingest_at_a_time_for_each_source(tmp_path: Path) -> None:
+    """A second process waits for the first one, and then finds its papers known."""
     url = f"sqlite:///{tmp_path}/together.db"
     with Database(url) as database:
         running = Ingest(database, lambda: NOW).captures("s", [api(row(1)), api(row(2))])
@@ -566,8 +566,8 @@ def test_one_ingest_a_source_at_a_time(tmp_path: Path) -> None:
         assert other.communicate()[0] == "[0]\n"
 
 
-def test_a_crash_in_the_middle_of_captures_loses_and_repeats_nothing(boy: Paperboy) -> None:
-    """Reports are taken one by one; what was not reached comes with the next run."""
+def test_a_crash_between_captures_loses_and_repeats_nothing(boy: Paperboy) -> None:
+    """Reports are yielded one by one; the next run ingests the rest."""
     captures = [api(row(n), row(n + 1), name=str(n)) for n in range(5)]
     running: Iterator[CaptureReport] = boy.ingest.captures("s", captures, announce_all=True)
     next(running)
@@ -577,8 +577,8 @@ def test_a_crash_in_the_middle_of_captures_loses_and_repeats_nothing(boy: Paperb
     assert sorted(boy.announced()) == sorted({f"Paper number {n} about lanterns" for n in range(6)})
 
 
-def test_positions_have_no_gap_and_papers_are_numbered_by_them(boy: Paperboy) -> None:
-    """Positions come from one row; a paper's number is where it entered."""
+def test_positions_have_no_gaps_and_number_the_papers(boy: Paperboy) -> None:
+    """Positions come from one row; a paper's id is the position at which it entered."""
     boy(api(row(1), row(2)), api(row(1, "Changed"), row(3)))
     with boy.database.read() as tx:
         rows = tx.exec_driver_sql("SELECT position, kind, paper_id FROM entries ORDER BY 1").all()
@@ -591,8 +591,8 @@ def test_positions_have_no_gap_and_papers_are_numbered_by_them(boy: Paperboy) ->
     ]
 
 
-def test_a_newcomer_starts_before_the_latest_day(boy: Paperboy) -> None:
-    """With days, the latest day's papers; without, those of the last snapshot with any."""
+def test_a_new_subscriber_starts_before_the_latest_day(boy: Paperboy) -> None:
+    """With days, at the latest day's papers; without, at those of the last snapshot with papers."""
     with boy.database.read() as tx:
         assert log.newcomer_cursor(tx, NOW.date()) == 0
     boy(text("One", "Two"), text("Two", "Three"), text("Two", "Three"))
@@ -604,7 +604,7 @@ def test_a_newcomer_starts_before_the_latest_day(boy: Paperboy) -> None:
 
 
 def test_files_are_private(boy: Paperboy, tmp_path: Path) -> None:
-    """The database and what SQLite puts beside it are readable by their owner only."""
+    """The database and the files that SQLite creates beside it are readable only by their owner."""
     boy(api(row(1)))
     with boy.database.write():
         modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.glob("test.db*")}
