@@ -1,4 +1,4 @@
-"""What transports into folders share: a session that writes each message to a file."""
+"""The session of transports that write each message to a file in a folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FilingSession:
 
     Args:
         prepare: creates the folders; may raise `OutputError`.
-        put: stores a message's bytes under its name and returns a description of where; may
+        put: stores a message's bytes under its name and describes where; may
             raise `OutputError`.
     """
 
