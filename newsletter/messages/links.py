@@ -18,7 +18,7 @@ _PURPOSES = {"subscribe": tokens.CONFIRM, "change": tokens.CHANGE}
 
 
 class LinkHolder(Protocol):
-    """The subscriber of a preferences link, which ends when anything here changes."""
+    """The subscriber of a preferences link; the link ends when any of these values changes."""
 
     @property
     def id(self) -> int:
