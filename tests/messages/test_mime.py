@@ -198,7 +198,7 @@ def test_long_and_unusual_subjects_are_read_back(subject: str) -> None:
 @pytest.mark.parametrize(
     "subject",
     [
-        "Report =?UTF-8?Q?=0ABcc:_x@y?= to nobody",
+        "Report =?UTF-8?Q?=0ABcc:_x@y?= to no one",
         "Lamps\r\nBcc: x@example.org",
         "Lamps\nBcc: x@example.org",
         "Lamps\rBcc: x@example.org",

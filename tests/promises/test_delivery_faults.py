@@ -631,11 +631,11 @@ def test_a_test_mail(room: Newsroom, server: MailServer) -> None:
     nowhere = room.command("send-test", BEN, "--json")
     assert nowhere.returncode == 3
     assert "554 5.3.2 no" in nowhere.stderr
-    server.plan(Fault("RCPT", "550 5.1.1 nobody", to=BEN))
+    server.plan(Fault("RCPT", "550 5.1.1 no such user", to=BEN))
     refused = room.command("send-test", BEN, "--json")
     assert refused.returncode == 3
     assert [(row["state"], row["reply"]) for row in rows_of(refused)] == [
-        ("refused", "550 5.1.1 nobody")
+        ("refused", "550 5.1.1 no such user")
     ]
     sent = room.command("send-test", CLEO, "--json")
     assert (sent.returncode, rows_of(sent)[0]["state"]) == (0, "sent")

@@ -1,4 +1,4 @@
-"""Servers that refuse all mail: few deliveries are touched, none is lost or suppressed."""
+"""Servers that refuse all mail: few deliveries are affected, none is lost or suppressed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MANY = 2_000 if SOAK else 300
 DOMAINS = 40
 SESSIONS = 4
 MOST = 40
-"""Subscribers that a storm may touch."""
+"""Subscribers that a storm may affect."""
 PEOPLE = [f"reader{number}@d{number % DOMAINS}.example" for number in range(MANY)]
 ONE_DOMAIN = [f"reader{number}@big.example" for number in range(MANY)]
 
@@ -37,7 +37,7 @@ STORMS = {
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MailServer]:
-    """A server where nothing goes wrong yet."""
+    """A server that works until a test plans a fault."""
     with MailServer(tmp_path / "server") as one:
         yield one
 
@@ -51,7 +51,7 @@ def room(tmp_path: Path, server: MailServer) -> Newsroom:
 
 
 def assert_all_served_once(room: Newsroom, server: MailServer, people: list[str]) -> None:
-    """The cause is gone: everybody gets the edition, once."""
+    """Checks that every subscriber gets the edition once, now that the cause is gone."""
     server.plan()
     assert room.command("continue").returncode == 0
     room.run()
@@ -64,7 +64,7 @@ def assert_all_served_once(room: Newsroom, server: MailServer, people: list[str]
 
 
 USUAL = ("relaying denied", "no such user", "no reason", "policy at the dot")
-"""What is tried in each test run; the long one tries all of them."""
+"""The storms of each test run; the long one has all of them."""
 
 
 @pytest.mark.parametrize(
@@ -75,10 +75,10 @@ USUAL = ("relaying denied", "no such user", "no reason", "policy at the dot")
     ],
     ids=lambda value: value if isinstance(value, str) else value[0].partition("@")[2],
 )
-def test_a_relay_that_refuses_everybody(
+def test_a_relay_that_refuses_every_recipient(
     room: Newsroom, server: MailServer, storm: str, people: list[str]
 ) -> None:
-    """Three runs later still few are touched; `status` says why and how to go on."""
+    """After three more runs few are affected; `status` says why and what to do."""
     server.plan(STORMS[storm])
     room.subscribe(people)
     for _ in range(3):
@@ -99,10 +99,10 @@ def test_a_relay_that_refuses_everybody(
     assert_all_served_once(room, server, people)
 
 
-def test_one_domain_that_refuses_leaves_the_others_alone(
+def test_one_domain_that_refuses_does_not_affect_the_others(
     room: Newsroom, server: MailServer
 ) -> None:
-    """They get theirs in the same run."""
+    """They get their mail in the same run."""
     server.plan(replace(STORMS["relaying denied"], to="*@big.example"))
     room.subscribe([*ONE_DOMAIN, *PEOPLE])
     done = room.run()
@@ -118,8 +118,8 @@ def test_one_domain_that_refuses_leaves_the_others_alone(
     assert arrived == dict.fromkeys([*ONE_DOMAIN, *PEOPLE], 1)
 
 
-def test_a_relay_that_breaks_in_the_middle(room: Newsroom, server: MailServer) -> None:
-    """What was sent before stays sent; few are touched after."""
+def test_a_relay_that_breaks_during_a_run(room: Newsroom, server: MailServer) -> None:
+    """Mail sent before stays sent; few deliveries are affected after it."""
     server.plan(replace(STORMS["no such user"], skip=MANY // 2))
     room.subscribe(PEOPLE)
     said = summary(room.run())
@@ -131,7 +131,7 @@ def test_a_relay_that_breaks_in_the_middle(room: Newsroom, server: MailServer) -
 
 @pytest.mark.parametrize("take", [True, False])
 def test_a_server_that_hangs_up_at_the_dot(room: Newsroom, server: MailServer, take: bool) -> None:
-    """Whether they arrived nobody knows: few are risked, and none is sent again by itself."""
+    """Their results are unknown: few are risked, and none is sent again by itself."""
     server.plan(Fault("dot", drop=True, take=take))
     room.subscribe(PEOPLE)
     for _ in range(3):
@@ -148,8 +148,8 @@ def test_a_server_that_hangs_up_at_the_dot(room: Newsroom, server: MailServer, t
     assert arrived == dict.fromkeys(set(PEOPLE) - (set() if take else unknown), 1)
 
 
-def test_a_reset_in_data_is_tried_again(room: Newsroom, server: MailServer) -> None:
-    """It cannot have arrived: the mails wait, and all get theirs once when it is over."""
+def test_mail_lost_by_a_reset_in_data_is_retried(room: Newsroom, server: MailServer) -> None:
+    """It cannot have arrived: the mails wait, and are all sent once when it is over."""
     server.plan(Fault("content", drop=True))
     room.subscribe(PEOPLE)
     assert summary(room.run())["sent"] == 0
@@ -164,10 +164,10 @@ def test_a_reset_in_data_is_tried_again(room: Newsroom, server: MailServer) -> N
     assert arrived == dict.fromkeys(set(PEOPLE) - unknown, 1)
 
 
-def test_single_refusals_in_a_healthy_run_suppress_as_ever(
+def test_single_refusals_in_a_healthy_run_suppress_as_usual(
     room: Newsroom, server: MailServer
 ) -> None:
-    """One in a hundred has no mailbox any more."""
+    """One address in a hundred no longer has a mailbox."""
     many = 5_000 if SOAK else 1_000
     people = [f"reader{number}@d{number % 397}.example" for number in range(many)]
     gone = {one for number, one in enumerate(people) if number % 100 == 37}
@@ -182,7 +182,7 @@ def test_single_refusals_in_a_healthy_run_suppress_as_ever(
 
 
 def assert_lifted(room: Newsroom, gone: set[str]) -> None:
-    """One command brings them back, and one sends them the edition again."""
+    """One command lifts their suppression, and one sends them the edition again."""
     lifted = rows_of(room.command("suppressions", "undo", "--since", "1h", "--json"))
     assert {row["address"] for row in lifted} == gone
     assert room.people("suppressed") == set()
@@ -191,8 +191,10 @@ def assert_lifted(room: Newsroom, gone: set[str]) -> None:
     assert row["queued"] == len(gone)
 
 
-def test_a_refused_edition_is_said_until_it_is_decided(room: Newsroom, server: MailServer) -> None:
-    """Sent again as a whole, or left at that."""
+def test_a_refused_edition_is_reported_until_it_is_decided(
+    room: Newsroom, server: MailServer
+) -> None:
+    """The operator sends it again as a whole, or acknowledges it."""
     people = PEOPLE[:100]
     server.plan(*(Fault("RCPT", "550 no", to=one, times=1) for one in people[::50]))
     room.subscribe(people)
@@ -207,7 +209,7 @@ def test_a_refused_edition_is_said_until_it_is_decided(room: Newsroom, server: M
 
 
 def test_half_of_the_connections_fail(room: Newsroom, server: MailServer) -> None:
-    """As long as others get through, each is tried again."""
+    """As long as other mail gets through, each of them is retried."""
     server.plan(
         *(Fault("connect", "554 5.3.2 no", drop=True, times=1, skip=n) for n in range(0, 60, 2))
     )
@@ -216,11 +218,11 @@ def test_half_of_the_connections_fail(room: Newsroom, server: MailServer) -> Non
     assert (summary(done)["sent"], summary(done)["stopped"]) == (100, None)
 
 
-# --- what is said instead of "nothing new"
+# --- reasons shown instead of "nothing new"
 
 
-def test_mail_that_a_killed_run_left_is_said(room: Newsroom, server: MailServer) -> None:
-    """How much waits since when, and what may have arrived."""
+def test_mail_left_by_a_killed_run_is_reported(room: Newsroom, server: MailServer) -> None:
+    """With the number waiting since when, and the number that may have arrived."""
     room.subscribe(PEOPLE)
     run = room.start()
     assert server.wait_until(lambda one: one.count() >= 20, run)
@@ -232,7 +234,7 @@ def test_mail_that_a_killed_run_left_is_said(room: Newsroom, server: MailServer)
     assert "`newsletter run` sends them" in room.silence()
 
 
-def test_mail_that_is_deferred_is_said(room: Newsroom, server: MailServer) -> None:
+def test_deferred_mail_is_reported(room: Newsroom, server: MailServer) -> None:
     """With the server's reply."""
     server.plan(Fault("RCPT", "451 4.7.1 greylisted"))
     people = PEOPLE[:50]

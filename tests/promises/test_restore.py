@@ -1,7 +1,7 @@
-"""What a restore makes of people, of what waits, and of the file itself.
+"""The effect of a restore on subscribers, on waiting mail and on the file itself.
 
-What a readable newer database says of people holds. Where there is none, nothing goes that
-may have gone. And at every instant there is a database: the old one or the restored one.
+A readable newer database takes precedence about subscribers. Without one, nothing is sent that may
+have been sent before. And at every moment there is a database: the old one or the restored one.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Room(PlanningRoom):
 
     @property
     def preference_centre(self) -> PreferenceCentre:
-        """What people do by their links."""
+        """The use cases of the preferences page."""
         return PreferenceCentre(self.database, self.lifecycle, self.rules, self.clock)
 
     @property
@@ -77,36 +77,36 @@ class Room(PlanningRoom):
 
     @property
     def signup(self) -> Signup:
-        """What visitors ask for."""
+        """The use cases of the sign-up page."""
         mail = VisitorMail(Notices(), self.links, "Harbour")
         return Signup(self.database, self.rules, mail, self.links, self.clock)
 
     @property
     def visitor_requests(self) -> VisitorRequests:
-        """What handles it."""
+        """The handling of visitors' requests."""
         mail = VisitorMail(Notices(), self.links, "Harbour")
         return VisitorRequests(self.database, self.rules, mail, self.links, self.clock)
 
     @property
     def settings_links(self) -> SettingsLinks:
-        """What verifies and ends the links to preferences."""
+        """The use cases that verify and end preferences links."""
         return SettingsLinks(self.database, self.links, self.clock)
 
     def settings_token(self, name: str) -> str:
-        """A link to a subscriber's preferences, as it is made now."""
+        """Returns a new token of a subscriber's preferences link."""
         return self.links.settings_token(self.person(name), self.now)
 
     def revoke(self, name: str) -> None:
-        """All links of a subscriber are ended."""
+        """Ends all links of a subscriber."""
         self.lifecycle.revoke(parse_address(f"{name}@example.org"))
 
     def backup(self) -> None:
-        """A copy is made; what follows is an hour later."""
+        """Makes a copy; the clock is then an hour later."""
         maintenance.backup(self.config, self.copy)
         self.now += HOUR
 
     def restore(self, *, lost: bool = False) -> Restored:
-        """The copy is put back; `lost`: onto nothing."""
+        """Restores the copy, onto nothing if `lost`."""
         self.database.close()
         if lost:
             for file in self.file.parent.glob("news.db*"):
@@ -116,7 +116,7 @@ class Room(PlanningRoom):
         return done
 
     def deliver(self) -> None:
-        """What waits goes out."""
+        """Sends what waits."""
         personaliser = Personaliser(self.database, ORIGIN, self.post.encoded)
         limits = Limits(sessions=1, give_up_after=timedelta(days=3), retry_interval=0.0)
         DeliveryRun(
@@ -124,18 +124,18 @@ class Room(PlanningRoom):
         ).run()
 
     def run(self, days: int = 0) -> None:
-        """A run on that day, at the hour when people are due."""
+        """Plans and sends on this day, at the time when subscribers are due."""
         self.plan(DUE + days * A_DAY)
         self.deliver()
 
     def inbox(self, name: str) -> list[list[int]]:
-        """The papers of each edition that arrived at an address."""
+        """Returns the papers of each edition that arrived at an address."""
         whose = f"{name}@example.org"
         found = (sorted(papers_in(one)) for one in self.post.taken if one.recipient == whose)
         return [papers for papers in found if papers]
 
     def papers_released(self, number: int, day: date) -> None:
-        """A paper is announced though it was held at first."""
+        """Announces a paper that was held first."""
         taken = Capture(capture([number], day), "held", self.now)
         ingest = Ingest(self.database, self.clock)
         (report,) = ingest.captures("harbour", [taken])
@@ -144,22 +144,22 @@ class Room(PlanningRoom):
         SnapshotReview(self.database, self.clock).release(report.snapshot)
 
     def who(self) -> dict[str, str]:
-        """Everybody's state."""
+        """Returns the state of each subscriber."""
         return {one.address.partition("@")[0]: one.state for one in self.lifecycle.listed()}
 
     def change_address(self, old: str, new: str) -> None:
-        """Somebody asks for another address, and confirms it."""
+        """A subscriber requests another address and confirms it."""
         self._confirm(RequestKind.CHANGE, self.change_asked(old, new))
 
     def change_asked(self, old: str, new: str) -> str:
-        """A subscriber asks for another address; the link that confirms it."""
+        """A subscriber requests another address. Returns the link that confirms it."""
         person = self.person(old).id
         self.signup.ask_change(person, parse_address(f"{new}@example.org"), "net")
         self.visitor_requests.work()
         return self.links.change(self._asked(), self.now)
 
     def confirm(self) -> None:
-        """The newest request to subscribe is confirmed."""
+        """Confirms the newest request to subscribe."""
         self._confirm(RequestKind.SUBSCRIBE, self.links.confirm(self._asked(), self.now))
 
     def _asked(self) -> int:
@@ -180,12 +180,12 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 def leave(room: Room, name: str) -> None:
-    """Somebody leaves by their link."""
+    """A subscriber unsubscribes by their link."""
     room.preference_centre.unsubscribe(room.person(name).id)
 
 
-def test_people_are_as_the_newer_database_says(room: Room) -> None:
-    """Whatever they did since: joined, confirmed, paused, resumed, came back, moved."""
+def test_subscribers_are_taken_from_the_newer_database(room: Room) -> None:
+    """Whatever they did since: joined, confirmed, paused, resumed, returned, changed address."""
     for name in ("back", "stays", "left", "moves", "leaves", "picks"):
         room.join(name)
     room.preference_centre.pause(room.person("back").id, None)
@@ -229,7 +229,7 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
 
 @pytest.mark.parametrize("goes", ["leaves", "is forgotten", "is removed", "leaves and is removed"])
 def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
-    """Who had another one by the time they went is not at the one of the backup."""
+    """A subscriber who changed address before leaving is not reached at the backup's address."""
     room.join("mira")
     room.run()
     room.backup()
@@ -248,8 +248,8 @@ def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
     assert room.inbox("mira") == [[1]]
 
 
-def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
-    """By mistake, paused, or cleaned up after they had left; links are theirs as before."""
+def test_removed_subscribers_are_restored_unless_they_had_left(room: Room) -> None:
+    """Removed by mistake, while paused, or after they had left; their links work as before."""
     names = ("mira", "ana", "jonas", "yuki")
     for name in names:
         room.join(name)
@@ -282,8 +282,8 @@ def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
     assert room.inbox("jonas") == room.inbox("ana") == [[1]]
 
 
-def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
-    """They are served once, under their new number."""
+def test_a_subscriber_removed_and_added_again_is_one_subscriber(room: Room) -> None:
+    """They are served once, with their new id."""
     room.join("mira")
     room.run()
     room.backup()
@@ -298,8 +298,8 @@ def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
     assert room.inbox("mira") == got
 
 
-def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) -> None:
-    """What was sent so long ago that nothing says so any more does not go again."""
+def test_a_restored_subscriber_gets_nothing_twice_even_if_records_were_pruned(room: Room) -> None:
+    """Mail sent so long ago that no record is left is not sent again."""
     room.join("mira")
     room.join("ana")
     room.run()
@@ -315,8 +315,8 @@ def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) 
     assert room.inbox("mira") == [[1], [2], [3]]
 
 
-def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
-    """A suppression that was lifted since the backup does not come back with it."""
+def test_a_lifted_suppression_stays_lifted(room: Room) -> None:
+    """A suppression that was lifted since the backup is not restored."""
     room.join("mira")
     mira = parse_address("mira@example.org")
     room.lifecycle.remove(mira, forget=True)
@@ -327,7 +327,7 @@ def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
     assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number
 
 
-def test_the_command_says_who_came_back(tmp_path: Path) -> None:
+def test_the_command_reports_restored_subscribers(tmp_path: Path) -> None:
     """In words, and for scripts."""
     (tmp_path / "config.toml").write_text("")
     for name in ("ada", "bob", "cy"):
@@ -342,8 +342,8 @@ def test_the_command_says_who_came_back(tmp_path: Path) -> None:
     assert (row["merged"], row["back"], row["away"]) == (True, 0, 1)
 
 
-def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
-    """They may have been back since: their pause stays, and what was new to them is unknown."""
+def test_onto_nothing_a_paused_subscriber_gets_nothing_again(room: Room) -> None:
+    """They may have resumed since: they stay paused, and what was new to them is unknown."""
     for name in ("mira", "ana"):
         room.join(name)
     room.lifecycle.pause(parse_address("mira@example.org"))
@@ -364,8 +364,8 @@ def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
 
 
 @pytest.mark.parametrize("how", ["pause", "undo"])
-def test_onto_nothing_what_was_cancelled_for_a_while_is_unknown(room: Room, how: str) -> None:
-    """It may have gone when they were back; coming back again does not send it again."""
+def test_onto_nothing_temporarily_cancelled_mail_is_unknown(room: Room, how: str) -> None:
+    """It may have been sent when they returned; returning again does not send it again."""
     room.join("mira")
     room.plan(DUE)
     me = room.person("mira").id
@@ -386,8 +386,8 @@ def test_onto_nothing_what_was_cancelled_for_a_while_is_unknown(room: Room, how:
     assert room.inbox("mira") == [[1]]
 
 
-def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
-    """Who was pending or had left may have come, and been served, since the backup."""
+def test_onto_nothing_a_returning_subscriber_gets_only_new_papers(room: Room) -> None:
+    """A pending or former subscriber may have joined, and been served, since the backup."""
     room.join("mira")
     leave(room, "mira")
     room.signup.ask(parse_address("pend@example.org"), "net")
@@ -404,8 +404,8 @@ def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
     assert room.inbox("mira") == room.inbox("pend") == [[1]]
 
 
-def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> None:
-    """The operator decides, and is told what about."""
+def test_onto_nothing_a_held_edition_says_that_it_may_have_been_sent(room: Room) -> None:
+    """So that the operator knows before deciding."""
     room.history(1, 1, 1, 1, 1)
     room.join("mira")
     for number in range(12):
@@ -423,8 +423,8 @@ def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> N
         maintenance.backup(room.config, room.copy)
 
 
-def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
-    """Who joined since the backup has links in old mail: they lead to nobody else."""
+def test_onto_nothing_ids_are_not_reused(room: Room) -> None:
+    """Subscribers who joined since the backup have links in old mail: they lead to no other one."""
     room.join("ana")
     room.backup()
     room.join("mira")
@@ -440,8 +440,8 @@ def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
 # --- links that were ended since the backup
 
 
-def test_what_the_newer_database_says_of_links_holds(room: Room) -> None:
-    """Links that were ended stay so, those made since work; so does a change that waits."""
+def test_links_are_taken_from_the_newer_database(room: Room) -> None:
+    """Ended links stay ended, newer ones work, and so does a waiting change of address."""
     for name in ("ended", "stays", "moves", "gone"):
         room.join(name)
     room.backup()
@@ -466,9 +466,9 @@ def test_what_the_newer_database_says_of_links_holds(room: Room) -> None:
 
 @pytest.mark.parametrize("how", ["restore", "restored", "restored --nothing-sent"])
 def test_without_a_newer_database_no_ended_link_works_again(room: Room, how: str) -> None:
-    """Neither those of before the backup, nor those of after it, nor those after a first restore.
+    """Neither links from before the backup, nor from after it, nor from after a first restore.
 
-    Which of them were ended is not known.
+    It is not known which of them were ended.
     """
     room.join("mira")
     room.signup.ask(parse_address("pend@example.org"), "net")
@@ -500,7 +500,7 @@ def test_without_a_newer_database_no_ended_link_works_again(room: Room, how: str
 
 
 def test_a_database_of_an_earlier_version_is_merged(tmp_path: Path) -> None:
-    """The program was upgraded, and a restore is the first command after it."""
+    """The program was upgraded, and a restore is its first command."""
     (tmp_path / "config.toml").write_text("")
     file = file_of_revision(tmp_path / "newsletter.db", "1")
     shutil.copyfile(file, tmp_path / "copy.db")
@@ -529,7 +529,7 @@ def die(event, arguments):
 sys.addaudithook(die)
 runpy.run_module("newsletter", run_name="__main__", alter_sys=True)
 """
-"""A command that is killed before it does anything more to names of files."""
+"""A command that is killed before its next change of file names."""
 
 NO_LINKS = """
 import errno, runpy, sys
@@ -543,7 +543,7 @@ runpy.run_module("newsletter", run_name="__main__", alter_sys=True)
 
 
 def python(place: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs such a command."""
+    """Runs this code as a command."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=place,
@@ -556,7 +556,7 @@ def python(place: Path, code: str, *arguments: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A newsletter with a backup, and one more reader since, who is only in the write-ahead log."""
+    """A newsletter with a backup, and a later subscriber who is only in the write-ahead log."""
     (tmp_path / "config.toml").write_text("")
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     newsletter("backup", "copy.db", cwd=tmp_path)
@@ -565,7 +565,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def leave_a_log(place: Path, change: str) -> None:
-    """A change that is only in the write-ahead log: its process died."""
+    """Leaves a change that is only in the write-ahead log, as a killed process does."""
     file = place / "newsletter.db"
     aside = place / "aside"
     aside.mkdir()
@@ -579,7 +579,7 @@ def leave_a_log(place: Path, change: str) -> None:
 
 
 def readers(file: Path) -> list[str]:
-    """Who is in a database that is whole."""
+    """Returns the subscribers in a database, which must be intact."""
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = database.execute("SELECT address FROM subscribers ORDER BY id")
@@ -591,8 +591,8 @@ FOREIGN = "UPDATE secrets SET value = x'07' WHERE name = 'own'"
 
 
 @pytest.mark.parametrize("change", [MERGED, FOREIGN], ids=["merged", "not to be merged"])
-def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> None:
-    """The one that was there with all that was in it, or the restored one; then it works."""
+def test_a_restore_killed_at_any_instant_leaves_a_database(place: Path, change: str) -> None:
+    """The old one with all its data, or the restored one; running it again completes it."""
     leave_a_log(place, change)
     before = place / "before"
     before.mkdir()
@@ -629,7 +629,7 @@ def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> 
 
 
 def test_the_log_of_a_lost_database_is_not_taken_for_the_restored_ones(place: Path) -> None:
-    """It is kept beside, under the name the database would have."""
+    """It is kept, under the name that belongs to the old database."""
     leave_a_log(place, MERGED)
     (place / "newsletter.db").unlink()
     (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
@@ -638,8 +638,8 @@ def test_the_log_of_a_lost_database_is_not_taken_for_the_restored_ones(place: Pa
     assert [one.name[-4:] for one in place.glob("newsletter.db.replaced-*-wal")] == ["-wal"]
 
 
-def test_where_there_are_no_hard_links_the_old_one_is_copied(place: Path) -> None:
-    """It is kept all the same, and nobody else may read it."""
+def test_without_hard_links_the_old_database_is_copied(place: Path) -> None:
+    """It is kept as well, readable only by its owner."""
     data = (place / "newsletter.db").read_bytes()
     with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
         database.execute(FOREIGN)
@@ -655,7 +655,7 @@ def test_where_there_are_no_hard_links_the_old_one_is_copied(place: Path) -> Non
 
 
 def test_a_restore_behind_a_symbolic_link_replaces_the_file(place: Path) -> None:
-    """The link stays, and whoever has the file open by its own name is noticed."""
+    """The link stays, and a process that has the file open by its own name is noticed."""
     real = place / "data"
     real.mkdir()
     (place / "newsletter.db").rename(real / "papers.db")
@@ -669,7 +669,7 @@ def test_a_restore_behind_a_symbolic_link_replaces_the_file(place: Path) -> None
 
 
 def test_two_restores_in_one_second_keep_both(room: Room) -> None:
-    """What was replaced first is not written over."""
+    """The database that was replaced first is not overwritten."""
     room.join("mira")
     room.backup()
     kept = {room.restore().kept, room.restore().kept}

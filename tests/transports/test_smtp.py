@@ -191,7 +191,7 @@ def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
 
     def check(dialogue: Dialogue) -> None:
         seen.append(dialogue.read(len(f"RCPT TO:<{READER}>\r\nDATA\r\n")))
-        dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 nobody\r\n")
+        dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 no recipients\r\n")
 
     server = serve(MAIL=[check])
     session = connect(server)
