@@ -36,7 +36,7 @@ DOMAINS = 3
 MOST_USUAL = 0.3
 """The limit on the share of refusals is never higher than this."""
 SMALL_LIST = 20
-"""With fewer subscribers no share can be computed: a circuit opens if everything was refused."""
+"""With fewer subscribers a share means little; a circuit opens if everything is refused."""
 FEW = 3
 """Refusals, with nothing accepted, that stop a small list in the middle of a run."""
 EVIDENCE = 3
@@ -137,7 +137,7 @@ class Breaker:
         self._probing.discard(domain)
 
     def begin(self, domain: str) -> None:
-        """Records that a delivery to this domain is tried, as the probe of every open circuit."""
+        """Records that a delivery to this domain is tried, as the probe of its open circuits."""
         self._probing.update(circuit.domain for circuit in self._circuits_of(domain))
 
     def abandon(self, domain: str) -> None:
@@ -177,7 +177,7 @@ class Breaker:
         return [] if outcome is Outcome.ACCEPTED else self._opened(domain, counts, now)
 
     def finish(self, now: datetime) -> list[Change]:
-        """Checks a finished run, in which perhaps nothing was accepted, nor during the last day."""
+        """Opens the circuit of all mail if this run and the last day had only refusals."""
         enough = 1 if self._subscribers < SMALL_LIST else FEW
         is_silent = self._all_refused() and not self._accepted_before
         if is_silent and self._run.tried >= enough and ALL not in self._open:

@@ -210,7 +210,7 @@ class Loop:
             self._gate.abandon(wanted[number].waiting)
 
     def _record_late_reports(self, clock: Callable[[], datetime]) -> None:
-        """Records, if possible, what workers finished after the loop ended."""
+        """Records, if possible, results that workers reported after the loop ended."""
         self._handle(self._pool.left_over())
         if not self._done:
             return

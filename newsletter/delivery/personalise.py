@@ -27,7 +27,7 @@ _KEPT = 32
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The sender of a newsletter's mail, and where its links lead.
+    """The sender of a newsletter's mail, and the base of its links.
 
     Attributes:
         base_url: base URL of the web pages; empty if there are none.

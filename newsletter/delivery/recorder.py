@@ -160,11 +160,13 @@ class Recorder:
         """
         decisions = [(one, self._decision(one, now)) for one in done]
         with self._database.write() as tx:
-            outbox.settle(tx, self._sender, (_settled(one, what) for one, what in decisions), now)
-            if back := [one.waiting.id for one, what in decisions if what.put_back]:
+            outbox.settle(
+                tx, self._sender, (_settled(one, decision) for one, decision in decisions), now
+            )
+            if back := [one.waiting.id for one, decision in decisions if decision.put_back]:
                 outbox.put_back(tx, back, now)
             settled = self._refusals.settle(tx, changes, seen, now)
-            again = [one.waiting.id for one, what in decisions if what.try_at]
+            again = [one.waiting.id for one, decision in decisions if decision.try_at]
             left = outbox.cancel_left(tx, again, now) if again else set()
             self._note_accepted(tx, decisions, now)
             claimed, cancelled = self._claim(tx, wanted, now)
@@ -192,7 +194,7 @@ class Recorder:
     def _note_accepted(
         self, tx: Connection, decisions: Sequence[tuple[Attempt, Decision]], now: datetime
     ) -> None:
-        sent = [one.waiting for one, what in decisions if what.state is DeliveryState.SENT]
+        sent = [one.waiting for one, decision in decisions if decision.state is DeliveryState.SENT]
         installation.count_outcomes(tx, now, accepted=len(sent))
         ids = [one.subscriber for one in sent if one.subscriber]
         if ids:
@@ -200,11 +202,11 @@ class Recorder:
 
     def _new_refusals(self, decisions: Sequence[tuple[Attempt, Decision]]) -> list[Refusal]:
         return [
-            Refusal(one.number, one.waiting, one.reply, what)
-            for one, what in decisions
+            Refusal(one.number, one.waiting, one.reply, decision)
+            for one, decision in decisions
             if one.waiting.subscriber
-            and not what.put_back
-            and (what.state is DeliveryState.REFUSED or is_about_us(one.reply))
+            and not decision.put_back
+            and (decision.state is DeliveryState.REFUSED or is_about_us(one.reply))
         ]
 
     def _put_back(self, refusal: Refusal) -> None:
@@ -256,11 +258,11 @@ class Recorder:
         )
 
     def _count(self, decisions: Sequence[tuple[Attempt, Decision]], left: Collection[int]) -> None:
-        for one, what in decisions:
+        for one, decision in decisions:
             if not one.waiting.notice:
                 gone = one.waiting.id in left
-                self._count_again(one.waiting, DeliveryState.CANCELLED if gone else what.state)
-            elif what.state is DeliveryState.SENT:
+                self._count_again(one.waiting, DeliveryState.CANCELLED if gone else decision.state)
+            elif decision.state is DeliveryState.SENT:
                 self._summary.notices += 1
 
     def _count_again(self, waiting: QueuedDelivery, state: DeliveryState) -> None:
@@ -286,5 +288,5 @@ def _outdate_reason(tx: Connection, now: datetime) -> None:
         installation.note_stopped(tx, "" if known == LIMITED else UNDER_WAY, now)
 
 
-def _settled(one: Attempt, what: Decision) -> DeliveryUpdate:
-    return DeliveryUpdate(one.waiting.id, what.state, one.reply.text, what.try_at)
+def _settled(one: Attempt, decision: Decision) -> DeliveryUpdate:
+    return DeliveryUpdate(one.waiting.id, decision.state, one.reply.text, decision.try_at)

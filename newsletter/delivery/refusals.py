@@ -49,7 +49,7 @@ class SettledRefusals:
 
     put_back: those that were deferred, because a circuit opened.
         believed: those that are final.
-        believed: those that stand.
+        believed: those that are final.
         suppressed: number of subscribers that were suppressed.
         closed: domains of circuits that the operator has closed since.
     """
@@ -112,8 +112,8 @@ class Refusals:
             return False
         address = parse_address(waiting.address)
         # Not the server's text: it may quote the address, which must not outlive the subscriber.
-        said = one.reply.enhanced or one.reply.code
-        reason = f"its server says that there is no such mailbox ({said})"
+        code = one.reply.enhanced or one.reply.code
+        reason = f"its server says that there is no such mailbox ({code})"
         suppression = tokens.suppression_hash(self._own_key, address.normal)
         subscribers.suppress(tx, suppression, reason, now)
         found = subscribers.find(tx, address.normal)

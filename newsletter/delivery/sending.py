@@ -97,7 +97,7 @@ class Sending:
                 result.summary.notices += notice_summary.notices
                 result.stopped = result.stopped or notice_summary.stopped
         except (SendingPaused, StorageError) as error:
-            # The result still has what was sent before the error.
+            # The result still has the numbers from before the error.
             result.stopped = result.stopped or str(error)
         result.stopped = result.stopped or fault
         return result

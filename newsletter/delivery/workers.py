@@ -135,7 +135,7 @@ class Worker(threading.Thread):
         return False
 
     def _waits(self, seconds: float) -> bool:
-        """Waits. Returns `False` if the worker has to end meanwhile."""
+        """Waits. Returns `False` if the worker has to end before that."""
         ends = monotonic() + seconds
         while (left := ends - monotonic()) > 0:
             if self._must_end or self._stop_now.wait(min(left, _STOP_CHECK_INTERVAL)):

@@ -104,5 +104,5 @@ class SubscriberLinks:
 
 
 def _bound(holder: LinkHolder) -> bytes:
-    """Returns what a preferences link is bound to; the first part has a fixed length."""
+    """Returns the values that a preferences link is bound to; the first one has a fixed length."""
     return holder.link_epoch.to_bytes(8, "big") + holder.normal.encode()

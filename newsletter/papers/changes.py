@@ -83,7 +83,7 @@ def changes(
         known: what is known about every paper that holds one of the rows' keys.
         listing_days: the days for which the source has listed papers before, ascending.
         rule: returns whether a never announced paper is announced when its source lists it for
-                the first time; otherwise it is backfilled.
+            the first time; otherwise it is backfilled.
         silent: the operator decided that none of the papers is ever announced.
     """
     return [
@@ -164,17 +164,17 @@ def _kind(
 ) -> EntryKind | None:
     """Returns the kind of entry that a row appends, given what all sources have said before."""
     sighting = known.sighting if known else None
-    open_question = known is None or not (known.announced or known.silent)
+    undecided = known is None or not (known.announced or known.silent)
     first_listing = is_listing(row) and not (sighting and sighting.listed)
-    if first_listing and open_question and rule(row):
+    if first_listing and undecided and rule(row):
         return EntryKind.NEW
     if sighting and sighting.later:
         return None
     if is_withdrawal(row) and not (known and known.withdrawn):
         return EntryKind.WITHDRAWN
-    if open_question and (first_listing or sighting is None):
+    if undecided and (first_listing or sighting is None):
         return EntryKind.LEARNT
-    if known and _says_something_else(row, sighting.record if sighting else known.paper.record()):
+    if known and _differs(row, sighting.record if sighting else known.paper.record()):
         return EntryKind.UPDATED
     if sighting and is_relisted(row.listed_on, sighting, listing_days):
         return EntryKind.RELISTED
@@ -213,10 +213,10 @@ def _said(sighting: Sighting | None, row: Paper) -> dict[str, Any]:
     return before | now
 
 
-def _says_something_else(row: Paper, record: Mapping[str, Any]) -> bool:
+def _differs(row: Paper, record: Mapping[str, Any]) -> bool:
     """Whether title or abstract differ by more than white space, case and TeX.
 
-    A field that is missing on either side is no difference.
+    A field that is missing on either side does not count as a difference.
     """
     pairs = [(row.abstract, record.get("abstract"))]
     if not (row.untitled or record.get("untitled")):
@@ -228,7 +228,7 @@ def _says_something_else(row: Paper, record: Mapping[str, Any]) -> bool:
 
 
 def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
-    """Returns the known text completed with what the row adds.
+    """Returns the known text, completed with the row's additional fields.
 
     A missing field never changes a present one. Title and abstract are replaced only
     when the paper was `rewritten`; other fields keep their first value.

@@ -69,7 +69,7 @@ class Ingest:
         hurried: bool = True,
         format: str | None = None,
     ) -> Iterator[CaptureReport]:
-        """Ingests what a source returned, in order, and yields a report for each capture.
+        """Ingests a source's captures in order, and yields a report for each.
 
         Only one process at a time ingests a source; others wait for it.
 
@@ -115,7 +115,7 @@ class Ingest:
         for name in names:
             if name in excluded:
                 continue
-            # The source may have been renamed since; what was left of it then has the new name.
+            # The source may have been renamed since; its snapshots then have the new name.
             yield from self.captures(name, (), existing=True)
 
     def _open(
@@ -123,7 +123,7 @@ class Ingest:
     ) -> Iterator[CaptureReport]:
         """Runs the first ingest of a source, after all its captures are stored.
 
-        The rule for what is announced is stored first, so that after an interruption the
+        The rule for the papers to announce is stored first, so that after an interruption the
         next run follows the same rule. It follows from all captures, so nothing is announced
         before all of them are parsed or given up.
         """

@@ -32,7 +32,7 @@ class Parsers:
     May be used by several threads at a time.
 
     Args:
-        limits: what parsing one capture may take.
+        limits: the limits on parsing one capture.
         function: the function that reads a capture there, as `module:name`; see `formats.read`.
     """
 

@@ -1,7 +1,7 @@
 """Review rules: when a snapshot or an edition is held for the operator.
 
-Pure. A list is not held because all its papers are new, there are fewer than usual, or a day has
-no year: that is normal on weekdays.
+Pure. It is normal on weekdays that all papers are new, that there are fewer than usual, or that a
+day has no year, so none of these is a reason.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ class SnapshotProcessor:
                     else:
                         row = self._decide(tx, parsed, content, lines, rule, released=released)
                 if opens and any(snapshots.sizes_before(tx, row.source_id)):
-                    sources.opened(tx, row.source_id, self._clock())
+                    sources.note_opened(tx, row.source_id, self._clock())
                 return report.report(tx, row, after=before)
         except StorageError as error:
             return report.failed(row.source, row.origin, error, row.id)

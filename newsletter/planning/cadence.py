@@ -22,7 +22,7 @@ Kind = Literal["daily", "weekdays", "weekly", "monthly"]
 LOOK_BACK = 62
 """A span of days in which every cadence is due at least twice."""
 PUNCTUAL = timedelta(minutes=15)
-"""Delay that still counts as on time, because slow sources and earlier editions may take it."""
+"""Delay that still counts as on time, as slow sources or earlier editions may need it."""
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5

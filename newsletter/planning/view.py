@@ -34,7 +34,7 @@ class View:
     sizes: tuple[int, ...]
     failing: bool
 
-    def said_no_at(self, positions: set[int]) -> datetime | None:
+    def rejected_at(self, positions: set[int]) -> datetime | None:
         """Returns when the operator last rejected an edition with one of these entries."""
         return max(
             (
@@ -45,7 +45,7 @@ class View:
             default=None,
         )
 
-    def freed(self, entries: Sequence[Entry]) -> EditionRow | None:
+    def released_edition(self, entries: Sequence[Entry]) -> EditionRow | None:
         """Returns the released, unplanned edition that consists of the first of these entries."""
         for row in self.released_unplanned:
             wanted = set(row.positions)
@@ -69,6 +69,6 @@ def view(tx: Connection, now: datetime, *, failing: bool) -> View:
     )
 
 
-def holding(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
+def held_edition_with(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
     """Returns the held edition that contains one of these entries, or `None`."""
     return next((row for row in held if positions.intersection(row.positions)), None)

@@ -28,7 +28,7 @@ CHUNK = 2_000
 """Deliveries changed in one transaction, which then takes less than 200 ms."""
 # Qualified with the table's name: joined tables have a `state` column too.
 _ENDED_OTHERWISE: Any = text(f"deliveries.{ENDED_OTHERWISE}")
-_WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
+_UNDER_WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
 _SHORTEST_KEY = 19  # digits; a number this long is not an edition's id but part of its key
 
 
@@ -113,7 +113,7 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
 def ended_otherwise(
     tx: Connection, *, notices: bool = True, acknowledged: bool = True
 ) -> dict[DeliveryState, int]:
-    """Counts, by state, deliveries that wait for a retry or ended in any way but sent. Fast.
+    """Counts, by state, deliveries that wait for a retry or did not end as sent. Fast.
 
     Args:
         notices: whether to count notices too.
@@ -171,8 +171,8 @@ def undelivered(tx: Connection, now: datetime) -> list[tuple[DeliveryState, int,
     )
     for row in rows:
         reply = select(deliveries.c.reply).where(deliveries.c.id == row.newest)
-        said = tx.execute(reply).scalar() or ""
-        found.append((DeliveryState(row.state), row.many, row.since, said))
+        newest_reply = tx.execute(reply).scalar() or ""
+        found.append((DeliveryState(row.state), row.many, row.since, newest_reply))
     return found
 
 
@@ -244,8 +244,8 @@ def failing(tx: Connection, since: datetime) -> FailingMail:
 def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[int, int]:
     """Requeues, as if new, the next matching deliveries that did not end as sent.
 
-    What is `unknown` may have arrived: it is only sent again when its state or its address is
-    named, and not with a whole edition.
+    Deliveries that are `unknown` may have arrived: they are sent again only if the filter names
+    their state or an address, and not with a whole edition.
 
     Args:
         after: only deliveries with a higher id.
@@ -325,7 +325,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.state:
         found.append(deliveries.c.state == wanted.state)
-        if wanted.state not in _WAY:
+        if wanted.state not in _UNDER_WAY:
             found.append(_ENDED_OTHERWISE)  # so that its index is used
     if wanted.address is not None:
         person = select(subscribers.c.id).where(subscribers.c.normal == wanted.address)

@@ -97,14 +97,14 @@ def freeze(
     tx.execute(
         upsert.on_conflict_do_update(
             index_elements=[editions.c.key],
-            set_={name: newer[name] for name in _MADE},
+            set_={name: newer[name] for name in _BUILT_COLUMNS},
             where=editions.c.state == EditionState.REJECTED,
         )
     )
     return _row(tx.execute(_query().where(editions.c.key == key)).one())
 
 
-_MADE = ("state", "reason", "parts", "frozen_at", "decided_at", "public", "subject")
+_BUILT_COLUMNS = ("state", "reason", "parts", "frozen_at", "decided_at", "public", "subject")
 """The columns that are updated when a rejected edition is built again."""
 
 

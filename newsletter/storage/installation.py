@@ -164,7 +164,7 @@ class Outcomes:
     Attributes:
         attempts: messages that were claimed, notices included.
         accepted: messages that a server took.
-        refused: deliveries that were refused permanently, without those put back since.
+        refused: deliveries that were refused permanently and not put back.
     """
 
     attempts: int

@@ -215,9 +215,9 @@ def queued_since(tx: Connection, kind: str, local: str, since: datetime) -> list
 
 
 def forget(tx: Connection, subscriber_id: int, now: datetime) -> None:
-    """Erases what could identify a subscriber: server replies to their mail, and notices.
+    """Erases data that could identify a subscriber: server replies to their mail, and notices.
 
-    Includes notices to addresses that they had before, or asked for.
+    Includes notices to addresses that they had before or requested.
     """
     normal = select(subscribers.c.normal).where(subscribers.c.id == subscriber_id)
     about = or_(

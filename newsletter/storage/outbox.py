@@ -133,7 +133,7 @@ def waiting(
     )
     if domains_without:
         query = query.where(subscribers.c.domain.not_in(list(domains_without)))
-    # What was refused before comes last: a probe must not be one of these while others wait.
+    # Deliveries refused before come last: a probe is one of them only if no others wait.
     rows = tx.execute(query.where(~was_put_back)).all() or tx.execute(query).all()
     return found + [_waiting(row, row.address or "", row.domain or "") for row in rows]
 
@@ -239,7 +239,7 @@ _SETTLE = (
     )
     .values(
         state=bindparam("new_state"),
-        reply=bindparam("said"),
+        reply=bindparam("new_reply"),
         try_at=bindparam("again", type_=Utc()),
         changed_at=bindparam("now", type_=Utc()),
         claimed_by=None,
@@ -292,7 +292,7 @@ def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: 
             "delivery": one.id,
             "sender": sender,
             "new_state": one.state,
-            "said": one.reply,
+            "new_reply": one.reply,
             "again": one.try_at,
             "now": now,
         }
@@ -333,7 +333,7 @@ def put_back(tx: Connection, ids: Iterable[int], now: datetime) -> None:
 
 
 def cancel_left(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
-    """Cancels deliveries whose subscriber unsubscribed or paused meanwhile. Returns their ids."""
+    """Cancels deliveries whose subscriber has unsubscribed or paused. Returns their ids."""
     return set(tx.execute(_CANCEL.returning(deliveries.c.id), {"ids": ids, "now": now}).scalars())
 
 

@@ -63,7 +63,7 @@ sources = Table(
     Column("captured_at", Utc, comment="when it last answered, changed or not"),
     Column("failing_since", Utc),
     Column("failure", Text, comment="the error, while it fails"),
-    Column("failed_at", Utc, comment="when it could last not be read"),
+    Column("failed_at", Utc, comment="when it last could not be read"),
     Column(
         "restored",
         Boolean,

@@ -38,7 +38,7 @@ class Settled:
 
 
 def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, KnownPaper]:
-    """Returns what is known about these papers as `snapshot` of `source` is processed."""
+    """Returns the state of these papers as `snapshot` of `source` is processed."""
     previous = tx.execute(
         select(func.max(snapshots.c.id)).where(
             snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED

@@ -234,7 +234,7 @@ def hold(
         tx: the transaction.
         snapshot: the snapshot.
         reason: why it is held.
-        notes: what else the operator may want to know.
+        notes: further information for the operator.
         parsed: its content, if it could be parsed.
         again: whether it may be parsed again without the operator's request.
     """

@@ -1,4 +1,4 @@
-"""Renames a source, and merges what was captured under its new name meanwhile: SQL over `sources`
+"""Renames a source, and merges captures already stored under its new name: SQL over `sources`
 and the tables that refer to it."""
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from newsletter.storage.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a source took over from another one.
+    """The captures that a source took over from another one.
 
     Attributes:
         captures: number of its snapshots.

@@ -1,4 +1,4 @@
-"""What the errors of SQLite mean to the operator."""
+"""SQLite's errors in the operator's words."""
 
 from __future__ import annotations
 
@@ -114,4 +114,4 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
         "restore a backup",
     ),
 }
-"""What SQLite's result codes, primary or extended, mean to the operator."""
+"""Error classes, messages and hints by SQLite's primary or extended result code."""

@@ -1,8 +1,8 @@
-"""The tables of subscribers and of what visitors ask for.
+"""The tables of subscribers and of visitors' requests.
 
 subscribers   addresses, preferences, due times and cursors
 suppressions  keyed hashes of addresses never to be sent to, and of ids of removed subscribers
-requests      what visitors asked for, until their link is used
+requests      visitors' requests, until their link is used
 """
 
 from __future__ import annotations

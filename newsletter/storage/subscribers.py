@@ -63,7 +63,7 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class LinkHolder:
-    """What a preferences link of a subscriber depends on; the attributes are as in `Subscriber`."""
+    """The values that a preferences link depends on; the attributes are as in `Subscriber`."""
 
     id: int
     normal: str
@@ -95,7 +95,7 @@ def find(tx: Connection, normal: str) -> Subscriber | None:
 
 
 def link_holder(tx: Connection, number: int) -> LinkHolder | None:
-    """Returns what preferences links of the subscriber with this id depend on, or `None`."""
+    """Returns the values that preferences links of this subscriber depend on, or `None`."""
     query = select(subscribers.c.normal, subscribers.c.link_epoch)
     row = tx.execute(query.where(subscribers.c.id == number)).one_or_none()
     return LinkHolder(number, row.normal, row.link_epoch) if row else None

@@ -65,10 +65,10 @@ class FilingSession:
         if not _NAME.fullmatch(message.name):
             return without_reply(ReplyKind.OURS, "mail", f"{message.name!r} cannot name a file")
         try:
-            said = self._put(message.name, b"".join(message.pieces))
+            place = self._put(message.name, b"".join(message.pieces))
         except OutputError as error:
             return _failure("data", str(error), error)
-        return without_reply(ReplyKind.SENT, "dot", said)
+        return without_reply(ReplyKind.SENT, "dot", place)
 
     def close(self) -> None:
         """Stops accepting messages; there is nothing else to release."""

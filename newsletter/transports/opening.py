@@ -102,8 +102,8 @@ class _Opening:
 def _failure(stage: Stage, error: BaseException) -> Reply | None:
     """Returns the error as a reply, or `None` for a bug or an interrupt."""
     if isinstance(error, smtplib.SMTPResponseException):
-        said = error.smtp_error
-        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+        reason = error.smtp_error
+        text = reason if isinstance(reason, str) else reason.decode("utf-8", "replace")
         return classify(stage, error.smtp_code, text)
     if ours := _our_fault(error):
         return without_reply(ReplyKind.OURS, stage, ours)
@@ -192,17 +192,17 @@ def _exchange(wire: Wire, start: str, *answers: str, hidden: str) -> None:
         SMTPAuthenticationError: the login did not succeed.
     """
     code, text = wire.docmd("AUTH", start)
-    asked = b""
+    challenge = b""
     for answer in answers:
         if code != 334:
             break
-        asked = text
+        challenge = text
         code, text = wire.docmd(_base64(answer))
     if not 200 <= code < 300:
-        said = text + _explanation(asked)
+        reason = text + _explanation(challenge)
         for secret in (start.partition(" ")[2], _base64(hidden), hidden):
-            said = said.replace(secret.encode(), b"[hidden]") if secret else said
-        raise smtplib.SMTPAuthenticationError(code, said)
+            reason = reason.replace(secret.encode(), b"[hidden]") if secret else reason
+        raise smtplib.SMTPAuthenticationError(code, reason)
 
 
 def _explanation(challenge: bytes) -> bytes:

@@ -114,5 +114,5 @@ def _edges(piece: bytes) -> bytes:
 
 def _size_limit(wire: Wire) -> int:
     """Returns the server's message size limit in bytes, or 0 if it announces none."""
-    said = str(wire.esmtp_features.get("size", ""))
-    return int(said) if re.fullmatch(r"[0-9]{1,18}", said) else 0
+    announced = str(wire.esmtp_features.get("size", ""))
+    return int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0

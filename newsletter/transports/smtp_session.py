@@ -135,7 +135,7 @@ class SmtpSession:
         return classify("dot", reply.code, reply.text)
 
     def _clean(self, wire: Wire) -> Reply | None:
-        """Resets what a refused message left of its transaction. Returns a reply if that fails."""
+        """Resets an unfinished transaction of a refused message. Returns a reply if that fails."""
         self._stage = "mail"
         if self._unclean:
             wire.write(b"RSET\r\n")

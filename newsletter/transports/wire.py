@@ -133,7 +133,7 @@ class Wire(smtplib.SMTP):
         return found
 
     def send(self, s: ReadableBuffer | str) -> None:
-        """Writes what `smtplib` itself sends."""
+        """Writes the data that `smtplib` itself sends."""
         self.write(s.encode(self.command_encoding) if isinstance(s, str) else s)
 
     def getreply(self) -> tuple[int, bytes]:

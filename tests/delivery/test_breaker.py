@@ -334,7 +334,7 @@ def test_only_refusing_domains_stay_blocked_once_others_accept() -> None:
 
 
 def test_an_accepted_mail_opens_nothing() -> None:
-    """Whatever circuits are open already."""
+    """It makes no difference which circuits are open."""
     domains = ("a.example", "b.example", "c.example")
     circuits = tuple(Circuit(one, "no", NOW, NOW + PROBE_EVERY) for one in domains)
     log = Log(replace(MANY, circuits=circuits)).note(ACCEPTED, *spread(50))
@@ -342,7 +342,7 @@ def test_an_accepted_mail_opens_nothing() -> None:
 
 
 def test_a_high_usual_share_still_has_a_limit() -> None:
-    """However many were refused before: no list has three dead addresses in ten."""
+    """No list has three dead addresses in ten, whatever was refused before."""
     log = Log(replace(MANY, usual=0.9)).note(GONE, *spread(REFUSALS))
     assert log.opened == [ALL]
 

@@ -140,7 +140,7 @@ def run(
 
 
 def test_deliveries_are_taken_in_order() -> None:
-    """Over any number of pages, in portions of any size."""
+    """The order holds over any number of pages, in portions of any size."""
     for many in (1, 7, 10**6):
         one = run(*[FREE, OTHER] * PAGE)
         one.drain(many)
@@ -158,7 +158,7 @@ def test_no_more_are_taken_than_are_wanted() -> None:
 
 
 def test_an_empty_table_is_not_queried_again() -> None:
-    """Until `look_again` is called."""
+    """Only `look_again` makes the queue read it again."""
     one = run()
     assert one.take() == []
     assert not one.queue.has_more()
@@ -184,7 +184,7 @@ def test_there_is_no_wait_after_the_last_delivery() -> None:
 
 
 def test_later_deliveries_are_found() -> None:
-    """Even after the run had taken everything."""
+    """They are found even after the run had taken everything."""
     one = run(FREE)
     one.drain()
     one.table.add(OTHER, FREE)
@@ -239,7 +239,7 @@ def test_a_notice_has_no_domain_rate() -> None:
 
 
 def test_a_slow_domain_uses_its_whole_rate() -> None:
-    """However much is sent elsewhere, also if a worker takes one delivery at a time."""
+    """It does so however much is sent elsewhere, and if a worker takes one delivery at a time."""
     one = run(*[SLOW] * 21, *[FREE] * 500, per_domain={SLOW: 1})
     while one.table.rows:
         one.take(1)
@@ -266,7 +266,7 @@ def test_a_slow_domain_does_not_starve_others() -> None:
 
 
 def test_two_slow_domains_starve_no_domain() -> None:
-    """Neither the other domains nor each other."""
+    """They delay neither the other domains nor each other."""
     one = run(
         *[SLOW] * 3 * PAGE,
         *[SLOWER] * 3 * PAGE,
@@ -286,7 +286,7 @@ def test_two_slow_domains_starve_no_domain() -> None:
 
 @pytest.mark.parametrize("many", [3, 30, 300])
 def test_few_deliveries_of_a_slow_domain_are_in_memory(many: int) -> None:
-    """However many are waiting."""
+    """The number in memory is limited, however many are waiting."""
     one = run(*[SLOW] * many * 100, *[FREE] * many, per_domain={SLOW: 0.001})
     for second in range(0, 20_000, 1_000):
         one.now = float(second)
@@ -338,7 +338,7 @@ def test_everything_is_taken_once_in_order_and_in_time(
     page: int,
     steps: list[tuple[str, object]],
 ) -> None:
-    """For any sequence of taking, adding and waiting, compared with a list of what was added."""
+    """A list of what was added is the model for any sequence of taking, adding and waiting."""
     one = run(per_second=per_second, per_domain=per_domain, page=page)
     for step, value in steps:
         if step == "take":

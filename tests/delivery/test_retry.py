@@ -121,13 +121,13 @@ def unsaid(kind: ReplyKind, stage: Stage = "data") -> Reply:
 
 @pytest.mark.parametrize(("stage", "reply", "meant"), REPLIES)
 def test_the_decision_for_a_reply(stage: Stage, reply: str, meant: str) -> None:
-    """From the codes to the consequences for the delivery and the subscriber."""
+    """The table leads from codes to consequences for the delivery and the subscriber."""
     assert after(said(stage, reply)) == MEANT[meant]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_accepted_message_is_sent(stage: Stage) -> None:
-    """Whatever its age and number of attempts."""
+    """Its age and the number of attempts do not matter."""
     assert after(unsaid(ReplyKind.SENT, stage), 50, 10 * TIMEOUT) == Decision(SENT)
     assert after(said("dot", "250 2.0.0 taken"), 50, 10 * TIMEOUT) == Decision(SENT)
 

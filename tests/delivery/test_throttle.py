@@ -35,14 +35,14 @@ def mails(
 
 
 def test_without_limits_there_is_no_wait() -> None:
-    """Whatever the number of mails and the time."""
+    """This holds for any number of mails at any time."""
     for clock in (0.0, 0.1, 1e9):
         assert mails(Rates(None, {}), [FREE] * 1_000, clock) == [clock] * 1_000
 
 
 @given(RATE, START)
 def test_mails_are_a_gap_apart(rate: float, start: float) -> None:
-    """Also the first ones: there is no burst. The last one is as early as allowed."""
+    """The first ones are no burst, and the last one is as early as allowed."""
     times = mails(Rates(rate, {}), [FREE] * 20, start)
     assert times[0] == start
     gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -102,7 +102,7 @@ def test_no_interval_exceeds_the_rate(
     pauses: Sequence[float],
     start: float,
 ) -> None:
-    """In no interval, whatever came before, are more mails sent than its length allows."""
+    """No interval, whatever came before, has more mails than its length allows."""
     times = mails(Rates(common, own), domains, start, pauses)
     for who, rate in [("", common), *own.items()]:
         mine = [at for at, domain in zip(times, domains, strict=True) if who in ("", domain)]

@@ -93,7 +93,7 @@ def test_a_mail_is_text_and_html() -> None:
 
 
 def test_both_parts_are_read_back_exactly() -> None:
-    """With the recipient's link in place of the marker."""
+    """The recipient's link takes the marker's place."""
     message = read(mail())
     assert body(message, "plain") == TEXT.replace(UNSUBSCRIBE, LINK)
     assert body(message, "html") == HTML.replace(UNSUBSCRIBE, LINK)
@@ -129,7 +129,7 @@ def test_any_text_is_read_back_exactly(text: str, html: str) -> None:
 @pytest.mark.parametrize("end", [" ", "\t", "  ", " \t "])
 @pytest.mark.parametrize("filling", ["x", "ä", "灯", "=", "x "])
 def test_trailing_white_space_is_read_back(filling: str, end: str) -> None:
-    """However long the line before it: encoded lines have at most 76 columns."""
+    """Encoded lines have at most 76 columns, however long the line was."""
     text = "".join(f"{filling * length}{end}\n" for length in range(160))
     assert body(read(mail(rendered(text=text))), "plain") == text
 
@@ -165,7 +165,7 @@ def test_any_subject_is_read_back(subject: str) -> None:
 
 @pytest.mark.parametrize("subject", [title for title in HOSTILE if clean(title)])
 def test_hostile_subjects_are_read_back(subject: str) -> None:
-    """With markup, templates, encoded words, control characters and bidi marks."""
+    """They have markup, templates, encoded words, control characters and bidi marks."""
     assert subject_of(mail(rendered(subject=subject))) == clean(subject)
 
 
@@ -253,7 +253,7 @@ def test_any_display_name_is_read_back(name: str) -> None:
     ],
 )
 def test_names_of_newsletter_sender_and_subscriber_are_read_back(name: str) -> None:
-    """In From, To and List-Id, whatever their length and script."""
+    """They are in From, To and List-Id, with any length and script."""
     name = clean(name)
     data = mail(by=sender(name), to=Address(name, "ana", "example.net"))
     message = read(data)
@@ -275,7 +275,7 @@ def test_names_of_newsletter_sender_and_subscriber_are_read_back(name: str) -> N
     ],
 )
 def test_domains_are_written_in_ascii(domain: str, ascii_form: str) -> None:
-    """By IDNA, in From, To and List-Id."""
+    """IDNA is used in From, To and List-Id."""
     data = mail(by=sender(domain=domain), to=Address("", "ana", domain))
     message = read(data)
     assert message["From"].addresses[0].addr_spec == f"papers@{ascii_form}"
@@ -284,7 +284,7 @@ def test_domains_are_written_in_ascii(domain: str, ascii_form: str) -> None:
 
 
 def test_an_address_without_a_name_has_no_quotes() -> None:
-    """And no angle brackets."""
+    """It has no angle brackets either."""
     assert mailbox(Address("", "ana", "example.net")) == "ana@example.net"
 
 
@@ -343,7 +343,7 @@ def test_a_long_unsubscribe_link_stays_verbatim() -> None:
 
 
 def test_without_web_pages_unsubscribing_is_a_mail_to_the_owner() -> None:
-    """In the header and the body, and without one-click."""
+    """Header and body have the mail address, and there is no one-click."""
     data = mail(link="")
     mailto = sender().mailto
     assert mailto.startswith("mailto:keeper@example.org?subject=unsubscribe")
@@ -363,7 +363,7 @@ def test_without_an_owner_a_domain_that_cannot_exist_is_used() -> None:
 
 @given(VISIBLE)
 def test_any_name_makes_a_mailto_in_ascii(name: str) -> None:
-    """Whatever the newsletter's name."""
+    """The newsletter's name may be any text."""
     by = Sender(clean(name)[:78], Address("", "p", "example.org"), owner="keeper@example.org")
     assert re.fullmatch(r"mailto:[A-Za-z0-9@.%?=_~-]+", by.mailto)
 

@@ -153,7 +153,7 @@ def test_a_personalised_message_equals_one_built_for_its_recipient(
 @pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'a.b-' * 20}", "https://a.example"])
 @pytest.mark.parametrize("kind", ENCODED)
 def test_a_soft_line_break_may_be_anywhere_in_a_link(kind: str, base_url: str) -> None:
-    """At each character of the token, in both parts, also before a dot."""
+    """It may be at each character of the token, in both parts, also before a dot."""
     text = "".join(f"{'x' * length}{UNSUBSCRIBE}--\n" for length in range(160))
     edition = rendered(html=text, text=text)
     template = edition_template(edition, KEY, SENDER, base_url, ENCODED[kind])
@@ -172,7 +172,7 @@ def test_a_soft_line_break_may_be_anywhere_in_a_link(kind: str, base_url: str) -
 def test_a_personalised_notice_equals_one_built_for_its_recipient(
     subject: str, text: str, copy: RecipientFields, at: datetime
 ) -> None:
-    """For any recipient."""
+    """This holds for any recipient."""
     local, _, domain = copy.to.rpartition("@")
     to = Recipient(Address("", local, domain), copy.message_id)
     expected = mime.notice(subject, text, SENDER, to, at)
@@ -182,7 +182,7 @@ def test_a_personalised_notice_equals_one_built_for_its_recipient(
 
 
 def test_the_date_is_written_in_utc() -> None:
-    """Whatever the time zone of the time given."""
+    """The given time may have any time zone."""
     template = edition_template(rendered(), KEY, SENDER, WEB, ENCODED["eml"])
     copy = RecipientFields("ana@example.net", "k.1.t@example.org", "t" * 28)
     elsewhere = AT.astimezone(timezone(timedelta(hours=-11, minutes=-30)))
@@ -300,7 +300,7 @@ def test_a_delivered_edition_has_the_intended_content(
 
 @pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'deep/' * 150}x", f"{WEB}/=?utf-8?q?x?=,b"])
 def test_the_unsubscribe_headers_are_not_encoded(base_url: str, database: Database) -> None:
-    """However long: no encoded word, no line end in a URL, both one-click and a mail address."""
+    """They have no encoded word and no line end in a URL, and offer one-click and mail."""
     post = MessageFactory(database, origin(base_url, own_key=True))
     data = post.mail(delivery(post.edition(rendered()), 7))
     token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7)
@@ -346,7 +346,7 @@ def check_both_have(titles: Sequence[str], data: bytes) -> None:
 
 @pytest.mark.parametrize("base_url", [WEB, ""])
 def test_both_parts_have_the_same_papers(base_url: str, database: Database) -> None:
-    """In the same order, in the message as it arrives."""
+    """The message as it arrives has them in the same order."""
     post = MessageFactory(database, origin(base_url))
     edition = sample_edition(base_url)
     assert len(edition.titles) == 17
@@ -399,9 +399,9 @@ def test_a_message_id_belongs_to_one_message(database: Database) -> None:
         post.edition(rendered(), rendered("2"), key=key * 8) for key in ("0123", "0124", "a123")
     ]
     waiting = [
-        delivery(edition, person, part=part)
+        delivery(edition, subscriber, part=part)
         for edition in numbers
-        for person in (1, 2, 256)
+        for subscriber in (1, 2, 256)
         for part in (1, 2)
     ]
     ids = [raw(post.mail(one), "message-id") for one in waiting]
@@ -429,7 +429,7 @@ def test_a_message_id_reveals_nothing(database: Database, tmp_path: Path) -> Non
     assert re.fullmatch(r"[A-Za-z0-9_=.-]+", message.name)
 
 
-PEOPLE = {
+ADDRESSES = {
     number: f"{name}@{domain}"
     for number, (name, domain) in enumerate(
         itertools.product(["ana", "bruno.x", "o'hara", "zoë"], ["a.example", "bücher.example"]), 1
@@ -443,22 +443,22 @@ def test_no_message_reveals_another_subscriber(base_url: str, database: Database
     post = MessageFactory(database, origin(base_url, bounces=True, own_key=True))
     number = post.edition(rendered(), rendered("2"))
     made = {}
-    for part, (person, address) in itertools.product((1, 2), PEOPLE.items()):
-        message = post.message(delivery(number, person, address, part))
-        made[part, person] = message.sender.encode() + b" " + b"".join(message.pieces)
-    for (_, person), data in made.items():
-        for other, address in PEOPLE.items():
-            if other == person:
+    for part, (subscriber, address) in itertools.product((1, 2), ADDRESSES.items()):
+        message = post.message(delivery(number, subscriber, address, part))
+        made[part, subscriber] = message.sender.encode() + b" " + b"".join(message.pieces)
+    for (_, subscriber), data in made.items():
+        for other, address in ADDRESSES.items():
+            if other == subscriber:
                 continue
             local = address.partition("@")[0]
             token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, other)
             signs = [f"{local}@", address, token, b64encode(address.encode()).decode()]
-            same = PEOPLE[person].startswith(f"{local}@")
+            same = ADDRESSES[subscriber].startswith(f"{local}@")
             assert not [sign for sign in signs[same:] if sign.encode() in data]
 
 
 def test_an_address_is_in_one_place_only(database: Database) -> None:
-    """In `To`, and not in the link, the Message-ID or the envelope sender."""
+    """It is in `To`, and not in the link, the Message-ID or the envelope sender."""
     post = MessageFactory(database, origin(bounces=True))
     message = post.message(delivery(post.edition(sample_edition(WEB).parts[0])))
     data = b"".join(message.pieces)
@@ -482,7 +482,7 @@ def test_each_delivery_has_its_own_bounce_address(database: Database) -> None:
 
 
 def test_without_a_bounce_domain_bounces_go_to_the_sender(database: Database) -> None:
-    """With the domain in ASCII, as an envelope needs it."""
+    """The envelope sender has its domain in ASCII."""
     by = replace(SENDER, address=Address("Küster", "papers", "bücher.example"))
     post = MessageFactory(database, Origin(by))
     assert post.message(delivery(post.edition(rendered()))).sender == "papers@xn--bcher-kva.example"
@@ -492,7 +492,7 @@ def test_without_a_bounce_domain_bounces_go_to_the_sender(database: Database) ->
     "address", ["", "ana", "ana@b.example\r\nBcc: x@y.example", "a b@c.example"]
 )
 def test_no_message_is_built_for_an_invalid_address(address: str, database: Database) -> None:
-    """However it got into the database."""
+    """The address may have got into the database in any way."""
     post = MessageFactory(database, origin())
     number = post.edition(rendered())
     with pytest.raises(ValueError, match=r"address|@"):
@@ -500,7 +500,7 @@ def test_no_message_is_built_for_an_invalid_address(address: str, database: Data
 
 
 def test_messages_of_many_editions_are_not_mixed_up(database: Database) -> None:
-    """Nor those of parts, even if there are more than are kept in memory."""
+    """Parts are not mixed up either, even if there are more than are kept in memory."""
     post = MessageFactory(database, origin())
     numbers = [
         post.edition(rendered(f"E{n} one"), rendered(f"E{n} two"), key=f"{n:032x}")
@@ -558,7 +558,7 @@ def test_every_notice_has_its_own_message_id(database: Database) -> None:
     """It is never that of an edition."""
     post = MessageFactory(database, origin())
     waiting = [post.notice(kind, "k@example.org", "S", "T") for kind in (TEST, TEST, REPORT)]
-    editions_of = [delivery(post.edition(rendered()), person) for person in (1, 2, 3)]
+    editions_of = [delivery(post.edition(rendered()), subscriber) for subscriber in (1, 2, 3)]
     ids = [raw(post.mail(one), "message-id") for one in (*waiting, *editions_of)]
     assert len(set(ids)) == len(ids)
     assert ids[:3] == [raw(post.mail(one), "message-id") for one in waiting]

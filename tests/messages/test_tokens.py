@@ -67,7 +67,7 @@ def test_tokens_of_old_mail_stay_valid() -> None:
 
 @pytest.mark.parametrize("number", [-1, LAST + 1])
 def test_a_number_that_is_too_large_is_refused(number: int) -> None:
-    """With an error, so that two subscribers never share a token."""
+    """An error is raised, so that two subscribers never share a token."""
     with pytest.raises(OverflowError):
         token(KEY, UNSUBSCRIBE, number)
 
@@ -108,7 +108,7 @@ def test_without_a_key_no_token_is_read() -> None:
 
 @pytest.mark.parametrize("number", [0, 7, 62, 63, LAST])
 def test_no_character_can_be_changed(number: int) -> None:
-    """At no position, to no character that can be typed or that looks the same."""
+    """No position can have another character, even one that looks the same."""
     text = token(KEY, UNSUBSCRIBE, number)
     for place, character in enumerate(text):
         for other in string.printable + LOOKALIKES:
@@ -150,7 +150,7 @@ def test_no_other_text_is_a_token(text: str) -> None:
 
 
 def test_tokens_differ() -> None:
-    """For each number, purpose and key."""
+    """They differ by number, purpose and key."""
     made = {
         token(key, purpose, number)
         for key in (KEY, OLD)
@@ -202,7 +202,7 @@ def test_a_label_fits_into_a_mailbox_name(key: bytes, purpose: bytes, numbers: l
 
 
 def test_labels_differ() -> None:
-    """For each number, their order and count, and for each purpose, key and size."""
+    """They differ by each number, their order and count, and by purpose, key and size."""
     numbers = [(), (0,), (1,), (2,), (1, 2), (2, 1), (0, 1), (1, 0), (256,), (1, 2, 3), (2**40,)]
     made = [
         label(key, purpose, *some, size=size)

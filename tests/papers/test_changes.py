@@ -97,7 +97,7 @@ def test_two_rows_of_one_paper_are_merged() -> None:
 
 
 def test_a_known_paper_listed_twice_makes_one_change() -> None:
-    """Even if the second row differs."""
+    """The second row may even differ."""
     one = paper(1)
     assert len(run([one, dataclasses.replace(one, title="Other")], [listed(one)])) == 1
 
@@ -118,7 +118,7 @@ def test_a_paper_backfilled_by_another_source_is_new_when_this_one_lists_it() ->
 
 
 def test_an_announced_paper_is_not_announced_again() -> None:
-    """Not by another source either."""
+    """Another source does not announce it either."""
     assert kind(paper(1), known_elsewhere(paper(1), announced=True)) is None
 
 
@@ -395,7 +395,7 @@ def test_relisting_with_days(last: date, now: date, others: list[date], relisted
 def test_relisting_without_days(
     days: tuple[date | None, date | None], *, in_previous: bool, relisted: bool
 ) -> None:
-    """If days are unknown: it was absent from the source's previous snapshot."""
+    """If days are unknown, it was absent from the source's previous snapshot."""
     last, now = days
     before = listed(paper(1, listed_on=last), in_previous=in_previous)
     row = paper(1, listed_on=now)

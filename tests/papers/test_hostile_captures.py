@@ -138,7 +138,7 @@ with Database(sys.argv[1]) as database:
 
 
 def test_attempts_are_counted_before_they_begin(database: Database, tmp_path: Path) -> None:
-    """Whatever dies with it, one death costs one attempt; after two it is held without another."""
+    """One death costs one attempt, whatever it is; after two the capture is held."""
     with database.write() as tx:
         source = sources.ensure(tx, "s").id
         for number in (1, 2):

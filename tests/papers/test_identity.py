@@ -47,7 +47,7 @@ def _in_two_orders(papers: list[Paper]) -> st.SearchStrategy[tuple[list[Paper], 
 
 @given(PAPERS)
 def test_keys_are_ordered_by_strength(paper: Paper) -> None:
-    """At most one key of each kind, strongest first; the title is always there, and last."""
+    """There is at most one key of each kind; the title is always there, and last."""
     kinds = [kind_of(key) for key in keys_of(paper)]
     assert kinds == [kind for kind in KINDS if kind in kinds]
     assert kinds[-1] == "title"
@@ -172,7 +172,7 @@ def test_a_url_that_shows_another_paper_each_day() -> None:
 
 @given(st.lists(PAPERS, max_size=12))
 def test_two_arxiv_ids_are_never_one_paper(papers: list[Paper]) -> None:
-    """Whatever titles and other keys say, and through any chain of records."""
+    """Titles, other keys and chains of records make no difference."""
     ids: dict[int, set[str]] = {}
     for number, paper in zip(numbers(papers), papers, strict=True):
         if paper.arxiv_id:

@@ -235,7 +235,7 @@ def test_a_first_capture_announces_only_its_latest_day(boy: Paperboy) -> None:
 
 
 def test_a_folders_first_ingest_announces_its_latest_day(boy: Paperboy) -> None:
-    """Of all its files, whichever is read first."""
+    """It is the latest day of all its files, whichever is read first."""
     reports = boy(
         api(row(1), day=date(2026, 6, 8), name="1"),
         api(row(2), day=date(2026, 6, 10), name="2"),
@@ -592,7 +592,7 @@ def test_positions_have_no_gaps_and_number_the_papers(boy: Paperboy) -> None:
 
 
 def test_a_new_subscriber_starts_before_the_latest_day(boy: Paperboy) -> None:
-    """With days, at the latest day's papers; without, at those of the last snapshot with papers."""
+    """They start at the latest day's papers, or without days at the last snapshot's."""
     with boy.database.read() as tx:
         assert log.newcomer_cursor(tx, NOW.date()) == 0
     boy(text("One", "Two"), text("Two", "Three"), text("Two", "Three"))

@@ -75,7 +75,7 @@ def announced(database: Database) -> list[str]:
 
 
 def test_a_first_ingest_parses_each_capture_once(database: Database) -> None:
-    """With dated, undated and unreadable captures; its latest day is still announced."""
+    """They are dated, undated and unreadable, and the latest day is still announced."""
     parse = CountedParse()
     taken = [capture(str(day), number, day=day) for number, day in enumerate(DAYS)]
     taken.insert(1, Capture(b"[{", "broken", NOW))
@@ -86,7 +86,7 @@ def test_a_first_ingest_parses_each_capture_once(database: Database) -> None:
 
 
 def test_a_later_ingest_parses_each_capture_once(database: Database) -> None:
-    """And no capture that it had before."""
+    """It parses no capture that it had before."""
     list(Ingest(database, lambda: NOW).captures("s", [capture("a", 1)]))
     parse = CountedParse()
     taken = [capture("b", 2), capture("c", 3)]
@@ -130,7 +130,7 @@ def test_a_release_from_a_first_ingest_parses_once(database: Database) -> None:
 
 @pytest.mark.parametrize("in_memory", [1, 2**20])
 def test_spooled_snapshots_are_read_back_in_any_order(database: Database, in_memory: int) -> None:
-    """From memory and from disk, with the reason why a snapshot cannot be read."""
+    """They come from memory or disk, with the reason why one cannot be read."""
     taken = [Capture(b"[{", "broken", NOW), *(capture(str(n), n) for n in range(5))]
     list(Ingest(database, lambda: NOW).captures("s", taken, whole_folder=True))
     processor = SnapshotProcessor(database, lambda: NOW)

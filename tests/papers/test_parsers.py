@@ -46,7 +46,7 @@ def parse(parsers: Parsers, data: bytes, format: str | None = None) -> formats.R
 
 
 def test_the_result_is_the_same_as_in_process() -> None:
-    """For every format: nothing is lost between the processes."""
+    """Nothing of any format is lost between the processes."""
     papers = [
         Paper(
             f"Lantern number {number} \u2068seen\u2069 from the h\u00e4rbour \U0001f3ee",
@@ -88,7 +88,7 @@ def test_a_limit_stops_one_capture(
 
 
 def test_errors_are_passed_on_unchanged(hostile: Parsers) -> None:
-    """With their message, place and hint; the process continues."""
+    """They keep their message, place and hint, and the process continues."""
     with pytest.raises(SnapshotUnreadable) as ours:
         formats.parse(b"a diary")
     with pytest.raises(SnapshotUnreadable) as theirs:
@@ -156,7 +156,7 @@ def test_closing_stops_a_starting_process() -> None:
 
 
 def test_a_process_does_not_outlive_its_parent() -> None:
-    """Even in the middle of C code that never ends."""
+    """It ends even in the middle of C code that never ends."""
     script = f"""
 import os
 from newsletter.papers.parser_process import Limits

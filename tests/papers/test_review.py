@@ -24,7 +24,7 @@ def reason(rows: int, *sizes: int, renamed: int = 0) -> str | None:
 
 
 def test_an_ordinary_snapshot_is_not_held() -> None:
-    """Neither with a history nor without one."""
+    """A history makes no difference."""
     assert reason(30) is None
     assert reason(30, 30, 31, 29, 30, 30) is None
 
@@ -60,7 +60,7 @@ def test_empty_snapshots_do_not_count_for_the_usual_size() -> None:
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 9))
 def test_fewer_papers_than_usual_are_not_held(sizes: list[int], rows: int) -> None:
-    """Nor is an empty snapshot."""
+    """An empty snapshot is not held either."""
     assert reason(rows, *[size + 1 for size in sizes]) is None
 
 

@@ -98,7 +98,7 @@ def test_a_new_name_that_only_failed(room: SourceRoom) -> None:
     """A name without a capture has no history; its failure now belongs to the renamed source."""
     with room.database.write() as tx:
         row = sources.ensure(tx, "b", watched=True)
-        sources.failed(tx, row.id, NOW, "no answer")
+        sources.note_failure(tx, row.id, NOW, "no answer")
     assert room.rename("a", "b").moved == Moved()
     with room.database.read() as tx:
         (status,) = sources.all_status(tx)
@@ -145,14 +145,14 @@ def test_pruned_bytes_cannot_be_read_again(room: SourceRoom) -> None:
 
 
 def test_the_urls_of_both_names_are_kept(room: SourceRoom) -> None:
-    """So that missed days are still fetched, and unchanged pages are requested conditionally."""
+    """They are needed to fetch missed days, and to request pages conditionally."""
     with room.database.write() as tx:
         for name, urls in (("a", "xy"), ("b", "yz")):
             row = sources.ensure(tx, name)
             for url in urls:
                 capture = replace(daily([], 1, 1), origin=url, etag=f"{name}{url}")
                 sources.remember_validators(tx, row.id, capture)
-        sources.answered(tx, sources.ensure(tx, "a").id, ["x", "y"], NOW)
+        sources.note_answers(tx, sources.ensure(tx, "a").id, ["x", "y"], NOW)
     room.rename("a", "b")
     with room.database.read() as tx:
         found = {url: etag for url, (etag, _) in sources.validators_of(tx, "b").items()}

@@ -214,7 +214,7 @@ def test_an_impossible_day_is_an_error(kind: Kind, day: int) -> None:
     ],
 )
 def test_the_due_dates_of_a_week(text: str, week: str) -> None:
-    """From Monday, 8 June 2026 to the following Sunday."""
+    """The week is from Monday, 8 June 2026 to the following Sunday."""
     fallen = [Cadence.parse(text).falls_on(day) for day in days(date(2026, 6, 8), 7)]
     assert "".join(str(int(falls)) for falls in fallen) == week
 
@@ -269,7 +269,7 @@ def test_every_month_has_one_date(day: int, year: int, month: int) -> None:
     ],
 )
 def test_the_time_of_day_is_local(zone: str, day: date, at: str, instant: str) -> None:
-    """In summer and winter, ahead of UTC and behind it."""
+    """The zones are ahead of UTC and behind it, in summer and winter."""
     due = schedule("daily", at, zone).due_at(day)
     assert due == utc(instant)
     assert due.tzinfo is UTC
@@ -294,7 +294,7 @@ def test_the_time_of_day_is_local(zone: str, day: date, at: str, instant: str) -
 def test_a_skipped_time_is_moved_later(
     zone: str, day: date, at: str, instant: str, shown: str
 ) -> None:
-    """By as much as the clock was set forward: half an hour, an hour or a day."""
+    """It moves by as much as the clock was set forward: half an hour, an hour or a day."""
     due = schedule("daily", at, zone).due_at(day)
     assert due == utc(instant)
     assert f"{due.astimezone(ZoneInfo(zone)):%d %H:%M}" == shown
@@ -371,7 +371,7 @@ def test_now_may_be_in_any_zone() -> None:
 
 
 def test_a_served_date_is_not_due_again() -> None:
-    """Not after a change to a later hour, nor in a zone where the date is still to come."""
+    """A later send time does not make it due again, nor a zone where it is still to come."""
     used = date(2026, 6, 8)
     now = utc("2026-06-08 06:00")
     assert schedule(at="20:00").next_due(now) == utc("2026-06-08 18:00")
@@ -430,7 +430,7 @@ def test_a_week_without_its_weekday_is_still_due() -> None:
 def test_next_is_the_earliest_of_all_dates(
     situation: tuple[Schedule, datetime], used: int | None
 ) -> None:
-    """Of all due instants around `now`: the earliest that is later and not served."""
+    """It is the earliest due instant around `now` that is later and not served."""
     plan, now = situation
     after = None if used is None else now.date() + used * DAY
     dates = [day for day in due_dates(plan, now.date()) if after is None or day > after]
@@ -441,7 +441,7 @@ def test_next_is_the_earliest_of_all_dates(
 
 @given(situations())
 def test_last_is_the_latest_of_all_dates(situation: tuple[Schedule, datetime]) -> None:
-    """Of all dates around `now`: the latest whose due instant has come."""
+    """It is the latest date around `now` whose due instant has come."""
     plan, now = situation
     today = now.astimezone(ZoneInfo(plan.zone)).date()
     oldest = today - (LOOK_BACK + len(plan.skip)) * DAY
@@ -491,7 +491,7 @@ def test_every_date_is_due_once_and_in_order(situation: tuple[Schedule, datetime
 
 @given(situations())
 def test_only_dates_of_the_cadence_are_due(situation: tuple[Schedule, datetime]) -> None:
-    """Skipped dates are not."""
+    """Skipped dates are not due."""
     plan, now = situation
     for day, _ in walk(plan, now, 10):
         assert plan.cadence.falls_on(day)
@@ -543,7 +543,7 @@ def test_looking_back_is_limited(now: str, *, found: bool) -> None:
     ("cadence", "most"), [("daily", 3), ("weekdays", 5), ("weekly:mon", 10), ("monthly:31", 64)]
 )
 def test_few_dates_are_checked(cadence: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However far away the served date is, because this runs for every subscriber."""
+    """Few are checked however far away the served date is: this runs for every subscriber."""
     asked: list[date] = []
     real = Cadence.falls_on
 
@@ -591,7 +591,7 @@ def test_a_repeated_date_is_within_the_longest_gap() -> None:
 
 @given(situations())
 def test_no_gap_exceeds_the_longest_gap(situation: tuple[Schedule, datetime]) -> None:
-    """From `now` or a due instant to the next one, whatever the zone's clocks did."""
+    """This includes the gap from `now` to the next due instant, whatever the zone's clocks did."""
     plan, now = situation
     for due in [due for _, due in walk(plan, now, 15)]:
         assert due - now <= plan.longest_gap()
@@ -624,7 +624,7 @@ def decide(
 @pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("late", [0 * HOUR, 2 * HOUR, 20 * HOUR, 300 * HOUR])
 def test_late_mail_is_sent(late: timedelta, *, failing: bool) -> None:
-    """However late: papers are sent if the next mail is not near, whether sources fail or not."""
+    """Papers are sent however late it is, if the next mail is not near and even if sources fail."""
     assert decide(late, failing=failing) is DueAction.SEND
     assert decide(late, ahead=3 * HOUR, failing=failing) is DueAction.SEND
 
@@ -653,7 +653,7 @@ def test_nearer_to_the_last_than_to_the_next_is_merged_too() -> None:
 
 
 def test_a_date_without_papers_waits_for_a_failing_source() -> None:
-    """As long as `catch_up`, and no longer."""
+    """It waits as long as `catch_up`, and no longer."""
     assert decide(0 * HOUR, papers=False, failing=True) is DueAction.WAIT
     assert decide(3 * HOUR - SECOND, papers=False, failing=True) is DueAction.WAIT
     assert decide(3 * HOUR, papers=False, failing=True) is DueAction.PASS
@@ -668,7 +668,7 @@ def test_a_date_without_papers_counts_as_served(late: timedelta) -> None:
 @pytest.mark.parametrize("papers", [False, True])
 @pytest.mark.parametrize("failing", [False, True])
 def test_merging_takes_precedence(*, papers: bool, failing: bool) -> None:
-    """With papers and without, with failing sources and without."""
+    """It does so with and without papers, and with and without failing sources."""
     assert decide(HOUR, HOUR, papers=papers, failing=failing) is DueAction.MERGE
 
 
@@ -679,7 +679,7 @@ SPANS = st.integers(0, 48 * 60).map(lambda minutes: timedelta(minutes=minutes))
 def test_every_action_follows_from_its_inputs(
     late: timedelta, ahead: timedelta, catch_up: timedelta, papers: bool, failing: bool
 ) -> None:
-    """From the delay, the time until the next mail, the papers and the sources."""
+    """The inputs are the delay, the time until the next mail, the papers and the sources."""
     done = decide(late, ahead + SECOND, catch_up=catch_up, papers=papers, failing=failing)
     near = ahead + SECOND < catch_up
     assert (done is DueAction.MERGE) == (near and late > PUNCTUAL)

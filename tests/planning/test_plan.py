@@ -45,7 +45,7 @@ def room(database: Database) -> PlanningRoom:
 
 
 def test_a_new_subscriber_starts_with_the_latest_day(room: PlanningRoom) -> None:
-    """Not with the whole archive, and not with nothing."""
+    """They get neither the whole archive nor nothing."""
     room.papers(1, 2, day=day(-1))
     room.papers(3, 4)
     room.join("mira")
@@ -80,7 +80,7 @@ def test_old_days_do_not_count_for_new_subscribers(room: PlanningRoom) -> None:
 
 
 def test_a_new_subscriber_with_an_empty_log_gets_all_later_papers(room: PlanningRoom) -> None:
-    """From the first paper on."""
+    """They get all papers from the first one on."""
     room.join("mira")
     room.papers(1, day=day(-9))
     room.papers(2)
@@ -125,7 +125,7 @@ def test_a_date_without_new_papers_counts_as_served(room: PlanningRoom) -> None:
 
 
 def test_daily_and_weekly_subscribers_get_the_same_papers(room: PlanningRoom) -> None:
-    """In seven editions or in one, without a repeat or a gap."""
+    """They get them in seven editions or in one, without a repeat or a gap."""
     room.join("daily")
     room.join("weekly", cadence="weekly:fri")
     for number in range(7):
@@ -148,7 +148,7 @@ def test_a_changed_cadence_neither_repeats_nor_skips(room: PlanningRoom) -> None
 
 
 def test_only_active_subscribers_are_planned_for(room: PlanningRoom) -> None:
-    """Not those who paused, unsubscribed or were suppressed."""
+    """Paused, unsubscribed and suppressed subscribers are not."""
     room.papers(1)
     for name in ("mira", "jonas", "ana"):
         room.join(name)
@@ -334,20 +334,20 @@ def test_a_subscriber_who_changes_preferences_during_planning_stays_due(room: Pl
 
 
 def test_due_now_plans_all_subscribers_and_changes_no_due_time(room: PlanningRoom) -> None:
-    """Whatever their cadence; their own next date still comes."""
+    """Cadences do not matter, and the subscribers' next dates still come."""
     room.papers(1)
     before = [room.join("mira"), room.join("jonas", cadence="monthly:1")]
     planned = room.plan(all_active=True)
     assert (planned.subscribers, planned.open) == (2, 0)
     assert (room.got("mira"), room.got("jonas")) == ([[1]], [[1]])
-    for person in before:
-        now = room.person(person.address.partition("@")[0])
-        assert (now.next_due_at, now.last_due_on) == (person.next_due_at, None)
+    for subscriber in before:
+        now = room.person(subscriber.address.partition("@")[0])
+        assert (now.next_due_at, now.last_due_on) == (subscriber.next_due_at, None)
         assert now.cursor == 1
 
 
 def test_due_now_repeated_finds_nothing_new(room: PlanningRoom) -> None:
-    """Nor does the due time after it."""
+    """The due time after it finds nothing new either."""
     room.papers(1)
     room.join("mira")
     room.plan(all_active=True)
@@ -591,7 +591,7 @@ def test_an_earlier_send_time_loses_no_overdue_date(room: PlanningRoom) -> None:
 
 
 def test_a_clock_that_is_behind_stops_planning(room: PlanningRoom) -> None:
-    """Until it has caught up."""
+    """It works again when the clock has caught up."""
     room.papers(1)
     room.join("mira", send_at="06:00")
     room.join("jonas")
@@ -760,7 +760,7 @@ def test_a_held_edition_moves_no_cursor(room: PlanningRoom) -> None:
 
 
 def test_a_held_edition_blocks_every_edition_with_one_of_its_papers(room: PlanningRoom) -> None:
-    """Also editions with only one of them, or with more; editions without any are sent."""
+    """This includes editions with only one of them, or with more; others are sent."""
     flood(room, 11)
     room.papers(100, day=day(1), source="other")
     room.crowd(1, cursor=10)
@@ -779,7 +779,7 @@ def test_a_held_edition_blocks_later_editions_of_the_same_run(room: PlanningRoom
 
 
 def test_a_released_edition_is_sent_as_it_was_built(room: PlanningRoom) -> None:
-    """By the next run, once, to all subscribers it was held for."""
+    """The next run sends it once, to all subscribers it was held for."""
     (held,) = flood(room, 11).held
     made = room.parts(held.id)
     room.review.release(held.id, DUE + HOUR)
@@ -791,7 +791,7 @@ def test_a_released_edition_is_sent_as_it_was_built(room: PlanningRoom) -> None:
 
 
 def test_released_papers_are_not_held_again(room: PlanningRoom) -> None:
-    """Not together with others, nor a few days later, nor without some of them.
+    """They are sent together with others, a few days later, or without some of them.
 
     Subscribers who waited for the edition get it as released, and newer papers a day later.
     """
@@ -837,7 +837,7 @@ def test_a_rejection_by_a_clock_that_was_ahead_no_longer_counts(room: PlanningRo
 
 
 def test_a_rejected_edition_is_sent_if_its_size_is_usual_by_then(room: PlanningRoom) -> None:
-    """On the next date. It was not released, so it counts towards the usual size."""
+    """It is sent on the next date. It was not released, so it counts as usual from then on."""
     (held,) = flood(room, 11).held
     room.review.reject(held.id, DUE + HOUR)
     room.history(*[9] * 20)
@@ -859,7 +859,7 @@ def test_a_rejection_does_not_apply_to_later_due_times(room: PlanningRoom) -> No
 
 
 def test_passed_over_papers_are_never_sent(room: PlanningRoom) -> None:
-    """Not now, not later, and not to weekly subscribers with another cursor; others are sent."""
+    """Weekly subscribers with another cursor do not get them either; other papers are sent."""
     room.history(1, 1, 1, 1, 1)
     room.join("mira")
     room.join("weekly", cadence="weekly:mon")
@@ -918,7 +918,7 @@ def repaired(theme: Path) -> None:
 
 
 def test_an_edition_that_fails_its_own_check_is_held(room: PlanningRoom, theme: Path) -> None:
-    """Before any subscriber is planned; the operator may release it as it is."""
+    """This happens before any subscriber is planned; the operator may release it as it is."""
     without_papers(theme)
     room.templates = theme.parents[1]
     room.papers(1, 2)
@@ -1025,7 +1025,7 @@ def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: PlanningRoom) -
 def test_subscribers_with_the_same_cursor_share_an_edition_that_is_rendered_once(
     room: PlanningRoom,
 ) -> None:
-    """Whatever their cadence, send time and time zone."""
+    """Their cadences, send times and time zones do not matter."""
     room.papers(1, 2)
     room.join("mira")
     room.join("jonas", cadence="weekly:fri")

@@ -73,11 +73,11 @@ class Answering:
 class Office:
     """A newsletter with these subscribers, and servers whose replies depend on the recipient."""
 
-    def __init__(self, room: PlanningRoom, people: Iterable[str]) -> None:
+    def __init__(self, room: PlanningRoom, subscribers: Iterable[str]) -> None:
         self.room = room
         self.post = Answering(lambda _: ACCEPTED)
         room.history(1, 1, 1, 1, 1)
-        for one in people:
+        for one in subscribers:
             room.join(one)
         self.days = 0
 
@@ -135,20 +135,22 @@ def test_an_old_list_gets_rid_of_many_dead_addresses(room: PlanningRoom) -> None
 
 def test_no_delivery_expires_in_an_outage_of_days(room: PlanningRoom) -> None:
     """Deliveries that the breaker held back count as never tried."""
-    people = [f"reader{n}" for n in range(30)]
-    office = Office(room, people)
+    subscribers = [f"reader{n}" for n in range(30)]
+    office = Office(room, subscribers)
     office.post.answer = lambda _: NO_MAILBOX
     office.edition()
     for _ in range(100):
         office.run(HOUR)
     assert office.names(SubscriberState.SUPPRESSED) == set()
-    again = iter(people)
+    again = iter(subscribers)
     later = classify("rcpt", 451, "4.7.1 greylisted")
     office.post.answer = lambda _: later if next(again, None) else ACCEPTED
     while office.waiting():
         office.run(HOUR)
         assert office.room.states().keys() <= {"queued", "deferred", "sent"}
-    assert office.post.taken == Counter(dict.fromkeys((f"{one}@example.org" for one in people), 1))
+    assert office.post.taken == Counter(
+        dict.fromkeys((f"{one}@example.org" for one in subscribers), 1)
+    )
 
 
 def test_continue_also_works_during_a_run(room: PlanningRoom) -> None:

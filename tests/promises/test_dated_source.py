@@ -114,7 +114,7 @@ def test_a_machine_that_was_off_for_days_loses_no_paper(machine: Make) -> None:
 
 
 def test_a_failing_day_is_requested_until_it_answers(machine: Make) -> None:
-    """Although other days work; and not after that."""
+    """It is requested again although other days work, and no longer once it has answered."""
     lists: Lists = {day: of(day) for day in range(18, 25)}
     failing = machine({**lists, 20: [DOWN, DOWN, DOWN, of(20)]})
     failing.on(19)
@@ -160,7 +160,7 @@ def test_a_server_that_is_down_is_not_asked_for_every_missed_day(machine: Make) 
 
 
 def test_an_unchanged_list_counts_as_fetched(machine: Make) -> None:
-    """By its bytes, or because its server says so: the next day requests two lists."""
+    """Its bytes or its server show that it is unchanged; the next day requests two lists."""
     same = reply(status=304, ETag='"19"')
     quiet = machine({18: of(18), 19: [of(19, etag='"19"'), same], 20: of(20), 21: of(21)})
     for day, expected in ((19, [18, 19]), (20, [19, 20]), (21, [20, 21]), (22, [21, 22])):
@@ -218,7 +218,7 @@ def test_after_a_death_between_two_days_the_rest_is_requested(machine: Make) -> 
 
 
 def test_days_too_far_back_are_reported_as_given_up(machine: Make) -> None:
-    """In the report of that run, and in the status until the next, which succeeds."""
+    """They are in the report of that run, and in the status until the next one succeeds."""
     others = [date(2026, 10, 9), date(2026, 10, 10), *(date(2026, 12, day) for day in (1, 2, 3))]
     lost = machine(dict.fromkeys([*others, *range(1, 31)], NONE))
     lost.on(10, month=10)

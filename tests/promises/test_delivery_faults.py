@@ -116,10 +116,10 @@ def fine(many: int) -> list[str]:
     return [f"fine{number}@fine{number % 61}.example" for number in range(many)]
 
 
-def among(people: Iterable[str]) -> list[str]:
+def among(subscribers: Iterable[str]) -> list[str]:
     """Returns these subscribers, each followed by many whose mail is accepted."""
     found: list[str] = []
-    for number, one in enumerate(people):
+    for number, one in enumerate(subscribers):
         found += [one, *fine((number + 1) * HEALTHY)[number * HEALTHY :]]
     return found
 
@@ -127,11 +127,11 @@ def among(people: Iterable[str]) -> list[str]:
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_states_after_each_reply(room: Newsroom, server: MailServer, pipelining: bool) -> None:
     """Only a reply that says so suppresses the subscriber."""
-    people = {name: f"{name}@{name}.example" for name in IN_PLACE}
-    faults = [replace(fault, to=people[name]) for name, (fault, _) in IN_PLACE.items()]
+    subscribers = {name: f"{name}@{name}.example" for name in IN_PLACE}
+    faults = [replace(fault, to=subscribers[name]) for name, (fault, _) in IN_PLACE.items()]
     extensions = ("PIPELINING", "8BITMIME") if pipelining else ("8BITMIME",)
     server.plan(*faults, extensions=extensions)
-    addresses = among(people.values())
+    addresses = among(subscribers.values())
     room.subscribe(addresses)
     done = room.run()
     said = summary(done)
@@ -152,10 +152,10 @@ def test_states_after_each_reply(room: Newsroom, server: MailServer, pipelining:
     assert {state: said[state] for state in counts} == counts
     assert (done.returncode, said["unknown"], said["stopped"]) == (3, 0, None)
     assert said["suppressed"] == len(GONE)
-    assert room.people("suppressed") == {people[name] for name in GONE}
+    assert room.people("suppressed") == {subscribers[name] for name in GONE}
     assert len(room.people("active")) == len(addresses) - len(GONE)
     taken = server.recipients()
-    refused = {people[name] for name in IN_PLACE.keys() - AGAIN - {"fine"}}
+    refused = {subscribers[name] for name in IN_PLACE.keys() - AGAIN - {"fine"}}
     assert taken == dict.fromkeys(set(addresses) - refused, 1)
 
 
@@ -165,23 +165,23 @@ def test_replies_to_the_sender(room: Newsroom, server: MailServer) -> None:
         *("450 4.2.1 busy", "451 later", "452 4.3.1 no room"),
         *("550 no", "552 5.3.4 too large", "554 no", "571 blocked", POLICY),
     )
-    people = fine((len(said) + 1) * HEALTHY)
+    subscribers = fine((len(said) + 1) * HEALTHY)
     server.plan(
         *(Fault("MAIL", say, times=1, skip=number * HEALTHY) for number, say in enumerate(said)),
         Fault("MAIL", "421 4.3.2 closing", drop=True, times=1, skip=len(said) * HEALTHY),
     )
-    room.subscribe(people)
+    room.subscribe(subscribers)
     done = room.run()
     rows = room.deliveries()
     put_off = [row for row in rows if row["state"] == "deferred"]
     assert [row["reply"] for row in put_off] == list(said)
     assert Counter(row["state"] for row in rows) == {
         "deferred": len(said),
-        "sent": len(people) - len(said),
+        "sent": len(subscribers) - len(said),
     }
     assert sum(row["attempts"] == 2 for row in rows) == 1
     assert (done.returncode, summary(done)["stopped"]) == (3, None)
-    assert room.people("active") == set(people)
+    assert room.people("active") == set(subscribers)
 
 
 @pytest.mark.parametrize("at", ["connect", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
@@ -235,7 +235,7 @@ def test_three_refusals_stop_the_run_for_a_small_list(
 
 
 def test_a_domain_that_refuses_the_sender_is_held_back(room: Newsroom, server: MailServer) -> None:
-    """After five refusals; other domains get their mail, and this one after `continue`."""
+    """It is stopped after five refusals; others get their mail, and this one after `continue`."""
     server.plan(Fault("dot", POLICY, to="*@big.example"))
     big = [f"reader{number}@big.example" for number in range(25)]
     others = [f"reader@d{number}.example" for number in range(25)]
@@ -259,7 +259,7 @@ def test_a_domain_that_refuses_the_sender_is_held_back(room: Newsroom, server: M
 
 
 def test_waiting_mail_to_a_missing_mailbox_is_cancelled(room: Newsroom, server: MailServer) -> None:
-    """Also an earlier edition that waits for the subscriber, but no other subscriber's mail."""
+    """An earlier edition for this subscriber is cancelled too, but no other subscriber's mail."""
     room.subscribe([ANA, BEN])
     server.plan(Fault("RCPT", "451 4.3.0 later"))
     assert summary(room.run())["deferred"] == 2
@@ -413,8 +413,8 @@ def finished(run: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
 
 def test_the_server_dies(tmp_path: Path, room: Newsroom, server: MailServer) -> None:
     """Mails being sent are unknown; the rest waits, and is sent once the server is back."""
-    people = [f"reader{number}@many.example" for number in range(100)]
-    room.subscribe(people)
+    subscribers = [f"reader{number}@many.example" for number in range(100)]
+    room.subscribe(subscribers)
     room.configure(server.port, sessions=4)
     server.plan(Fault("dot", stall=0.01))
     run = room.start()
@@ -427,14 +427,14 @@ def test_the_server_dies(tmp_path: Path, room: Newsroom, server: MailServer) -> 
     assert "refused" in said["stopped"]  # the connection, by the system
     assert said["unknown"] <= 4
     assert said["sent"] <= server.count() <= said["sent"] + said["unknown"]
-    assert said["sent"] + said["unknown"] + said["queued"] == len(people)
+    assert said["sent"] + said["unknown"] + said["queued"] == len(subscribers)
     with MailServer(tmp_path / "server", port=server.port) as again:
         assert summary(room.run())["sent"] == said["queued"]
         arrived = again.recipients()
         unknown = {row["address"] for row in room.deliveries("unknown")}
         arrived.pop(OWNER, None)
         assert set(arrived.values()) == {1}
-        assert set(people) - arrived.keys() <= unknown
+        assert set(subscribers) - arrived.keys() <= unknown
 
 
 @pytest.mark.parametrize("say", ["421 4.3.2 busy", "450 4.7.0 later", "554 5.7.1 never"])
@@ -759,7 +759,7 @@ class Post:
 
     Args:
         room: the newsletter.
-        people: its subscribers.
+        subscribers: the addresses of its subscribers.
         commit_tries: see `Limits`.
         delivery: its `[delivery]` settings.
     """
@@ -768,12 +768,12 @@ class Post:
         self,
         room: Newsroom,
         port: int,
-        people: Sequence[str],
+        subscribers: Sequence[str],
         commit_tries: int | None = 3,
         **delivery: Any,
     ) -> None:
         room.configure(port, **{"sessions": 1, **delivery})
-        room.subscribe(people)
+        room.subscribe(subscribers)
         self.config = load_config(str(room.folder / "config.toml"))
         self.database = Database(self.config.database.url, busy_seconds=0.2)
         self.app = App(self.config, self.database)
@@ -821,8 +821,8 @@ def post(room: Newsroom, server: MailServer) -> Iterator[Open]:
     """Makes a `Post` with these subscribers."""
     opened: list[Post] = []
 
-    def make(*people: str, **settings: Any) -> Post:
-        opened.append(Post(room, server.port, people, **settings))
+    def make(*subscribers: str, **settings: Any) -> Post:
+        opened.append(Post(room, server.port, subscribers, **settings))
         return opened[-1]
 
     yield make
@@ -936,8 +936,8 @@ def test_replies_to_the_greeting(post: Open, server: MailServer, at: str, say: s
 
 def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -> None:
     """Without the record of the last mail no further one is sent."""
-    people = [f"reader{number}@many.example" for number in range(30)]
-    one = post(*people, sessions=4)
+    subscribers = [f"reader{number}@many.example" for number in range(30)]
+    one = post(*subscribers, sessions=4)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
     def lock(summary: RunSummary, _total: int) -> None:
@@ -957,7 +957,7 @@ def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -
         row.address: 1 for row in one.rows() if row.address in server.recipients()
     }
     states = Counter(str(row.state) for row in one.rows())
-    assert states["sent"] + states["unknown"] == len(people)
+    assert states["sent"] + states["unknown"] == len(subscribers)
     assert states["unknown"] <= 4
 
 
@@ -1143,7 +1143,7 @@ def test_the_limit_of_any_day(post: Open, server: MailServer) -> None:
 
 
 def test_a_daily_job_sends_its_limit_every_day(post: Open, server: MailServer) -> None:
-    """Even if it took a while the day before, and starts a little early."""
+    """It does so even if it took a while the day before, and starts a little early."""
     one = post(*(f"reader{number}@many.example" for number in range(12)), max_per_day=4)
     one.now = (one.now + timedelta(days=1)).replace(hour=7, minute=30)
     for early in (0, 20, 5):

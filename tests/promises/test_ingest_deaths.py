@@ -197,7 +197,7 @@ def test_a_full_temporary_folder_fails_with_one_line(tmp_path: Path) -> None:
 
 
 def test_a_read_only_disk_fails_with_one_line(tmp_path: Path) -> None:
-    """If the database cannot be written, and if an edition cannot be."""
+    """The database cannot be written, or an edition cannot be."""
     write_captures(tmp_path / "captures", days=1)
     with small_disk(tmp_path / "disk", kilobytes=4096) as disk:
         _configured(tmp_path, "disk/papers.db")
@@ -306,7 +306,7 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("by", ["run", "serve"])
 def test_captures_left_by_a_killed_ingest_are_settled_by_the_next(tmp_path: Path, by: str) -> None:
-    """Even if no source is configured, or another one."""
+    """That ingest may have no source configured, or another one."""
     write_captures(tmp_path / "captures", days=1, a_day=3)
     text = '[newsletter]\nowner = "keeper@example.org"\n[delivery]\ntransport = "eml"\n'
     if by == "serve":

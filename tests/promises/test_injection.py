@@ -194,13 +194,13 @@ def test_an_address_is_refused_or_written_as_it_is(
 def test_an_imported_file_makes_mail_to_its_addresses(
     cells: list[str], post: MessageFactory, edition: int, wire: Wire
 ) -> None:
-    """From a line of the file to the server: one mail for each subscriber, and no other."""
+    """Each subscriber in the file gets one mail, and no other address gets any."""
     lines = ["address,cadence\n", "first@example.org\n", *(f"{cell}\n" for cell in cells)]
-    people = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
-    assert people[0].address.spec == "first@example.org"
-    for number, person in enumerate(people, 1):
-        message = post.message(delivery(edition, number, person.address.display))
-        assert message.recipient == person.address.spec
+    rows = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
+    assert rows[0].address.spec == "first@example.org"
+    for number, row in enumerate(rows, 1):
+        message = post.message(delivery(edition, number, row.address.display))
+        assert message.recipient == row.address.spec
         check(wire.send(message), AN_EDITION)
 
 
@@ -236,7 +236,7 @@ def capture(texts: list[str]) -> bytes:
 @example(texts=["Lamps =?utf-8?q?=0D=0ABcc:_x@y.example?= again"])
 @example(texts=list(HOSTILE))
 def test_papers_make_one_mail(texts: list[str], post: MessageFactory, wire: Wire) -> None:
-    """Whatever their titles, abstracts, names and links contain."""
+    """Their titles, abstracts, names and links may contain anything."""
     papers = formats.parse(capture(texts), format="api-json").papers
     assume(papers)
     log = [Entry(n, EntryKind.NEW, one, "harbour", "api-json") for n, one in enumerate(papers, 1)]
@@ -255,7 +255,7 @@ def test_papers_make_one_mail(texts: list[str], post: MessageFactory, wire: Wire
 @example(subject="\r\nBcc: x@y.example", text="\r\n.\r\nQUIT\r\n", html="\n.\n")
 @example(subject="Lamps", text=f"\r\n{'x' * 74} \r\nx", html=f"\r{'x' * 74} \rx")
 def test_raw_text_makes_one_mail(subject: str, text: str, html: str, wire: Wire) -> None:
-    """Even if the text was not cleaned, as a custom theme might do."""
+    """The text may even be unclean, as a custom theme might leave it."""
     subject, text, html = (
         part.encode("utf-8", "replace").decode() for part in (subject, text, html)
     )
@@ -290,7 +290,7 @@ def test_names_create_no_header(name: str, display: str, wire: Wire) -> None:
 def test_reports_make_one_mail(
     troubles: list[str], name: str, post: MessageFactory, wire: Wire
 ) -> None:
-    """Whatever a source or a server has replied."""
+    """A source or a server may have replied anything."""
     name = clean(name)[:78] or "Lamps"
     words = Notices().words(REPORT, name=name, troubles=[clean(one) for one in troubles])
     data = wire.send(post.message(post.notice(REPORT, "keeper@example.org", *words)))

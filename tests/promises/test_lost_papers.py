@@ -157,7 +157,7 @@ def test_a_withdrawn_paper_that_is_listed_after_all(two: CommandRoom) -> None:
 
 
 def test_a_page_that_shows_another_paper_each_day(tmp_path: Path) -> None:
-    """At one URL and without ids: each day's title is another paper."""
+    """Each day's title is another paper, although all have the same URL and no id."""
     desk = CommandRoom(tmp_path, "pick")
     titles = ["Harbour Lights at Dawn", "Why Robots Drop Cups", "Oil, and Who Pays for It"]
     for number, title in enumerate(titles):
@@ -197,7 +197,7 @@ COMMAND = "`newsletter sources rename daily hf`"
 
 
 def test_a_new_name_is_reported_before_anything_is_lost(renamed: CommandRoom) -> None:
-    """By `config check`, `status` and `run`, with the command that helps."""
+    """`config check`, `status` and `run` report it with the command that helps."""
     before = (renamed.folder / "papers.db").read_bytes()
     checked = renamed("config", "check")
     assert checked.returncode == 0

@@ -309,7 +309,7 @@ def test_an_empty_database_in_place_of_a_lost_one(room: Newsroom, server: MailSe
 
 
 def test_restore_leaves_both_counters_equal(room: Newsroom, server: MailServer) -> None:
-    """Even if the replaced database was itself an older copy, whose data is not used."""
+    """This holds even if the replaced database was itself an older copy, which is not used."""
     backup = copy_of(room)
     older = shutil.copy(backup, room.folder / "older.db")
     assert summary(room.run())["sent"] == len(FEW)

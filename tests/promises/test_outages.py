@@ -134,9 +134,9 @@ def queue_mail(room: WebRoom, command: Command) -> None:
         if command == "serve":
             app.planner.plan(due_now=True)
             return
-    people = {one.address: one.id for one in room.subscribers().values()}
+    by_address = {one.address: one.id for one in room.subscribers().values()}
     with Database(f"sqlite:///{room.database}") as database, database.write() as tx:
-        for to, number in people.items():
+        for to, number in by_address.items():
             notices.add(
                 tx, SETTINGS, to, to, "Your settings", "A link.\n", now(), subscriber=number
             )
@@ -323,7 +323,7 @@ def test_nothing_is_captured_while_it_could_not_be_stored(jobs: tuple[Jobs, Data
 
 
 def test_a_capture_that_met_a_lock_is_tried_again(jobs: tuple[Jobs, Database]) -> None:
-    """Although the folder has not changed since, and was read a moment ago."""
+    """The folder has not changed since then, and was read a moment ago."""
     service, database = jobs
     due = service.captures_due()
     with closing(sqlite3.connect(database.file, isolation_level=None)) as other:

@@ -259,7 +259,7 @@ def ran(room: Newsroom, status: int) -> subprocess.CompletedProcess[str]:
 
 
 def test_only_healthy_runs_ping(room: Newsroom, server: MailServer, web: Server) -> None:
-    """Including runs with nothing to send, but not runs that were stopped, paused or failed."""
+    """Runs with nothing to send also ping, but not runs that were stopped, paused or failed."""
     configure(room, server, ping_url=web.url(f"/ping/{SECRET}"))
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
     ran(room, 3)
@@ -280,7 +280,7 @@ def test_only_healthy_runs_ping(room: Newsroom, server: MailServer, web: Server)
 
 
 def test_a_failing_ping_is_reported(room: Newsroom, server: MailServer, web: Server) -> None:
-    """On one line that names the setting, without any other effect."""
+    """One line names the setting, and there is no other effect."""
     configure(room, server, ping_url=web.url(f"/down/{SECRET}"))
     done = ran(room, 0)
     assert done.stderr == (

@@ -783,7 +783,7 @@ class Promise(RuleBasedStateMachine):
 
     def _record_planned(self, *, dated: bool, also: Sequence[SubscriberState] = ()) -> set[str]:
         """Records new deliveries. Returns the keys of their editions."""
-        people = {one.id: one for one in self.room.lifecycle.listed()}
+        subscribers = {one.id: one for one in self.room.lifecycle.listed()}
         planned = set[str]()
         for row in self._rows():
             if row.id in self.seen:
@@ -794,7 +794,7 @@ class Promise(RuleBasedStateMachine):
             indexes = self._papers_of(row.edition)
             self._check_planned(reader, indexes)
             if dated:
-                self._check_date(people[row.subscriber])
+                self._check_date(subscribers[row.subscriber])
             planned.add(row.edition)
         return planned
 
@@ -821,11 +821,11 @@ class Promise(RuleBasedStateMachine):
             assert index not in reader.planned, f"{paper} twice for {reader}"
             reader.planned.append(index)
 
-    def _check_date(self, person: Subscriber) -> None:
+    def _check_date(self, subscriber: Subscriber) -> None:
         """Checks that a date was served, and that it is later than the one before."""
-        before = self.dates[person.id]
-        assert person.last_due_on
-        assert before is None or person.last_due_on > before or self.was_wrong
+        before = self.dates[subscriber.id]
+        assert subscriber.last_due_on
+        assert before is None or subscriber.last_due_on > before or self.was_wrong
 
     # --- in the end
 

@@ -120,7 +120,7 @@ def _api(*papers: Paper) -> Capture:
 
 @pytest.mark.parametrize("together", [True, False])
 def test_similar_titles_are_two_papers(together: bool) -> None:
-    """In one capture or in two, with ids or without."""
+    """They may be in one capture or in two, with ids or without."""
     file = real_captures("pairs") / "near_titles_different_papers.json"
     pairs = json.loads(file.read_text())
     assert pairs

@@ -52,7 +52,7 @@ from tests.support.scripted_transport import ScriptedTransport, papers_in
 ORIGIN = Origin(
     Sender("Harbour", Address("Harbour", "papers", "harbour.example"), owner="me@harbour.example")
 )
-PEOPLE = "SELECT * FROM subscribers ORDER BY id"
+ALL_SUBSCRIBERS = "SELECT * FROM subscribers ORDER BY id"
 
 
 class Room(PlanningRoom):
@@ -185,7 +185,7 @@ def leave(room: Room, name: str) -> None:
 
 
 def test_subscribers_are_taken_from_the_newer_database(room: Room) -> None:
-    """Whatever they did since: joined, confirmed, paused, resumed, returned, changed address."""
+    """This applies to those who joined, confirmed, paused, resumed, returned or moved."""
     for name in ("back", "stays", "left", "moves", "leaves", "picks"):
         room.join(name)
     room.preference_centre.pause(room.person("back").id, None)
@@ -204,10 +204,10 @@ def test_subscribers_are_taken_from_the_newer_database(room: Room) -> None:
     room.preference_centre.change(room.person("picks").id, topics=("lamps",))
     room.change_address("moves", "moved")
     room.signup.ask(parse_address("asks@example.org"), "net")
-    before = room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")
+    before = room.rows(ALL_SUBSCRIBERS), room.rows("SELECT * FROM requests ORDER BY id")
     done = room.restore()
     assert (done.merged, done.back, done.away) == (True, 0, 0)
-    assert (room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")) == before
+    assert (room.rows(ALL_SUBSCRIBERS), room.rows("SELECT * FROM requests ORDER BY id")) == before
     room.visitor_requests.work()
     for days in range(1, 6):
         room.papers(1 + days, day=day(days))
@@ -328,7 +328,7 @@ def test_a_lifted_suppression_stays_lifted(room: Room) -> None:
 
 
 def test_the_command_reports_restored_subscribers(tmp_path: Path) -> None:
-    """In words, and for scripts."""
+    """It reports them in words, and for scripts."""
     (tmp_path / "config.toml").write_text("")
     for name in ("ada", "bob", "cy"):
         newsletter("subscribers", "add", f"{name}@example.net", cwd=tmp_path)
@@ -405,7 +405,7 @@ def test_onto_nothing_a_returning_subscriber_gets_only_new_papers(room: Room) ->
 
 
 def test_onto_nothing_a_held_edition_says_that_it_may_have_been_sent(room: Room) -> None:
-    """So that the operator knows before deciding."""
+    """The operator sees this before deciding."""
     room.history(1, 1, 1, 1, 1)
     room.join("mira")
     for number in range(12):
@@ -466,7 +466,7 @@ def test_links_are_taken_from_the_newer_database(room: Room) -> None:
 
 @pytest.mark.parametrize("how", ["restore", "restored", "restored --nothing-sent"])
 def test_without_a_newer_database_no_ended_link_works_again(room: Room, how: str) -> None:
-    """Neither links from before the backup, nor from after it, nor from after a first restore.
+    """This applies to links from before and after the backup, and from after a first restore.
 
     It is not known which of them were ended.
     """

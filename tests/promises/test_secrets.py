@@ -243,7 +243,7 @@ def check_reports(room: Room) -> None:
 
 
 def test_no_command_prints_a_secret(shell: Shell) -> None:
-    """With sensible arguments, as text and as JSON, and with a URL in every argument."""
+    """Each is run with sensible arguments, as text and JSON, and with URLs as arguments."""
     every = dict(commands())
     shown = {}
     for path in FIRST:
@@ -278,7 +278,7 @@ def test_no_command_prints_a_secret(shell: Shell) -> None:
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_service_shows_no_secret(shell: Shell, form: str) -> None:
-    """In its log, its monitoring pages, its metrics and the owner's mail."""
+    """This covers its log, its monitoring pages, its metrics and the owner's mail."""
     room = shell.room
     shell.run("ingest")
     age(room.folder)

@@ -125,7 +125,7 @@ def local_day(line: SubscriberRow, at: datetime) -> date:
 
 @pytest.mark.timeout(14_400)
 def test_months_of_minutes(tmp_path: Path) -> None:
-    """At most one edition per date and subscriber, and in the end every paper once."""
+    """There is one edition per date and subscriber at most, and every paper is sent once."""
     dice = random.Random(14)
     clock = Clock(START)
     machine = Machine(tmp_path, clock)
@@ -228,7 +228,7 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
 
 
 def test_a_source_that_fails_half_the_time_is_one_notice(tmp_path: Path) -> None:
-    """During a day: one mail to the owner, nothing lost, and the edition is sent once."""
+    """During a day the owner gets one mail, nothing is lost, and the edition is sent once."""
     dice = random.Random(24)
     clock = Clock(datetime(2026, 11, 19, 0, 5, tzinfo=UTC))
     page = tmp_path / "page.json"

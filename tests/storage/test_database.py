@@ -166,7 +166,7 @@ def test_check_writable_accepts_a_writable_database(database: Database) -> None:
 
 
 def test_check_writable_reports_a_full_disk(tmp_path: Path) -> None:
-    """Also if the write-ahead log still has room for a small transaction."""
+    """The check works even if the write-ahead log has room for a small transaction."""
     with (
         small_disk(tmp_path / "disk", kilobytes=4_096) as disk,
         Database(f"sqlite:///{disk}/test.db") as database,
@@ -197,10 +197,10 @@ def test_a_time_without_time_zone_is_rejected(database: Database) -> None:
     """Times are timezone-aware, and are read back in UTC."""
     with pytest.raises(StatementError), database.write() as tx:
         source = sources.ensure(tx, "s")
-        sources.failed(tx, source.id, datetime(2026, 1, 1), "no")  # noqa: DTZ001
+        sources.note_failure(tx, source.id, datetime(2026, 1, 1), "no")  # noqa: DTZ001
     east = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
     with database.write() as tx:
-        sources.failed(tx, sources.ensure(tx, "s").id, east, "no")
+        sources.note_failure(tx, sources.ensure(tx, "s").id, east, "no")
         (fares,) = sources.all_status(tx)
     assert fares.failing_since == datetime(2026, 1, 1, 7, tzinfo=UTC)
 

@@ -245,19 +245,19 @@ def _fill(tx: Connection) -> None:
     notices.add(tx, "a", "a", "a", "a", "a", NOW)
     installation.count_sendings(tx, NOW, 1)
     tx.execute(insert(breakers).values(domain="a", opened_at=NOW, reason="a", probe_at=NOW))
-    states = [(person, state) for person in (1, 2) for state in DeliveryState]
+    states = [(subscriber, state) for subscriber in (1, 2) for state in DeliveryState]
     tx.execute(
         insert(deliveries),
         [
             {
                 "edition_id": 1,
                 "part": part,
-                "subscriber_id": person,
+                "subscriber_id": subscriber,
                 "state": state,
                 "claimed_by": "a",
                 "changed_at": NOW,
             }
-            for part, (person, state) in enumerate(states)
+            for part, (subscriber, state) in enumerate(states)
         ],
     )
 

@@ -55,7 +55,7 @@ def plant(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])
 def test_a_backup_is_a_new_file(folder: Path, how: str) -> None:
-    """Whatever exists at its name, or at the name that its temporary file used to have."""
+    """It replaces anything at its name, and at the name that its temporary file used to have."""
     target = folder / "backup.db"
     plant(target, how)
     plant(folder / f".backup.db.{os.getpid()}.part", how)
@@ -158,7 +158,7 @@ def found_in(folder: Path) -> list[str]:
 def test_an_erased_address_is_gone_from_all_files(
     app: App, tmp_path: Path, *, forget: bool
 ) -> None:
-    """While the service has the database open, with the next pass of its loop."""
+    """The next pass of the service's loop erases it, although the database stays open."""
     assert found_in(tmp_path)
     app.subscribers.lifecycle.remove(parse_address(SECRET), forget=forget)
     assert "papers.db-wal" in found_in(tmp_path)  # which is why the loop has to empty it

@@ -69,7 +69,7 @@ def test_a_message_is_sent_once_it_would_survive_a_power_cut(
 def test_created_folders_are_flushed_to_disk(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Including their parents; existing folders are left alone."""
+    """Their parents are flushed too; existing folders are left alone."""
     disk = Disk(tmp_path, monkeypatch)
     opened(kind, tmp_path / "a" / "b")
     lasting = {path for path, _ in disk.lasting}
@@ -120,7 +120,7 @@ def test_a_message_in_the_maildir_is_found_in_any_folder(
 
 @pytest.mark.parametrize("place", ["cur/k.1.t2:2,S", "cur/k.1:2,S", "cur/xk.1.t:2,", "tmp/k.1.t"])
 def test_another_file_in_the_maildir_is_not_the_message(place: str, tmp_path: Path) -> None:
-    """Neither a file with a similar name nor an unfinished one."""
+    """A file with a similar name is not, and neither is an unfinished one."""
     session = opened("maildir", tmp_path)
     (tmp_path / place).write_bytes(b"another\n")
     assert send(session).text == str(tmp_path / "new" / "k.1.t")
@@ -137,7 +137,7 @@ def aged(path: Path, hours: float) -> Path:
 
 
 def test_stale_files_in_tmp_are_removed(tmp_path: Path) -> None:
-    """After 36 hours, by the maildir convention; never delivered messages or folders."""
+    """They are removed after 36 hours, as in any maildir; messages and folders never are."""
     opened("maildir", tmp_path)
     stale = {aged(tmp_path / "tmp" / name, hours=36.1) for name in ("1.host", ".k.1f.part")}
     kept = {aged(tmp_path / "tmp" / "2.host", hours=35.9)}

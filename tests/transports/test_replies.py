@@ -47,7 +47,7 @@ def test_every_code_is_classified(stage: Stage) -> None:
 
 @given(stage=st.sampled_from(STAGES), code=st.integers(0, 999), text=TEXTS)
 def test_no_text_changes_what_its_code_permits(stage: Stage, code: int, text: str) -> None:
-    """Whatever the text: a refusal needs a 5xx code, and suppression a missing mailbox."""
+    """A refusal always needs a 5xx code, and suppression a missing mailbox."""
     reply = classify(stage, code, text)
     assert (reply.kind is ReplyKind.SENT) == (stage == "dot" and 200 <= code < 300)
     if reply.kind is ReplyKind.REFUSED:

@@ -223,7 +223,7 @@ LINES = st.lists(
 def test_bytes_received_are_the_bytes_sent(
     lasting: tuple[Server, SmtpSession], lines: list[bytes], cuts: list[int]
 ) -> None:
-    """Whatever the lines begin with, and wherever the message was cut."""
+    """Lines may begin with anything, and the message may be cut anywhere."""
     server, session = lasting
     message = b"".join(line + b"\r\n" for line in lines)
     stuffed = dot_stuffed(message)
@@ -548,7 +548,9 @@ def test_no_such_mailbox(serve: Serve, connect: Connect, pipelining: bool) -> No
 )
 def test_data_accepted_without_a_recipient(serve: Serve, connect: Connect, answer: Fault) -> None:
     """354 despite a refused recipient (RFC 2920 3.1): an empty message without one ends it."""
-    server = serve(Options(content_for_nobody=True), RCPT=[b"550 5.1.1 no\r\n"], nobody=[answer])
+    server = serve(
+        Options(data_without_recipient=True), RCPT=[b"550 5.1.1 no\r\n"], no_recipient=[answer]
+    )
     session = connect(server)
     reply = send(session)
     assert (reply.kind, reply.stage, reply.suppress) == (ReplyKind.REFUSED, "rcpt", True)
@@ -803,7 +805,7 @@ def test_interruption_ends_the_session(serve: Serve, clock: Clock) -> None:
 
 
 def test_close_sends_quit_once(serve: Serve) -> None:
-    """However often it is called; `with` opens and closes."""
+    """It may be called often; `with` opens and closes the session."""
     server = serve()
     with SmtpSession(local(server)) as session:
         assert session.is_open
@@ -823,7 +825,7 @@ def test_open_again_closes_what_was_open(serve: Serve, connect: Connect) -> None
 
 @pytest.mark.parametrize("ending", [*ENDINGS, "stall", "refusal"])
 def test_close_never_raises(serve: Serve, connect: Connect, clock: Clock, ending: str) -> None:
-    """Whatever the server answers to QUIT."""
+    """The server may answer anything to QUIT."""
     answers = {"stall": silence(clock.fly), "refusal": b"500 no\r\n", **ENDINGS}
     session = connect(serve(QUIT=[answers[ending]]))
     session.close()
@@ -913,7 +915,7 @@ def test_unacceptable_settings(serve: Serve, changes: dict[str, Any], words: str
 
 
 def test_settings_do_not_show_their_secrets() -> None:
-    """Not even in a traceback."""
+    """Even a traceback does not show them."""
     shown = repr(SmtpSettings("h", 1, password=SECRET, token_command=f"echo {SECRET}"))
     assert "secret" not in shown
 
@@ -954,7 +956,7 @@ WAYS = pytest.mark.parametrize("security", ["tls", "starttls"])
 
 @WAYS
 def test_messages_over_tls(serve: Serve, connect: Connect, right: Path, security: str) -> None:
-    """From the beginning or by STARTTLS: no part of a message is ever unencrypted."""
+    """TLS starts at once or by STARTTLS, and no part of a message is ever unencrypted."""
     server = serve(secured(right, starttls=security == "starttls"))
     session = connect(server, security=security, ca_file=right)
     check_usable(session, server)
@@ -1087,7 +1089,7 @@ def prints(text: str, status: int = 0) -> str:
 @WAYS
 @pytest.mark.parametrize("mechanisms", ["PLAIN LOGIN XOAUTH2", "LOGIN", "PLAIN", "XOAUTH2"])
 def test_login(serve: Serve, connect: Connect, right: Path, mechanisms: str, security: str) -> None:
-    """By password or token, over TLS, whatever characters the password has."""
+    """It uses a password or a token, over TLS; a password may have any characters."""
     password = "tokén" if mechanisms != "XOAUTH2" else "ya29.token-_"
     options = secured(right, starttls=security == "starttls", auth=mechanisms, password=password)
     server = serve(options)
@@ -1138,7 +1140,7 @@ def test_login_fails(serve: Serve, right: Path, answer: Fault, kind: ReplyKind) 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "XOAUTH2"])
 def test_a_secret_is_never_shown(serve: Serve, right: Path, mechanism: str) -> None:
-    """Even if the server repeats it, in plain text or encoded."""
+    """It is hidden even if the server repeats it, in plain text or encoded."""
     proofs = {
         "PLAIN": f"\0papers\0{SECRET}",
         "LOGIN": SECRET,
