@@ -27,14 +27,14 @@ SECOND = timedelta(seconds=1)
 MANY = Background(subscribers=2_000)
 BIG, OTHER = "big.example", "other.example"
 
-Said = tuple[Stage, str]
+ServerReply = tuple[Stage, str]
 
-ACCEPTED: Said = ("dot", "250 2.0.0 taken")
-GONE: Said = ("rcpt", "550 5.1.1 no such user")
-NO_REASON: Said = ("rcpt", "550 no")
-POLICY: Said = ("rcpt", "550 5.7.1 relaying denied")
-LATER: Said = ("rcpt", "450 4.2.0 greylisted")
-UNKNOWN: Said = ("dot", "")
+ACCEPTED: ServerReply = ("dot", "250 2.0.0 taken")
+GONE: ServerReply = ("rcpt", "550 5.1.1 no such user")
+NO_REASON: ServerReply = ("rcpt", "550 no")
+POLICY: ServerReply = ("rcpt", "550 5.7.1 relaying denied")
+LATER: ServerReply = ("rcpt", "450 4.2.0 greylisted")
+UNKNOWN: ServerReply = ("dot", "")
 
 
 class Log:
@@ -45,7 +45,7 @@ class Log:
         self.steps: list[tuple[Step, str]] = []
         self.now = NOW
 
-    def note(self, said: Said, *domains: str) -> Log:
+    def note(self, said: ServerReply, *domains: str) -> Log:
         """Records that an attempt to each of these domains got this reply."""
         stage, reply = said
         for domain in domains:
@@ -82,7 +82,7 @@ def spread(many: int) -> list[str]:
         (UNKNOWN, UNKNOWN_IN_A_ROW),
     ],
 )
-def test_a_domain_that_refuses_everything(said: Said, many: int) -> None:
+def test_a_domain_that_refuses_everything(said: ServerReply, many: int) -> None:
     """It is stopped at the threshold and not earlier; other domains continue."""
     log = Log().note(said, *[BIG] * (many - 1))
     assert log.opened == []
@@ -101,7 +101,7 @@ def test_a_domain_that_refuses_everything(said: Said, many: int) -> None:
         (UNKNOWN, UNKNOWN_IN_A_ROW),
     ],
 )
-def test_a_relay_that_refuses_everything(said: Said, many: int) -> None:
+def test_a_relay_that_refuses_everything(said: ServerReply, many: int) -> None:
     """All mail is stopped, although no single domain reaches the threshold."""
     log = Log().note(said, *spread(many))
     assert log.opened == [ALL]
@@ -237,7 +237,7 @@ def test_a_probe_that_gets_through_closes_the_circuit(domain: str) -> None:
 
 
 @pytest.mark.parametrize("said", [GONE, NO_REASON, POLICY, LATER, UNKNOWN])
-def test_a_probe_that_is_not_accepted_keeps_the_circuit_open(said: Said) -> None:
+def test_a_probe_that_is_not_accepted_keeps_the_circuit_open(said: ServerReply) -> None:
     """Only an accepted mail shows that the cause is gone."""
     assert opened(ALL).note(said, BIG).steps == [(Step.PROBED, ALL)]
 
@@ -275,12 +275,12 @@ def test_replies_to_earlier_attempts_do_not_change_an_open_circuit() -> None:
     st.integers(1, 5_000),
 )
 def test_few_deliveries_are_tried_while_nothing_is_accepted(
-    said: list[tuple[Said, str]], subscribers: int
+    replies: list[tuple[ServerReply, str]], subscribers: int
 ) -> None:
     """Whatever the replies, each open circuit stays open, and few deliveries are refused before."""
     log = Log(Background(subscribers))
     touched = 0
-    for reply, domain in said:
+    for reply, domain in replies:
         if log.breaker.may_try(domain, log.now):
             touched += reply != LATER
             log.note(reply, domain)

@@ -95,12 +95,12 @@ MEANT = {
 }
 
 KINDS = st.sampled_from(list(ReplyKind))
-SAID = st.builds(classify, st.sampled_from(STAGES), st.integers(0, 999), st.text(max_size=20))
-UNSAID = st.builds(without_reply, KINDS, st.sampled_from(STAGES), st.text(max_size=20))
-OUTCOMES = SAID | UNSAID
+CLASSIFIED = st.builds(classify, st.sampled_from(STAGES), st.integers(0, 999), st.text(max_size=20))
+UNANSWERED = st.builds(without_reply, KINDS, st.sampled_from(STAGES), st.text(max_size=20))
+OUTCOMES = CLASSIFIED | UNANSWERED
 
 
-def said(stage: Stage, reply: str) -> Reply:
+def classified(stage: Stage, reply: str) -> Reply:
     """Returns a reply as the session classifies it."""
     code, _, text = reply.partition(" ")
     return classify(stage, int(code), text)
@@ -111,7 +111,7 @@ def after(reply: Reply, attempts: int = 1, age: timedelta = timedelta()) -> Deci
     return decide(reply, attempts=attempts, first_at=NOW - age, now=NOW, give_up_after=TIMEOUT)
 
 
-def unsaid(kind: ReplyKind, stage: Stage = "data") -> Reply:
+def unanswered(kind: ReplyKind, stage: Stage = "data") -> Reply:
     """Returns the result of an attempt that got no reply."""
     return without_reply(kind, stage, "what happened")
 
@@ -122,25 +122,25 @@ def unsaid(kind: ReplyKind, stage: Stage = "data") -> Reply:
 @pytest.mark.parametrize(("stage", "reply", "meant"), REPLIES)
 def test_the_decision_for_a_reply(stage: Stage, reply: str, meant: str) -> None:
     """The table leads from codes to consequences for the delivery and the subscriber."""
-    assert after(said(stage, reply)) == MEANT[meant]
+    assert after(classified(stage, reply)) == MEANT[meant]
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_an_accepted_message_is_sent(stage: Stage) -> None:
     """Its age and the number of attempts do not matter."""
-    assert after(unsaid(ReplyKind.SENT, stage), 50, 10 * TIMEOUT) == Decision(SENT)
-    assert after(said("dot", "250 2.0.0 taken"), 50, 10 * TIMEOUT) == Decision(SENT)
+    assert after(unanswered(ReplyKind.SENT, stage), 50, 10 * TIMEOUT) == Decision(SENT)
+    assert after(classified("dot", "250 2.0.0 taken"), 50, 10 * TIMEOUT) == Decision(SENT)
 
 
 @pytest.mark.parametrize("attempts", [1, 2, 50])
 def test_a_message_that_may_have_arrived_is_not_retried(attempts: int) -> None:
     """It could arrive twice."""
-    assert after(unsaid(ReplyKind.UNKNOWN, "dot"), attempts) == Decision(UNKNOWN)
+    assert after(unanswered(ReplyKind.UNKNOWN, "dot"), attempts) == Decision(UNKNOWN)
 
 
 def test_a_lost_connection_is_retried_at_once_only_the_first_time() -> None:
     """It may only have been idle for too long; the second time, the cause is another one."""
-    lost = unsaid(ReplyKind.LOST)
+    lost = unanswered(ReplyKind.LOST)
     assert after(lost, 1) == Decision(DEFERRED, NOW)
     for attempts in range(2, 30):
         assert after(lost, attempts) == Decision(DEFERRED, NOW + delay(attempts))
@@ -150,7 +150,7 @@ def test_a_lost_connection_is_retried_at_once_only_the_first_time() -> None:
 def test_only_a_lost_connection_is_retried_at_once(kind: ReplyKind) -> None:
     """A server that refused is given time."""
     for attempts in range(1, 30):
-        found = after(unsaid(kind), attempts)
+        found = after(unanswered(kind), attempts)
         assert found == Decision(DEFERRED, NOW + delay(attempts))
 
 
@@ -158,7 +158,7 @@ def test_only_a_lost_connection_is_retried_at_once(kind: ReplyKind) -> None:
 @pytest.mark.parametrize("attempts", [1, 2, 40])
 def test_retries_end_at_the_time_limit(kind: ReplyKind, attempts: int) -> None:
     """Exactly when the delivery reaches its age limit, and not a second earlier."""
-    reply = unsaid(kind)
+    reply = unanswered(kind)
     assert after(reply, attempts, TIMEOUT - SECOND).state is DEFERRED
     assert after(reply, attempts, TIMEOUT) == Decision(EXPIRED)
     assert after(reply, attempts, TIMEOUT + SECOND) == Decision(EXPIRED)
@@ -166,7 +166,7 @@ def test_retries_end_at_the_time_limit(kind: ReplyKind, attempts: int) -> None:
 
 def test_a_clock_that_went_back_is_no_reason_to_give_up() -> None:
     """The first attempt is then in the future."""
-    assert after(unsaid(ReplyKind.DEFERRED), 1, -10 * TIMEOUT).state is DEFERRED
+    assert after(unanswered(ReplyKind.DEFERRED), 1, -10 * TIMEOUT).state is DEFERRED
 
 
 @given(OUTCOMES, st.integers(1, 10**9), st.timedeltas(-TIMEOUT, 10 * TIMEOUT))
@@ -187,13 +187,13 @@ def test_every_reply_has_one_consistent_decision(
 @pytest.mark.parametrize("stage", STAGES)
 def test_without_a_reply_no_address_is_suppressed(stage: Stage) -> None:
     """An address that cannot be sent to is refused, and does not count as a dead mailbox."""
-    assert after(unsaid(ReplyKind.REFUSED, stage)) == Decision(REFUSED)
+    assert after(unanswered(ReplyKind.REFUSED, stage)) == Decision(REFUSED)
 
 
 @pytest.mark.parametrize("reply", ["550 5.1.1 no such user", "550 no", "550 5.7.1 denied"])
 def test_a_refusal_that_is_not_believed_waits(reply: str) -> None:
     """Too many were refused: it waits for the breaker, and no address is suppressed."""
-    one = said("rcpt", reply)
+    one = classified("rcpt", reply)
     found = decide(
         one,
         attempts=9,
@@ -228,7 +228,7 @@ def test_a_server_that_always_defers(kind: ReplyKind) -> None:
     while found.state is DEFERRED:
         attempts += 1
         found = decide(
-            unsaid(kind), attempts=attempts, first_at=NOW, now=now, give_up_after=TIMEOUT
+            unanswered(kind), attempts=attempts, first_at=NOW, now=now, give_up_after=TIMEOUT
         )
         now = found.try_at or now
     assert found == Decision(EXPIRED)

@@ -33,7 +33,7 @@ def good(number: int = 1) -> bytes:
     return json.dumps([row]).encode()
 
 
-def take_in(
+def ingest_round(
     database: Database, captured: Sequence[bytes], seconds: float = 60.0, format: str | None = None
 ) -> list[CaptureReport]:
     """Ingests one round of a source; captures that spin reach the time limit."""
@@ -59,10 +59,10 @@ def attempts(database: Database) -> list[int]:
 def test_a_good_capture_among_hostile_ones(database: Database, *, opened: bool) -> None:
     """Of twenty, three reach a limit and the last one is good: the first round announces it."""
     if opened:
-        take_in(database, [good(1)])
+        ingest_round(database, [good(1)])
     noise = [f"a diary, page {page}".encode() for page in range(17)]
     stops = [hostile_reader.SPINS, hostile_reader.EATS, hostile_reader.ENDLESS]
-    reports = take_in(database, [*stops, *noise, good(2)])
+    reports = ingest_round(database, [*stops, *noise, good(2)])
     assert [report.held is None for report in reports] == [False] * 20 + [True]
     assert announced(database)[-1] == "Lantern number 2"
     assert TOO_LONG in (reports[0].held or "")
@@ -72,12 +72,12 @@ def test_a_good_capture_among_hostile_ones(database: Database, *, opened: bool) 
 def test_a_round_has_a_time_limit(database: Database, *, opened: bool) -> None:
     """The rest is stored, reported as waiting, and parsed in later rounds."""
     if opened:
-        take_in(database, [good(1)])
+        ingest_round(database, [good(1)])
     hostile = [hostile_reader.SPINS + b"%d" % number for number in range(3)]
     held = []
     for _ in range(4):
         assert "Lantern number 2" not in announced(database)
-        reports = take_in(database, [*hostile, good(2)], seconds=0.4)  # one reaches the limit
+        reports = ingest_round(database, [*hostile, good(2)], seconds=0.4)  # one reaches the limit
         held.append(len({one.snapshot for one in reports if TOO_LONG in (one.held or "")}))
         waits = [one for one in reports if one.postponed]
         assert all("reads it" in (one.held or "") for one in waits)
@@ -87,12 +87,12 @@ def test_a_round_has_a_time_limit(database: Database, *, opened: bool) -> None:
 
 def test_a_capture_that_reached_a_limit_is_not_parsed_again(database: Database) -> None:
     """When it comes again it stays held at no cost; another format or a release parses it again."""
-    (first,) = take_in(database, [hostile_reader.SPINS])
-    (again,) = take_in(database, [hostile_reader.SPINS])
+    (first,) = ingest_round(database, [hostile_reader.SPINS])
+    (again,) = ingest_round(database, [hostile_reader.SPINS])
     assert again.unchanged
     assert again.held == first.held
     assert TOO_LONG in (first.held or "")
-    (other,) = take_in(database, [hostile_reader.SPINS], format="bibtex")
+    (other,) = ingest_round(database, [hostile_reader.SPINS], format="bibtex")
     assert not other.unchanged
     assert other.snapshot is not None
     with Parsers(LIMIT) as parsers:  # for which no capture spins
@@ -118,7 +118,7 @@ def test_a_release_parses_again(database: Database) -> None:
 
 def test_a_process_that_dies_is_tried_twice(database: Database) -> None:
     """Then the capture is held, and the others are parsed."""
-    bad, after = take_in(database, [hostile_reader.DIES, good()])
+    bad, after = ingest_round(database, [hostile_reader.DIES, good()])
     assert "two attempts to read it never ended" in (bad.held or "")
     assert after.held is None
 
@@ -165,7 +165,7 @@ def test_a_death_after_the_parse_costs_nothing(database: Database) -> None:
 
 def test_no_process_is_started_if_nothing_is_new(database: Database) -> None:
     """A parser that cannot be started then makes no difference."""
-    take_in(database, [good()])
+    ingest_round(database, [good()])
     with Parsers(function="newsletter.formats:none") as parsers:
         ingest = Ingest(database, lambda: NOW, parsers.parse)
         (report,) = ingest.captures("s", [Capture(good(), "0.json", NOW)])

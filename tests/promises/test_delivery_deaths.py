@@ -243,7 +243,7 @@ def power_disk(folder: Path) -> Iterator[PowerDisk]:
 
 
 @contextmanager
-def standing_still(run: Process) -> Iterator[None]:
+def threads_stopped(run: Process) -> Iterator[None]:
     """Stops all threads of the process, so that no write is half done or acknowledged.
 
     When such a disk loses power during a flush, Linux now and then acknowledges the flush although
@@ -290,7 +290,7 @@ def test_power_loss(template: Path, usual: float, tmp_path: Path) -> None:
             for early in (usual, None):
                 run = room.start()
                 cut += wait_a_while(server, run, dice, within=early)
-                with standing_still(run):
+                with threads_stopped(run):
                     disk.cut()
                 assert finish(run).returncode in (0, 3)
                 disk.unplug()

@@ -68,7 +68,7 @@ def put_back(room: Newsroom, copy: Path) -> None:
     shutil.copy(copy, room.database)
 
 
-def silence(room: Newsroom) -> str:
+def idle_reason(room: Newsroom) -> str:
     """Returns the last line of `status`."""
     return str(rows_of(room.command("status", "--json"))[-1]["silence"])
 
@@ -158,15 +158,15 @@ def test_an_older_copy_sends_nothing_until_the_operator_decides(
         assert "this database is older than the mail that was sent" in summary(done)["stopped"]
         assert "newsletter restored" in summary(done)["stopped"]
     assert room.deliveries() == []
-    assert silence(room).startswith("held: this database is older than ")
-    assert "newsletter restored" in silence(room)
+    assert idle_reason(room).startswith("held: this database is older than ")
+    assert "newsletter restored" in idle_reason(room)
     assert room.command("send-test", OWNER).returncode == 3
 
     (row,) = rows_of(room.command("restored", "--json"))
     assert (row["unknown"], row["merged"]) == (len(FEW), False)
     assert Path(row["kept"]).is_file()
     assert set(room.states().values()) == {"unknown"}
-    assert not silence(room).startswith("held: this database")
+    assert not idle_reason(room).startswith("held: this database")
     room.add_papers()
     assert summary(room.run())["sent"] == 0
     release_all(room)
@@ -267,8 +267,8 @@ def test_a_counter_that_cannot_be_read_stops_sending(
     done = room.run()
     assert (done.returncode, summary(done)["sent"], server.count()) == (3, 0, 0)
     assert f"{beside(room)}: the sending counter" in summary(done)["stopped"]
-    assert silence(room).startswith("held: ")
-    assert str(beside(room)) in silence(room)
+    assert idle_reason(room).startswith("held: ")
+    assert str(beside(room)) in idle_reason(room)
     if what == "damaged":
         assert room.command("restored", "--nothing-sent").returncode == 0
     else:
@@ -337,7 +337,7 @@ def test_restored_if_the_counter_shows_nothing(room: Newsroom, server: MailServe
     assert room.command("pause").returncode == 0
     (row,) = rows_of(room.command("restored", "--json"))
     assert row["unknown"] == len(FEW)
-    assert silence(room).startswith("paused: ")
+    assert idle_reason(room).startswith("paused: ")
     assert room.command("continue").returncode == 0
     assert summary(room.run())["sent"] == 0
     assert not arrived(server)

@@ -166,7 +166,7 @@ def watch(room: WebRoom, answers: Answers, seconds: float) -> None:
         time.sleep(0.2)
 
 
-def live_through(room: WebRoom, outage: Outage, tokens: Mapping[int, str]) -> Answers:
+def run_outage(room: WebRoom, outage: Outage, tokens: Mapping[int, str]) -> Answers:
     """Runs an outage during which one-click posts arrive. Returns the answers."""
     answers = Answers()
 
@@ -219,7 +219,7 @@ def test_it_goes_on_by_itself(room: tuple[WebRoom, Postbox], command: Command, w
     box.plan(Fault("dot", stall=0.03))  # so that work is left when the outage ends
     with place.running(command):
         wait_until(place, lambda: box.count() >= 40)
-        answers = live_through(place, outage, tokens)
+        answers = run_outage(place, outage, tokens)
         during = box.count()
         assert during < MAILS, "everything was sent before the outage ended"
         sys.stderr.write(f"{command}, {what}: {during} of {MAILS} mails by its end; {answers}\n")

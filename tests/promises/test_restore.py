@@ -143,7 +143,7 @@ class Room(PlanningRoom):
         assert report.snapshot
         SnapshotReview(self.database, self.clock).release(report.snapshot)
 
-    def who(self) -> dict[str, str]:
+    def subscriber_states(self) -> dict[str, str]:
         """Returns the state of each subscriber."""
         return {one.address.partition("@")[0]: one.state for one in self.lifecycle.listed()}
 
@@ -213,7 +213,7 @@ def test_subscribers_are_taken_from_the_newer_database(room: Room) -> None:
         room.papers(1 + days, day=day(days))
         Expiry(room.database, room.rules, room.clock).tidy()
         room.run(days)
-    assert room.who() == {
+    assert room.subscriber_states() == {
         **dict.fromkeys(("back", "stays", "left", "moved", "picks", "pend", "joins"), "active"),
         "leaves": "unsubscribed",
         "asks": "pending",
@@ -241,7 +241,7 @@ def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
     if goes.endswith("removed"):
         room.lifecycle.remove(parse_address("moved@example.org"))
     done = room.restore()
-    assert room.who() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
+    assert room.subscriber_states() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
     assert (done.back, done.away) == (0, 0 if goes == "leaves" else 1)
     room.papers(2, day=day(1))
     room.run(1)
@@ -268,7 +268,7 @@ def test_removed_subscribers_are_restored_unless_they_had_left(room: Room) -> No
     room.join("kim")
     done = room.restore()
     assert (done.back, done.away) == (3, 1)
-    assert room.who() == {
+    assert room.subscriber_states() == {
         "mira": "active", "ana": "paused", "yuki": "active", "kim": "active",
     }  # fmt: skip
     assert {name: room.person(name).id for name in ("mira", "ana", "yuki")} == {
@@ -323,7 +323,7 @@ def test_a_lifted_suppression_stays_lifted(room: Room) -> None:
     room.backup()
     room.lifecycle.add(SubscriberRow(mira), unsuppress=True)
     room.restore()
-    assert room.who() == {"mira": "active"}
+    assert room.subscriber_states() == {"mira": "active"}
     assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number
 
 
@@ -353,7 +353,7 @@ def test_onto_nothing_a_paused_subscriber_gets_nothing_again(room: Room) -> None
     room.run(1)
     assert room.inbox("mira") == [[1]]
     assert room.restore(lost=True).unknown == 1
-    assert room.who() == {"mira": "paused", "ana": "active"}
+    assert room.subscriber_states() == {"mira": "paused", "ana": "active"}
     assert room.rows("SELECT next_due_at FROM subscribers WHERE state = 'paused'") == [(None,)]
     room.lifecycle.resume(parse_address("mira@example.org"))
     room.run(2)
@@ -578,7 +578,7 @@ def leave_a_log(place: Path, change: str) -> None:
     assert (place / "newsletter.db-wal").stat().st_size
 
 
-def readers(file: Path) -> list[str]:
+def addresses_in(file: Path) -> list[str]:
     """Returns the subscribers in a database, which must be intact."""
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -612,7 +612,7 @@ def test_a_restore_killed_at_any_instant_leaves_a_database(place: Path, change: 
         with closing(sqlite3.connect(file)) as database:
             (own,) = database.execute("SELECT value FROM secrets WHERE name = 'own'").fetchone()
             (kind,) = database.execute("SELECT max(cadence) FROM subscribers").fetchone()
-        who = readers(file)
+        who = addresses_in(file)
         was_there = who == ["ada", "bob"] and (own == b"\7" or kind == "weekdays")
         assert was_there or who == after, (deaths, who)
         found.add(was_there)
@@ -621,7 +621,7 @@ def test_a_restore_killed_at_any_instant_leaves_a_database(place: Path, change: 
         assert done.returncode == -signal.SIGKILL, done.stderr
         config = Config.model_validate({"database": {"url": f"sqlite:///{file}"}})
         maintenance.restore(config, place / "copy.db", datetime.now(UTC))
-        assert readers(file) == after
+        assert addresses_in(file) == after
     assert deaths > 3
     assert not [one for one in log if one.exists()]
     if change == FOREIGN:
@@ -634,7 +634,7 @@ def test_the_log_of_a_lost_database_is_not_taken_for_the_restored_ones(place: Pa
     (place / "newsletter.db").unlink()
     (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
     assert row["kept"] is None
-    assert readers(place / "newsletter.db") == ["ada"]
+    assert addresses_in(place / "newsletter.db") == ["ada"]
     assert [one.name[-4:] for one in place.glob("newsletter.db.replaced-*-wal")] == ["-wal"]
 
 
@@ -647,10 +647,10 @@ def test_without_hard_links_the_old_database_is_copied(place: Path) -> None:
     assert done.returncode == 0, done.stderr
     (row,) = rows_of(done)
     kept = Path(row["kept"])
-    assert readers(kept) == ["ada", "bob"]
+    assert addresses_in(kept) == ["ada", "bob"]
     assert kept.stat().st_mode & 0o777 == 0o600
     assert len(data) == kept.stat().st_size
-    assert readers(place / "newsletter.db") == ["ada"]
+    assert addresses_in(place / "newsletter.db") == ["ada"]
     assert not list(place.glob("*.part"))
 
 
@@ -665,7 +665,7 @@ def test_a_restore_behind_a_symbolic_link_replaces_the_file(place: Path) -> None
     (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
     assert (place / "newsletter.db").is_symlink()
     assert Path(row["kept"]).parent == real
-    assert readers(real / "papers.db") == ["ada", "bob"]
+    assert addresses_in(real / "papers.db") == ["ada", "bob"]
 
 
 def test_two_restores_in_one_second_keep_both(room: Room) -> None:

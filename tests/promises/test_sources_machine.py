@@ -50,7 +50,7 @@ class Listing:
 
 
 @dataclass
-class Said:
+class ModelSource:
     """A source of the model."""
 
     listed: set[int] = field(default_factory=set)
@@ -71,7 +71,7 @@ class Model:
     announced: list[int] = field(default_factory=list)
     silenced: set[int] = field(default_factory=set)
 
-    def see(self, source: Said, listing: Listing, *, aloud: bool) -> None:
+    def see(self, source: ModelSource, listing: Listing, *, aloud: bool) -> None:
         """A source lists papers, announced if `aloud`, otherwise backfilled."""
         for row in listing.rows:
             if row.kind == "new" and row.number not in source.listed:
@@ -96,7 +96,7 @@ class Sources(RuleBasedStateMachine):
         self.ingest = Ingest(self.database, lambda: NOW)
         self.review = SnapshotReview(self.database, lambda: NOW)
         self.model = Model()
-        self.said: dict[str, Said] = {}
+        self.known: dict[str, ModelSource] = {}
         self.serials = itertools.count(1)
         self.today = 0
 
@@ -136,88 +136,88 @@ class Sources(RuleBasedStateMachine):
         given = {report.snapshot or 0: days.get(report.origin) for report in reports}
         return {number: listing for number, listing in given.items() if listing}
 
-    def _read_again(self, said: Said) -> None:
+    def _read_again(self, known: ModelSource) -> None:
         """Applies the captures of the other name to the model as those of an opened source."""
-        for _, listing in sorted(said.again.items()):
-            self.model.see(said, listing, aloud=True)
-        said.read |= said.again
-        said.again = {}
+        for _, listing in sorted(known.again.items()):
+            self.model.see(known, listing, aloud=True)
+        known.read |= known.again
+        known.again = {}
 
     @rule(source=st.sampled_from(NAMES), several=st.lists(lists, min_size=1, max_size=3))
     def is_captured(self, source: str, several: list[list[Row]]) -> None:
         """A source is captured for the first time, or again."""
-        said = self.said.setdefault(source, Said())
-        self._read_again(said)
+        known = self.known.setdefault(source, ModelSource())
+        self._read_again(known)
         given = self._captures(source, several)
         latest = max(listing.day for listing in given.values())
-        if not said.opened:
-            said.opening_day = latest
+        if not known.opened:
+            known.opening_day = latest
         for number, listing in given.items():
-            listing.opening = not said.opened
-            self.model.see(said, listing, aloud=said.opened or listing.day == latest)
-            said.read[number] = listing
-        said.opened = True
+            listing.opening = not known.opened
+            self.model.see(known, listing, aloud=known.opened or listing.day == latest)
+            known.read[number] = listing
+        known.opened = True
 
     @rule(source=st.sampled_from(NAMES), rows=lists)
     def replays(self, source: str, rows: list[Row]) -> None:
         """All papers of the capture are announced, even if it is the source's first."""
-        said = self.said.setdefault(source, Said())
-        self._read_again(said)
+        known = self.known.setdefault(source, ModelSource())
+        self._read_again(known)
         for number, listing in self._captures(source, [rows], announce_all=True).items():
-            self.model.see(said, listing, aloud=True)
-            said.read[number] = listing
+            self.model.see(known, listing, aloud=True)
+            known.read[number] = listing
 
     @rule(source=st.sampled_from(NAMES), rows=lists)
     def looks_wrong(self, source: str, rows: list[Row]) -> None:
         """A capture cannot be read as the format asked for: it is held, and lists nothing."""
-        said = self.said.setdefault(source, Said())
-        self._read_again(said)
+        known = self.known.setdefault(source, ModelSource())
+        self._read_again(known)
         for number, listing in self._captures(source, [rows], format="bibtex").items():
-            listing.opening = not said.opened
-            said.held[number] = listing
+            listing.opening = not known.opened
+            known.held[number] = listing
 
-    def _held(self) -> Iterator[tuple[Said, int]]:
-        for said in self.said.values():
-            yield from ((said, number) for number in said.held)
+    def _held(self) -> Iterator[tuple[ModelSource, int]]:
+        for known in self.known.values():
+            yield from ((known, number) for number in known.held)
 
     @precondition(lambda self: any(self._held()))
     @rule(data=st.data(), silent=st.booleans())
     def releases(self, data: st.DataObject, *, silent: bool) -> None:
         """The operator releases a held capture, perhaps long after it was captured."""
-        said, number = data.draw(st.sampled_from(list(self._held())))
-        listing = said.held.pop(number)
+        known, number = data.draw(st.sampled_from(list(self._held())))
+        listing = known.held.pop(number)
         name = "arxiv-feed" if self.build is announcements.arxiv else "api-json"
         report = self.review.release(number, silent=silent, format=name)
         assert report.held is None
         if silent:
             self.model.release_silently(listing)
-        due = not listing.opening or said.opening_day is None or listing.day >= said.opening_day
-        self.model.see(said, listing, aloud=due and not silent)
-        said.read[number] = listing
-        said.opened = True
+        due = not listing.opening or known.opening_day is None or listing.day >= known.opening_day
+        self.model.see(known, listing, aloud=due and not silent)
+        known.read[number] = listing
+        known.opened = True
 
     @precondition(lambda self: any(self._held()))
     @rule(data=st.data())
     def rejects(self, data: st.DataObject) -> None:
         """The operator rejects a held capture, as if it never came."""
-        said, number = data.draw(st.sampled_from(list(self._held())))
-        del said.held[number]
+        known, number = data.draw(st.sampled_from(list(self._held())))
+        del known.held[number]
         self.review.reject(number)
 
-    @precondition(lambda self: any(said.opened for said in self.said.values()))
+    @precondition(lambda self: any(known.opened for known in self.known.values()))
     @rule(data=st.data(), new=st.sampled_from(NAMES))
     def is_renamed(self, data: st.DataObject, new: str) -> None:
         """A source gets another name, which may have been captured already."""
-        opened = [name for name, said in self.said.items() if said.opened and name != new]
+        opened = [name for name, known in self.known.items() if known.opened and name != new]
         if not opened:
             return
         old = data.draw(st.sampled_from(sorted(opened)))
         SourceRename(self.database, ()).rename(old, new)
-        said, other = self.said.pop(old), self.said.get(new, Said())
-        said.again |= other.again | other.read
+        known, other = self.known.pop(old), self.known.get(new, ModelSource())
+        known.again |= other.again | other.read
         for number, listing in other.held.items():
-            said.held[number] = Listing(listing.rows, listing.day)
-        self.said[new] = said
+            known.held[number] = Listing(listing.rows, listing.day)
+        self.known[new] = known
 
     @invariant()
     def announces_what_the_model_does(self) -> None:
@@ -231,7 +231,7 @@ class Sources(RuleBasedStateMachine):
             held = {row.id for row in snapshots.listed(tx, SnapshotState.HELD)}
             again = {row.id for row in snapshots.listed(tx, SnapshotState.CAPTURED)}
         assert held == {number for _, number in self._held()}
-        assert again == {number for said in self.said.values() for number in said.again}
+        assert again == {number for known in self.known.values() for number in known.again}
 
 
 def announced(database: Database) -> list[int]:
