@@ -34,7 +34,7 @@ class RunResult:
     """The results of planning and sending.
 
     Attributes:
-        stopped: why sending ended early; empty if it did not.
+        stopped: why sending ended before its work was done; empty if it did not.
     """
 
     planned: PlanResult = field(default_factory=PlanResult)

@@ -252,7 +252,7 @@ class SnapshotProcessor:
         if few := review.remark(content, history):
             notes += [few, parsed.beginning]
         if twice := len(lines) - len(made):
-            notes.append(f"{twice} of {len(lines)} rows repeat a paper of an earlier row")
+            notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
         return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
 
 

@@ -35,8 +35,8 @@ class EditionReview:
         with self._database.write() as tx:
             if not editions.content(tx, editions.get(tx, number).id).parts:
                 raise UsageError(
-                    f"edition {number} could not be built",
-                    hint="fix the theme, then reject the edition: the next one includes its papers",
+                    f"edition {number} could not be made",
+                    hint="fix the theme, then reject it: its papers wait for the next one",
                 )
             return editions.decide(tx, number, EditionState.FROZEN, now)
 

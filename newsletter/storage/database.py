@@ -202,7 +202,7 @@ class Database:
         return DatabaseMissing(
             what,
             where=str(self._path),
-            hint="`newsletter ingest` creates a new one, `newsletter restore FILE` brings back a "
+            hint="`newsletter ingest` makes a new one, `newsletter restore FILE` brings back a "
             "backup; if its volume is not mounted, mount it",
         )
 

@@ -944,7 +944,7 @@ def test_an_edition_that_cannot_be_built_is_held_and_cannot_be_released(
     (held,) = room.plan(DUE).held
     assert "does not fit" in (held.reason or "")
     assert (room.parts(held.id), held.subject) == ([], "")
-    with pytest.raises(UsageError, match="could not be built"):
+    with pytest.raises(UsageError, match="could not be made"):
         room.review.release(held.id, DUE)
     repaired(theme)
     assert [row.id for row in room.plan(DUE).held] == [held.id]
