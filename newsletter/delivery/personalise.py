@@ -27,7 +27,7 @@ _KEPT = 32
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The sender of a newsletter's mail, and where its links lead.
+    """The sender of a newsletter's mail, and the base of its links.
 
     Attributes:
         base_url: base URL of the web pages; empty if there are none.
@@ -70,7 +70,9 @@ class Personaliser:
             RenderError: the message cannot be built.
         """
         key, domain, template = self._template(waiting)
-        name = copy_id(self._own_key, key, waiting.part, waiting.subscriber or waiting.notice)
+        name = message_id_local(
+            self._own_key, key, waiting.part, waiting.subscriber or waiting.notice
+        )
         copy = RecipientFields(
             to=to.spec,
             message_id=f"{name}@{domain}",
@@ -113,8 +115,8 @@ class Personaliser:
         return content.key, content.domain or origin.sender.domain, made
 
 
-def copy_id(own_key: bytes, key: str, part: int, number: int) -> str:
-    """Returns the local part of a message's Message-ID: the same each time it is built.
+def message_id_local(own_key: bytes, key: str, part: int, number: int) -> str:
+    """Returns the local part of a message's Message-ID, the same each time the message is built.
 
     Args:
         own_key: the database's own key.

@@ -53,7 +53,7 @@ class Headers(EmailPolicy):
     def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
         """Rejects line ends instead of parsing: a parser could find a header in a title."""
         if re.search(r"[\r\n\x00]", value):
-            raise EditionFaulty("a header with a line end in it", where=name)
+            raise EditionFaulty("a header contains a line end", where=name)
         return name, value
 
     def fold(self, name: str, value: str) -> str:
@@ -193,7 +193,7 @@ def mailbox(address: Address) -> str:
     """Formats `Name <address>` for a header: name encoded if needed, domain in ASCII."""
     spec = f"{address.username}@{ascii_domain(address.domain)}"
     if not address.username or not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
-        raise EditionFaulty("an address that no header can hold", where=spec)
+        raise EditionFaulty("the address cannot be written in a header", where=spec)
     name = clean(address.display_name)
     return f"{phrase(name)} <{spec}>" if name else spec
 
@@ -208,7 +208,7 @@ def ascii_domain(domain: str) -> str:
     try:
         return idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as exc:
-        raise EditionFaulty(f"no domain ({exc})", where=domain) from exc
+        raise EditionFaulty(f"not a valid domain ({exc})", where=domain) from exc
 
 
 def phrase(name: str) -> str:
@@ -291,7 +291,7 @@ def _checked(message: EmailMessage) -> bytes:
     lines = data.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
     found = [line.split(b":", 1)[0].lower() for line in lines if line[:1] not in b" \t"]
     if sorted(found) != names:
-        raise EditionFaulty("its headers are not the ones we meant", where="message")
+        raise EditionFaulty("its headers are not the intended ones", where="message")
     if max(map(len, data.split(b"\r\n"))) > _LONGEST_LINE:
-        raise EditionFaulty("a line too long for mail", where="message")
+        raise EditionFaulty("a line is too long for mail", where="message")
     return data

@@ -161,7 +161,7 @@ def doubt_what_waits(
     """
     since = undone.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
     with _changing(restored) as database:
-        _run(database, restore_sql.NOBODY_KNOWS, undone=since)
+        _run(database, restore_sql.MAY_HAVE_BEEN_SENT, undone=since)
     if newer.is_file() and _same_keys(newer, restored):
         # Only this much of it may be readable.
         with (

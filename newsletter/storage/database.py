@@ -40,7 +40,7 @@ from newsletter.storage.sqlite_errors import explained
 from newsletter.storage.write_ahead_log import WriteAheadLog
 
 BUSY_SECONDS = 10
-"""How long a writer waits for another one before it gives up."""
+"""Seconds that a writer waits for another one before it gives up."""
 
 
 class Database:
@@ -62,7 +62,7 @@ class Database:
     def __init__(
         self, url: str, *, busy_seconds: float = BUSY_SECONDS, create: bool = True
     ) -> None:
-        # Lock files are beside the file itself, whatever links lead to it.
+        # Lock files are beside the real file, even if the path is a symbolic link.
         self._path = Path(os.path.realpath(sqlite_path(url)))
         if not create and not is_there(self._path):
             raise self._missing("there is no database")
@@ -119,7 +119,7 @@ class Database:
     def alone(self, name: str) -> Iterator[None]:
         """Lets only one process at a time do the work called `name`; others wait.
 
-        The lock is held by the operating system and ends with the process that holds it.
+        The operating system releases the lock when the process ends, however it ends.
         """
         with locks.exclusive_work(self._path, name):
             yield
@@ -146,7 +146,7 @@ class Database:
                 if found
                 else "the open database was moved away or deleted",
                 where=str(self._path),
-                hint="start again to use the file that is there",
+                hint="restart to use the file that is there now",
             )
 
     def check_writable(self, busy_seconds: float) -> None:
@@ -225,9 +225,9 @@ class Database:
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         if revision in UNRELEASED:
             raise DatabaseOutdated(
-                "this database was made before the first release and cannot be brought up to date",
+                "this database was created before the first release and cannot be upgraded",
                 where=str(self._path),
-                hint="move it away; `newsletter ingest` makes a new one",
+                hint="move it away; `newsletter ingest` creates a new one",
             )
         if revision not in REVISIONS:
             raise DatabaseNewer(
@@ -241,9 +241,9 @@ class Database:
 
 @contextmanager
 def kept_if(tx: Connection, keep: bool) -> Iterator[None]:
-    """Takes back what is written inside it unless `keep` is true.
+    """Rolls back what is written inside it unless `keep` is true.
 
-    So a write that has an effect for some addresses only takes the same time for all of them.
+    Used where a write is for some addresses only, but has to take the same time for all of them.
     """
     with tx.begin_nested() as point:
         yield

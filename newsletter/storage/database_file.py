@@ -30,7 +30,7 @@ def sqlite_path(url: str) -> Path:
     path = url.removeprefix(_SQLITE)
     if path == url or not path or "\0" in path:
         raise StorageError(
-            "only SQLite files are supported so far",
+            "only SQLite files are supported",
             where=url.partition("@")[2] or url,
             hint="write sqlite:///newsletter.db",
         )
@@ -69,9 +69,9 @@ def check_room(folder: Path) -> None:
         if exc.errno in locks.NO_ROOM:
             raise DiskFull("no room left on the disk", where=str(folder), hint="make room") from exc
         raise StorageError(
-            f"no file can be made beside the database ({exc.strerror})",
+            f"cannot create a file beside the database ({exc.strerror})",
             where=str(folder),
-            hint="check that it exists and may be written to",
+            hint="check that the folder exists and is writable",
         ) from exc
 
 

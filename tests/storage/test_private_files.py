@@ -1,4 +1,4 @@
-"""Files with addresses or keys: never written through what others have prepared, and erased."""
+"""Files with addresses or keys are never written through planted files, and are erased."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SECRET = "zephyrine@quillwharf.example"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder in which other accounts may write, and a file of the operator outside it."""
+    """A folder in which other accounts may write; a file of the operator lies outside it."""
     (tmp_path / "victim").write_text("untouched")
     shared = tmp_path / "shared"
     shared.mkdir(mode=0o777)
@@ -37,12 +37,12 @@ def folder(tmp_path: Path) -> Path:
 
 
 def untouched(folder: Path) -> bool:
-    """Whether the file outside is as it was."""
+    """Whether the file outside is unchanged."""
     return (folder.parent / "victim").read_text() == "untouched"
 
 
 def plant(path: Path, how: str) -> None:
-    """What another account may have put there."""
+    """Creates what another account may have put there."""
     victim = path.parent.parent / "victim"
     if how == "link":
         path.symlink_to(victim)
@@ -55,7 +55,7 @@ def plant(path: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])
 def test_a_backup_is_a_new_file(folder: Path, how: str) -> None:
-    """Whatever lies at its name, or at the name that its temporary file used to have."""
+    """It replaces anything at its name, and at the name that its temporary file used to have."""
     target = folder / "backup.db"
     plant(target, how)
     plant(folder / f".backup.db.{os.getpid()}.part", how)
@@ -71,7 +71,7 @@ def test_a_backup_is_a_new_file(folder: Path, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])
 def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
-    """Its temporary file is not the one that was planted."""
+    """The planted temporary file is not used."""
     plant(folder / ".papers.db.generation.part", how)
     with Database(f"sqlite:///{folder}/papers.db") as database:
         generations.rewrite(database.file, 5)
@@ -80,8 +80,8 @@ def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["link", "FIFO"])
-def test_a_lock_is_a_file_of_ours(folder: Path, how: str) -> None:
-    """Nothing is created or locked at the other end, and nothing waits for one."""
+def test_a_planted_lock_file_is_refused(folder: Path, how: str) -> None:
+    """Nothing is created or locked at the other end, and opening never blocks."""
     lock = folder / "papers.db.use.lock"
     lock.symlink_to(folder.parent / "elsewhere") if how == "link" else os.mkfifo(lock)
     with pytest.raises(StorageError, match="cannot open"):
@@ -90,16 +90,16 @@ def test_a_lock_is_a_file_of_ours(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["link", "FIFO"])
-def test_a_sender_s_lock_is_a_file_of_ours(folder: Path, how: str) -> None:
-    """A sender that cannot be told to be dead counts as alive."""
+def test_a_planted_sender_lock_is_never_followed(folder: Path, how: str) -> None:
+    """A sender that cannot be proved dead counts as alive."""
     lock = folder / "papers.db.sender.one.lock"
     lock.symlink_to(folder.parent / "victim") if how == "link" else os.mkfifo(lock)
     assert locks.is_sender_alive(folder / "papers.db", "one")
 
 
 @pytest.mark.parametrize("how", ["link", "FIFO"])
-def test_the_sending_counter_is_a_file_of_ours(folder: Path, how: str) -> None:
-    """Neither read nor written through what is planted, and never waited for."""
+def test_a_planted_sending_counter_is_refused(folder: Path, how: str) -> None:
+    """It is neither read nor written, and opening never blocks."""
     database = folder / "papers.db"
     counter = folder / "papers.db.generation"
     counter.symlink_to(folder.parent / "victim") if how == "link" else os.mkfifo(counter)
@@ -110,8 +110,8 @@ def test_the_sending_counter_is_a_file_of_ours(folder: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])
-def test_a_written_file_replaces_what_is_there(folder: Path, how: str) -> None:
-    """And a file that must be new is refused."""
+def test_a_written_file_replaces_an_existing_one(folder: Path, how: str) -> None:
+    """A file that must be new is refused instead."""
     plant(folder / "edition.html", how)
     with pytest.raises(OutputError, match="there already"):
         files.create(folder / "edition.html", b"new", 0o600)
@@ -121,7 +121,7 @@ def test_a_written_file_replaces_what_is_there(folder: Path, how: str) -> None:
 
 
 def test_files_are_created_in_one_place() -> None:
-    """Everything else writes through it; locks are files that are opened again and again."""
+    """Everything else writes through `text.files`; lock files are opened again and again."""
     package = Path(newsletter.__file__).parent
     modules = {
         path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")
@@ -132,12 +132,12 @@ def test_files_are_created_in_one_place() -> None:
     assert not [name for name, text in modules.items() if ".write_bytes(" in text]
 
 
-# --- what is erased
+# --- erasure
 
 
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[App]:
-    """A process that has the database open, with a subscriber."""
+    """A process that has the database open, with one subscriber."""
     with Database(f"sqlite:///{tmp_path}/papers.db") as database:
         app = App(Config(), database, lambda: NOW)
         app.subscribers.lifecycle.add(line_of(SECRET))
@@ -145,7 +145,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 def found_in(folder: Path) -> list[str]:
-    """The files that contain any part of the address."""
+    """Returns the names of the files that contain any part of the address."""
     words = [SECRET.encode(), *(part.encode() for part in SECRET.split("@"))]
     return [
         path.name
@@ -155,8 +155,10 @@ def found_in(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("forget", [True, False])
-def test_an_erased_address_leaves_the_files(app: App, tmp_path: Path, *, forget: bool) -> None:
-    """While the database stays open, as a service has it: with the next pass of its loop."""
+def test_an_erased_address_is_gone_from_all_files(
+    app: App, tmp_path: Path, *, forget: bool
+) -> None:
+    """The next pass of the service's loop erases it, although the database stays open."""
     assert found_in(tmp_path)
     app.subscribers.lifecycle.remove(parse_address(SECRET), forget=forget)
     assert "papers.db-wal" in found_in(tmp_path)  # which is why the loop has to empty it
@@ -164,8 +166,8 @@ def test_an_erased_address_leaves_the_files(app: App, tmp_path: Path, *, forget:
     assert found_in(tmp_path) == []
 
 
-def test_a_reader_delays_it(app: App, tmp_path: Path) -> None:
-    """Nothing fails, nothing waits, and the next attempt succeeds."""
+def test_an_open_read_transaction_delays_the_erasure(app: App, tmp_path: Path) -> None:
+    """No error is raised, nothing blocks, and the next attempt succeeds."""
     log = app.database.write_ahead_log
     with app.database.read() as tx:
         tx.exec_driver_sql("SELECT count(*) FROM subscribers").scalar_one()

@@ -55,7 +55,7 @@ class Options:
         auth: mechanisms, offered on TLS only.
         login: whether nothing is taken from who has not logged in as `papers`.
         starttls: with `tls`: TLS begins when asked for, not at once.
-        content_for_nobody: 354 although there is no recipient, as RFC 2920 allows.
+        data_without_recipient: 354 although there is no recipient, as RFC 2920 allows.
         faults: for a place a list, one item for each time the place is reached; after the
             last item everything is ordinary.
     """
@@ -68,7 +68,7 @@ class Options:
     login: bool = False
     starttls: bool = False
     tls: ssl.SSLContext | None = None
-    content_for_nobody: bool = False
+    data_without_recipient: bool = False
     faults: dict[str, list[Fault]] = field(default_factory=dict)
 
 
@@ -252,7 +252,7 @@ class Dialogue:
             self._recipient = ""
 
     def _do_data(self, _: str) -> None:
-        if self._rcpt is None and not self.options.content_for_nobody:
+        if self._rcpt is None and not self.options.data_without_recipient:
             self.say(b"554 5.5.1 no valid recipients\r\n")
         elif self._say("DATA", b"354 go\r\n"):
             self._take_content()
@@ -269,7 +269,7 @@ class Dialogue:
         mail, rcpt, recipient = self._mail, self._rcpt, self._recipient
         if rcpt is None or mail is None:
             self._forget()
-            self._say("nobody", b"554 5.5.1 no valid recipients\r\n")
+            self._say("no_recipient", b"554 5.5.1 no valid recipients\r\n")
             return
         fault = self.server.finish(self._number, recipient, Received(mail, rcpt, b"".join(lines)))
         self._forget()
