@@ -42,8 +42,8 @@ def clean(text: str) -> str:
 def normalised(form: Literal["NFC", "NFKC", "NFD"], text: str) -> str:
     """Normalises Unicode in linear time.
 
-    Sorting a run of combining marks takes quadratic time, so a longer run than any writing has is
-    divided by an invisible joiner, as in the Stream-Safe Text Format (UAX #15).
+    Sorting a run of combining marks takes quadratic time, so a run that is longer than in any real
+    text is divided by an invisible joiner, as in the Stream-Safe Text Format (UAX #15).
     """
     return unicodedata.normalize(form, _LONG_RUN.sub(_divided, text))
 
@@ -65,7 +65,7 @@ def _is_mark(character: str) -> bool:
 
 
 def clean_or_none(value: object) -> str | None:
-    """Returns the cleaned string, or `None` if it has no visible character or is no string."""
+    """Returns the cleaned string, or `None` if it is not a string or has no visible character."""
     cleaned = clean(value) if isinstance(value, str) else ""
     return cleaned if any(_columns(character) for character in cleaned) else None
 
@@ -126,7 +126,7 @@ def wrap(text: str, columns: int, *, whole: bool = False) -> list[str]:
     """Wraps text to lines of at most `columns` columns, at spaces; wide text breaks anywhere.
 
     A single longer word, such as a URL, stays whole on a line of its own. With `whole`, wide
-    text is broken at spaces only, too.
+    text, too, is broken only at spaces.
     """
     lines: list[str] = []
     line, used = "", 0
