@@ -146,11 +146,11 @@ class Renderer:
             )
         line = f", line {exc.lineno}" if isinstance(exc, TemplateSyntaxError) else ""
         return RenderError(
-            f"its template is wrong{line} ({_said(exc)})", where=theme, hint="fix the template"
+            f"its template is wrong{line} ({_message(exc)})", where=theme, hint="fix the template"
         )
 
 
-def _said(exc: Exception) -> str:
+def _message(exc: Exception) -> str:
     if isinstance(exc, RecursionError):
         return "it extends or includes itself; the one it replaces is bundled/…"
     return exc.message or "" if isinstance(exc, TemplateError) else f"{exc}"

@@ -37,7 +37,7 @@ from newsletter.transports.base import Settings
 from newsletter.transports.table import TRANSPORTS
 from newsletter.transports.wire import SmtpSettings
 from tests.benchmarks.invented import papers
-from tests.benchmarks.measure import Job, Row, turns
+from tests.benchmarks.measure import Job, Row, compare
 
 GOAL = 1.0
 SESSIONS = 16
@@ -58,7 +58,7 @@ def run() -> Iterator[Row]:
         folder = Path(name)
         original = _planned(folder / "original.db")
         ready = partial(_ours, original, folder, port)
-        found = turns(ready, partial(_theirs, original, port), ROUNDS)
+        found = compare(ready, partial(_theirs, original, port), ROUNDS)
         size = sum(map(len, _personaliser(original)[0]))
         yield found.row(f"{MAILS} mails of {size // 1000} KB, outbox recorded", GOAL)
         yield found.rate("the same, mails a second", "mails", MAILS)

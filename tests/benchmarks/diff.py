@@ -22,7 +22,7 @@ from newsletter.storage import log, sightings
 from newsletter.storage.database import Database
 from tests.benchmarks import history
 from tests.benchmarks.invented import DAY, api_json, papers
-from tests.benchmarks.measure import Job, Row, Turns, turns
+from tests.benchmarks.measure import Comparison, Job, Row, compare
 
 GOAL = 2.0
 PAPERS = 100
@@ -47,14 +47,14 @@ def run() -> Iterator[Row]:
         yield _compared(_settle, many, none).row(what)
 
 
-def _compared(prepare: Prepare, many: Path, none: Path) -> Turns:
+def _compared(prepare: Prepare, many: Path, none: Path) -> Comparison:
     """The same job in the large database, and each time in a new copy of the empty one."""
     fresh = none.with_name("fresh.db")
     with (
         closing(_Side(prepare, lambda: many)) as ours,
         closing(_Side(prepare, lambda: history.copied(none, fresh))) as other,
     ):
-        return turns(ours, other, ROUNDS)
+        return compare(ours, other, ROUNDS)
 
 
 class _Side:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.benchmarks import history
 from tests.benchmarks.invented import Invented, api_json, feed, papers
-from tests.benchmarks.measure import Job, Row, Side, alone, completed, newsletter, program, turns
+from tests.benchmarks.measure import Job, Row, Side, alone, compare, completed, newsletter, program
 
 GOAL = 0.5
 PAPERS = 100
@@ -65,7 +65,7 @@ def run() -> Iterator[Row]:
                 if peer is None:
                     yield alone(f"{what} (no rss2email here)", side, ROUNDS)
                 else:
-                    yield turns(side, peer, ROUNDS).row(f"{what} vs r2e run", GOAL)
+                    yield compare(side, peer, ROUNDS).row(f"{what} vs r2e run", GOAL)
 
 
 def _configured(folder: Path, database: Path, url: str) -> Path:

@@ -53,7 +53,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
+class Comparison:
     """Seconds of each round, warm-up left out."""
 
     ours: tuple[float, ...]
@@ -81,13 +81,13 @@ def again(job: Job) -> Side:
     return lambda _number: job
 
 
-def turns(ours: Side, other: Side, rounds: int) -> Turns:
+def compare(ours: Side, other: Side, rounds: int) -> Comparison:
     """Both in every round, who begins alternates."""
     taken: dict[Side, list[float]] = {ours: [], other: []}
     for number in range(WARM_UP + rounds):
         for side in (ours, other) if number % 2 else (other, ours):
             taken[side].append(_seconds(side(number)))
-    return Turns(tuple(taken[ours][WARM_UP:]), tuple(taken[other][WARM_UP:]))
+    return Comparison(tuple(taken[ours][WARM_UP:]), tuple(taken[other][WARM_UP:]))
 
 
 def alone(what: str, side: Side, rounds: int) -> Row:

@@ -46,7 +46,7 @@ def run() -> Iterator[Row]:
         list(app.sources.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
-        list(app.subscribers.list_import.add(read(roster_lines()).rows, done))
+        list(app.subscribers.list_import.add(read(subscriber_lines()).rows, done))
         taken = time.perf_counter() - began
         yield _limited(f"{done.added:,} subscribers imported", "s", taken, IMPORT_SECONDS)
         yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)
@@ -73,7 +73,7 @@ def _planned(folder: Path, what: str, *, all_active: bool) -> Iterator[Row]:
     app.close()
 
 
-def roster_lines() -> Iterator[str]:
+def subscriber_lines() -> Iterator[str]:
     """A file with a million people."""
     yield "address,cadence,time_zone,send_at,topics\n"
     for number in range(MANY):

@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from newsletter import formats
 from tests.benchmarks.invented import DAY, api_json, page, papers, text_capture
-from tests.benchmarks.measure import Row, again, turns
+from tests.benchmarks.measure import Row, again, compare
 
 Facts = list[tuple[str, str]]
 """Titles and abstracts."""
@@ -33,7 +33,9 @@ def _row(what: str, data: bytes, other: Callable[[bytes], Facts], count: int) ->
     ours = [(paper.title, paper.abstract) for paper in formats.parse(data, day=DAY).papers]
     if ours != other(data) or len(ours) != count:
         raise RuntimeError(f"{what}: not the same papers")
-    taken = turns(again(partial(formats.parse, data, day=DAY)), again(partial(other, data)), ROUNDS)
+    taken = compare(
+        again(partial(formats.parse, data, day=DAY)), again(partial(other, data)), ROUNDS
+    )
     return taken.rate(what, "papers", count)
 
 

@@ -19,7 +19,7 @@ from newsletter.editions.content import Content, Detail
 from newsletter.editions.render import Renderer, ThemeSettings
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Paper
 from tests.benchmarks.invented import DAY, Invented, papers
-from tests.benchmarks.measure import Row, again, alone, turns
+from tests.benchmarks.measure import Row, again, alone, compare
 
 GOAL = 0.5
 PAPERS = 100
@@ -57,7 +57,7 @@ def run() -> Iterator[Row]:
 
     _require_all(content, ours())
     _require_all(content, peer())
-    taken = turns(again(ours), again(peer), ROUNDS)
+    taken = compare(again(ours), again(peer), ROUNDS)
     yield taken.row(f"HTML of {PAPERS} papers vs fill one mj-section each + mjml2html", GOAL)
     yield alone(
         "subject, HTML and text of them", again(lambda: renderer.render(content)), ROUNDS // 4

@@ -30,7 +30,7 @@ from newsletter.subscribers.list_import import Imported
 from newsletter.web.metrics import Figures
 from tests.benchmarks.invented import api_json, papers
 from tests.benchmarks.measure import Row, newsletter
-from tests.benchmarks.million import roster_lines
+from tests.benchmarks.million import subscriber_lines
 
 SETTLE_SECONDS = 10.0
 IDLE_SECONDS = 120.0
@@ -50,7 +50,7 @@ def run() -> Iterator[Row]:
             capture = Path(name) / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
+            list(app.subscribers.list_import.add(read(subscriber_lines()).rows, Imported()))
             app.planning.plan(datetime.now(UTC), all_active=True)
             with database.write() as tx:
                 tx.execute(text("UPDATE deliveries SET state = 'sent', try_at = NULL"))

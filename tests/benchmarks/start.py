@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 
-from tests.benchmarks.measure import Row, again, completed, newsletter, turns
+from tests.benchmarks.measure import Row, again, compare, completed, newsletter
 
 LIMIT = 100.0
 ROUNDS = 20
@@ -17,7 +17,7 @@ def run() -> Iterator[Row]:
     """The whole process against the limit; an empty Python process beside it."""
     ours = partial(completed, newsletter("--help"), saying="ingest")
     bare = partial(completed, [sys.executable, "-c", "pass"])
-    beside = turns(again(ours), again(bare), ROUNDS).row("newsletter --help vs python -c pass")
+    beside = compare(again(ours), again(bare), ROUNDS).row("newsletter --help vs python -c pass")
     ratio = beside.ours / LIMIT
     yield replace(beside, what="newsletter --help vs limit", other=LIMIT, ratio=ratio, goal=1.0)
     yield beside

@@ -26,7 +26,7 @@ from newsletter.subscribers.csv_import import read
 from newsletter.subscribers.list_import import Imported
 from tests.benchmarks.invented import DAY, api_json, papers
 from tests.benchmarks.measure import Row, newsletter
-from tests.benchmarks.million import MANY, roster_lines
+from tests.benchmarks.million import MANY, subscriber_lines
 
 PAPERS = 100_000
 EDITIONS = 1_000
@@ -100,7 +100,7 @@ def _unsubscribing() -> Iterator[Row]:
             capture = folder / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
+            list(app.subscribers.list_import.add(read(subscriber_lines()).rows, Imported()))
             _ = app.builder
             links = app.subscribers.links
             random = Random(3)

@@ -27,7 +27,7 @@ from tests.support.http_server import (
     Answers,
     Server,
     drip,
-    idle_reason,
+    no_response,
     reply,
     reset,
     then_close,
@@ -491,7 +491,7 @@ def test_no_failure_shows_the_secrets_of_its_url(
 
 def test_a_timeout_does_not_show_a_secret(serve: Serve) -> None:
     """Neither does the error for an unknown host."""
-    server = serve({HIDDEN: idle_reason})
+    server = serve({HIDDEN: no_response})
     with Fetcher(IMPATIENT) as impatient, pytest.raises(FetchError) as caught:
         impatient.get(server.url(HIDDEN))
     assert f"{SHOWN}: not done within" in str(caught.value)
@@ -730,7 +730,7 @@ def test_a_refused_connection_is_retried(fetcher: Fetcher, fake: Time) -> None:
 
 def test_a_server_that_does_not_respond_is_retried(serve: Serve, fake: Time) -> None:
     """A read timeout is a temporary failure."""
-    server = serve([idle_reason, reply(b"papers")])
+    server = serve([no_response, reply(b"papers")])
     policy = FetchPolicy(allow_private=True, read_timeout=0.1)
     with Fetcher(policy, clock=fake.clock, sleep=fake.sleep) as fetcher:
         assert fetcher.get(server.url()).data == b"papers"
@@ -744,7 +744,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 @pytest.mark.parametrize(
     "slow",
     [
-        pytest.param(idle_reason, id="silence"),
+        pytest.param(no_response, id="silence"),
         pytest.param(drip(b"", b"H"), id="status line"),
         pytest.param(drip(HEAD, b"X: y\r\n"), id="headers"),
         pytest.param(drip(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), id="100 Continue"),

@@ -48,7 +48,7 @@ def then_close(answer: bytes) -> Answer:
     return act
 
 
-def idle_reason(connection: socket.socket, over: threading.Event) -> None:
+def no_response(connection: socket.socket, over: threading.Event) -> None:
     """Sends nothing until the end of the test."""
     over.wait()
 
