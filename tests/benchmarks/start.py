@@ -1,4 +1,4 @@
-"""How long a person waits for `newsletter --help`."""
+"""The time of `newsletter --help`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROUNDS = 20
 
 
 def run() -> Iterator[Row]:
-    """The whole process against the limit; an empty Python process beside it."""
+    """The whole process against the limit, and against an empty Python process."""
     ours = partial(completed, newsletter("--help"), saying="ingest")
     bare = partial(completed, [sys.executable, "-c", "pass"])
     beside = compare(again(ours), again(bare), ROUNDS).row("newsletter --help vs python -c pass")
