@@ -27,7 +27,7 @@ WAYS = [
     for build in ways
 ]
 TITLED = [way for way in WAYS if way.values[0] not in IDS_ONLY]
-TOLD = [way for way in WAYS if way.values[0] not in NO_ABSTRACTS]
+WITH_ABSTRACTS = [way for way in WAYS if way.values[0] not in NO_ABSTRACTS]
 PLAIN = [way for way in TITLED if way.values[0] not in TEX]
 TITLES = [paper.title for paper in MADE]
 ODD = (
@@ -86,7 +86,7 @@ def test_a_capture_is_recognised_as_its_own_format(name: str, build: Builder) ->
     assert sign == clean(sign)
 
 
-@pytest.mark.parametrize(("name", "build"), TOLD)
+@pytest.mark.parametrize(("name", "build"), WITH_ABSTRACTS)
 def test_titles_abstracts_and_order_are_preserved(name: str, build: Builder) -> None:
     """They are exact, and there are no doubts."""
     snapshot = parsed(name, build(MADE))
@@ -251,7 +251,7 @@ def test_an_unusual_first_title_is_not_taken_for_a_header(
 
 
 @pytest.mark.parametrize("title", ODD)
-@pytest.mark.parametrize(("name", "build"), [way for way in TOLD if way in PLAIN])
+@pytest.mark.parametrize(("name", "build"), [way for way in WITH_ABSTRACTS if way in PLAIN])
 def test_unusual_abstracts_are_cleaned(name: str, build: Builder, title: str) -> None:
     """They may contain whatever titles may contain."""
     (usual,) = made("Lamps")

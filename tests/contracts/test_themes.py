@@ -23,7 +23,7 @@ from tests.support.builders import HOSTILE, bare, day, entries, paper
 THEMES = sorted(folder.name for folder in (bundled_templates() / "themes").iterdir())
 WEB = "https://papers.example.org/editions/abc"
 
-PEOPLE = (
+AUTHORS = (
     "Mira Okafor", "Jonas Lindqvist", "Ana Beltrán", "Yuki Tanaka", "Efua Brandvold", "李小明",
     "שרה כהן", "Hana Kuroshio",
 )  # fmt: skip
@@ -33,7 +33,7 @@ def rich(number: int, days: int = 1) -> Paper:
     """Returns a paper with every field, on one of `days` days."""
     return paper(
         number,
-        authors=PEOPLE[: number % 9],
+        authors=AUTHORS[: number % 9],
         organisation="Board of the Northern Harbours",
         submitter="keeper",
         upvotes=number * 7 % 40,
@@ -376,7 +376,7 @@ def long_list(count: int) -> list[Entry]:
             paper(
                 number,
                 title=f"Lamp {number:04}: Answering Rather Many Questions in the Northern Harbours",
-                authors=(f"Mira Okafor {number}", *PEOPLE[1:6]),
+                authors=(f"Mira Okafor {number}", *AUTHORS[1:6]),
                 upvotes=number % 50,
                 code_url=f"https://github.com/lamps/harbour-{number}",
                 listed_on=day(-(number % 3)),

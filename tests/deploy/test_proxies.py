@@ -149,9 +149,8 @@ def test_the_pages_work_behind_a_web_server(room: WebRoom, tmp_path: Path, name:
         assert process.wait(TIMEOUT) == 0
     with closing(sqlite3.connect(room.database)) as database:
         asked = database.execute("SELECT network FROM requests").fetchall()
-    assert asked == [
-        ("127.0.0.0/24",)
-    ]  # from the proxy's connection, not from the visitor's header
+    # The network of the visitor's connection to the proxy, not the header that the visitor sent.
+    assert asked == [("127.0.0.0/24",)]
     assert token not in logged(tmp_path / "proxy")
 
 
@@ -171,9 +170,7 @@ def test_logs_contain_no_personal_links(tmp_path: Path, name: str, upstream: str
                 with socket.create_connection(("127.0.0.1", port), timeout=2) as client:
                     head = f"GET /{page}/{token} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
                     client.sendall(head.encode())
-                    with suppress(
-                        TimeoutError
-                    ):  # Caddy waits for the pages; the visitor disconnects
+                    with suppress(TimeoutError):  # Caddy waits longer than the visitor
                         client.recv(1000)
     assert token not in logged(tmp_path / "proxy")
 

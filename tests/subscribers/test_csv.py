@@ -213,7 +213,9 @@ def test_an_unclosed_quotation_mark_affects_only_its_line() -> None:
 def test_a_quotation_mark_within_a_cell_is_an_ordinary_character() -> None:
     """Inch marks in several lines do not merge the lines between them."""
     addresses = [f"a{number}@example.org" for number in range(9)]
-    text = "address,notes\n" + "".join(f'{who},{n} or 5" high\n' for n, who in enumerate(addresses))
+    text = "address,notes\n" + "".join(
+        f'{address},{n} or 5" high\n' for n, address in enumerate(addresses)
+    )
     assert found(text) == addresses
     assert [number for number, _ in rows(text)] == list(range(2, 11))
 

@@ -134,20 +134,20 @@ def places() -> Iterator[tuple[str, Place]]:
 
 
 def in_captures() -> Iterator[tuple[str, Place, str]]:
-    """Yields every piece once in every capture, at varying places."""
+    """Yields every piece once for every writer of a format, at varying places."""
     ways: dict[str, list[tuple[str, Place]]] = {}
     for name, place in places():
         ways.setdefault(place.way, []).append((name, place))
     for number, way in enumerate(ways.values()):
-        for turn, piece in enumerate(PIECES):
-            yield (*way[(turn + number) % len(way)], piece)
+        for index, piece in enumerate(PIECES):
+            yield (*way[(index + number) % len(way)], piece)
 
 
 def in_texts() -> Iterator[tuple[str, str, str]]:
     """Yields every piece alone and with text around it, as head, piece and tail."""
-    for turn, piece in enumerate(PIECES):
+    for index, piece in enumerate(PIECES):
         yield "", piece, ""
-        yield HEADS[turn % len(HEADS)], piece, TAILS[turn % len(TAILS)]
+        yield HEADS[index % len(HEADS)], piece, TAILS[index % len(TAILS)]
 
 
 def read(data: bytes, name: str | None) -> Snapshot | SnapshotUnreadable:

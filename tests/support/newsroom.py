@@ -72,13 +72,13 @@ class Newsroom:
             lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
         (self.folder / "config.toml").write_text("\n".join(lines) + "\n")
 
-    def subscribe(self, people: Iterable[str]) -> None:
+    def subscribe(self, addresses: Iterable[str]) -> None:
         """Adds these addresses as subscribers."""
         if not self.database.exists():
             new_file(self.database)
         done = Imported()
         with self.opened() as app:
-            lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
+            lines = ((number, line_of(one)) for number, one in enumerate(addresses, 2))
             assert not list(app.subscribers.list_import.add(lines, done))
         assert done.added == done.lines
 
@@ -135,9 +135,9 @@ class Newsroom:
             found = list(mailing.listed(Filter(DeliveryState(state) if state else None)))
             return [delivery_row(row, mailing.message_id(row)) for row in found]
 
-    def states_of(self, people: Iterable[str]) -> Counter[str]:
+    def states_of(self, addresses: Iterable[str]) -> Counter[str]:
         """Returns the number of mails to these subscribers by state."""
-        wanted = set(people)
+        wanted = set(addresses)
         return Counter(row["state"] for row in self.deliveries() if row["address"] in wanted)
 
     def silence(self) -> str:
@@ -149,7 +149,7 @@ class Newsroom:
         return {row["address"]: row["state"] for row in self.deliveries()}
 
     def people(self, state: str) -> set[str]:
-        """Returns the addresses whose last mail is in this state."""
+        """Returns the addresses of the subscribers in a state."""
         with self.opened() as app:
             return {one.address for one in app.subscribers.lifecycle.listed(SubscriberState(state))}
 

@@ -138,7 +138,7 @@ class WebRoom(Newsroom):
 
     def until(self, found: Callable[[], T]) -> T:
         """Waits until `found` returns something true, and returns that; fails after a timeout."""
-        return waited(found, lambda: f"it never came to that\n{self.log}")
+        return waited(found, lambda: f"the condition never became true\n{self.log}")
 
     def mails_to(self, address: str) -> Sequence[EmailMessage]:
         """Returns all mails to an address, in order."""

@@ -122,11 +122,11 @@ class Site:
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, form: Mapping[str, str] | None = None, **more: Any) -> Response:
-        """Submits a form; a sign-up has the fields that a human visitor would send."""
+        """Submits a form."""
         return self.ask("POST", path, form or {}, **more)
 
     def subscribe(self, address: str = MIRA, form: Any = None, **more: Any) -> Response:
-        """Submits the sign-up form of the front page."""
+        """Submits the sign-up form, after as many seconds as a human visitor takes."""
         started = self.links.form(self.now - timedelta(seconds=9))
         return self.post(
             "/subscribe", {"address": address, "started": started, **(form or {})}, **more
@@ -199,7 +199,7 @@ class Site:
             return wire.execute(query, values).fetchall()
 
     def tables(self, *without: str) -> dict[str, list[str]]:
-        """Returns the content of all tables as text."""
+        """Returns the content of all tables as text, except those in `without`."""
         with closing(sqlite3.connect(self.database.file)) as wire:
             found = wire.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             return {
