@@ -468,7 +468,7 @@ def git(*words: str, cwd: Path) -> str:
 class RunResult:
     """The result of a run of the workflow."""
 
-    replies: dict[str, str] = field(default_factory=dict)
+    outcomes: dict[str, str] = field(default_factory=dict)
     output: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     """Outputs of steps and jobs, by the expressions that the workflow uses for them."""
@@ -477,7 +477,7 @@ class RunResult:
     @property
     def failed(self) -> bool:
         """Whether GitHub shows it as failed."""
-        return "failure" in self.replies.values()
+        return "failure" in self.outcomes.values()
 
     def runs(self, condition: str | None, *, well: bool) -> bool:
         """Returns whether a step or job with this condition runs, if all was `well` before it."""
@@ -498,9 +498,9 @@ class RunResult:
 
         def value(found: re.Match[str]) -> str:
             missing = "" if re.fullmatch(outputs, found[1]) else None
-            replied = values.get(found[1], missing)
-            assert replied is not None, found[1]
-            return replied
+            filled_in = values.get(found[1], missing)
+            assert filled_in is not None, found[1]
+            return filled_in
 
         return re.sub(r"\$\{\{ (.*?) \}\}", value, text)
 
@@ -582,13 +582,13 @@ class Hub:
         result = RunResult()
         for name, job in JOBS.items():
             needed = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
-            well = all(result.replies[one] == "success" for one in needed)
+            well = all(result.outcomes[one] == "success" for one in needed)
             if result.runs(job.get("if"), well=well):
-                result.replies[name] = self._work(name, job, command, result)
+                result.outcomes[name] = self._work(name, job, command, result)
                 for output, text in job.get("outputs", {}).items():
                     result.outputs[f"needs.{name}.outputs.{output}"] = result.filled(text, {})
             else:
-                result.replies[name] = "skipped"
+                result.outcomes[name] = "skipped"
         if (self.folder / "artifact").exists():
             result.artifact = (self.folder / "artifact").rename(self.folder / f"kept-{self._count}")
         self.sent += sum(map(int, re.findall(r"^(\d+) sent", result.output, re.MULTILINE)))
@@ -600,13 +600,13 @@ class Hub:
         """Runs a job on a machine of its own. Returns `success` or `failure`."""
         home = self.folder / f"machine-{self._count}-{job}"
         home.mkdir()
-        replies = []
+        outcomes = []
         for number, step in enumerate(content["steps"]):
             name = step.get("id") or step.get("name") or step["uses"]
-            if not result.runs(step.get("if"), well="failure" not in replies):
-                result.replies[name] = "skipped"
+            if not result.runs(step.get("if"), well="failure" not in outcomes):
+                result.outcomes[name] = "skipped"
             elif "uses" in step:
-                result.replies[name] = self._use(step, home / "work", result)
+                result.outcomes[name] = self._use(step, home / "work", result)
             elif name != "Install":
                 output = home / f"output-{number}"
                 output.touch()
@@ -622,13 +622,13 @@ class Hub:
                     timeout=120,
                 )
                 result.output += done.stdout + done.stderr
-                result.replies[name] = "failure" if done.returncode else "success"
+                result.outcomes[name] = "failure" if done.returncode else "success"
                 for line in output.read_text().splitlines():
                     key, _, value = line.partition("=")
                     result.outputs[f"steps.{name}.outputs.{key}"] = value
-            replies.append(result.replies.get(name, "success"))
-            result.outputs[f"steps.{name}.outcome"] = replies[-1]
-        return "failure" if "failure" in replies else "success"
+            outcomes.append(result.outcomes.get(name, "success"))
+            result.outputs[f"steps.{name}.outcome"] = outcomes[-1]
+        return "failure" if "failure" in outcomes else "success"
 
     def _use(self, step: Mapping[str, Any], place: Path, result: RunResult) -> str:
         artifact = self.folder / "artifact"
@@ -723,8 +723,8 @@ def test_the_state_of_a_run_with_held_captures_is_stored(hub: Hub) -> None:
     (hub.captures / "2026-11-20.json").write_text("{")
     os.utime(hub.captures / "2026-11-20.json", (0, 0))
     result = hub.run("run --due-now")
-    assert result.replies["Run"] == "failure"
-    assert result.replies["store"] == "success"
+    assert result.outcomes["Run"] == "failure"
+    assert result.outcomes["store"] == "success"
     assert result.artifact is None
     assert hub.sent == 1
     assert hub.stored() == ["newsletter.db"]
@@ -738,8 +738,8 @@ def test_a_state_that_could_not_be_stored_stops_later_runs(hub: Hub) -> None:
     hub.run("subscribers add ada@example.org")
     hub.refuse(LOST)
     result = hub.run("run --due-now")
-    assert result.replies["Run"] == "success"
-    assert result.replies["store"] == "failure"
+    assert result.outcomes["Run"] == "success"
+    assert result.outcomes["store"] == "failure"
     assert "::error::The state could not be stored" in result.output
     assert result.output.count("slept") == 4
     assert result.artifact
@@ -747,8 +747,8 @@ def test_a_state_that_could_not_be_stored_stops_later_runs(hub: Hub) -> None:
 
     hub.accept()
     later = hub.run("run --due-now")
-    assert later.replies["mark"] == "failure"
-    assert later.replies["run"] == later.replies["store"] == "skipped"
+    assert later.outcomes["mark"] == "failure"
+    assert later.outcomes["run"] == later.outcomes["store"] == "skipped"
     assert (
         "::error::The run https://github.example/ada/papers/actions/runs/2 did not" in later.output
     )
@@ -782,7 +782,7 @@ def test_mails_of_a_run_whose_machine_died_are_not_repeated(hub: Hub) -> None:
     assert not hub.run(command).failed
     assert hub.stored() == ["newsletter.db"]
     result = hub.run("run --due-now")
-    assert result.replies["store"] == "success"
+    assert result.outcomes["store"] == "success"
     assert "held" in result.output
     assert hub.sent == 2
 
@@ -794,7 +794,7 @@ def test_a_branch_that_was_changed_meanwhile_is_not_overwritten(hub: Hub) -> Non
     other = "git -c user.name=x -c user.email=x commit-tree -m Other main^{tree}"
     hub.meanwhile = f'cd "$REMOTE" && git update-ref refs/heads/{BRANCH} $({other})'
     result = hub.run()
-    assert result.replies["store"] == "failure"
+    assert result.outcomes["store"] == "failure"
     assert result.artifact
     assert hub.stored() == ["config.toml"]
 
@@ -803,7 +803,7 @@ def test_a_first_run_does_not_overwrite_a_new_branch(hub: Hub) -> None:
     """The branch was created during the run."""
     hub.use(STUB)
     hub.meanwhile = f'cd "$REMOTE" && git branch {BRANCH} main'
-    assert hub.run().replies["store"] == "failure"
+    assert hub.run().outcomes["store"] == "failure"
     assert hub.stored() == ["config.toml"]
 
 
@@ -817,8 +817,8 @@ def test_the_transactions_of_a_killed_run_are_stored(hub: Hub) -> None:
         "os.kill(os.getpid(), 9)'"
     )
     result = hub.run()
-    assert result.replies["Run"] == "failure"
-    assert result.replies["store"] == "success"
+    assert result.outcomes["Run"] == "failure"
+    assert result.outcomes["store"] == "success"
     copy = hub.folder / "copy.db"
     with copy.open("wb") as file:
         show = ["git", "cat-file", "blob", f"{BRANCH}:newsletter.db"]
@@ -839,20 +839,20 @@ def test_a_damaged_state_is_not_stored(hub: Hub, damage: str) -> None:
     before = git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote)
     hub.meanwhile = damage.format("state/newsletter.db")
     result = hub.run()
-    assert result.replies["check"] == "failure"
-    assert result.replies["store"] == "skipped"
+    assert result.outcomes["check"] == "failure"
+    assert result.outcomes["store"] == "skipped"
     assert result.artifact
     assert git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote) == before
-    assert hub.run().replies["mark"] == "failure"
+    assert hub.run().outcomes["mark"] == "failure"
 
 
 def test_a_run_that_could_not_start_stores_nothing(hub: Hub) -> None:
     """A first run with an invalid configuration creates no branch."""
     hub.use("exit 2")
     result = hub.run()
-    assert result.replies["Run"] == "failure"
-    assert result.replies["check"] == "success"
-    assert result.replies["store"] == "skipped"
+    assert result.outcomes["Run"] == "failure"
+    assert result.outcomes["check"] == "success"
+    assert result.outcomes["store"] == "skipped"
     assert result.artifact is None
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
@@ -860,7 +860,7 @@ def test_a_run_that_could_not_start_stores_nothing(hub: Hub) -> None:
 def test_a_first_run_needs_a_database(hub: Hub) -> None:
     """It creates none and stores nothing; the guide's first command creates it."""
     first = hub.run()
-    assert first.replies["Run"] == "failure"
+    assert first.outcomes["Run"] == "failure"
     assert "newsletter ingest" in first.output
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
     assert "*Actions → newsletter → Run workflow*, with `ingest` as the command" in GUIDE
@@ -875,16 +875,16 @@ def test_an_unreachable_repository_is_not_a_first_run(hub: Hub) -> None:
     hub.run()
     hub.disappears = True
     result = hub.run()
-    assert result.replies["mark"] == "failure"
-    assert result.replies["run"] == result.replies["store"] == "skipped"
+    assert result.outcomes["mark"] == "failure"
+    assert result.outcomes["run"] == result.outcomes["store"] == "skipped"
 
 
 def test_a_public_repository_is_refused(hub: Hub) -> None:
     """Nothing is fetched, run or stored there."""
     hub.private = "false"
     result = hub.run()
-    assert result.replies["mark"] == "failure"
-    assert result.replies["run"] == result.replies["store"] == "skipped"
+    assert result.outcomes["mark"] == "failure"
+    assert result.outcomes["run"] == result.outcomes["store"] == "skipped"
     assert result.artifact is None
     assert "must be private" in result.output
 
@@ -1045,7 +1045,7 @@ def test_the_storing_job_does_not_trust_the_output_of_the_running_job(
     """An artifact id that is not a number is refused before anything is stored or deleted."""
     hub.use(STUB)
     hub.number = artifact
-    assert hub.run().replies["store"] == "failure"
+    assert hub.run().outcomes["store"] == "failure"
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 

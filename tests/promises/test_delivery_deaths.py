@@ -437,12 +437,12 @@ def test_a_signal_while_the_server_says_nothing(
     template: Path, tmp_path: Path, number: int, status: int
 ) -> None:
     """A server that stalls cannot keep it for ever: what it has not answered is unknown."""
-    idle_reason = [Fault(at, stall=3_600) for at in ("dot", "connect")]
+    silence = [Fault(at, stall=3_600) for at in ("dot", "connect")]
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
         assert server.wait_until(lambda one: one.count() >= 40, run)
-        server.plan(*idle_reason)
+        server.plan(*silence)
         assert server.wait_until(lambda one: one.reached("stall") == 4, run)
         run.send_signal(number)
         done = finish(run)  # which waits no longer than the server is silent
