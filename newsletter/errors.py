@@ -7,7 +7,7 @@
     │   ├── SourceMissing               no such file or folder
     │   ├── SourceUnreadable            it exists but cannot be read
     │   └── FetchError                  a URL did not return a page
-    │       ├── PageRefused             the server refused the page, lastingly
+    │       ├── PageRefused             the server refused the page permanently
     │       └── AddressRefused          it leads to a private address
     ├── SnapshotUnreadable              bytes that are not a list of papers in a known format
     │   └── ParsingStopped              parsing them reached a limit

@@ -110,7 +110,7 @@ def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Sou
 
 
 class _Refused:
-    """A URL whose scheme is not supported."""
+    """An empty location, or a URL whose scheme is not supported."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -118,7 +118,7 @@ class _Refused:
     def captures(self) -> Iterator[Captured]:
         """Yields the error."""
         yield SourceMissing(
-            "the scheme of this URL is not supported",
+            "not a URL or path that can be read",
             where=masked_url(self._place),
             hint="use http://, https:// or a path",
         )

@@ -117,7 +117,7 @@ def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
     """`file:` and the like are no way in."""
     done = newsletter("replay", "file:///etc/passwd", "--json", cwd=tmp_path)
     assert done.returncode == 3
-    assert "the scheme of this URL is not supported" in rows_of(done)[0]["held"]
+    assert "not a URL or path that can be read" in rows_of(done)[0]["held"]
 
 
 def test_a_private_address_is_refused(tmp_path: Path) -> None:
