@@ -1,4 +1,4 @@
-"""How the owner is told when mail is what is broken."""
+"""How the owner is told when mail itself does not work."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ def serve() -> Iterator[Serve]:
 
 
 def channels(seconds: float = 10.0, **settings: str) -> AlertChannels:
-    """The channels of a configuration."""
+    """Returns the channels of a configuration."""
     lines = "".join(f"{key} = '''{value}'''\n" for key, value in settings.items())
     config = parse(f"[newsletter]\n{lines}", {}, where="config.toml", folder=Path())
     return AlertChannels(config.newsletter, seconds, seconds)
 
 
 def python(code: str) -> str:
-    """A command line that runs this."""
+    """Returns a command line that runs this."""
     return f'"{sys.executable}" -c "{code}" {SECRET}'
 
 
 def test_without_settings_there_are_none() -> None:
-    """No command is run and no URL requested."""
+    """No command is run and no URL is requested."""
     assert not channels()
     assert not channels().has_ping
     assert not channels(ping_url="http://127.0.0.1/").tell(SUBJECT, TEXT).heard
 
 
 def test_a_command_gets_text_and_subject(tmp_path: Path) -> None:
-    """The text on its standard input, the subject in a variable; no shell reads the line."""
+    """The text on standard input, the subject in a variable; the line is not passed to a shell."""
     file = tmp_path / "heard; touch this"
     code = (
         "import os, sys; open(sys.argv[2], 'w', encoding='utf-8').write("
@@ -78,7 +78,7 @@ def test_a_command_gets_text_and_subject(tmp_path: Path) -> None:
     ],
 )
 def test_a_command_that_fails(command: str, said: str) -> None:
-    """It was not heard; the fault names the setting and nothing of its value."""
+    """It does not count as told; the fault names the setting and shows nothing of its value."""
     told = channels(0.5 if "sleep" in command else 10.0, alert_command=command).tell(SUBJECT, TEXT)
     assert not told.heard
     (fault,) = told.faults
@@ -88,7 +88,7 @@ def test_a_command_that_fails(command: str, said: str) -> None:
 
 
 def test_a_command_is_ended_with_what_it_started(tmp_path: Path) -> None:
-    """After its time limit nothing of it is left to write."""
+    """After the time limit, none of its processes is left."""
     file = tmp_path / "late"
     late = "import sys, time; time.sleep(1); open(sys.argv[1], 'w')"
     (tmp_path / "late.py").write_text(late)
@@ -100,14 +100,14 @@ def test_a_command_is_ended_with_what_it_started(tmp_path: Path) -> None:
         assert not file.exists()
 
 
-def test_a_command_that_does_not_read_is_heard() -> None:
-    """A text longer than a pipe holds does no harm."""
+def test_a_command_that_does_not_read_its_input() -> None:
+    """A text longer than a pipe's buffer does no harm."""
     told = channels(alert_command=python("pass")).tell(SUBJECT, TEXT * 10_000)
     assert told.heard
 
 
 def test_a_url_gets_text_and_subject(serve: Serve) -> None:
-    """By POST, as services for notifications take it."""
+    """By POST, as notification services expect it."""
     server = serve({f"/topic?auth={SECRET}": reply(b"ok")})
     told = channels(alert_url=server.url(f"/topic?auth={SECRET}")).tell(SUBJECT, TEXT)
     assert (told.heard, told.faults) == (True, ())
@@ -119,7 +119,7 @@ def test_a_url_gets_text_and_subject(serve: Serve) -> None:
 
 
 def test_a_subject_that_is_not_ascii(serve: Serve) -> None:
-    """It is encoded, on one line."""
+    """It is encoded on one line."""
     server = serve({"/": reply(status=204)})
     subject = "Hafenblätter “α”: all is well again " + "β" * 200
     assert channels(alert_url=server.url()).tell(f"{subject}\r\nX: y", TEXT).heard
@@ -141,7 +141,7 @@ def test_a_subject_that_is_not_ascii(serve: Serve) -> None:
     ],
 )
 def test_a_url_that_fails(serve: Serve, answer: Answer, said: str) -> None:
-    """It was not heard; the fault names the setting and nothing of its value."""
+    """It does not count as told; the fault names the setting and shows nothing of its value."""
     server = serve({f"/{SECRET}": answer, "/other": reply()})
     is_slow = "0.5" in said
     told = channels(0.5 if is_slow else 10.0, alert_url=server.url(f"/{SECRET}")).tell(
@@ -175,7 +175,7 @@ def test_one_of_two_is_enough(serve: Serve) -> None:
 
 
 def test_a_ping(serve: Serve) -> None:
-    """A GET; what went wrong is said, and names the setting only."""
+    """A GET request; a failure names only the setting."""
     server = serve({f"/{SECRET}": [reply(b"OK"), reply(status=500)]})
     one = channels(ping_url=server.url(f"/{SECRET}"))
     assert one.has_ping

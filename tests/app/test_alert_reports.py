@@ -1,4 +1,4 @@
-"""When the owner is told, and when a report is sent again."""
+"""When the owner is told of problems, and when a report is sent again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOST = (State.REFUSED, State.EXPIRED, State.CANCELLED)
 def report(
     state: State, *alerts: str, attempts: int = 1, ago: timedelta = timedelta(minutes=1)
 ) -> Report:
-    """A report about these, in that state since a while ago."""
+    """Returns a report about these alerts that has been in that state for a while."""
     return Report(alerts, state, attempts, NOW - ago)
 
 
@@ -34,7 +34,7 @@ def report(
     ],
 )
 def test_without_a_report(current: str, alerted: str, step: Step) -> None:
-    """One is needed for a new problem, and when the last one is resolved."""
+    """One is needed for a new problem, and when the last problem is resolved."""
     assert next_step(current, alerted, None, NOW) is step
     assert is_news(current, alerted, None) is (step is Step.QUEUE)
     sent = report(State.SENT, *alerted)
@@ -42,8 +42,10 @@ def test_without_a_report(current: str, alerted: str, step: Step) -> None:
 
 
 @pytest.mark.parametrize("state", WAITING)
-def test_a_report_that_waits(state: State) -> None:
-    """It stays while it is right, is replaced by one that is, and goes when none is needed."""
+def test_a_queued_report(state: State) -> None:
+    """It stays while it is accurate, is replaced when it is not, and is dropped when none is
+    needed.
+    """
     waiting = report(state, "a", "b", ago=timedelta(days=2))
     assert next_step("ba", "", waiting, NOW) is Step.WAIT
     assert next_step("a", "", waiting, NOW) is Step.QUEUE
@@ -55,13 +57,13 @@ def test_a_report_that_waits(state: State) -> None:
 
 @pytest.mark.parametrize("current", ["", "a", "b"])
 def test_a_report_that_is_being_sent(current: str) -> None:
-    """It may arrive this instant: nothing is decided before it is known whether it did."""
+    """Nothing is decided before the outcome is known."""
     assert next_step(current, "", report(State.SENDING, "a"), NOW) is Step.WAIT
 
 
 @pytest.mark.parametrize("state", LOST)
 def test_a_report_that_was_lost(state: State) -> None:
-    """The same one is sent again, another one if it is not right any more."""
+    """It is sent again, or replaced if it is no longer accurate."""
     assert next_step("a", "", report(state, "a"), NOW) is Step.RESEND
     assert next_step("ab", "", report(state, "a"), NOW) is Step.QUEUE
     assert next_step("", "", report(state, "a"), NOW) is Step.NOTHING
@@ -69,7 +71,7 @@ def test_a_report_that_was_lost(state: State) -> None:
 
 
 def test_a_report_that_is_always_refused() -> None:
-    """A server that never takes it is not asked all the time."""
+    """It is sent less often to a server that never accepts it."""
     for attempts, ago, step in (
         (TRIES - 1, timedelta(), Step.RESEND),
         (TRIES, timedelta(), Step.WAIT),
@@ -95,6 +97,6 @@ def test_a_report_that_is_always_refused() -> None:
 def test_a_report_that_may_have_arrived(
     current: str, alerted: Collection[str], about: str, early: Step, late: Step
 ) -> None:
-    """It is sent again after an hour; what it says may be known, and may be not."""
+    """It is sent again after an hour, because the owner may or may not know of it."""
     for ago, step in ((RESEND_AFTER - timedelta(seconds=1), early), (RESEND_AFTER, late)):
         assert next_step(current, alerted, report(State.UNKNOWN, *about, ago=ago), NOW) is step

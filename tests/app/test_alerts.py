@@ -1,4 +1,4 @@
-"""What the owner is told: of the week, and of mail that no server takes."""
+"""What the owner is told: the weekly report, and mail that no server accepts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Office:
         self.app = App(config, self.database, lambda: self.now)
 
     def live(self, hours: int) -> list[datetime]:
-        """Reports are looked after every hour; when there was one."""
+        """Checks for reports every hour until this time."""
         found = []
         for _ in range(hours):
             self.now += HOUR
@@ -52,7 +52,7 @@ class Office:
         return found
 
     def mails(self) -> list[tuple[str, str]]:
-        """Subject and text of all notices."""
+        """Returns subject and text of all notices."""
         with self.database.read() as tx:
             rows = list(deliveries.listed(tx, Filter()))
             return [
@@ -64,12 +64,12 @@ class Office:
 
 @pytest.fixture
 def office(tmp_path: Path) -> Office:
-    """One whose owner wants to know."""
+    """One whose owner gets the weekly report."""
     return Office(tmp_path, "weekly_report = true")
 
 
 def test_a_report_each_monday(office: Office) -> None:
-    """At the newsletter's hour, once."""
+    """At the newsletter's send time, once."""
     mondays = [(11, 23), (11, 30), (12, 7), (12, 14), (12, 21)]
     assert office.live(24 * 30) == [
         datetime(2026, month, day, 8, tzinfo=UTC) for month, day in mondays
@@ -77,7 +77,7 @@ def test_a_report_each_monday(office: Office) -> None:
 
 
 def test_what_it_says(office: Office) -> None:
-    """Papers, mails, people who came and left, and that nothing needs the owner."""
+    """Papers, mails, new and unsubscribed subscribers, and that no action is needed."""
     office.live(24 * 3)
     for name in ("ada", "grace", "emmy"):
         office.app.subscribers.lifecycle.add(line_of(f"{name}@example.org"))
@@ -92,15 +92,15 @@ def test_what_it_says(office: Office) -> None:
     assert "No action needed." in text
 
 
-def test_unless_it_is_wished_there_is_none(tmp_path: Path) -> None:
-    """By default the owner hears only of what needs them."""
+def test_the_weekly_report_is_off_by_default(tmp_path: Path) -> None:
+    """Otherwise the owner is only told of problems."""
     office = Office(tmp_path, "")
     assert office.live(24 * 15) == []
     assert office.mails() == []
 
 
 def test_a_machine_that_was_off_reports_once(office: Office) -> None:
-    """Three weeks later one mail, not three."""
+    """After three weeks, one mail and not three."""
     office.live(24 * 10)
     before = len(office.mails())
     office.now += timedelta(days=21)
@@ -108,8 +108,8 @@ def test_a_machine_that_was_off_reports_once(office: Office) -> None:
     assert len(office.mails()) == before + 1
 
 
-def test_servers_that_know_nobody_any_more_are_told(office: Office) -> None:
-    """Once, when they are many: then it is rather our own server that is wrong."""
+def test_a_surge_of_suppressions_is_reported(office: Office) -> None:
+    """Once: if there are many, the fault is probably in our own server."""
     for number in range(12):
         office.app.subscribers.lifecycle.add(line_of(f"reader{number}@example.org"))
     with office.database.write() as tx:
@@ -129,7 +129,7 @@ LATER = "451 4.7.1 try again later"
 
 
 class Post:
-    """A newsletter that sends to a real server, by a clock that the test sets."""
+    """A newsletter that sends to a real server, with a clock that the test sets."""
 
     def __init__(self, folder: Path, server: MailServer, *people: str) -> None:
         room = Newsroom(folder / "room", server.port, sessions=1)
@@ -144,22 +144,24 @@ class Post:
         self.plan()
 
     def plan(self) -> None:
-        """Every subscriber is sent what is new."""
+        """Plans the new papers for every subscriber."""
         self.planned = self.app.planner.plan(due_now=True)
 
     def run(self, now: datetime) -> set[str]:
-        """Sends what waits, and reports; what needs the owner's attention."""
+        """Sends what is queued and reports. Returns the problems that need the owner's
+        attention.
+        """
         self.now = now
         self.app.sending.send(PlanResult(), threading.Event(), lambda _summary, _total: None)
         return {alert.name for alert in self.app.alerts.current(now)}
 
     def rows(self) -> list[deliveries.DeliveryRow]:
-        """All mails."""
+        """Returns all deliveries."""
         with self.database.read() as tx:
             return list(deliveries.listed(tx, Filter()))
 
     def words(self) -> str:
-        """What is wrong now."""
+        """Returns the current problems."""
         return " ".join(alert.words for alert in self.app.alerts.current(self.now))
 
 
@@ -168,14 +170,14 @@ Open = Callable[..., Post]
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MailServer]:
-    """A server where nothing goes wrong yet."""
+    """A server that accepts everything at first."""
     with MailServer(tmp_path / "server") as one:
         yield one
 
 
 @pytest.fixture
 def post(tmp_path: Path, server: MailServer) -> Iterator[Open]:
-    """Makes a `Post` for these people."""
+    """Makes a `Post` for these subscribers."""
     opened: list[Post] = []
 
     def make(*people: str) -> Post:
@@ -188,7 +190,7 @@ def post(tmp_path: Path, server: MailServer) -> Iterator[Open]:
 
 
 def reports(server: MailServer) -> list[str]:
-    """The subjects of what the owner got."""
+    """Returns the subjects of the reports that the owner was sent."""
     return [one.subject for one in server.taken() if one.recipient == OWNER]
 
 
@@ -196,7 +198,7 @@ def reports(server: MailServer) -> list[str]:
 def test_nothing_accepted_for_four_hours(
     post: Open, server: MailServer, people: tuple[str, ...]
 ) -> None:
-    """The owner hears after that time, and not a minute before."""
+    """The owner is told after that time, and not a minute before."""
     server.plan(*(Fault("RCPT", LATER, to=address) for address in people))
     one = post(*people)
     assert one.run(BEGAN) == set()
@@ -212,7 +214,7 @@ def test_nothing_accepted_for_four_hours(
 def test_everything_refused_is_an_open_breaker(
     post: Open, server: MailServer, people: tuple[str, ...]
 ) -> None:
-    """The owner hears at once, once, and when it is over."""
+    """The owner is told immediately, once, and again when it is over."""
     server.plan(*(Fault("RCPT", "550 no", to=address) for address in people))
     one = post(*people)
     assert one.run(BEGAN) == {"breaker"}
@@ -225,8 +227,8 @@ def test_everything_refused_is_an_open_breaker(
     assert server.recipients()[people[0]] == 1
 
 
-def test_a_report_that_is_accepted_is_not_the_end_of_it(post: Open, server: MailServer) -> None:
-    """All is well again once subscribers get their mail, not because the owner got theirs."""
+def test_an_accepted_report_does_not_resolve_its_problem(post: Open, server: MailServer) -> None:
+    """The problem is resolved once subscribers are sent mail, not because the owner was."""
     server.plan(*(Fault("RCPT", LATER, to=address) for address in (ANA, BEN)))
     one = post(ANA, BEN)
     one.run(BEGAN)
@@ -241,7 +243,7 @@ def test_a_report_that_is_accepted_is_not_the_end_of_it(post: Open, server: Mail
 
 
 def test_a_report_of_it_is_deferred_too(post: Open, server: MailServer) -> None:
-    """Where the server takes nothing at all, the owner is not told before it does."""
+    """If the server accepts nothing at all, the report waits for it as well."""
     server.plan(Fault("RCPT", LATER))
     one = post(ANA, BEN)
     one.run(BEGAN)
@@ -258,8 +260,8 @@ def test_a_report_of_it_is_deferred_too(post: Open, server: MailServer) -> None:
     ]
 
 
-def test_one_mailbox_that_is_full_is_no_reason(post: Open, server: MailServer) -> None:
-    """While others get their mail, or got it, one that is deferred for days is not reported."""
+def test_one_full_mailbox_is_not_reported(post: Open, server: MailServer) -> None:
+    """While mail to others is accepted, or was, one that is deferred for days is not reported."""
     server.plan(Fault("RCPT", "452 4.2.2 full", to=ANA))
     one = post(ANA, BEN, CLEO)
     for hours in (0, 1, 4, 10):
@@ -274,7 +276,9 @@ def test_one_mailbox_that_is_full_is_no_reason(post: Open, server: MailServer) -
 
 
 def test_a_server_that_stops_accepting(post: Open, server: MailServer, tmp_path: Path) -> None:
-    """Four hours count from the first mail that failed, not from the last that was accepted."""
+    """Four hours are counted from the first mail that failed, not from the last that was
+    accepted.
+    """
     one = post(ANA, BEN, CLEO)
     assert one.run(BEGAN) == set()
     failed = BEGAN + timedelta(days=1)
@@ -291,7 +295,7 @@ def test_a_server_that_stops_accepting(post: Open, server: MailServer, tmp_path:
 
 @pytest.mark.parametrize("domain", ["", "slow.example"])
 def test_an_open_breaker(post: Open, domain: str) -> None:
-    """The owner hears at once what is stopped, since when, why, and what to do."""
+    """The owner is told immediately what is stopped, since when, why, and what to do."""
     one = post()
     with one.database.write() as tx:
         row = {"domain": domain, "opened_at": BEGAN, "reason": "550 5.7.1 no", "probe_at": BEGAN}

@@ -1,4 +1,4 @@
-"""One backup a day, of `run` and of `serve`: private, verified, rotated, and never in the way."""
+"""One backup a day, by `run` and by `serve`: private, verified, rotated, and never an obstacle."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ FEW = [f"reader{number}@harbour.example" for number in range(3)]
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MailServer]:
-    """A server that takes everything, and counts."""
+    """A server that accepts everything, and counts it."""
     with MailServer(tmp_path / "server") as one:
         yield one
 
 
 @pytest.fixture
 def room(tmp_path: Path, server: MailServer) -> Newsroom:
-    """A newsletter whose subscribers have a mail to get."""
+    """A newsletter whose subscribers have mail queued."""
     made = Newsroom(tmp_path / "room", server.port)
     made.subscribe(FEW)
     made.add_papers()
@@ -48,33 +48,33 @@ def room(tmp_path: Path, server: MailServer) -> Newsroom:
 
 
 def folder(room: Newsroom) -> Path:
-    """Where the backups are."""
+    """Returns the folder of the backups."""
     return room.database.parent / "backups"
 
 
 def names(room: Newsroom) -> list[str]:
-    """All that is there, hidden files too."""
+    """Returns the names of everything in it, including hidden files."""
     found = folder(room).iterdir() if folder(room).exists() else []
     return sorted(one.name for one in found)
 
 
 def todays() -> str:
-    """The name of today's backup."""
+    """Returns the name of today's backup."""
     return f"papers-{datetime.now(UTC).date()}.db"
 
 
 def keep(room: Newsroom, many: int) -> None:
-    """So many are kept."""
+    """Sets the number of backups to keep."""
     config = room.folder / "config.toml"
     config.write_text(config.read_text().replace("[database]", f"[database]\nbackups = {many}"))
 
 
-# --- the decisions
+# --- decisions
 
 
 @pytest.mark.parametrize("database", ["newsletter.db", "a-2026-01-01.db", "papers", "x.y.sqlite"])
-def test_a_name_says_its_day(database: str) -> None:
-    """And nothing else is taken for a backup, whose deletion would be a loss."""
+def test_the_day_in_a_name(database: str) -> None:
+    """No other file is taken for a backup, because it might be deleted."""
     name = file_name(database, TODAY)
     assert day_of(database, name) == TODAY
     for other in (f"{name}.gz", f"my-{name}", database, name.replace("11-29", "13-29"), "", "a"):
@@ -97,7 +97,7 @@ def test_a_name_says_its_day(database: str) -> None:
     ],
 )
 def test_the_newest_are_kept(days: list[int], keeps: int, goes: list[int]) -> None:
-    """By their names: today's always, and those from the future least."""
+    """By the day in their names: today's always, and those from the future last."""
 
     def name(ago: int) -> str:
         return file_name("p.db", TODAY - timedelta(days=ago))
@@ -110,7 +110,7 @@ def test_the_newest_are_kept(days: list[int], keeps: int, goes: list[int]) -> No
 
 
 def test_a_backup_leaves_room_for_sending() -> None:
-    """More than its own size has to be free."""
+    """More than its own size must be free."""
     assert fits(50_000_000, 60_000_000)
     assert not fits(50_000_000, 52_000_000)
     assert not fits(0, 1_000)
@@ -120,7 +120,7 @@ def test_a_backup_leaves_room_for_sending() -> None:
 
 
 def test_a_run_makes_one_a_day(room: Newsroom) -> None:
-    """Private, whole, shown by `status`, and usable with `restore`."""
+    """Private, complete, shown by `status`, and usable with `restore`."""
     assert room.command("status", "--json").returncode == 0
     assert rows_of(room.command("status", "--json"))[-1]["backup"] is None
     assert room.run().returncode == 0
@@ -143,7 +143,7 @@ def test_a_run_makes_one_a_day(room: Newsroom) -> None:
 
 
 def test_none_are_made_when_turned_off(room: Newsroom) -> None:
-    """Nor where they would be thrown away."""
+    """Not even if they would be deleted at once."""
     keep(room, 0)
     assert room.run().returncode == 0
     for command in (("demo",), ("replay", "captures")):
@@ -153,7 +153,7 @@ def test_none_are_made_when_turned_off(room: Newsroom) -> None:
 
 
 def test_old_ones_are_deleted(room: Newsroom) -> None:
-    """Once today's is there; other files in the folder stay."""
+    """Once today's exists; other files in the folder stay."""
     keep(room, 2)
     folder(room).mkdir()
     for name in ("papers-2026-01-01.db", "papers-2026-01-02.db", "other-2026-01-01.db", "mine.db"):
@@ -181,8 +181,8 @@ automatic_backups.make_if_due(Config(), database, datetime.now(UTC), progress)
 """
 
 
-def test_what_a_killed_one_left_is_removed(room: Newsroom) -> None:
-    """By the next, which makes the backup."""
+def test_left_overs_of_a_killed_process_are_removed(room: Newsroom) -> None:
+    """By the next run, which makes the backup."""
     command = [sys.executable, "-c", BACKUP, str(room.database), "die"]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert any(name.endswith(".part") for name in names(room))
@@ -192,7 +192,7 @@ def test_what_a_killed_one_left_is_removed(room: Newsroom) -> None:
 
 
 def test_two_at_once(room: Newsroom) -> None:
-    """The second does not wait for the first, nor touch what it writes."""
+    """The second process does not wait for the first, nor touch its files."""
     command = [sys.executable, "-c", BACKUP, str(room.database), "wait"]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -209,7 +209,7 @@ def test_two_at_once(room: Newsroom) -> None:
 
 
 def test_no_room_for_one(tmp_path: Path, server: MailServer) -> None:
-    """Mail goes out, the run says what is wrong, and the next one makes it when there is room."""
+    """Mail is sent, the run reports the problem, and the next run makes it once there is room."""
     (tmp_path / "room").mkdir()
     with small_disk(tmp_path / "room" / "disk", kilobytes=4_096) as disk:
         room = Newsroom(tmp_path / "room", server.port, database="disk/papers.db")
@@ -226,7 +226,7 @@ def test_no_room_for_one(tmp_path: Path, server: MailServer) -> None:
 
 
 def test_a_damaged_database_displaces_no_backup(room: Newsroom) -> None:
-    """Its copy is not kept, and the old ones stay."""
+    """The copy is not kept, and the old backups stay."""
     keep(room, 1)
     assert room.run().returncode == 0
     older = folder(room) / "papers-2026-01-01.db"
@@ -246,7 +246,7 @@ def test_a_damaged_database_displaces_no_backup(room: Newsroom) -> None:
 
 
 def test_an_older_copy_displaces_no_backup(room: Newsroom) -> None:
-    """The database that was put in place is not the one that the backups are of."""
+    """The backups belong to the newer database that it replaced."""
     assert room.run().returncode == 0
     (folder(room) / todays()).rename(folder(room) / "papers-2026-01-01.db")
     beside = room.database.with_name("papers.db.generation")
@@ -256,7 +256,7 @@ def test_an_older_copy_displaces_no_backup(room: Newsroom) -> None:
 
 
 def test_a_copy_ends_while_another_process_writes(tmp_path: Path, database: Database) -> None:
-    """It does not begin anew with each write, and it has one state of the database."""
+    """It does not start over with each write, and contains one consistent state."""
     with database.write() as tx:
         tx.exec_driver_sql("CREATE TABLE ballast (what)")
         for _ in range(40):
@@ -281,7 +281,7 @@ def test_a_copy_ends_while_another_process_writes(tmp_path: Path, database: Data
 
 
 def test_the_service_makes_one(tmp_path: Path) -> None:
-    """In the background, soon after its start."""
+    """In the background, soon after it starts."""
     with Postbox(tmp_path) as box:
         room = WebRoom(tmp_path, box.port)
         room.subscribe(FEW)
@@ -292,7 +292,7 @@ def test_the_service_makes_one(tmp_path: Path) -> None:
 
 
 def test_the_service_goes_on_where_none_can_be_made(tmp_path: Path) -> None:
-    """The reason is logged; mail goes out, and the service is ready."""
+    """The reason is logged, mail is sent, and the service is ready."""
     with Postbox(tmp_path) as box:
         room = WebRoom(tmp_path, box.port)
         room.subscribe(FEW)
@@ -308,7 +308,7 @@ def test_the_service_goes_on_where_none_can_be_made(tmp_path: Path) -> None:
 
 
 def test_a_copy_that_fails_leaves_nothing_behind(tmp_path: Path, server: MailServer) -> None:
-    """The room that it took is free again."""
+    """The space that it used is free again."""
     (tmp_path / "room").mkdir()
     with small_disk(tmp_path / "room" / "disk", kilobytes=4_096) as disk:
         room = Newsroom(tmp_path / "room", server.port, database="disk/papers.db")

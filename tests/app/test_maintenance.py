@@ -1,4 +1,4 @@
-"""Backups, restores and pruning, through the command line: because of them nothing goes twice."""
+"""Backup, restore and pruning by the command line never cause a second delivery."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SECOND = ("Ships of the Second Morning",)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A newsletter with four readers and two papers that nobody has been sent."""
+    """A newsletter with four subscribers and two papers that no subscriber has been sent."""
     (tmp_path / "config.toml").write_text(CONFIG)
     publish(tmp_path, "2026-11-19", FIRST)
     for name in PEOPLE:
@@ -43,7 +43,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def publish(place: Path, day: str, titles: tuple[str, ...]) -> None:
-    """A day's list appears in the folder, and rests there."""
+    """Adds a day's list to the folder, old enough to be read."""
     folder = place / "saved"
     folder.mkdir(exist_ok=True)
     file = folder / f"{day}.json"
@@ -52,12 +52,12 @@ def publish(place: Path, day: str, titles: tuple[str, ...]) -> None:
 
 
 def run(place: Path) -> dict[str, object]:
-    """Everybody gets what is new; the summary."""
+    """Treats every subscriber as due and sends. Returns the summary."""
     return rows_of(newsletter("run", "--due-now", "--json", cwd=place))[-1]
 
 
 def mails(place: Path) -> Counter[tuple[str, str]]:
-    """To whom and what, of all mails of editions."""
+    """Returns address and subject of every edition mail."""
     found: Counter[tuple[str, str]] = Counter()
     for file in (place / "outbox").glob("*.eml"):
         head = file.read_text().split("\n\n")[0].splitlines()
@@ -67,14 +67,14 @@ def mails(place: Path) -> Counter[tuple[str, str]]:
     return found
 
 
-def people(place: Path) -> dict[str, str]:
-    """Everybody's state."""
+def states(place: Path) -> dict[str, str]:
+    """Returns the state of every subscriber."""
     rows = rows_of(newsletter("subscribers", "list", "--json", cwd=place))
     return {row["address"].partition("@")[0]: row["state"] for row in rows}
 
 
 def test_a_backup_is_whole_and_private_while_the_database_is_in_use(place: Path) -> None:
-    """It can be opened by itself, and holds what was there."""
+    """It can be opened by itself and contains the data of that moment."""
     with Database(f"sqlite:///{place}/newsletter.db") as busy, busy.write() as tx:
         tx.exec_driver_sql("UPDATE installation SET alerted = '[\"not yet\"]'")
         done = newsletter("backup", "copy.db", cwd=place)
@@ -88,8 +88,8 @@ def test_a_backup_is_whole_and_private_while_the_database_is_in_use(place: Path)
     assert not list(place.glob("*.part"))
 
 
-def test_a_restore_takes_over_what_was_sent_and_who_left(place: Path) -> None:
-    """Nobody is mailed twice, and nobody who left is mailed again."""
+def test_a_restore_keeps_sent_mail_and_unsubscriptions(place: Path) -> None:
+    """No subscriber is mailed twice, and none who unsubscribed is mailed again."""
     newsletter("backup", "copy.db", cwd=place)
     assert run(place)["sent"] == 4
     newsletter("subscribers", "unsubscribe", "bob@example.net", cwd=place)
@@ -98,7 +98,7 @@ def test_a_restore_takes_over_what_was_sent_and_who_left(place: Path) -> None:
     row = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))[0]
     assert row["merged"] is True
     assert Path(row["kept"]).is_file()
-    assert people(place) == {"ada": "active", "bob": "unsubscribed", "cy": "active"}
+    assert states(place) == {"ada": "active", "bob": "unsubscribed", "cy": "active"}
     assert run(place)["sent"] == 0
     publish(place, "2026-11-20", SECOND)
     assert run(place)["sent"] == 2
@@ -107,7 +107,9 @@ def test_a_restore_takes_over_what_was_sent_and_who_left(place: Path) -> None:
 
 
 def test_a_restore_onto_nothing_sends_nothing_that_may_have_been_sent(place: Path) -> None:
-    """What waited at the backup is unknown, and the first capture is held until released."""
+    """Mail that was queued in the backup becomes unknown, and the first capture is held for
+    review.
+    """
     newsletter("backup", "copy.db", cwd=place)
     assert run(place)["sent"] == 4
     for file in place.glob("newsletter.db*"):
@@ -124,8 +126,8 @@ def test_a_restore_onto_nothing_sends_nothing_that_may_have_been_sent(place: Pat
     assert set(mails(place).values()) == {1}
 
 
-def test_a_source_met_after_the_backup_is_held_too(tmp_path: Path) -> None:
-    """What it announced before the loss is not known to the backup at all."""
+def test_a_source_added_after_the_backup_is_held_too(tmp_path: Path) -> None:
+    """The backup does not know which of its papers were announced."""
     (tmp_path / "config.toml").write_text(CONFIG)
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     newsletter("backup", "copy.db", cwd=tmp_path)
@@ -142,7 +144,7 @@ def test_a_source_met_after_the_backup_is_held_too(tmp_path: Path) -> None:
 
 
 def test_resend_does_not_send_what_a_restore_made_unknown(place: Path) -> None:
-    """It is the operator who says so, not the setting for deaths."""
+    """Only the operator can decide this; the setting is for senders that died."""
     newsletter("backup", "copy.db", cwd=place)
     run(place)
     for file in place.glob("newsletter.db*"):
@@ -156,7 +158,7 @@ def test_resend_does_not_send_what_a_restore_made_unknown(place: Path) -> None:
 
 
 def test_a_damaged_database_is_kept_and_replaced(place: Path) -> None:
-    """What can be read of it is not trusted."""
+    """What can still be read of it is not trusted."""
     newsletter("backup", "copy.db", cwd=place)
     run(place)
     file = place / "newsletter.db"
@@ -170,7 +172,7 @@ def test_a_damaged_database_is_kept_and_replaced(place: Path) -> None:
 
 
 def test_a_database_in_use_is_not_replaced(place: Path) -> None:
-    """Its process would go on with the old one."""
+    """Its process would continue with the old one."""
     newsletter("backup", "copy.db", cwd=place)
     before = (place / "newsletter.db").stat().st_ino
     with Database(f"sqlite:///{place}/newsletter.db"):
@@ -182,7 +184,7 @@ def test_a_database_in_use_is_not_replaced(place: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["nothing", "text", "foreign", "newer"])
-def test_what_is_no_backup_of_ours_is_refused(place: Path, what: str) -> None:
+def test_invalid_backups_are_refused(place: Path, what: str) -> None:
     """The database stays as it was."""
     file = place / "copy.db"
     if what == "text":
@@ -202,8 +204,8 @@ def test_what_is_no_backup_of_ours_is_refused(place: Path, what: str) -> None:
     assert (place / "newsletter.db").read_bytes() == before
 
 
-def test_pruning_leaves_what_waits_for_the_end_of_a_pause(place: Path) -> None:
-    """However long the pause is: it goes when they are back."""
+def test_pruning_keeps_papers_of_paused_subscribers(place: Path) -> None:
+    """However long the pause is, they are sent after it."""
     with opened(load_config(str(place / "config.toml"))) as app:
         app.planner.plan(due_now=True)
     for name in ("ada", "bob"):
@@ -219,7 +221,7 @@ def test_pruning_leaves_what_waits_for_the_end_of_a_pause(place: Path) -> None:
 
 
 def test_a_capture_whose_bytes_are_pruned_cannot_be_released(place: Path) -> None:
-    """That is said, and no traceback."""
+    """The error says so, without a traceback."""
     (place / "saved" / "2026-11-20.json").write_text("<html>nothing</html>")
     subprocess.run(
         ["touch", "-d", "2026-11-19 06:00", str(place / "saved" / "2026-11-20.json")], check=True
@@ -236,8 +238,8 @@ def test_a_capture_whose_bytes_are_pruned_cannot_be_released(place: Path) -> Non
     assert f"the bytes of snapshot {number} were pruned" in done.stderr
 
 
-def test_what_is_pruned_never_comes_back_as_new(place: Path) -> None:
-    """Bytes and records go, keys stay."""
+def test_pruned_papers_are_never_new_again(place: Path) -> None:
+    """Bytes and records are deleted, keys are kept."""
     run(place)
     with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
         database.execute("UPDATE deliveries SET changed_at = '2026-01-01 00:00:00.000000'")
@@ -254,7 +256,7 @@ def test_what_is_pruned_never_comes_back_as_new(place: Path) -> None:
 
 @pytest.mark.parametrize("target", [".", "newsletter.db", "link", "link/newsletter.db"])
 def test_a_backup_never_replaces_the_database(place: Path, target: str) -> None:
-    """Not by its own name, nor by that of its folder."""
+    """Neither by its own name nor by that of its folder."""
     (place / "link").symlink_to(place)
     before = (place / "newsletter.db").stat().st_ino
     done = newsletter("backup", target, cwd=place)

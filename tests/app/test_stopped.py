@@ -1,4 +1,4 @@
-"""What keeps mail from going out is remembered, shown by `status`, and told to the owner."""
+"""What prevents mail from being sent is recorded, shown by `status`, and reported to the owner."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A newsletter with two readers, and papers that wait for them."""
+    """A newsletter with two subscribers and new papers for them."""
     publish(tmp_path, "2026-11-19", "Lamps", "Oil")
     (tmp_path / "mine" / "themes" / "default").mkdir(parents=True)
     (tmp_path / "config.toml").write_text(CONFIG + EML)
@@ -67,7 +67,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def publish(place: Path, day: str, *titles: str) -> None:
-    """A day's list lies in the folder, and rests there."""
+    """Adds a day's list to the folder, old enough to be read."""
     file = place / "saved" / f"{day}.json"
     file.parent.mkdir(exist_ok=True)
     file.write_bytes(api_json(made(*titles)))
@@ -75,14 +75,14 @@ def publish(place: Path, day: str, *titles: str) -> None:
 
 
 def spoil(place: Path) -> Path:
-    """The theme's template is no template any more."""
+    """Breaks the theme's template."""
     file = place / "mine" / "themes" / "default" / "edition.txt.j2"
     file.write_text("{% for paper in %}")
     return file
 
 
 def idle_reason(place: Path) -> str:
-    """What `status` says last."""
+    """Returns the last line of `status`."""
     return str(rows_of(newsletter("status", "--json", cwd=place))[-1]["silence"])
 
 
@@ -98,7 +98,7 @@ def test_a_password_that_cannot_be_read(place: Path) -> None:
 
 
 def test_the_limit_of_a_day(place: Path) -> None:
-    """It is said by the run that meets it, by the next one, and by `status`."""
+    """The run that reaches it says so, and so do the next one and `status`."""
     (place / "config.toml").write_text(CONFIG + EML + "max_per_day = 1\n")
     for expected in (1, 0):
         done = newsletter("run", "--due-now", "--json", cwd=place)
@@ -113,7 +113,7 @@ def test_the_limit_of_a_day(place: Path) -> None:
 
 
 def test_a_theme_that_is_broken(place: Path) -> None:
-    """A run says so and `status` after it, until an edition can be made again."""
+    """A run says so, and so does `status`, until an edition can be built again."""
     file = spoil(place)
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=1, hours=1))) as app:
         app.subscribers.lifecycle.add(line_of("cy@example.net"))
@@ -134,7 +134,7 @@ def _opened(place: Path, now: datetime) -> App:
 
 @pytest.fixture
 def office(place: Path) -> Iterator[_Office]:
-    """The same newsletter served in this process, to a clock of its own."""
+    """The same newsletter, served in this process, with a clock that the test sets."""
     one = _Office(place)
     yield one
     one.database.close()
@@ -142,21 +142,23 @@ def office(place: Path) -> Iterator[_Office]:
 
 class _Office:
     def __init__(self, place: Path) -> None:
-        self.now = datetime(2100, 1, 4, 7, 30, tzinfo=UTC)  # long after everybody is due first
+        self.now = datetime(
+            2100, 1, 4, 7, 30, tzinfo=UTC
+        )  # long after every subscriber is first due
         self.database = Database(f"sqlite:///{place}/newsletter.db")
         self.outbox = place / "outbox"
         self._place = place
         self.restart()
 
     def restart(self) -> None:
-        """The process begins anew, with the theme as it is now."""
+        """Starts the service again, with the theme as it is now."""
         text = (self._place / "config.toml").read_text()
         config = parse(text, {}, where="config.toml", folder=self._place)
         self.app = App(config, self.database, lambda: self.now)
         self.jobs = Jobs(self.app, config, lambda: self.now, threading.Event())
 
     def live(self, hours: int) -> None:
-        """Time goes on, and the service does what it does."""
+        """Advances the clock and lets the service work."""
         for _ in range(hours * 6):
             for job in self.jobs.captures_due():
                 job()
@@ -164,14 +166,14 @@ class _Office:
             self.now += HOUR / 6
 
     def mails(self) -> list[str]:
-        """Whom the mails so far are to, in the order of the names of their files."""
+        """Returns the recipients of the mails so far, ordered by file name."""
         texts = [path.read_text() for path in sorted(self.outbox.glob("*.eml"))]
         lines = (line for text in texts for line in text.splitlines())
         return sorted(line.removeprefix("To: ") for line in lines if line.startswith("To: "))
 
 
-def test_a_service_with_a_broken_theme_sends_what_is_made(office: _Office, place: Path) -> None:
-    """What waits goes; the owner is told once, and once when it is well again."""
+def test_a_service_with_a_broken_theme_sends_queued_mail(office: _Office, place: Path) -> None:
+    """The owner is told once, and once more when it is resolved."""
     readers = ["ada@example.net", "bob@example.net"]
     office.live(1)
     assert office.mails() == readers
@@ -193,8 +195,8 @@ def test_a_service_with_a_broken_theme_sends_what_is_made(office: _Office, place
     assert office.app.status.read().idle_reason.startswith("nothing new: ")
 
 
-def test_nothing_ran_when_somebody_was_due(office: _Office) -> None:
-    """A dead timer is said, and what to do."""
+def test_no_run_happened_when_a_subscriber_was_due(office: _Office) -> None:
+    """The message says so, and what to do."""
     for job in office.jobs.captures_due():
         job()
     said = office.app.status.read().idle_reason
@@ -203,7 +205,7 @@ def test_nothing_ran_when_somebody_was_due(office: _Office) -> None:
 
 
 def test_an_edition_in_two_parts_is_sent_once(database: Database) -> None:
-    """Summaries count editions; both mails leave."""
+    """Summaries count editions; both mails are sent."""
     room = PlanningRoom(database)
     room.papers(*range(1, 421))
     room.crowd(3)
@@ -221,8 +223,8 @@ def test_an_edition_in_two_parts_is_sent_once(database: Database) -> None:
     assert room.states() == {DeliveryState.SENT: 6}
 
 
-def test_a_notice_that_is_sent_says_nothing_of_editions(office: _Office) -> None:
-    """Why editions wait stays on record, and since when, while confirmation mails go out."""
+def test_sending_a_notice_keeps_the_reason_why_editions_wait(office: _Office) -> None:
+    """With its time, while confirmation mails are sent."""
     office.app.sending.note_stopped("the theme is broken")
     with office.database.write() as tx:
         notices.add(tx, SETTINGS, "ada@example.net", "ada@example.net", "Hi", "Yes.\n", office.now)
@@ -233,7 +235,7 @@ def test_a_notice_that_is_sent_says_nothing_of_editions(office: _Office) -> None
 
 
 def test_a_reason_is_withdrawn_unless_another_replaced_it(office: _Office) -> None:
-    """Planning that works again takes back only what planning said."""
+    """Successful planning withdraws only the reason that planning recorded."""
     office.app.sending.note_stopped("the server refuses")
     office.app.sending.withdraw_stopped("the database is locked")
     with office.database.read() as tx:
@@ -243,8 +245,8 @@ def test_a_reason_is_withdrawn_unless_another_replaced_it(office: _Office) -> No
         assert (installation.get(tx).stopped, installation.get(tx).stopped_at) == ("", None)
 
 
-def test_a_tick_that_works_withdraws_what_one_that_failed_noted(office: _Office) -> None:
-    """A fault of the database that passed is not blamed for ever."""
+def test_a_successful_tick_withdraws_an_earlier_failure(office: _Office) -> None:
+    """A database error that has passed is not reported for ever."""
     office.live(1)  # everything is sent: the next tick has nothing to do
     with closing(sqlite3.connect(office.database.file, isolation_level=None)) as other:
         other.execute("ALTER TABLE log_head RENAME TO elsewhere")

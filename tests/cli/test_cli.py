@@ -1,4 +1,4 @@
-"""The command line as scripts and people meet it: rows, exit status, one line per problem."""
+"""The command line as scripts and operators use it: rows, exit status, one line per problem."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ REPLAY_KEYS = {"snapshot", "format", "papers", "new", "updated", "relisted", "he
 
 @pytest.fixture
 def configured(tmp_path: Path) -> Path:
-    """A folder with the configuration that `init` writes."""
+    """Returns a folder with the configuration that `init` writes."""
     assert newsletter("init", cwd=tmp_path).returncode == 0
     return tmp_path
 
 
 def days() -> list[str]:
-    """The bundled sample's captures."""
+    """Returns the captures of the bundled sample."""
     return [str(path) for path in sample()]
 
 
 def test_demo_shows_two_days_and_leaves_their_files(tmp_path: Path) -> None:
-    """The second day announces only what the first had not."""
+    """The second day announces only papers that were not in the first."""
     done = newsletter("demo", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "9 new of 9" in done.stdout
@@ -50,7 +50,7 @@ def test_demo_shows_two_days_and_leaves_their_files(tmp_path: Path) -> None:
 
 
 def test_replay_rows_have_the_names_scripts_rely_on(tmp_path: Path) -> None:
-    """One object a line on standard output, nothing else there."""
+    """One object a line, and nothing else on standard output."""
     done = newsletter("replay", *days(), "--json", cwd=tmp_path)
     rows = rows_of(done)
     assert done.returncode == 0
@@ -61,15 +61,15 @@ def test_replay_rows_have_the_names_scripts_rely_on(tmp_path: Path) -> None:
 
 
 def test_replay_keeps_nothing(tmp_path: Path) -> None:
-    """Without `--out`, no file is left, and no configuration is needed."""
+    """Without `--out`, no file remains, and no configuration is needed."""
     newsletter("replay", *days(), cwd=tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_replay_writes_no_folder_where_nothing_is_new_and_tells_equal_stems_apart(
+def test_replay_folder_names(
     tmp_path: Path,
 ) -> None:
-    """A stem met twice gets `-2`."""
+    """None where nothing is new, and a repeated stem gets `-2`."""
     first, second = (json.loads(Path(day).read_text()) for day in days())
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.json").write_text(json.dumps(first))
@@ -80,8 +80,8 @@ def test_replay_writes_no_folder_where_nothing_is_new_and_tells_equal_stems_apar
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"x", "x-2"}
 
 
-def test_replay_reads_a_folder_by_name_and_skips_what_is_hidden(tmp_path: Path) -> None:
-    """Not recursive; hidden files are no captures."""
+def test_replay_reads_a_folder_in_order_of_names(tmp_path: Path) -> None:
+    """It is not recursive, and skips hidden files."""
     folder = tmp_path / "captures"
     (folder / "deeper").mkdir(parents=True)
     for name, day in zip(("2.json", "1.json", ".hidden.json"), [*days(), days()[0]], strict=True):
@@ -90,8 +90,10 @@ def test_replay_reads_a_folder_by_name_and_skips_what_is_hidden(tmp_path: Path) 
     assert [Path(row["path"]).name for row in rows_of(done)] == ["1.json", "2.json"]
 
 
-def test_bad_captures_have_their_row_and_the_others_go_on(tmp_path: Path) -> None:
-    """Missing, empty, cut, wrongly encoded, an error page, a folder: each one line, status 3."""
+def test_bad_captures_have_rows_and_do_not_stop_the_others(tmp_path: Path) -> None:
+    """Missing, empty, truncated, wrongly encoded, an error page, a folder: one line each, status
+    3.
+    """
     whole = Path(days()[0]).read_bytes()
     (tmp_path / "cut.json").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty.json").write_bytes(b"")
@@ -113,15 +115,15 @@ def test_bad_captures_have_their_row_and_the_others_go_on(tmp_path: Path) -> Non
     assert good["new"] == 9
 
 
-def test_an_address_of_another_kind_is_refused(tmp_path: Path) -> None:
-    """`file:` and the like are no way in."""
+def test_other_url_schemes_are_refused(tmp_path: Path) -> None:
+    """Such as `file:`."""
     done = newsletter("replay", "file:///etc/passwd", "--json", cwd=tmp_path)
     assert done.returncode == 3
     assert "not a URL or path that can be read" in rows_of(done)[0]["held"]
 
 
 def test_a_private_address_is_refused(tmp_path: Path) -> None:
-    """Fetching cannot reach this machine or the network around it."""
+    """Fetching cannot reach this machine or the local network."""
     done = newsletter("replay", "http://127.0.0.1:9/papers", "--json", cwd=tmp_path)
     assert done.returncode == 3
     (row,) = rows_of(done)
@@ -130,7 +132,9 @@ def test_a_private_address_is_refused(tmp_path: Path) -> None:
 
 
 def test_ingest_preview_status(configured: Path) -> None:
-    """A capture is announced once; the preview shows it; the status says why nothing went out."""
+    """A capture is announced once, the preview shows it, and the status says why nothing is
+    sent.
+    """
     done = newsletter("ingest", days()[0], "--json", cwd=configured)
     assert done.returncode == 0, done.stderr
     assert [row["new"] for row in rows_of(done)] == [9]
@@ -170,7 +174,7 @@ def test_preview_changes_nothing(configured: Path) -> None:
 
 
 def test_preview_removes_parts_of_an_earlier_preview(configured: Path) -> None:
-    """What lies in the folder afterwards is this edition, and foreign files stay."""
+    """Afterwards the folder contains this edition and unrelated files."""
     newsletter("ingest", days()[0], cwd=configured)
     (configured / "preview").mkdir()
     for name in ("edition-2.html", "notes.html"):
@@ -181,15 +185,15 @@ def test_preview_removes_parts_of_an_earlier_preview(configured: Path) -> None:
 
 
 def test_preview_of_an_empty_log_says_why(configured: Path) -> None:
-    """Nothing is written, and nothing is wrong."""
+    """Nothing is written, and the exit status is 0."""
     done = newsletter("preview", "--json", cwd=configured)
     assert done.returncode == 0
     assert rows_of(done)[0]["silence"].startswith("nothing new")
     assert not (configured / "preview").exists()
 
 
-def test_preview_in_a_theme_that_is_not_there(configured: Path) -> None:
-    """The themes that are there are named."""
+def test_preview_in_a_missing_theme(configured: Path) -> None:
+    """The existing themes are named."""
     newsletter("ingest", days()[0], cwd=configured)
     done = newsletter("preview", "--theme", "nope", cwd=configured)
     assert done.returncode == 3
@@ -198,7 +202,7 @@ def test_preview_in_a_theme_that_is_not_there(configured: Path) -> None:
 
 
 def test_preview_serve_answers_on_loopback_until_it_is_stopped(configured: Path) -> None:
-    """The folder is served to this machine, and Ctrl-C ends it."""
+    """The folder is served to this machine until Ctrl-C."""
     newsletter("ingest", days()[0], cwd=configured)
     with subprocess.Popen(
         [*INTERRUPTIBLE, "preview", "--serve"],
@@ -214,8 +218,8 @@ def test_preview_serve_answers_on_loopback_until_it_is_stopped(configured: Path)
         assert server.wait() == 0
 
 
-def test_an_address_that_is_served_is_a_row_for_scripts(configured: Path) -> None:
-    """All of standard output is."""
+def test_the_served_address_is_a_row(configured: Path) -> None:
+    """So that all of standard output is JSON."""
     newsletter("ingest", days()[0], cwd=configured)
     with subprocess.Popen(
         [*INTERRUPTIBLE, "preview", "--serve", "--json"],
@@ -234,8 +238,8 @@ def test_an_address_that_is_served_is_a_row_for_scripts(configured: Path) -> Non
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
-def test_a_stream_that_is_closed_stops_no_work(configured: Path, closed: str) -> None:
-    """Whoever started it does not listen; the work is done all the same."""
+def test_closed_output_stops_no_work(configured: Path, closed: str) -> None:
+    """The work is done although no one reads its output."""
     command = f'"$0" -m newsletter ingest --json "$1" {closed}'
     done = subprocess.run(
         ["bash", "-c", command, sys.executable, days()[0]],
@@ -248,8 +252,8 @@ def test_a_stream_that_is_closed_stops_no_work(configured: Path, closed: str) ->
     assert "9 new papers are ready" in newsletter("status", cwd=configured).stdout
 
 
-def test_sources_that_were_never_asked_have_rows(configured: Path) -> None:
-    """Before the first ingest too."""
+def test_sources_that_were_never_captured_have_rows(configured: Path) -> None:
+    """Even before the first ingest."""
     with (configured / "config.toml").open("a") as config:
         config.write('[[sources]]\nname = "never"\npath = "never"\n')
     first = rows_of(newsletter("status", "--json", cwd=configured))
@@ -262,12 +266,12 @@ def test_sources_that_were_never_asked_have_rows(configured: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_replay_that_is_ended_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
-    """Its database was to be thrown away."""
+def test_an_interrupted_replay_leaves_nothing(tmp_path: Path, number: int, status: int) -> None:
+    """Its temporary database is removed."""
     with subprocess.Popen(
         [*INTERRUPTIBLE, "replay", "-"],
         cwd=tmp_path,
-        stdin=subprocess.PIPE,  # and nothing ever comes
+        stdin=subprocess.PIPE,  # which never receives anything
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -284,7 +288,7 @@ def test_a_replay_that_is_ended_leaves_nothing(tmp_path: Path, number: int, stat
 
 
 def test_held_snapshots_are_listed_released_and_rejected(configured: Path) -> None:
-    """What waits is the operator's to decide; a second decision on it is refused."""
+    """The operator decides once; a second decision is refused."""
     (configured / "cut.txt").write_text(
         "Get trending papers in your email inbox!\nSubscribe\nA Lantern\n" + "It shines " * 30
     )
@@ -311,7 +315,7 @@ def test_held_snapshots_are_listed_released_and_rejected(configured: Path) -> No
 
 
 def test_a_configured_folder_is_ingested_under_its_name(configured: Path) -> None:
-    """With and without naming it; old files cost nothing the second time."""
+    """Whether or not it is named; files already read are skipped the second time."""
     (configured / "captures").mkdir()
     (configured / "config.toml").write_text('[[sources]]\nname = "saved"\npath = "captures"\n')
     for day in days():
@@ -324,7 +328,7 @@ def test_a_configured_folder_is_ingested_under_its_name(configured: Path) -> Non
 
 
 def test_init_overwrites_nothing(configured: Path) -> None:
-    """A configuration that is there stays as it is; it is readable by its owner only."""
+    """An existing configuration stays as it is; a new one is private."""
     before = (configured / "config.toml").read_text()
     done = newsletter("init", cwd=configured)
     assert done.returncode != 0
@@ -334,7 +338,7 @@ def test_init_overwrites_nothing(configured: Path) -> None:
 
 
 def test_config_check_lists_every_problem_at_once(tmp_path: Path) -> None:
-    """Three mistakes are three lines with the key's path, and a suggestion."""
+    """Three mistakes give three lines, with the path of the key and a suggestion."""
     (tmp_path / "config.toml").write_text(
         '[newsletter]\nsend_at = "25:00"\n[transports.smtp]\nprot = 25\n[delivery]\nsessions = 0\n'
     )
@@ -351,7 +355,7 @@ def test_config_check_lists_every_problem_at_once(tmp_path: Path) -> None:
 
 
 def test_what_init_writes_has_no_problem(configured: Path) -> None:
-    """The example is a configuration that works."""
+    """The example is a working configuration."""
     assert newsletter("config", "check", cwd=configured).returncode == 0
 
 
@@ -374,7 +378,7 @@ def test_wrong_usage_is_2(configured: Path, arguments: tuple[str, ...]) -> None:
 
 
 def test_help_imports_little(tmp_path: Path) -> None:
-    """`--help` needs neither the database nor the templates."""
+    """`--help` loads neither the database nor the templates."""
     code = (
         "import sys; sys.argv = ['newsletter', '--help']\n"
         "try:\n    from newsletter.cli import main; main()\n"
@@ -387,18 +391,18 @@ def test_help_imports_little(tmp_path: Path) -> None:
     assert re.search(r"(?m)^  replay ", done.stdout)
 
 
-# --- looking into captures, and other ways for them to come in
+# --- inspecting captures, and other inputs
 
 
 def test_a_capture_may_come_from_standard_input(tmp_path: Path) -> None:
-    """`-` is what another program writes to us."""
+    """`-` reads the output of another program."""
     done = newsletter("replay", "-", "--json", cwd=tmp_path, stdin=Path(days()[0]).read_bytes())
     (row,) = rows_of(done)
     assert (row["path"], row["new"]) == ("standard input", 9)
 
 
 def test_inspect_says_what_was_recognised_and_by_which_sign(tmp_path: Path) -> None:
-    """Nothing is kept; the first papers are shown with their keys."""
+    """Nothing is stored; the first papers are shown with their keys."""
     (row,) = rows_of(newsletter("inspect", days()[0], "--json", cwd=tmp_path))
     assert (row["format"], row["papers"], row["doubts"]) == ("api-json", 9, [])
     assert "JSON array" in row["sign"]
@@ -408,8 +412,8 @@ def test_inspect_says_what_was_recognised_and_by_which_sign(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_inspect_of_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    """A missing file, and bytes of no known format."""
+def test_inspect_of_unreadable_files(tmp_path: Path) -> None:
+    """A missing file and an unknown format give one line each."""
     (tmp_path / "x.txt").write_text("Dear diary")
     for name in ("nowhere", "x.txt"):
         done = newsletter("inspect", name, cwd=tmp_path)
@@ -418,14 +422,14 @@ def test_inspect_of_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
 
 
 def test_formats_are_listed_with_a_line_each(tmp_path: Path) -> None:
-    """Every format of the table, with what it is."""
+    """Every format of the table, with a description."""
     rows = rows_of(newsletter("formats", "--json", cwd=tmp_path))
     assert [row["format"] for row in rows] == [one.name for one in FORMATS]
     assert all(len(row["about"]) > 20 for row in rows)
 
 
-def test_a_format_can_be_asked_for(tmp_path: Path) -> None:
-    """`--format` overrides what would be recognised; an unknown one is a usage error."""
+def test_a_format_can_be_requested(tmp_path: Path) -> None:
+    """`--format` overrides recognition; an unknown one is a usage error."""
     done = newsletter("replay", days()[0], "--format", "text-capture", "--json", cwd=tmp_path)
     assert done.returncode == 3
     assert rows_of(done)[0]["held"]
@@ -435,7 +439,7 @@ def test_a_format_can_be_asked_for(tmp_path: Path) -> None:
 
 
 def test_sources_are_imported_from_opml(configured: Path) -> None:
-    """Feeds are appended to the configuration once, under names of their own."""
+    """Feeds are appended to the configuration once, under unique names."""
     (configured / "feeds.opml").write_text(
         '<opml version="2.0"><body>'
         '<outline text="Lamps &quot;n&quot; Harbours" xmlUrl="https://example.org/a.xml"/>'
@@ -453,7 +457,7 @@ def test_sources_are_imported_from_opml(configured: Path) -> None:
     assert (configured / "config.toml").read_text() == after
 
 
-def test_an_opml_file_that_is_none_changes_nothing(configured: Path) -> None:
+def test_an_invalid_opml_file_changes_nothing(configured: Path) -> None:
     """One line, and the configuration as it was."""
     (configured / "feeds.opml").write_text("<html><p>Not found")
     before = (configured / "config.toml").read_text()
@@ -464,7 +468,9 @@ def test_an_opml_file_that_is_none_changes_nothing(configured: Path) -> None:
 
 
 def test_a_page_that_shrank_is_remarked_upon(configured: Path) -> None:
-    """Fewer papers than usual are accepted, and said in the status with how the page begins."""
+    """Fewer papers than usual are accepted, and mentioned in the status with the beginning of
+    the page.
+    """
     rows = json.loads(Path(days()[0]).read_text())
     for number in range(6):
         for row in rows:
@@ -478,7 +484,7 @@ def test_a_page_that_shrank_is_remarked_upon(configured: Path) -> None:
     assert "it begins “[{" in shown
 
 
-# --- names and text that could do harm
+# --- hostile names and text
 
 
 def test_captured_text_and_names_cannot_act_on_the_terminal(configured: Path) -> None:
@@ -492,8 +498,8 @@ def test_captured_text_and_names_cannot_act_on_the_terminal(configured: Path) ->
         assert "\x07" not in done.stdout + done.stderr
 
 
-def test_a_file_name_that_is_no_text_is_a_capture_like_others(tmp_path: Path) -> None:
-    """Its bytes are written out in reports."""
+def test_a_file_name_that_is_not_utf_8(tmp_path: Path) -> None:
+    """Its bytes are escaped in reports."""
     folder = tmp_path / "captures"
     folder.mkdir()
     os.rename(  # noqa: PTH104  # bytes, which a path cannot hold
@@ -509,8 +515,8 @@ def _copied(source: str, to: Path) -> Path:
     return to
 
 
-def test_a_name_too_long_is_one_line(tmp_path: Path) -> None:
-    """The system's refusal is put into words, and the others go on."""
+def test_an_overlong_name_is_one_line(tmp_path: Path) -> None:
+    """The system's error is put into words, and the other captures are read."""
     done = newsletter("replay", "x" * 5000, days()[0], "--json", cwd=tmp_path)
     assert done.returncode == 3
     assert_one_line_each(done)
@@ -526,7 +532,7 @@ def test_editions_stay_below_their_folder(tmp_path: Path) -> None:
 
 
 def test_a_file_from_tomorrow_is_read(tmp_path: Path) -> None:
-    """A clock that was wrong hides no capture."""
+    """A wrong clock hides no capture."""
     (tmp_path / "captures").mkdir()
     path = _copied(days()[0], tmp_path / "captures" / "a.json")
     os.utime(path, (4e9, 4e9))
@@ -534,15 +540,15 @@ def test_a_file_from_tomorrow_is_read(tmp_path: Path) -> None:
     assert row["new"] == 9
 
 
-def test_an_unknown_format_is_refused_before_anything_is_kept(configured: Path) -> None:
+def test_an_unknown_format_is_refused_before_anything_is_stored(configured: Path) -> None:
     """Exit status 2 means that nothing was attempted."""
     done = newsletter("ingest", days()[0], "--format", "nope", cwd=configured)
     assert done.returncode == 2
     assert rows_of(newsletter("snapshots", "list", "--json", cwd=configured)) == []
 
 
-def test_looking_makes_no_database(configured: Path) -> None:
-    """A mistyped file name is said, not created."""
+def test_reading_commands_create_no_database(configured: Path) -> None:
+    """A mistyped file name is an error."""
     (configured / "newsletter.db").unlink()
     for command in ("status", "preview"):
         done = newsletter(command, cwd=configured)
@@ -551,15 +557,15 @@ def test_looking_makes_no_database(configured: Path) -> None:
 
 
 def test_a_reader_that_stops_reading_stops_nothing(configured: Path) -> None:
-    """`| head -1`: the captures are taken in all the same."""
+    """With `| head -1`, all captures are ingested."""
     command = f"{sys.executable} -m newsletter ingest {' '.join(days())} --json | head -1"
     subprocess.run(["bash", "-c", command], cwd=configured, check=True, capture_output=True)
     rows = rows_of(newsletter("snapshots", "list", "--json", cwd=configured))
     assert [row["state"] for row in rows] == ["accepted", "accepted"]
 
 
-def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
-    """Other characters are written as numbers; JSON stays JSON."""
+def test_an_ascii_terminal(tmp_path: Path) -> None:
+    """Other characters are escaped; JSON stays JSON."""
     plain = newsletter("demo", cwd=tmp_path, PYTHONIOENCODING="ascii", LC_ALL="C")
     assert plain.returncode == 0, plain.stderr
     done = newsletter("replay", *days(), "--json", cwd=tmp_path, PYTHONIOENCODING="ascii")
@@ -568,7 +574,7 @@ def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
 
 
 def test_serve_gives_editions_to_this_machine_only(configured: Path) -> None:
-    """No listing, nothing beside the edition, and no other host's name."""
+    """No listing, no file outside the edition, and no other host name."""
     newsletter("ingest", days()[0], cwd=configured)
     with subprocess.Popen(
         [*INTERRUPTIBLE, "preview", "--out", ".", "--serve"],
@@ -603,8 +609,8 @@ def test_an_umask_is_kept(tmp_path: Path) -> None:
     assert modes == {0o600}
 
 
-def test_a_paper_with_a_flood_of_marks_blocks_nobody(configured: Path) -> None:
-    """Characters that take no room are cut too, so that the edition fits."""
+def test_a_paper_with_many_combining_marks_still_fits(configured: Path) -> None:
+    """Characters without width are cut too, so that the edition fits."""
     rows = json.loads(Path(days()[0]).read_text())
     rows[0]["title"] = "A" + "\u0301" * 30_000
     rows[1]["paper"]["authors"] = [{"name": "B" + "\u200b" * 40_000}]
@@ -615,8 +621,8 @@ def test_a_paper_with_a_flood_of_marks_blocks_nobody(configured: Path) -> None:
     assert rows_of(done)[0]["papers"] == 9
 
 
-def test_a_folder_with_signs_in_its_name(tmp_path: Path) -> None:
-    """The database is where the configuration is, whatever its folder is called."""
+def test_a_folder_with_special_characters_in_its_name(tmp_path: Path) -> None:
+    """The database is beside the configuration, whatever its folder is called."""
     folder = tmp_path / "50%41 done?"
     folder.mkdir()
     newsletter("init", cwd=folder)
@@ -642,7 +648,7 @@ def test_a_folder_with_signs_in_its_name(tmp_path: Path) -> None:
     ],
 )
 def test_config_check_makes_a_trial_edition(configured: Path, name: str, text: str) -> None:
-    """A theme that would fail when it is needed fails now, with one line."""
+    """A theme that would fail later fails now, with one line."""
     folder = configured / "mine" / "themes" / "default"
     folder.mkdir(parents=True)
     (folder / name).write_text(text)
@@ -654,7 +660,7 @@ def test_config_check_makes_a_trial_edition(configured: Path, name: str, text: s
 
 
 def test_a_second_run_leaves_no_edition_of_the_first(tmp_path: Path) -> None:
-    """Where nothing is new any more, what an earlier run wrote is taken away."""
+    """Where nothing is new, the files of an earlier run are removed."""
     (tmp_path / "c").mkdir()
     _copied(days()[0], tmp_path / "c" / "b.json")
     newsletter("replay", "c", "--out", "o", cwd=tmp_path)
@@ -664,7 +670,7 @@ def test_a_second_run_leaves_no_edition_of_the_first(tmp_path: Path) -> None:
 
 
 def test_odd_arguments_are_one_line(configured: Path) -> None:
-    """Nothing, a number beyond all numbers, a configuration that never ends."""
+    """An empty one, an enormous number, an endless configuration."""
     for arguments, status in (
         (("replay", ""), 3),
         (("snapshots", "release", "9" * 20), 2),
@@ -675,8 +681,8 @@ def test_odd_arguments_are_one_line(configured: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_a_damaged_row_is_said(configured: Path) -> None:
-    """Bytes that cannot be unpacked are a damaged database, not a fault of ours."""
+def test_a_damaged_row_is_reported(configured: Path) -> None:
+    """Bytes that cannot be unpacked mean a damaged database, not a bug."""
     (configured / "x.json").write_text("[{")
     newsletter("ingest", "x.json", cwd=configured)
     with sqlite3.connect(configured / "newsletter.db") as connection:
@@ -688,8 +694,8 @@ def test_a_damaged_row_is_said(configured: Path) -> None:
     assert "damaged" in done.stderr
 
 
-def test_sources_lists_them_with_or_without_the_word(configured: Path) -> None:
-    """Those of the configuration, before there is a database and afterwards; and all others."""
+def test_sources_lists_them_with_or_without_the_subcommand(configured: Path) -> None:
+    """Those of the configuration, before and after the database exists, and all others."""
     for file in configured.glob("newsletter.db*"):
         file.unlink()
     rows = rows_of(newsletter("sources", "--json", cwd=configured))
@@ -709,7 +715,7 @@ def test_sources_lists_them_with_or_without_the_word(configured: Path) -> None:
 
 
 def test_a_rename_says_what_remains_to_be_done(configured: Path) -> None:
-    """And what cannot be renamed, is an error in one line, with status 2."""
+    """A source that cannot be renamed is a one-line error with status 2."""
     newsletter("ingest", days()[0], cwd=configured)
     for old, new, said in (
         ("no", "b", "there is no source no; known sources: manual"),
@@ -727,8 +733,8 @@ def test_a_rename_says_what_remains_to_be_done(configured: Path) -> None:
 
 
 @pytest.mark.parametrize("since", ["9999-12-31T23:59:59-12:00", "soon", "2999-01-01"])
-def test_a_time_that_is_none_is_an_error_in_one_line(configured: Path, since: str) -> None:
-    """Suppressions are undone since a time that has come."""
+def test_an_invalid_time_is_a_one_line_error(configured: Path, since: str) -> None:
+    """Suppressions can be undone only since a time in the past."""
     newsletter("ingest", days()[0], cwd=configured)
     done = newsletter("suppressions", "undo", "--since", since, cwd=configured)
     assert (done.returncode, done.stdout) == (2, "")
@@ -736,8 +742,8 @@ def test_a_time_that_is_none_is_an_error_in_one_line(configured: Path, since: st
     assert "Traceback" not in done.stderr
 
 
-def test_a_database_that_is_gone_is_not_nothing_new(configured: Path) -> None:
-    """What lies beside its place shows that there was one."""
+def test_a_missing_database_is_not_nothing_new(configured: Path) -> None:
+    """Files beside its place show that there was one."""
     newsletter("ingest", days()[0], cwd=configured)
     newsletter("subscribers", "add", "ana@example.org", cwd=configured)
     newsletter("run", cwd=configured)
@@ -748,7 +754,9 @@ def test_a_database_that_is_gone_is_not_nothing_new(configured: Path) -> None:
 
 
 def test_the_operator_ends_the_links_of_a_subscriber(configured: Path) -> None:
-    """The row is that of the neighbours; the subscriber stays, by an address of any kind."""
+    """The row has the keys of similar commands; the subscriber is found by any spelling of the
+    address.
+    """
     newsletter("subscribers", "add", "root@localhost", cwd=configured)
 
     def settings() -> str:

@@ -1,4 +1,4 @@
-"""What is printed cannot act on a terminal, whatever comes from outside or is typed."""
+"""Printed text cannot control a terminal, wherever it comes from."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ ACTING += "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2
 def test_nothing_printed_acts_on_a_terminal(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """File names, arguments, error texts: escaped in JSON, which says the same; else blanks."""
+    """Control characters in file names, arguments and errors are escaped in JSON and replaced
+    elsewhere.
+    """
     said = "a" + "".join(ACTING).replace("\0", "").replace("/", "") + "b"
     paper = {"paper": {"id": "2611.00001", "title": "Lamps"}}
     (tmp_path / f"{said}.json").write_text(json.dumps([paper]))
@@ -58,8 +60,8 @@ def test_nothing_printed_acts_on_a_terminal(
     assert f"{said}.json" in {row.get("path") for row in rows}
 
 
-def test_a_bug_is_printed_without_what_acts_on_a_terminal(tmp_path: Path) -> None:
-    """Its traceback says what it is, and neither holds controls nor the secret of a URL."""
+def test_a_traceback_cannot_act_on_a_terminal(tmp_path: Path) -> None:
+    """It contains neither control characters nor the secret of a URL."""
     code = (
         "from newsletter.cli.terminal import prepare; prepare(); import threading\n"
         "def fail(): raise ValueError('\\x9b2J\\u202e https://h.example/?token=hunter2')\n"

@@ -1,4 +1,6 @@
-"""The configuration: every key, every problem at once, and no secret in a message."""
+"""The configuration: every key is checked, all problems are reported at once, and no message
+shows a secret.
+"""
 
 from __future__ import annotations
 
@@ -23,12 +25,12 @@ SECRET = "hunter2-do-not-tell"
 
 
 def parse(text: str = "", environment: Mapping[str, str] | None = None) -> Config:
-    """The configuration of this text."""
+    """Returns the configuration of this text."""
     return parsing.parse(text, environment or {}, where="config.toml", folder=FOLDER)
 
 
 def problems(text: str, environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """What is wrong with this text."""
+    """Returns the problems of this text."""
     with pytest.raises(ConfigError) as caught:
         parse(text, environment)
     assert "\n" not in str(caught.value)
@@ -37,7 +39,7 @@ def problems(text: str, environment: Mapping[str, str] | None = None) -> tuple[s
 
 
 def problem(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The only thing that is wrong with this text."""
+    """Returns the only problem of this text."""
     (only,) = problems(text, environment)
     return only
 
@@ -52,21 +54,21 @@ def test_an_empty_file_is_a_configuration() -> None:
 
 
 def test_the_example_is_a_configuration() -> None:
-    """As shipped, with the daily papers switched on."""
+    """As shipped, with the daily papers as its source."""
     made = parse(EXAMPLE.read_text("utf-8"))
     (source,) = made.sources
     assert source.url == "https://huggingface.co/api/daily_papers?date={date}"
 
 
-def test_the_example_says_the_defaults() -> None:
-    """What it writes out changes nothing; only its source is added."""
+def test_the_example_contains_the_defaults() -> None:
+    """Its active lines change nothing, except that they add its source."""
     made = parse(EXAMPLE.read_text("utf-8"))
     default = parse('[transports.eml]\nfolder = "outbox"\n[transports.maildir]\nfolder = "maildir"')
     assert made.model_copy(update={"sources": ()}) == default
 
 
 def test_every_commented_line_of_the_example_is_a_setting() -> None:
-    """Each can be switched on as it stands, and is accepted."""
+    """Each can be uncommented as it is, and is accepted."""
     lines = EXAMPLE.read_text("utf-8").splitlines()
     section, switched = "", 0
     for line in lines:
@@ -143,7 +145,7 @@ trusted_hops = 1
 
 
 def test_every_key_of_the_contract_is_accepted() -> None:
-    """Also those that nothing uses yet."""
+    """Also those without an effect so far."""
     made = parse(EVERYTHING)
     assert made.newsletter.skip_dates == (date(2026, 12, 25), date(2027, 1, 1))
     assert made.newsletter.send_at == time(7, 30)
@@ -154,7 +156,7 @@ def test_every_key_of_the_contract_is_accepted() -> None:
 
 @pytest.mark.parametrize("key", ["password", "password_file", "token_command"])
 def test_each_way_to_give_a_password_is_accepted(key: str) -> None:
-    """One of the three."""
+    """One of the three at a time."""
     smtp = parse(f"[transports.smtp]\nhost = 'mail.example.org'\n{key} = 'x'").transports.smtp
     given = {name for name in ("password", "password_file", "token_command") if getattr(smtp, name)}
     assert given == {key}
@@ -162,7 +164,7 @@ def test_each_way_to_give_a_password_is_accepted(key: str) -> None:
 
 @pytest.mark.parametrize("transport", ["smtp", "eml", "maildir", "null"])
 def test_every_transport_is_accepted(transport: str) -> None:
-    """Also those that come later."""
+    """Of the table."""
     assert parse(f"[delivery]\ntransport = '{transport}'").delivery.transport == transport
 
 
@@ -241,7 +243,7 @@ def test_problems_of_one_section_are_reported_at_once(text: str, paths: list[str
     ],
 )
 def test_a_misspelt_key_says_what_was_meant(text: str, path: str, meant: str) -> None:
-    """With its path and the nearest key of its section."""
+    """With its path and the most similar key of its section."""
     found = problems(text)
     assert any(line.startswith(f"{path}: ") and f"did you mean {meant}?" in line for line in found)
 
@@ -252,8 +254,8 @@ def test_a_key_like_nothing_we_know_gets_no_suggestion() -> None:
 
 
 @pytest.mark.parametrize("text", ["[newsletter", "name = ", "a = 1\na = 2", "\x00", "= 1"])
-def test_what_is_no_toml_is_one_problem(text: str) -> None:
-    """With the place where it breaks."""
+def test_invalid_toml_is_one_problem(text: str) -> None:
+    """With the position of the error."""
     assert "line " in problem(text) or "end of document" in problem(text)
 
 
@@ -285,13 +287,13 @@ def test_what_is_no_toml_is_one_problem(text: str) -> None:
     ],
 )
 def test_a_value_of_the_wrong_kind_is_a_problem(text: str) -> None:
-    """Named by its path, never a crash."""
+    """It names the path of the key and never raises anything else."""
     section = tomllib.loads(text)
     assert all(line.split(":")[0].startswith(tuple(section)) for line in problems(text))
 
 
 def test_one_wrong_value_is_one_problem() -> None:
-    """A key that takes a colour or nothing does not complain twice, nor of its own inside."""
+    """Not one for each type that the key accepts."""
     only = problem("[theme]\naccent_dark = 'blue'")
     assert only.startswith("theme.accent_dark: ")
 
@@ -305,7 +307,7 @@ JUNK = st.recursive(
 
 @given(st.text())
 def test_no_text_crashes(text: str) -> None:
-    """Whatever stands in the file, it is a configuration or has problems."""
+    """Any text is a valid configuration or has problems."""
     try:
         parse(text)
     except ConfigError as error:
@@ -318,7 +320,7 @@ def test_no_text_crashes(text: str) -> None:
 )
 @given(value=st.text(st.characters(codec="utf-8")))
 def test_no_value_crashes(key: str, value: str) -> None:
-    """Whatever is written for a key, it is accepted or is a problem of that key."""
+    """Any value is accepted or is a problem of that key."""
     try:
         parse("", {f"NEWSLETTER__NEWSLETTER__{key.upper()}": value})
     except ConfigError as error:
@@ -349,13 +351,13 @@ def test_durations(written: str, meant: timedelta) -> None:
     "written",
     ["''", "'h'", "'3'", "3", "'-3h'", "'0h'", "'3 hours'", "'3h30m'", "'1.5h'", "true", "'3y'"],
 )
-def test_what_is_no_duration(written: str) -> None:
-    """A bare number has no unit, and nothing lasts no time."""
+def test_invalid_durations(written: str) -> None:
+    """A number without a unit, and a duration of zero."""
     assert problem(f"[delivery]\ngive_up_after = {written}").startswith("delivery.give_up_after: ")
 
 
 @pytest.mark.parametrize("digits", [12, 20, 5_000])
-def test_a_duration_beyond_all_time_is_a_problem(digits: int) -> None:
+def test_an_overlong_duration_is_a_problem(digits: int) -> None:
     """However many digits it has."""
     found = problem(f"[delivery]\ngive_up_after = '{'9' * digits}w'")
     assert found.startswith("delivery.give_up_after: ")
@@ -372,8 +374,8 @@ def test_times_of_day(written: str) -> None:
 @pytest.mark.parametrize(
     "written", ["''", "'24:00'", "'07:60'", "'7'", "'7.30'", "'07:30:00'", "730", "07:30:00"]
 )
-def test_what_is_no_time_of_day(written: str) -> None:
-    """Seconds, other signs and impossible times are refused, with an example."""
+def test_invalid_times_of_day(written: str) -> None:
+    """Seconds, other separators and impossible times are refused, with an example."""
     assert '"07:30"' in problem(f"[newsletter]\nsend_at = {written}")
 
 
@@ -386,8 +388,8 @@ def test_time_zones(zone: str) -> None:
 @pytest.mark.parametrize(
     "zone", ["", "Europe", "Europe/Nowhere", "../../etc/passwd", "/etc/passwd", "CET+1", "\\u0000"]
 )
-def test_what_is_no_time_zone(zone: str) -> None:
-    """Folders, paths and inventions are refused."""
+def test_invalid_time_zones(zone: str) -> None:
+    """Folders, paths and invented names are refused."""
     assert problem(f'[newsletter]\ntime_zone = "{zone}"').startswith("newsletter.time_zone: ")
 
 
@@ -422,15 +424,15 @@ def test_mailboxes(mailbox: str) -> None:
         "papers@exa mple.org",
     ],
 )
-def test_what_is_no_mailbox(mailbox: str) -> None:
+def test_invalid_mailboxes(mailbox: str) -> None:
     """Two addresses, or half of one, are refused when the file is read."""
     only = problem("", {"NEWSLETTER__NEWSLETTER__SENDER": mailbox})
     assert only.startswith("newsletter.sender: ")
 
 
 @pytest.mark.parametrize("domain", ["my_host.example", "-a.example", "x" * 64 + ".example"])
-def test_a_domain_that_no_mail_can_hold_is_a_problem(domain: str) -> None:
-    """Refused when the file is read, not when the first edition goes out."""
+def test_an_invalid_mail_domain_is_a_problem(domain: str) -> None:
+    """When the file is read, not when the first edition is sent."""
     only = problem("", {"NEWSLETTER__NEWSLETTER__SENDER": f"papers@{domain}"})
     assert only.startswith("newsletter.sender: ")
 
@@ -467,7 +469,7 @@ def test_base_urls(written: str, kept: str) -> None:
         'https://papers.example.org/\\"x',
     ],
 )
-def test_what_is_no_base_url(url: str) -> None:
+def test_invalid_base_urls(url: str) -> None:
     """All links to our pages begin with it."""
     only = problem(f'[newsletter]\nbase_url = "{url}"')
     assert only.startswith("newsletter.base_url: ")
@@ -482,21 +484,21 @@ def test_what_is_no_base_url(url: str) -> None:
         *("https://me:word@host.example", "https://host.example/a b", "https://höst.example"),
     ],
 )
-def test_what_no_request_can_be_sent_to(key: str, url: str) -> None:
+def test_invalid_alert_urls(key: str, url: str) -> None:
     """The problem names the key."""
     with pytest.raises(ConfigError, match=rf"newsletter\.{key}: "):
         parse(f"[newsletter]\n{key} = '{url}'")
 
 
 @pytest.mark.parametrize("command", ['notify "me', " ", r"notify\\"[:-1]])
-def test_what_is_no_command(command: str) -> None:
-    """It is known before the first problem has to be reported."""
+def test_invalid_alert_commands(command: str) -> None:
+    """They are refused before the first problem has to be reported."""
     with pytest.raises(ConfigError, match=r"newsletter\.alert_command: "):
         parse(f"[newsletter]\nalert_command = '{command}'")
 
 
-def test_a_base_url_begins_in_small_letters() -> None:
-    """The scheme is written as every later check expects it."""
+def test_the_scheme_of_a_base_url_is_lower_case() -> None:
+    """Later checks rely on it."""
     made = parse("[newsletter]\nbase_url = 'HTTPS://papers.example.org'")
     assert made.newsletter.base_url == "https://papers.example.org"
 
@@ -512,15 +514,15 @@ def test_a_base_url_begins_in_small_letters() -> None:
     ],
 )
 def test_a_source_is_one_place_with_a_name_of_its_own(text: str, said: str) -> None:
-    """Either an address or a path."""
+    """Either a URL or a path, and a unique name."""
     only = problem(text)
     assert only.startswith("sources")
     assert said in only
 
 
 @pytest.mark.parametrize("host", ["", "mail.example.org", "127.0.0.1.example.org"])
-def test_mail_is_never_handed_over_in_clear(host: str) -> None:
-    """But to this machine itself."""
+def test_unencrypted_smtp_is_refused(host: str) -> None:
+    """Except to this machine."""
     found = problem(f"[transports.smtp]\nhost = '{host}'\nsecurity = 'none'")
     assert found.startswith("transports.smtp")
     for loopback in ("localhost", "127.0.0.1", "::1"):
@@ -552,7 +554,7 @@ def test_paths_are_relative_to_the_file(text: str, reached: Any) -> None:
 
 
 def test_default_paths_are_relative_to_the_file_too() -> None:
-    """A folder that is not configured lies beside the configuration, wherever one stands."""
+    """A folder without a setting is beside the configuration, whatever the working directory."""
     made = parse()
     assert made.transports.eml.folder == "/etc/papers/outbox"
     assert made.transports.maildir.folder.startswith("/etc/papers/")
@@ -578,7 +580,7 @@ def test_a_database_file_is_relative_to_the_file(url: str, absolute: str) -> Non
     assert parse(f"[database]\nurl = '{url}'").database.url == absolute
 
 
-def test_a_home_folder_that_is_not_there_is_no_crash() -> None:
+def test_a_missing_home_folder() -> None:
     """`~nobody-here/x` is a problem, or a path that is found missing later."""
     try:
         made = parse("[[sources]]\nname = 'a'\npath = '~nobody-here-at-all/x'")
@@ -620,13 +622,13 @@ def test_the_environment_overrides_the_file(name: str, value: str, reached: Any,
     )
 
 
-def test_other_variables_are_nobodys_business() -> None:
+def test_other_variables_are_ignored() -> None:
     """Only the prefix with two underscores counts."""
     assert parse("", {"NEWSLETTER_CONFIG": "x", "PATH": "y", "NEWSLETTERS__A": "z"}) == parse()
 
 
 def test_a_misspelt_variable_is_a_problem() -> None:
-    """With the key it stands for."""
+    """With the key that it stands for."""
     only = problem("", {"NEWSLETTER__NEWSLETTER__NAEM": "x"})
     assert only.startswith("newsletter.naem: ")
     assert "did you mean name?" in only
@@ -648,15 +650,15 @@ def test_a_misspelt_variable_is_a_problem() -> None:
 )
 @pytest.mark.parametrize("text", ["", EVERYTHING])
 def test_a_variable_that_fits_nothing_is_a_problem(name: str, text: str) -> None:
-    """A path through a list or a value leads nowhere: a problem, not a crash."""
+    """A path through a list or a value is a problem, not a crash."""
     assert problems(text, {name: "x"})
 
 
 # --- colours
 
 
-def test_an_accent_that_cannot_be_read_is_refused_with_one_that_can() -> None:
-    """The nearest shade that passes."""
+def test_an_accent_with_low_contrast_is_refused() -> None:
+    """With the nearest shade that passes."""
     only = problem("[theme]\naccent = '#8fb4ff'")
     better = only.split(";")[1].split()[0]
     assert colour.contrast(better, colour.PAGE_LIGHT) >= 4.5
@@ -664,13 +666,13 @@ def test_an_accent_that_cannot_be_read_is_refused_with_one_that_can() -> None:
 
 
 def test_a_dark_accent_is_checked_on_the_dark_page() -> None:
-    """What can be read on white need not be on black."""
+    """A colour readable on white may be unreadable on black."""
     assert "accent_dark" in problem("[theme]\naccent_dark = '#1d4fb8'")
 
 
 @given(st.integers(0, 0xFFFFFF).map(lambda number: f"#{number:06x}"))
 def test_every_accepted_accent_can_be_read_in_both(accent: str) -> None:
-    """On white as it is, on dark as a shade of it."""
+    """On white as it is, on dark in a shade of it."""
     try:
         theme = parse(f"[theme]\naccent = '{accent}'").theme
     except ConfigError:
@@ -680,7 +682,7 @@ def test_every_accepted_accent_can_be_read_in_both(accent: str) -> None:
         assert colour.contrast(theme.dark, colour.PAGE_DARK) >= 4.5
 
 
-def test_the_default_accents_are_the_designers() -> None:
+def test_the_default_accents_are_fixed() -> None:
     """The dark one is not derived."""
     assert (parse().theme.accent, parse().theme.dark) == ("#1d4fb8", "#8fb4ff")
 
@@ -729,7 +731,7 @@ def test_no_message_tells_a_secret(text: str) -> None:
 
 
 def test_a_configuration_does_not_show_its_secrets() -> None:
-    """Printed by accident, they stay hidden."""
+    """They stay hidden when it is printed."""
     made = parse(
         f"[transports.smtp]\npassword = '{SECRET}'\n"
         f"[web]\nsecret_keys = ['{SECRET}']\nmetrics_token = '{SECRET}'\n"
@@ -742,5 +744,5 @@ def test_a_configuration_does_not_show_its_secrets() -> None:
 
 @pytest.mark.parametrize("written", ["1d", "24h", "2w"])
 def test_catch_up_is_less_than_a_day(written: str) -> None:
-    """Otherwise a machine that always wakes late would never send a daily edition."""
+    """Otherwise a machine that always starts late would never send a daily edition."""
     assert "less than a day" in problem(f"[delivery]\ncatch_up = '{written}'")

@@ -15,7 +15,7 @@ REPORT = PLAIN.replace("[delivery]", 'alert_url = "https://example.org/hook"\n[d
 
 
 def started(folder: Path, text: str, mode: int) -> tuple[int, int, str]:
-    """The mode of the configuration after `run`, its exit status, and what it says."""
+    """Returns the configuration's mode after `run`, the exit status, and the output."""
     file = folder / "config.toml"
     file.write_text(text)
     file.chmod(mode)
@@ -24,27 +24,27 @@ def started(folder: Path, text: str, mode: int) -> tuple[int, int, str]:
 
 
 @pytest.mark.parametrize("text", [PLAIN + KEY, PLAIN + SOURCE, REPORT])
-def test_a_secret_is_taken_from_others(tmp_path: Path, text: str) -> None:
-    """The group keeps what it has."""
+def test_a_configuration_with_secrets_becomes_private(tmp_path: Path, text: str) -> None:
+    """The permissions of the group are kept."""
     assert started(tmp_path, text, 0o644)[0] == 0o640
 
 
 def test_a_configuration_without_secrets_may_be_read(tmp_path: Path) -> None:
-    """Its mode is the operator's."""
+    """Its mode is left to the operator."""
     mode, _, said = started(tmp_path, PLAIN, 0o644)
     assert (mode, "private" in said) == (0o644, False)
 
 
 def test_a_configuration_that_others_may_change_is_refused(tmp_path: Path) -> None:
-    """It names commands that are run."""
+    """It contains commands that are run."""
     mode, status, said = started(tmp_path, PLAIN, 0o666)
     assert (mode, status) == (0o666, 2)
     assert "every account on this machine may change it" in said
     assert "chmod o-rwx" in said
 
 
-def test_a_password_file_is_taken_from_others(tmp_path: Path) -> None:
-    """It holds nothing but a secret."""
+def test_a_password_file_becomes_private(tmp_path: Path) -> None:
+    """It contains only a secret."""
     (tmp_path / "password").write_text("s3cret-words")
     (tmp_path / "password").chmod(0o644)
     text = PLAIN + '[transports.smtp]\nhost = "localhost"\nport = 25\nsecurity = "none"\n'

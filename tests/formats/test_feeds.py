@@ -1,4 +1,4 @@
-"""Feeds: safety, encodings, and what makes each kind special."""
+"""Feeds: safety, encodings, and the rules of each kind."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from tests.support.captures import MADE
 
 
 def only(data: bytes | str) -> Paper:
-    """The one paper of a feed."""
+    """Returns the only paper of a feed."""
     (paper,) = read(data).papers
     return paper
 
 
 def read(data: bytes | str) -> Snapshot:
-    """What the bytes hold."""
+    """Parses the bytes."""
     return formats.parse(data.encode() if isinstance(data, str) else data)
 
 
 def rss(item: str, channel: str = "") -> str:
-    """A channel of one item."""
+    """Returns a channel with one item."""
     return (
         f'<rss version="2.0"><channel><title>x</title>{channel}<item>{item}</item></channel></rss>'
     )
@@ -39,7 +39,7 @@ def rss(item: str, channel: str = "") -> str:
 
 
 def test_an_arxiv_list_has_ids_authors_categories_and_its_own_day() -> None:
-    """The day is that of New York, and all authors are in one string."""
+    """The day is New York's, and all authors are in one string."""
     for build in (captures.arxiv_rss, captures.arxiv_atom):
         paper = read(build(MADE)).papers[0]
         assert paper.arxiv_id == "2611.01234"
@@ -55,7 +55,7 @@ def test_an_arxiv_list_has_ids_authors_categories_and_its_own_day() -> None:
     [("new", False), ("cross", False), ("replace", True), ("replace-cross", True)],
 )
 def test_replacements_are_revisions(kind: str, revision: bool) -> None:
-    """By the element, or by the description alone, folded on one line or not."""
+    """By the element, or by the description alone, folded or not."""
     data = captures.arxiv_rss(MADE[:1]).decode()
     typed = data.replace("Type: new", f"Type: {kind}")
     for text in (
@@ -71,7 +71,7 @@ def test_replacements_are_revisions(kind: str, revision: bool) -> None:
 
 
 def test_titles_before_2024_lose_their_id() -> None:
-    """`(arXiv:… [cs.LG] UPDATED)` is no part of the title and says what it is."""
+    """`(arXiv:… [cs.LG] UPDATED)` is removed from the title and evaluated."""
     data = captures.arxiv_before_2024(MADE[:1]).decode()
     assert only(data).authors == ("Mira Okafor", "Jonas Lindqvist")
     assert only(data).listed_on == date(2026, 11, 20)
@@ -85,7 +85,7 @@ def test_a_weekend_without_items_is_valid() -> None:
     assert read(captures.arxiv_rss([])) == Snapshot("arxiv-feed", ())
 
 
-def test_an_answer_of_the_api() -> None:
+def test_a_response_of_the_api() -> None:
     """Ids without version, DOI, PDF, the day of the first version and no listing day."""
     paper = read(captures.arxiv_api(MADE)).papers[0]
     assert paper.arxiv_id == "2611.01234"
@@ -98,15 +98,15 @@ def test_an_answer_of_the_api() -> None:
     assert not paper.revision
 
 
-def test_old_ids_and_empty_answers_of_the_api() -> None:
-    """`cs/0503050v1` is one, and no entry is no error."""
+def test_old_ids_and_empty_responses_of_the_api() -> None:
+    """`cs/0503050v1` is an id, and a response without entries is no error."""
     data = captures.arxiv_api([Paper("Lamps", "Oil.", arxiv_id="cs/0503050")])
     assert only(data).arxiv_id == "cs/0503050"
     assert read(captures.arxiv_api([])) == Snapshot("arxiv-api", ())
 
 
 def test_an_error_of_the_api_is_no_paper() -> None:
-    """It is an entry with an address of errors; its words are shown."""
+    """It is an entry whose id is an error URL; its message is shown."""
     data = captures.arxiv_api(MADE[:1]).replace(
         b"http://arxiv.org/abs/2611.01234v2", b"https://arxiv.org/api/errors#incorrect_id"
     )
@@ -118,7 +118,7 @@ def test_an_error_of_the_api_is_no_paper() -> None:
 
 
 def test_a_feed_of_the_page_has_labels() -> None:
-    """Authors, votes and abstract by label; the item's time is when it was published."""
+    """Authors, votes and abstract by label; the item's time is its publication."""
     paper = read(captures.page_rss(MADE)).papers[1]
     assert paper.authors == ("Mira Okafor", "Jonas Lindqvist")
     assert (paper.upvotes, paper.abstract) == (7, MADE[1].abstract)
@@ -126,7 +126,7 @@ def test_a_feed_of_the_page_has_labels() -> None:
 
 
 def test_one_time_for_all_items_is_the_day_of_the_list() -> None:
-    """And said so; of one item alone nobody knows."""
+    """With a note; for a single item this cannot be known."""
     data = captures.rss(MADE).replace(b"17:01:00", b"17:00:00").replace(b"17:02:00", b"17:00:00")
     snapshot = read(data)
     assert {p.listed_on for p in snapshot.papers} == {date(2026, 11, 18)}
@@ -136,7 +136,7 @@ def test_one_time_for_all_items_is_the_day_of_the_list() -> None:
 
 
 def test_links_are_made_absolute_by_the_feed() -> None:
-    """Its own link, or its own address; a link that stays relative is none."""
+    """By its own link or address; a link that stays relative is dropped."""
     assert read(captures.atom(MADE)).papers[1].url == "https://lamps.example.org/1.html"
     assert only(rss("<title>x</title><link>/a</link>")).url is None
     assert only(rss("<title>x</title><link>a</link>", "<link>https://h.org/</link>")).url == (
@@ -153,12 +153,12 @@ def test_links_are_made_absolute_by_the_feed() -> None:
     ],
 )
 def test_ids_are_found_in_links(link: str, found: str | None) -> None:
-    """Of places whose addresses are ids."""
+    """Of sites whose addresses contain ids."""
     assert only(rss(f"<title>x</title><link>{link}</link>")).arxiv_id == found
 
 
-def test_an_item_without_a_title_is_called_by_its_opening() -> None:
-    """A text is a paper; an item with neither is left out and counted."""
+def test_an_item_without_a_title() -> None:
+    """Its text begins the title; an item with neither is left out and counted."""
     snapshot = read(rss("<description>Lamps in short</description></item><item>"))
     assert [(p.title, p.abstract) for p in snapshot.papers] == [("Lamps in short", None)]
     assert "1 of 2 items had neither title nor text" in snapshot.notes
@@ -166,8 +166,8 @@ def test_an_item_without_a_title_is_called_by_its_opening() -> None:
         read(rss(""))
 
 
-def test_broken_xml_is_read_as_well_as_it_can_be() -> None:
-    """A bare `&` or a character XML forbids is said in a note."""
+def test_broken_xml_is_read_leniently() -> None:
+    """A bare `&` or a character that XML forbids gives a note."""
     bare = read(rss("<title>Lamps & Oil <1 GB</title>"))
     assert [p.title for p in bare.papers] == ["Lamps & Oil <1 GB"]
     assert any("broken" in note for note in bare.notes)
@@ -176,8 +176,8 @@ def test_broken_xml_is_read_as_well_as_it_can_be() -> None:
     assert belled.notes[0] == "characters that XML forbids were replaced"
 
 
-def test_a_cut_feed_keeps_whole_items_and_waits() -> None:
-    """With a doubt; without a whole item it is unreadable."""
+def test_a_truncated_feed_is_held() -> None:
+    """Its complete items are kept, with a doubt; without any it is unreadable."""
     data = captures.rss(MADE)
     snapshot = read(data[: data.rindex(b"<description>")])
     assert [p.title for p in snapshot.papers] == [p.title for p in MADE[:2]]
@@ -188,7 +188,7 @@ def test_a_cut_feed_keeps_whole_items_and_waits() -> None:
 
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1252", "utf-16", "koi8-r"])
 def test_the_declared_encoding_counts(encoding: str) -> None:
-    """As the XML declares it."""
+    """The one in the XML declaration."""
     title = "Лампы" if encoding == "koi8-r" else "Röbots"
     text = f'<?xml version="1.0" encoding="{encoding}"?>' + rss(f"<title>{title}</title>")
     assert only(text.encode(encoding)).title == title
@@ -196,13 +196,13 @@ def test_the_declared_encoding_counts(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", ["punycode", "hex", "utf-7", "unicode_escape", "nonsense"])
 def test_other_encodings_are_refused(encoding: str) -> None:
-    """Codecs that are no charset never see the bytes."""
+    """Codecs that are no charset are never applied."""
     text = f'<?xml version="1.0" encoding="{encoding}"?>' + rss("<title>x</title>")
     with pytest.raises(SnapshotUnreadable, match="encoding"):
         read(text)
 
 
-# Harm
+# Hostile feeds
 
 ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "lamp"}">' for n in range(12))
 
@@ -217,7 +217,7 @@ ENTITIES = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10 if n else "lamp"}">' for
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 def test_entities_are_refused(subset: str, encoding: str) -> None:
-    """Before any parser sees them, in whatever encoding."""
+    """Before any parser sees them, in any encoding."""
     text = f"<!DOCTYPE rss [{subset}]>" + rss("<title>&e9;</title>")
     with pytest.raises(SnapshotUnreadable, match="attack"):
         read(text.encode(encoding))
@@ -226,7 +226,7 @@ def test_entities_are_refused(subset: str, encoding: str) -> None:
 
 
 def test_nothing_is_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither DTDs nor names that look like addresses or files."""
+    """Neither DTDs nor names that look like URLs or files."""
 
     def refuse(*_: object) -> None:
         raise AssertionError("a connection was tried")
@@ -254,7 +254,7 @@ COSTLY = {
 
 @pytest.mark.parametrize("item", COSTLY.values(), ids=COSTLY)
 def test_costly_feeds_end_soon(item: str) -> None:
-    """Read or refused, in time that grows with their length only."""
+    """Parsed or refused, in time proportional to their length."""
     began = time.perf_counter()
     with contextlib.suppress(SnapshotUnreadable):
         read(rss(f"<title>x</title>{item}"))
@@ -265,7 +265,7 @@ def test_costly_feeds_end_soon(item: str) -> None:
 
 
 def test_opml_gives_names_and_addresses() -> None:
-    """In order, each address once, nested or not; it is no format of papers."""
+    """In order, each address once, nested or not; OPML is no format of papers."""
     data = (
         b'<?xml version="1.0"?><opml version="2.0"><body><outline text="Folder">'
         b'<outline text="Lamps" xmlUrl="https://l.example/feed?a=1&amp;b=2"/></outline>'

@@ -1,7 +1,7 @@
-"""No capture is so hostile that reading it never ends: each is parsed or held.
+"""Reading a capture always ends, however hostile it is: it is parsed or held.
 
-Here that is shown by an end; how CPU time grows is measured by `make bench` (`hostile`). A pattern
-that takes quadratic time needs minutes or hours for the inputs of the named tests.
+These tests would run into their time limit: a quadratic pattern takes minutes or hours for the
+inputs of the named tests. The growth of CPU time is measured by `make bench` (`hostile`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WAYS = sorted({place.way for _, place in hostile.places()})
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_piece_in_every_format_is_parsed_or_held(way: str) -> None:
-    """Recognised by its bytes, and with the format named."""
+    """With the format recognised, and with the format named."""
     families = [family for family in hostile.in_captures() if family[1].way == way]
     assert len(families) == len(hostile.PIECES)
     for name, place, piece in families:
@@ -45,7 +45,7 @@ def test_every_piece_in_every_format_is_parsed_or_held(way: str) -> None:
 
 @pytest.mark.parametrize("name", hostile.FUNCTIONS)
 def test_every_piece_in_every_function_comes_to_an_end(name: str) -> None:
-    """Alone, and with something before and behind it."""
+    """Alone, and surrounded by other text."""
     families = list(hostile.in_texts())
     assert len(families) == 2 * len(hostile.PIECES)
     for head, piece, tail in families:
@@ -68,14 +68,14 @@ def test_every_function_over_text_is_in_the_table() -> None:
 
 
 def put(build: Callable[[list[Paper]], bytes], place: bytes, text: str) -> bytes:
-    """A capture of two papers with a text at the first such place."""
+    """Returns a capture of two papers with a text inserted at the first such place."""
     data = build(made("Lamps", "Oil"))
     assert place in data
     return data.replace(place, text.encode(), 1)
 
 
 def titles(data: bytes, format_: str | None = None) -> list[str]:
-    """The titles in a capture."""
+    """Returns the titles in a capture."""
     return [paper.title for paper in formats.parse(data, format=format_).papers]
 
 
@@ -89,7 +89,7 @@ def titles(data: bytes, format_: str | None = None) -> list[str]:
     ],
 )
 def test_comments_behind_the_channel(end: str, tail: str, whole: bool) -> None:
-    """A feed of 564 bytes took for ever where the comments were not the end of it."""
+    """A feed of 564 bytes took exponential time where comments followed the channel."""
     feed = (
         '<?xml version="1.0"?><rss version="2.0"><channel><title>A</title>'
         f"<item><title>Lamps</title></item>{end}"
@@ -105,7 +105,7 @@ def test_comments_behind_the_channel(end: str, tail: str, whole: bool) -> None:
     "place", [b"<dc:creator>Mira Okafor, Jonas Lindqvist", b"<pubDate>Fri, 20 Nov"]
 )
 def test_a_long_word_in_an_author_or_a_day(place: bytes, text: str) -> None:
-    """The papers stay, with the name cut."""
+    """The papers stay, with the name shortened."""
     tag, _, _ = place.partition(b">")
     data = put(arxiv_rss, place, tag.decode() + ">" + text)
     assert titles(data) == ["Lamps", "Oil"]
@@ -114,7 +114,7 @@ def test_a_long_word_in_an_author_or_a_day(place: bytes, text: str) -> None:
 
 @pytest.mark.parametrize("words", [300, 3_000])
 def test_a_long_list_of_authors_is_whole(words: int) -> None:
-    """Only a word is too long, never a list."""
+    """Only a single word can be too long, never the list."""
     names = ", ".join(f"Mira Okafor{number}" for number in range(words))
     data = put(arxiv_rss, b"Mira Okafor, Jonas Lindqvist", names)
     assert len(formats.parse(data).papers[0].authors) == words + 1
@@ -132,20 +132,20 @@ def test_a_long_list_of_authors_is_whole(words: int) -> None:
     ids=["newlines", "newlines inside", "several", "comments", "encodings"],
 )
 def test_a_long_prolog(head: str) -> None:
-    """Nothing before the first element says anything about papers."""
+    """What precedes the first element is not searched for papers."""
     assert titles(put(rss, b"<rss", head + "<rss"), "feed") == ["Lamps", "Oil"]
 
 
 @pytest.mark.parametrize("place", [b"<link>", b"<guid>"])
 @pytest.mark.parametrize("marks", ["\u0301\u0323", "&#769;&#803;"])
 def test_marks_in_the_host_of_a_link(place: bytes, marks: str) -> None:
-    """An address that is none costs its paper nothing."""
+    """An invalid URL does not lose its paper."""
     data = rss(made("Lamps", "Oil")).replace(b"https://", b"https://" + marks.encode() * 100_000, 1)
     assert titles(data) == ["Lamps", "Oil"]
 
 
 def test_many_addresses_of_the_feed_and_many_items() -> None:
-    """Not each address for each item."""
+    """They are not combined with each other."""
     links = '<link rel="self" href="a"/>' * 10_000
     items = "<item><title>Lamps</title><link>b</link></item>" * 10_000
     feed = f'<rss version="2.0"><channel>{links}{items}</channel></rss>'
@@ -153,7 +153,7 @@ def test_many_addresses_of_the_feed_and_many_items() -> None:
 
 
 def test_addresses_that_grow_with_the_depth() -> None:
-    """Each element would make the address of the feed longer."""
+    """Each element would lengthen the base URL."""
     base = "<x xml:base='http://a.example/'>" + "<x xml:base='a/'>" * 50_000
     feed = f'<rss version="2.0"><channel>{base}<item><title>Lamps</title></item></channel></rss>'
     assert titles(feed.encode()) == ["Lamps"]
@@ -161,7 +161,7 @@ def test_addresses_that_grow_with_the_depth() -> None:
 
 @pytest.mark.parametrize("attribute", [' xml:base="', ' base = "'])
 def test_a_long_address_of_the_feed(attribute: str) -> None:
-    """It is left out, and the papers stay."""
+    """It is dropped, and the papers stay."""
     base = f'<channel{attribute}http://{"&#769;&#803;" * 50_000}">'
     assert titles(put(rss, b"<channel>", base)) == ["Lamps", "Oil"]
 
@@ -175,13 +175,13 @@ def test_a_long_address_of_a_json_feed() -> None:
 
 
 def test_a_feed_of_nothing_but_tags_is_held() -> None:
-    """Each tag costs many times what its bytes do."""
+    """Parsing a tag costs far more than its bytes."""
     with pytest.raises(SnapshotUnreadable, match="consists of tags"):
         formats.parse(put(rss, b"<item>", "<b>" * 300_000 + "<item>"))
 
 
 def test_spaces_between_the_authors_of_bibtex() -> None:
-    """A pattern with spaces on both sides of a word."""
+    """The pattern allowed spaces on both sides of a word."""
     spaces = " " * HUGE
     data = put(bibtex, b"Mira Okafor and", f"Mira{spaces}Okafor {spaces}and{spaces}")
     assert formats.parse(data).papers[0].authors == ("Mira Okafor", "Jonas Lindqvist")
@@ -189,7 +189,7 @@ def test_spaces_between_the_authors_of_bibtex() -> None:
 
 @pytest.mark.parametrize("sign", [".", ",", ".,"])
 def test_dots_where_people_are_counted(sign: str) -> None:
-    """The text of a link to a paper is its title, or how many people wrote it."""
+    """The text of a link to a paper is its title or the number of its authors."""
     cards = page_cards.Cards()
     url = "https://huggingface.co/papers/2611.00001"
     for text in ("Lamps", sign * HUGE, "\u00b7 12,345 authors", "1.2k authors"):
@@ -200,7 +200,7 @@ def test_dots_where_people_are_counted(sign: str) -> None:
 
 @pytest.mark.parametrize("piece", ["://", "a.a.", "a.aa/", "a..", "a-."])
 def test_an_abstract_that_does_not_end(piece: str) -> None:
-    """The end of the last abstract is looked at, not every address in it."""
+    """Only the end of the last abstract is examined, not every URL in it."""
     lines = [
         "Get trending papers in your email inbox!",
         "Lamps",
@@ -210,25 +210,25 @@ def test_an_abstract_that_does_not_end(piece: str) -> None:
 
 
 def test_the_canonical_link_of_a_page() -> None:
-    """A search has no day."""
+    """A search page has no day."""
     link = '<link rel="canonical" href="https://huggingface.co/' + "/papers?" * (HUGE // 8) + '">'
     data = put(cards_of_2026, b"<head>", "<head>" + link)
     assert titles(data, "daily-papers-cards") == ["Lamps", "Oil"]
 
 
 def test_attributes_without_a_value() -> None:
-    """Each character began a name that was searched for its end."""
+    """Every character was tried as the beginning of a name."""
     (tag, _) = html_tags.tags(f"<a {'a' * HUGE} href='b' {'a' * HUGE}>")
     assert tag.attributes == {"href": "b"}
 
 
 def test_the_version_of_an_arxiv_id() -> None:
-    """What follows the digits was looked at once for each of them."""
+    """What follows the digits was examined once for each digit."""
     assert urls.arxiv_id(f"https://arxiv.org/abs/2611.00001v{'1' * HUGE}.1") == "2611.00001"
 
 
 def test_marks_are_sorted_in_short_runs() -> None:
-    """A text of usual length is normalised as Unicode says."""
+    """A text of usual length is normalised exactly as Unicode defines."""
     zalgo = "a" + "\u0301\u0323" * 250_000
     assert fingerprint.fingerprint(zalgo) == "a"
     assert fingerprint.comparable(zalgo) == fingerprint.comparable(zalgo)
@@ -238,17 +238,17 @@ def test_marks_are_sorted_in_short_runs() -> None:
 
 
 def test_a_long_formula_stays_as_it_is() -> None:
-    """No text has one that is as long."""
+    """No real formula is as long."""
     assert tex_formulas.plain_formula("a = " * HUGE, "as written") == "as written"
 
 
 def test_an_excerpt_of_a_book() -> None:
-    """Only its beginning is read."""
+    """Only the beginning is read."""
     assert excerpt.excerpt("We light lamps. " * HUGE, 20) == "We light lamps."
 
 
 def test_the_root_behind_a_prolog_that_does_not_end() -> None:
-    """It has none."""
+    """No root element is found."""
     assert xml_text.root("<!DOCTYPE" + "\n" * HUGE) is None
     assert xml_text.root("<!DOCTYPE [" + "]\n" * HUGE) is None
     assert xml_text.root("<!DOCTYPE rss [ <!-- ] --> ]\n>\n<!-- a --><rss>") == "rss"

@@ -1,4 +1,4 @@
-"""JSON Feed, rows as old archivers wrote them, BibTeX and lists of ids."""
+"""JSON Feed, rows of older archivers, BibTeX and lists of ids."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.captures import MADE
 
 
 def read(data: bytes | str | object) -> Snapshot:
-    """What the bytes, the text or the values as JSON hold."""
+    """Parses bytes, text, or values as JSON."""
     if isinstance(data, str):
         data = data.encode()
     return formats.parse(data if isinstance(data, bytes) else json.dumps(data).encode())
 
 
 def feed(*items: object, **fields: object) -> dict[str, object]:
-    """A JSON Feed of these items."""
+    """Returns a JSON Feed of these items."""
     return {"version": "https://jsonfeed.org/version/1", "items": list(items), **fields}
 
 
@@ -44,7 +44,7 @@ def test_an_item_of_a_json_feed() -> None:
 
 
 def test_versions_of_json_feed() -> None:
-    """An unknown one is read with a note; the version may stand at the end."""
+    """An unknown one is read with a note; the version may be the last key."""
     empty = read({"items": [], "title": "x", "version": "https://jsonfeed.org/version/7"})
     assert (empty.format, empty.papers) == ("json-feed", ())
     assert "version we do not know (7)" in empty.notes[0]
@@ -64,13 +64,13 @@ def test_versions_of_json_feed() -> None:
     ],
 )
 def test_invalid_json_feeds_are_unreadable(broken: object) -> None:
-    """Held, not guessed at."""
+    """They are held for review."""
     with pytest.raises(SnapshotUnreadable):
         read(broken)
 
 
-def test_items_may_hold_anything() -> None:
-    """Facts of the wrong kind are none; the others are read."""
+def test_items_with_wrong_types() -> None:
+    """Values of the wrong type are dropped; the other items are read."""
     odd = {
         "title": "Oil",
         "authors": [None, {"name": 3}, {"name": "A"}],
@@ -109,8 +109,8 @@ def test_legacy_rows_are_read_as_rows() -> None:
         "{'a': '\\d \\N{BULLET}' f''}",
     ],
 )
-def test_rows_that_are_no_plain_values_are_left_out(row: str) -> None:
-    """Nothing is run, and nothing costs more than its length."""
+def test_rows_that_are_not_literals_are_left_out(row: str) -> None:
+    """Nothing is executed, and the time is proportional to the length."""
     sound = "{'title': 'Lamps'}"
     snapshot = read([sound, row])
     assert [paper.title for paper in snapshot.papers] == ["Lamps"]
@@ -128,14 +128,14 @@ def test_rows_that_are_no_plain_values_are_left_out(row: str) -> None:
         [1, 2],
     ],
 )
-def test_other_answers_are_unreadable(answer: object) -> None:
-    """An error saved as data, and other people's JSON."""
+def test_other_json_is_unreadable(answer: object) -> None:
+    """An error message, and JSON of another kind."""
     with pytest.raises(SnapshotUnreadable):
         read(answer)
 
 
 def test_bibtex() -> None:
-    """Braces, quotes, names in either order, ids in the fields that hold them."""
+    """Braces, quotes, names in either order, ids in their usual fields."""
     (paper, other, third) = read(
         """% mine
 @string{h = "Harbour"}
@@ -159,15 +159,15 @@ def test_bibtex() -> None:
     assert (third.doi, third.openreview_id, third.arxiv_id) == ("10.1234/w.5", "abc", None)
 
 
-def test_an_entry_that_does_not_end_waits() -> None:
-    """The whole ones are there, with the line of the other."""
+def test_an_unterminated_entry_is_held() -> None:
+    """The complete ones are kept, and the line of the other is named."""
     snapshot = read("@misc{a, title={Lamps}}\n\n@misc{b, title={Oil\n")
     assert [paper.title for paper in snapshot.papers] == ["Lamps"]
     assert snapshot.doubts == ("line 3: an entry that does not end; the capture may be cut",)
 
 
 def test_a_list_of_ids() -> None:
-    """Each once; their titles are not known, and a note says so."""
+    """Each once; a note says that their titles are unknown."""
     snapshot = read(
         "# to read\n2611.00001\nhttps://arxiv.org/pdf/2611.00002v3.pdf # soon\n\n"
         "arXiv:2611.00001v2\nhep-th/0301050\nhttps://huggingface.co/papers/2611.00003\n"
@@ -190,7 +190,7 @@ def test_a_list_of_ids() -> None:
         "#\n",
     ],
 )
-def test_other_lists_are_none(text: str) -> None:
-    """Numbers that are no ids, ids that are cut, prose."""
+def test_other_lists_are_not_recognised(text: str) -> None:
+    """Numbers that are no ids, truncated ids, prose."""
     with pytest.raises(SnapshotUnreadable):
         read(text)

@@ -1,4 +1,4 @@
-"""HTML of feeds as text: markup goes, everything else in angle brackets stays."""
+"""The HTML of feeds as text: markup is removed, other text in angle brackets stays."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from newsletter.formats.markup import text_of
         ("</div></article>", "</div></article>"),
     ],
 )
-def test_only_markup_goes(value: str, text: str) -> None:
-    """Tags of HTML, its comments and entities; nothing that may be a title."""
+def test_only_markup_is_removed(value: str, text: str) -> None:
+    """HTML tags, comments and entities, and nothing that may be part of a title."""
     assert text_of(value) == text
 
 
 def test_plain_text_keeps_its_entities() -> None:
-    """What should be text and has no sign of HTML is as written."""
+    """Text without a sign of HTML stays as written."""
     assert text_of("&lt;b&gt; & <think>", plain=True) == "&lt;b&gt; & <think>"
     assert text_of("<p>a &amp; b</p>", plain=True) == "a & b"
 
@@ -42,6 +42,6 @@ def test_plain_text_keeps_its_entities() -> None:
 @pytest.mark.parametrize(
     "piece", ['<a "', "<a '<b \"", '<a x="', "<!--", "<style", "<p ", "</p", "<", "& ", "<sub>"]
 )
-def test_broken_markup_comes_to_an_end(piece: str) -> None:
-    """A megabyte of it: what takes quadratic time takes hours."""
+def test_broken_markup_takes_linear_time(piece: str) -> None:
+    """A megabyte of it; quadratic time would be hours."""
     assert text_of("</p>" + piece * (1_000_000 // len(piece))) is not None

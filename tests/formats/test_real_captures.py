@@ -1,4 +1,4 @@
-"""Known answers of real captures in these formats."""
+"""Known results for real captures in these formats."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from tests.support.real_captures import real_captures
 
 
 def replayed(*paths: Path) -> list[CaptureReport]:
-    """The reports of these captures, in order."""
+    """Returns the reports of these captures, in order."""
     with throw_away() as app:
         return list(app.sources.replay([str(path) for path in paths]))
 
 
 def test_a_feed_of_the_page_polled_for_two_weeks() -> None:
-    """A weekend's freeze, growth, a duplicate in a capture, one paper back after an absence."""
+    """A weekend without changes, growth, a duplicate in one capture, and a paper that comes
+    back.
+    """
     reports = replayed(real_captures("hf_page_rss"))
     assert [r.counts.new for r in reports] == [55, 63, 3, 0, 40, 62, 47, 42, 0, 0, 29, 29]
     assert [r.counts.relisted for r in reports] == [0] * 11 + [1]
@@ -62,7 +64,7 @@ def test_a_feed_of_the_page_polled_for_two_weeks() -> None:
     ],
 )
 def test_each_alone(folder: str, name: str, format_: str, new: int) -> None:
-    """The right format, the right number, nothing held."""
+    """The right format, the right number of papers, and nothing held."""
     (path,) = (p for p in real_captures(folder).iterdir() if p.name.startswith(name))
     (report,) = replayed(path)
     assert (report.format, report.counts.new, report.held) == (format_, new, None)
@@ -77,7 +79,7 @@ def test_each_alone(folder: str, name: str, format_: str, new: int) -> None:
         ("feeds", "kylejohnston", "not a capture of papers"),
     ],
 )
-def test_what_is_held(folder: str, name: str, said: str) -> None:
+def test_held_captures(folder: str, name: str, said: str) -> None:
     """With the reason."""
     (path,) = (p for p in real_captures(folder).iterdir() if p.name.startswith(name))
     (report,) = replayed(path)
@@ -85,7 +87,7 @@ def test_what_is_held(folder: str, name: str, said: str) -> None:
 
 
 def test_the_page_of_2024_by_its_cards() -> None:
-    """The same papers, order, votes and day as by its list."""
+    """The same papers, order, votes and day as in its embedded list."""
     page = (real_captures("hf_html") / "slbqc_huggingface_papers.html").read_bytes()
     by_list = formats.parse(page).papers
     by_cards = formats.parse(re.sub(rb'data-props="[^"]*"', b"", page)).papers
@@ -93,8 +95,8 @@ def test_the_page_of_2024_by_its_cards() -> None:
         assert [getattr(p, name) for p in by_cards] == [getattr(p, name) for p in by_list]
 
 
-def test_no_capture_is_read_by_two_kinds_of_format() -> None:
-    """Whoever recognises a capture besides the first reads it as the same papers or not at all."""
+def test_formats_do_not_conflict() -> None:
+    """A second format that recognises a capture finds the same papers, or refuses it."""
     for path in sorted(real_captures(".").glob("*/*")):
         document = formats.Document(path.read_bytes(), day_in(path.name))
         signs = {
@@ -108,7 +110,7 @@ def test_no_capture_is_read_by_two_kinds_of_format() -> None:
 
 
 def test_the_days_of_arxiv_and_of_other_feeds() -> None:
-    """An announcement has a day of its own; elsewhere an item's time is its publication."""
+    """An arXiv announcement has its own day; elsewhere an item's time is its publication."""
     folder = real_captures("arxiv")
     (listed,) = {
         p.listed_on for p in formats.parse((folder / "distill_arxiv_cs_ai.xml").read_bytes()).papers

@@ -146,7 +146,8 @@ def test_the_service_responds_ingests_and_stops(tmp_path: Path) -> None:
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     with serving(tmp_path, port) as service:
         assert service.get("/healthz") == (200, "ok\n")
-        until(lambda: service.figure('newsletter_source_age_seconds{source="saved"}') is not None)
+        until(lambda: "Lamps of the First Morning" in service.get("/feed.xml")[1])
+        assert service.figure('newsletter_source_age_seconds{source="saved"}') is not None
         assert service.figure('newsletter_subscribers{state="active"}') == 1
         assert service.figure("newsletter_mails_waiting") == 0
         status, seconds, logged = service.ended()

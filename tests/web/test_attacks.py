@@ -1,4 +1,4 @@
-"""The pages, asked by people who mean no good: too often, out of curiosity, by way of papers."""
+"""Attacks on the pages: floods of requests, probing for subscribers, and hostile papers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from tests.support.website import FEEDS, HERE, MIRA, Site, opened
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site with papers, and nobody subscribed."""
+    """A site with papers and no subscribers."""
     with opened(tmp_path) as one:
         yield one
 
 
-# --- too often
+# --- limits
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def site(tmp_path: Path) -> Iterator[Site]:
     ("network", "outside"),
     [("198.51.100.{}", "198.51.101.1"), ("2001:db8:0:{}::1", "2001:db8:0:100::1")],
 )
-def test_a_network_asks_only_so_often(
+def test_a_network_has_a_limit(
     site: Site, headers: dict[str, str], most: int, network: str, outside: str
 ) -> None:
-    """Whichever of its addresses asks; a neighbour is let in."""
+    """It applies to all its addresses; another network is not affected."""
     for host in range(most):
-        made_up = {**headers, "X-Forwarded-For": f"192.0.{host}.1"}  # nobody of ours says so
+        made_up = {**headers, "X-Forwarded-For": f"192.0.{host}.1"}  # not an entry of our proxy
         peer = network.format(host)
         assert site.subscribe(f"r{host}@x.example", headers=made_up, peer=peer).status_code == 200
     refused = site.subscribe("r@x.example", headers=headers, peer=network.format(99))
@@ -63,8 +63,8 @@ def test_a_network_asks_only_so_often(
 
 
 @pytest.mark.parametrize("lines", ["one", "two"])
-def test_a_proxy_says_who_asks(site: Site, lines: str) -> None:
-    """What our proxy put last counts, also in a line of its own; what came before is made up."""
+def test_a_proxy_names_the_client(site: Site, lines: str) -> None:
+    """The last entry of our proxy counts, even in a separate line; earlier entries are made up."""
     site.restart(trusted_hops=1)
     for host in range(limits.NETWORK + 1):
         made_up, real = f"192.0.{host}.1", "198.51.100.7"
@@ -75,8 +75,8 @@ def test_a_proxy_says_who_asks(site: Site, lines: str) -> None:
     assert site.rows("SELECT DISTINCT network FROM requests") == [("198.51.100.0/24",)]
 
 
-def test_all_together_ask_only_so_often(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many networks are no way around."""
+def test_all_networks_share_a_limit(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many networks do not get around it."""
     monkeypatch.setattr(limits, "ALL", 5)
     site.restart()
     found = [
@@ -85,8 +85,8 @@ def test_all_together_ask_only_so_often(site: Site, monkeypatch: pytest.MonkeyPa
     assert found == [200] * 5 + [429] * 2
 
 
-def test_an_address_is_written_to_once(site: Site) -> None:
-    """In a day, however it is written and wherever they ask; and nobody is told so."""
+def test_an_address_gets_one_mail_a_day(site: Site) -> None:
+    """However it is written and whichever form is used; no response reveals it."""
     answers = set()
     for hour in range(24):
         site.restart()
@@ -104,8 +104,8 @@ def test_an_address_is_written_to_once(site: Site) -> None:
     assert len(site.mails("confirm")) == 2
 
 
-def test_a_stranger_is_not_bombed_from_settings(site: Site) -> None:
-    """A new address gets one mail a day too, however its case is written."""
+def test_changing_the_address_does_not_flood_a_stranger(site: Site) -> None:
+    """A new address gets one mail a day too, in any spelling of its case."""
     settings = site.settings(site.joined())
     for written in ("jonas@x.example", "Jonas@x.example", "JONAS@x.example", "jonaS@X.example"):
         site.restart()
@@ -114,15 +114,15 @@ def test_a_stranger_is_not_bombed_from_settings(site: Site) -> None:
     assert len(site.mails("change")) == 1
 
 
-def test_who_fills_in_what_nobody_sees_is_told_the_same(site: Site) -> None:
-    """And gets nothing."""
+def test_the_hidden_field_catches_bots(site: Site) -> None:
+    """They get the same response, and no mail."""
     alerted = site.subscribe(form={"website": "https://pills.example"})
     assert not site.rows("SELECT 1 FROM requests")
     assert alerted.content == site.subscribe().content
 
 
-def test_a_mail_to_confirm_has_no_word_of_the_visitor(site: Site) -> None:
-    """Nobody advertises by it: name, zone, agent and further fields stand nowhere."""
+def test_a_confirmation_mail_contains_no_text_of_the_visitor(site: Site) -> None:
+    """So it cannot carry advertising: no name, zone, user agent or additional field."""
     words = {"name": "Pills", "time_zone": "Pacific/Chatham", "subject": "Pills", "text": "Pills"}
     agent = {**HERE, "User-Agent": "Pills", "Referer": "https://pills.example"}
     site.subscribe("cheap.pills@pills.example", words, headers=agent)
@@ -134,11 +134,11 @@ def test_a_mail_to_confirm_has_no_word_of_the_visitor(site: Site) -> None:
     assert text.count("://") == 1
 
 
-# --- who is subscribed is not told
+# --- no response reveals a subscriber
 
 
-def _everybody(site: Site) -> list[str]:
-    """An address in each state."""
+def _all_states(site: Site) -> list[str]:
+    """Returns an address in each state."""
     names = ("new", "pending", "active", "paused", "unsubscribed", "suppressed", "forgotten")
     known = {name: f"{name}@example.org" for name in names}
     site.subscribe(known["pending"])
@@ -156,9 +156,9 @@ def _everybody(site: Site) -> list[str]:
     return list(known.values())
 
 
-def test_subscribing_tells_nothing(site: Site) -> None:
-    """Status, headers and body are the same bytes; a request is written, nothing is read."""
-    addresses, said, answers = _everybody(site), [], set()
+def test_subscribing_reveals_nothing(site: Site) -> None:
+    """Status, headers and body are identical; the request is recorded, and nothing is read."""
+    addresses, said, answers = _all_states(site), [], set()
 
     def heard(_wire: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         said.append(statement)
@@ -180,9 +180,9 @@ def test_subscribing_tells_nothing(site: Site) -> None:
     assert not [one for one in said if re.search("subscribers|suppressions|notices", one)]
 
 
-def test_another_address_tells_nothing(site: Site) -> None:
-    """Nor does the form for one's new address say who else is here."""
-    addresses, settings = _everybody(site), site.settings(site.joined())
+def test_changing_the_address_reveals_nothing(site: Site) -> None:
+    """The form does not reveal whether the new address is subscribed."""
+    addresses, settings = _all_states(site), site.settings(site.joined())
     answers = set()
     for address in addresses:
         answer = site.post(settings, {"do": "address", "address": address})
@@ -190,13 +190,13 @@ def test_another_address_tells_nothing(site: Site) -> None:
     assert len(answers) == 1
 
 
-# --- papers that mean no good
+# --- hostile papers
 
 SCRIPTED = "A <script>alert(1)</script> Lamp {{7*7}} onload=alert(1)"
 
 
 class _Tags(HTMLParser):
-    """Fails at anything that acts; collects the text."""
+    """Fails at anything active; collects the text."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ class _Tags(HTMLParser):
         self.feed(page)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Looks at a tag."""
+        """Checks a tag."""
         facts = dict(attrs)
         assert tag not in ("iframe", "object", "embed", "base", "svg", "style")
         assert tag != "script" or facts.get("src") == "/zone.js"
@@ -215,12 +215,12 @@ class _Tags(HTMLParser):
                 assert re.match(r"https://|mailto:|/(?!/)|#|data:,$", value or ""), value
 
     def handle_data(self, data: str) -> None:
-        """Text as a reader sees it."""
+        """Collects text."""
         self.said += data
 
 
 def _hostile(site: Site) -> list[str]:
-    """Takes in hostile papers by two ways; the pages that show them."""
+    """Ingests hostile papers in two formats. Returns the pages that show them."""
     site.joined()
     site.now += timedelta(hours=1)
     titles = (SCRIPTED, *HOSTILE)
@@ -238,7 +238,7 @@ def _hostile(site: Site) -> list[str]:
 
 
 def test_hostile_papers_are_text_on_every_page(site: Site) -> None:
-    """Nothing of a title acts, and nothing of it is lost."""
+    """Nothing in a title is active, and nothing of it is lost."""
     paths = _hostile(site)
     pages_of = {path: _Tags(site.get(path).text).said for path in paths}
     assert SCRIPTED in pages_of["/archive/2026-11-20"]
@@ -249,7 +249,7 @@ def test_hostile_papers_are_text_on_every_page(site: Site) -> None:
 
 @pytest.mark.parametrize("path", FEEDS)
 def test_hostile_papers_are_text_in_every_feed(site: Site, path: str) -> None:
-    """Also in what a reader takes as HTML; the feed itself can be read."""
+    """Also in fields that readers treat as HTML; the feed itself is well-formed."""
     _hostile(site)
     text = site.get(path).text
     assert "javascript:" not in text
@@ -267,13 +267,13 @@ def test_hostile_papers_are_text_in_every_feed(site: Site, path: str) -> None:
         _Tags(part)
 
 
-# --- what is said of it
+# --- logs
 
 
-def test_logs_name_nobody(
+def test_logs_contain_no_addresses_and_no_tokens(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """No token and no address, on a whole walk and when pages fail."""
+    """While every page is used, and when pages fail."""
     caplog.set_level(logging.INFO)
     secret = [MIRA, "jonas@x.example"]
     with capture_logs() as said:
@@ -286,7 +286,7 @@ def test_logs_name_nobody(
         for path in (settings, leaving, site.link("change"), f"{settings}/export"):
             site.get(path)
             site.post(path)
-        settings = site.settings(number)  # the address has changed, which ended the first one
+        settings = site.settings(number)  # the change of address ended the first link
         secret.append(settings.rpartition("/")[2])
 
         def locked(*_rest: object) -> None:
@@ -298,7 +298,7 @@ def test_logs_name_nobody(
             assert site.get(path).status_code == 503
         assert site.post(leaving).status_code == 503
     lines = [repr(line) for line in said]
-    # What the visitor's own library says is nobody's log.
+    # Log records of the test's own HTTP client do not count.
     lines += [one.getMessage() for one in caplog.records if not one.name.startswith("http")]
     assert lines
     assert not [line for line in lines if any(one in line for one in secret)]

@@ -1,4 +1,6 @@
-"""Readers' pages in a real browser, from the front page to the mails that arrive, and away."""
+"""The public pages in a real browser: sign-up, preferences, the mails that arrive, and
+unsubscribing.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ FOCUS = """
 
 @pytest.fixture(scope="module")
 def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebRoom]:
-    """`newsletter serve` with two days' papers and one reader, who has had the latest."""
+    """`newsletter serve` with papers of two days and one subscriber, who was sent the latest."""
     folder = tmp_path_factory.mktemp("room")
     with Postbox(folder) as box:
         made = WebRoom(folder, box.port, name=NAME, postal_address="7 Quay, Harbour")
@@ -57,7 +59,7 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebRoom]:
 
 
 def add_hard_papers(captures: Path) -> None:
-    """A second day's papers, one of them with votes."""
+    """Adds papers of a second day whose titles are hard to display, one of them with votes."""
     rows = [
         {
             "paper": {"id": f"2610.{900 + number:05}", "summary": "Light. " * 40, "upvotes": 7},
@@ -67,18 +69,18 @@ def add_hard_papers(captures: Path) -> None:
     ]
     path = captures / "2026-10-02.json"
     path.write_text(json.dumps(rows))
-    os.utime(path, (1, 1))  # what was just written is left for later
+    os.utime(path, (1, 1))  # files written in the last seconds are not read yet
 
 
 def sign_up(visitor: Visitor, address: str) -> None:
-    """From the front page to the mail being on its way."""
+    """Signs up from the front page; returns once the confirmation mail is being sent."""
     visitor.open(f"{visitor.room.base}/", NAME)
     visitor.page.get_by_label("Your email address").fill(address)
     visitor.press("Subscribe", "Check your inbox")
 
 
-def come(visitor: Visitor, address: str) -> EmailMessage:
-    """From the front page to the first edition in the inbox."""
+def join(visitor: Visitor, address: str) -> EmailMessage:
+    """Signs up, confirms, and waits for the first edition."""
     sign_up(visitor, address)
     room = visitor.room
     visitor.open(room.link(room.mail_to(address), "confirm"), "Confirm your subscription")
@@ -87,8 +89,8 @@ def come(visitor: Visitor, address: str) -> EmailMessage:
     return room.mail_to(address)
 
 
-def parse_preference(visitor: Visitor, address: str) -> None:
-    """Another rhythm, zone, hour and topics: all are kept, and shown again."""
+def change_preferences(visitor: Visitor, address: str) -> None:
+    """Changes schedule, zone, time and topics; all of them are stored and displayed."""
     page = visitor.page
     day = page.get_by_label("On", exact=True)
     expect(day).to_be_hidden()
@@ -109,7 +111,7 @@ def parse_preference(visitor: Visitor, address: str) -> None:
 
 
 def pause_and_resume(visitor: Visitor, address: str) -> None:
-    """Until a date, which is shown; and back before it."""
+    """Pauses until a date, which is displayed, and resumes earlier."""
     until = f"{datetime.now(UTC) + timedelta(days=9):%Y-%m-%d}"
     visitor.page.get_by_label("Until (optional)").fill(until)
     visitor.press("Pause", "Your settings")
@@ -121,7 +123,7 @@ def pause_and_resume(visitor: Visitor, address: str) -> None:
 
 
 def export(visitor: Visitor) -> dict[str, Any]:
-    """The file with all that is known of them."""
+    """Downloads the file with all data about the subscriber."""
     with visitor.page.expect_download() as download:
         visitor.page.get_by_role("link", name="Download my data").click()
     known = json.loads(download.value.path().read_bytes())
@@ -129,8 +131,10 @@ def export(visitor: Visitor) -> dict[str, Any]:
     return known
 
 
-def move(visitor: Visitor, address: str, new: str) -> None:
-    """To another address: nothing changes before the link in the mail there is confirmed."""
+def change_address(visitor: Visitor, address: str, new: str) -> None:
+    """Changes the address; nothing changes before the link in the mail to the new one is
+    confirmed.
+    """
     room = visitor.room
     visitor.page.get_by_label("New email address").fill(new)
     visitor.press("Send the link", "Your settings")
@@ -145,7 +149,7 @@ def move(visitor: Visitor, address: str, new: str) -> None:
 
 
 def leave_and_return(visitor: Visitor, edition: EmailMessage, address: str) -> None:
-    """By the link in the mail of an edition, with a reason; it was a slip."""
+    """Unsubscribes by the link in an edition, gives a reason, and undoes it."""
     room, page = visitor.room, visitor.page
     visitor.open(room.link(edition, "unsubscribe"), "Unsubscribe")
     assert room.subscribers()[address].state is SubscriberState.ACTIVE
@@ -163,8 +167,8 @@ def leave_and_return(visitor: Visitor, edition: EmailMessage, address: str) -> N
     assert room.subscribers()[address].state is SubscriberState.ACTIVE
 
 
-def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
-    """By the settings, whose link comes by mail; after it, no mail whoever asks for one."""
+def leave_permanently(visitor: Visitor, edition: EmailMessage, address: str) -> None:
+    """Unsubscribes in the preferences, opened by a mailed link; no later request causes mail."""
     room, page = visitor.room, visitor.page
     visitor.open(room.link(edition, "unsubscribe"), "Unsubscribe")
     visitor.press("Mail me a link to my settings", "Check your inbox")
@@ -190,28 +194,32 @@ def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
 
 
 @pytest.mark.parametrize("view", WAYS, ids=str)
-def test_the_whole_way(browser: Browser, room: WebRoom, view: View) -> None:
-    """From the front page to the first edition, through every setting, away and back and away."""
+def test_a_subscriber_from_sign_up_to_unsubscribing(
+    browser: Browser, room: WebRoom, view: View
+) -> None:
+    """Uses every page and every setting once."""
     address, new = f"ada-{view}@reader.example", f"bea-{view}@reader.example"
     with visiting(browser, room, view) as visitor:
-        edition = come(visitor, address)
+        edition = join(visitor, address)
         zone = "Europe/Lisbon" if view.javascript else None
         assert room.subscribers()[address].preferences == Preferences(time_zone=zone)
         visitor.page.get_by_role("link", name="Your settings").click()
         visitor.sees("Your settings")
-        parse_preference(visitor, address)
+        change_preferences(visitor, address)
         pause_and_resume(visitor, address)
         known = export(visitor)
         assert (known["address"], known["cadence"]) == (address, "weekly:thu")
         assert [one["subject"] for one in known["editions"]] == [edition["Subject"]]
-        move(visitor, address, new)
+        change_address(visitor, address, new)
         leave_and_return(visitor, edition, new)
-        go_for_ever(visitor, edition, new)
+        leave_permanently(visitor, edition, new)
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
-def test_what_everybody_reads(browser: Browser, room: WebRoom, view: View) -> None:
-    """The front page, also with a slip in the form; the archive, its days, editions, search."""
+def test_accessibility_of_public_pages(browser: Browser, room: WebRoom, view: View) -> None:
+    """The front page, also with an error in the form, the archive, its days, editions and
+    search.
+    """
     with visiting(browser, room, view) as visitor:
         page = visitor.page
         visitor.open(f"{room.base}/", NAME)
@@ -233,8 +241,8 @@ def test_what_everybody_reads(browser: Browser, room: WebRoom, view: View) -> No
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
-def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> None:
-    """Links that do not hold; settings as they are, with a slip, in a pause; leaving, back."""
+def test_accessibility_of_personal_pages(browser: Browser, room: WebRoom, view: View) -> None:
+    """Invalid links, preferences with an error and during a pause, unsubscribing and undoing it."""
     first = room.subscribers()["first@reader.example"]
     with room.opened() as app:
         links = app.subscribers.links
@@ -257,7 +265,9 @@ def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> No
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Presses Tab until this has the focus; whatever has it on the way can be seen."""
+    """Presses Tab until this element has the focus, and checks that each focused element is
+    visible.
+    """
     for _ in range(60):
         page.keyboard.press("Tab")
         focus = page.evaluate(FOCUS)
@@ -268,7 +278,7 @@ def tab_to(page: Page, name: str) -> None:
 
 
 def test_with_the_keyboard_alone(browser: Browser, room: WebRoom) -> None:
-    """Every form is reached with Tab and sent with Enter; what has the focus can be seen."""
+    """Every form can be reached with Tab and sent with Enter, and the focus is visible."""
     address = "keys@reader.example"
     with visiting(browser, room) as visitor:
         keys = visitor.page.keyboard
@@ -298,10 +308,10 @@ def test_with_the_keyboard_alone(browser: Browser, room: WebRoom) -> None:
 
 
 def test_the_welcome_comes_once(browser: Browser, room: WebRoom) -> None:
-    """The page with the button, and the link in the mail, say from then on that it was used."""
+    """Afterwards the confirmation page and its link both say that the link was used."""
     address = "once@reader.example"
     with visiting(browser, room) as visitor:
-        welcome = come(visitor, address)
+        welcome = join(visitor, address)
         assert "4 new papers" in text_of(welcome)
         visitor.page.go_back()
         visitor.sees("This link has been used")
@@ -313,7 +323,7 @@ def test_the_welcome_comes_once(browser: Browser, room: WebRoom) -> None:
 
 
 def test_no_choice_repeats_or_skips_a_paper(browser: Browser, tmp_path: Path) -> None:
-    """Daily, weekly, paused, resumed: over all mails each paper comes exactly once."""
+    """Across daily, weekly, paused and resumed delivery, each paper arrives exactly once."""
     address = "ada@reader.example"
     with (
         open_room(tmp_path, "web", name=NAME) as room,
@@ -338,7 +348,7 @@ def test_no_choice_repeats_or_skips_a_paper(browser: Browser, tmp_path: Path) ->
 
 
 def days_in(room: WebRoom, address: str) -> list[str]:
-    """The days whose papers, all of them and each once, the next run sends somebody."""
+    """Returns the days whose papers the next run sends a subscriber, each paper once."""
     had = len(room.mails_to(address))
     room.run()
     titles = Counter(
@@ -352,14 +362,16 @@ def days_in(room: WebRoom, address: str) -> list[str]:
 
 
 def text_of(mail: EmailMessage) -> str:
-    """The plain text of a mail, in one line."""
+    """Returns the plain text of a mail as one line."""
     text = mail.get_body(("plain",))
     assert text is not None
     return " ".join(text.get_content().split())
 
 
-def test_the_mailboxes_button_unsubscribes_one_reader(room: WebRoom) -> None:
-    """The headers of a delivered mail, posted as RFC 8058 says; again, the answer is the same."""
+def test_one_click_unsubscribing(room: WebRoom) -> None:
+    """Posts the headers of a delivered mail as RFC 8058 describes, twice; the response is the
+    same.
+    """
     address = "click@reader.example"
     room.subscribe([address, "neighbour@reader.example"])
     room.run()
@@ -375,7 +387,9 @@ def test_the_mailboxes_button_unsubscribes_one_reader(room: WebRoom) -> None:
 
 
 def posted(url: str, body: str) -> tuple[int, bytes, set[str]]:
-    """What a program is answered; the last are headers that lead elsewhere or are to be kept."""
+    """Returns the response to a program's request, and the headers that redirect or store
+    anything.
+    """
     parts = urlsplit(url)
     wire = http.client.HTTPConnection(parts.netloc, timeout=10)
     wire.request("POST", parts.path, body, {"Content-Type": "application/x-www-form-urlencoded"})

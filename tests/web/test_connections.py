@@ -1,4 +1,4 @@
-"""What a client may take of the server: connections, time, descriptors and log lines."""
+"""Limits on what a client may use: connections, time, file descriptors and log lines."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ LARGE = 30_000_000
 
 
 class Few(Connection):
-    """Four connections, and deadlines that a test can wait for."""
+    """Four connections, and deadlines short enough for a test."""
 
     most = 4
     request_seconds = 0.5
@@ -65,7 +65,7 @@ APP = Guard(Starlette(routes=ROUTES), "")
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """A server with few connections."""
+    """The port of a server with few connections."""
     wire = listening("127.0.0.1", 0)
     server = Server(APP, wire, Few)
     server.start()
@@ -77,14 +77,14 @@ def port() -> Iterator[int]:
 
 @contextmanager
 def connected(port: int, sent: bytes = b"") -> Iterator[socket.socket]:
-    """A connection that has sent this."""
+    """Opens a connection and sends this."""
     with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as wire:
         wire.sendall(sent)
         yield wire
 
 
 def received(wire: socket.socket) -> bytes:
-    """All that is sent until the server closes the connection."""
+    """Returns everything that is sent until the server closes the connection."""
     parts = []
     try:
         while part := wire.recv(65536):
@@ -95,7 +95,7 @@ def received(wire: socket.socket) -> bytes:
 
 
 def asked(path: str, *headers: str, method: str = "GET") -> bytes:
-    """The head of a request."""
+    """Returns the head of a request."""
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
@@ -138,8 +138,8 @@ def test_a_request_behind_another_has_a_deadline_too(port: int, sent: bytes) -> 
         assert received(wire).count(b"HTTP/1.1 ") == 1
 
 
-def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
-    """The deadline is that of the whole request."""
+def test_a_slow_sender_gets_no_more_time(port: int) -> None:
+    """The deadline applies to the whole request."""
     with connected(port, asked("/form", "Content-Length: 100000", method="POST")) as wire:
         ends = time.monotonic() + PATIENCE
         with pytest.raises(OSError, match=r"reset|pipe"):
@@ -149,16 +149,16 @@ def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
 
 
 def test_a_response_that_is_not_read_is_ended(port: int) -> None:
-    """What is left of it is not sent."""
+    """The rest of it is not sent."""
     with connected(port, asked("/large")) as wire:
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as other:
             other.sendall(asked("/healthz"))
-            assert received(other).endswith(b"ok")  # which ends by its own keep-alive limit
+            assert received(other).endswith(b"ok")  # it ends by the keep-alive limit
         assert len(received(wire)) < LARGE
 
 
 def test_a_connection_serves_several_requests(port: int) -> None:
-    """The deadlines are those of each request."""
+    """The deadlines apply to each request."""
     with closing(HTTPConnection("127.0.0.1", port, timeout=PATIENCE)) as client:
         for _ in range(3):
             client.request("GET", "/healthz")
@@ -166,7 +166,7 @@ def test_a_connection_serves_several_requests(port: int) -> None:
 
 
 class Patient(Few):
-    """Deadlines that no test waits for."""
+    """Deadlines longer than any test."""
 
     request_seconds = response_seconds = PATIENCE * 2
 
@@ -188,12 +188,12 @@ SLOW = asked("/form", "Content-Length: 100", "Expect: 100-continue", method="POS
 
 @pytest.mark.parametrize("before", [b"", asked("/healthz")], ids=["first", "second"])
 def test_slow_forms_keep_no_one_out(before: bytes) -> None:
-    """A connection that waits for its client makes room like an idle one."""
+    """A connection that waits for its client is closed like an idle one to make room."""
     with patient() as port, ExitStack() as stack:
         slow = [stack.enter_context(connected(port, before + SLOW)) for _ in range(Patient.most)]
         for one in slow:
             answer = b""
-            while b" 100 " not in answer:  # which says that its form is being read
+            while b" 100 " not in answer:  # the server is reading the form
                 answer += one.recv(65536)
         for _ in range(Patient.most):
             with connected(port, asked("/healthz", "Connection: close")) as wire:
@@ -202,7 +202,9 @@ def test_slow_forms_keep_no_one_out(before: bytes) -> None:
 
 
 def test_connections_at_work_are_not_ended() -> None:
-    """Beyond the limit the new one is told to come back; those at work are answered."""
+    """Beyond the limit, a new connection gets 503; those whose requests are being processed
+    finish.
+    """
     begun, go_on = threading.Semaphore(0), threading.Event()
 
     def slow(_request: Request) -> Response:
@@ -247,7 +249,7 @@ CHUNKED = "3\r\na=b\r\n0\r\n\r\n"
     ],
 )
 def test_ambiguous_requests_are_refused(sent: str) -> None:
-    """With one answer, whatever follows, and wherever the request is on its connection."""
+    """With one response, whatever follows, and at any position on the connection."""
     with patient() as port:
         for before in (b"", asked("/healthz")):
             with connected(port, before + sent.encode() + asked("/healthz")) as wire:
@@ -258,7 +260,7 @@ def test_ambiguous_requests_are_refused(sent: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 1_000])
 def test_a_form_in_pieces_is_read(size: int) -> None:
-    """However its lines are cut, and with a blank line in its body."""
+    """Wherever it is split into packets, and with a blank line in its body."""
     body = "a=" + "\n\r\n b\r\n\r\n c"
     sent = f"{FORM}Connection: close\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
     with patient() as port, connected(port) as wire:
@@ -268,8 +270,8 @@ def test_a_form_in_pieces_is_read(size: int) -> None:
         assert received(wire).endswith(f"\r\n\r\n{len(body)} bytes".encode())
 
 
-def test_nonsense_behind_an_answer_is_no_fault_of_ours(port: int) -> None:
-    """A broken body that no page wanted ends the connection, without a traceback in the log."""
+def test_a_broken_unread_body_causes_no_traceback(port: int) -> None:
+    """A broken body that no page reads closes the connection without a traceback in the log."""
     with (
         capture_logs() as logged,
         connected(port, asked("/healthz", "Transfer-Encoding: chunked")) as wire,
@@ -280,8 +282,8 @@ def test_nonsense_behind_an_answer_is_no_fault_of_ours(port: int) -> None:
     assert logged == []
 
 
-def test_a_client_that_leaves_is_no_error() -> None:
-    """In the middle of its form; nothing is answered, and nothing is raised for the log."""
+def test_a_client_that_disconnects_is_no_error() -> None:
+    """In the middle of its form: no response is sent, and nothing is logged."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -304,7 +306,7 @@ def test_a_client_that_leaves_is_no_error() -> None:
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_two_lengths_are_refused(port: int, order: int) -> None:
-    """What follows is not taken for a request, whichever length a proxy believes."""
+    """The rest is not taken for a second request, whichever length a proxy believes."""
     lengths = ["Content-Length: 4", "Transfer-Encoding: chunked"][::order]
     sent = asked("/form", *lengths, method="POST") + b"0\r\n\r\n" + asked("/healthz")
     with connected(port, sent) as wire:
@@ -313,8 +315,8 @@ def test_two_lengths_are_refused(port: int, order: int) -> None:
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_what_a_client_repeats_is_logged_once_a_minute() -> None:
-    """With the number of times; other kinds are logged as well."""
+def test_a_repeated_warning_is_logged_once_a_minute() -> None:
+    """With the number of repetitions; other kinds are logged as well."""
     now = [0.0]
     seen = Repetitions(lambda: now[0])
     assert [seen.count("a") for _ in range(5)] == [1, 0, 0, 0, 0]
@@ -337,19 +339,19 @@ def test_invalid_requests_fill_no_log(port: int, caplog: pytest.LogCaptureFixtur
 
 @pytest.mark.parametrize(("files", "most"), [(10_000, 1_000), (1_024, 640), (256, 32)])
 def test_descriptors_are_left_for_mail(files: int, most: int) -> None:
-    """Connections get what the database, captures and mail do not need."""
+    """Connections get only the descriptors that the database, captures and mail do not need."""
     assert open_files.connections(files) == most
 
 
-# --- the real size
+# --- realistic numbers
 
 
 IDLE = 2_000
 
 
-@pytest.mark.soak  # thousands of sockets, and a minute of attempts
+@pytest.mark.soak  # thousands of sockets for a minute
 def test_the_service_under_idle_connections(tmp_path: Path) -> None:
-    """`/healthz` answers within a second all along, and the log stays small."""
+    """`/healthz` responds within a second throughout, and the log stays small."""
     port = free_port()
     (tmp_path / "config.toml").write_text(
         '[newsletter]\nowner = "o@example.org"\n'
@@ -378,7 +380,7 @@ def test_the_service_under_idle_connections(tmp_path: Path) -> None:
 
 
 def healthz(port: int) -> float:
-    """Seconds that `/healthz` takes; `inf` while there is no server."""
+    """Returns the response time of `/healthz` in seconds, or `inf` while there is no server."""
     began = time.monotonic()
     try:
         urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE).close()
@@ -392,18 +394,18 @@ def healthz(port: int) -> float:
 
 
 def until(is_so: Callable[[], object]) -> None:
-    """Waits until it is so."""
+    """Waits until the condition holds."""
     ends = time.monotonic() + PATIENCE
     while not is_so():
         assert time.monotonic() < ends
         time.sleep(0.05)
 
 
-# --- a page is made once at a time
+# --- a page is computed once at a time
 
 
 def test_a_page_is_made_once_for_many_requests() -> None:
-    """They all get it; another page does not wait."""
+    """Simultaneous requests share it, and a request for another page does not wait."""
     cache: PageCache[str] = PageCache(lambda: 1)
     made: list[str] = []
     begun, go_on = threading.Event(), threading.Event()
@@ -429,8 +431,8 @@ def test_a_page_is_made_once_for_many_requests() -> None:
     assert made == ["slow"]
 
 
-def test_a_page_that_takes_too_long_is_given_up() -> None:
-    """The request that waits is told so; the one that makes it goes on."""
+def test_waiting_for_a_slow_page_times_out() -> None:
+    """The waiting request is told so; the computation goes on."""
     cache: PageCache[str] = PageCache(lambda: 1, wait=0.01)
     with pytest.raises(OutputError, match="takes longer"):
         cache.get("day", lambda: cache.get("day", lambda: "inner"))
@@ -438,7 +440,7 @@ def test_a_page_that_takes_too_long_is_given_up() -> None:
 
 
 def test_a_page_that_fails_is_made_anew() -> None:
-    """An error is not kept, and keeps no other request waiting."""
+    """An error is not cached, and delays no other request."""
     cache: PageCache[str] = PageCache(lambda: 1)
 
     def fails() -> str:
@@ -449,8 +451,8 @@ def test_a_page_that_fails_is_made_anew() -> None:
     assert cache.get("day", lambda: "page") == "page"
 
 
-def test_pages_that_are_not_there_push_out_none(tmp_path: Path) -> None:
-    """However many are asked for, a page that was made is not made again."""
+def test_missing_pages_evict_nothing_from_the_cache(tmp_path: Path) -> None:
+    """However many are requested, an existing page is not computed again."""
 
     def statements(path: str) -> list[str]:
         said: list[str] = []

@@ -1,6 +1,7 @@
-"""The work that follows a request does not tell in which state its address is.
+"""A request causes the same work whatever the state of the address is.
 
-It is measured by `python -m tests.benchmarks timing`. What that time depends on is compared here.
+Response times are measured by `python -m tests.benchmarks timing`; the work that they depend on is
+compared here.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ KNOWN = {state: f"{state}@example.org" for state in STATES}
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site with an address in each state, which have had no mail for two days."""
+    """A site with an address in each state; none was sent mail during the last two days."""
     with opened(tmp_path) as one:
         one.subscribe(KNOWN["pending"])
         for state in STATES[2:]:
@@ -46,7 +47,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @contextmanager
 def heard() -> Iterator[list[str]]:
-    """The statements and commits meanwhile; whether a savepoint was taken back is left out."""
+    """Returns the statements and commits during the context, without the savepoint's outcome."""
     said: list[str] = []
 
     def note(_wire: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -65,7 +66,7 @@ def heard() -> Iterator[list[str]]:
 
 
 def worked(site: Site, ask: Callable[[], object]) -> list[str]:
-    """What the database was told to handle a request."""
+    """Returns what the database was told to do while a request was handled."""
     ask()
     with heard() as said:
         site.work()
@@ -73,7 +74,9 @@ def worked(site: Site, ask: Callable[[], object]) -> list[str]:
 
 
 def test_a_request_takes_the_same_steps_for_every_address(site: Site) -> None:
-    """The first one, which most are mailed for, and another one, for which none is."""
+    """This holds for the first request, which sends mail to most of them, and for a second, which
+    sends none.
+    """
     found = {}
     for state, address in KNOWN.items():
         for time in ("first", "again"):
@@ -85,8 +88,8 @@ def test_a_request_takes_the_same_steps_for_every_address(site: Site) -> None:
     assert {key: said for key, said in found.items() if said != expected} == {}
 
 
-def test_only_what_is_due_is_kept(site: Site) -> None:
-    """The same steps have an effect only where they may."""
+def test_steps_take_effect_only_where_they_may(site: Site) -> None:
+    """The same steps are rolled back for the addresses that they must not affect."""
     before = site.tables("requests", "sqlite_sequence")
     for state in ("suppressed", "forgotten"):
         site.subscribe(KNOWN[state])
@@ -105,8 +108,8 @@ def test_only_what_is_due_is_kept(site: Site) -> None:
     assert len(site.rows("SELECT 1 FROM subscribers")) == len(before["subscribers"]) + 1
 
 
-def test_a_new_address_takes_the_same_steps_whose_ever_it_is(site: Site) -> None:
-    """Nor does the work after a change of address tell who else is here."""
+def test_a_change_of_address_takes_the_same_steps_for_every_address(site: Site) -> None:
+    """The work does not reveal whether the new address is subscribed."""
     settings = site.settings(site.number(KNOWN["active"]))
     found = {
         state: worked(
@@ -122,7 +125,7 @@ def test_a_new_address_takes_the_same_steps_whose_ever_it_is(site: Site) -> None
 
 
 def test_what_arrives_during_a_pass_waits_for_the_next(site: Site) -> None:
-    """Else its handling would begin at once."""
+    """Otherwise its processing would start at once."""
     arrived: list[str] = []
 
     def arrive(_wire: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -143,8 +146,8 @@ def test_what_arrives_during_a_pass_waits_for_the_next(site: Site) -> None:
     assert site.rows(waiting) == []
 
 
-def test_a_pass_does_not_follow_its_request_at_once() -> None:
-    """It waits for the delay, which nothing that arrives shortens; stopping does."""
+def test_a_pass_starts_only_after_the_delay() -> None:
+    """Further requests do not shorten the delay; stopping does."""
     passes, first, delays, waiting = [], threading.Event(), [], threading.Event()
 
     def run() -> int:
@@ -168,8 +171,8 @@ def test_a_pass_does_not_follow_its_request_at_once() -> None:
     assert (len(passes), len(delays)) == (1, 1)
 
 
-def test_a_pass_follows_when_the_delay_is_over() -> None:
-    """One for all wake-ups until then, with what comes after it."""
+def test_one_pass_handles_all_requests_of_the_delay() -> None:
+    """Several wake-ups within the delay cause one pass."""
     passes, after = [], threading.Event()
 
     def run() -> int:

@@ -1,4 +1,6 @@
-"""Personal links that ended: used, replaced, ended on request, or sent to an address given up."""
+"""Personal links that are no longer valid: used, replaced, ended on request, or sent to a former
+address.
+"""
 
 from __future__ import annotations
 
@@ -25,27 +27,27 @@ HOLD_NO_MORE = "This link does not hold any more"
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site with papers, and nobody subscribed."""
+    """A site with papers and no subscribers."""
     with opened(tmp_path) as one:
         yield one
 
 
 def _settings_in(page: str) -> str:
-    """The preferences link on a page or in a mail."""
+    """Returns the preferences link on a page or in a mail."""
     found = re.search(r"/preferences/[\w-]+", page)
     assert found, page
     return found[0]
 
 
 def _join(site: Site) -> str:
-    """Mira subscribes and confirms; her preferences link, as the page has it."""
+    """Mira signs up and confirms. Returns the preferences link on the confirmation page."""
     site.subscribe()
     site.work()
     return _settings_in(site.post(site.link("confirm")).text)
 
 
 def _ask_to_move(site: Site, settings: str, address: str) -> str:
-    """A change of address is requested; the link in the mail to the new address."""
+    """Requests a change of address. Returns the link in the mail to the new address."""
     assert site.post(settings, {"do": "address", "address": address}).status_code == 200
     site.work()
     assert site.mails("change")[-1][0] == address
@@ -53,12 +55,12 @@ def _ask_to_move(site: Site, settings: str, address: str) -> str:
 
 
 def _move(site: Site, settings: str, address: str) -> str:
-    """A change of address is requested and confirmed; the new preferences link."""
+    """Requests and confirms a change of address. Returns the new preferences link."""
     return _settings_in(site.post(_ask_to_move(site, settings, address)).text)
 
 
 def _asked_by_mail(site: Site, number: int) -> str:
-    """The preferences link that the Unsubscribe page mails; it must be a new mail."""
+    """Returns the preferences link that the unsubscribe page mails, which must be a new mail."""
     before = len(site.mails("settings"))
     assert site.post(site.leaving(number), {"do": "settings"}).status_code == 200
     site.work()
@@ -67,7 +69,7 @@ def _asked_by_mail(site: Site, number: int) -> str:
 
 
 def _assert_dead(site: Site, settings: str) -> None:
-    """Shows nothing, does nothing, whatever is asked of it."""
+    """Checks that the link shows nothing and does nothing."""
     before = site.tables()
     for path in (settings, f"{settings}/export"):
         assert site.get(path).status_code == 404
@@ -84,7 +86,9 @@ def _assert_dead(site: Site, settings: str) -> None:
 
 
 def _assert_says(site: Site, link: str, heading: str, status: int = 200) -> None:
-    """GET and POST of a confirmation link say this, hand out no link, and change nothing."""
+    """Checks that GET and POST of a confirmation link say this, give no link, and change
+    nothing.
+    """
     before = site.tables()
     answers: list[Response] = [site.get(link), site.post(link), site.get(link)]
     for answer in answers:
@@ -100,7 +104,7 @@ def _assert_says(site: Site, link: str, heading: str, status: int = 200) -> None
 
 
 def test_a_used_sign_up_link_hands_out_nothing(site: Site) -> None:
-    """It says that it was used, at once and after the subscriber moved or left."""
+    """It says that it was used, immediately and after the subscriber has moved or unsubscribed."""
     settings = _join(site)
     number, used = site.number(), site.link("confirm")
     _assert_says(site, used, USED)
@@ -111,7 +115,7 @@ def test_a_used_sign_up_link_hands_out_nothing(site: Site) -> None:
 
 
 def test_a_used_change_link_hands_out_nothing(site: Site) -> None:
-    """Neither at once nor after a further move: its mailbox may be in other hands by then."""
+    """By then another person may own the mailbox that it was sent to."""
     settings = _move(site, _join(site), SECOND)
     used = site.link("change")
     _assert_says(site, used, USED)
@@ -154,8 +158,8 @@ def test_a_second_sign_up_link_hands_out_nothing(site: Site) -> None:
     _assert_says(site, other, HOLD_NO_MORE, 404)
 
 
-def test_of_two_pending_moves_the_first_confirmed_holds(site: Site) -> None:
-    """The other one ends, in either order; its address is erased."""
+def test_of_two_pending_changes_the_first_confirmed_wins(site: Site) -> None:
+    """The other request ends, in either order, and its address is erased."""
     settings = _join(site)
     links = [_ask_to_move(site, settings, address) for address in (SECOND, THIRD)]
     moved = site.post(links[1])
@@ -169,8 +173,8 @@ def test_of_two_pending_moves_the_first_confirmed_holds(site: Site) -> None:
     _assert_says(site, links[1], HOLD_NO_MORE, 404)
 
 
-def test_what_was_asked_before_a_move_is_not_done_after_it(site: Site) -> None:
-    """A request that waits while another one is confirmed is never handled."""
+def test_requests_from_before_a_change_of_address_are_dropped(site: Site) -> None:
+    """A request that is queued while another one is confirmed is never processed."""
     settings = _join(site)
     pending = _ask_to_move(site, settings, SECOND)
     site.post(settings, {"do": "address", "address": THIRD})
@@ -188,7 +192,7 @@ def test_what_was_asked_before_a_move_is_not_done_after_it(site: Site) -> None:
 
 
 def test_a_preferences_link_ends_with_its_address(site: Site) -> None:
-    """And does not begin again when the subscriber moves back."""
+    """It does not become valid again when the subscriber returns to that address."""
     first = _join(site)
     second = _move(site, first, SECOND)
     _assert_dead(site, first)
@@ -200,8 +204,10 @@ def test_a_preferences_link_ends_with_its_address(site: Site) -> None:
     assert site.get(third).status_code == 200
 
 
-def test_the_first_mailbox_can_only_unsubscribe(site: Site) -> None:
-    """By its mails' Unsubscribe page it may ask for a preferences link; another address gets it."""
+def test_a_former_mailbox_can_only_unsubscribe(site: Site) -> None:
+    """Its unsubscribe page may request a preferences link, which is mailed to the current
+    address.
+    """
     settings = _join(site)
     number = site.number()
     _move(site, settings, SECOND)
@@ -212,7 +218,7 @@ def test_the_first_mailbox_can_only_unsubscribe(site: Site) -> None:
 
 
 def test_a_link_is_bound_to_the_address_itself(site: Site) -> None:
-    """Also where nothing but the address differs, as in a database that was restored."""
+    """Even if nothing else differs, as in a restored database."""
     settings = _join(site)
     with site.database.write() as tx:
         tx.exec_driver_sql("UPDATE subscribers SET normal = ?, address = ?", (SECOND, SECOND))
@@ -223,7 +229,7 @@ def test_a_link_is_bound_to_the_address_itself(site: Site) -> None:
 
 
 def test_all_links_end_on_request(site: Site) -> None:
-    """Those to preferences and those that wait; the page says where new ones come from."""
+    """Preferences links and pending requests; the page says how to get a new link."""
     first = _join(site)
     number = site.number()
     by_mail = _asked_by_mail(site, number)
@@ -244,7 +250,7 @@ def test_all_links_end_on_request(site: Site) -> None:
 
 
 def test_ended_links_do_not_lift_the_limit_of_mails(site: Site) -> None:
-    """One new link a day, as before; ending the links makes room for one more."""
+    """One new link a day, as before; ending the links permits one more."""
     settings = _join(site)
     number = site.number()
     for expected in (1, 2):
@@ -258,7 +264,7 @@ def test_ended_links_do_not_lift_the_limit_of_mails(site: Site) -> None:
         site.post(settings, END)
 
 
-def test_links_end_only_where_the_form_is_ours(site: Site) -> None:
+def test_only_our_own_form_ends_links(site: Site) -> None:
     """Another site cannot send the form, and opening a link never ends one."""
     settings = _join(site)
     site.get(f"{settings}?do=links")
@@ -267,8 +273,8 @@ def test_links_end_only_where_the_form_is_ours(site: Site) -> None:
     assert site.get(settings).status_code == 200
 
 
-def test_a_pending_sign_up_ends_with_the_operators_word(site: Site) -> None:
-    """A new request gets a new mail, though one came today."""
+def test_the_operator_can_end_a_pending_sign_up(site: Site) -> None:
+    """A new sign-up gets a new mail, although one was sent today."""
     site.subscribe()
     site.work()
     ended = site.link("confirm")
@@ -281,8 +287,8 @@ def test_a_pending_sign_up_ends_with_the_operators_word(site: Site) -> None:
     assert site.post(site.link("confirm")).status_code == 200
 
 
-def test_links_of_others_stay(site: Site) -> None:
-    """Only the subscriber's own links end."""
+def test_other_subscribers_links_stay_valid(site: Site) -> None:
+    """Only this subscriber's links end."""
     ana = site.joined("ana@example.org")
     theirs = site.settings(ana)
     pending = _ask_to_move(site, theirs, "ana.new@example.org")
@@ -291,8 +297,8 @@ def test_links_of_others_stay(site: Site) -> None:
     assert "/preferences/" in site.post(pending).text
 
 
-def test_a_clock_that_was_ahead_keeps_neither_links_nor_limits(site: Site) -> None:
-    """Links end again after the clock was set right, and a link a day is mailed as ever."""
+def test_links_and_limits_after_the_clock_was_ahead(site: Site) -> None:
+    """Once the clock is right, links can be ended, and one link a day is mailed."""
     site.now += timedelta(days=400)
     site.post(_join(site), END)
     number = site.number()
@@ -323,7 +329,7 @@ def test_a_clock_that_was_ahead_keeps_neither_links_nor_limits(site: Site) -> No
     ],
 )
 def test_visitors_cannot_have_mail_sent_to_the_machine_itself(site: Site, address: str) -> None:
-    """Neither as subscribers nor as their new address; nothing is recorded."""
+    """Neither by signing up nor by changing their address; nothing is recorded."""
     settings = _join(site)
     before = site.tables()
     assert site.subscribe(address).status_code == 422
@@ -333,7 +339,7 @@ def test_visitors_cannot_have_mail_sent_to_the_machine_itself(site: Site, addres
 
 @pytest.mark.parametrize("address", ["a@localhost.example", "a@local.example.org", "a@x.locally"])
 def test_names_that_only_look_local_may_subscribe(site: Site, address: str) -> None:
-    """What ends in another name is somewhere else."""
+    """A domain that only begins like a local name is elsewhere."""
     assert site.subscribe(address).status_code == 200
     site.work()
     assert [to for to, _ in site.mails("confirm")] == [address]

@@ -1,4 +1,4 @@
-"""Feeds of papers and editions: what they say is read back by readers that are not ours."""
+"""Feeds of papers and editions, read back by independent feed readers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ TIMES = st.timedeltas(timedelta(days=-20_000), timedelta(days=60_000)).map(NOON.
 
 
 def made(number: int = 1, **fields: Any) -> Item:
-    """An invented item; everything follows from its number unless it is said."""
+    """Returns an invented item; everything follows from its number unless given."""
     values: dict[str, Any] = {
         "id": f"tag:letters.example.org,2026:paper/{number}",
         "title": f"Lamp {number} in the Harbour",
@@ -48,7 +48,7 @@ def made(number: int = 1, **fields: Any) -> Item:
 
 
 def feed_of(*items: Item, **fields: Any) -> Feed:
-    """A feed of the items."""
+    """Returns a feed of the items."""
     values: dict[str, Any] = {
         "title": "Harbour Letters",
         "home_url": f"{HOME}/",
@@ -62,24 +62,26 @@ def feed_of(*items: Item, **fields: Any) -> Feed:
 
 
 def written(ending: str, *items: Item, **fields: Any) -> bytes:
-    """The bytes of a feed of the items."""
+    """Returns the bytes of a feed of the items."""
     return FEEDS[ending].write(feed_of(*items, **fields))
 
 
 def parsed(data: bytes) -> Any:
-    """The feed as `feedparser` reads it, which must find nothing wrong with it."""
+    """Returns the feed as `feedparser` reads it, which must find nothing wrong with it."""
     found = feedparser.parse(data, sanitize_html=False, resolve_relative_uris=False)
     assert not found.bozo, found.bozo_exception
     return found
 
 
 def texts(parent: ElementTree.Element, path: str) -> list[str]:
-    """The texts of the elements at that path, as they are."""
+    """Returns the texts of the elements at that path, unchanged."""
     return [found.text or "" for found in parent.findall(path, NAMES)]
 
 
 def in_xml(text: str) -> str:
-    """What XML 1.0 can hold of a text (its section 2.2), with the line ends of section 2.11."""
+    """Returns what XML 1.0 can represent of a text (section 2.2), with normalised line ends
+    (2.11).
+    """
     ranges = ((9, 10), (13, 13), (0x20, 0xD7FF), (0xE000, 0xFFFD), (0x10000, 0x10FFFF))
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(
@@ -88,7 +90,7 @@ def in_xml(text: str) -> str:
 
 
 def read_atom(data: bytes) -> list[tuple[Any, ...]]:
-    """Id, title, body, authors, terms and time of each Atom entry."""
+    """Returns id, title, body, authors, terms and time of each Atom entry."""
     return [
         (
             *texts(entry, "a:id"),
@@ -103,7 +105,7 @@ def read_atom(data: bytes) -> list[tuple[Any, ...]]:
 
 
 def read_rss(data: bytes) -> list[tuple[Any, ...]]:
-    """Id, title, body, authors, terms and time of each RSS item."""
+    """Returns id, title, body, authors, terms and time of each RSS item."""
     return [
         (
             *texts(item, "guid"),
@@ -118,7 +120,7 @@ def read_rss(data: bytes) -> list[tuple[Any, ...]]:
 
 
 def read_json(data: bytes) -> list[tuple[Any, ...]]:
-    """Id, title, body, authors, terms and time of each item of a JSON Feed."""
+    """Returns id, title, body, authors, terms and time of each item of a JSON Feed."""
     return [
         (
             item["id"],
@@ -137,7 +139,7 @@ READERS = {"xml": read_atom, "rss": read_rss, "json": read_json}
 
 @st.composite
 def feeds(draw: st.DrawFn) -> Feed:
-    """A feed of anything at all, its items with ids of their own."""
+    """Generates feeds of arbitrary text whose items have distinct ids."""
     items = [
         made(
             number,
@@ -156,8 +158,8 @@ def feeds(draw: st.DrawFn) -> Feed:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @given(feed=feeds())
-def test_everything_comes_back_as_it_was(ending: str, feed: Feed) -> None:
-    """Text that XML can hold is read back equal, in the order given, each id once."""
+def test_feeds_round_trip(ending: str, feed: Feed) -> None:
+    """Text that XML can represent is read back equal, in the given order, each id once."""
     back = READERS[ending](FEEDS[ending].write(feed))
     assert back == [
         (
@@ -175,7 +177,7 @@ def test_everything_comes_back_as_it_was(ending: str, feed: Feed) -> None:
 
 @given(feed=feeds())
 def test_the_text_of_a_json_item_comes_back(feed: Feed) -> None:
-    """JSON Feed alone carries the body as text as well."""
+    """Only JSON Feed has the body as plain text as well."""
     found = json.loads(FEEDS["json"].write(feed))
     assert found["title"] == in_xml(feed.title)
     assert [item["content_text"] for item in found["items"]] == [
@@ -186,7 +188,7 @@ def test_the_text_of_a_json_item_comes_back(feed: Feed) -> None:
 @pytest.mark.parametrize("ending", ENDINGS)
 @given(feed=feeds())
 def test_the_bytes_are_always_the_same(ending: str, feed: Feed) -> None:
-    """The same feed gives the same bytes, also when its times are said in another zone."""
+    """Equal feeds give equal bytes, also if their times are given in another zone."""
     zone = timezone(timedelta(hours=5, minutes=30))
     elsewhere = dataclasses.replace(
         feed,
@@ -207,7 +209,7 @@ def test_the_bytes_are_always_the_same(ending: str, feed: Feed) -> None:
 
 @pytest.mark.parametrize("ending", XML)
 def test_a_reader_finds_papers_in_xml(ending: str) -> None:
-    """`feedparser` finds what an item says, in the order given."""
+    """`feedparser` finds the fields of an item, in the given order."""
     found = parsed(written(ending, made(2), made(1)))
     first = found.entries[0]
     assert [entry.title for entry in found.entries] == [made(2).title, made(1).title]
@@ -222,7 +224,7 @@ def test_a_reader_finds_papers_in_xml(ending: str) -> None:
 
 @pytest.mark.parametrize(("ending", "version"), [("xml", "atom10"), ("rss", "rss20")])
 def test_a_reader_finds_the_feed_itself(ending: str, version: str) -> None:
-    """Its name, language, page, own address and time, for `feedparser`."""
+    """`feedparser` finds its name, language, page, own address and time."""
     found = parsed(written(ending, made()))
     (own,) = (link for link in found.feed.links if link.rel == "self")
     assert found.version == version
@@ -236,7 +238,7 @@ def test_a_reader_finds_the_feed_itself(ending: str, version: str) -> None:
 
 
 def test_atom_has_what_its_rfc_demands() -> None:
-    """Ids, titles and times in UTC; text says that it is text, bodies that they are HTML."""
+    """Ids, titles and times in UTC; text is marked as text, and bodies as HTML."""
     root = ElementTree.fromstring(written("xml", made()))
     assert root.tag == f"{{{NAMES['a']}}}feed"
     assert texts(root, "a:id") == [f"{HOME}/feed"]
@@ -252,7 +254,7 @@ def test_atom_has_what_its_rfc_demands() -> None:
 
 
 def test_rss_has_what_its_readers_need() -> None:
-    """A guid that is no address, and times as mail has them."""
+    """A guid that is not a permalink, and times in the format of mail."""
     root = ElementTree.fromstring(written("rss", made(published=datetime(2026, 1, 2, tzinfo=UTC))))
     assert (root.tag, root.attrib) == ("rss", {"version": "2.0"})
     assert texts(root, "channel/description") == ["Harbour Letters"]
@@ -262,7 +264,7 @@ def test_rss_has_what_its_readers_need() -> None:
 
 
 def test_a_json_feed_has_its_names() -> None:
-    """Those of JSON Feed 1.1, at the top and in the items."""
+    """Its keys are those of JSON Feed 1.1, at the top level and in the items."""
     found = json.loads(written("json", made()))
     (item,) = found.pop("items")
     assert found == {
@@ -289,7 +291,7 @@ def test_a_json_feed_has_its_names() -> None:
 @pytest.mark.parametrize("title", HOSTILE)
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_hostile_titles_stay_text(ending: str, title: str) -> None:
-    """Whatever a title holds, it comes back as it was, and what stands beside it too."""
+    """A title comes back unchanged, and so does the text beside it."""
     items = (made(1, title=title, authors=(title,), categories=(title,)), made(2))
     first, second = READERS[ending](written(ending, *items))
     assert first[1] == in_xml(title)
@@ -299,14 +301,14 @@ def test_hostile_titles_stay_text(ending: str, title: str) -> None:
 
 @pytest.mark.parametrize("title", HOSTILE)
 def test_a_reader_shows_hostile_titles(title: str) -> None:
-    """`feedparser`, told by Atom what is text, shows no title as markup."""
+    """`feedparser` honours Atom's declaration of text and shows no title as markup."""
     (entry,) = parsed(written("xml", made(title=title))).entries
     assert entry.title == in_xml(title).strip()
 
 
 @pytest.mark.parametrize("ending", XML)
 def test_xml_declares_itself(ending: str) -> None:
-    """It begins with a declaration, and defines nothing of its own."""
+    """It begins with an XML declaration and defines no entities."""
     data = written(ending, made())
     assert re.match(rb"<\?xml version='1\.0' encoding='utf-8'\?>\n<(feed|rss) ", data)
     assert b"<!" not in data
@@ -314,21 +316,21 @@ def test_xml_declares_itself(ending: str) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_other_scripts_are_written_as_they_are(ending: str) -> None:
-    """In UTF-8, not as numbers that take twice the room."""
+    """As UTF-8, not as character references, which are twice as long."""
     assert "灯台".encode() in written(ending, made(title="灯台"))
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_feed_may_be_empty(ending: str) -> None:
-    """Before the first paper it is a feed all the same."""
+    """Before the first paper it is a valid feed."""
     data = written(ending)
     assert READERS[ending](data) == []
     assert formats.parse(data).papers == ()
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_what_nobody_said_is_left_out(ending: str) -> None:
-    """No page, author, category or language: no empty sign of them."""
+def test_missing_fields_are_left_out(ending: str) -> None:
+    """No empty element stands for a missing page, author, category or language."""
     item = made(url=None, authors=(), categories=())
     data = written(ending, item, language="", author="")
     assert READERS[ending](data)[0][3:5] == ((), ())
@@ -337,13 +339,13 @@ def test_what_nobody_said_is_left_out(ending: str) -> None:
 
 
 def test_atom_always_names_an_author() -> None:
-    """Its RFC demands one: where nobody is named it is the feed itself."""
+    """Its RFC requires one: without a named author, the feed itself."""
     assert parsed(written("xml", author="")).feed.author == "Harbour Letters"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_time_without_a_zone_is_refused(ending: str) -> None:
-    """Nobody knows which instant it is; the machine's zone must not decide."""
+    """It would mean another instant on each machine."""
     bare = NOON.replace(tzinfo=None)
     with pytest.raises(ValueError, match="needs a zone"):
         written(ending, made(published=bare), updated=bare)
@@ -366,14 +368,14 @@ def test_another_newsletter_can_read_it(ending: str) -> None:
 
 @pytest.mark.parametrize("title", ["Let's <think>", "{{7*7}} ]]> [[ x ]]", "a < b & c > d"])
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_our_reader_keeps_the_signs_in_titles(ending: str, title: str) -> None:
-    """A title passes from one newsletter to the next unharmed."""
+def test_our_reader_keeps_special_characters_in_titles(ending: str, title: str) -> None:
+    """A title passes from one newsletter to the next unchanged."""
     (paper,) = formats.parse(written(ending, made(title=title))).papers
     assert paper.title == clean(title)
 
 
 def test_each_writer_says_its_media_type() -> None:
-    """For the Content-Type header and for links in pages."""
+    """It is used in the Content-Type header and in links on pages."""
     assert {ending: writer.media_type for ending, writer in FEEDS.items()} == {
         "xml": "application/atom+xml",
         "rss": "application/rss+xml",

@@ -1,4 +1,6 @@
-"""What stands before the pages: forms from elsewhere, wrong names, bodies too large or too odd."""
+"""Checks before the pages: foreign forms, wrong host names, bodies that are too large or
+malformed.
+"""
 
 from __future__ import annotations
 
@@ -25,12 +27,12 @@ LARGEST = 16 * 1024
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site with papers, and nobody subscribed."""
+    """A site with papers and no subscribers."""
     with opened(tmp_path) as one:
         yield one
 
 
-# --- from elsewhere
+# --- forms of other sites
 
 ELSEWHERE = [
     {"Origin": "https://evil.example"},
@@ -50,7 +52,7 @@ ELSEWHERE = [
 
 
 def _forms(site: Site) -> list[tuple[str, dict[str, str]]]:
-    """Every form there is, with links that hold."""
+    """Returns every form, with valid links."""
     number = site.joined()
     site.post(site.settings(number), CHOICES[3])
     site.subscribe("ana@example.org")
@@ -66,7 +68,7 @@ def _forms(site: Site) -> list[tuple[str, dict[str, str]]]:
 
 @pytest.mark.parametrize("headers", ELSEWHERE, ids=lambda one: " ".join(one.values()) or "empty")
 def test_forms_of_other_sites_are_refused(site: Site, headers: dict[str, str]) -> None:
-    """Whatever they ask for, nothing is changed."""
+    """Whatever they request, nothing changes."""
     forms, before = _forms(site), site.tables()
     assert {site.post(path, form, headers=headers).status_code for path, form in forms} == {403}
     assert site.tables() == before
@@ -74,14 +76,16 @@ def test_forms_of_other_sites_are_refused(site: Site, headers: dict[str, str]) -
 
 @pytest.mark.parametrize("headers", ELSEWHERE, ids=lambda one: " ".join(one.values()) or "empty")
 def test_mailboxes_may_unsubscribe(site: Site, headers: dict[str, str]) -> None:
-    """One click is sent from wherever people read their mail."""
+    """One-click unsubscribing is sent from mailbox providers' servers."""
     number = site.joined()
     assert site.post(site.leaving(number), ONE_CLICK, headers=headers).status_code == 200
     assert site.person()["state"] == "unsubscribed"
 
 
 def _by_browser(page: Response) -> dict[str, str]:
-    """What browsers say of a form on this page (Fetch: appending a request `Origin` header)."""
+    """Returns the headers that browsers send with a form of this page (Fetch: append a request
+    `Origin` header).
+    """
     assert page.status_code == 200
     unnamed = page.headers["Referrer-Policy"] == "no-referrer" or (
         '<meta name="referrer" content="no-referrer">' in page.text
@@ -89,8 +93,8 @@ def _by_browser(page: Response) -> dict[str, str]:
     return {"Origin": "null" if unnamed else BASE, "Sec-Fetch-Site": "same-origin"}
 
 
-def test_forms_of_our_own_pages_are_taken(site: Site) -> None:
-    """As browsers send them: a page that never names itself is `null` in `Origin` too."""
+def test_forms_of_our_own_pages_are_accepted(site: Site) -> None:
+    """As browsers send them: with `Referrer-Policy: no-referrer`, `Origin` is `null` here too."""
     assert site.subscribe(headers=_by_browser(site.get("/"))).status_code == 200
     site.work()
     confirm = site.link("confirm")
@@ -100,7 +104,7 @@ def test_forms_of_our_own_pages_are_taken(site: Site) -> None:
         assert site.post(path, form, headers=_by_browser(site.get(path))).status_code == 200
 
 
-# --- by another name
+# --- host names
 
 
 @pytest.mark.parametrize(
@@ -110,8 +114,8 @@ def test_forms_of_our_own_pages_are_taken(site: Site) -> None:
         *("papers.example.org:80@evil.example", "[::1", "localhost:80]"),
     ],
 )
-def test_other_names_are_no_site(site: Site, host: str) -> None:
-    """Only what watches the process may use any name."""
+def test_other_host_names_are_refused(site: Site, host: str) -> None:
+    """Only monitoring endpoints accept any host name."""
     path = site.leaving(site.joined())
     before = site.tables()
     for method, asked in (("GET", "/"), ("GET", "/feed.xml"), ("GET", path), ("POST", path)):
@@ -122,7 +126,7 @@ def test_other_names_are_no_site(site: Site, host: str) -> None:
 
 @pytest.mark.parametrize("host", ["papers.example.org:443", "Papers.Example.ORG", "localhost:9999"])
 def test_links_are_made_from_the_configured_address(tmp_path: Path, host: str) -> None:
-    """On pages, in feeds, mails and redirects: whoever asks names nothing."""
+    """On pages, in feeds, mails and redirects: no request header has an influence."""
     with closing(Site(tmp_path, f"{BASE}/lab")) as site:
         site.take_in("2026-11-20.json", api_json(made("Lamps")))
         headers = {"Host": host, "Origin": BASE}
@@ -139,8 +143,10 @@ def test_links_are_made_from_the_configured_address(tmp_path: Path, host: str) -
             assert to.startswith(f"{BASE}/lab") or to == BASE or re.match(r"/(?!/)", to), to
 
 
-def test_the_server_believes_no_header_by_itself(site: Site) -> None:
-    """Who asks is whom the socket names, unless `trusted_hops` says that proxies are ours."""
+def test_forwarded_headers_are_not_trusted_by_default(site: Site) -> None:
+    """The client is the peer of the connection, unless `trusted_hops` says that there are
+    proxies.
+    """
     wire = listening("127.0.0.1", 0)
     server = Server(site.pages, wire)
     server.start()
@@ -166,12 +172,12 @@ def _answered(asked: urllib.request.Request) -> int:
             time.sleep(0.05)
 
 
-# --- too much, and too odd
+# --- large and malformed bodies
 
 
 @pytest.mark.parametrize("how", ["said", "unsaid", "misstated"])
 def test_large_forms_are_refused(site: Site, how: str) -> None:
-    """Whether or not their length is said; what fits is looked at."""
+    """Whether or not their length is declared; smaller ones are read."""
     number = site.joined()
     paths = ["/subscribe", site.settings(number), site.leaving(number)]
     kind = {**HERE, "Content-Type": "application/x-www-form-urlencoded"}
@@ -189,7 +195,7 @@ def test_large_forms_are_refused(site: Site, how: str) -> None:
 @pytest.mark.parametrize("charset", ["unicode_escape", "utf-7", "undefined", "idna", "punycode"])
 @pytest.mark.parametrize("words", [b"\\ud800", b"+2AA-", b"\xff", b"a" * 70])
 def test_odd_texts_are_read_or_refused(site: Site, charset: str, words: bytes) -> None:
-    """Also when they are written in an alphabet that makes half a character of them."""
+    """Also in an encoding in which they contain half a character."""
     kind = f"multipart/form-data; boundary=x; charset={charset}"
     rows = b'--x\r\nContent-Disposition: form-data; name="%s"\r\n\r\n%s\r\n'
     number = site.joined()
@@ -203,8 +209,8 @@ def test_odd_texts_are_read_or_refused(site: Site, charset: str, words: bytes) -
         assert answer.status_code < 500, path
 
 
-def test_every_answer_has_its_headers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages, feeds, refusals and faults; what is somebody's own is kept by nobody; no cookie."""
+def test_security_headers(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages, feeds, refusals and errors; personal pages are not cached, and no cookie is set."""
 
     def raising(_request: Request) -> Response:
         raise RuntimeError("a fault of ours")

@@ -1,4 +1,4 @@
-"""Loops in the background: what fails is logged and shown, and the loop goes on."""
+"""Background loops: errors are logged and shown, and the loop continues."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from newsletter.web.heartbeat import STUCK, Heartbeat, is_alive
 TIMEOUT = 30.0
 
 
-def test_a_loop_without_a_sign_of_life_is_taken_for_dead() -> None:
-    """Not before it had time for what takes long."""
+def test_a_silent_loop_is_considered_dead() -> None:
+    """Not before the longest operation could have finished."""
     now = 1_000.0
     loop = Heartbeat("planning", clock=lambda: now)
     now += STUCK
@@ -34,7 +34,7 @@ def test_a_loop_without_a_sign_of_life_is_taken_for_dead() -> None:
 
 
 def test_a_thread_that_has_ended_is_dead_at_once() -> None:
-    """Not before it was started."""
+    """But not before it was started."""
     thread = threading.Thread(target=lambda: None)
     loop = Heartbeat("planning", is_alive(thread))
     assert loop.stuck == ""
@@ -44,7 +44,7 @@ def test_a_thread_that_has_ended_is_dead_at_once() -> None:
 
 
 def test_an_unexpected_error_is_logged_and_shown_until_a_pass_succeeds() -> None:
-    """With its traceback in the log, and without its words where visitors can read them."""
+    """The log has its traceback; visitors do not see its message."""
     loop = Heartbeat("planning")
     with structlog.testing.capture_logs() as logged, loop.in_pass():
         raise ZeroDivisionError("ada@example.org")
@@ -55,8 +55,8 @@ def test_an_unexpected_error_is_logged_and_shown_until_a_pass_succeeds() -> None
     assert loop.fault == ""
 
 
-def test_an_error_of_ours_is_logged_once() -> None:
-    """A lock that stays is a line in the log, not one every few seconds; and no fault."""
+def test_an_expected_error_is_logged_once() -> None:
+    """A lasting lock is one line in the log, not one every few seconds, and has no traceback."""
     loop = Heartbeat("planning")
     with structlog.testing.capture_logs() as logged:
         for error in (DatabaseLocked("locked"), DatabaseLocked("locked"), None):
@@ -71,7 +71,7 @@ def test_an_error_of_ours_is_logged_once() -> None:
 
 @contextmanager
 def running(background: BackgroundTasks) -> Iterator[None]:
-    """They run."""
+    """Runs the background tasks during the context."""
     background.start()
     try:
         yield
@@ -79,8 +79,8 @@ def running(background: BackgroundTasks) -> Iterator[None]:
         background.stop(TIMEOUT)
 
 
-def test_errands_go_on_after_an_unexpected_error() -> None:
-    """Also when the error comes from what is done afterwards, or now and then."""
+def test_background_tasks_survive_an_unexpected_error() -> None:
+    """Also if it is raised by the follow-up work, or from time to time."""
     done, failing = threading.Event(), [3]
     passes: list[str] = []
 
@@ -105,14 +105,14 @@ def test_errands_go_on_after_an_unexpected_error() -> None:
     with running(background):
         assert done.wait(TIMEOUT)
         assert background.heartbeat.stuck == ""
-    assert passes[:2] == ["tidy", "run"]  # that tidying failed keeps no request waiting
+    assert passes[:2] == ["tidy", "run"]  # requests do not wait for failed maintenance
     assert passes.count("tidy") >= 2
-    assert "then" in passes  # the wake-up was not lost with the passes that failed
+    assert "then" in passes  # the failed passes did not lose the wake-up
     assert background.heartbeat.fault == ""
 
 
-def test_failing_errands_are_not_run_with_every_request() -> None:
-    """However often they are woken, there is a pause."""
+def test_failing_background_tasks_pause() -> None:
+    """However often they are woken."""
     passes, failed = [], threading.Event()
 
     def run() -> int:
@@ -130,7 +130,7 @@ def test_failing_errands_are_not_run_with_every_request() -> None:
 
 
 def test_a_check_that_hangs_costs_one_thread() -> None:
-    """All who ask are answered in time, and share it; once it comes back, it is asked anew."""
+    """All requests are answered in time and share its result; once it returns, it is run again."""
     release, calls = threading.Event(), []
 
     def check() -> str:
@@ -158,8 +158,8 @@ def test_a_check_that_hangs_costs_one_thread() -> None:
         (ZeroDivisionError("ada@example.org"), "unexpected ZeroDivisionError, see the log"),
     ],
 )
-def test_what_a_check_raises_is_said(error: Exception, said: str) -> None:
-    """With the status for it; the other page is not touched."""
+def test_the_error_of_a_check_is_shown(error: Exception, said: str) -> None:
+    """With the matching status; the other page is not affected."""
 
     def ready() -> str:
         raise error
@@ -174,7 +174,7 @@ def test_what_a_check_raises_is_said(error: Exception, said: str) -> None:
         assert client.get("/healthz").text == "ok\n"
 
 
-def test_a_stuck_loop_is_said_although_the_disk_hangs() -> None:
+def test_a_stuck_loop_is_reported_while_the_disk_hangs() -> None:
     """What is known without the disk does not wait for it."""
     release = threading.Event()
     hangs = Probe(lambda: str(release.wait(TIMEOUT)), late="", timeout=TIMEOUT)

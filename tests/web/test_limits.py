@@ -28,7 +28,7 @@ from newsletter.web.networks import Networks, networks_of
     ],
 )
 def test_spellings_of_one_mailbox(written: str, key: str) -> None:
-    """They count together, and stay different subscribers."""
+    """They share a limit, and remain different subscribers."""
     address = parse_address(written)
     assert mailbox_key(address.normal) == key
     assert address.normal == written.lower()
@@ -45,7 +45,7 @@ def test_a_mailbox_has_one_allowance() -> None:
 
 @pytest.mark.parametrize(("by_browser", "most"), [(True, NETWORK), (False, SCRIPT)])
 def test_a_wide_network_has_an_allowance_too(*, by_browser: bool, most: int) -> None:
-    """Small networks within it do not add up to more, and a refusal counts nowhere."""
+    """Its networks together get no more than that, and a refused request does not count."""
     limits = RequestLimits(lambda: 0.0)
     small = [Networks(f"2001:db8:0:{number:x}00::/56", "2001:db8::/40") for number in range(200)]
     let = sum(limits.lets_in(one, by_browser=by_browser) for one in small for _ in range(2))
@@ -54,8 +54,8 @@ def test_a_wide_network_has_an_allowance_too(*, by_browser: bool, most: int) -> 
     assert sum(limits.lets_in(other, by_browser=by_browser) for _ in range(100)) == most
 
 
-def test_limits_end_after_an_hour_and_keep_no_more_than_they_admit() -> None:
-    """A storm of networks leaves what was admitted, and that for an hour."""
+def test_limits_end_after_an_hour() -> None:
+    """After requests from many networks, only the admitted ones are kept, for an hour."""
     now = [0.0]
     limits = RequestLimits(lambda: now[0])
     storm = [networks_of(str(ip_address(number << 80)), [], 0) for number in range(20_000)]
@@ -66,25 +66,25 @@ def test_limits_end_after_an_hour_and_keep_no_more_than_they_admit() -> None:
 
 
 def _network(number: int, wide: int = 0) -> Networks:
-    """One of many small networks in a wide one."""
+    """Returns one of many narrow networks in a wide one."""
     return Networks(f"small {wide}/{number}", f"wide {wide}")
 
 
-def test_what_one_limit_refuses_counts_for_none() -> None:
-    """A network that asks too often takes nothing from its neighbours, or from all."""
+def test_a_refused_request_counts_for_no_limit() -> None:
+    """A network over its limit uses up nothing of its neighbours' or the total."""
     counts = RequestLimits(lambda: 0.0)
     for at in range(WIDE * NETWORK):
         assert counts.lets_in(_network(at), by_browser=True)
     for _ in range(2 * ALL):
         assert not counts.lets_in(_network(-1), by_browser=True)
-    assert counts.lets_in(_network(0), by_browser=False)  # of its own limit nothing is spent
+    assert counts.lets_in(_network(0), by_browser=False)  # its own limit is unused
     left = ALL - WIDE * NETWORK - 1
     found = [counts.lets_in(_network(at, at), by_browser=True) for at in range(1, left + 11)]
     assert found == [True] * left + [False] * 10
 
 
-def test_a_storm_is_forgotten() -> None:
-    """Memory is bounded while it lasts, and free after it."""
+def test_memory_is_bounded_and_freed() -> None:
+    """Memory is bounded during a flood, and freed after it."""
     now = [0.0]
     counts = HourlyCounts(lambda: now[0])
     for at in range(20_000):
@@ -96,7 +96,7 @@ def test_a_storm_is_forgotten() -> None:
 
 
 def test_threads_share_one_count() -> None:
-    """Each of them takes its turn: no request is admitted beside the count."""
+    """No request is admitted uncounted while several threads compare."""
     admitted: list[bool] = []
     start = threading.Barrier(8)
 
@@ -149,12 +149,12 @@ PEER = "127.0.0.1"
 def test_the_network_that_the_outermost_proxy_saw(
     forwarded: list[str], hops: int, small: str
 ) -> None:
-    """An entry may have a port; one that is no address leaves the connection."""
+    """Its entry may have a port; if it is not an address, the connection's is used."""
     assert networks_of(PEER, forwarded, hops).small == small
 
 
 @given(st.lists(st.text(), max_size=4), st.ip_addresses())
-def test_the_words_of_a_client_change_nothing(words: list[str], seen: object) -> None:
-    """Whatever it sends, the proxy appends what it sees."""
+def test_forged_entries_change_nothing(words: list[str], seen: object) -> None:
+    """Whatever a client sends, the proxy appends the address that it sees."""
     said = networks_of(PEER, [*words, f"{seen}"], 1)
     assert said == networks_of(PEER, [f"{seen}"], 1)

@@ -1,4 +1,4 @@
-"""Which network a request counts for: no client can choose another one."""
+"""The network that a request counts for: clients cannot choose it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ OF_V6 = Networks("2001:db8:1:200::/56", "2001:db8::/40")
     ],
 )
 def test_forms_of_an_address(written: str, expected: Networks) -> None:
-    """As the peer of a connection, and as a proxy writes it."""
+    """As the peer of a connection, and as proxies write it."""
     assert networks_of(written, [], 0) == expected
     assert networks_of(PROXY, [f"198.51.100.1, {written} "], 1) == expected
 
@@ -49,21 +49,21 @@ def test_forms_of_an_address(written: str, expected: Networks) -> None:
     ],
 )
 def test_an_entry_without_an_address(written: str) -> None:
-    """The connection counts; no other entry does."""
+    """The connection's address is used, and no other entry."""
     assert networks_of(PROXY, [f"198.51.100.1, {written}"], 1) == OF_PROXY
     assert networks_of(PROXY, [f"{written}, 198.51.100.1"], 2) == OF_PROXY
     assert networks_of(written, [], 0) == Networks(UNKNOWN, UNKNOWN)
 
 
 def test_fewer_entries_than_proxies() -> None:
-    """The request came past a proxy, so what it says cannot be trusted."""
+    """The request bypassed a proxy, so its header cannot be trusted."""
     assert networks_of(PROXY, ["203.0.113.7"], 2) == OF_PROXY
     assert networks_of(PROXY, [], 1) == OF_PROXY
     assert networks_of(PROXY, ["203.0.113.7"], 0) == OF_PROXY
 
 
 def test_an_empty_entry_of_the_client_changes_nothing() -> None:
-    """Neither does an empty line: only the entries of trusted proxies are read."""
+    """Nor does an empty line: only the entries of trusted proxies are read."""
     for made_up in ("", ",", ", ", "unknown", ",,,"):
         assert networks_of(PROXY, [made_up, "203.0.113.7"], 1) == OF_V4
         assert networks_of(PROXY, [f"{made_up}, 203.0.113.7"], 1) == OF_V4
@@ -89,7 +89,7 @@ CLIENT_SAYS = st.lists(
 def test_a_client_cannot_choose_its_network(
     said: list[str], client: IPv4Address | IPv6Address, form: str, further: list[str]
 ) -> None:
-    """Whatever it sends, what the outermost trusted proxy appended decides."""
+    """Whatever it sends, the entry of the outermost trusted proxy decides."""
     honest = networks_of(str(client), [], 0)
     appended = [form.format(client), *further]
     hops = len(appended)
@@ -105,7 +105,7 @@ def test_a_client_cannot_choose_its_network(
 def test_any_header_gives_a_network(
     said: list[str], hops: int, peer: IPv4Address | IPv6Address
 ) -> None:
-    """Of one entry or of the connection; the wide network holds the small one."""
+    """That of an entry or of the connection; the wide network contains the narrow one."""
     found = networks_of(str(peer), said, hops)
     small, wide = ip_network(found.small), ip_network(found.wide)
     assert (small.prefixlen, wide.prefixlen) in ((24, 16), (56, 40))

@@ -1,4 +1,4 @@
-"""Links of people's own: what each may do, for how long, and for nobody else."""
+"""Personal links: what each one permits, for how long, and for which subscriber."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ DELETE = {"do": "delete", "sure": "yes"}
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site with papers, and nobody subscribed."""
+    """A site with papers and no subscribers."""
     with opened(tmp_path) as one:
         yield one
 
 
 def _tokens(site: Site) -> dict[str, str]:
-    """A token for each purpose, of somebody active who wants to move; all hold."""
+    """Returns a valid token for each purpose, of an active subscriber who asked to change their
+    address.
+    """
     number = site.joined()
     site.post(site.settings(number), MOVE)
     site.subscribe("ana@example.org")
@@ -53,7 +55,7 @@ FORMS: tuple[Mapping[str, str], ...] = ({}, ONE_CLICK, {"do": "undo"}, {"do": "s
 
 
 def _refused(site: Site, route: str, token: str) -> None:
-    """Nothing is shown by this link, and nothing done by it."""
+    """Checks that the link shows nothing and does nothing."""
     before = site.tables()
     paths = [f"/{route}/{token}"] + [f"/{route}/{token}/export"] * (route == "preferences")
     assert {site.get(path).status_code for path in paths} == {404}, (route, token)
@@ -62,8 +64,8 @@ def _refused(site: Site, route: str, token: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_looking_changes_nothing(site: Site, method: str) -> None:
-    """Neither people nor the scanners of their mailboxes, at no page, by no link."""
+def test_opening_a_link_changes_nothing(site: Site, method: str) -> None:
+    """Mail scanners open every link, so GET has no effect on any page."""
     tokens = _tokens(site)
     site.subscribe("carl@example.org")  # waits
     keys = [f"/editions/{key}" for (key,) in site.rows("SELECT key FROM editions")]
@@ -80,7 +82,7 @@ def test_looking_changes_nothing(site: Site, method: str) -> None:
 
 
 def test_a_token_is_for_one_purpose(site: Site) -> None:
-    """On the pages of another it is none."""
+    """It is invalid on the pages for another purpose."""
     for purpose, token in _tokens(site).items():
         for route, purposes in ROUTES.items():
             if purpose in purposes:
@@ -90,8 +92,8 @@ def test_a_token_is_for_one_purpose(site: Site) -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_a_token_is_whole(site: Site, route: str) -> None:
-    """With one character changed, cut off or added it is none."""
+def test_an_altered_token_is_invalid(site: Site, route: str) -> None:
+    """With one character changed, removed or added."""
     token = _tokens(site)[route]
     changed = [
         token[:at] + ("A" if sign != "A" else "B") + token[at + 1 :]
@@ -119,7 +121,7 @@ def test_a_token_is_whole(site: Site, route: str) -> None:
     [("confirm", "confirm", 3), ("change", "confirm", 3), ("preferences", "preferences", 30)],
 )
 def test_links_expire(site: Site, purpose: str, route: str, days: int) -> None:
-    """To the second, as the mail and the page say."""
+    """To the second, after the time that the mail and the page state."""
     token = _tokens(site)[purpose]
     site.now += timedelta(days=days, seconds=-1)
     assert site.get(f"/{route}/{token}").status_code == 200
@@ -127,8 +129,8 @@ def test_links_expire(site: Site, purpose: str, route: str, days: int) -> None:
     _refused(site, route, token)
 
 
-def test_confirming_twice_does_it_once(site: Site) -> None:
-    """The second time it says so, in place of an error."""
+def test_confirming_twice_subscribes_once(site: Site) -> None:
+    """The second confirmation says that the link was used, and is no error."""
     site.joined()
     before, again = site.tables(), site.post(site.link("confirm"))
     assert again.status_code == 200
@@ -136,8 +138,10 @@ def test_confirming_twice_does_it_once(site: Site) -> None:
     assert site.tables() == before
 
 
-def test_an_old_confirmation_brings_nobody_back(site: Site) -> None:
-    """Who left since then stays away, whether or not the link was used before."""
+def test_an_old_confirmation_resubscribes_no_one(site: Site) -> None:
+    """A subscriber who has since unsubscribed stays unsubscribed, whether or not the link was
+    used.
+    """
     site.subscribe()
     site.work()
     unused = site.link("confirm")
@@ -152,8 +156,8 @@ def test_an_old_confirmation_brings_nobody_back(site: Site) -> None:
         assert site.person()["state"] == "unsubscribed", link == unused
 
 
-def test_a_change_is_made_once(site: Site) -> None:
-    """Its link does not take back what came after."""
+def test_a_change_of_address_is_made_once(site: Site) -> None:
+    """Using its link again does not undo later changes."""
     number = site.joined()
     for address in (NEW, MIRA):
         site.restart()
@@ -167,7 +171,9 @@ def test_a_change_is_made_once(site: Site) -> None:
 
 
 def test_keys_rotate(site: Site) -> None:
-    """Links hold while their key is listed; those from before there was any hold for ever."""
+    """Links are valid while their key is listed; unsubscribe links from before the first key stay
+    valid.
+    """
     number = site.joined()
     made = {}
     for keys in ([], ["one"], ["two", "one"], ["two"]):
@@ -180,8 +186,8 @@ def test_keys_rotate(site: Site) -> None:
     assert {site.get(path).status_code for path in made[""]} == {200}
 
 
-def test_links_of_another_newsletter_are_none(site: Site, tmp_path: Path) -> None:
-    """Though the numbers in them are the same."""
+def test_links_of_another_newsletter_are_invalid(site: Site, tmp_path: Path) -> None:
+    """Even if the subscriber ids in them are the same."""
     (tmp_path / "other").mkdir()
     with opened(tmp_path / "other") as other:
         theirs = _tokens(other)
@@ -192,8 +198,8 @@ def test_links_of_another_newsletter_are_none(site: Site, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("keys", [[], ["one"]])
-def test_unsubscribing_works_for_ever(site: Site, keys: list[str]) -> None:
-    """By the link of the first mail, years later, after a move, and when keys came since."""
+def test_unsubscribe_links_never_expire(site: Site, keys: list[str]) -> None:
+    """The link of the first mail works years later, after a change of address and of keys."""
     site.restart(secret_keys=keys)
     number = site.joined()
     found = re.search(rf"List-Unsubscribe: <{BASE}(/unsubscribe/[\w-]+)>", site.send())
@@ -208,12 +214,12 @@ def test_unsubscribing_works_for_ever(site: Site, keys: list[str]) -> None:
     assert site.person(NEW)["state"] == "unsubscribed"
 
 
-# --- asking again
+# --- signing up again
 
 
 @pytest.mark.parametrize("state", ["active", "paused", "unsubscribed"])
-def test_asking_again_changes_nobody(site: Site, state: str) -> None:
-    """Not what they are, wish, have had or agreed to: anybody can type an address."""
+def test_signing_up_again_changes_nothing(site: Site, state: str) -> None:
+    """Anyone can type an address, so state, preferences, history and consent stay as they are."""
     number = site.joined()
     site.post(site.settings(number), CHOICES[0])
     if state == "paused":
@@ -236,8 +242,8 @@ def test_asking_again_changes_nobody(site: Site, state: str) -> None:
         assert len(site.mails("known")) == 1
 
 
-def test_leaving_and_coming_back_is_no_confirmation(site: Site) -> None:
-    """Who never confirmed is not made active by taking back that they left."""
+def test_undoing_an_unsubscription_is_no_confirmation(site: Site) -> None:
+    """A subscriber who never confirmed does not become active by undoing it."""
     site.subscribe()
     site.work()
     leaving = site.leaving(site.number())
@@ -246,11 +252,11 @@ def test_leaving_and_coming_back_is_no_confirmation(site: Site) -> None:
     assert site.person().get("state") != "active"
 
 
-# --- forgotten
+# --- erasure
 
 
 def _traces(site: Site, *addresses: str) -> list[str]:
-    """Rows that have one of these addresses, however its case is."""
+    """Returns the rows that contain one of these addresses in any case."""
     return [
         f"{table}: {row}"
         for table, rows in site.tables().items()
@@ -260,8 +266,8 @@ def _traces(site: Site, *addresses: str) -> list[str]:
 
 
 @pytest.mark.parametrize("address", [MIRA, "Mira.Okafor@example.org", "ÅSA@example.org"])
-def test_who_is_forgotten_is_nowhere(site: Site, address: str) -> None:
-    """Not in what they asked for, what they were sent, nor in what waits."""
+def test_an_erased_address_is_in_no_table(site: Site, address: str) -> None:
+    """Neither in requests, nor in sent mail, nor in the queue."""
     number = site.joined(address)
     site.send()
     site.post(site.leaving(number), {"do": "settings"})
@@ -280,8 +286,8 @@ def test_who_is_forgotten_is_nowhere(site: Site, address: str) -> None:
     assert site.get(settings).status_code == 404
 
 
-def test_who_never_confirms_is_forgotten(site: Site) -> None:
-    """After a week, wherever they were written down; they may ask again."""
+def test_unconfirmed_addresses_are_erased(site: Site) -> None:
+    """After a week, in every table; signing up again is possible."""
     site.subscribe()
     site.work()
     site.now += timedelta(days=7, minutes=1)
@@ -293,8 +299,8 @@ def test_who_never_confirms_is_forgotten(site: Site) -> None:
     assert len(site.mails("confirm")) == 2
 
 
-def test_who_left_may_come_back_on_the_same_day(site: Site) -> None:
-    """The first confirmation is used up: they get another, however soon; and only one."""
+def test_signing_up_on_the_day_of_unsubscribing(site: Site) -> None:
+    """One further confirmation mail is sent, although the first was sent today."""
     number = site.joined()
     site.post(site.leaving(number), ONE_CLICK)
     for _ in range(2):
@@ -308,7 +314,7 @@ def test_who_left_may_come_back_on_the_same_day(site: Site) -> None:
 
 
 def test_a_confirmation_that_was_refused_is_sent_again(site: Site) -> None:
-    """Asked again, because nothing came."""
+    """A new sign-up sends it again, because no mail arrived."""
     for expected in (1, 2):
         site.subscribe()
         site.work()
@@ -317,8 +323,8 @@ def test_a_confirmation_that_was_refused_is_sent_again(site: Site) -> None:
             wire.execute("UPDATE deliveries SET state = 'refused', try_at = NULL")
 
 
-def test_pauses_of_many_end_on_their_date(site: Site) -> None:
-    """All of them at once, and nobody's whose date is not there yet."""
+def test_pauses_end_on_their_date(site: Site) -> None:
+    """All that are over end together, and no others."""
     number = site.joined()
     with closing(sqlite3.connect(site.database.file, isolation_level=None)) as wire:
         wire.execute(
@@ -342,8 +348,8 @@ def test_pauses_of_many_end_on_their_date(site: Site) -> None:
     assert left[0][0] >= 5
 
 
-def test_their_other_addresses_are_nowhere_either(site: Site) -> None:
-    """Neither the one they had before nor the one they never confirmed."""
+def test_former_and_requested_addresses_are_erased(site: Site) -> None:
+    """The previous address, and a new one that was never confirmed."""
     number = site.joined()
     site.post(site.settings(number), MOVE)
     site.work()
@@ -355,8 +361,8 @@ def test_their_other_addresses_are_nowhere_either(site: Site) -> None:
     assert not _traces(site, MIRA, NEW, "third@example.org")
 
 
-def test_nothing_waits_for_who_is_forgotten(site: Site) -> None:
-    """A mail that was still to be written to them is cancelled, not sent to nobody."""
+def test_queued_mail_of_an_erased_subscriber_is_cancelled(site: Site) -> None:
+    """It is not sent to an empty address."""
     number = site.joined()
     site.send()
     site.post(site.leaving(number), {"do": "settings"})
@@ -366,7 +372,7 @@ def test_nothing_waits_for_who_is_forgotten(site: Site) -> None:
     assert not site.rows(f"{waiting} WHERE d.state = 'queued'")
 
 
-# --- anything at all
+# --- arbitrary requests
 
 STEPS = ("/confirm/{}", "/preferences/{}", "/preferences/{}/export", "/unsubscribe/{}")
 _ASKED = [step.format(token) for step in STEPS for token in ("A" * 28, "A" * 36, "x")]
@@ -393,7 +399,7 @@ _HEADERS = st.fixed_dictionaries(
 
 @st.composite
 def _bodies(draw: st.DrawFn) -> tuple[str, bytes]:
-    """A kind and a body: as forms are sent, or nearly."""
+    """Generates content types and bodies: forms, and what resembles them."""
     form = {"address": draw(_ADDRESS), **draw(_FORMS)}
     kind = draw(st.sampled_from(["urlencoded", "multipart", "rubbish"]))
     if kind == "urlencoded":
@@ -411,7 +417,7 @@ def _bodies(draw: st.DrawFn) -> tuple[str, bytes]:
 
 @pytest.fixture(scope="module")
 def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that lets everybody in as often as they like, with somebody in it."""
+    """A site without limits that has a subscriber."""
     with pytest.MonkeyPatch.context() as patch, opened(tmp_path_factory.mktemp("site")) as one:
         for name in ("NETWORK", "SCRIPT", "ADDRESS", "ALL"):
             patch.setattr(limits, name, 10**9)
@@ -422,7 +428,7 @@ def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @settings(max_examples=10_000 if SOAK else 300)
 @given(_METHODS, _PATHS, _FORMS, _HEADERS, _bodies())
-def test_nothing_that_is_asked_breaks_anything(
+def test_no_request_causes_a_server_error(
     open_site: Site,
     method: str,
     path: str,
@@ -430,7 +436,7 @@ def test_nothing_that_is_asked_breaks_anything(
     headers: dict[str, str],
     body: tuple[str, bytes],
 ) -> None:
-    """No answer is a fault of ours, and without a token only requests are written."""
+    """No response has status 500, and without a token only requests are recorded."""
     before = open_site.tables("requests", "sqlite_sequence")
     sent = {**headers, "Content-Type": body[0]}
     answer = open_site.ask(

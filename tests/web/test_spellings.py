@@ -1,4 +1,4 @@
-"""Many spellings of one mailbox share its limits, and are still different subscribers."""
+"""Spellings of one mailbox share its limits, but are different subscribers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DOTTED.append("Mira.Lamp@GoogleMail.com")
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """A site with papers, and nobody subscribed."""
+    """A site with papers and no subscribers."""
     with opened(tmp_path) as one:
         yield one
 
@@ -42,15 +42,15 @@ def site(tmp_path: Path) -> Iterator[Site]:
         ("Straße+x@Straße.de", "strasse@xn--strae-oqa.de"),
     ],
 )
-def test_what_is_one_mailbox(written: str, key: str) -> None:
-    """For limits only, and always the same when folded again."""
+def test_mailbox_keys(written: str, key: str) -> None:
+    """They are used for limits only, and folding one again changes nothing."""
     assert mailbox_key(normal_form(written)) == key
     assert mailbox_key(key) == key
 
 
 @pytest.mark.parametrize("spellings", [TAGGED, DOTTED], ids=["tags", "dots"])
 def test_one_mailbox_gets_one_mail(site: Site, spellings: list[str]) -> None:
-    """In a day, although the process starts again before each request."""
+    """In a day, although the process restarts before each request."""
     for at, written in enumerate(spellings):
         site.restart()
         assert site.subscribe(written, peer=f"192.0.{at}.1").status_code == 200
@@ -69,7 +69,7 @@ def test_requests_for_one_mailbox_are_few(site: Site) -> None:
 
 
 def test_two_processes_share_the_limit(site: Site) -> None:
-    """Of two that handle requests at the same database, neither gives a mailbox a second mail."""
+    """While two processes handle requests, a mailbox still gets one mail."""
     config = Config.model_validate({"newsletter": {"base_url": BASE}})
     with closing(App(config, Database(f"sqlite:///{site.database.file}"), lambda: site.now)) as app:
         for at, written in enumerate(DOTTED):
@@ -81,7 +81,7 @@ def test_two_processes_share_the_limit(site: Site) -> None:
 
 
 def test_two_spellings_are_two_subscribers(site: Site) -> None:
-    """Each is mailed when the mailbox may be, and confirms for itself."""
+    """Each is mailed when its mailbox may be, and confirms separately."""
     first = site.joined("mira@example.org")
     site.subscribe("mira+papers@example.org")
     site.work()
@@ -94,7 +94,7 @@ def test_two_spellings_are_two_subscribers(site: Site) -> None:
 
 
 def test_other_mailboxes_have_limits_of_their_own(site: Site) -> None:
-    """What only looks alike is another mailbox."""
+    """A similar address is another mailbox."""
     others = ["mira@example.org", "mir@example.org", "mira@example.com", "miranda@example.org"]
     others += ["mira-x@example.org", "a%@example.org", "a_@example.org", "ab@example.org"]
     for at, written in enumerate(others):
@@ -104,7 +104,7 @@ def test_other_mailboxes_have_limits_of_their_own(site: Site) -> None:
 
 
 def test_a_change_to_another_spelling(site: Site) -> None:
-    """A mailbox gets one mail about a new address too, whoever asks for it."""
+    """A mailbox gets one mail about a new address too."""
     for asked in range(2):
         settings = site.settings(site.joined(f"ana{asked}@x.example"))
         for written in TAGGED[:3]:
@@ -115,7 +115,7 @@ def test_a_change_to_another_spelling(site: Site) -> None:
 
 
 def test_ending_links_permits_no_further_mail_to_a_stranger(site: Site) -> None:
-    """A subscriber who moves between addresses of their own asks for the same change again."""
+    """A subscriber who moves between two own addresses requests the same change again."""
     settings = site.settings(site.joined("ana@x.example"))
     for own in ("ana@y.example", "ana@z.example"):
         for address in ("mira@example.org", own):
@@ -129,7 +129,7 @@ def test_ending_links_permits_no_further_mail_to_a_stranger(site: Site) -> None:
 
 
 def test_a_lost_mail_does_not_count(site: Site) -> None:
-    """A spelling that a server refuses leaves the mailbox its mail."""
+    """If a server refuses a mail to one spelling, the mailbox may still be sent one."""
     site.subscribe(DOTTED[0])
     site.work()
     with site.database.write() as tx:
@@ -139,8 +139,8 @@ def test_a_lost_mail_does_not_count(site: Site) -> None:
     assert [to for to, _ in site.mails("confirm")] == DOTTED[:2]
 
 
-def test_a_wide_network_asks_only_so_often(site: Site) -> None:
-    """A holder of a /40 has 65,536 networks, and one limit over them."""
+def test_a_wide_network_has_a_limit(site: Site) -> None:
+    """A /40 contains 65,536 networks and has one limit over them."""
     found = [
         site.subscribe(f"r{at}@x.example", headers={}, peer=f"2001:db8:{at:x}::1").status_code
         for at in range(limits.WIDE * limits.SCRIPT + 5)

@@ -14,7 +14,7 @@ from tests.support.smtp_server import Server
 
 @pytest.fixture
 def names() -> Iterator[Callable[..., NameServer]]:
-    """Makes name servers."""
+    """Starts name servers."""
     made: list[NameServer] = []
 
     def make(zone: Mapping[str, Sequence[str]] = WELL, **options: Sequence[str]) -> NameServer:
@@ -28,7 +28,7 @@ def names() -> Iterator[Callable[..., NameServer]]:
 
 @pytest.fixture
 def mail() -> Iterator[Callable[..., Server]]:
-    """Makes mail servers."""
+    """Starts mail servers."""
     made: list[Server] = []
 
     def make(**options: Any) -> Server:

@@ -1,4 +1,4 @@
-"""The list of checks: complete, in order, and each independent of the others."""
+"""The list of checks is complete and ordered, and the checks are independent of each other."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.smtp_server import Server
 
 
 def test_every_transport_has_a_check() -> None:
-    """A new transport needs a line in the list, under its own name."""
+    """A new transport needs a line in the list under its own name."""
     assert set(TRANSPORTS) <= {name for name, _ in CHECKS}
 
 
@@ -37,7 +37,7 @@ def test_a_check_finds_the_same_alone_as_after_all_others(
     mail: Callable[..., Server],
     names: Callable[..., NameServer],
 ) -> None:
-    """No check depends on another having run."""
+    """No check depends on another one having run."""
     resolver = Resolver("127.0.0.1", names().port)
     bounces = {"bounce_domain": f"bounces.{HOME}"}
     configure(tmp_path, newsletter=bounces, **by_smtp(mail(size="50000")))

@@ -15,7 +15,7 @@ from tests.support.doctor import NOW, configure, findings, ingest_sample
 
 
 def test_the_clock_and_the_next_due_time(tmp_path: Path) -> None:
-    """In the newsletter's zone; a clock that went back, or that was never set, is a failure."""
+    """In the newsletter's zone; a clock that went back or was never set is an error."""
     configure(tmp_path, newsletter={"time_zone": "Asia/Tokyo"})
     ingest_sample(tmp_path, at=NOW)
     says, due = findings(tmp_path)["clock"]
@@ -32,8 +32,8 @@ def test_the_clock_and_the_next_due_time(tmp_path: Path) -> None:
     )
 
 
-def test_sending_that_is_stopped(tmp_path: Path) -> None:
-    """The way to start it is named, and nobody is called overdue."""
+def test_paused_sending(tmp_path: Path) -> None:
+    """The command that resumes it is named, and no subscriber is called overdue."""
     configure(tmp_path)
     ingest_sample(tmp_path, at=NOW)
     app = App(load_config(None), clock=lambda: NOW)
@@ -45,7 +45,7 @@ def test_sending_that_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_zone_that_cannot_be_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The package that has it is named."""
+    """The package to install is named."""
     configure(tmp_path)
 
     def gone(key: str) -> None:

@@ -27,7 +27,7 @@ from tests.support.smtp_server import Server
 def run(
     folder: Path, *arguments: str, status: int = 0, trusted: str | Path = os.devnull
 ) -> list[tuple[str, str]]:
-    """The levels and lines that are printed. Each that is not `ok` has a hint below it."""
+    """Returns the printed levels and lines. Each that is not `ok` must have a hint below it."""
     done = newsletter("doctor", *arguments, cwd=folder, SSL_CERT_FILE=str(trusted))
     assert done.returncode == status, done
     assert not done.stderr, done.stderr
@@ -51,17 +51,17 @@ def run(
 
 
 def not_ok(found: list[tuple[str, str]]) -> list[str]:
-    """What is not well."""
+    """Returns the lines that are not `ok`."""
     return [f"{level} {text}" for level, text in found if level != "ok"]
 
 
 def at_level(found: list[tuple[str, str]], level: str) -> list[str]:
-    """What is of that level."""
+    """Returns the lines of that level."""
     return [text for one, text in found if one == level]
 
 
 def test_a_fresh_installation_has_no_failure(tmp_path: Path) -> None:
-    """Everything that is still to be done is a warning, and no database is made."""
+    """What is still missing is a warning, and no database is created."""
     newsletter("init", cwd=tmp_path)
     for file in tmp_path.glob("newsletter.db*"):
         file.unlink()
@@ -72,10 +72,10 @@ def test_a_fresh_installation_has_no_failure(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("newsletter.db*"))
 
 
-def test_where_all_is_well_nothing_is_found_and_nothing_sent(
+def test_a_complete_installation(
     tmp_path: Path, mail: Callable[..., Server], names: Callable[..., NameServer]
 ) -> None:
-    """Over TLS, with a login, and with all that its domain needs."""
+    """Over TLS, with a login and all DNS records: no findings, and no mail is sent."""
     path = certificate(tmp_path, "-days", "90")
     server = mail(tls=secured(path), auth="PLAIN", password=PASSWORD)
     login = {"security": "tls", "username": "papers", "password": PASSWORD}
@@ -96,7 +96,7 @@ def test_where_all_is_well_nothing_is_found_and_nothing_sent(
 
 
 def test_a_wrong_password(tmp_path: Path, mail: Callable[..., Server]) -> None:
-    """It is a failure with the server's words, and the password is not shown."""
+    """The server's reply is shown, and the password is not."""
     path = certificate(tmp_path, "-days", "90")
     server = mail(tls=secured(path), auth="LOGIN", password="another")
     login = {"security": "tls", "username": "papers", "password_file": "secret"}
@@ -109,7 +109,7 @@ def test_a_wrong_password(tmp_path: Path, mail: Callable[..., Server]) -> None:
 
 
 def test_a_server_that_offers_no_tls(tmp_path: Path, mail: Callable[..., Server]) -> None:
-    """Mail never leaves in clear, and the login is not even tried."""
+    """Mail is never sent unencrypted, and the login is not tried."""
     server = mail()
     login = {"security": "starttls", "username": "papers", "password": PASSWORD}
     configure(tmp_path, **by_smtp(server, **login))
@@ -119,7 +119,7 @@ def test_a_server_that_offers_no_tls(tmp_path: Path, mail: Callable[..., Server]
 
 
 def test_an_expired_certificate(tmp_path: Path, mail: Callable[..., Server]) -> None:
-    """It is said as what it is."""
+    """The message says so."""
     path = expired(tmp_path)
     server = mail(tls=secured(path))
     configure(tmp_path, **by_smtp(server, security="tls"))
@@ -128,8 +128,8 @@ def test_an_expired_certificate(tmp_path: Path, mail: Callable[..., Server]) -> 
     assert "certificate has expired" in failure
 
 
-def test_a_certificate_that_ends_soon(tmp_path: Path, mail: Callable[..., Server]) -> None:
-    """Nothing is wrong yet, and will be."""
+def test_a_certificate_that_expires_soon(tmp_path: Path, mail: Callable[..., Server]) -> None:
+    """It is a warning."""
     path = certificate(tmp_path, "-days", "5")
     server = mail(tls=secured(path), starttls=True)
     configure(tmp_path, **by_smtp(server, security="starttls"))
@@ -141,7 +141,7 @@ def test_a_certificate_that_ends_soon(tmp_path: Path, mail: Callable[..., Server
 def test_missing_records_are_printed_as_they_are_published(
     tmp_path: Path, names: Callable[..., NameServer]
 ) -> None:
-    """On a line of their own, for the domain's zone."""
+    """Each on a line for the domain's zone file."""
     smtp = {"host": "smtp.relay.quay", "port": 465}
     configure(tmp_path, delivery={"transport": "smtp"}, transports_smtp=smtp)
     found = "\n".join(not_ok(run(tmp_path, "--nameserver", names({}).address, status=3)))
@@ -151,8 +151,8 @@ def test_missing_records_are_printed_as_they_are_published(
     assert "there is no host smtp.relay.quay" in found or "could not be looked up" in found
 
 
-def test_json_is_a_row_for_each_and_the_counts(tmp_path: Path) -> None:
-    """What scripts rely on."""
+def test_json_output(tmp_path: Path) -> None:
+    """One object for each check, and one with the counts."""
     configure(tmp_path)
     done = newsletter("doctor", "--offline", "--json", cwd=tmp_path)
     *rows, last = rows_of(done)
@@ -163,7 +163,7 @@ def test_json_is_a_row_for_each_and_the_counts(tmp_path: Path) -> None:
 
 
 def test_a_configuration_that_cannot_be_loaded(tmp_path: Path) -> None:
-    """Its problems are shown as they always are, and the status is 2."""
+    """Its problems are listed as by other commands, with exit status 2."""
     file = configure(tmp_path, newsletter={"send_at": "25:00"}, delivery={"sessions": 0})
     done = newsletter("doctor", cwd=tmp_path)
     assert done.returncode == 2
@@ -183,8 +183,8 @@ def test_a_configuration_that_cannot_be_loaded(tmp_path: Path) -> None:
         ("--dkim-selector", "a b"),
     ],
 )
-def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ...]) -> None:
-    """Before anything is looked at."""
+def test_invalid_options(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Before any check runs."""
     configure(tmp_path)
     done = newsletter("doctor", *arguments, cwd=tmp_path)
     assert done.returncode == 2
@@ -195,7 +195,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, arguments: tuple[str, ..
 def test_a_test_message_is_sent_on_request(
     tmp_path: Path, mail: Callable[..., Server], names: Callable[..., NameServer]
 ) -> None:
-    """One, to that address, and what became of it is said."""
+    """One, to that address, with its outcome."""
     server = mail()
     configure(tmp_path, **by_smtp(server))
     ingest_sample(tmp_path)

@@ -8,8 +8,8 @@ from newsletter.app.doctor.findings import Level
 from tests.support.doctor import PASSWORD, configure, findings
 
 
-def test_the_configuration_s_problems_and_what_is_missing(tmp_path: Path) -> None:
-    """A format that does not exist, mail without a sender, a password that is not there."""
+def test_configuration_problems(tmp_path: Path) -> None:
+    """An unknown format, mail without a sender, a missing password file."""
     file = configure(
         tmp_path,
         newsletter={"sender": "", "owner": "", "base_url": "", "postal_address": ""},
@@ -26,7 +26,7 @@ def test_the_configuration_s_problems_and_what_is_missing(tmp_path: Path) -> Non
 
 
 def test_a_broken_theme(tmp_path: Path) -> None:
-    """The trial edition says so, under its own name."""
+    """The trial edition reports it as a separate check."""
     folder = tmp_path / "mine" / "themes" / "default"
     folder.mkdir(parents=True)
     (folder / "subject.txt.j2").write_text("{% broken")
@@ -37,7 +37,7 @@ def test_a_broken_theme(tmp_path: Path) -> None:
 
 
 def test_secrets_that_others_can_read(tmp_path: Path) -> None:
-    """In the configuration and in a file; a configuration without any may be read."""
+    """In the configuration and in a file; a configuration without secrets may be readable."""
     file = configure(tmp_path)
     file.chmod(0o644)
     assert [one.level for one in findings(tmp_path)["config"]] == [Level.OK]

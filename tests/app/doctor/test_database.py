@@ -13,7 +13,7 @@ from tests.support.doctor import configure, findings, ingest_sample
 
 
 def test_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It opens, and is looked through unless it is too large; others cannot read it."""
+    """It can be opened, is verified unless it is too large, and is private."""
     configure(tmp_path)
     ingest_sample(tmp_path)
     (found,) = findings(tmp_path)["database"]
@@ -31,7 +31,7 @@ def test_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
-    """It is found before it is needed, and the rest is looked at all the same."""
+    """Damage is found early, and the other checks still run."""
     configure(tmp_path)
     ingest_sample(tmp_path)
     file = tmp_path / "newsletter.db"
@@ -53,7 +53,7 @@ def test_a_damaged_database(tmp_path: Path) -> None:
 
 
 def test_an_older_copy(tmp_path: Path) -> None:
-    """It is said that nothing is sent from it, and what to do."""
+    """The message says that nothing is sent from it, and what to do."""
     configure(tmp_path)
     ingest_sample(tmp_path)
     (tmp_path / "newsletter.db.generation").write_text(f"{7:020}\n")
@@ -64,7 +64,7 @@ def test_an_older_copy(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_ours(tmp_path: Path) -> None:
-    """Nor is one of a kind that is not there yet."""
+    """Nor is a database of an unsupported kind."""
     configure(tmp_path)
     (tmp_path / "newsletter.db").write_text("Dear diary, " * 20)
     (found,) = findings(tmp_path)["database"]

@@ -9,7 +9,7 @@ from tests.support.doctor import configure, findings
 
 
 def test_a_short_key(tmp_path: Path) -> None:
-    """It is not shown."""
+    """It is not displayed."""
     configure(tmp_path, web={"secret_keys": ["x" * 32, "lantern"]})
     (found,) = findings(tmp_path)["secrets"]
     assert found.level is Level.WARNING

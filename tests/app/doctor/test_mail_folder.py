@@ -8,8 +8,8 @@ from newsletter.app.doctor.findings import Level
 from tests.support.doctor import configure, findings
 
 
-def test_where_mails_become_files(tmp_path: Path) -> None:
-    """A folder that is made later, one that is a file, and none at all; nothing is made now."""
+def test_folders_for_mail(tmp_path: Path) -> None:
+    """A folder yet to be created, a file in its place, and none; the check creates nothing."""
     configure(tmp_path)
     assert findings(tmp_path)["eml"][0].level is Level.OK
     assert not (tmp_path / "outbox").exists()

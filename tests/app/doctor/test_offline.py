@@ -1,4 +1,4 @@
-"""What is not queried: `--offline`, and domains that are not in the public DNS."""
+"""Queries that are not made: with `--offline`, and about domains that are not in the public DNS."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from newsletter.app.doctor.resolver import Resolver
 from tests.support.doctor import PASSWORD, NameServer, configure, findings
 
 
-def test_offline_connects_to_nothing_else(
+def test_offline_makes_no_connections(
     tmp_path: Path, names: Callable[..., NameServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither about names nor about mail."""
+    """Neither to name servers nor to mail servers."""
     smtp = {"host": "smtp.relay.quay", "username": "papers", "password": PASSWORD}
     configure(tmp_path, delivery={"transport": "smtp"}, transports_smtp=smtp)
     monkeypatch.setattr(socket, "getaddrinfo", None)
@@ -31,7 +31,7 @@ def test_offline_connects_to_nothing_else(
 def test_special_use_domains_are_not_queried(
     tmp_path: Path, names: Callable[..., NameServer], domain: str
 ) -> None:
-    """What the Internet says of them is no news."""
+    """They are not in the public DNS."""
     configure(tmp_path, newsletter={"sender": f"a@{domain}"})
     server = names()
     found = findings(tmp_path, Options(), resolver=Resolver("127.0.0.1", server.port))

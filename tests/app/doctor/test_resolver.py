@@ -1,4 +1,4 @@
-"""The resolver: answers, time-outs, and how a name server is written."""
+"""The resolver: answers, time-outs, and the format of name server addresses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.doctor import HOME, WELL, NameServer
 
 
 def test_answers(names: Callable[..., NameServer]) -> None:
-    """What is there, and what is not: no such record, and no such name."""
+    """Existing records, a missing record type, and a missing name."""
     found = names({**WELL, "none.quay MX": ["0 ."], "4.2.0.192.in-addr.arpa PTR": ["a.quay."]})
     resolver = Resolver("127.0.0.1", found.port)
     # Name servers and resolvers give records in any order.
@@ -34,7 +34,7 @@ def test_answers(names: Callable[..., NameServer]) -> None:
 def test_queries_without_an_answer(
     names: Callable[..., NameServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server that never answers is asked once; one that did is asked again."""
+    """A server that never answers is asked once; one that answered before is asked again."""
     monkeypatch.setattr(resolver_module, "_TIMEOUT", 0.1)
     monkeypatch.setattr(resolver_module, "_LIFETIME", 0.3)
     dead = names(silent=["a.quay", "b.quay"])
@@ -52,7 +52,7 @@ def test_queries_without_an_answer(
 
 
 def test_a_machine_without_name_servers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It can ask nobody, and says so."""
+    """The check says that there are none."""
 
     def none(self: object, file: object) -> None:
         raise dns.exception.DNSException
@@ -72,12 +72,12 @@ def test_a_machine_without_name_servers(monkeypatch: pytest.MonkeyPatch) -> None
     ],
 )
 def test_a_name_server_with_and_without_a_port(text: str, found: tuple[str, int]) -> None:
-    """With and without a port."""
+    """Of either IP version."""
     assert parse_nameserver(text) == found
 
 
 @pytest.mark.parametrize("text", ["", "ns.quay", "192.0.2.53:", "192.0.2.53:0", "1.2.3.4:70000"])
-def test_what_is_no_address_of_a_name_server(text: str) -> None:
-    """It is said what to write."""
+def test_invalid_name_servers(text: str) -> None:
+    """The message says what to write."""
     with pytest.raises(ValueError, match="write an address"):
         parse_nameserver(text)

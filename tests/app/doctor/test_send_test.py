@@ -11,7 +11,7 @@ from tests.support.doctor import configure, findings
 
 
 def test_a_test_mail_needs_a_database(tmp_path: Path) -> None:
-    """It is where mails are counted."""
+    """Deliveries are counted there."""
     configure(tmp_path, newsletter={"sender": "a@lab.test"})
     (found,) = findings(tmp_path, Options(test_recipient=parse_address("mira@inbox.quay")))["test"]
     assert found.level is Level.FAILURE

@@ -8,7 +8,7 @@ from tests.support.doctor import HOME, configure, findings
 
 
 def test_sender_address_and_way_to_unsubscribe(tmp_path: Path) -> None:
-    """A sender that is nobody's, and a page that nobody reaches."""
+    """A sender at a reserved domain, and a base URL that others cannot reach, are reported."""
     configure(
         tmp_path,
         newsletter={"sender": "a@example.org", "base_url": "http://localhost:8000"},

@@ -20,8 +20,8 @@ from tests.support.doctor import (
 from tests.support.smtp_server import Server
 
 
-def test_a_domain_with_all_that_it_needs(tmp_path: Path, names: Callable[..., NameServer]) -> None:
-    """Texts in several pieces are one; what a record refers to is asked too."""
+def test_a_complete_domain(tmp_path: Path, names: Callable[..., NameServer]) -> None:
+    """Strings of one record are joined, and records that it refers to are queried."""
     configure(tmp_path)
     server = names()
     found = findings_with_dns(server, tmp_path, dkim_selector="s1")
@@ -34,7 +34,7 @@ def test_a_domain_with_all_that_it_needs(tmp_path: Path, names: Callable[..., Na
 def test_a_name_server_that_fails_says_nothing_about_the_domain(
     tmp_path: Path, names: Callable[..., NameServer]
 ) -> None:
-    """A record that could not be asked is not called missing, and none is to be published."""
+    """A record that could not be queried is not called missing, and none is suggested."""
     configure(tmp_path)
     failing = [HOME, f"_dmarc.{HOME}", f"s1._domainkey.{HOME}"]
     found = findings_with_dns(names(failing=failing), tmp_path, dkim_selector="s1")
@@ -48,7 +48,7 @@ def test_a_name_server_that_fails_says_nothing_about_the_domain(
 def test_spf_is_checked_at_the_bounce_domain(
     tmp_path: Path, names: Callable[..., NameServer]
 ) -> None:
-    """Its record is what receivers look at, and it should belong to the sender's domain."""
+    """Receivers query that domain, which should belong to the sender's."""
     zone = {
         **WELL,
         f"bounces.{HOME} TXT": ['"v=spf1 ip4:192.0.2.1 -all"'],
@@ -68,7 +68,7 @@ def test_spf_is_checked_at_the_bounce_domain(
 def test_the_name_of_the_machine_that_sends(
     tmp_path: Path, mail: Callable[..., Server], names: Callable[..., NameServer]
 ) -> None:
-    """Only where that is this machine."""
+    """It is checked only if this machine sends the mail itself."""
     zone = {
         **WELL,
         "mail.quay A": ["8.8.8.8", "192.168.1.2"],

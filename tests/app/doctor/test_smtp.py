@@ -15,7 +15,7 @@ from tests.support.smtp_server import Server
 
 
 def test_a_port_without_a_server(tmp_path: Path, mail: Callable[..., Server]) -> None:
-    """With what such a port usually wants."""
+    """The hint says what the port is usually for."""
     server = mail()
     server.close()
     configure(tmp_path, **by_smtp(server))
@@ -26,7 +26,7 @@ def test_a_port_without_a_server(tmp_path: Path, mail: Callable[..., Server]) ->
 
 
 def test_a_server_that_refuses_us(tmp_path: Path, mail: Callable[..., Server]) -> None:
-    """Its words are said."""
+    """Its reply is shown."""
     server = mail(faults={"connect": [b"554 5.7.1 not from you\r\n"]})
     configure(tmp_path, **by_smtp(server))
     (found,) = findings(tmp_path)["smtp"]
@@ -37,7 +37,7 @@ def test_a_server_that_refuses_us(tmp_path: Path, mail: Callable[..., Server]) -
 def test_a_server_that_takes_small_mails_and_plain_addresses_only(
     tmp_path: Path, mail: Callable[..., Server]
 ) -> None:
-    """Editions, and people with other addresses, would be refused."""
+    """It would refuse editions, and subscribers with internationalised addresses."""
     server = mail(size="50000")
     configure(tmp_path, **by_smtp(server))
     ingest_sample(tmp_path, "mira@inbox.quay", "jürgen@inbox.quay", "ana@bücher.quay")
@@ -63,7 +63,7 @@ def test_a_login_without_tls_is_not_tried(tmp_path: Path, mail: Callable[..., Se
 
 
 def test_a_port_with_the_wrong_security(tmp_path: Path) -> None:
-    """What it usually wants is said."""
+    """The hint says what the port usually requires."""
     smtp = {"host": "127.0.0.1", "port": 587}
     configure(tmp_path, delivery={"transport": "smtp"}, transports_smtp=smtp)
     (found,) = findings(tmp_path)["smtp"]
@@ -74,7 +74,7 @@ def test_a_port_with_the_wrong_security(tmp_path: Path) -> None:
 def test_a_server_that_offers_a_login(
     tmp_path: Path, mail: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Elsewhere it usually wants one."""
+    """Servers on other machines usually require one."""
     configure(tmp_path, **by_smtp(mail(extensions=("AUTH PLAIN",))))
     assert len(findings(tmp_path)["smtp"]) == 1
     monkeypatch.setattr(context_module, "LOOPBACK", ())

@@ -13,7 +13,7 @@ from tests.support.doctor import NOW, configure, findings, ingest_sample
 
 
 def test_sources(tmp_path: Path) -> None:
-    """Never captured, gone, failing, and not asked for days."""
+    """Never captured, no longer configured, failing, and not captured for days."""
     file = configure(tmp_path)
     url = "http://127.0.0.1:9/papers"
     file.write_text(file.read_text() + f'[[sources]]\nname = "far"\nurl = "{url}"\n')
@@ -35,7 +35,7 @@ def test_sources(tmp_path: Path) -> None:
 
 
 def test_without_sources_and_subscribers(tmp_path: Path) -> None:
-    """Nothing would ever go out."""
+    """Nothing would ever be sent."""
     file = configure(tmp_path)
     file.write_text("[newsletter]" + file.read_text().partition("[newsletter]")[2])
     Database(f"sqlite:///{tmp_path}/newsletter.db").close()

@@ -28,7 +28,7 @@ from tests.support.doctor import configure, findings
 def test_the_pages(
     tmp_path: Path, base_url: str, web: dict[str, object], level: Level, says: str
 ) -> None:
-    """Whether visitors are told apart behind a web server."""
+    """A web server in front of the pages needs `trusted_hops`."""
     configure(tmp_path, newsletter={"base_url": base_url}, web=web)
     (found,) = findings(tmp_path)["web"]
     assert (found.level, says in found.what) == (level, True)

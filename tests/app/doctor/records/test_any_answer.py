@@ -1,4 +1,6 @@
-"""What holds for every evaluation: no answer is inconclusive, and no record breaks it."""
+"""Properties of every evaluation: failed queries are inconclusive, and no record raises an
+error.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ from tests.support.dns_answers import HOME, PUBLISH, SILENT, assert_finding, tre
     ],
 )
 def test_a_failed_query_is_inconclusive(finding: Finding) -> None:
-    """It is a warning of its own kind, with no record to publish."""
+    """It is a warning, and no record to publish is suggested."""
     assert_finding(finding, Level.WARNING, "could not be asked: nobody answered")
     assert not finding.record
 
@@ -48,7 +50,7 @@ ANSWERS = st.one_of(st.lists(RECORDS, max_size=3).map(tuple), st.just(SILENT))
 
 @given(ANSWERS, ANSWERS, ANSWERS)
 def test_any_published_record_is_evaluated(own: Answer, above: Answer, other: Answer) -> None:
-    """On one line in which nothing acts, with a hint unless all is well."""
+    """The result is one line without control characters, and has a hint unless it is fine."""
     sender, bounces = (
         tree_walk(HOME, papers_harbour=own, harbour=above),
         tree_walk("a.quay", quay=other),

@@ -12,8 +12,8 @@ from newsletter.app.doctor.records.answers import Answer
 from tests.support.dns_answers import HOME, KEY, assert_finding
 
 
-def test_a_key_whose_name_is_not_known_cannot_be_seen() -> None:
-    """What to look for in a received mail is said."""
+def test_an_unknown_selector() -> None:
+    """The hint says what to look for in a received mail."""
     assert_finding(dkim.unknown_selector(HOME), Level.WARNING, "DKIM-Signature", "--dkim-selector")
 
 
@@ -25,8 +25,8 @@ def test_a_key_whose_name_is_not_known_cannot_be_seen() -> None:
         f"v=DKIM1; k=ed25519; p={base64.b64encode(bytes(32)).decode()}",
     ],
 )
-def test_keys_that_are_in_order(record: str) -> None:
-    """Of both kinds, and in several pieces."""
+def test_valid_keys(record: str) -> None:
+    """Of both algorithms, and in several strings."""
     assert dkim.evaluate(HOME, "s1", ("hello", record)).level is Level.OK
 
 
@@ -44,6 +44,6 @@ def test_keys_that_are_in_order(record: str) -> None:
         ((f"p={KEY}; t=y:s",), Level.WARNING, "on trial"),
     ],
 )
-def test_keys_that_are_not(texts: Answer, level: Level, words: str) -> None:
+def test_invalid_keys(texts: Answer, level: Level, words: str) -> None:
     """Each with what is wrong."""
     assert_finding(dkim.evaluate(HOME, "s1", texts), level, words)

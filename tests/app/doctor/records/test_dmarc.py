@@ -11,12 +11,12 @@ from tests.support.dns_answers import HOME, assert_finding, tree_walk
 
 
 def evaluate(record: str, owner: str = "") -> Finding:
-    """The judgement of one record at the sender's own domain."""
+    """Evaluates one record at the sender's own domain."""
     return dmarc.evaluate(tree_walk(HOME, papers_harbour=(record,)), owner)
 
 
-def test_a_walk_asks_the_domain_and_all_above_it() -> None:
-    """Down to the last label; of long names no more than eight (RFC 9989 4.10)."""
+def test_the_tree_walk() -> None:
+    """Up to the last label; at most eight queries for long names (RFC 9989 4.10)."""
     assert dmarc.tree_walk_names("a.mail.harbour") == ["a.mail.harbour", "mail.harbour", "harbour"]
     assert dmarc.tree_walk_names("a.b.c.d.e.f.g.h.i.j") == [
         "a.b.c.d.e.f.g.h.i.j",
@@ -26,7 +26,7 @@ def test_a_walk_asks_the_domain_and_all_above_it() -> None:
 
 
 def test_the_organisation_is_the_highest_domain_with_a_record() -> None:
-    """Its record's policy for those below is what holds where there is no nearer one."""
+    """Its policy for subdomains applies where no nearer record exists."""
     found = tree_walk(
         "a.mail.papers.harbour", papers_harbour=("v=DMARC1; p=reject; sp=quarantine",)
     )
@@ -37,7 +37,7 @@ def test_the_organisation_is_the_highest_domain_with_a_record() -> None:
 
 
 def test_a_public_suffix_ends_the_walk_and_is_no_organisation() -> None:
-    """The domain below it is; `psd=n` says of a domain that it is one itself."""
+    """The domain below it is one; `psd=n` declares a domain to be one itself."""
     suffix = tree_walk("a.mail.papers.harbour", harbour=("v=DMARC1; p=none; psd=y",))
     assert suffix.organizational_domain == "papers.harbour"
     assert "from harbour" in dmarc.evaluate(suffix, "").what
@@ -51,7 +51,9 @@ def test_a_public_suffix_ends_the_walk_and_is_no_organisation() -> None:
 
 
 def test_without_dmarc_the_record_to_publish_is_printed() -> None:
-    """Reports go to the owner, if they are of that domain: another's would refuse them."""
+    """Reports go to the owner if their address is at that domain; another domain would refuse
+    them.
+    """
     finding = dmarc.evaluate(tree_walk(HOME), f"owner@{HOME}")
     assert_finding(finding, Level.WARNING, "no DMARC record")
     assert finding.record == f'_dmarc.{HOME}. TXT "v=DMARC1; p=none; rua=mailto:owner@{HOME}"'
@@ -70,8 +72,8 @@ def test_without_dmarc_the_record_to_publish_is_printed() -> None:
         ("v = DMARC1 ; p = Quarantine ; t=y ; unknown=1", "p=quarantine, on trial"),
     ],
 )
-def test_dmarc_records_that_are_in_order(record: str, words: str) -> None:
-    """With the policy that holds."""
+def test_valid_dmarc_records(record: str, words: str) -> None:
+    """With the policy that applies."""
     finding = evaluate(record)
     assert finding.level is Level.OK
     assert words in finding.what
@@ -90,13 +92,13 @@ def test_dmarc_records_that_are_in_order(record: str, words: str) -> None:
         ("v=DMARC1; p=none; rua=a@papers.harbour", Level.WARNING, "rua=mailto:"),
     ],
 )
-def test_dmarc_records_that_are_not(record: str, level: Level, words: str) -> None:
-    """Each with what is wrong in it."""
+def test_invalid_dmarc_records(record: str, level: Level, words: str) -> None:
+    """Each with what is wrong."""
     assert_finding(evaluate(record), level, words)
 
 
-def test_two_dmarc_records_are_none() -> None:
-    """At the domain itself they are a fault; above it they are passed over."""
+def test_several_dmarc_records() -> None:
+    """At the domain itself they are an error; above it they are ignored."""
     two = ("v=DMARC1; p=none", "v=DMARC1; p=reject")
     assert_finding(
         dmarc.evaluate(tree_walk(HOME, papers_harbour=two), ""), Level.FAILURE, "2 DMARC"
@@ -107,7 +109,7 @@ def test_two_dmarc_records_are_none() -> None:
 
 
 def test_a_bounce_domain_of_the_same_organisation_is_aligned() -> None:
-    """Whether the organisation is known by its record, or only by its name."""
+    """Whether the organisation is known from its record or only from its name."""
     policy: Answer = ("v=DMARC1; p=none",)
     below = f"bounces.{HOME}"
     for found in ({"papers_harbour": policy}, {}):
@@ -115,8 +117,8 @@ def test_a_bounce_domain_of_the_same_organisation_is_aligned() -> None:
         assert dmarc.evaluate_alignment(sender, bounces).level is Level.OK
 
 
-def test_a_bounce_domain_of_another_organisation_is_not() -> None:
-    """Then only a signature can tie the mail to its sender."""
+def test_a_bounce_domain_of_another_organisation_is_not_aligned() -> None:
+    """Only a DKIM signature can then align the mail."""
     policy: Answer = ("v=DMARC1; p=none",)
     sender = tree_walk(HOME, papers_harbour=policy)
     for bounces in (tree_walk("bounces.quay"), tree_walk("bounces.quay", bounces_quay=policy)):
@@ -129,7 +131,7 @@ def test_a_bounce_domain_of_another_organisation_is_not() -> None:
 
 
 def test_strict_alignment_takes_the_same_domain_only() -> None:
-    """A domain below is another then."""
+    """A subdomain is not aligned."""
     found: dict[str, Answer] = {"papers_harbour": ("v=DMARC1; p=none; aspf=s",)}
     sender = tree_walk(HOME, **found)
     strict = dmarc.evaluate_alignment(sender, tree_walk(f"bounces.{HOME}", **found))

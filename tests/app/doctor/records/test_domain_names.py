@@ -1,4 +1,4 @@
-"""Which domains are in the public DNS."""
+"""Which domains exist in the public DNS."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from newsletter.app.doctor.records.domain_names import is_special_use
     ["localhost", "lab", "a.lab.test", "mira.local", "x.invalid", "example.org", "a.example"],
 )
 def test_special_use_domains(name: str) -> None:
-    """For one network, for tests and for examples."""
+    """Those for private networks, tests and examples."""
     assert is_special_use(name)
 
 
 @pytest.mark.parametrize("name", ["papers.harbour", "notexample.org", "example.de", "a.co.uk"])
 def test_domains_of_the_public_dns(name: str) -> None:
-    """What only looks like an example is none."""
+    """Names that only resemble special-use domains."""
     assert not is_special_use(name)

@@ -11,7 +11,7 @@ from tests.support.dns_answers import HOME, SILENT, assert_finding
 
 
 def test_mail_exchangers_in_order_of_preference() -> None:
-    """The servers, the preferred first."""
+    """The preferred ones first."""
     finding = mx.evaluate(
         HOME, ("mx1.quay", "mx2.quay"), {"mx1.quay": (), "mx2.quay": ("192.0.2.1",)}, "replies"
     )
@@ -36,7 +36,7 @@ def test_a_domain_that_accepts_no_mail(
     assert_finding(mx.evaluate(HOME, answer, addresses, "replies"), level, words)
 
 
-def test_servers_whose_address_is_not_known_count_as_there() -> None:
-    """Nothing follows from a question that got no answer."""
+def test_servers_whose_address_could_not_be_queried() -> None:
+    """Nothing follows from a query without an answer."""
     finding = mx.evaluate(HOME, ("mx.quay",), {"mx.quay": SILENT}, "replies")
     assert finding.level is Level.OK

@@ -12,7 +12,7 @@ from tests.support.dns_answers import SILENT, assert_finding
 
 
 def test_an_address_has_a_name_and_the_name_the_address() -> None:
-    """However an address is written."""
+    """However the address is written."""
     address = "2001:db8:0:0:0:0:0:7"
     one = ReverseLookup(address, ("mail.quay",), {"mail.quay": ("192.0.2.1", "2001:db8::7")})
     (finding,) = ptr.evaluate("mail.quay", (address,), [one])
@@ -29,16 +29,16 @@ def test_an_address_has_a_name_and_the_name_the_address() -> None:
         (SILENT, {}, "could not be asked"),
     ],
 )
-def test_an_address_without_its_name(names: Answer, back: dict[str, Answer], words: str) -> None:
-    """Large providers take no mail from it."""
+def test_a_missing_or_different_name(names: Answer, back: dict[str, Answer], words: str) -> None:
+    """Large providers refuse mail from such an address."""
     (finding,) = ptr.evaluate(
         "mail.quay", ("192.0.2.1",), [ReverseLookup("192.0.2.1", names, back)]
     )
     assert_finding(finding, Level.WARNING, words)
 
 
-def test_a_machine_that_the_internet_does_not_see() -> None:
-    """Nothing can be said of what it sends through."""
+def test_a_private_address() -> None:
+    """The public address that mail leaves from is not known."""
     for addresses, words in (((), "no public address"), (SILENT, "could not be asked")):
         (finding,) = ptr.evaluate("desk", addresses, [])
         assert_finding(finding, Level.WARNING, words)

@@ -11,7 +11,7 @@ from tests.support.dns_answers import HOME, PUBLISH, assert_finding
 
 
 def evaluate(*records: str, **referred: Answer) -> Finding:
-    """The judgement of these texts; `_` in names of `referred` is a dot."""
+    """Evaluates these texts; `_` in the names of `referred` stands for a dot."""
     others = {name.replace("_", "."): answer for name, answer in referred.items()}
     return spf.evaluate(HOME, records, others, PUBLISH)
 
@@ -27,13 +27,13 @@ def evaluate(*records: str, **referred: Answer) -> Finding:
         "v=spf1 -all include:never.asked",
     ],
 )
-def test_spf_records_that_are_in_order(record: str) -> None:
-    """Beside texts that are something else."""
+def test_valid_spf_records(record: str) -> None:
+    """Other TXT records may exist beside them."""
     assert evaluate("site-verification=1", record).level is Level.OK
 
 
 def test_without_spf_the_record_to_publish_is_printed() -> None:
-    """As a line of the domain's zone."""
+    """As a line of the domain's zone file."""
     finding = evaluate("site-verification=1", "v=spf10 mx ~all")
     assert_finding(finding, Level.WARNING, "no SPF record")
     assert finding.record == f'{HOME}. TXT "{PUBLISH}"'
@@ -55,13 +55,13 @@ def test_without_spf_the_record_to_publish_is_printed() -> None:
         (["v=spf1 " + "a:x.harbour " * 11 + "~all"], Level.WARNING, "more than 10"),
     ],
 )
-def test_spf_records_that_are_not(records: list[str], level: Level, words: str) -> None:
-    """Each with what is wrong in it."""
+def test_invalid_spf_records(records: list[str], level: Level, words: str) -> None:
+    """Each with what is wrong."""
     assert_finding(evaluate(*records), level, words)
 
 
 def test_ten_lookups_are_allowed() -> None:
-    """With those of the records that it refers to, and no more."""
+    """Including those of the records that it refers to."""
     ten = evaluate(
         "v=spf1 mx include:relay.quay redirect=more.quay",
         relay_quay=("v=spf1 a a a ip4:192.0.2.1 ~all",),
@@ -76,8 +76,8 @@ def test_ten_lookups_are_allowed() -> None:
     assert_finding(eleven, Level.WARNING, "more than 10")
 
 
-def test_spf_records_that_refer_to_each_other_end() -> None:
-    """A circle is more than is allowed, and no endless loop."""
+def test_a_loop_of_spf_records() -> None:
+    """It exceeds the lookup limit, and evaluation ends."""
     finding = evaluate(
         "v=spf1 include:relay.quay ~all", relay_quay=("v=spf1 include:relay.quay ~all",)
     )
@@ -86,7 +86,7 @@ def test_spf_records_that_refer_to_each_other_end() -> None:
 
 @pytest.mark.parametrize("texts", [(), ("hello",), ("v=spf1 a ~all", "v=spf1 mx ~all")])
 def test_spf_that_refers_to_no_single_record_is_broken(texts: Answer) -> None:
-    """Receivers take the whole for broken then."""
+    """Receivers treat the whole record as broken."""
     finding = evaluate("v=spf1 include:relay.quay ~all", relay_quay=texts)
     assert_finding(finding, Level.FAILURE, "relay.quay")
 
@@ -104,6 +104,6 @@ def test_spf_that_refers_to_no_single_record_is_broken(texts: Answer) -> None:
     ],
 )
 def test_the_record_to_publish_names_the_mail_server(host: str, here: bool, record: str) -> None:
-    """As well as it is known, and as a record that we would take for right."""
+    """As far as it is known, and in a record that our own check accepts."""
     assert spf.suggest(HOME, host, is_local=here) == record
     assert evaluate(record).level is Level.OK
