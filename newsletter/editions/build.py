@@ -95,7 +95,7 @@ class EditionBuilder:
         return edition, _fault(made)
 
     def _parts(self, ordered: Sequence[Entry], web_url: str) -> list[tuple[Content, Rendered]]:
-        credited = thanks(ordered)
+        credited = credits_of(ordered)
         for detail in details(self._excerpts):
             content = compose(ordered, detail, credited)
             rendered = self._renderer.render(content, web_url)
@@ -142,7 +142,7 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def thanks(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
+def credits_of(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
     """Returns the credits, each a text and a URL: for known formats their site, else the source."""
     found: dict[str, str | None] = {}
     for entry in entries:

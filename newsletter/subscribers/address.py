@@ -31,7 +31,7 @@ _LOCAL = (_LOCALHOST, "local", "localdomain")
 """Top-level names of domains whose mail stays on this machine or in its local network."""
 # Needs no library, for speed: most addresses are plain, and a file may have a million.
 _PLAIN = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
-_ACTING = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')
+_UNSAFE = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _checked(written: str) -> str:
         raise ValueError('write an address, such as "mira@example.org"')
     if "\ufffd" in written:
         raise ValueError("it was written in another encoding; save the file as UTF-8")
-    if _ACTING.search(written):
+    if _UNSAFE.search(written):
         raise ValueError("write only the address, without a name, spaces, brackets or other signs")
     if written.count("@") != 1:
         raise ValueError('an address has one "@"')

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 # Not escaped by `json`: DEL, C1 controls, bidi marks, other line ends, lone surrogates.
-_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def json_line(value: Any, *, ascii_only: bool = False) -> str:
@@ -16,4 +16,4 @@ def json_line(value: Any, *, ascii_only: bool = False) -> str:
     Parsers get the same value: an escape sequence is another spelling of its character.
     """
     text = json.dumps(value, ensure_ascii=ascii_only)
-    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
