@@ -146,18 +146,18 @@ class Renderer:
             )
         line = f", line {exc.lineno}" if isinstance(exc, TemplateSyntaxError) else ""
         return RenderError(
-            f"its template is wrong{line} ({_said(exc)})", where=theme, hint="mend the template"
+            f"its template is wrong{line} ({_message(exc)})", where=theme, hint="fix the template"
         )
 
 
-def _said(exc: Exception) -> str:
+def _message(exc: Exception) -> str:
     if isinstance(exc, RecursionError):
         return "it extends or includes itself; the one it replaces is bundled/…"
     return exc.message or "" if isinstance(exc, TemplateError) else f"{exc}"
 
 
 def _depth(mjml: str) -> int:
-    """Returns how deeply the tags are nested."""
+    """Returns the maximum nesting of the tags."""
     depth = deepest = 0
     for tag in re.finditer(r"<(/?)[a-zA-Z][^<>]*?(/?)>", mjml):
         depth += -1 if tag[1] else 0 if tag[2] else 1
@@ -171,7 +171,7 @@ def compiled(mjml: str) -> str:
     Raises:
         RenderError: the MJML does not compile, or is nested too deeply.
     """
-    if _depth(mjml) > DEEPEST:  # the compiler never returns from thousands
+    if _depth(mjml) > DEEPEST:  # with thousands, the compiler never returns
         raise RenderError("the theme's MJML is nested too deeply", hint="close its tags")
     try:
         html = mjml2html(mjml, disable_comments=True, fonts={})
@@ -179,7 +179,7 @@ def compiled(mjml: str) -> str:
     except ValueError as exc:
         raise RenderError(
             f"the theme's MJML does not compile ({exc})",
-            hint="in it, `<` in an expression is `is lt(…)`, and `>` and quotes stay plain",
+            hint="in an expression, write `is lt(…)` for `<`; do not escape `>` and quotes",
         ) from exc
 
 

@@ -84,7 +84,7 @@ class Pages:
             return self._templates.get_template(f"web/{name}").render(site=self.site, **facts)
         except FAULTS as exc:
             raise RenderError(
-                f"the template is wrong ({exc})", where=f"web/{name}", hint="mend the template"
+                f"the template is wrong ({exc})", where=f"web/{name}", hint="fix the template"
             ) from exc
 
     def page(

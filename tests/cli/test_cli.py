@@ -119,7 +119,7 @@ def test_other_url_schemes_are_refused(tmp_path: Path) -> None:
     """Such as `file:`."""
     done = newsletter("replay", "file:///etc/passwd", "--json", cwd=tmp_path)
     assert done.returncode == 3
-    assert "not an address we read" in rows_of(done)[0]["held"]
+    assert "not a URL or path that can be read" in rows_of(done)[0]["held"]
 
 
 def test_a_private_address_is_refused(tmp_path: Path) -> None:

@@ -976,7 +976,7 @@ def test_a_broken_theme_moves_no_cursor(room: PlanningRoom, theme: Path) -> None
     room.templates = theme.parents[1]
     room.papers(1)
     before = room.join("mira")
-    with pytest.raises(RenderError, match="mend the template"):
+    with pytest.raises(RenderError, match="fix the template"):
         room.plan(DUE)
     assert room.person("mira") == before
     assert (room.editions(), room.states()) == ([], {})

@@ -224,7 +224,7 @@ def test_days_too_far_back_are_reported_as_given_up(machine: Make) -> None:
     lost.on(10, month=10)
     lost.asked()
     first, *came = lost.on(2, month=12)
-    assert "so 2026-10-10 to 2026-10-31 will not be asked for" in (first.held or "")
+    assert "so 2026-10-10 to 2026-10-31 will not be requested" in (first.held or "")
     assert lost.asked() == [*range(1, 31), 1, 2]
     assert [report.held for report in came] == [None] * 32
     assert lost.failing()

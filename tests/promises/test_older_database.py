@@ -359,7 +359,7 @@ def test_the_service_reports_it_and_keeps_running(tmp_path: Path, command: Comma
             assert "this database is older than" in reason
             assert answer(room, "/healthz") == (200, "ok\n")
             if command == "serve":
-                waited(lambda: "sending waits" in room.log, lambda: room.log)
+                waited(lambda: "sending is waiting" in room.log, lambda: room.log)
         finally:
             process.send_signal(signal.SIGTERM)
             status = process.wait(30)

@@ -1,8 +1,8 @@
 """Invented captures of formats, from a list of invented papers.
 
-`CAPTURES` has the ways in which each format is written. In `NO_ABSTRACTS` are formats
-whose captures hold no abstracts, in `IDS_ONLY` those that hold no titles either, and in
-`TEX` those in which braces and backslashes mean something.
+`CAPTURES` has the writers of each format. `NO_ABSTRACTS` are formats whose captures contain no
+abstracts, `IDS_ONLY` those that contain no titles either, and `TEX` those in which braces and
+backslashes have a meaning.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ TEX = frozenset({"bibtex"})
 
 
 def _xml(text: str | None) -> str:
-    """Text as a writer of XML must write it: without what XML cannot hold, and escaped."""
+    """Returns text escaped for XML, without characters that XML cannot contain."""
     kept = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f]", " ", text or "")
     return html.escape(re.sub("[\ufffe\uffff]", "\ufffd", kept), quote=False)
 
 
 def _html(text: str | None) -> str:
-    """HTML in XML, escaped twice."""
+    """Returns text as HTML in XML, escaped twice."""
     return html.escape(_xml(text), quote=False)
 
 
@@ -126,7 +126,7 @@ xmlns:dc="http://purl.org/dc/elements/1.1/">
 
 
 def arxiv_api(papers: Sequence[Paper]) -> bytes:
-    """The answer to a query."""
+    """The response to a query."""
     entries = "".join(
         f"""  <entry>
     <id>http://arxiv.org/abs/{paper.arxiv_id}v2</id>
@@ -171,7 +171,7 @@ def page_rss(papers: Sequence[Paper]) -> bytes:
 def rss(
     papers: Sequence[Paper], described: Callable[[Paper], str] = lambda p: _html(p.abstract)
 ) -> bytes:
-    """A feed of RSS 2.0, in which titles and descriptions are HTML."""
+    """An RSS 2.0 feed in which titles and descriptions are HTML."""
     items = "".join(
         f"<item><title>{_html(paper.title)}</title>\n"
         f"<link>https://arxiv.org/abs/{paper.arxiv_id}</link>\n"
@@ -186,7 +186,7 @@ def rss(
 
 
 def atom(papers: Sequence[Paper]) -> bytes:
-    """A feed of Atom in which everything is text."""
+    """An Atom feed in which titles are text."""
     entries = "".join(
         f"<entry><title>{_xml(paper.title)}</title>\n"
         f'<link href="/{number}.html"/><id>https://arxiv.org/abs/{paper.arxiv_id}</id>\n'
@@ -218,7 +218,7 @@ def json_feed(papers: Sequence[Paper]) -> bytes:
 
 
 def legacy_rows(papers: Sequence[Paper]) -> bytes:
-    """Rows as the text of Python dicts."""
+    """Rows written as Python dicts."""
     return json.dumps([repr(_row(paper)) for paper in papers], indent=4).encode()
 
 
@@ -264,7 +264,7 @@ def cards_of_2024(papers: Sequence[Paper]) -> bytes:
 
 
 def cards_of_2026(papers: Sequence[Paper]) -> bytes:
-    """The page's cards as they are in 2026: two layouts in each, and a machine's summary."""
+    """The page's cards as they are in 2026: two layouts in each, and a generated summary."""
     cards = "".join(
         '<article><div class="md:flex">'
         f'<a href="/papers/{paper.arxiv_id}"><img src="x.png" alt=""/></a>'
@@ -312,7 +312,7 @@ Get trending papers in your email inbox!
 
 
 def search_markdown(papers: Sequence[Paper]) -> bytes:
-    """The page as markdown with its links in place."""
+    """The page as Markdown with inline links."""
     cards = "\n".join(
         f"""[12](https://huggingface.co/login?next=%2Fpapers%2F{paper.arxiv_id})
 
@@ -342,7 +342,7 @@ def _wrapped(abstract: str | None) -> str:
 
 
 def search_lines(papers: Sequence[Paper]) -> bytes:
-    """The page with each address on a line of its own."""
+    """The page as text with each URL on a line of its own."""
     cards = "".join(
         f""" [-] 5
 
@@ -382,7 +382,7 @@ https://huggingface.co/papers/{paper.arxiv_id}#community
 
 
 def search_footnotes(papers: Sequence[Paper], *, whole: bool = True) -> bytes:
-    """The page with numbered links, their addresses at the end or cut off."""
+    """The page as text with numbered links, their URLs at the end or cut off."""
     cards, notes = "", []
     for number, paper in enumerate(papers):
         first = 4 * number + 2
@@ -415,7 +415,7 @@ def bibtex(papers: Sequence[Paper]) -> bytes:
 
 
 def id_list(papers: Sequence[Paper]) -> bytes:
-    """Ids and addresses in turn, with comments."""
+    """Ids and URLs alternately, with comments."""
     lines = [
         f"https://arxiv.org/abs/{paper.arxiv_id}v2" if number % 2 else f"{paper.arxiv_id}  # mine"
         for number, paper in enumerate(papers)
