@@ -37,6 +37,8 @@ def generate(selector: str | None, *, ed25519: bool, as_json: bool) -> None:
     if not re.fullmatch(values.SELECTOR, selector):
         raise UsageError("write letters, digits, hyphens and dots", where="--selector")
     file = config_path(config_option()).parent / f"dkim-{selector}.pem"
+    if file.exists():
+        raise UsageError("there is a key already", where=str(file), hint="give another --selector")
     key = dkim_keys.generate(config, selector, file, ed25519=ed25519)
     name = f"{selector}._domainkey.{key.domain}"
     text = records.record(key.algorithm, key.public)
