@@ -19,7 +19,7 @@ text: files!
 config: values | schema | parse permissions! | file!
 sources!
 formats
-messages: tokens mime! | links personalised!
+messages: feedback_id tokens slots | mime! | dkim links | personalised!
 storage!
 papers: parser_messages reading_time identity | parser_worker! parser_process! | parsers!
 papers: changes review report! | capture_store! snapshot_processing!
@@ -37,7 +37,8 @@ delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
 app: clock! open_files!
 app: undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
-app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
+app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!
+app: status! alerts!
 app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!

@@ -20,12 +20,16 @@ class DeliveryRecords:
     Args:
         database: where they are stored.
         domain: Message-ID domain for editions that have none on record.
+        notice_domain: Message-ID domain for notices.
         clock: returns the current time, timezone-aware.
     """
 
-    def __init__(self, database: Database, domain: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, domain: str, notice_domain: str, clock: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._domain = domain
+        self._notice_domain = notice_domain
         self._clock = clock
 
     def listed(self, wanted: Filter) -> Iterator[DeliveryRow]:
@@ -37,7 +41,8 @@ class DeliveryRecords:
         """Returns a delivery's Message-ID, the same each time it is sent."""
         own_key = self._database.keys.own
         name = message_id_local(own_key, row.edition, row.part, row.subscriber or row.notice)
-        return f"<{name}@{row.domain or self._domain}>"
+        domain = self._notice_domain if row.notice else row.domain or self._domain
+        return f"<{name}@{domain}>"
 
     def retry(self, wanted: Filter) -> int:
         """Requeues matching deliveries that were not sent. Returns their number.

@@ -25,6 +25,7 @@ from urllib.parse import quote
 import idna
 
 from newsletter.errors import EditionFaulty
+from newsletter.messages.feedback_id import sender_id
 from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.text.clean import clean
 
@@ -253,7 +254,7 @@ def _list_headers(sender: Sender, recipient: Recipient, edition: str) -> dict[st
         "List-Id": f"{phrase(clean(sender.name))} <{sender.slug}.{sender.domain}>",
         "List-Unsubscribe": f"<{sender.mailto}>",
         # Edition, newsletter, kind of mail and sender; nothing about the subscriber.
-        "Feedback-ID": f"{edition[:16]}:{sender.slug}:edition:{sender.domain}",
+        "Feedback-ID": f"{edition[:16]}:{sender.slug}:edition:{sender_id(sender.domain)}",
     }
     if recipient.unsubscribe_url:
         headers["List-Unsubscribe"] = f"<{recipient.unsubscribe_url}>, <{sender.mailto}>"

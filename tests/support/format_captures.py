@@ -7,7 +7,9 @@ backslashes have a meaning.
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -423,7 +425,74 @@ def id_list(papers: Sequence[Paper]) -> bytes:
     return _bytes("\n".join(["# to read", "", *lines, ""]))
 
 
+def json_archive(papers: Sequence[Paper]) -> bytes:
+    """A day of an archive, with the day beside its list."""
+    rows = [
+        {
+            "title": paper.title,
+            "url": f"https://huggingface.co/papers/{paper.arxiv_id}",
+            "authors": ["Mira Okafor", "Ana Beltr\u00e1n"],
+            "pdf_url": f"https://arxiv.org/pdf/{paper.arxiv_id}",
+            "abstract": paper.abstract,
+            "upvotes": 7,
+        }
+        for paper in papers
+    ]
+    return _json({"date": "2026-11-20", "papers": rows})
+
+
+def json_by_id(papers: Sequence[Paper]) -> bytes:
+    """An object for each paper, under its id."""
+    rows = {
+        str(paper.arxiv_id): {"Title": paper.title, "Summary": paper.abstract} for paper in papers
+    }
+    return _json(
+        {"generated": "by a script", "results": list(rows.values())} if len(rows) < 2 else rows
+    )
+
+
+def json_lines(papers: Sequence[Paper]) -> bytes:
+    """An object a line, with authors and categories in texts."""
+    rows = (
+        {
+            "id": paper.arxiv_id,
+            "authors": "Mira Okafor, Jonas Lindqvist and Ana Beltr\u00e1n",
+            "title": paper.title,
+            "categories": "cs.LG cs.RO",
+            "abstract": paper.abstract,
+        }
+        for paper in papers
+    )
+    return b"".join(_json(row).strip() + b"\n" for row in rows)
+
+
+def _json(value: object) -> bytes:
+    return _bytes(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def comma_separated(papers: Sequence[Paper]) -> bytes:
+    """A table with a header line."""
+    return _table(papers, ",")
+
+
+def tab_separated(papers: Sequence[Paper]) -> bytes:
+    """The same with tabs."""
+    return _table(papers, "\t")
+
+
+def _table(papers: Sequence[Paper], delimiter: str) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(["arXiv ID", "Title", "Authors", "Abstract"])
+    for paper in papers:
+        authors = "Okafor, Mira; Beltr\u00e1n, Ana"
+        writer.writerow([paper.arxiv_id, paper.title, authors, paper.abstract])
+    return _bytes(text.getvalue())
+
+
 CAPTURES: Mapping[str, tuple[Builder, ...]] = {
+    "json-list": (json_archive, json_by_id, json_lines),
+    "csv-list": (comma_separated, tab_separated),
     "arxiv-feed": (arxiv_rss, arxiv_atom, arxiv_before_2024),
     "arxiv-api": (arxiv_api,),
     "feed": (rss, page_rss, atom),
