@@ -41,9 +41,9 @@ def untouched(folder: Path) -> bool:
     return (folder.parent / "victim").read_text() == "untouched"
 
 
-def plant(path: Path, how: str) -> None:
+def plant(path: Path, how: str, victim: Path | None = None) -> None:
     """What another account may have put there."""
-    victim = path.parent.parent / "victim"
+    victim = victim or path.parent.parent / "victim"
     if how == "link":
         path.symlink_to(victim)
     elif how == "hard link":
@@ -67,6 +67,49 @@ def test_a_backup_is_a_new_file(folder: Path, how: str) -> None:
     assert target.stat().st_nlink == 1
     with closing(sqlite3.connect(target)) as copy:
         assert copy.execute("PRAGMA quick_check").fetchone() == ("ok",)
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("how", ["link", "hard link", "file"])
+def test_a_copy_that_is_swapped_is_refused(folder: Path, how: str, what: str) -> None:
+    """In a folder in which others may rename things: nothing is written to what they put there."""
+    database = Database(f"sqlite:///{folder.parent}/papers.db")
+    before = set(folder.iterdir())
+
+    def swap() -> None:
+        (new,) = set(folder.iterdir()) - before
+        if new.name.startswith("."):  # else it is done
+            swapped.append(new)
+            part = new / "backup.db" if new.is_dir() else new
+            if what == "folder" and new.is_dir():
+                new.rename(folder / "moved")
+                new.mkdir()
+            else:
+                part.unlink()
+            for name in ("", "-journal", "-wal"):
+                plant(part.with_name(part.name + name), how, folder.parent / "victim")
+
+    swapped: list[Path] = []
+    with database, pytest.raises(StorageError, match="replaced the copy"):
+        backups.copy(database.file, folder / "backup.db", lambda: None if swapped else swap())
+    assert swapped
+    assert untouched(folder)
+    assert not (folder / "backup.db").exists()
+
+
+def test_a_copy_is_not_written_to_another_file(folder: Path, tmp_path: Path) -> None:
+    """It was swapped before SQLite opened it: the planted database stays as it was."""
+    planted = tmp_path / "planted.db"
+    with closing(sqlite3.connect(planted)) as other, other:
+        other.execute("CREATE TABLE mark (value)")
+    content = planted.read_bytes()
+    with files.private(folder / "backup.db") as part, Database(f"sqlite:///{tmp_path}/p.db") as own:
+        part.path.unlink()
+        part.path.symlink_to(planted)
+        with pytest.raises(StorageError, match="replaced the copy"):
+            backups.fill(part, own.file)
+    assert planted.read_bytes() == content
+    assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])
