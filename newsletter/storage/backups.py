@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from newsletter.errors import DatabaseDamaged, StorageError
-from newsletter.storage import restore_sql
+from newsletter.storage import erasure, restore_sql
 from newsletter.storage.keys import own_of
 from newsletter.text import files
 
@@ -71,7 +71,7 @@ def fill(
 
     SQLite opens files by name, and resolves links such as `/proc/self/fd/3` to a name first. So a
     name that leads elsewhere meanwhile is noticed by the content: a random mark, which no other
-    account can read. From then on SQLite opens no file that it may write to: a copy needs no journal,
+    account can read. From then on SQLite opens nothing that it may write to: a copy needs no journal,
     and the mode of the original, which has a write-ahead log, is not taken over.
 
     Raises:
@@ -180,6 +180,8 @@ def take_over(
         missing = _people(database)
         _run(database, restore_sql.GONE + restore_sql.MOVED)
         back = _people(database)
+        if missing > back:
+            erasure.note_in(database)
         _run(database, restore_sql.LINKS_ENDED, seconds=_seconds(now))
         _run(database, restore_sql.CAUGHT_UP + restore_sql.NOT_DUE + restore_sql.MERGE)
     return Taken(back, missing - back)
@@ -320,6 +322,8 @@ def _changing(
 
             database.create_function("mark", 1, mark, deterministic=True)
         database.execute("PRAGMA synchronous=FULL")
+        # Not every SQLite build overwrites by default what is deleted.
+        database.execute("PRAGMA secure_delete=ON")
         database.execute("BEGIN IMMEDIATE")
         yield database
         database.execute("COMMIT")

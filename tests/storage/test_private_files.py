@@ -1,11 +1,9 @@
-"""Files with addresses or keys: never written through what others have prepared, and erased."""
+"""Files with addresses or keys: never written through what others have prepared."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +11,10 @@ from pathlib import Path
 import pytest
 
 import newsletter
-from newsletter.app.composition import App
-from newsletter.config.schema import Config
 from newsletter.errors import OutputError, StorageError
 from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
-from newsletter.subscribers.address import parse_address
-from newsletter.subscribers.lifecycle import line_of
 from newsletter.text import files
-from newsletter.web.background import run_background_tasks
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECRET = "zephyrine@quillwharf.example"
@@ -173,46 +166,3 @@ def test_files_are_created_in_one_place() -> None:
     assert creating == {"text/files.py", "storage/locks.py"}
     assert not [name for name, text in modules.items() if ".write_text(" in text]
     assert not [name for name, text in modules.items() if ".write_bytes(" in text]
-
-
-# --- what is erased
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    """A process that has the database open, with a subscriber."""
-    with Database(f"sqlite:///{tmp_path}/papers.db") as database:
-        app = App(Config(), database, lambda: NOW)
-        app.subscribers.lifecycle.add(line_of(SECRET))
-        yield app
-
-
-def found_in(folder: Path) -> list[str]:
-    """The files that contain any part of the address."""
-    words = [SECRET.encode(), *(part.encode() for part in SECRET.split("@"))]
-    return [
-        path.name
-        for path in folder.iterdir()
-        if path.is_file() and any(word in path.read_bytes() for word in words)
-    ]
-
-
-@pytest.mark.parametrize("forget", [True, False])
-def test_an_erased_address_leaves_the_files(app: App, tmp_path: Path, *, forget: bool) -> None:
-    """While the database stays open, as a service has it: with the next pass of its loop."""
-    assert found_in(tmp_path)
-    app.subscribers.lifecycle.remove(parse_address(SECRET), forget=forget)
-    assert "papers.db-wal" in found_in(tmp_path)  # which is why the loop has to empty it
-    run_background_tasks(app, threading.Event(), lambda *_: None)
-    assert found_in(tmp_path) == []
-
-
-def test_a_reader_delays_it(app: App, tmp_path: Path) -> None:
-    """Nothing fails, nothing waits, and the next attempt succeeds."""
-    log = app.database.write_ahead_log
-    with app.database.read() as tx:
-        tx.exec_driver_sql("SELECT count(*) FROM subscribers").scalar_one()
-        app.subscribers.lifecycle.remove(parse_address(SECRET), forget=True)
-        assert not log.empty()
-    assert log.empty()
-    assert found_in(tmp_path) == []
