@@ -44,7 +44,7 @@ def config_check(*, as_json: bool) -> int:
     path = config_option()
     remarks: list[str] = []
     try:
-        loaded = load_config(path)
+        loaded = load_config(path, to_check=True)
         problems = deeper_problems(loaded)
         remarks = [remark.text for remark in remarks_on_sources(loaded)]
     except ConfigError as error:

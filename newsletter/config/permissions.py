@@ -24,21 +24,30 @@ def holds_secret(text: str) -> bool:
     return any(secrets) or any("@" in url.partition("?")[0] for url in urls)
 
 
-def tighten(file: Path, config: Config) -> None:
-    """Makes the files with secrets unreadable for other accounts, where that is possible.
+def refuse_shared(file: Path, mode: int) -> None:
+    """Refuses a configuration that every account on this machine may change.
 
-    Files that belong to another account, such as those that a container mounts, stay as they
-    are; `doctor` warns of them.
+    Args:
+        file: its path.
+        mode: its mode.
 
     Raises:
         ConfigError: others may change the configuration, and so what is run and sent.
     """
-    if file.stat().st_mode & stat.S_IWOTH:
+    if mode & stat.S_IWOTH:
         raise ConfigError(
             ["every account on this machine may change it, and with it what is run and sent"],
             where=str(file),
             hint=f"run `chmod o-rwx {shlex.quote(str(file))}`",
         )
+
+
+def tighten(file: Path, config: Config) -> None:
+    """Makes the files with secrets unreadable for other accounts, where that is possible.
+
+    Files that belong to another account, such as those that a container mounts, stay as they
+    are; `doctor` warns of them.
+    """
     password_file = config.transports.smtp.password_file
     secret = [file] if holds_secret(file.read_text("utf-8")) else []
     for path in [*secret, *([Path(password_file)] if password_file else [])]:

@@ -71,7 +71,7 @@ def fill(
 
     SQLite opens files by name, and resolves links such as `/proc/self/fd/3` to a name first. So a
     name that leads elsewhere meanwhile is noticed by the content: a random mark, which no other
-    account can read. From then on SQLite opens nothing that it may write to: a copy needs no journal,
+    account can read. After that, SQLite opens no other file for writing: a copy needs no journal,
     and the mode of the original, which has a write-ahead log, is not taken over.
 
     Raises:

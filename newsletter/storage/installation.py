@@ -121,9 +121,8 @@ def note_stopped(tx: Connection, why: str, now: datetime) -> None:
     Addresses in it are hidden, as in `breakers.save`.
     """
     since = func.coalesce(installation.c.stopped_at, now, type_=Utc()) if why else None
-    tx.execute(
-        update(installation).values(stopped=without_addresses(why) or None, stopped_at=since)
-    )
+    stopped = without_addresses(why) or None
+    tx.execute(update(installation).values(stopped=stopped, stopped_at=since))
 
 
 def note_week_reported(tx: Connection, monday: date) -> None:
