@@ -20,6 +20,7 @@ from pathlib import Path
 
 from newsletter.errors import DatabaseDamaged, StorageError
 from newsletter.storage import erasure, restore_sql
+from newsletter.storage.database_file import BESIDE
 from newsletter.storage.keys import own_of
 from newsletter.text import files
 
@@ -33,8 +34,6 @@ _STEPS = 1_000_000
 _VERSIONS, _NO_LOG = 18, b"\1\1"
 """Where a file's header says how it is written and read, and the versions without a write-ahead
 log. SQLite's documentation of `sqlite3_deserialize` has them set in this way."""
-_BESIDE = ("-wal", "-journal", "-shm")
-"""Files that SQLite keeps beside a database; it would apply them to the one that replaces it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +265,7 @@ def exchange(fresh: Path, target: Path, kept: Path) -> None:
         if target.exists():
             _fold_what_can_be(target)
             _keep(target, kept)
-        for suffix in _BESIDE:
+        for suffix in BESIDE:
             # These belong to a database that is gone, or that SQLite cannot read.
             beside = target.with_name(target.name + suffix)
             if beside.exists():

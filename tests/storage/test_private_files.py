@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import newsletter
-from newsletter.errors import OutputError, StorageError
+from newsletter.errors import DatabaseForeign, OutputError, StorageError
 from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
 from newsletter.text import files
@@ -113,6 +113,49 @@ def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
         generations.rewrite(database.file, 5)
         assert generations.recorded(database.file) == 5
     assert untouched(folder)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal", "-shm"])
+@pytest.mark.parametrize("how", ["link", "FIFO", "another account's"])
+def test_what_sqlite_did_not_create_is_refused(folder: Path, how: str, suffix: str) -> None:
+    """Beside the database: SQLite would follow a link, and apply what others have written."""
+    Database(f"sqlite:///{folder}/papers.db").close()
+    beside = folder / f"papers.db{suffix}"
+    if how == "FIFO":
+        os.mkfifo(beside)
+    else:
+        plant(beside, "link" if how == "link" else "file")
+    if how == "another account's":
+        if os.geteuid():
+            pytest.skip("only root can give files away")
+        os.chown(beside, 12_345, 12_345)
+    with pytest.raises(DatabaseForeign, match="created|another account"):
+        Database(f"sqlite:///{folder}/papers.db")
+    assert untouched(folder)
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(0o644, 0o640), (0o660, 0o660), (0o600, 0o600)])
+def test_a_group_keeps_what_it_may_do(tmp_path: Path, mode: int, kept: int) -> None:
+    """With the database, and with the files that SQLite creates beside it; others lose it."""
+    file = tmp_path / "papers.db"
+    Database(f"sqlite:///{file}").close()
+    file.chmod(mode)
+    with Database(f"sqlite:///{file}") as database, database.write() as tx:
+        tx.exec_driver_sql("UPDATE installation SET latest_at = latest_at")
+        modes = {path.stat().st_mode & 0o777 for path in (file, tmp_path / "papers.db-wal")}
+    assert modes == {kept}
+
+
+def test_an_account_of_the_group_may_write_beside(tmp_path: Path) -> None:
+    """If the operator shared the database with the group."""
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    file, beside = tmp_path / "papers.db", tmp_path / "papers.db-wal"
+    Database(f"sqlite:///{file}").close()
+    file.chmod(0o660)
+    beside.touch()
+    os.chown(beside, 12_345, file.stat().st_gid)
+    Database(f"sqlite:///{file}").close()
 
 
 @pytest.mark.parametrize("how", ["link", "FIFO"])

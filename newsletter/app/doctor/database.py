@@ -33,7 +33,7 @@ def check(context: Context) -> Iterator[Finding]:
     except DatabaseMissing:
         yield warning(f"there is no database yet at {path}", "run `newsletter ingest`")
         return
-    if context.database_mode & 0o077:
+    if context.database_mode & 0o007:
         yield warning(
             f"others could read {path} (mode {context.database_mode:o}) until now",
             "it is private again; see what changed its mode",
