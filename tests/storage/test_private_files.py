@@ -129,7 +129,7 @@ def test_what_sqlite_did_not_create_is_refused(folder: Path, how: str, suffix: s
         if os.geteuid():
             pytest.skip("only root can give files away")
         os.chown(beside, 12_345, 12_345)
-    with pytest.raises(DatabaseForeign, match="created|another account"):
+    with pytest.raises(DatabaseForeign, match=r"SQLite created|another account"):
         Database(f"sqlite:///{folder}/papers.db")
     assert untouched(folder)
 
