@@ -36,14 +36,14 @@ INTERVAL = 10.0
 PATIENCE = 2.0
 """Seconds that a command tries for."""
 
-_WAIT = 0.1
-"""Seconds to wait for another writer."""
+_WAIT = 1.0
+"""Seconds to wait for another writer, which keeps no one waiting."""
 _PAUSE = 0.05
 """Seconds between two attempts of a command."""
 _MOST_PAGES = 1_000
 """Pages that are overwritten in one transaction, while writers wait."""
 _TRIES = 5
-"""Attempts to find the log empty at the beginning of a transaction, while others write."""
+"""Attempts to empty the log, or to find it empty in a transaction, while others write."""
 _CHUNK = 1 << 20
 """Bytes to read at a time; a multiple of every page size."""
 _SIGN = b"@"
@@ -101,12 +101,13 @@ class Erasures:
         """Empties the log, and removes what is left of erased addresses.
 
         Returns whether both are done. If not, another process reads or writes the database, and a
-        later attempt succeeds. No one waits for more than a tenth of a second.
+        later attempt succeeds. No one waits for it for more than a tenth of a second at a time.
         """
         try:
             with closing(self._connected()) as connection:
                 number = _noted(connection)
-                if not self._log.empty():
+                tries = _TRIES if number else 1
+                if not any(self._log.empty() for _ in range(tries)):
                     return False
                 return not number or self._is_finished(connection, number)
         except (sqlite3.Error, OSError):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 import newsletter
+from newsletter.app import maintenance
+from newsletter.config.schema import Config
 from newsletter.errors import DatabaseForeign, OutputError, StorageError
 from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
@@ -88,6 +90,18 @@ def test_a_copy_that_is_swapped_is_refused(folder: Path, how: str, what: str) ->
     assert swapped
     assert untouched(folder)
     assert not (folder / "backup.db").exists()
+
+
+def test_what_a_killed_restore_left_is_removed(tmp_path: Path) -> None:
+    """A copy of the database, in its private folder."""
+    config = Config.model_validate({"database": {"url": f"sqlite:///{tmp_path}/papers.db"}})
+    Database(config.database.url).close()
+    maintenance.backup(config, tmp_path / "backup.db")
+    left = tmp_path / "..papers.db.restoring.0123456789abcdef.part"
+    left.mkdir(0o700)
+    (left / "papers.db").touch()
+    maintenance.restore(config, tmp_path / "backup.db", NOW)
+    assert not left.exists()
 
 
 def test_a_copy_is_not_written_to_another_file(folder: Path, tmp_path: Path) -> None:
