@@ -32,6 +32,8 @@ _NO_SCHEME = re.compile(r"^[^/?#@:]+:[^/?#@]*@")
 _PARAMETERS = re.compile(r"([?&#])([^&#]+)")
 _IN_TEXT = re.compile(r"([?&])([^=?&#/\s]{1,200}=[^&#\s]*)")
 
+_ADDRESS = re.compile(r"""(?:"[^"\s]*"|[^\s"'<>()\[\]:;,/@]+)@[^\s"'<>()\[\]:;,/@]+""")
+
 _SECRET_NAME = re.compile(
     r"token|secret|passw|passphrase|signature|credential|bearer|apikey|session|jwt|hmac"
     r"|auth(?!or(?!i))|key$"
@@ -68,6 +70,11 @@ def masked_url(url: str) -> str:
     if _AUTHORITY.match(url):
         return _masked_url(url)
     return masked(_NO_SCHEME.sub(f"{MASK}@", url))
+
+
+def without_addresses(text: str) -> str:
+    """Returns the text with each email address hidden: of a server's reply that is kept."""
+    return _ADDRESS.sub(lambda each: MASK + "." * each[0].endswith("."), text)
 
 
 def _around(text: str) -> str:

@@ -7,7 +7,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.errors import ConfigError, NewsletterError
-from newsletter.masks import masked, masked_url
+from newsletter.masks import masked, masked_url, without_addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("550 5.1.1 <ada@quillwharf.example>: no such user", "550 5.1.1 <***>: no such user"),
+        ("no mailbox ada+x@quillwharf.example.", "no mailbox ***."),
+        ('550 "a.b"@quillwharf.example, unknown', "550 ***, unknown"),
+        ("rcpt:ada@xn--80a.example refused", "rcpt:*** refused"),
+        ("451 try again @ 10:00; see https://a.example/@b", None),
+    ],
+)
+def test_addresses_are_hidden(text: str, shown: str | None) -> None:
+    """In replies of mail servers, and nothing else is."""
+    assert without_addresses(text) == (shown or text)
+
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015"
 BASE64 = "dGhlIGtlZXBlcidz-IHNlY3JldA_QxZ7"

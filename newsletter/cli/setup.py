@@ -39,14 +39,16 @@ def config_check(*, as_json: bool) -> int:
     """List every problem of the configuration at once."""
     from newsletter.app.inspection import deeper_problems, remarks_on_sources
     from newsletter.cli import output
-    from newsletter.config.file import load_config
+    from newsletter.config import permissions
+    from newsletter.config.file import config_path, load_config
 
     path = config_option()
     remarks: list[str] = []
     try:
-        loaded = load_config(path)
+        loaded = load_config(path, to_check=True)
         problems = deeper_problems(loaded)
-        remarks = [remark.text for remark in remarks_on_sources(loaded)]
+        remarks = permissions.remarks(config_path(path))
+        remarks += [remark.text for remark in remarks_on_sources(loaded)]
     except ConfigError as error:
         problems = list(error.problems)
         if not as_json:

@@ -33,11 +33,11 @@ from newsletter.storage.database_file import (
     refuse_foreign,
     sqlite_path,
 )
+from newsletter.storage.erasure import Erasures
 from newsletter.storage.keys import Keys
 from newsletter.storage.migrations import HEAD, REVISIONS, UNRELEASED
 from newsletter.storage.sqlite_engine import make_engine
 from newsletter.storage.sqlite_errors import explained
-from newsletter.storage.write_ahead_log import WriteAheadLog
 
 BUSY_SECONDS = 10
 """Seconds that a writer waits for another one before it gives up."""
@@ -68,7 +68,7 @@ class Database:
             raise self._missing("there is no database")
         self._identity = made_private(self._path, create=create)
         refuse_foreign(self._path)
-        self.write_ahead_log = WriteAheadLog(self._path)
+        self.erasures = Erasures(self._path)
         self._in_use = locks.shared_use(self._path)
         self._engine = make_engine(self._path, busy_seconds)
         try:
@@ -173,6 +173,7 @@ class Database:
     def close(self) -> None:
         """Closes all connections and releases the lock."""
         self._engine.dispose()
+        self.erasures.close()
         self._in_use.release()
 
     def __enter__(self) -> Self:

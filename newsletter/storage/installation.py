@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from newsletter.masks import without_addresses
 from newsletter.storage.columns import Utc
 from newsletter.storage.schema import deliveries, editions, installation, notices, sendings, sources
 from newsletter.storage.subscriber_tables import requests, subscribers
@@ -115,9 +116,13 @@ def note_schedule_fingerprint(tx: Connection, schedule_fingerprint: str) -> None
 
 
 def note_stopped(tx: Connection, why: str, now: datetime) -> None:
-    """Records why a run ended early, and since when runs do; an empty reason clears both."""
+    """Records why a run ended early, and since when runs do; an empty reason clears both.
+
+    Addresses in it are hidden, as in `breakers.save`.
+    """
     since = func.coalesce(installation.c.stopped_at, now, type_=Utc()) if why else None
-    tx.execute(update(installation).values(stopped=why or None, stopped_at=since))
+    stopped = without_addresses(why) or None
+    tx.execute(update(installation).values(stopped=stopped, stopped_at=since))
 
 
 def note_week_reported(tx: Connection, monday: date) -> None:

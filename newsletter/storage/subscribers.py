@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import SubscriberState
+from newsletter.storage import erasure
 from newsletter.storage.subscriber_tables import subscribers, suppressions
 
 _PAGE = 1_000
@@ -203,6 +204,7 @@ def change(
 def remove(tx: Connection, subscriber_id: int) -> None:
     """Removes a subscriber; their id is never reused."""
     tx.execute(delete(subscribers).where(subscribers.c.id == subscriber_id))
+    erasure.note(tx)
 
 
 def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:

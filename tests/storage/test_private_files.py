@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +11,12 @@ from pathlib import Path
 import pytest
 
 import newsletter
-from newsletter.app.composition import App
+from newsletter.app import maintenance
 from newsletter.config.schema import Config
-from newsletter.errors import OutputError, StorageError
+from newsletter.errors import DatabaseForeign, OutputError, StorageError
 from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
-from newsletter.subscribers.address import parse_address
-from newsletter.subscribers.lifecycle import line_of
 from newsletter.text import files
-from newsletter.web.background import run_background_tasks
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECRET = "zephyrine@quillwharf.example"
@@ -41,9 +36,9 @@ def untouched(folder: Path) -> bool:
     return (folder.parent / "victim").read_text() == "untouched"
 
 
-def plant(path: Path, how: str) -> None:
+def plant(path: Path, how: str, victim: Path | None = None) -> None:
     """Creates what another account may have put there."""
-    victim = path.parent.parent / "victim"
+    victim = victim or path.parent.parent / "victim"
     if how == "link":
         path.symlink_to(victim)
     elif how == "hard link":
@@ -69,6 +64,61 @@ def test_a_backup_is_a_new_file(folder: Path, how: str) -> None:
         assert copy.execute("PRAGMA quick_check").fetchone() == ("ok",)
 
 
+@pytest.mark.parametrize("what", ["file", "folder"])
+@pytest.mark.parametrize("how", ["link", "hard link", "file"])
+def test_a_copy_that_is_swapped_is_refused(folder: Path, how: str, what: str) -> None:
+    """In a folder in which others may rename things: nothing is written to what they put there."""
+    database = Database(f"sqlite:///{folder.parent}/papers.db")
+    before = set(folder.iterdir())
+
+    def swap() -> None:
+        (new,) = set(folder.iterdir()) - before
+        if new.name.startswith("."):  # else it is done
+            swapped.append(new)
+            part = new / "backup.db" if new.is_dir() else new
+            if what == "folder" and new.is_dir():
+                new.rename(folder / "moved")
+                new.mkdir()
+            else:
+                part.unlink()
+            for name in ("", "-journal", "-wal"):
+                plant(part.with_name(part.name + name), how, folder.parent / "victim")
+
+    swapped: list[Path] = []
+    with database, pytest.raises(StorageError, match="replaced the copy"):
+        backups.copy(database.file, folder / "backup.db", lambda: None if swapped else swap())
+    assert swapped
+    assert untouched(folder)
+    assert not (folder / "backup.db").exists()
+
+
+def test_what_a_killed_restore_left_is_removed(tmp_path: Path) -> None:
+    """A copy of the database, in its private folder."""
+    config = Config.model_validate({"database": {"url": f"sqlite:///{tmp_path}/papers.db"}})
+    Database(config.database.url).close()
+    maintenance.backup(config, tmp_path / "backup.db")
+    left = tmp_path / "..papers.db.restoring.0123456789abcdef.part"
+    left.mkdir(0o700)
+    (left / "papers.db").touch()
+    maintenance.restore(config, tmp_path / "backup.db", NOW)
+    assert not left.exists()
+
+
+def test_a_copy_is_not_written_to_another_file(folder: Path, tmp_path: Path) -> None:
+    """It was swapped before SQLite opened it: the planted database stays as it was."""
+    planted = tmp_path / "planted.db"
+    with closing(sqlite3.connect(planted)) as other, other:
+        other.execute("CREATE TABLE mark (value)")
+    content = planted.read_bytes()
+    with files.private(folder / "backup.db") as part, Database(f"sqlite:///{tmp_path}/p.db") as own:
+        part.path.unlink()
+        part.path.symlink_to(planted)
+        with pytest.raises(StorageError, match="replaced the copy"):
+            backups.fill(part, own.file)
+    assert planted.read_bytes() == content
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("how", ["link", "hard link", "file"])
 def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
     """The planted temporary file is not used."""
@@ -77,6 +127,49 @@ def test_the_sending_counter_is_a_new_file(folder: Path, how: str) -> None:
         generations.rewrite(database.file, 5)
         assert generations.recorded(database.file) == 5
     assert untouched(folder)
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-journal", "-shm"])
+@pytest.mark.parametrize("how", ["link", "FIFO", "another account's"])
+def test_what_sqlite_did_not_create_is_refused(folder: Path, how: str, suffix: str) -> None:
+    """Beside the database: SQLite would follow a link, and apply what others have written."""
+    Database(f"sqlite:///{folder}/papers.db").close()
+    beside = folder / f"papers.db{suffix}"
+    if how == "FIFO":
+        os.mkfifo(beside)
+    else:
+        plant(beside, "link" if how == "link" else "file")
+    if how == "another account's":
+        if os.geteuid():
+            pytest.skip("only root can give files away")
+        os.chown(beside, 12_345, 12_345)
+    with pytest.raises(DatabaseForeign, match=r"SQLite created|another account"):
+        Database(f"sqlite:///{folder}/papers.db")
+    assert untouched(folder)
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(0o644, 0o640), (0o660, 0o660), (0o600, 0o600)])
+def test_a_group_keeps_what_it_may_do(tmp_path: Path, mode: int, kept: int) -> None:
+    """With the database, and with the files that SQLite creates beside it; others lose it."""
+    file = tmp_path / "papers.db"
+    Database(f"sqlite:///{file}").close()
+    file.chmod(mode)
+    with Database(f"sqlite:///{file}") as database, database.write() as tx:
+        tx.exec_driver_sql("UPDATE installation SET latest_at = latest_at")
+        modes = {path.stat().st_mode & 0o777 for path in (file, tmp_path / "papers.db-wal")}
+    assert modes == {kept}
+
+
+def test_an_account_of_the_group_may_write_beside(tmp_path: Path) -> None:
+    """If the operator shared the database with the group."""
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    file, beside = tmp_path / "papers.db", tmp_path / "papers.db-wal"
+    Database(f"sqlite:///{file}").close()
+    file.chmod(0o660)
+    beside.touch()
+    os.chown(beside, 12_345, file.stat().st_gid)
+    Database(f"sqlite:///{file}").close()
 
 
 @pytest.mark.parametrize("how", ["link", "FIFO"])
@@ -130,48 +223,3 @@ def test_files_are_created_in_one_place() -> None:
     assert creating == {"text/files.py", "storage/locks.py"}
     assert not [name for name, text in modules.items() if ".write_text(" in text]
     assert not [name for name, text in modules.items() if ".write_bytes(" in text]
-
-
-# --- erasure
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[App]:
-    """A process that has the database open, with one subscriber."""
-    with Database(f"sqlite:///{tmp_path}/papers.db") as database:
-        app = App(Config(), database, lambda: NOW)
-        app.subscribers.lifecycle.add(line_of(SECRET))
-        yield app
-
-
-def found_in(folder: Path) -> list[str]:
-    """Returns the names of the files that contain any part of the address."""
-    words = [SECRET.encode(), *(part.encode() for part in SECRET.split("@"))]
-    return [
-        path.name
-        for path in folder.iterdir()
-        if path.is_file() and any(word in path.read_bytes() for word in words)
-    ]
-
-
-@pytest.mark.parametrize("forget", [True, False])
-def test_an_erased_address_is_gone_from_all_files(
-    app: App, tmp_path: Path, *, forget: bool
-) -> None:
-    """The next pass of the service's loop erases it, although the database stays open."""
-    assert found_in(tmp_path)
-    app.subscribers.lifecycle.remove(parse_address(SECRET), forget=forget)
-    assert "papers.db-wal" in found_in(tmp_path)  # which is why the loop has to empty it
-    run_background_tasks(app, threading.Event(), lambda *_: None)
-    assert found_in(tmp_path) == []
-
-
-def test_an_open_read_transaction_delays_the_erasure(app: App, tmp_path: Path) -> None:
-    """No error is raised, nothing blocks, and the next attempt succeeds."""
-    log = app.database.write_ahead_log
-    with app.database.read() as tx:
-        tx.exec_driver_sql("SELECT count(*) FROM subscribers").scalar_one()
-        app.subscribers.lifecycle.remove(parse_address(SECRET), forget=True)
-        assert not log.empty()
-    assert log.empty()
-    assert found_in(tmp_path) == []

@@ -220,7 +220,11 @@ def findings(
     file = folder / "config.toml"
     context.setdefault("resolver", Resolver("127.0.0.1", 9))
     made = Context(
-        load_config(str(file)), file, options or Options(offline=True), lambda: at, **context
+        load_config(str(file), to_check=True),
+        file,
+        options or Options(offline=True),
+        lambda: at,
+        **context,
     )
     found: dict[str, list[Finding]] = {}
     with closing(made):
