@@ -1,4 +1,4 @@
-# What a newcomer needs is the first two: `make demo` and `make test`.
+# To get started, run `make demo` and `make test`.
 
 PYTHON ?= python3
 BIN := .venv/bin

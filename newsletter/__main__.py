@@ -1,4 +1,4 @@
-"""`python -m newsletter` is `newsletter`."""
+"""Runs `newsletter` for `python -m newsletter`."""
 
 from newsletter.cli import main
 

@@ -7,12 +7,12 @@
     │   ├── SourceMissing               no such file or folder
     │   ├── SourceUnreadable            it exists but cannot be read
     │   └── FetchError                  a URL did not return a page
-    │       ├── PageRefused             the server says that there is no page for us
+    │       ├── PageRefused             the server refused the page permanently
     │       └── AddressRefused          it leads to a private address
     ├── SnapshotUnreadable              bytes that are not a list of papers in a known format
     │   └── ParsingStopped              parsing them reached a limit
     ├── ParserFailed                    the process that parses captures cannot be used
-    │   └── ParserDied                  it ended while it parsed a capture
+    │   └── ParserDied                  it died while it was parsing a capture
     ├── StorageError                    the database
     │   ├── DatabaseMissing             it does not exist yet
     │   ├── DatabaseForeign         2   it belongs to another program
@@ -120,7 +120,7 @@ class FetchError(SourceError):
 
 
 class PageRefused(FetchError):
-    """The server says that there is no page for us, with no sign that this will change."""
+    """The server refused the page, with no sign that a later request would succeed."""
 
 
 class AddressRefused(FetchError):
@@ -132,7 +132,7 @@ class SnapshotUnreadable(NewsletterError):
 
 
 class ParsingStopped(SnapshotUnreadable):
-    """Parsing the bytes reached a limit of time, memory or output, or did not end twice."""
+    """Parsing reached a limit of time, memory or output, or was interrupted twice."""
 
 
 class ParserFailed(NewsletterError):
@@ -140,7 +140,7 @@ class ParserFailed(NewsletterError):
 
 
 class ParserDied(ParserFailed):
-    """The process that parses captures ended while it parsed one."""
+    """The process that parses captures died while it was parsing one."""
 
 
 class StorageError(NewsletterError):
@@ -237,14 +237,14 @@ class SendingPaused(NewsletterError):
 
 
 class SendingStopped(NewsletterError):
-    """Sending ended before its work was done: the fault is on our side, or no server answers."""
+    """Sending stopped early: the fault is on our side, or the mail server does not answer."""
 
 
 def one_line(text: str) -> str:
-    """Returns the text on one line, so that a message is one line whatever it quotes."""
+    """Returns the text on one line, so that a message is one line even if it quotes several."""
     return " ".join(printable(text).split())
 
 
 def printable(text: str) -> str:
-    """Replaces characters that could affect a terminal by spaces, and makes the text encodable."""
+    """Replaces characters that could affect a terminal with spaces; the result can be encoded."""
     return _UNPRINTABLE.sub(" ", text.encode("utf-8", "replace").decode())

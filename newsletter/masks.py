@@ -1,11 +1,11 @@
-"""Hides secrets in URLs from whatever leaves the process: output, logs, reports, errors.
+"""Hides the secrets in URLs wherever text leaves the process: output, logs, reports, errors.
 
-Feeds and APIs are often protected by nothing but their URL. `masked` decides what of it is shown:
-all that is needed to recognise the page, and nothing that gives access to it. Pure.
+Feeds and APIs are often protected by nothing but their URL. `masked` shows enough of it to
+recognise the page, and nothing that gives access to it. Pure.
 
-- User name and password are always hidden.
+- The user name and the password are always hidden.
 - The value of a parameter is hidden if its name says that it is secret, or if it looks random.
-- A part of a path is hidden if it looks random and is too long to be an id.
+- A path segment is hidden if it looks random and is too long to be an id.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ import re
 from urllib.parse import unquote, unquote_plus
 
 MASK = "***"
-"""What is shown in the place of a secret."""
+"""Shown in place of a secret."""
 
 _LONGEST_ID = 15  # characters; a value that looks random and is longer is a secret
-_LONGEST_NAME = 23  # the same for a part of a path, where ids and names are longer
-_MOST_READ = 4_000  # characters; a longer value is hidden unread
+_LONGEST_NAME = 23  # the same for a path segment, where ids and names are longer
+_MOST_READ = 4_000  # characters; a longer value is hidden without being examined
 _MOST_NESTED = 5  # URLs within a URL
 _LONG = 24  # characters of letters and digits without a separator
 
-# With one slash: a URL that was taken for a path.
+# With one slash, it is a URL that was normalised like a path.
 _URL = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}://|https?:/(?!/))[^\s\"<>“”]+", re.IGNORECASE)
 _TRAILING = ".,;:!?)]'’…"
 _AUTHORITY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,30}:)?//[^/?#\\]*")
@@ -31,6 +31,8 @@ _MISTYPED = re.compile(r"^(https?:)/?(?!/)", re.IGNORECASE)
 _NO_SCHEME = re.compile(r"^[^/?#@:]+:[^/?#@]*@")
 _PARAMETERS = re.compile(r"([?&#])([^&#]+)")
 _IN_TEXT = re.compile(r"([?&])([^=?&#/\s]{1,200}=[^&#\s]*)")
+
+_ADDRESS = re.compile(r"""(?:"[^"\s]*"|[^\s"'<>()\[\]:;,/@]+)@[^\s"'<>()\[\]:;,/@]+""")
 
 _SECRET_NAME = re.compile(
     r"token|secret|passw|passphrase|signature|credential|bearer|apikey|session|jwt|hmac"
@@ -45,11 +47,11 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _HEX = re.compile(r"(?=[0-9A-Fa-f]*[0-9])(?=[0-9]*[A-Fa-f])[0-9A-Fa-f]+")
 _INSTANT = re.compile(r"\d{8}T\d{4,6}Z?")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
-_UNSPEAKABLE = re.compile(r"[^aeiouy\W\d_]{6}", re.IGNORECASE)
+_UNPRONOUNCEABLE = re.compile(r"[^aeiouy\W\d_]{6}", re.IGNORECASE)
 
 
 def masked(text: str) -> str:
-    """Returns the text with the secrets in its URLs hidden. Other text stays as it is.
+    """Returns the text with the secrets in its URLs hidden. Other text is unchanged.
 
     Masking it again changes nothing.
     """
@@ -63,15 +65,20 @@ def masked(text: str) -> str:
 
 
 def masked_url(url: str) -> str:
-    """Returns an origin with its secrets hidden: a URL, also one that is malformed, or a path."""
+    """Returns an origin, which is a URL (even a malformed one) or a path, with secrets hidden."""
     url = _MISTYPED.sub(r"\1//", url)
     if _AUTHORITY.match(url):
         return _masked_url(url)
     return masked(_NO_SCHEME.sub(f"{MASK}@", url))
 
 
+def without_addresses(text: str) -> str:
+    """Returns the text with each email address hidden: of a server's reply that is kept."""
+    return _ADDRESS.sub(lambda each: MASK + "." * each[0].endswith("."), text)
+
+
 def _around(text: str) -> str:
-    """Hides the values of parameters in text that is no URL: it may be part of one."""
+    """Hides the values of parameters in text that is not a URL, but may be part of one."""
     return _IN_TEXT.sub(lambda each: each[1] + _pairs(each[2]), text)
 
 
@@ -87,7 +94,7 @@ def _masked_url(url: str) -> str:
     head, rest = start[0], url[start.end() :]
     scheme, slashes, authority = head.partition("//")
     if not _HOST.fullmatch(authority.rpartition("@")[2]) and "@" in rest:
-        # What stands before the first slash is no host, so that slash is part of a password.
+        # The text before the first slash is not a host, so the slash is part of a password.
         password, _, behind = rest.rpartition("@")
         host, *path = re.split("(?=[/?#])", behind, maxsplit=1)
         authority, rest = f"{authority}{password}@{host}", "".join(path)
@@ -96,7 +103,7 @@ def _masked_url(url: str) -> str:
 
 
 def _masked_rest(rest: str) -> str:
-    """Hides the secrets in a path and what follows it, URLs of other pages among them."""
+    """Hides the secrets in a path and what follows it, including URLs of other pages."""
     if rest.count(":/") > _MOST_NESTED:
         return MASK
     rest = _URL.sub(_found, rest)
@@ -107,7 +114,7 @@ def _masked_rest(rest: str) -> str:
 
 
 def _path_part(part: str) -> str:
-    """Hides what looks random in a part of a path; an extension stays."""
+    """Hides random-looking text in a path segment; a file extension stays."""
     part, sign, parameters = part.partition(";")
     return _name(part) + sign + _pairs(parameters)
 
@@ -123,11 +130,11 @@ def _name(part: str) -> str:
 
 
 def _pairs(text: str) -> str:
-    """Hides the secrets in `name=value`, in several of them with `;` in between, or in a value."""
+    """Hides the secrets in `name=value` pairs separated by `;`, or in a single value."""
     shown = []
     for pair in text.split(";"):
         name, sign, value = pair.partition("=")
-        if value and _says_secret(unquote_plus(name)):
+        if value and _names_a_secret(unquote_plus(name)):
             shown.append(f"{name}={MASK}")
             break  # what follows may be part of the value
         if sign and not _is_secret(name):
@@ -137,14 +144,14 @@ def _pairs(text: str) -> str:
     return ";".join(shown)
 
 
-def _says_secret(name: str) -> bool:
+def _names_a_secret(name: str) -> bool:
     letters = re.sub(r"[^a-z]", "", name.lower())
     words = {word.lower() for word in _NAME_WORD.findall(name)}
     return bool(_SECRET_NAME.search(letters) or words & _SECRET_WORDS)
 
 
 def _is_secret(value: str) -> bool:
-    """Returns whether a value looks random, or is encoded and has a secret of its own."""
+    """Returns whether a value looks random, or is encoded and contains a secret."""
     if len(value) > _MOST_READ:
         return True
     plain = unquote_plus(value)
@@ -171,8 +178,8 @@ def _is_random(run: str, longest: int) -> bool:
 
 
 def _is_key(piece: str) -> bool:
-    """Returns whether letters and digits without a separator cannot be words."""
-    if piece.isdigit() or _HEX.fullmatch(piece) or _UNSPEAKABLE.search(piece):
+    """Returns whether letters and digits without a separator are unlikely to be words."""
+    if piece.isdigit() or _HEX.fullmatch(piece) or _UNPRONOUNCEABLE.search(piece):
         return True
     one_case = piece in (piece.lower(), piece.upper())
     return one_case and len(piece) >= _LONG and len(_WORD.findall(piece)) > 3

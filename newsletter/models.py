@@ -1,4 +1,4 @@
-"""The terms of the project as immutable values and enums. Nothing here touches the outside."""
+"""The terms of the project as immutable values and enums. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """One work as one capture describes it. Everything but the title is optional.
+    """One paper as one capture describes it. Everything but the title is optional.
 
     Text is clean (no control characters, white space collapsed) but keeps its TeX.
     Ids have no version; `None` and `()` mean "not given".
@@ -36,7 +36,7 @@ class Paper:
     """Day of the first version, not the day it was listed."""
     upvotes: int | None = None
     listed_on: date | None = None
-    """Day whose list contains it."""
+    """The day whose list contains it."""
     day_label: str | None = None
     """That day as written, if the year is not known ("11 March")."""
     untitled: bool = False
@@ -47,7 +47,7 @@ class Paper:
     def record(self) -> dict[str, Any]:
         """Returns the stored fields of the paper as JSON values, without empty ones.
 
-        Votes and listing days are not part of the text, as they change: see `_MOMENTARY`.
+        Votes and listing days change, so they are left out: see `_MOMENTARY`.
         """
         kept = {}
         for field in _KEPT:
@@ -81,14 +81,14 @@ class DatedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """Bytes captured from a source at one time, not processed yet."""
+    """Bytes captured from a source at one time, not yet processed."""
 
     data: bytes
     origin: str
     """The path or URL they came from."""
     captured_at: datetime
     day: date | None = None
-    """The day used to read them: pages give theirs without a year, or not at all."""
+    """The day assumed when parsing them: pages give theirs without a year, or not at all."""
     dated_by: DatedBy | None = None
     """Where that day comes from."""
     etag: str | None = None
@@ -102,7 +102,7 @@ class Capture:
 
 @dataclass(frozen=True, slots=True)
 class NotModified:
-    """A source's answer that nothing changed since its last capture."""
+    """A source's response that nothing has changed since its last capture."""
 
     origin: str
     at: datetime
@@ -115,7 +115,7 @@ class Snapshot:
     format: str
     papers: tuple[Paper, ...]
     notes: tuple[str, ...] = ()
-    """What the operator may want to know, although nothing is wrong."""
+    """Remarks for the operator; nothing is wrong."""
     doubts: tuple[str, ...] = ()
     """What the operator should review before anything is announced."""
 
@@ -172,13 +172,13 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """An open circuit of the breaker: nothing is sent there, but for one probe an hour.
+    """An open circuit of the breaker: nothing is sent there except one probe an hour.
 
     Attributes:
         domain: a recipient domain, in ASCII; empty for all mail.
         reason: why it is open, with the server's last reply.
-        opened_at: since when.
-        probe_at: when one delivery may be tried again.
+        opened_at: when it opened.
+        probe_at: when one delivery may be tried next.
     """
 
     domain: str
@@ -226,16 +226,16 @@ class Rendered:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What one source says of a paper.
+    """What one source says about a paper.
 
     Attributes:
-        record: the fields it gave, as in `Paper.record`; one that it leaves out later stays.
-        listed: whether it ever listed the paper. To report a revision or a withdrawal of an
-            older paper is not to list it.
-        withdrawn: whether its last word is that the paper is withdrawn.
+        record: the fields it gave, as in `Paper.record`; a field that it later omits is kept.
+        listed: whether it ever listed the paper. Reporting a revision or a withdrawal of an
+            older paper does not count.
+        withdrawn: whether it last reported the paper as withdrawn.
         last_day: the newest day for which it listed the paper.
         in_previous: whether its previous snapshot has the paper.
-        later: whether a later snapshot has it (an old one is released).
+        later: whether a later snapshot has it, as when an older, held one is released.
     """
 
     record: Mapping[str, Any]
@@ -248,15 +248,15 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class KnownPaper:
-    """What is known of a paper when a capture of one source arrives.
+    """What is known about a paper when a capture of one source arrives.
 
     Attributes:
         paper: its newest text.
         version: the number of that text.
         announced: whether a `new` entry exists.
         silent: whether the operator decided that it is never announced.
-        withdrawn: whether any source's last word is that it is withdrawn.
-        sighting: what this source says of it; `None` if it has not mentioned it yet.
+        withdrawn: whether any source last reported it as withdrawn.
+        sighting: what this source says about it; `None` if it has not mentioned it yet.
     """
 
     paper: Paper
@@ -269,21 +269,21 @@ class KnownPaper:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one row of a capture does to what is known.
+    """What one row of a capture changes.
 
     Attributes:
         paper: the paper's number, negative for one that was not known.
         row: the row as captured.
-        claims: keys the paper holds from now on.
+        claims: the keys that belong to the paper from now on.
         kind: the entry to append, if any.
         text: the paper's new text, when it differs from the newest one.
         version: the number of the text the entry points to.
-        record: what the source says of it from now on, as `Sighting.record`.
+        record: what the source now says about it, as in `Sighting.record`.
         listed: whether the source has listed it, now or before.
-        withdrawn: whether its source's last word is that it is withdrawn.
-        reinstated: that was so, and is so no longer.
-        silent: the operator decided that it is never announced.
-        stale: the source has said newer things: only keys, and that it is listed, are learnt.
+        withdrawn: whether its source last reported it as withdrawn.
+        reinstated: whether it was withdrawn before and no longer is.
+        silent: whether the operator decided that it is never announced.
+        stale: whether the source has said newer things; then only keys and listings are recorded.
     """
 
     paper: int

@@ -1,1 +1,1 @@
-"""Tests mirror the package; docs/testing.md says how they are organised."""
+"""Tests mirror the package; docs/testing.md describes their organisation."""

@@ -1,4 +1,4 @@
-"""Fixtures for all tests, and how much hypothesis tries."""
+"""Fixtures for all tests, and the profiles of hypothesis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.browser import chromium
 from tests.support.databases import new_database
 from tests.support.soak import SOAK
 
-# Fixed seeds here, free ones in the soak: a red test must be red again.
+# Fixed seeds, so that a failure can be reproduced; random seeds only in the soak.
 hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None)
 hypothesis.settings.register_profile(
     "soak", derandomize=False, deadline=None, database=None, max_examples=5_000
@@ -24,7 +24,7 @@ hypothesis.settings.load_profile("soak" if SOAK else "ci")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What only the long run has is left out of the others."""
+    """Deselects the tests marked `soak`, except in `make soak`."""
     if SOAK:
         return
     left_out = [item for item in items if item.get_closest_marker("soak")]
@@ -41,14 +41,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A real browser; for one module, as its event loop is in the way of others."""
+    """A real browser, one per module because its event loop affects other tests."""
     with chromium() as opened:
         yield opened
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the machine's own configuration, and a folder of its own to stand in."""
+    """Removes the machine's own configuration, and changes to a temporary folder."""
     for name in list(os.environ):
         if name.startswith("NEWSLETTER"):
             monkeypatch.delenv(name)

@@ -1,4 +1,4 @@
-"""Imports go downwards only: this list is the architecture, in the order of the flow."""
+"""Modules import only from lower layers. The list of layers is in the order of the flow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ text: files!
 config: values | schema | parse permissions! | file!
 sources!
 formats
-messages: tokens mime! | links personalised!
+messages: feedback_id tokens slots | mime! | dkim links | personalised!
 storage!
 papers: parser_messages reading_time identity | parser_worker! parser_process! | parsers!
 papers: changes review report! | capture_store! snapshot_processing!
@@ -38,7 +38,8 @@ delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
 app: clock! open_files!
 app: undelivered source_remarks source_places! backup_rotation alert_reports alert_channels! | idle
-app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
+app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!
+app: status! alerts!
 app: inspection! site | template_samples! edition_previews! | template_check!
 app: trace! subscriber_use_cases! | composition! | maintenance! throw_away!
 app: doctor.findings | doctor.records | doctor!
@@ -49,12 +50,12 @@ service!
 cli!
 __main__!
 """
-"""A unit is a module or a package; in a line that begins with a package, its modules follow.
+"""A unit is a module or a package; after `package:` its modules follow.
 
-A module may import from units further up, and a unit of several modules from itself. Units that
-`|` does not part stand side by side and import nothing from one another. `!` marks a unit that
-touches the outside: clock, disk, network, processes, database, compiled templates. All others are
-pure, and so is everything that they import.
+A module may import from the units before it, and a unit of several modules from itself. Units
+that are not separated by `|` are in one layer and do not import each other. `!` marks a unit with
+effects: clock, disk, network, processes, database, compiled templates. All others are pure, and
+so is everything that they import.
 """
 
 ACTING = {
@@ -75,7 +76,7 @@ LONGEST_MODULE, LONGEST_FUNCTION = 300, 50
 
 
 def _rows() -> Iterator[list[str]]:
-    """The units side by side, from the first row to the last; with their `!`."""
+    """Yields the units of each layer, from the first to the last, with their `!`."""
     for line in LAYERS.split("\n"):
         head, colon, rest = line.partition(": ")
         for row in (rest if colon else line).split(" | "):
@@ -88,24 +89,24 @@ ROWS = [
     for name in names
 ]
 UNITS = {name: (row, acts) for name, acts, row in ROWS}
-"""The row of each unit, and whether it touches the outside."""
+"""The layer of each unit, and whether it has effects."""
 
 
 def _unit(module: str) -> str | None:
-    """The unit that a module belongs to: the longest name that it begins with."""
+    """Returns the unit of a module: the longest one that its name begins with."""
     parts = module.split(".")
     names = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
     return next((name for name in names if name in UNITS), None)
 
 
 def _is_docstring(path: Path) -> bool:
-    """Whether a file has a docstring and nothing else, as most packages' `__init__` do."""
+    """Returns whether a file contains only a docstring, as most `__init__` do."""
     body = ast.parse(path.read_text()).body
     return all(isinstance(node, ast.Expr) for node in body) and bool(body)
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
-    """The full name of everything that is imported, wherever in the module."""
+    """Yields the full name of every import, anywhere in the module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -121,7 +122,7 @@ def _names(module: str) -> frozenset[str]:
 
 @cache
 def _ours(module: str) -> frozenset[str]:
-    """The modules of ours that a module imports, those only for types among them."""
+    """Returns the modules of ours that a module imports, including those only for types."""
     found = set()
     for name in _names(module):
         if name.startswith("newsletter."):
@@ -131,7 +132,7 @@ def _ours(module: str) -> frozenset[str]:
 
 
 def _loaded_by(module: str) -> set[str]:
-    """A module, all that it imports, and the packages that are loaded with them."""
+    """Returns a module, all modules that it imports, and the packages loaded with them."""
     found: set[str] = set()
     waiting = [module]
     while waiting:
@@ -152,23 +153,23 @@ LISTED = [module for module in MODULES if not _is_unlisted_package(module)]
 PURE = [module for module in LISTED if (unit := _unit(module)) and not UNITS[unit][1]]
 
 
-def test_every_module_stands_in_a_layer() -> None:
-    """A new module is put into the list on purpose, and no name is left over."""
+def test_every_module_is_in_a_layer() -> None:
+    """New modules must be added to the list, and deleted ones removed."""
     assert [module for module in LISTED if _unit(module) is None] == []
     assert UNITS.keys() == {_unit(module) for module in LISTED}
-    assert len(UNITS) == len(ROWS), "a unit stands in the list twice"
+    assert len(UNITS) == len(ROWS), "a unit is in the list twice"
 
 
-def test_a_package_of_several_units_loads_none_of_them() -> None:
-    """Else the import of one module would be the import of all."""
+def test_packages_of_several_units_import_none_of_them() -> None:
+    """Otherwise the import of one module would import all."""
     packages = [module for module in MODULES if _is_unlisted_package(module)]
     assert len(packages) >= 10
     assert [module for module in packages if not _is_docstring(MODULES[module])] == []
 
 
 @pytest.mark.parametrize("module", LISTED)
-def test_imports_go_downwards(module: str) -> None:
-    """Every import of ours is from a unit further up in the list, or from the module's own."""
+def test_modules_import_only_from_lower_layers(module: str) -> None:
+    """Every import of ours is from a unit earlier in the list, or from the module's own unit."""
     unit = _unit(module)
     assert unit
     for other in _ours(module):
@@ -178,8 +179,8 @@ def test_imports_go_downwards(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", LISTED)
-def test_packages_form_no_circle(module: str) -> None:
-    """A package imports only from packages that begin above it."""
+def test_packages_have_no_import_cycles(module: str) -> None:
+    """A package imports only from packages that start earlier in the list."""
     first = {name.split(".")[0]: row for name, _, row in reversed(ROWS)}
     mine = module.split(".", maxsplit=1)[0]
     for other in _ours(module):
@@ -188,23 +189,23 @@ def test_packages_form_no_circle(module: str) -> None:
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_pure_modules_load_nothing_that_acts(module: str) -> None:
-    """Neither they nor anything that they import, however far away."""
+def test_pure_modules_import_nothing_with_effects(module: str) -> None:
+    """This includes indirect imports."""
     for one in _loaded_by(module):
         found = {name.split(".")[0] for name in _names(one)} & ACTING
         assert not found, f"{module} loads {one}, which imports {found}"
 
 
 @pytest.mark.parametrize("module", PURE)
-def test_pure_modules_ask_for_no_time_and_no_file(module: str) -> None:
-    """Time and bytes are arguments."""
+def test_pure_modules_use_no_clock_and_no_files(module: str) -> None:
+    """They take times and bytes as arguments."""
     tree = ast.parse(MODULES[module].read_text())
     calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     assert not calls & CLOCK_OR_DISK
 
 
-def test_only_storage_knows_sql() -> None:
-    """No module outside `storage` imports from SQLAlchemy more than the connection's type."""
+def test_only_storage_uses_sql() -> None:
+    """Other modules import at most the type of the connection from SQLAlchemy."""
     others = [module for module in MODULES if not module.startswith("storage")]
     assert 0 < len(others) < len(MODULES)
     for module in others:
@@ -212,8 +213,8 @@ def test_only_storage_knows_sql() -> None:
         assert found <= {"sqlalchemy.Connection"}, module
 
 
-def test_the_package_lists_its_parts_in_the_order_of_the_flow() -> None:
-    """The docstring of the package, its folder and this list say the same."""
+def test_the_docstring_of_the_package_lists_its_content() -> None:
+    """The docstring, the folder and the list of layers agree, in the same order."""
     names = [
         line.split()[0]
         for line in (newsletter.__doc__ or "").split("\n")
@@ -232,7 +233,7 @@ def _in_order(units: Iterable[str]) -> list[str]:
 
 @pytest.mark.parametrize("module", [one for one in MODULES if "." in one or one in UNITS])
 def test_modules_and_functions_are_short(module: str) -> None:
-    """Outside `storage`, whose tables decide, a long module is split by meaning."""
+    """The limit for modules does not apply to `storage`, which is structured by its tables."""
     source = MODULES[module].read_text()
     if not module.startswith("storage"):
         assert source.count("\n") <= LONGEST_MODULE
@@ -244,13 +245,13 @@ def test_modules_and_functions_are_short(module: str) -> None:
 
 
 def test_the_package_itself_imports_nothing_of_ours() -> None:
-    """Its version can be asked without the rest."""
+    """Its version can be read without importing the rest."""
     names = _imported(ast.parse((PACKAGE / "__init__.py").read_text()))
     assert not [name for name in names if name.startswith("newsletter")]
 
 
 def test_no_test_imports_from_another_test() -> None:
-    """What tests share lies in `tests/support`; the benchmarks are a program of their own."""
+    """Shared code is in `tests/support`; the benchmarks are a separate program."""
     folder = Path(__file__).parent
     for path in folder.rglob("*.py"):
         if path.relative_to(folder).parts[0] == "benchmarks":

@@ -1,4 +1,4 @@
-"""What is shown of a URL, and what is not."""
+"""Which parts of a URL are shown, and which are hidden."""
 
 from __future__ import annotations
 
@@ -7,7 +7,23 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.errors import ConfigError, NewsletterError
-from newsletter.masks import masked, masked_url
+from newsletter.masks import masked, masked_url, without_addresses
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("550 5.1.1 <ada@quillwharf.example>: no such user", "550 5.1.1 <***>: no such user"),
+        ("no mailbox ada+x@quillwharf.example.", "no mailbox ***."),
+        ('550 "a.b"@quillwharf.example, unknown', "550 ***, unknown"),
+        ("rcpt:ada@xn--80a.example refused", "rcpt:*** refused"),
+        ("451 try again @ 10:00; see https://a.example/@b", None),
+    ],
+)
+def test_addresses_are_hidden(text: str, shown: str | None) -> None:
+    """In replies of mail servers, and nothing else is."""
+    assert without_addresses(text) == (shown or text)
+
 
 HEX = "9f86d081884c7d659a2feaa0c55ad015"
 BASE64 = "dGhlIGtlZXBlcidz-IHNlY3JldA_QxZ7"
@@ -42,8 +58,8 @@ READABLE = [
 
 
 @pytest.mark.parametrize("url", READABLE)
-def test_ordinary_urls_and_paths_are_shown_whole(url: str) -> None:
-    """The operator needs them: dates, searches, ids, file names."""
+def test_ordinary_urls_and_paths_are_unchanged(url: str) -> None:
+    """The operator needs their dates, searches, ids and file names."""
     assert masked_url(url) == url
     assert masked(f"see ({url}).") == f"see ({url})."
 
@@ -63,7 +79,7 @@ def test_ordinary_urls_and_paths_are_shown_whole(url: str) -> None:
     ],
 )
 def test_user_names_and_passwords_are_hidden(url: str, shown: str) -> None:
-    """Also where the URL is malformed or mistyped."""
+    """This includes malformed and mistyped URLs."""
     assert masked_url(url) == shown
 
 
@@ -78,8 +94,8 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("lead", ["?", "?page=3&", "#", "?page=3;", ";"])
-def test_parameters_whose_name_says_so_are_hidden(name: str, lead: str) -> None:
-    """However short or plain their values are; others stay."""
+def test_parameters_with_secret_names_are_hidden(name: str, lead: str) -> None:
+    """Even short and plain values are hidden; other parameters are shown."""
     url = f"https://h.example/feed{lead}{name}=abcdeab;c,d e&datedate=2026-11-20"
     if lead == ";":
         url = f"https://h.example/feed;{name}=abcde?date=2026-11-20"
@@ -92,7 +108,7 @@ def test_parameters_whose_name_says_so_are_hidden(name: str, lead: str) -> None:
 @pytest.mark.parametrize("secret", [HEX, BASE64, BASE32, SHORT, "1234567890123456"])
 @pytest.mark.parametrize("place", ["?feed={}", "?{}", "?a=b&feed={}&c=d", "#{}", "?u=x;f={}"])
 def test_values_that_look_random_are_hidden(secret: str, place: str) -> None:
-    """Whatever they are called."""
+    """This holds for every name."""
     url = f"https://h.example/rss{place.format(secret)}"
     assert secret not in masked_url(url)
     assert masked_url(url).startswith("https://h.example/rss")
@@ -110,8 +126,8 @@ def test_values_that_look_random_are_hidden(secret: str, place: str) -> None:
         (f"https:/h.example/{HEX}/feed", "https://h.example/***/feed"),
     ],
 )  # fmt: skip
-def test_parts_of_a_path_that_look_random_are_hidden(url: str, shown: str) -> None:
-    """The rest of the path stays, an extension too."""
+def test_path_segments_that_look_random_are_hidden(url: str, shown: str) -> None:
+    """The rest of the path is shown, including a file extension."""
     assert masked_url(url) == shown
 
 
@@ -127,13 +143,13 @@ def test_parts_of_a_path_that_look_random_are_hidden(url: str, shown: str) -> No
     ],
 )
 def test_urls_within_urls_are_masked_too(url: str) -> None:
-    """Plain or encoded; a value of kilobytes is hidden unread."""
+    """They may be plain or encoded; very long values are hidden without being examined."""
     assert "hunter2" not in masked_url(url)
     assert "hunter2" not in masked(f"error: {url}: no page")
 
 
-def test_text_around_urls_stays() -> None:
-    """Brackets, full stops and what is no URL."""
+def test_text_around_urls_is_unchanged() -> None:
+    """Examples are brackets, full stops and text that is not a URL."""
     text = "see https://h.example/?token=a; or (https://h.example/?sig=b), a=b and v=DKIM1;p=MIIB"
     assert masked(text) == (
         "see https://h.example/?token=***; or (https://h.example/?sig=***), a=b and v=DKIM1;p=MIIB"
@@ -165,28 +181,28 @@ URLS = st.lists(st.sampled_from(PIECES), max_size=20).map("".join)
 
 @given(URLS)
 @example("https://a:/b@c?token=https://x")
-def test_masking_twice_is_masking_once(text: str) -> None:
-    """So that it does not matter how many places mask."""
+def test_masking_is_idempotent(text: str) -> None:
+    """Text may be masked at several places."""
     assert masked(masked(text)) == masked(text)
     assert masked_url(masked_url(text)) == masked_url(text)
 
 
 @given(URLS.filter(lambda text: "=" not in text and ":/" not in text))
-def test_text_without_a_url_is_not_touched(text: str) -> None:
-    """Nothing in it is looked at."""
+def test_text_without_a_url_is_unchanged(text: str) -> None:
+    """It also has no parameters."""
     assert masked(text) == text
 
 
 @pytest.mark.parametrize("piece", ["a", "?", "&a=", ";a=", "/", "https://", "%3D", ".", "@", "a1-"])
 def test_long_text_takes_linear_time(piece: str) -> None:
-    """Anything worse would take minutes."""
+    """Quadratic time would be minutes."""
     text = "https://h.example/" + piece * 100_000
     assert masked(text)
     assert masked_url(text + "!")
 
 
 def test_errors_are_masked() -> None:
-    """Their text, wherever in it the URL is; and the problems of a configuration."""
+    """The URL may be anywhere in the message, or in a problem of a configuration."""
     url = "https://me:hunter2@h.example/"
     error = NewsletterError(f"no page at {url}", where=url, hint=f"try {url}")
     assert "hunter2" not in str(error)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The wheel, in a fresh venv outside the checkout, does what the checkout does.
+# Checks that the wheel works in a fresh venv outside the checkout.
 # Usage: tests/wheel.sh [PYTHON]
 set -euo pipefail
 python=${1:-python3}
@@ -10,7 +10,7 @@ trap 'rm -rf "$work"' EXIT
 "$python" -m venv "$work/build"
 "$work/build/bin/python" -m pip -q --disable-pip-version-check install build
 cd "$checkout"
-# The sdist is made first and the wheel from it, so that a file missing from either shows.
+# Builds the wheel from the sdist, so that a file missing from either is detected.
 "$work/build/bin/python" -m build --outdir "$work/dist" . >"$work/build.log" 2>&1 ||
   { cat "$work/build.log"; exit 1; }
 

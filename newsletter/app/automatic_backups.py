@@ -15,6 +15,7 @@ from newsletter.config.schema import Config
 from newsletter.errors import DatabaseOlder, DiskFull, StorageError
 from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
+from newsletter.text import files
 
 
 def make_if_due(
@@ -90,7 +91,7 @@ def _is_left_over(file: Path, name: str) -> bool:
 
 def _delete(folder: Path, names: Iterator[str] | list[str]) -> None:
     for name in names:
-        (folder / name).unlink(missing_ok=True)
+        files.discard(folder / name)
 
 
 @contextmanager

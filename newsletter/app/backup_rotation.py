@@ -47,7 +47,7 @@ def expired(database: str, names: Iterable[str], today: date, keep: int) -> list
 
 
 def is_left_over(database: str, name: str) -> bool:
-    """Whether a file is a part of a backup whose process died while it copied."""
+    """Whether a file or folder is what is left of a backup whose process died while it copied."""
     hidden = re.fullmatch(r"\.(.+)\.[0-9a-f]+\.part(-journal)?", name)
     return bool(hidden and day_of(database, hidden[1]))
 

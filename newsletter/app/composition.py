@@ -226,7 +226,8 @@ class App:
         from newsletter.delivery.records import DeliveryRecords
 
         domain = edition_factories.sender(self._config).domain
-        return DeliveryRecords(self.database, domain, self.clock)
+        of_notices = edition_factories.notice_sender(self._config).domain
+        return DeliveryRecords(self.database, domain, of_notices, self.clock)
 
     @cached_property
     def subscribers(self) -> SubscriberUseCases:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from email.headerregistry import Address
 from pathlib import Path
@@ -55,6 +56,14 @@ def sender(config: Config) -> Sender:
         owner=_address(section.owner, "").addr_spec if section.owner else NO_OWNER,
         archive=f"{section.base_url}/archive" if section.base_url else "",
     )
+
+
+def notice_sender(config: Config) -> Sender:
+    """Returns the sender of notices, which may have a From address of its own."""
+    usual = sender(config)
+    if not config.newsletter.notice_sender:
+        return usual
+    return replace(usual, address=_address(config.newsletter.notice_sender, usual.name))
 
 
 def owner_address(config: Config) -> str:

@@ -7,7 +7,8 @@ import zoneinfo
 from importlib.metadata import version
 from pathlib import Path
 
-from newsletter.app.edition_factories import sender
+from newsletter.app import dkim_keys
+from newsletter.app.edition_factories import notice_sender, sender
 from newsletter.config.schema import Config
 from newsletter.delivery.personalise import Origin
 from newsletter.delivery.recorder import Limits
@@ -44,13 +45,19 @@ def limits(config: Config) -> Limits:
 
 
 def origin(config: Config) -> Origin:
-    """Returns the origin of messages: sender, base URL, bounce domain and link key."""
+    """Returns the origin of messages: senders, base URL, bounce domain and keys.
+
+    Raises:
+        ConfigError: a key that signs messages cannot be used.
+    """
     keys = config.web.secret_keys
     return Origin(
         sender=sender(config),
         base_url=config.newsletter.base_url,
         bounce_domain=config.newsletter.bounce_domain,
         link_key=keys[0].get_secret_value().encode() if keys else None,
+        notice_sender=notice_sender(config),
+        signer=dkim_keys.signer(config),
     )
 
 
@@ -84,9 +91,9 @@ def through(config: Config) -> str:
 
 def sending_problems(config: Config) -> list[str]:
     """Returns what is missing before the configured transport can send mail."""
+    problems = dkim_keys.problems(config)
     if config.delivery.transport != "smtp":
-        return []
-    problems = []
+        return problems
     if not config.newsletter.sender:
         problems.append("newsletter.sender: mail by SMTP needs the address it comes from")
     if not config.newsletter.owner and not config.newsletter.base_url:

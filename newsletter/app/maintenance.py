@@ -17,6 +17,7 @@ from newsletter.storage import backups, generations, installation, locks, prunin
 from newsletter.storage.database import Database
 from newsletter.storage.database_file import sqlite_path
 from newsletter.subscribers.preferences import UNDO_FOR
+from newsletter.text import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,5 +196,6 @@ def _free_name(target: Path, now: datetime) -> Path:
 
 
 def _remove(fresh: Path) -> None:
-    for path in fresh.parent.glob(f"{fresh.name}*"):
-        path.unlink(missing_ok=True)
+    # Also the folders in which earlier copies were made, by processes that died.
+    for path in fresh.parent.glob(f"*{fresh.name}*"):
+        files.discard(path)

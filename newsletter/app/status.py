@@ -22,6 +22,7 @@ from newsletter.storage import (
     breakers,
     deliveries,
     editions,
+    erasure,
     generations,
     installation,
     log,
@@ -55,6 +56,7 @@ class Status:
         backups: number of automatic backups that are kept; 0 if none are made.
         newest_backup: the day of the newest of them.
         untold: the problems that no report to the owner has reached them with yet.
+        is_erasing: whether addresses that were erased may still be in the database's files.
     """
 
     sources: list[SourceStatus]
@@ -70,6 +72,7 @@ class Status:
     backups: int = 0
     newest_backup: date | None = None
     untold: tuple[str, ...] = ()
+    is_erasing: bool = False
 
 
 class StatusReader:
@@ -95,9 +98,11 @@ class StatusReader:
         at, older = self._clock(), _older(self._database)
         with self._database.read() as tx:
             is_sending = senders.any_alive(self._database.file)
+            is_erasing = bool(erasure.noted(tx))
             found = _status(tx, self._config, at, older, is_sending=is_sending)
         untold = AlertConditions(self._config, self._database).untold(at)
-        found = replace(found, untold=tuple(alert.words for alert in untold))
+        words = tuple(alert.words for alert in untold)
+        found = replace(found, untold=words, is_erasing=is_erasing)
         if not self._config.database.backups:
             return found
         newest = automatic_backups.newest(self._database.file)

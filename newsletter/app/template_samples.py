@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from newsletter.app.inspection import sample_entries
-from newsletter.editions.build import thanks
+from newsletter.editions.build import credits_of
 from newsletter.editions.compose import compose
 from newsletter.editions.content import Content, Detail
 
@@ -22,7 +22,7 @@ _NOT_SAVED = "Write a date, such as 2026-12-24."
 @cache
 def _content() -> Content:
     entries = sample_entries()
-    return compose(entries, Detail(excerpts=3, lead=600, excerpt=400), thanks(entries))
+    return compose(entries, Detail(excerpts=3, lead=600, excerpt=400), credits_of(entries))
 
 
 def page_samples() -> Mapping[str, Sequence[Facts]]:

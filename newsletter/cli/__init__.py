@@ -16,6 +16,7 @@ from newsletter import __version__
 from newsletter.cli import (
     captures,
     deliveries,
+    dkim,
     doctor,
     editions,
     maintenance,
@@ -79,5 +80,6 @@ for command in (
     service.web,
     *maintenance.COMMANDS,
     doctor.doctor,
+    dkim.dkim,
 ):
     cli.add_command(command)

@@ -47,11 +47,7 @@ def config_option() -> str | None:
 
 
 def secure_files(config: Config) -> None:
-    """Makes the files with secrets private.
-
-    Raises:
-        ConfigError: others may change the configuration.
-    """
+    """Makes the files with secrets private."""
     from newsletter.config.file import config_path
     from newsletter.config.permissions import tighten
 

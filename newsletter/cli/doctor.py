@@ -73,7 +73,7 @@ def _load(path: str | None, *, as_json: bool) -> Config:
     from newsletter.config.file import load_config
 
     try:
-        return load_config(path)
+        return load_config(path, to_check=True)
     except ConfigError as error:
         for problem in error.problems if as_json else ():
             found = failure(problem, error.hint or f"mend it in {error.where}")

@@ -165,6 +165,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
         "held_editions": [row.id for row in found.editions],
         "backup": str(found.newest_backup) if found.newest_backup else None,
         "untold": list(found.untold),
+        "erasing": found.is_erasing,
     }
 
 
@@ -190,6 +191,11 @@ def status_lines(found: Status) -> Iterator[str]:
         yield "mails: " + ", ".join(f"{many:,} {what}" for many, what in facts if many)
     if found.backups:
         yield f"newest automatic backup: {found.newest_backup or 'none yet'}"
+    if found.is_erasing:
+        yield (
+            "erased addresses are still in the database's files; "
+            "`newsletter serve` or the next `newsletter run` removes them"
+        )
     yield from (f"not reported to the owner yet: {words}" for words in found.untold)
     yield found.idle_reason
 

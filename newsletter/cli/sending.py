@@ -67,6 +67,7 @@ def run(*, due_now: bool, as_json: bool) -> int:
         except Stopped:
             result = _nothing()
         status = max(status, _summarised(app, result, remarks, as_json=as_json))
+        app.database.erasures.finish()
         status = max(status, _backed_up(app, loaded, signals))
         return signals.exit_status if signals.number else status
 

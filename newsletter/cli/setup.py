@@ -43,18 +43,20 @@ def config_check(*, as_json: bool) -> int:
     from newsletter.app.source_places import unusable_places
     from newsletter.app.template_check import TemplateCheck
     from newsletter.cli import output
-    from newsletter.config.file import load_config
+    from newsletter.config import permissions
+    from newsletter.config.file import config_path, load_config
 
     path = config_option()
     errors: list[NewsletterError] = []
     warnings: list[str] = []
     remarks: list[str] = []
     try:
-        loaded = load_config(path)
+        loaded = load_config(path, to_check=True)
         errors += [ConfigError([problem]) for problem in deeper_problems(loaded)]
         errors += TemplateCheck(loaded).faults()
         warnings = [masked(str(place)) for place in unusable_places(loaded.sources)]
-        remarks = [remark.text for remark in remarks_on_sources(loaded)]
+        remarks = permissions.remarks(config_path(path))
+        remarks += [remark.text for remark in remarks_on_sources(loaded)]
     except ConfigError as invalid:
         errors = [invalid]
     if as_json:

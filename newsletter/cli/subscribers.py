@@ -191,7 +191,9 @@ def remove(app: App, address: str, *, as_json: bool) -> None:
     from newsletter.subscribers.lifecycle import address_of
 
     app.subscribers.lifecycle.remove(address_of(address))
-    print_json({"address": address, "removed": True}) if as_json else say(f"Removed {address}.")
+    erased = _erased(app)
+    row = {"address": address, "removed": True, "erased": erased}
+    print_json(row) if as_json else say(f"Removed {address}.")
 
 
 @subscribers.command()
@@ -204,8 +206,23 @@ def forget(app: App, address: str, *, as_json: bool) -> None:
     from newsletter.subscribers.lifecycle import address_of
 
     app.subscribers.lifecycle.remove(address_of(address), forget=True)
+    erased = _erased(app)
     said = f"Forgot {address}; only a keyed hash is kept, so that it is never written to again."
-    print_json({"address": address, "forgotten": True}) if as_json else say(said)
+    row = {"address": address, "forgotten": True, "erased": erased}
+    print_json(row) if as_json else say(said)
+
+
+def _erased(app: App) -> bool:
+    """Returns whether what was erased is gone from the database's files too; if not, says so."""
+    erased = app.database.erasures.finish_patiently()
+    if not erased:
+        say(
+            "note: the address is still in the database's files, because another process is using "
+            "them; `newsletter serve` or the next `newsletter run` removes it, and `status` shows "
+            "this until then",
+            err=True,
+        )
+    return erased
 
 
 def _show(row: Subscriber, said: str, *, as_json: bool) -> None:

@@ -13,6 +13,7 @@ from itertools import count
 from pathlib import Path
 
 from newsletter.config.parse import parse
+from newsletter.config.permissions import refuse_shared
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 from newsletter.text import files
@@ -26,17 +27,24 @@ def config_path(path: str | None) -> Path:
     return Path(path or os.environ.get(CONFIG_VARIABLE) or CONFIG_FILE)
 
 
-def load_config(path: str | None) -> Config:
+def load_config(path: str | None, *, to_check: bool = False) -> Config:
     """Loads the configuration at `path`, else `$NEWSLETTER_CONFIG`, else `./config.toml`.
 
+    Args:
+        to_check: only check it, so load it also if every account on this machine may change it.
+
     Raises:
-        ConfigError: the file is missing or unreadable, or the configuration has problems.
+        ConfigError: the file is missing or unreadable, others may change it, or the configuration
+            has problems.
     """
     file = config_path(path)
     try:
         if file.exists() and not file.is_file():
             raise ConfigError(["not a file"], where=str(file), hint="name a file")
-        text = file.read_text("utf-8")
+        with file.open(encoding="utf-8") as opened:
+            if not to_check:
+                refuse_shared(file, os.fstat(opened.fileno()).st_mode)
+            text = opened.read()
     except FileNotFoundError as exc:
         raise ConfigError(
             ["there is no configuration"],

@@ -80,6 +80,8 @@ _PATHS = (
     ("transports", "eml", "folder"),
     ("transports", "maildir", "folder"),
     ("transports", "smtp", "password_file"),
+    ("dkim", "key_file"),
+    ("dkim", "ed25519_key_file"),
 )
 _DEFAULTS = {
     ("transports", "eml", "folder"): "outbox",

@@ -41,6 +41,7 @@ class NewsletterSection(_Section):
 
     name: OneLine = Field("Daily Papers", min_length=1, max_length=78)
     sender: Mailbox = ""
+    notice_sender: Mailbox = ""
     reply_to: Mailbox = ""
     owner: Mailbox = ""
     base_url: Annotated[str, AfterValidator(values.base_url)] = Field("", max_length=300)
@@ -162,6 +163,32 @@ class SmtpSection(_Section):
         return value
 
 
+class DkimSection(_Section):
+    """The signatures of mails."""
+
+    domain: Annotated[str, AfterValidator(values.domain)] = ""
+    selector: str = Field("news", max_length=63)
+    key_file: str = ""
+    ed25519_selector: str = Field("news-ed", max_length=63)
+    ed25519_key_file: str = Field("", validate_default=True)
+
+    @field_validator("selector", "ed25519_selector")
+    @classmethod
+    def _is_dns_name(cls, value: str) -> str:
+        if not re.fullmatch(values.SELECTOR, value):
+            raise ValueError("write letters, digits, hyphens and dots, such as news2027")
+        return value
+
+    @field_validator("ed25519_key_file")
+    @classmethod
+    def _beside_rsa(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("key_file"):
+            raise ValueError("large providers verify RSA only: give key_file as well")
+        if value and info.data.get("selector") == info.data.get("ed25519_selector"):
+            raise ValueError("the two keys need different selectors")
+        return value
+
+
 class FolderSection(_Section):
     """A transport that writes files."""
 
@@ -212,6 +239,7 @@ class Config(_Section):
     sources: tuple[SourceSection, ...] = ()
     delivery: DeliverySection = DeliverySection()
     transports: TransportsSection = TransportsSection()
+    dkim: DkimSection = DkimSection()
     theme: ThemeSection = ThemeSection()
     web: WebSection = WebSection()
 

@@ -27,6 +27,9 @@ _MAILBOX = re.compile(
 SPECIAL_USE_DOMAIN_NAMES[:] = ["arpa", "onion"]
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
+SELECTOR = r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?"
+"""The names that a DKIM key can be published under."""
+
 
 def duration(value: object) -> timedelta:
     """Parses a number and a unit, such as `3h`."""

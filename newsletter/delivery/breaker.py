@@ -2,11 +2,11 @@
 
 A relay that lost its permission refuses everything, and a domain that dislikes the sender refuses
 all of its mailboxes. No such refusal says anything about a recipient, so sending stops, to one
-domain or to all, before more than a few deliveries are touched. It goes on when the operator says
-so, or when one delivery, tried once an hour, gets through.
+domain or to all, before more than a few deliveries are affected. It resumes when the operator asks
+for it, or when one delivery, tried once an hour, gets through.
 
 Pure: the time is an argument, and the changes of a circuit are returned to the caller, which
-writes them down.
+records them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,32 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from newsletter.delivery.outcomes import UNKNOWN_IN_A_ROW, WINDOW, Outcome, Tally, outcome_of
+from newsletter.delivery.outcomes import (
+    UNKNOWN_IN_A_ROW,
+    WINDOW,
+    Outcome,
+    OutcomeCounts,
+    outcome_of,
+)
 from newsletter.models import Circuit
 from newsletter.transports.replies import Reply
 
 ALL = ""
-"""The name of the circuit of all mail, among those that are named by their domain."""
+"""The key of the circuit of all mail; other circuits have their domain as key."""
 SHARE = 0.05
 """The share of refused deliveries that is usual on any list."""
 TIMES_USUAL = 3
-"""How many times the list's own share of refusals is usual."""
+"""Refusals are too many above this multiple of the list's own usual share."""
 DOMAINS = 3
 """Domains that are affected before all mail is stopped."""
 MOST_USUAL = 0.3
-"""No larger share of refused deliveries is usual on any list."""
+"""The limit on the share of refusals is never higher than this."""
 SMALL_LIST = 20
-"""With fewer subscribers no share can be told: there it counts that everything was refused."""
+"""With fewer subscribers a share means little; a circuit opens if everything is refused."""
 FEW = 3
-"""Refused deliveries, and nothing else, that stop a small list in the middle of a run."""
+"""Refusals, with nothing accepted, that stop a small list in the middle of a run."""
 EVIDENCE = 3
-"""Accepted deliveries of a run after which a recipient that is refused once more is believed."""
+"""Accepted deliveries of a run after which a recipient's second refusal is believed."""
 PROBE_EVERY = timedelta(hours=1)
 
 
@@ -48,7 +54,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What one attempt did to a circuit."""
+    """A change of a circuit that one attempt caused."""
 
     step: Step
     circuit: Circuit
@@ -56,15 +62,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Background:
-    """What a run knows when it begins.
+    """The facts that a run starts from.
 
     Attributes:
         subscribers: number of active subscribers.
-        usual: the list's own share of refused deliveries, of the 30 days before the last.
+        usual: the list's own share of refused deliveries, in the 30 days before the last day.
         accepted: deliveries accepted during the last day.
         refused: deliveries permanently refused during the last day.
         refusing: the domains that refused them.
-        circuits: those that are open.
+        circuits: the open ones.
     """
 
     subscribers: int
@@ -79,8 +85,8 @@ class Breaker:
     """The circuits of one run.
 
     Args:
-        background: what is known when the run begins. The last day counts as if it belonged to
-            the run: a list that is sent to in many small runs is protected like any other.
+        background: the facts at the start of the run. The last day counts as part of the run, so
+            that a list that is sent to in many small runs is protected like any other.
     """
 
     def __init__(self, background: Background) -> None:
@@ -90,11 +96,11 @@ class Breaker:
         self._opened_since: set[str] = set()  # domains, since the circuit of all mail last closed
         self._open = {circuit.domain: circuit for circuit in background.circuits}
         self._probing: set[str] = set()
-        self._domains: dict[str, Tally] = {}
-        self._run = Tally()
+        self._domains: dict[str, OutcomeCounts] = {}
+        self._run = OutcomeCounts()
         tried, refused = background.accepted + background.refused, background.refused
         part = min(1.0, WINDOW / tried) if tried else 0.0
-        self._all = Tally(tried * part, refused * part)
+        self._all = OutcomeCounts(tried * part, refused * part)
         if refused > tried * self._limit:
             self._all.domains.update(background.refusing)
         self._last = ""
@@ -107,7 +113,7 @@ class Breaker:
         )
 
     def is_open(self, domain: str) -> bool:
-        """Whether a refusal by this domain is not to be believed."""
+        """Whether a refusal by this domain may not be about the recipient."""
         return any(self._circuits_of(domain))
 
     @property
@@ -116,7 +122,7 @@ class Breaker:
         return tuple(self._open.values())
 
     def stopped(self, now: datetime) -> Circuit | None:
-        """Returns the circuit of all mail, if it is open and no probe is due or under way."""
+        """Returns the circuit of all mail if it is open, with no probe due or under way."""
         circuit = self._open.get(ALL)
         waits = circuit and circuit.probe_at > now and ALL not in self._probing
         return circuit if waits else None
@@ -126,25 +132,25 @@ class Breaker:
         return [one for one in self._open if one != ALL and not self.may_try(one, now)]
 
     def drop(self, domain: str) -> None:
-        """Closes a circuit in memory that the operator has closed meanwhile."""
+        """Closes a circuit in memory that the operator has closed since."""
         self._open.pop(domain, None)
         self._probing.discard(domain)
 
     def begin(self, domain: str) -> None:
-        """Notes that a delivery to this domain is tried: where a circuit is open, as its probe."""
+        """Records that a delivery to this domain is tried, as the probe of its open circuits."""
         self._probing.update(circuit.domain for circuit in self._circuits_of(domain))
 
     def abandon(self, domain: str) -> None:
-        """Notes that it was not tried after all."""
+        """Records that it was not tried after all."""
         self._probing -= {domain, ALL}
 
     def is_confirmed(self, domain: str, reply: Reply, *, again: bool) -> bool:
-        """Whether a recipient that does not exist is believed, though a circuit had opened for it.
+        """Whether a repeated refusal is believed, although a circuit opened after the first one.
 
-        So an old list with many dead addresses comes to an end of them.
+        Otherwise an old list with many dead addresses would never get rid of them.
 
         Args:
-            again: it was refused before, and put back.
+            again: whether it was refused before, and put back.
         """
         if not (again and reply.suppress) or self.is_open(domain):
             return False
@@ -153,10 +159,10 @@ class Breaker:
     def note(
         self, domain: str, reply: Reply, now: datetime, *, again: bool = False
     ) -> list[Change]:
-        """Counts the outcome of an attempt. Returns what it changes.
+        """Counts the outcome of an attempt. Returns the changes of circuits that it causes.
 
         Args:
-            again: it was refused before, and put back.
+            again: whether it was refused before, and put back.
         """
         outcome = outcome_of(reply)
         probed = [one for one in self._circuits_of(domain) if one.domain in self._probing]
@@ -165,13 +171,13 @@ class Breaker:
         if self.is_open(domain) or self.is_confirmed(domain, reply, again=again):
             return []  # it was under way when the circuit opened, or says nothing new
         self._last = reply.text if outcome is not Outcome.ACCEPTED else self._last
-        tally = self._domains.setdefault(domain, Tally())
-        for one in (tally, self._all, self._run):
+        counts = self._domains.setdefault(domain, OutcomeCounts())
+        for one in (counts, self._all, self._run):
             one.add(outcome, domain)
-        return [] if outcome is Outcome.ACCEPTED else self._opened(domain, tally, now)
+        return [] if outcome is Outcome.ACCEPTED else self._opened(domain, counts, now)
 
     def finish(self, now: datetime) -> list[Change]:
-        """Judges a run that is over: perhaps nothing was accepted, now or during the last day."""
+        """Opens the circuit of all mail if this run and the last day had only refusals."""
         enough = 1 if self._subscribers < SMALL_LIST else FEW
         is_silent = self._all_refused() and not self._accepted_before
         if is_silent and self._run.tried >= enough and ALL not in self._open:
@@ -188,18 +194,18 @@ class Breaker:
             self._domains.pop(circuit.domain, None)
             if circuit.domain == ALL:
                 self._opened_since.clear()
-            self._all, self._run = Tally(), Tally()
+            self._all, self._run = OutcomeCounts(), OutcomeCounts()
             self._run.add(outcome, circuit.domain)
             return Change(Step.CLOSED, circuit)
         later = Circuit(circuit.domain, circuit.reason, circuit.opened_at, now + PROBE_EVERY)
         self._open[circuit.domain] = later
         return Change(Step.PROBED, later)
 
-    def _opened(self, domain: str, tally: Tally, now: datetime) -> list[Change]:
+    def _opened(self, domain: str, counts: OutcomeCounts, now: datetime) -> list[Change]:
         changes = []
-        if tally.is_too_much(self._limit):
-            changes.append(self._opens(domain, tally, now))
-            self._all.forget(tally, domain)
+        if counts.is_too_much(self._limit):
+            changes.append(self._opens(domain, counts, now))
+            self._all.forget(counts, domain)
             self._opened_since.add(domain)
         are_many = len(self._opened_since) >= DOMAINS
         is_wide = len(self._all.domains) >= DOMAINS and self._all.is_too_much(self._limit)
@@ -207,7 +213,7 @@ class Breaker:
         is_small = self._subscribers < SMALL_LIST and self._run.tried >= enough
         accepted = self._all.tried - self._all.refused
         if is_wide and accepted and accepted >= self._all.refused:
-            # Others accept: once a probe shows that, these alone are held back.
+            # Other domains accept: when a probe shows this, only the refusing ones stay blocked.
             changes += [
                 self._opens(one, self._domains[one], now)
                 for one in sorted(self._all.domains & self._domains.keys() - self._open.keys())
@@ -220,22 +226,22 @@ class Breaker:
     def _all_refused(self) -> bool:
         return self._run.refused == self._run.tried > 0
 
-    def _opens(self, domain: str, tally: Tally, now: datetime) -> Change:
-        circuit = Circuit(domain, _reason(domain, tally, self._last), now, now + PROBE_EVERY)
+    def _opens(self, domain: str, counts: OutcomeCounts, now: datetime) -> Change:
+        circuit = Circuit(domain, _reason(domain, counts, self._last), now, now + PROBE_EVERY)
         self._open[domain] = circuit
         return Change(Step.OPENED, circuit)
 
 
-def _reason(domain: str, tally: Tally, reply: str) -> str:
-    if tally.unknown >= UNKNOWN_IN_A_ROW:
-        what = f"{tally.unknown} messages in a row got no reply after their last byte"
+def _reason(domain: str, counts: OutcomeCounts, reply: str) -> str:
+    if counts.unknown >= UNKNOWN_IN_A_ROW:
+        what = f"{counts.unknown} messages in a row got no reply after their last byte"
     else:
-        what = f"{tally.refused:.0f} of the last {tally.tried:.0f} mails were refused"
-        if tally.tried == tally.refused:
-            what = f"all of the last {tally.tried:.0f} mails were refused"
-        if tally.tried == 1:
+        what = f"{counts.refused:.0f} of the last {counts.tried:.0f} mails were refused"
+        if counts.tried == counts.refused:
+            what = f"all of the last {counts.tried:.0f} mails were refused"
+        if counts.tried == 1:
             what = "the only mail that was tried was refused"
-        if domain == ALL and len(tally.domains) > 1:
-            what += f" by {len(tally.domains)} domains"
+        if domain == ALL and len(counts.domains) > 1:
+            what += f" by {len(counts.domains)} domains"
     where = f" by {domain}" if domain != ALL else ""
     return f"{what}{where}: {reply}"

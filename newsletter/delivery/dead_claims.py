@@ -1,4 +1,4 @@
-"""Claims left by senders that died: their deliveries may or may not have been sent."""
+"""Claims left by senders that died. Their deliveries may or may not have been sent."""
 
 from __future__ import annotations
 

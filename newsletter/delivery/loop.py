@@ -1,4 +1,4 @@
-"""The loop of a delivery run: hears its workers, records their results, and gives them new jobs."""
+"""The loop of a delivery run: records its workers' results, and gives the workers new jobs."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IDLE_WAIT = 0.25
 
 
 class BreakerGate:
-    """Holds back deliveries for which a circuit is open; notices always may go.
+    """Holds back deliveries for which a circuit is open, but never notices.
 
     Args:
         breaker: the circuits.
@@ -44,17 +44,17 @@ class BreakerGate:
         return bool(one.notice) or self._breaker.may_try(domain_of(one), self._clock())
 
     def begin(self, one: QueuedDelivery) -> None:
-        """Notes that it is tried."""
+        """Records that it is tried."""
         if not one.notice:
             self._breaker.begin(domain_of(one))
 
     def abandon(self, one: QueuedDelivery) -> None:
-        """Notes that it was not tried after all."""
+        """Records that it was not tried after all."""
         if not one.notice:
             self._breaker.abandon(domain_of(one))
 
     def note(self, one: QueuedDelivery, reply: Reply) -> list[Change]:
-        """Counts the outcome of an attempt. Returns what it changes."""
+        """Counts the outcome of an attempt. Returns the changes of circuits that it causes."""
         if one.notice:
             return []
         again = was_put_back(one)
@@ -102,15 +102,17 @@ class Loop:
                     commit_wait = (
                         last_commit + COMMIT_INTERVAL - monotonic() if self._busy > 1 else 0.0
                     )
-                    self._hear(self._pool.said(self._timeout(begin), max(0.0, commit_wait)))
+                    self._handle(
+                        self._pool.next_reports(self._timeout(begin), max(0.0, commit_wait))
+                    )
                     wanted = self._wanted(clock()) if self._may_begin(stop) else {}
                     self._give(self._recorded(wanted, clock), wanted)
                     last_commit = monotonic()
                     progress()
             except StorageError as error:
                 self._summary.stopped = str(error)
-                stop.set()  # sessions need not wait long for a reply any more
-        self._last_words(clock)
+                stop.set()  # so that sessions no longer wait long for a reply
+        self._record_late_reports(clock)
         self._summary.seconds = monotonic() - began
         if self._no_session and not self._pool.size and not self._summary.stopped:
             self._summary.stopped = self._no_session
@@ -123,7 +125,7 @@ class Loop:
             return False
         if not begin or not self._pool.size:
             return True
-        if not self._idle or self._queue.pause(monotonic()) is not None:
+        if not self._idle or self._queue.wait(monotonic()) is not None:
             return False
         # Deliveries that lost their connection may be due again by now.
         self._queue.look_again()
@@ -133,10 +135,10 @@ class Loop:
         """Returns the seconds to wait for a worker's report."""
         if self._done:
             return 0.0
-        pause = self._queue.pause(monotonic()) if self._idle and begin else None
-        return IDLE_WAIT if pause is None else min(pause, IDLE_WAIT)
+        wait = self._queue.wait(monotonic()) if self._idle and begin else None
+        return IDLE_WAIT if wait is None else min(wait, IDLE_WAIT)
 
-    def _hear(self, reports: Sequence[WorkerReport]) -> None:
+    def _handle(self, reports: Sequence[WorkerReport]) -> None:
         for report in reports:
             if report.job and report.reply:
                 self._busy -= 1
@@ -154,7 +156,7 @@ class Loop:
         for change in self._gate.note(waiting, reply):
             self._changes.append(change)
             if change.step is Step.CLOSED:
-                self._queue.look_again()  # what it held back may go now
+                self._queue.look_again()  # deliveries that it held back may be sent now
             elif change.circuit.domain == ALL:
                 self._summary.stopped = change.circuit.reason
 
@@ -184,7 +186,7 @@ class Loop:
         self._done, self._changes = [], []
         try:
             self._retry(self._recorder.note_claims)
-        except StorageError as error:  # none of them leaves
+        except StorageError as error:  # none of them may be sent
             reply = without_reply(ReplyKind.OURS, "data", str(error))
             self._done = [Attempt(one, reply) for one in rows if one.id in got]
             raise
@@ -207,9 +209,9 @@ class Loop:
         for number in wanted.keys() - got:
             self._gate.abandon(wanted[number].waiting)
 
-    def _last_words(self, clock: Callable[[], datetime]) -> None:
-        """Records, if possible, what workers finished after the loop ended."""
-        self._hear(self._pool.left_over())
+    def _record_late_reports(self, clock: Callable[[], datetime]) -> None:
+        """Records, if possible, results that workers reported after the loop ended."""
+        self._handle(self._pool.left_over())
         if not self._done:
             return
         try:

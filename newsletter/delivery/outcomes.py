@@ -1,4 +1,4 @@
-"""Outcomes of attempts, and how many of them were refusals of late. Pure."""
+"""The outcomes of attempts, and the recent share of refusals among them. Pure."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from newsletter.delivery.retry import is_about_us
 from newsletter.transports.replies import Reply, ReplyKind
 
 REFUSALS = 10
-"""Permanent refusals that open a circuit, if they are more than the usual share."""
+"""Permanent refusals that open a circuit if they exceed the usual share."""
 POLICY_REFUSALS = 5
-"""The same for refusals of the sender."""
+"""The same for refusals because of the sender."""
 UNKNOWN_IN_A_ROW = 5
 """Messages in a row without a reply after their last byte that open a circuit."""
 WINDOW = 200
-"""Outcomes that are compared: beyond that, older ones count less and less."""
+"""The number of recent outcomes that are compared; older ones lose weight."""
 
 
 class Outcome(StrEnum):
-    """What one attempt says about the circuit."""
+    """The meaning of one attempt for the circuits."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"  # permanently, for this recipient or without saying why
     POLICY = "policy"  # permanently, for a reason on our side
     UNKNOWN = "unknown"  # no reply after the last byte
-    TEMPORARY = "temporary"  # says nothing
+    TEMPORARY = "temporary"  # does not count
 
 
 @dataclass(slots=True)
-class Tally:
-    """The outcomes of late, those before `WINDOW` counting less.
+class OutcomeCounts:
+    """Counts of recent outcomes; those before the last `WINDOW` have less weight.
 
     Attributes:
-        tried: accepted or permanently refused, without those that say nothing.
-        refused: permanently, whatever the reason.
-        policy: of these, for a reason on our side.
-        unknown: in a row.
-        domains: those that refused.
+        tried: those accepted or permanently refused.
+        refused: those permanently refused, for any reason.
+        policy: those refused for a reason on our side.
+        unknown: those without a reply, in a row.
+        domains: the domains that refused.
     """
 
     tried: float = 0
@@ -63,8 +63,8 @@ class Tally:
         if self.tried > WINDOW:
             self._age()
 
-    def forget(self, other: Tally, domain: str) -> None:
-        """Takes out what a domain contributed whose own circuit opened."""
+    def forget(self, other: OutcomeCounts, domain: str) -> None:
+        """Subtracts the outcomes of a domain whose own circuit opened."""
         self.tried = max(0.0, self.tried - other.tried)
         self.refused = max(0.0, self.refused - other.refused)
         self.policy = max(0.0, self.policy - other.policy)
@@ -77,7 +77,7 @@ class Tally:
             self.domains.clear()
 
     def is_too_much(self, limit: float) -> bool:
-        """Whether a larger share was refused than `limit`, or too many got no reply."""
+        """Whether the share of refusals exceeds `limit`, or too many got no reply."""
         if self.unknown >= UNKNOWN_IN_A_ROW:
             return True
         is_many = self.refused >= REFUSALS or self.policy >= POLICY_REFUSALS
@@ -85,7 +85,7 @@ class Tally:
 
 
 def outcome_of(reply: Reply) -> Outcome:
-    """Returns what a reply says about the circuit."""
+    """Returns the meaning of a reply for the circuits."""
     if reply.kind is ReplyKind.SENT:
         return Outcome.ACCEPTED
     if reply.kind is ReplyKind.UNKNOWN:

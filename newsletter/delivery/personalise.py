@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from newsletter.messages import tokens
+from newsletter.messages.dkim import Signer
 from newsletter.messages.mime import Sender
 from newsletter.messages.personalised import (
     MessageTemplate,
@@ -27,19 +28,28 @@ _KEPT = 32
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The sender of a newsletter's mail, and where its links lead.
+    """The sender of a newsletter's mail, and the base of its links.
 
     Attributes:
         base_url: base URL of the web pages; empty if there are none.
         bounce_domain: domain, in ASCII, that receives bounces, with an address for each delivery;
             empty if bounces go to the sender's address.
         link_key: key that signs links; `None` for the database's own.
+        notice_sender: the sender of notices; `None` if it is `sender`.
+        signer: signs messages with DKIM; `None` if they are not signed here.
     """
 
     sender: Sender
     base_url: str = ""
     bounce_domain: str = ""
     link_key: bytes | None = None
+    notice_sender: Sender | None = None
+    signer: Signer | None = None
+
+    @property
+    def of_notices(self) -> Sender:
+        """The sender of notices."""
+        return self.notice_sender or self.sender
 
 
 class Personaliser:
@@ -70,7 +80,9 @@ class Personaliser:
             RenderError: the message cannot be built.
         """
         key, domain, template = self._template(waiting)
-        name = copy_id(self._own_key, key, waiting.part, waiting.subscriber or waiting.notice)
+        name = message_id_local(
+            self._own_key, key, waiting.part, waiting.subscriber or waiting.notice
+        )
         copy = RecipientFields(
             to=to.spec,
             message_id=f"{name}@{domain}",
@@ -78,17 +90,17 @@ class Personaliser:
         )
         return OutgoingMessage(
             name=name,
-            sender=self._envelope_sender(waiting.id),
+            sender=self._envelope_sender(waiting),
             recipient=to.spec,
             pieces=template.pieces(copy, at),
         )
 
-    def _envelope_sender(self, delivery: int) -> str:
-        address = self._origin.sender.address
+    def _envelope_sender(self, waiting: QueuedDelivery) -> str:
         if not self._origin.bounce_domain:
-            return f"{address.username}@{self._origin.sender.domain}"
-        proof = tokens.label(self._own_key, tokens.BOUNCE, delivery, size=5)
-        return f"bounce+{delivery}.{proof}@{self._origin.bounce_domain}"
+            sender = self._origin.of_notices if waiting.notice else self._origin.sender
+            return f"{sender.address.username}@{sender.domain}"
+        proof = tokens.label(self._own_key, tokens.BOUNCE, waiting.id, size=5)
+        return f"bounce+{waiting.id}.{proof}@{self._origin.bounce_domain}"
 
     def _template(self, waiting: QueuedDelivery) -> tuple[str, str, MessageTemplate]:
         """Returns the edition's key or notice's kind, the Message-ID domain and the template."""
@@ -105,16 +117,20 @@ class Personaliser:
         with self._database.read() as tx:
             if waiting.notice:
                 kind, subject, text = notices.content(tx, waiting.notice)
-                made = notice_template(subject, text, origin.sender, self._encode)
-                return kind, origin.sender.domain, made
+                made = notice_template(
+                    subject, text, origin.of_notices, self._encode, origin.signer
+                )
+                return kind, origin.of_notices.domain, made
             content = editions.content(tx, waiting.edition)
         part = content.parts[waiting.part - 1]
-        made = edition_template(part, content.key, origin.sender, origin.base_url, self._encode)
+        made = edition_template(
+            part, content.key, origin.sender, origin.base_url, self._encode, origin.signer
+        )
         return content.key, content.domain or origin.sender.domain, made
 
 
-def copy_id(own_key: bytes, key: str, part: int, number: int) -> str:
-    """Returns the local part of a message's Message-ID: the same each time it is built.
+def message_id_local(own_key: bytes, key: str, part: int, number: int) -> str:
+    """Returns the local part of a message's Message-ID, the same each time the message is built.
 
     Args:
         own_key: the database's own key.

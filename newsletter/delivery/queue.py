@@ -16,14 +16,14 @@ MOST_HELD_BACK = 500
 
 
 class Gate(Protocol):
-    """What may be sent at all; see `breaker.Breaker`."""
+    """Decides whether a delivery may be sent at all; see `loop.BreakerGate`."""
 
     def may_try(self, one: QueuedDelivery) -> bool:
         """Whether it may be tried now."""
         ...
 
     def begin(self, one: QueuedDelivery) -> None:
-        """Notes that it is tried."""
+        """Records that it is tried."""
         ...
 
 
@@ -36,8 +36,8 @@ class Queue:
 
     Args:
         rates: the rate limits.
-        refill: reads more waiting deliveries, but none that the gate holds back.
-        gate: holds back deliveries; they are dropped here, and read again when it lets them.
+        refill: reads more waiting deliveries, except those that the gate holds back.
+        gate: holds back deliveries. They are dropped here, and read again once it lets them pass.
     """
 
     def __init__(self, rates: Rates, refill: Refill, gate: Gate) -> None:
@@ -61,10 +61,10 @@ class Queue:
             taken.append(one)
         return taken
 
-    def pause(self, now: float) -> float | None:
+    def wait(self, now: float) -> float | None:
         """Returns the seconds until a rate limit allows the next delivery, or `None` if none waits.
 
-        Call it when `take` has nothing more for now and all that it returned is claimed.
+        Call it when `take` returns no more, and everything that it returned is claimed.
         """
         self._drop_held_back()
         domains = [domain for domain, rows in self._slow.items() if rows]
@@ -73,7 +73,7 @@ class Queue:
         return min((self._rates.wait(domain, now) for domain in domains), default=None)
 
     def look_again(self) -> None:
-        """Notes that the database may have more deliveries by now."""
+        """Records that the database may have more deliveries by now."""
         self._exhausted = False
 
     def has_more(self) -> bool:

@@ -19,16 +19,16 @@ from newsletter.storage.outbox import DeliveryUpdate, QueuedDelivery
 from newsletter.transports.replies import Reply
 
 _DAY = timedelta(hours=23)
-"""Shorter than a day: otherwise a daily job would count its own mail of the day before."""
+"""Shorter than a day, so that a daily job does not count its own mail of the day before."""
 
 ALL_SEEN = 1 << 62
-"""As many outcomes as there will ever be: nothing more is waited for."""
-PAUSED = "all sending was stopped meanwhile; `newsletter continue` goes on"
-"""Why a run ends if sending is paused while it is under way."""
-UNDER_WAY = "its end is not on record: it is still under way, or was interrupted"
-"""Replaces the previous run's reason, which is out of date once this run has claimed anything."""
+"""More than any number of outcomes: no refusal has to wait for later ones."""
+PAUSED = "all sending was stopped during the run; `newsletter continue` resumes it"
+"""Why a run ends if the operator pauses sending during it."""
+UNDER_WAY = "its end is not on record: it is still running, or was interrupted"
+"""Replaces the previous run's reason, which is out of date once this run has claimed an edition."""
 LIMITED = "the day's limit (max_per_day) is reached"
-"""Why deliveries wait although nothing is wrong with them."""
+"""Why deliveries wait although there is no fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Limits:
         per_domain: messages per second to single domains, in ASCII and lower case.
         give_up_after: how long a delivery is retried.
         unknown: whether deliveries that may have arrived are sent once more.
-        pause: seconds before a failed connection or commit is tried again.
+        retry_interval: seconds before a failed connection or commit is tried again.
         commit_tries: how many times to try a commit while the database is locked or its disk is
             full; `None` for no limit.
     """
@@ -53,7 +53,7 @@ class Limits:
     per_domain: Mapping[str, float] = field(default_factory=dict)
     give_up_after: timedelta = timedelta(days=3)
     unknown: Literal["hold", "resend"] = "hold"
-    pause: float = 1.0
+    retry_interval: float = 1.0
     commit_tries: int | None = 3
 
 
@@ -66,10 +66,10 @@ class RunSummary:
             its first part; a part that is not sent is counted separately.
         further_parts: parts sent after the first of their edition.
         notices: notices sent.
-        queued: deliveries that still wait and could have been sent now.
+        queued: deliveries still waiting that could have been sent now.
         suppressed: subscribers suppressed because their mailbox does not exist.
         seconds: from the first claim to the last result.
-        stopped: why the run ended before its work was done; empty if it did not.
+        stopped: why the run ended early; empty if it did not.
         blocked: why nothing can be recorded at the moment; empty if it can.
     """
 
@@ -84,7 +84,7 @@ class RunSummary:
     limited: bool = False
     """The day's limit was reached."""
     circuits: tuple[Circuit, ...] = ()
-    """The breaker's open circuits: where nothing is sent, and why."""
+    """The breaker's open circuits, with their domains and reasons."""
 
     def __getitem__(self, state: DeliveryState) -> int:
         return self.counts.get(state, 0)
@@ -96,7 +96,7 @@ class RunSummary:
 
     @property
     def done(self) -> int:
-        """The number of messages that this run is done with."""
+        """The number of messages that this run has finished with."""
         return sum(self.counts.values()) + self.further_parts + self.notices
 
 
@@ -117,7 +117,7 @@ class Recorder:
         sender: the sender that the claims belong to.
         limits: how long a delivery is retried, and how many messages are sent per day.
         summary: counts the results.
-        breaker: tells whether a refusal is believed.
+        breaker: decides whether refusals are believed.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Recorder:
         self._sender = sender
         self._limits = limits
         self._summary = summary
-        self._put_off: set[int] = set()  # deferred by this run, and counted so
+        self._put_off: set[int] = set()  # deferred by this run, and counted as deferred
         self._has_outdated = False
         self._breaker = breaker
         self._refusals = Refusals(database.keys.own)
@@ -152,37 +152,39 @@ class Recorder:
         Returns the ids of the deliveries it could claim; none may be sent before `note_claims`.
 
         Args:
-            changes: what these attempts did to the breaker's circuits.
-            seen: number of outcomes of the run so far; `ALL_SEEN` if it is over.
+            changes: the changes of the breaker's circuits that these attempts caused.
+            seen: number of outcomes of the run until now; `ALL_SEEN` if it is over.
 
         Raises:
             StorageError: nothing was recorded.
         """
         decisions = [(one, self._decision(one, now)) for one in done]
         with self._database.write() as tx:
-            outbox.settle(tx, self._sender, (_settled(one, what) for one, what in decisions), now)
-            if back := [one.waiting.id for one, what in decisions if what.put_back]:
+            outbox.settle(
+                tx, self._sender, (_settled(one, decision) for one, decision in decisions), now
+            )
+            if back := [one.waiting.id for one, decision in decisions if decision.put_back]:
                 outbox.put_back(tx, back, now)
-            judged = self._refusals.judge(tx, changes, seen, now)
-            again = [one.waiting.id for one, what in decisions if what.try_at]
+            settled = self._refusals.settle(tx, changes, seen, now)
+            again = [one.waiting.id for one, decision in decisions if decision.try_at]
             left = outbox.cancel_left(tx, again, now) if again else set()
             self._note_accepted(tx, decisions, now)
             claimed, cancelled = self._claim(tx, wanted, now)
             generation = generations.raised(tx) if claimed else None
         if generation is not None:
             self._counter.reach(generation)
-        self._refusals.apply(judged, self._new_refusals(decisions))
-        for domain in judged.closed:
+        self._refusals.apply(settled, self._new_refusals(decisions))
+        for domain in settled.closed:
             self._breaker.drop(domain)
         self._count(decisions, left)
-        for one in judged.put_back:
+        for one in settled.put_back:
             self._put_back(one)
-        self._summary.suppressed += judged.suppressed
+        self._summary.suppressed += settled.suppressed
         self._summary.add(DeliveryState.CANCELLED, cancelled)
         return claimed
 
     def finish(self, changes: Sequence[Change], now: datetime) -> None:
-        """Settles the refusals of a run that is over: those that circuits do not put back stand.
+        """Settles the remaining refusals of a finished run, unless circuits put them back.
 
         Raises:
             StorageError: nothing was recorded.
@@ -192,19 +194,19 @@ class Recorder:
     def _note_accepted(
         self, tx: Connection, decisions: Sequence[tuple[Attempt, Decision]], now: datetime
     ) -> None:
-        sent = [one.waiting for one, what in decisions if what.state is DeliveryState.SENT]
+        sent = [one.waiting for one, decision in decisions if decision.state is DeliveryState.SENT]
         installation.count_outcomes(tx, now, accepted=len(sent))
-        people = [one.subscriber for one in sent if one.subscriber]
-        if people:
-            subscribers.accepted(tx, people)
+        ids = [one.subscriber for one in sent if one.subscriber]
+        if ids:
+            subscribers.accepted(tx, ids)
 
     def _new_refusals(self, decisions: Sequence[tuple[Attempt, Decision]]) -> list[Refusal]:
         return [
-            Refusal(one.number, one.waiting, one.reply, what)
-            for one, what in decisions
+            Refusal(one.number, one.waiting, one.reply, decision)
+            for one, decision in decisions
             if one.waiting.subscriber
-            and not what.put_back
-            and (what.state is DeliveryState.REFUSED or is_about_us(one.reply))
+            and not decision.put_back
+            and (decision.state is DeliveryState.REFUSED or is_about_us(one.reply))
         ]
 
     def _put_back(self, refusal: Refusal) -> None:
@@ -214,10 +216,10 @@ class Recorder:
             self._put_off.add(refusal.waiting.id)
 
     def note_claims(self) -> None:
-        """Notes beside the database that claims were made, so that an older copy is recognised.
+        """Records beside the database that claims were made, so that an older copy is recognised.
 
         Raises:
-            StorageError: this failed; what was claimed may not be sent.
+            StorageError: this failed; the claimed messages may not be sent.
         """
         self._counter.note()
 
@@ -256,11 +258,11 @@ class Recorder:
         )
 
     def _count(self, decisions: Sequence[tuple[Attempt, Decision]], left: Collection[int]) -> None:
-        for one, what in decisions:
+        for one, decision in decisions:
             if not one.waiting.notice:
                 gone = one.waiting.id in left
-                self._count_again(one.waiting, DeliveryState.CANCELLED if gone else what.state)
-            elif what.state is DeliveryState.SENT:
+                self._count_again(one.waiting, DeliveryState.CANCELLED if gone else decision.state)
+            elif decision.state is DeliveryState.SENT:
                 self._summary.notices += 1
 
     def _count_again(self, waiting: QueuedDelivery, state: DeliveryState) -> None:
@@ -277,7 +279,7 @@ class Recorder:
 
 
 def _outdate_reason(tx: Connection, now: datetime) -> None:
-    """Keeps the time since when runs have ended early, but replaces the previous run's reason.
+    """Replaces the previous run's reason, but keeps the time since when runs have ended early.
 
     The fault that ends this run may also keep it from recording its reason.
     """
@@ -286,5 +288,5 @@ def _outdate_reason(tx: Connection, now: datetime) -> None:
         installation.note_stopped(tx, "" if known == LIMITED else UNDER_WAY, now)
 
 
-def _settled(one: Attempt, what: Decision) -> DeliveryUpdate:
-    return DeliveryUpdate(one.waiting.id, what.state, one.reply.text, what.try_at)
+def _settled(one: Attempt, decision: Decision) -> DeliveryUpdate:
+    return DeliveryUpdate(one.waiting.id, decision.state, one.reply.text, decision.try_at)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter.delivery.personalise import copy_id
+from newsletter.delivery.personalise import message_id_local
 from newsletter.models import DeliveryState
 from newsletter.storage import deliveries
 from newsletter.storage.database import Database
@@ -20,12 +20,16 @@ class DeliveryRecords:
     Args:
         database: where they are stored.
         domain: Message-ID domain for editions that have none on record.
+        notice_domain: Message-ID domain for notices.
         clock: returns the current time, timezone-aware.
     """
 
-    def __init__(self, database: Database, domain: str, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, domain: str, notice_domain: str, clock: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._domain = domain
+        self._notice_domain = notice_domain
         self._clock = clock
 
     def listed(self, wanted: Filter) -> Iterator[DeliveryRow]:
@@ -34,15 +38,16 @@ class DeliveryRecords:
             yield from deliveries.listed(tx, wanted)
 
     def message_id(self, row: DeliveryRow) -> str:
-        """Returns a delivery's Message-ID: the same however often it is sent."""
+        """Returns a delivery's Message-ID, the same each time it is sent."""
         own_key = self._database.keys.own
-        name = copy_id(own_key, row.edition, row.part, row.subscriber or row.notice)
-        return f"<{name}@{row.domain or self._domain}>"
+        name = message_id_local(own_key, row.edition, row.part, row.subscriber or row.notice)
+        domain = self._notice_domain if row.notice else row.domain or self._domain
+        return f"<{name}@{domain}>"
 
     def retry(self, wanted: Filter) -> int:
-        """Requeues matching deliveries that did not end as sent. Returns their number.
+        """Requeues matching deliveries that were not sent. Returns their number.
 
-        What is `unknown` is left out, unless its state or its address is named.
+        Those that are `unknown` are left out, unless the filter names the state or an address.
         """
         now = self._clock()
         return self._in_chunks(lambda tx, after: deliveries.retry(tx, wanted, now, after))
@@ -57,9 +62,9 @@ class DeliveryRecords:
         )
 
     def acknowledge(self, wanted: Filter) -> int:
-        """Leaves matching refused and expired deliveries as they are. Returns their number.
+        """Acknowledges matching refused and expired deliveries. Returns their number.
 
-        They are no longer a reason to say that mail was not delivered.
+        They are no longer reported as mail that was not delivered.
         """
         return self._in_chunks(lambda tx, after: deliveries.acknowledge(tx, wanted, after))
 

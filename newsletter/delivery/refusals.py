@@ -1,8 +1,8 @@
-"""Permanent refusals of a run: believed only once it is clear that they are not about us.
+"""Permanent refusals of a run, which are believed only once they are clearly not about us.
 
-A refused delivery is recorded at once. What follows for its subscriber waits until so much more
-was sent that the breaker would have opened; until then everything can be put back. When the
-process dies before, an address is not suppressed, and is refused again with the next edition.
+A refused delivery is recorded at once. Its subscriber is suppressed only after as many further
+messages as the breaker would need to open; until then everything can be put back. If the process
+dies earlier, the address is not suppressed, and is refused again with the next edition.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from newsletter.subscribers.address import parse_address
 from newsletter.transports.replies import Reply
 
 _EARLIER = timedelta(hours=2)
-"""How long before a circuit opens refusals may have the same cause, in runs that are over."""
+"""Refusals of earlier runs within this time before a circuit opens may have the same cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A delivery of an edition that was refused, or deferred because the sender was.
+    """A delivery of an edition that was refused, or deferred because the sender was refused.
 
     Attributes:
-        number: how many outcomes the run had before.
-        decision: what was recorded.
+        number: number of outcomes of the run up to this one.
+        decision: the decision that was recorded.
     """
 
     number: int
@@ -44,14 +44,14 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What a transaction decides about refusals; applied to memory once it is committed.
+class SettledRefusals:
+    """The refusals that one transaction settles; applied to memory once it is committed.
 
-    Attributes:
-        put_back: those deferred again, because a circuit opened.
-        believed: those that stand.
+    put_back: those that were deferred, because a circuit opened.
+        believed: those that are final.
+        believed: those that are final.
         suppressed: number of subscribers that were suppressed.
-        closed: circuits that the operator has closed meanwhile.
+        closed: domains of circuits that the operator has closed since.
     """
 
     put_back: Sequence[Refusal] = ()
@@ -71,12 +71,14 @@ class Refusals:
         self._own_key = own_key
         self._open: deque[Refusal] = deque()
 
-    def judge(self, tx: Connection, changes: Sequence[Change], seen: int, now: datetime) -> Judged:
-        """Writes down what circuits do, and what follows from refusals that are old enough.
+    def settle(
+        self, tx: Connection, changes: Sequence[Change], seen: int, now: datetime
+    ) -> SettledRefusals:
+        """Records changes of circuits, and the consequences of refusals that are old enough.
 
         Args:
             changes: changes of circuits since the last call.
-            seen: number of outcomes so far; refusals more than `WINDOW` before are believed.
+            seen: number of outcomes until now; refusals `WINDOW` or more before them are believed.
         """
         opened, closed = _note(tx, changes)
         back = [one for one in self._open if opened & {ALL, domain_of(one.waiting)}]
@@ -90,16 +92,16 @@ class Refusals:
         suppressed = sum(self._follow(tx, one, now) for one in believed)
         final = sum(one.decision.state is DeliveryState.REFUSED for one in believed)
         installation.count_outcomes(tx, now, refused=final)
-        return Judged(back, believed, suppressed, closed)
+        return SettledRefusals(back, believed, suppressed, closed)
 
-    def apply(self, judged: Judged, more: Sequence[Refusal]) -> None:
-        """Notes what was committed, and further refusals."""
-        done = {one.waiting.id for one in (*judged.put_back, *judged.believed)}
+    def apply(self, settled: SettledRefusals, more: Sequence[Refusal]) -> None:
+        """Removes settled refusals once they are committed, and adds new ones."""
+        done = {one.waiting.id for one in (*settled.put_back, *settled.believed)}
         self._open = deque(one for one in self._open if one.waiting.id not in done)
         self._open.extend(more)
 
     def _follow(self, tx: Connection, one: Refusal, now: datetime) -> bool:
-        """Suppresses the address if that follows. Returns whether it does."""
+        """Suppresses the address if the refusal calls for it. Returns whether it does."""
         decision, waiting = one.decision, one.waiting
         in_a_row = (
             subscribers.refused_again(tx, waiting.subscriber, waiting.edition)
@@ -110,8 +112,8 @@ class Refusals:
             return False
         address = parse_address(waiting.address)
         # Not the server's text: it may quote the address, which must not outlive the subscriber.
-        said = one.reply.enhanced or one.reply.code
-        reason = f"its server says that there is no such mailbox ({said})"
+        code = one.reply.enhanced or one.reply.code
+        reason = f"its server says that there is no such mailbox ({code})"
         suppression = tokens.suppression_hash(self._own_key, address.normal)
         subscribers.suppress(tx, suppression, reason, now)
         found = subscribers.find(tx, address.normal)
@@ -122,7 +124,7 @@ class Refusals:
 
 
 def _note(tx: Connection, changes: Sequence[Change]) -> tuple[set[str], list[str]]:
-    """Writes down what circuits do. Returns those that opened, and those the operator closed."""
+    """Records changes of circuits. Returns those that opened, and those the operator closed."""
     opened, closed = set(), []
     for change in changes:
         circuit = change.circuit
@@ -142,5 +144,5 @@ def domain_of(waiting: QueuedDelivery) -> str:
 
 
 def was_put_back(waiting: QueuedDelivery) -> bool:
-    """Returns whether it was refused before, and that was not believed."""
+    """Returns whether it was refused before, without the refusal being believed."""
     return waiting.attempts > 0 and waiting.first_at is None

@@ -24,14 +24,14 @@ _NEVER_THE_MAILBOX = (552, 554)
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What follows from a reply for the delivery.
+    """The consequences of a reply for the delivery.
 
     Attributes:
         try_at: when the delivery is tried again; `None` if it is not.
-        suppress: the mailbox does not exist: suppress the address.
-        doubtful: refused, possibly because of the mailbox; `EDITIONS` of these in a row suppress
-            the address.
-        put_back: refused, and not believed: it waits for the breaker, as if it was never tried.
+        suppress: whether to suppress the address, because the mailbox does not exist.
+        doubtful: whether the mailbox may be the reason for the refusal; `EDITIONS` of these in a
+            row suppress the address.
+        put_back: whether it waits for the breaker, as if never tried: the refusal is not believed.
     """
 
     state: DeliveryState
@@ -50,14 +50,14 @@ def decide(
     give_up_after: timedelta,
     is_believed: bool = True,
 ) -> Decision:
-    """Decides what follows from the reply to an attempt.
+    """Returns the consequences of the reply to an attempt.
 
     Args:
         attempts: number of attempts, including this one.
         first_at: when the first attempt was made.
         give_up_after: how long to keep retrying.
-        is_believed: whether a refusal is believed; otherwise the delivery waits, as something
-            is wrong with so many of them.
+        is_believed: whether a refusal is believed; otherwise the delivery waits, because too many
+            are refused.
     """
     if reply.kind is ReplyKind.SENT:
         return Decision(DeliveryState.SENT)
@@ -96,7 +96,7 @@ def is_about_us(reply: Reply) -> bool:
 
 
 def stops_everything(reply: Reply) -> bool:
-    """Returns whether no other message would fare better: no login, or no message to send."""
+    """Returns whether every other message would fail too: no login, or no message to send."""
     return reply.kind is ReplyKind.OURS and (
         reply.code is None or reply.stage == "auth" or reply.code in NO_LOGIN
     )

@@ -52,7 +52,7 @@ class DeliveryRun:
         stop: set by the caller to end the run between two messages. The run never sets it; it
             stops its own sessions with a `RunStop` derived from it.
         progress: called with the summary and the number of deliveries to send, after every
-            commit and before each retry of one.
+            commit and before each retry of a commit.
     """
 
     def __init__(
@@ -76,19 +76,19 @@ class DeliveryRun:
     def run(self, *, only_notices: bool = False, fault: str = "") -> RunSummary:
         """Sends everything that may be sent now.
 
-        If the database fails during the run, it is retried as `Limits.commit_tries` says. After
-        that the run ends and the summary says why; messages that sessions were sending become
+        If the database fails during the run, it is retried as `Limits.commit_tries` says. If this
+        does not help, the run ends and the summary says why; messages that were being sent become
         `unknown` when the next run begins.
 
         Args:
             only_notices: send notices but no editions.
-            fault: what kept editions from being planned, if anything: recorded as the reason
-                why nothing is sent, unless sending has a reason of its own.
+            fault: why editions could not be planned, if they could not. Recorded as the reason why
+                nothing is sent, unless sending has a reason of its own.
 
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
-            DatabaseOlder: the database does not know of everything that was sent.
+            DatabaseOlder: the database lacks a record of mail that was sent.
             StorageError: the database cannot be used at all.
         """
         with self._database.read() as tx:
@@ -120,7 +120,9 @@ class DeliveryRun:
             domains = [*slow, *breaker.blocked_domains(self._clock())]
             return retry(lambda: self._waiting(only, without, domains))
 
-        pool = WorkerPool(self._transport, min(limits.sessions, total), self._stop, limits.pause)
+        pool = WorkerPool(
+            self._transport, min(limits.sessions, total), self._stop, limits.retry_interval
+        )
         gate = BreakerGate(breaker, self._clock)
         queue = Queue(Rates(limits.max_per_second, limits.per_domain), waiting, gate)
         loop = Loop(pool, queue, recorder, self._personaliser, summary, retry, gate)
@@ -143,7 +145,7 @@ class DeliveryRun:
             return Breaker(
                 Background(
                     subscribers.counts(tx).get(SubscriberState.ACTIVE, 0),
-                    refused / (accepted + refused + WINDOW),  # little is known of a new list
+                    refused / (accepted + refused + WINDOW),  # so that a new list begins near 0
                     day.accepted,
                     day.refused,
                     frozenset(deliveries.refusing_domains(tx, now - _DAY)),
@@ -166,7 +168,9 @@ class DeliveryRun:
 
         # Only the caller's event ends the wait: a run that stopped itself still has results to
         # record.
-        return Retry(self._stop.caller, self._limits.pause, self._limits.commit_tries, blocked)
+        return Retry(
+            self._stop.caller, self._limits.retry_interval, self._limits.commit_tries, blocked
+        )
 
     def _waiting(
         self, only_notices: bool, without: Collection[int], slow: Collection[str]
@@ -186,7 +190,7 @@ class DeliveryRun:
             installation.note_instant(tx, self._clock())
             why = summary.stopped or (LIMITED if summary.limited else fault)
             is_interrupted = self._stop.is_set() and not summary.stopped
-            # That notices were sent does not mean that editions can be.
+            # Sending notices does not prove that editions can be sent.
             if not is_interrupted and (why or not only_notices):
                 installation.note_stopped(tx, why, self._clock())
             summary.queued = outbox.count_waiting(tx, self._clock(), only_notices=only_notices)

@@ -1,4 +1,4 @@
-"""Sends a test mail the same way as any other mail, so that it shows how they would fare."""
+"""Sends a test mail the same way as any other mail, to show whether mail arrives."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestMail:
             sent = deliveries.get(tx, number)
         if not sent.attempts:
             why = summary.stopped or (LIMITED if summary.limited else "it was interrupted")
-            with self._database.write() as tx:  # a test mail that arrives later is of no use
+            with self._database.write() as tx:  # a test mail that arrives later is useless
                 notice_rows.cancel(tx, number, why, self._clock())
             raise SendingStopped(why)
         return sent
@@ -79,9 +79,9 @@ class TestMail:
         suppression = tokens.suppression_hash(self._database.keys.own, address.normal)
         with self._database.write() as tx:
             if reason := subscribers.suppressed(tx, [suppression]).get(suppression):
-                raise UsageError(f"must not be written to: {reason}", where=address.display)
+                raise UsageError(f"the address is suppressed: {reason}", where=address.display)
             return notice_rows.add(tx, TEST, address.display, address.normal, subject, text, at)
 
 
 def _unseen(_summary: RunSummary, _total: int) -> None:
-    """Ignores the progress."""
+    """Ignores progress."""

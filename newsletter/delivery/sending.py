@@ -50,8 +50,8 @@ class Sending:
     Args:
         database: where deliveries wait.
         make_delivery: builds a delivery run.
-        report: reports to the owner if something needs attention; returns whether a mail that
-            does so was queued.
+        report: reports to the owner if something needs attention; returns whether it queued a
+            mail for that.
         clock: returns the current time, timezone-aware.
     """
 
@@ -79,7 +79,7 @@ class Sending:
         """Sends waiting deliveries, then a report to the owner if something needs attention.
 
         Args:
-            fault: what kept editions from being planned, if anything.
+            fault: why editions could not be planned, if they could not.
             persistent: keep retrying while the database is locked or its disk is full;
                 otherwise the run gives up after a few tries.
 
@@ -99,7 +99,7 @@ class Sending:
                 result.summary.notices += notice_summary.notices
                 result.stopped = result.stopped or notice_summary.stopped
         except (SendingPaused, StorageError) as error:
-            # The result still says what was sent before.
+            # The result still has the numbers from before the error.
             result.stopped = result.stopped or str(error)
         result.stopped = result.stopped or fault
         return result
@@ -139,8 +139,8 @@ class Sending:
         Raises:
             SendingPaused: the operator stopped all sending.
             ClockBehind: the clock is earlier than the newest record.
-            DatabaseOlder: the database does not know of everything that was sent.
-            StorageError: whether it does cannot be checked.
+            DatabaseOlder: the database lacks a record of mail that was sent.
+            StorageError: this cannot be checked.
         """
         with self._database.read() as tx:
             row = installation.get(tx)

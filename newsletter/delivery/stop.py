@@ -52,8 +52,8 @@ class Retry:
     """Retries actions that fail because the database is locked or its disk is full.
 
     Args:
-        stop: set to end the wait for another try.
-        pause: seconds between two tries.
+        stop: ends the wait for the next try when set.
+        interval: seconds between two tries.
         tries: maximum number of tries; `None` for no limit.
         waiting: called with the error before each retry.
     """
@@ -61,12 +61,12 @@ class Retry:
     def __init__(
         self,
         stop: threading.Event,
-        pause: float,
+        interval: float,
         tries: int | None,
         waiting: Callable[[StorageError], None],
     ) -> None:
         self._stop = stop
-        self._pause = pause
+        self._interval = interval
         self._tries = tries
         self._waiting = waiting
 
@@ -79,7 +79,7 @@ class Retry:
         return self._repeated(action, self._tries)
 
     def at_the_end(self, action: Callable[[], T]) -> T:
-        """Does the same once the run is over: with a single try if tries are limited."""
+        """Does the same after the run, with a single try if tries are limited."""
         return self._repeated(action, None if self._tries is None else 1)
 
     def _repeated(self, action: Callable[[], T], tries: int | None) -> T:
@@ -91,6 +91,6 @@ class Retry:
                 if not error.may_pass or number == tries:
                     raise
                 self._waiting(error)
-                if self._stop.wait(self._pause):
+                if self._stop.wait(self._interval):
                     raise
             number += 1

@@ -1,7 +1,7 @@
 """Workers: the sessions of a transport, one thread each.
 
-A worker has at most one message at a time. It reports the reply to it and asks for the next
-in one step, and gets that once the reply is on disk.
+A worker has at most one message at a time. It reports the reply and asks for the next message in
+one step, and gets it once the reply is recorded on disk.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from newsletter.transports.replies import Reply
 
 OPENINGS = 4
 """Failed attempts in a row to open a session before its worker gives up, if no other is open."""
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts to open a session."""
-_NOTICE = 0.2
-"""Seconds within which a worker that rests notices that it has to end."""
-_FAREWELL = 7.0
+MAX_RETRY_INTERVAL = 30.0
+"""Maximum seconds between two attempts to open a session."""
+_STOP_CHECK_INTERVAL = 0.2
+"""Seconds within which a waiting worker notices that it has to end."""
+_END_TIMEOUT = 7.0
 """Seconds to wait for workers to end. One that is still connecting is abandoned."""
 
 
@@ -44,7 +44,7 @@ class WorkerReport:
             session.
         ready: the worker can take another job.
         gone: the worker has ended.
-        fault: the exception that ended it, if that was not a failure of the transport.
+        fault: the exception that ended it, unless the transport failed.
     """
 
     worker: Worker
@@ -62,9 +62,9 @@ class Worker(threading.Thread):
         transport: provides the session.
         reports: receives the worker's reports.
         stop: set when the worker should end without delay.
-        pause: seconds before a failed session is opened again, doubled each time.
-        is_served: whether any worker has an open session: then the server can be reached, and
-            a failed attempt is no reason to give up.
+        retry_interval: seconds before another attempt to open a session, doubled each time.
+        is_served: whether any worker has an open session. If so, the server can be reached, and a
+            failed attempt is no reason to give up.
     """
 
     def __init__(
@@ -72,16 +72,16 @@ class Worker(threading.Thread):
         transport: Transport,
         reports: SimpleQueue[WorkerReport],
         stop: threading.Event,
-        pause: float,
+        retry_interval: float,
         is_served: Callable[[], bool],
     ) -> None:
         super().__init__(name="session", daemon=True)
         self._is_served = is_served
-        self._told_to_end = False
+        self._must_end = False
         self._session = transport.session()
         self._reports = reports
         self._stop_now = stop
-        self._pause = pause
+        self._retry_interval = retry_interval
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
 
     @property
@@ -91,11 +91,11 @@ class Worker(threading.Thread):
 
     def give(self, job: Job | None) -> None:
         """Gives the worker its next job; `None` ends it."""
-        self._told_to_end = self._told_to_end or job is None
+        self._must_end = self._must_end or job is None
         self._jobs.put(job)
 
     def run(self) -> None:
-        """Opens the session and sends what it is given, until it is told to end."""
+        """Opens the session and sends the jobs it is given, until it has to end."""
         fault = None
         try:
             while self._opens() and self._serves():
@@ -107,7 +107,7 @@ class Worker(threading.Thread):
         self._reports.put(WorkerReport(self, gone=True, fault=fault))
 
     def _serves(self) -> bool:
-        """Sends messages while the session is open. Returns `False` when told to end."""
+        """Sends messages while the session is open. Returns `False` if the worker has to end."""
         self._reports.put(WorkerReport(self, ready=True))
         while job := self._jobs.get():
             reply = self._session.send(job.message)
@@ -119,26 +119,26 @@ class Worker(threading.Thread):
 
     def _opens(self) -> bool:
         """Opens the session. Returns whether that succeeded."""
-        pause, failures = self._pause, 0
-        while not (self._stop_now.is_set() or self._told_to_end):
+        interval, failures = self._retry_interval, 0
+        while not (self._stop_now.is_set() or self._must_end):
             try:
                 self._session.open()
             except SessionFailed as failure:
                 failures += 1
                 self._reports.put(WorkerReport(self, reply=_explained(failure)))
                 is_last = failures >= OPENINGS and not self._is_served()
-                if is_last or not failure.may_pass or not self._rests(pause):
+                if is_last or not failure.may_pass or not self._waits(interval):
                     return False
-                pause = min(2 * pause, LONGEST_PAUSE)
+                interval = min(2 * interval, MAX_RETRY_INTERVAL)
             else:
                 return True
         return False
 
-    def _rests(self, seconds: float) -> bool:
-        """Waits. Returns `False` if the worker has to end meanwhile."""
+    def _waits(self, seconds: float) -> bool:
+        """Waits. Returns `False` if the worker has to end before that."""
         ends = monotonic() + seconds
         while (left := ends - monotonic()) > 0:
-            if self._told_to_end or self._stop_now.wait(min(left, _NOTICE)):
+            if self._must_end or self._stop_now.wait(min(left, _STOP_CHECK_INTERVAL)):
                 return False
         return True
 
@@ -154,15 +154,16 @@ class WorkerPool:
         transport: provides their sessions.
         size: number of workers.
         stop: set when the workers should end without delay.
-        pause: see `Worker`.
+        retry_interval: see `Worker`.
     """
 
     def __init__(
-        self, transport: Transport, size: int, stop: threading.Event, pause: float
+        self, transport: Transport, size: int, stop: threading.Event, retry_interval: float
     ) -> None:
         self._reports: SimpleQueue[WorkerReport] = SimpleQueue()
         self._workers = {
-            Worker(transport, self._reports, stop, pause, self._is_served) for _ in range(size)
+            Worker(transport, self._reports, stop, retry_interval, self._is_served)
+            for _ in range(size)
         }
         self._all = tuple(self._workers)
 
@@ -176,7 +177,7 @@ class WorkerPool:
         finally:
             for worker in self._workers:
                 worker.give(None)
-            ends = monotonic() + _FAREWELL
+            ends = monotonic() + _END_TIMEOUT
             for worker in self._workers:
                 worker.join(max(0.0, ends - monotonic()))
 
@@ -188,7 +189,7 @@ class WorkerPool:
         """The number of workers that have not ended."""
         return len(self._workers)
 
-    def said(self, timeout: float, commit_wait: float) -> list[WorkerReport]:
+    def next_reports(self, timeout: float, commit_wait: float) -> list[WorkerReport]:
         """Waits for reports: up to `timeout` seconds for the first, then `commit_wait` for more.
 
         Raises:

@@ -21,7 +21,7 @@ from newsletter.models import Entry, Rendered
 from newsletter.storage.editions import key_of
 
 UNNAMED = ("manual", "replay")
-"""Sources whose names mean nothing to subscribers; the same goes for folder paths."""
+"""Sources whose names mean nothing to subscribers. The same is true of folder paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +95,15 @@ class EditionBuilder:
         return edition, _fault(made)
 
     def _parts(self, ordered: Sequence[Entry], web_url: str) -> list[tuple[Content, Rendered]]:
-        whom = thanks(ordered)
+        credited = credits_of(ordered)
         for detail in details(self._excerpts):
-            content = compose(ordered, detail, whom)
+            content = compose(ordered, detail, credited)
             rendered = self._renderer.render(content, web_url)
             if validate.fits(rendered):
                 return [(content, rendered)]
 
         def titles_only(part: Part) -> tuple[Content, Rendered]:
-            short = compose(ordered, detail, whom, part, more_on_web=bool(web_url))
+            short = compose(ordered, detail, credited, part, more_on_web=bool(web_url))
             return short, self._renderer.render(short, web_url)
 
         if web_url:
@@ -130,7 +130,7 @@ def _split(count: int, made: Callable[[Part], tuple[Content, Rendered]]) -> list
         ]
         if all(validate.fits(made(part)[1]) for part in parts):
             return parts
-    raise EditionFaulty("a single paper does not fit into a mail", where="edition")
+    raise EditionFaulty("a single paper does not fit into a message", where="edition")
 
 
 def _largest(most: int, fits: Callable[[int], bool]) -> int:
@@ -142,7 +142,7 @@ def _largest(most: int, fits: Callable[[int], bool]) -> int:
     return low
 
 
-def thanks(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
+def credits_of(entries: Sequence[Entry]) -> list[tuple[str, str | None]]:
     """Returns the credits, each a text and a URL: for known formats their site, else the source."""
     found: dict[str, str | None] = {}
     for entry in entries:

@@ -1,8 +1,7 @@
 """Entries → the content of an edition: the order of papers, their days, which have an excerpt.
 
-The content is decided here, once, so that HTML and text say the same. A single paper is
-the work of `paper_block`, subject and preheader that of `subject`, the design that of the
-theme. Pure.
+The content is decided here, once, so that HTML and text say the same. `paper_block` composes a
+single paper, `subject` the subject and the preheader; the design is the theme's. Pure.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from newsletter.editions.subject import plural, preheader, subject_line
 from newsletter.models import Entry
 from newsletter.text.dates import WEEKDAYS, long_day, short_range
 
-WORDS_A_MINUTE = 230
-LEAST_EXCERPTS_A_DAY = 3
+WORDS_PER_MINUTE = 230
+MIN_EXCERPTS_PER_DAY = 3
 
 
 def in_order(entries: Iterable[Entry]) -> list[Entry]:
@@ -107,10 +106,10 @@ def _days(entries: Sequence[Entry], detail: Detail, first: int, *, alone: bool) 
 
 
 def _share(papers: int, of: int, excerpts: int) -> int:
-    """Returns how many of a day's papers get an excerpt: in proportion, at least three."""
+    """Returns the number of a day's papers with an excerpt: in proportion, at least three."""
     if not excerpts:
         return 0
-    return min(papers, max(LEAST_EXCERPTS_A_DAY, round(excerpts * papers / of)))
+    return min(papers, max(MIN_EXCERPTS_PER_DAY, round(excerpts * papers / of)))
 
 
 def _heading(key: date | str) -> str:
@@ -129,4 +128,4 @@ def _minutes(days: Sequence[Day]) -> int:
         for day in days
         for block in (*day.full, *day.briefs)
     )
-    return max(1, math.ceil(words / WORDS_A_MINUTE))
+    return max(1, math.ceil(words / WORDS_PER_MINUTE))

@@ -56,7 +56,7 @@ class Block:
 
     @property
     def code(self) -> Link | None:
-        """The link to its code, or `None`."""
+        """The link to the paper's code, or `None`."""
         return next((link for link in self.links if link.label == "Code" and link.url), None)
 
 

@@ -56,7 +56,7 @@ def block_of(paper: Paper, number: int, detail: Detail, *, brief: bool) -> Block
 
 
 def byline(authors: Sequence[str], columns: int) -> str:
-    """Returns up to three authors in full; of more, the first two, the last and the total.
+    """Returns up to three authors in full; of more, the first two, the last and their number.
 
     The second author is left out if the line would not fit into `columns`.
     """

@@ -50,7 +50,7 @@ def check(content: Content, rendered: Rendered) -> None:
     """
     faults = list(_faults(content, rendered))
     if faults:
-        raise EditionFaulty("; ".join(faults[:3]), where="edition", hint="look at its theme")
+        raise EditionFaulty("; ".join(faults[:3]), where="edition", hint="check its theme")
 
 
 def _faults(content: Content, rendered: Rendered) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _faults(content: Content, rendered: Rendered) -> Iterator[str]:
     for name, text in (("HTML", page.text), ("text", without_isolates(rendered.text))):
         missing = _first_missing(content.titles, " ".join(text.split()))
         if missing:
-            yield f"the {name} lacks “{missing}”, or has it out of order"
+            yield f"the {name} lacks “{missing}”, or has it in the wrong order"
     if not rendered.subject:
         yield "no subject"
 
@@ -110,7 +110,7 @@ def _faults_of(element: Tag) -> Iterator[str]:
     for name, given in element.attrs.items():
         value = given if isinstance(given, str) else " ".join(given)
         if name == "http-equiv" and value.lower() == "refresh":
-            yield "a page that leads elsewhere by itself"
+            yield "a page that redirects"
         elif name.startswith("on") or name == "srcset":
             yield f"an attribute {name} in <{tag}>"
         elif name in _URL_ATTRIBUTES and not _allowed(tag, name, value):

@@ -19,11 +19,13 @@ from newsletter.formats import (
     arxiv_api,
     arxiv_feed,
     bibtex,
+    csv_list,
     daily_papers_cards,
     daily_papers_html,
     feed,
     id_list,
     json_feed,
+    json_list,
     search_text,
     text_capture,
 )
@@ -41,10 +43,12 @@ FORMATS: tuple[Format, ...] = (
     json_feed.FORMAT,
     api_legacy_json.FORMAT,
     api_json.FORMAT,
+    json_list.FORMAT,
     daily_papers_html.FORMAT,
     daily_papers_cards.FORMAT,
     bibtex.FORMAT,
     id_list.FORMAT,
+    csv_list.FORMAT,
 )
 
 __all__ = [

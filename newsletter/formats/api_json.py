@@ -11,11 +11,19 @@ from newsletter.models import Snapshot
 
 NAME = "api-json"
 _ARRAY_OF_ROWS = re.compile(r"\s*\[\s*(?:\{|\]|$)")
+_PAPER = re.compile(r'"paper"\s*:\s*\{')
+_TITLE = re.compile(r'"(?:\w{1,20}[_ -])?title"\s*:', re.IGNORECASE)
+_BEGINNING = 65_536
 
 
 def recognise(document: Document) -> str | None:
-    """Recognises a JSON array of objects, or an empty one."""
-    return "a JSON array of rows" if _ARRAY_OF_ROWS.match(document.text[:4096]) else None
+    """Recognises a JSON array of objects with a paper in each, or an empty one.
+
+    Without a paper but with titles it is a list of another kind.
+    """
+    text = document.text[:_BEGINNING]
+    is_other = _TITLE.search(text) and not _PAPER.search(text)
+    return "a JSON array of rows" if _ARRAY_OF_ROWS.match(text) and not is_other else None
 
 
 def parse(document: Document) -> Snapshot:

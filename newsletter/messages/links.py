@@ -18,7 +18,7 @@ _PURPOSES = {"subscribe": tokens.CONFIRM, "change": tokens.CHANGE}
 
 
 class LinkHolder(Protocol):
-    """The subscriber of a preferences link, which ends when anything here changes."""
+    """The subscriber of a preferences link; the link ends when any of these values changes."""
 
     @property
     def id(self) -> int:
@@ -104,5 +104,5 @@ class SubscriberLinks:
 
 
 def _bound(holder: LinkHolder) -> bytes:
-    """Returns what a preferences link is bound to; the first part has a fixed length."""
+    """Returns the values that a preferences link is bound to; the first one has a fixed length."""
     return holder.link_epoch.to_bytes(8, "big") + holder.normal.encode()

@@ -25,6 +25,7 @@ from urllib.parse import quote
 import idna
 
 from newsletter.errors import EditionFaulty
+from newsletter.messages.feedback_id import sender_id
 from newsletter.models import UNSUBSCRIBE, Rendered
 from newsletter.text.clean import clean
 
@@ -53,7 +54,7 @@ class Headers(EmailPolicy):
     def header_store_parse(self, name: str, value: str) -> tuple[str, str]:
         """Rejects line ends instead of parsing: a parser could find a header in a title."""
         if re.search(r"[\r\n\x00]", value):
-            raise EditionFaulty("a header with a line end in it", where=name)
+            raise EditionFaulty("a header contains a line end", where=name)
         return name, value
 
     def fold(self, name: str, value: str) -> str:
@@ -193,7 +194,7 @@ def mailbox(address: Address) -> str:
     """Formats `Name <address>` for a header: name encoded if needed, domain in ASCII."""
     spec = f"{address.username}@{ascii_domain(address.domain)}"
     if not address.username or not spec.isascii() or re.search(r"[\s<>,;:\"()]", spec):
-        raise EditionFaulty("an address that no header can hold", where=spec)
+        raise EditionFaulty("the address cannot be written in a header", where=spec)
     name = clean(address.display_name)
     return f"{phrase(name)} <{spec}>" if name else spec
 
@@ -208,7 +209,7 @@ def ascii_domain(domain: str) -> str:
     try:
         return idna.encode(domain, uts46=True).decode()
     except idna.IDNAError as exc:
-        raise EditionFaulty(f"no domain ({exc})", where=domain) from exc
+        raise EditionFaulty(f"not a valid domain ({exc})", where=domain) from exc
 
 
 def phrase(name: str) -> str:
@@ -253,7 +254,7 @@ def _list_headers(sender: Sender, recipient: Recipient, edition: str) -> dict[st
         "List-Id": f"{phrase(clean(sender.name))} <{sender.slug}.{sender.domain}>",
         "List-Unsubscribe": f"<{sender.mailto}>",
         # Edition, newsletter, kind of mail and sender; nothing about the subscriber.
-        "Feedback-ID": f"{edition[:16]}:{sender.slug}:edition:{sender.domain}",
+        "Feedback-ID": f"{edition[:16]}:{sender.slug}:edition:{sender_id(sender.domain)}",
     }
     if recipient.unsubscribe_url:
         headers["List-Unsubscribe"] = f"<{recipient.unsubscribe_url}>, <{sender.mailto}>"
@@ -291,7 +292,7 @@ def _checked(message: EmailMessage) -> bytes:
     lines = data.split(b"\r\n\r\n", 1)[0].split(b"\r\n")
     found = [line.split(b":", 1)[0].lower() for line in lines if line[:1] not in b" \t"]
     if sorted(found) != names:
-        raise EditionFaulty("its headers are not the ones we meant", where="message")
+        raise EditionFaulty("its headers are not the intended ones", where="message")
     if max(map(len, data.split(b"\r\n"))) > _LONGEST_LINE:
-        raise EditionFaulty("a line too long for mail", where="message")
+        raise EditionFaulty("a line is too long for mail", where="message")
     return data

@@ -2,8 +2,8 @@
 
 A token is a number with a keyed hash of it and of its purpose, so that a token for one purpose
 is not valid for another. It contains no address and always has the same length. A plain token
-never expires; a timed one also contains its expiry time, and its hash may cover more than it
-contains: then it is valid only as long as that does not change.
+never expires. A timed one contains its expiry time, and its hash may also cover a value that the
+token does not contain; it is valid only while that value does not change.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def timed(key: bytes, purpose: bytes, number: int, until: datetime, bound: bytes
     """Returns the number as a token for this purpose, valid until `until`, to the second.
 
     Args:
-        bound: what else its hash covers.
+        bound: a further value that its hash covers.
     """
     plain = number.to_bytes(_NUMBER, "big") + int(until.timestamp()).to_bytes(_UNTIL, "big")
     proof = _proof(key, purpose, plain + bound, _TIMED_PROOF)
@@ -70,7 +70,7 @@ def timed_number_of(
     """Returns the number in a timed token as `number_of` does, or `None` if it has expired.
 
     Args:
-        bound: what else its hash must cover.
+        bound: the further value that its hash must cover.
     """
     if not _TIMED.fullmatch(text):
         return None
@@ -85,9 +85,9 @@ def timed_number_of(
 
 
 def unverified_number_of(text: str) -> int | None:
-    """Returns the number in a text of the form of a timed token, which anyone can write.
+    """Returns the number in a text that looks like a timed token, without verifying it.
 
-    It only says what to look up for the `bound` of `timed_number_of`.
+    Anyone can write such a text: use it only to look up the `bound` of `timed_number_of`.
     """
     if not _TIMED.fullmatch(text):
         return None

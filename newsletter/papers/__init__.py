@@ -4,9 +4,9 @@
     changes             what a capture changes: new, updated, relisted, withdrawn
     review              when a snapshot or an edition is held for review
     report              the result of one capture
-    parsers             parses captures in processes of their own, within limits: parser_process,
-                        parser_messages, and there parser_worker
-    reading_time        how long one source may keep its parser busy
+    parsers             parses captures in separate processes, within limits: parser_process,
+                        parser_messages and, there, parser_worker
+    reading_time        limits the parsing time of one source
     capture_store       stores captured bytes as snapshots
     snapshot_processing parses a snapshot, then accepts it or holds it for review
     parsed_spool        keeps the parsed snapshots of a first ingest until all are parsed

@@ -1,4 +1,4 @@
-"""Stores what a source returned in the database before anything parses it."""
+"""Stores a source's captures in the database before anything parses them."""
 
 from __future__ import annotations
 
@@ -78,14 +78,14 @@ class CaptureStore:
             if self._watched and "://" in one.origin:
                 # The source works, so the pages it refused earlier in this run do not exist.
                 answered = [*self._refused, one.origin]
-                sources.answered(tx, self._source, answered, one.at)
+                sources.note_answers(tx, self._source, answered, one.at)
             if isinstance(one, NotModified):
-                sources.gave(tx, self._source, one.at, well=well)
+                sources.note_captured(tx, self._source, one.at, well=well)
                 same = snapshots.newest_of(tx, self._source, one.origin)
                 if same is None:
                     return CaptureReport(one.origin, self._name, unchanged=True)
                 return self._again(tx, same, one.origin)
-            sources.gave(tx, self._source, self._clock(), well=well)
+            sources.note_captured(tx, self._source, self._clock(), well=well)
             if one.etag or one.last_modified:
                 sources.remember_validators(tx, self._source, one)
             same = snapshots.same_as(tx, self._source, one, ever=ever)
@@ -101,7 +101,7 @@ class CaptureStore:
         if isinstance(error, PageRefused):
             self._refused.append(error.origin)
         if self._watched:
-            sources.failed(tx, self._source, self._clock(), str(error))
+            sources.note_failure(tx, self._source, self._clock(), str(error))
         return report.failed(self._name, report.origin(error), error)
 
     def _again(self, tx: Connection, same: SnapshotRow, origin: str) -> int | CaptureReport:

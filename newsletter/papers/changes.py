@@ -37,7 +37,7 @@ class CapturedPaper:
 class Rule:
     """Which papers are announced when their source lists them for the first time.
 
-    The others are only learnt: their source has listed them from now on.
+    The others are backfilled: from now on they count as listed by their source.
 
     With no field set, all are announced. A source's first ingest announces the papers of
     its latest day or, where days are not known, those of its last capture.
@@ -82,8 +82,8 @@ def changes(
         identities: which paper holds which key.
         known: what is known about every paper that holds one of the rows' keys.
         listing_days: the days for which the source has listed papers before, ascending.
-        rule: returns whether a paper that its source lists for the first time is announced, if
-            it never was, or only learnt.
+        rule: returns whether a never announced paper is announced when its source lists it for
+            the first time; otherwise it is backfilled.
         silent: the operator decided that none of the papers is ever announced.
     """
     return [
@@ -115,7 +115,7 @@ def _completed(first: CapturedPaper, other: CapturedPaper) -> CapturedPaper:
         row,
         listed_on=max(days, default=None),
         upvotes=other.paper.upvotes if row.upvotes is None else row.upvotes,
-        # Listed once is listed, whatever the other rows report of it.
+        # A paper that any of the rows lists is listed, whatever the others report of it.
         revision=first.paper.revision and other.paper.revision,
     )
     return CapturedPaper(row, first.keys)
@@ -162,19 +162,19 @@ def _kind(
     listing_days: Sequence[date],
     rule: Callable[[Paper], bool],
 ) -> EntryKind | None:
-    """Decides which entry a row appends, by what its source and the others have said so far."""
+    """Returns the kind of entry that a row appends, given what all sources have said before."""
     sighting = known.sighting if known else None
-    open_question = known is None or not (known.announced or known.silent)
+    undecided = known is None or not (known.announced or known.silent)
     first_listing = is_listing(row) and not (sighting and sighting.listed)
-    if first_listing and open_question and rule(row):
+    if first_listing and undecided and rule(row):
         return EntryKind.NEW
     if sighting and sighting.later:
         return None
     if is_withdrawal(row) and not (known and known.withdrawn):
         return EntryKind.WITHDRAWN
-    if open_question and (first_listing or sighting is None):
+    if undecided and (first_listing or sighting is None):
         return EntryKind.LEARNT
-    if known and _says_something_else(row, sighting.record if sighting else known.paper.record()):
+    if known and _differs(row, sighting.record if sighting else known.paper.record()):
         return EntryKind.UPDATED
     if sighting and is_relisted(row.listed_on, sighting, listing_days):
         return EntryKind.RELISTED
@@ -182,7 +182,7 @@ def _kind(
 
 
 def is_listing(paper: Paper) -> bool:
-    """Returns whether the row lists the paper, and does not only report what became of it."""
+    """Returns whether the row lists the paper, rather than only reporting a change to it."""
     return not (paper.revision or is_withdrawal(paper))
 
 
@@ -204,7 +204,7 @@ def is_relisted(day: date | None, sighting: Sighting, listing_days: Sequence[dat
 
 
 def _said(sighting: Sighting | None, row: Paper) -> dict[str, Any]:
-    """Returns what the source says, now that it said this row."""
+    """Returns what the source says of the paper, updated by this row."""
     before, now = dict(sighting.record if sighting else {}), row.record()
     if row.untitled and before:
         now = {name: value for name, value in now.items() if name not in ("title", "untitled")}
@@ -213,10 +213,10 @@ def _said(sighting: Sighting | None, row: Paper) -> dict[str, Any]:
     return before | now
 
 
-def _says_something_else(row: Paper, record: Mapping[str, Any]) -> bool:
+def _differs(row: Paper, record: Mapping[str, Any]) -> bool:
     """Whether title or abstract differ by more than white space, case and TeX.
 
-    What either of them leaves out is no difference.
+    A field that is missing on either side does not count as a difference.
     """
     pairs = [(row.abstract, record.get("abstract"))]
     if not (row.untitled or record.get("untitled")):
@@ -228,7 +228,7 @@ def _says_something_else(row: Paper, record: Mapping[str, Any]) -> bool:
 
 
 def merged(known: Paper, row: Paper, *, rewritten: bool) -> Paper:
-    """Returns the known text completed with what the row adds.
+    """Returns the known text, completed with the row's additional fields.
 
     A missing field never changes a present one. Title and abstract are replaced only
     when the paper was `rewritten`; other fields keep their first value.

@@ -85,7 +85,7 @@ class Identities:
         The strongest key decides. A key matches only if the two sides have no stronger kind
         of key in common, since those values would differ: two arXiv ids are two papers
         whatever their titles, and a title matches only records without another kind of key
-        in common. An address alone identifies no paper whose title is quite another: some pages
+        in common. A URL alone does not identify a paper with a very different title: some pages
         show another paper each day.
         """
         paper = self._holder(keys)
@@ -111,12 +111,12 @@ class Identities:
             if holder is not None and not stronger & self._kinds[holder]:
                 if kind_of(key) != "url" or self._may_be_titled(holder, keys[-1]):
                     return holder
-                continue  # the address says nothing, so the title may decide
+                continue  # the URL proves nothing, so the title may decide
             stronger.add(kind_of(key))
         return None
 
     def _may_be_titled(self, paper: int, title: str) -> bool:
-        """Whether the last of a row's keys is a title like one of the paper's, or is none."""
+        """Whether a row's last key is not a title, or is a title like one of the paper's."""
         kind, _, value = title.partition(":")
         titles = self._titles.get(paper)
         return kind != "title" or not titles or any(share_words(value, one) for one in titles)

@@ -5,8 +5,8 @@
     settle     held for review, or papers in the log      one transaction
 
 A crash leaves a snapshot stored but not settled; the next ingest of its source settles
-it first, and what its source had no time left for. Nothing is announced twice, because a
-key never moves to another paper.
+it first, along with those that were postponed for lack of time. Nothing is announced twice,
+because a key never moves to another paper.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Ingest:
         database: the newsletter's database.
         clock: returns the current time, timezone-aware.
         parse: parses captured bytes.
-        seconds: how long captures of one source may keep the parser busy in one round.
+        seconds: parsing time that the captures of one source have in one round.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Ingest:
         hurried: bool = True,
         format: str | None = None,
     ) -> Iterator[CaptureReport]:
-        """Ingests what a source returned, in order, and yields a report for each capture.
+        """Ingests a source's captures in order, and yields a report for each.
 
         Only one process at a time ingests a source; others wait for it.
 
@@ -108,14 +108,14 @@ class Ingest:
             else:
                 yield from self._open(row.id, [*left, *store_all(opening=True, ever=True)], time)
 
-    def leftovers(self, *, but: Container[str] = ()) -> Iterator[CaptureReport]:
-        """Settles the snapshots that earlier runs left, for all sources `but` these."""
+    def leftovers(self, *, excluded: Container[str] = ()) -> Iterator[CaptureReport]:
+        """Settles the snapshots that earlier runs left, except those of `excluded` sources."""
         with self._database.read() as tx:
             names = snapshots.sources_left(tx)
         for name in names:
-            if name in but:
+            if name in excluded:
                 continue
-            # It may have been renamed meanwhile; what was left of it then has its new name.
+            # The source may have been renamed since; its snapshots then have the new name.
             yield from self.captures(name, (), existing=True)
 
     def _open(
@@ -123,7 +123,7 @@ class Ingest:
     ) -> Iterator[CaptureReport]:
         """Runs the first ingest of a source, after all its captures are stored.
 
-        The rule for what is announced is stored first, so that after an interruption the
+        The rule for the papers to announce is stored first, so that after an interruption the
         next run follows the same rule. It follows from all captures, so nothing is announced
         before all of them are parsed or given up.
         """
@@ -160,7 +160,7 @@ class Ingest:
         store_all: _StoreAll,
         time: ReadingTime,
     ) -> Iterator[CaptureReport]:
-        """Goes on with a first ingest that was interrupted; what it announces was decided then."""
+        """Continues an interrupted first ingest by the rule that was stored when it began."""
         rule = changes.Rule(row.opening_day, row.opening_snapshot)
         first = [snapshot.id for snapshot in rows if snapshot.opening]
         yield from self._process_each(first, rule, time, opens=max(first, default=None))
@@ -171,9 +171,9 @@ class Ingest:
     def _parse_each(
         self, ids: Iterable[int], time: ReadingTime, done: dict[int, CaptureReport]
     ) -> Iterator[Parsed]:
-        """Parses snapshots of a first ingest while there is time. Those not yielded are `done`.
+        """Yields parsed snapshots of a first ingest while there is time; adds the others to `done`.
 
-        Only those that are given up cost time: all others are parsed again if it does not suffice.
+        Only captures that are given up use up time, because the others are parsed again next time.
         """
         for step in ids:
             if time.is_spent:

@@ -1,8 +1,8 @@
 """Spools parsed snapshots in memory, and on disk when there are many.
 
 A source's first ingest may be a folder that spans years. What it announces depends on all
-of it, so everything is parsed before anything is settled, and nothing is parsed twice: unless
-there is no room to keep it, which must not keep a source from being ingested.
+of it, so everything is parsed before anything is settled. Nothing is parsed twice, unless there
+is no room to keep it: a full disk must not prevent an ingest.
 """
 
 from __future__ import annotations
@@ -70,5 +70,5 @@ class ParsedSpool:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with suppress(OSError):  # what could not be written is tried once more
+        with suppress(OSError):  # closing tries to write the rest once more
             self._file.close()

@@ -1,6 +1,6 @@
-"""The messages between the service and the process that parses: JSON, each after its length.
+"""Messages between the service and the parsing process: JSON, each preceded by its length.
 
-Plain data only: whatever a capture does to the process that parses it, its answer cannot run code.
+They are plain data: even if a capture takes over the parsing process, no answer can run code here.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The process that parses captures: reads requests from standard input until it is closed.
 
 It loads the formats and nothing else, limits its own memory and processor time, and writes neither
-files nor to the terminal. The process that started it decides when it ends.
+to files nor to the terminal. Its parent process decides when it ends.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from newsletter.formats import Reading
 from newsletter.papers import parser_messages as messages
 
 KEPT_KILOBYTES = 256 * 1024
-"""A process that has used more memory ends after its answer, and gives the memory back."""
+"""A process that has used more memory ends after its answer, which frees the memory."""
 
 _TOGETHER = 2**18  # bytes
-_GRACE = 1.0  # seconds; usually the starter is faster
+_GRACE = 1.0  # seconds; the parent usually ends it earlier
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,10 +32,10 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def main() -> None:
     """Parses captures until standard input is closed.
 
-    The arguments are the function that reads a capture, as `module:name`, the most bytes of memory
-    and, for one capture, the most seconds.
+    The arguments are the function that reads a capture, as `module:name`, the memory limit in bytes
+    and the time limit for one capture in seconds.
     """
-    for number in _SIGNALS:  # they go to the whole group, and its starter decides
+    for number in _SIGNALS:  # the whole process group gets them, and the parent decides
         signal.signal(number, signal.SIG_IGN)
     module, _, name = sys.argv[1].partition(":")
     read = getattr(importlib.import_module(module), name)
@@ -44,7 +44,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     silent = os.open(os.devnull, os.O_RDWR)
-    for stream in (1, 2):  # first, because its starter may have none, and their numbers are free
+    for stream in (1, 2):  # first: the parent may have none, and their numbers would be reused
         os.dup2(silent, stream)
     with socket.socket(fileno=os.dup(0)) as wire:
         os.dup2(silent, 0)
@@ -77,12 +77,12 @@ def _answer(wire: socket.socket, read: Callable[..., Reading], seconds: float) -
         except MemoryError:
             _send(wire, [messages.OUT_OF_MEMORY, messages.ENDS])
     except OSError:
-        return False  # the starter is gone
+        return False  # the parent is gone
     return goes_on
 
 
 def _limit_time(seconds: float) -> None:
-    """Ends this process, also in the middle of C code, if its starter died and cannot do it."""
+    """Makes the kernel end this process, even in C code, in case its parent died and cannot."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     most = math.ceil(used.ru_utime + used.ru_stime + seconds)
     resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))

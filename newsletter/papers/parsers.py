@@ -1,8 +1,8 @@
-"""Parses captures in processes of their own.
+"""Parses captures in separate processes.
 
-A capture may keep its parser busy for hours, or make it use all memory. Here that ends one process
-and holds one capture; everything else goes on. A process is started when it is first needed, and
-parses one capture after the other.
+A capture may keep its parser busy for hours, or make it use all memory. Then one process ends and
+one capture is held; everything else continues. A process is started when it is first needed, and
+parses one capture after another.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Parsers:
     May be used by several threads at a time.
 
     Args:
-        limits: what parsing one capture may take.
-        function: what reads a capture there, as `module:name`; see `formats.read`.
+        limits: the limits on parsing one capture.
+        function: the function that reads a capture there, as `module:name`; see `formats.read`.
     """
 
     def __init__(
@@ -86,12 +86,12 @@ class Parsers:
         return messages.reading(last, papers)
 
     def start(self) -> None:
-        """Starts a process, without waiting for it, where one is certain to be needed."""
+        """Starts a process without waiting for it; called when one is certain to be needed."""
         with suppress(ParserFailed):
             self._put_back(self._take())
 
     def close(self) -> None:
-        """Ends all processes, also those that are parsing."""
+        """Ends all processes, including those that are parsing."""
         with self._lock:
             self._closed = True
             busy, idle = self._all.difference(self._idle), self._idle
@@ -145,4 +145,4 @@ def _end_all(processes: set[ParserProcess]) -> None:
 
 
 def _closed() -> ParserFailed:
-    return ParserFailed("reading was stopped", hint="the next run goes on with what is left")
+    return ParserFailed("reading was stopped", hint="the next run continues with the rest")

@@ -17,7 +17,7 @@ from newsletter.storage.snapshots import SnapshotRow
 
 @dataclass(frozen=True, slots=True)
 class CaptureReport:
-    """The result of one capture, for people: the secrets of its URL are masked.
+    """The result of one capture, for display: the secrets of its URL are masked.
 
     Attributes:
         origin: its path or URL.
@@ -42,7 +42,7 @@ class CaptureReport:
     postponed: bool = False
 
     def __post_init__(self) -> None:
-        """Masks secrets here, so that no way of showing a report can forget it."""
+        """Masks secrets, so that no display of a report can leak them."""
         object.__setattr__(self, "origin", masked_url(self.origin))
         object.__setattr__(self, "held", masked(self.held) if self.held else self.held)
         object.__setattr__(self, "notes", tuple(map(masked, self.notes)))
@@ -92,7 +92,7 @@ def postponed(row: SnapshotRow) -> CaptureReport:
         source=row.source,
         snapshot=row.id,
         held=f"not read yet: reading other captures of its source took {reading_time.SECONDS:g} s; "
-        "the next `newsletter ingest` or a running service goes on with it",
+        "the next `newsletter ingest` or a running service reads it",
         postponed=True,
     )
 

@@ -1,7 +1,7 @@
 """Review rules: when a snapshot or an edition is held for the operator.
 
-Pure. It is no reason for a hold that all papers are new, that there are fewer than usual,
-or that a day has no year: every weekday's list is like that.
+Pure. It is normal on weekdays that all papers are new, that there are fewer than usual, or that a
+day has no year, so none of these is a reason.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
     usual = [size for size in history.sizes if size]
     if history.restored and rows:
         return (
-            "the database is a backup: what was announced since then is not known; "
-            "release it to announce what is new to the backup, or `release --silent`"
+            "the database is a backup: papers announced since it was made are not known; "
+            "release it to announce what is new to the backup, or use `release --silent`"
         )
     if rows > LARGEST:
         return f"{rows:,} papers, more than any list of a day, week or month: it may be an archive"

@@ -105,11 +105,11 @@ class SnapshotProcessor:
     def parse(self, snapshot: int) -> Parsed:
         """Reads a snapshot from the database and parses its bytes.
 
-        The attempt is counted before it begins: if the bytes bring down this process, or the
-        machine, the one after the next does not try them again.
+        The attempt is counted before it begins, so that bytes that crash this process or the
+        machine twice are not tried a third time.
 
         Raises:
-            StorageError: the snapshot cannot be read, or the attempt not be counted.
+            StorageError: the snapshot cannot be read, or the attempt cannot be counted.
             UsageError: its bytes were pruned.
             ParserFailed: there is no process that could parse them.
         """
@@ -135,7 +135,7 @@ class SnapshotProcessor:
             snapshots.end_attempt(tx, snapshot)
 
     def parse_row(self, row: SnapshotRow) -> Parsed:
-        """Like `parse`, for a snapshot that the operator wants to have parsed: nothing is counted.
+        """Like `parse`, at the operator's request: no attempt is counted.
 
         Raises:
             StorageError: the snapshot cannot be read.
@@ -214,7 +214,7 @@ class SnapshotProcessor:
                     else:
                         row = self._decide(tx, parsed, content, lines, rule, released=released)
                 if opens and any(snapshots.sizes_before(tx, row.source_id)):
-                    sources.opened(tx, row.source_id, self._clock())
+                    sources.note_opened(tx, row.source_id, self._clock())
                 return report.report(tx, row, after=before)
         except StorageError as error:
             return report.failed(row.source, row.origin, error, row.id)
@@ -261,7 +261,9 @@ def _beginning(data: bytes) -> str:
 
 
 def _never_ended() -> ParsingStopped:
-    return ParsingStopped("reading it never ended, twice", hint="it is not tried again by itself")
+    return ParsingStopped(
+        "two attempts to read it never ended", hint="it is not tried again by itself"
+    )
 
 
 def _counts(papers: int, made: Sequence[Change]) -> Counts:

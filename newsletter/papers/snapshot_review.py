@@ -62,18 +62,18 @@ class SnapshotReview:
         """Releases a snapshot, or returns `None` if its source was renamed before it was locked."""
         # Snapshots are accepted under this lock only, so the state must be checked under it.
         with self._database.write() as tx:
-            asked = snapshots.ask(tx, row, format)
-            if asked is None:
+            current = snapshots.ask(tx, row, format)
+            if current is None:
                 raise _is_accepted(row.id)
             source = sources.find(tx, row.source)
-            if source is None or source.id != asked.source_id:
+            if source is None or source.id != current.source_id:
                 return None
         try:
-            parsed = self._processor.parse_row(asked)
+            parsed = self._processor.parse_row(current)
         except StorageError as error:
             return report.failed(row.source, row.origin, error, row.id)
         rule = changes.Rule(silent=silent)
-        if asked.opening and not silent:
+        if current.opening and not silent:
             day = source.opening_day
             rule = changes.Rule(day) if day else opening_rule([parsed])
         return self._processor.release(parsed, rule)
@@ -100,5 +100,5 @@ class SnapshotReview:
 def _is_accepted(snapshot: int) -> UsageError:
     return UsageError(
         f"snapshot {snapshot} is not held: its papers are in the log",
-        hint="`newsletter snapshots list --state held` shows those that wait",
+        hint="`newsletter snapshots list --state held` lists the held ones",
     )

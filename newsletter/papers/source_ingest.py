@@ -52,7 +52,7 @@ class SourceIngest:
         self._zone = ZoneInfo(time_zone)
 
     def ingest_configured(self, format: str | None = None) -> Iterator[CaptureReport]:
-        """Ingests every configured source, and what interrupted runs left unsettled.
+        """Ingests every configured source, and settles snapshots left by interrupted runs.
 
         Raises:
             ConfigError: no source is configured.
@@ -72,7 +72,7 @@ class SourceIngest:
                 yield from self._one(section, fetcher, format, wait=time.sleep)
 
     def ingest_source(self, section: SourceSection) -> Iterator[CaptureReport]:
-        """Ingests one configured source, and what interrupted runs left unsettled of it."""
+        """Ingests one configured source, and settles its snapshots left by interrupted runs."""
         with fetching() as fetcher:
             yield from self._one(section, fetcher, None)
 
@@ -106,13 +106,13 @@ class SourceIngest:
                     )
 
     def _with_leftovers(self, reports: Iterator[CaptureReport]) -> Iterator[CaptureReport]:
-        """Adds what earlier runs left, but of sources that have used up their time in this one."""
+        """Adds snapshots left by earlier runs, except of sources with no time left in this run."""
         waiting = set()
         for report in reports:
             if report.postponed:
                 waiting.add(report.source)
             yield report
-        yield from self._ingest.leftovers(but=waiting)
+        yield from self._ingest.leftovers(excluded=waiting)
 
     def replay(
         self, locations: Sequence[str], format: str | None = None
@@ -147,9 +147,9 @@ class SourceIngest:
         with self._database.read() as tx:
             return sources.captured_at(tx, source)
 
-    def _check_formats(self, asked: str | None) -> None:
+    def _check_formats(self, given: str | None) -> None:
         """Raises `UsageError` for a format that does not exist, before anything is attempted."""
-        for name in (asked, *(section.format for section in self._sections)):
+        for name in (given, *(section.format for section in self._sections)):
             if name:
                 formats.named(name)
 

@@ -1,4 +1,4 @@
-"""Renames a source, so that its captures continue under the new name where they ended."""
+"""Renames a source, which continues under the new name where it stopped."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Renamed:
         old: the former name.
         new: the name from now on.
         configured: whether the configuration has a source of the new name.
-        merged: whether there was a source of the new name, whose captures are now this source's.
-        moved: what became of those captures.
+        merged: whether there was a source of the new name, whose captures were taken over.
+        moved: the captures that were taken over, if any.
     """
 
     old: str
@@ -77,7 +77,7 @@ class SourceRename:
             )
         if old in self._configured:
             raise UsageError(
-                f"the source {old} is still in the configuration, where it would begin anew",
+                f"the source {old} is still in the configuration and would start over there",
                 hint="change its name there first, then run this command again",
             )
 
@@ -92,7 +92,7 @@ class SourceRename:
                 raise UsageError(
                     f"the first capture of {old} was never complete, so it has no history that "
                     f"{new} could continue",
-                    hint=f"nothing needs to be renamed; {new} goes on as it is",
+                    hint=f"nothing needs to be renamed; {new} continues as it is",
                 )
             moved = source_renames.take_over(tx, source.id, other.id)
         source_renames.rename(tx, source.id, new)

@@ -9,5 +9,5 @@
     planner         runs planning before a run, or when a subscriber is due
     edition_review  the operator's decisions about held editions
 
-Does not render by itself and sends nothing.
+Does not render editions itself and sends nothing.
 """

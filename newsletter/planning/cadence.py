@@ -1,4 +1,4 @@
-"""When a subscriber is due, and what is done then. Pure: no clock.
+"""When a subscriber is due, and the action then. Pure: no clock.
 
 Past due dates are stored as dates, not as instants, so that neither a new time of day nor
 a new time zone makes a subscriber due twice on one date.
@@ -22,7 +22,7 @@ Kind = Literal["daily", "weekdays", "weekly", "monthly"]
 LOOK_BACK = 62
 """A span of days in which every cadence is due at least twice."""
 PUNCTUAL = timedelta(minutes=15)
-"""Delay that still counts as on time: slow sources and earlier editions may take as long."""
+"""Delay that still counts as on time, as slow sources or earlier editions may need it."""
 
 _DAY = timedelta(days=1)
 _SATURDAY = 5
@@ -187,7 +187,7 @@ def due_action(
             must be for late mail to be sent at all. Must be shorter than the time between two
             due instants, or a machine that wakes up late would postpone mail for ever.
         papers: whether there is something to send.
-        failing: whether a source fails, so that there may be papers that are not known yet.
+        failing: whether a source fails, so that there may be new papers that are not known yet.
     """
     if following - now < catch_up and now - due > PUNCTUAL:
         return DueAction.MERGE

@@ -36,7 +36,7 @@ class EditionReview:
             if not editions.content(tx, editions.get(tx, number).id).parts:
                 raise UsageError(
                     f"edition {number} could not be made",
-                    hint="mend the theme, then reject it: its papers wait for the next one",
+                    hint="fix the theme, then reject it: its papers wait for the next one",
                 )
             return editions.decide(tx, number, EditionState.FROZEN, now)
 

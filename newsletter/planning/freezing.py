@@ -50,7 +50,7 @@ class EditionFreezer:
             return known
         with self._database.read() as tx:
             seen = editions.planned_since(tx, log.came_at(tx, min(positions)))
-        # Papers that went out in smaller editions are not reviewed again when a slower cadence
+        # Papers already sent in smaller editions are not reviewed again when a slower cadence
         # or a returning subscriber gets many of them at once.
         fresh = set(positions) - view.released - seen
         reason = fault or review.reason_to_hold_edition(len(fresh), view.sizes)

@@ -23,14 +23,14 @@ from newsletter.models import EditionState, Entry
 from newsletter.planning.cadence import DueAction, due_action
 from newsletter.planning.freezing import EditionFreezer
 from newsletter.planning.rules import Rules, latest_day, refuse_old_clock
-from newsletter.planning.view import View, holding, view
+from newsletter.planning.view import View, held_edition_with, view
 from newsletter.storage import due, editions, installation, log, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.due import Group, NextState
 from newsletter.storage.editions import EditionRow
 
 CHUNK_PAUSE = 0.002
-"""Seconds between two chunks, in which a waiting writer such as an unsubscribe can write."""
+"""Seconds between two chunks, for other writers, such as an unsubscribe."""
 _LAST = 2**63 - 1
 
 
@@ -41,7 +41,7 @@ class PlanResult:
     Attributes:
         subscribers: number of subscribers for whom an edition was planned.
         editions: keys of the planned editions.
-        held: editions held for review, now or before.
+        held: editions held for review, now or earlier.
         open: number of subscribers whose due date stays open because a source fails.
     """
 
@@ -89,7 +89,7 @@ class Planning:
         Args:
             now: the current time, timezone-aware.
             all_active: treat every active subscriber as due; due times do not change.
-            failing: whether a source fails, so that new papers may still be to come.
+            failing: whether a source fails, so that more new papers may follow.
 
         Raises:
             ClockBehind: the clock is earlier than the newest record.
@@ -122,16 +122,16 @@ class Planning:
         with self._database.read() as tx:
             seen = view(tx, now, failing=False)
             entries = log.new_entries(tx, after=cursor, up_to=seen.head)
-        if not entries or holding(seen.held, {entry.position for entry in entries}):
+        if not entries or held_edition_with(seen.held, {entry.position for entry in entries}):
             return False
         edition = self._freezer.frozen(entries, seen)
         if edition.state is EditionState.HELD:
             return False
         with self._database.write() as tx:
             parts = len(editions.content(tx, edition.id).parts)
-            whom, next_state = Group(cursor), NextState(seen.head)
+            group, next_state = Group(cursor), NextState(seen.head)
             span = (subscriber_id - 1, subscriber_id)
-            moved = due.plan(tx, whom, span, next_state, now, edition=edition.id, parts=parts)
+            moved = due.plan(tx, group, span, next_state, now, edition=edition.id, parts=parts)
             if moved:
                 editions.note_planned(tx, edition.id, now)
         return bool(moved)
@@ -140,14 +140,14 @@ class Planning:
         """Plans for all due subscribers with this cursor."""
         with self._database.read() as tx:
             entries = log.new_entries(tx, after=cursor, up_to=view.head)
-        if freed := view.freed(entries):
-            # Subscribers who waited for it get it as it was built; newer papers are for their
-            # next due time.
-            waited = [one for one in groups if _was_due(one, freed.decided_at)]
+        if released := view.released_edition(entries):
+            # Subscribers who waited for this edition get it as it was built; newer papers are for
+            # their next due time.
+            waited = [one for one in groups if _was_due(one, released.decided_at)]
             groups = [one for one in groups if one not in waited]
-            head = max(freed.positions)
+            head = max(released.positions)
             first = [entry for entry in entries if entry.position <= head]
-            self._decide(cursor, waited, first, replace(view, head=head), planned, freed)
+            self._decide(cursor, waited, first, replace(view, head=head), planned, released)
         self._decide(cursor, groups, entries, view, planned)
 
     def _decide(
@@ -157,22 +157,22 @@ class Planning:
         entries: Sequence[Entry],
         view: View,
         planned: PlanResult,
-        freed: EditionRow | None = None,
+        released: EditionRow | None = None,
     ) -> None:
-        """Plans an edition of these entries, or the released edition `freed`."""
+        """Plans an edition of these entries, or the edition `released` by the operator."""
         positions = {entry.position for entry in entries}
-        if held := holding((*view.held, *planned.held), positions):
+        if held := held_edition_with((*view.held, *planned.held), positions):
             _note_held(planned, held)
             return
-        said_no_at = view.said_no_at(positions)
+        rejected_at = view.rejected_at(positions)
         moves: list[_Move] = []
         for group in groups:
-            what, next_state = self._step(group, view, said_no_at, papers=bool(entries))
-            if what is not DueAction.WAIT:
-                moves.append(_Move(group, next_state, sends=what is DueAction.SEND))
+            action, next_state = self._step(group, view, rejected_at, papers=bool(entries))
+            if action is not DueAction.WAIT:
+                moves.append(_Move(group, next_state, sends=action is DueAction.SEND))
             elif group.due_at:
                 planned.open += group.size
-        self._carry_out(cursor, moves, entries, view, planned, freed)
+        self._carry_out(cursor, moves, entries, view, planned, released)
 
     def _carry_out(
         self,
@@ -181,11 +181,11 @@ class Planning:
         entries: Sequence[Entry],
         view: View,
         planned: PlanResult,
-        freed: EditionRow | None,
+        released: EditionRow | None,
     ) -> None:
         """Freezes the edition if a group is sent it, then updates all groups chunk by chunk."""
         wanted = any(move.sends for move in moves)
-        edition = (freed or self._freezer.frozen(entries, view)) if wanted else None
+        edition = (released or self._freezer.frozen(entries, view)) if wanted else None
         if edition and edition.state is EditionState.HELD:
             _note_held(planned, edition)
             return
@@ -213,7 +213,7 @@ class Planning:
             planned.editions.append(edition.key)
 
     def _step(
-        self, group: Group, view: View, said_no_at: datetime | None, *, papers: bool
+        self, group: Group, view: View, rejected_at: datetime | None, *, papers: bool
     ) -> tuple[DueAction, NextState]:
         """Returns the action for a group and its next state."""
         if group.due_at is None:
@@ -222,28 +222,28 @@ class Planning:
         due_on = group.due_at.astimezone(ZoneInfo(schedule.zone)).date()
         last = schedule.last_due(view.now)
         if last is None or (last[0] < due_on and last[1] < group.due_at):
-            # Due by earlier rules: by the current ones that date is not due, or not yet.
+            # Due under earlier rules; under the current ones that date is not due, or not yet.
             return DueAction.MERGE, NextState(group.cursor, schedule.next_due(view.now))
         day, at = last
         if self._is_done(group.last_on, day, view.now):
             # This date was served in another time zone already, and is not served twice.
             due = self._rules.next_due(group.preferences, group.last_on, view.now)
             return DueAction.MERGE, NextState(group.cursor, due)
-        no = said_no_at is not None and at <= said_no_at
+        is_rejected = rejected_at is not None and at <= rejected_at
         following = schedule.next_due(view.now, after=day)
-        what = due_action(
+        action = due_action(
             due=at,
             following=following,
             now=view.now,
             # A group is merged only once in a row: otherwise a machine that always runs shortly
             # before the due time would never send.
             catch_up=timedelta() if group.merged else self._rules.catch_up,
-            papers=papers and not no,
-            failing=view.failing and not no,
+            papers=papers and not is_rejected,
+            failing=view.failing and not is_rejected,
         )
-        stays = what is DueAction.MERGE or no
+        stays = action is DueAction.MERGE or is_rejected
         cursor = group.cursor if stays else view.head
-        return what, NextState(cursor, following, day, merged=what is DueAction.MERGE)
+        return action, NextState(cursor, following, day, merged=action is DueAction.MERGE)
 
     @staticmethod
     def _is_done(last: date | None, day: date, now: datetime) -> bool:

@@ -1,6 +1,6 @@
 """Runs planning for the whole installation: before a run, or whenever a subscriber is due.
 
-Knows which sources are configured, to tell "nothing new" from "a source fails".
+Needs the names of the configured sources to tell "nothing new" from "a source fails".
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ _APART = timedelta(days=2)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The newsletter's schedule, which applies where a subscriber's preferences set no other.
+    """The newsletter's schedule, which applies unless a subscriber's preferences say otherwise.
 
     Attributes:
-        catch_up: an overdue edition and one due sooner than this are merged.
+        catch_up: an overdue edition is merged with the next one if that is due sooner than this.
         tz_version: version of the time zone database, from which due times are computed.
     """
 
@@ -58,7 +58,7 @@ def latest_day(now: datetime) -> date:
 
 
 def refuse_old_clock(row: Installation, now: datetime) -> None:
-    """Refuses to go on if the clock is earlier than the newest record.
+    """Raises an error if the clock is earlier than the newest record.
 
     Raises:
         ClockBehind: it is, by more than `SLACK`.

@@ -20,7 +20,7 @@ class View:
     Attributes:
         head: position of the last log entry.
         released: positions of entries in editions that the operator released.
-        let_go: released editions that have not been planned yet.
+        released_unplanned: released editions that have not been planned yet.
         sizes: numbers of papers in the last editions.
         failing: whether a source fails.
     """
@@ -30,11 +30,11 @@ class View:
     held: tuple[EditionRow, ...]
     rejected: tuple[EditionRow, ...]
     released: frozenset[int]
-    let_go: tuple[EditionRow, ...]
+    released_unplanned: tuple[EditionRow, ...]
     sizes: tuple[int, ...]
     failing: bool
 
-    def said_no_at(self, positions: set[int]) -> datetime | None:
+    def rejected_at(self, positions: set[int]) -> datetime | None:
         """Returns when the operator last rejected an edition with one of these entries."""
         return max(
             (
@@ -45,9 +45,9 @@ class View:
             default=None,
         )
 
-    def freed(self, entries: Sequence[Entry]) -> EditionRow | None:
+    def released_edition(self, entries: Sequence[Entry]) -> EditionRow | None:
         """Returns the released, unplanned edition that consists of the first of these entries."""
-        for row in self.let_go:
+        for row in self.released_unplanned:
             wanted = set(row.positions)
             last = max(wanted, default=0)
             if wanted and {one.position for one in entries if one.position <= last} == wanted:
@@ -63,12 +63,12 @@ def view(tx: Connection, now: datetime, *, failing: bool) -> View:
         held=tuple(editions.listed(tx, EditionState.HELD)),
         rejected=tuple(editions.listed(tx, EditionState.REJECTED)),
         released=frozenset(editions.released(tx)),
-        let_go=tuple(editions.let_go(tx)),
+        released_unplanned=tuple(editions.released_unplanned(tx)),
         sizes=tuple(editions.sizes(tx)),
         failing=failing,
     )
 
 
-def holding(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
+def held_edition_with(held: Sequence[EditionRow], positions: set[int]) -> EditionRow | None:
     """Returns the held edition that contains one of these entries, or `None`."""
     return next((row for row in held if positions.intersection(row.positions)), None)

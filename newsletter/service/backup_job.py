@@ -17,21 +17,21 @@ from newsletter.web.heartbeat import Heartbeat, is_alive
 log = structlog.get_logger()
 
 _INTERVAL = 600.0
-"""Seconds between two checks whether a backup is due, and before a failed one is tried again."""
+"""Seconds between two checks for a due backup, and before a failed one is retried."""
 
 
 class _Ended(Exception):
-    """The service ends while it copies."""
+    """The service is stopping while a backup is being made."""
 
 
 class BackupJob:
-    """Makes a backup whenever one is due. A failure is logged, and tried again later.
+    """Makes a backup whenever one is due. A failure is logged, and retried later.
 
     Args:
         app: the use cases, with the database.
         config: the configuration.
         clock: returns the current instant, aware.
-        stop: set when the service ends.
+        stop: set when the service stops.
 
     Attributes:
         heartbeat: monitors the thread.
@@ -68,7 +68,7 @@ class BackupJob:
             )
         except (_Ended, StorageError):
             if self._stop.is_set():
-                return  # the next start makes it
+                return  # the backup is made after the next start
             raise
         if made:
             log.info("backup made", file=str(made), bytes=made.stat().st_size)

@@ -1,4 +1,4 @@
-"""What the service logs about captures."""
+"""Logs the results of captures."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ log = structlog.get_logger()
 
 
 def log_report(report: CaptureReport) -> None:
-    """Logs one capture: as a warning if it is held or failed."""
+    """Logs the result of one capture, as a warning if it is held or failed."""
     if report.postponed:
-        log.info("waits for the next round", **_facts(report))
+        log.info("postponed to the next round", **_facts(report))
     elif report.held is not None:
         log.warning("held" if report.snapshot else "source fails", **_facts(report))
     elif report.unchanged:

@@ -28,9 +28,9 @@ from newsletter.web.heartbeat import Heartbeat
 log = structlog.get_logger()
 
 CHECK_SECONDS = 2.0
-"""Seconds that a check waits for another writer: longer than our own transactions take."""
+"""Seconds that a check waits for another writer; our own transactions are shorter."""
 
-_LATE = f"the disk does not answer within {health.TIMEOUT:g} s"
+_LATE = f"the disk does not respond within {health.TIMEOUT:g} s"
 
 _CHECKING = "the templates are still being checked"
 
@@ -71,7 +71,7 @@ class Health:
         except DatabaseReplaced as error:
             return health.in_words(error)
         except StorageError:
-            return ""  # cannot be checked: `ready` reports that, a restart would not help
+            return ""  # the check failed: `ready` reports that, and a restart would not help
         return ""
 
     def ready(self) -> str:
@@ -112,15 +112,15 @@ class Health:
 
     def _watch(self, stop: threading.Event) -> None:
         asked = systemd.watchdog_seconds()
-        heartbeat, said = Heartbeat("watchdog"), ""
+        heartbeat, logged = Heartbeat("watchdog"), ""
         while not stop.wait(min(_INTERVAL, asked / 2) if asked else _INTERVAL):
             with heartbeat.in_pass():
                 if fault := self.alive():
-                    if fault != said:
+                    if fault != logged:
                         log.error("needs a restart", reason=fault)
                 else:
                     systemd.notify(systemd.ALIVE)
-                said = fault
+                logged = fault
 
 
 def _first(faults: Iterable[str]) -> str:

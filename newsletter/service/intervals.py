@@ -1,4 +1,4 @@
-"""When something is done again that is done at intervals."""
+"""Decides when an action that repeats at intervals is due again."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import datetime, timedelta
 
 
 def is_time(last: datetime | None, now: datetime, every: timedelta) -> bool:
-    """Returns whether the interval has elapsed. A `last` in the future is due to a wrong clock."""
+    """Returns whether the interval has elapsed, or `last` is in the future (a wrong clock)."""
     return last is None or not timedelta() <= now - last < every

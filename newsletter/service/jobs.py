@@ -1,5 +1,6 @@
 """The work of the service: captures sources when they are due, and plans and sends when
-subscribers are due. What to do depends on the database at that instant, never on when a job ran.
+subscribers are due. What is due is read from the database each time, never derived from the time
+of the last run.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ from newsletter.web.heartbeat import Heartbeat
 log = structlog.get_logger()
 
 HOURLY = timedelta(hours=1)
-"""How often to check for due times set by a wrong clock, and for captures left by a process that
-died."""
+"""Interval between checks for due times set by a wrong clock, and for captures left by a process
+that died."""
 RETRIED = timedelta(seconds=15)
-"""How long after a database or program error planning and sending are retried."""
+"""Time after which planning and sending are retried following a database or program error."""
 
 
 @dataclass(slots=True)
@@ -69,11 +70,11 @@ class Jobs:
         app: the use cases.
         config: the configuration.
         clock: returns the current instant, aware.
-        stop: set to end between two messages.
+        stop: set to stop between two messages.
 
     Attributes:
         sending: monitors planning and sending.
-        capturing: monitors the search for sources that are due.
+        capturing: monitors the check for sources that are due.
     """
 
     def __init__(
@@ -87,8 +88,8 @@ class Jobs:
         self._leftovers_lock = threading.Lock()
         self._rescheduled_at: datetime | None = None
         self._owner = OwnerReports(app)
-        self._looked_back_at: datetime | None = None
-        self._said = ""
+        self._leftovers_checked_at: datetime | None = None
+        self._logged = ""
         self._failed = False
         self._noted = ""
         self.sending = Heartbeat("sending")
@@ -102,18 +103,18 @@ class Jobs:
         due: list[Callable[[], None]] = []
         with self.capturing.in_pass():
             now = self._clock()
-            looks_back = not self._leftovers_lock.locked() and is_time(
-                self._looked_back_at, now, HOURLY
+            check_leftovers = not self._leftovers_lock.locked() and is_time(
+                self._leftovers_checked_at, now, HOURLY
             )
             due_sources = [
                 watched
                 for watched in self._watched
                 if not watched.busy.locked() and self._is_due(watched, now)
             ]
-            if looks_back or due_sources:
+            if check_leftovers or due_sources:
                 self._app.database.check_writable(CHECK_SECONDS)
-            if looks_back:
-                self._looked_back_at = now
+            if check_leftovers:
+                self._leftovers_checked_at = now
                 due.append(self._settle_leftovers)
             for watched in due_sources:
                 watched.tried_at = now
@@ -135,13 +136,13 @@ class Jobs:
         try:
             self._plan_and_send()
         except SendingPaused as why:
-            self._say_once("sending waits", why)
+            self._log_once("sending is waiting", why)
         except (ClockBehind, DatabaseOlder) as why:
-            self._say_once("sending waits", why)
+            self._log_once("sending is waiting", why)
             self._owner.after_failure(self._clock())
         except NewsletterError as error:
             self._failed = isinstance(error, StorageError)
-            self._say_once("sending failed", error)
+            self._log_once("sending failed", error)
             self._note_stopped(str(error))
         except Exception as error:
             self._failed = True
@@ -174,7 +175,7 @@ class Jobs:
         try:
             instants = (self._app.planner.next_due(), self._app.sending.next_try())
         except StorageError as error:
-            self._say_once("sending waits", error)
+            self._log_once("sending is waiting", error)
             return None  # the next regular tick follows anyway
         return min(filter(None, instants), default=None)
 
@@ -183,10 +184,10 @@ class Jobs:
         app = self._app
         app.sending.refuse(now)
         if is_time(self._rescheduled_at, now, HOURLY):
-            mended = app.due_times.reschedule(now)
+            corrected = app.due_times.reschedule(now)
             self._rescheduled_at = now
-            if mended:
-                log.info("due times mended", groups=mended)
+            if corrected:
+                log.info("due times corrected", groups=corrected)
         planned, fault = PlanResult(), ""
         try:
             planned = app.planner.plan_due(now)
@@ -195,16 +196,16 @@ class Jobs:
         for edition in planned.held:
             log.warning("edition held", edition=edition.id, reason=edition.reason)
         if planned.subscribers:
-            log.info("planned", people=planned.subscribers, editions=planned.editions)
+            log.info("planned", subscribers=planned.subscribers, editions=planned.editions)
         elif planned.open:
-            log.info("nothing new yet, and a source fails", people=planned.open)
+            log.info("waiting for new papers, because a source fails", subscribers=planned.open)
         result = self._sent(planned, fault, now)
         self._log_sent(result)
         if not self._stop.is_set():
             self._owner.after_pass(result, self._clock())
 
     def _sent(self, planned: PlanResult, fault: str, now: datetime) -> RunResult:
-        """Sends what waits, or else a report to the owner, or else records the fault, if any."""
+        """Sends queued mail; without any, a report to the owner; else records the fault, if any."""
         sending = self._app.sending
         result = RunResult(planned, stopped=fault)
         if sending.has_work(now):
@@ -215,7 +216,7 @@ class Jobs:
         elif fault:
             sending.note_stopped(fault)
         elif self._noted:
-            # The database works again, and no run that would say so was needed.
+            # The database works again, but nothing was sent that would have recorded it.
             sending.withdraw_stopped(self._noted)
             self._noted = ""
         return result
@@ -223,7 +224,7 @@ class Jobs:
     def _beat(self, summary: RunSummary, _total: int) -> None:
         self.sending.beat()
         if summary.blocked:
-            self._say_once("sending waits", summary.blocked)
+            self._log_once("sending is waiting", summary.blocked)
 
     def _log_sent(self, result: RunResult) -> None:
         counts = {str(state): many for state, many in result.summary.counts.items()}
@@ -234,15 +235,15 @@ class Jobs:
         if result.summary.limited:
             log.info("the day's limit is reached", waiting=result.summary.queued)
         if result.stopped:
-            self._say_once("sending stopped", result.stopped)
+            self._log_once("sending stopped", result.stopped)
         else:
-            self._said = ""
+            self._logged = ""
 
-    def _say_once(self, what: str, why: object) -> None:
+    def _log_once(self, what: str, why: object) -> None:
         """Logs a reason unless it is the same as the last time."""
         reason = one_line(str(why))
-        if f"{what} {reason}" != self._said:
-            self._said = f"{what} {reason}"
+        if f"{what} {reason}" != self._logged:
+            self._logged = f"{what} {reason}"
             log.warning(what, reason=reason)
 
     # --- captures
@@ -257,17 +258,17 @@ class Jobs:
         return is_time(last, now, watched.section.every)
 
     def _settle_leftovers(self) -> None:
-        """Ingests captures that were stored but never ingested, also of removed sources."""
+        """Ingests captures that were stored but never ingested, even those of removed sources."""
         with self._leftovers_lock:
             try:
                 for report in self._app.ingest.leftovers():
                     log_report(report)
                     self._note_left(report)
             except NewsletterError as error:
-                log.warning("captures left behind stay so", reason=str(error))
-                self._looked_back_at = None
+                log.warning("stored captures could not be ingested", reason=str(error))
+                self._leftovers_checked_at = None
             except Exception:
-                log.exception("captures left behind stay so")
+                log.exception("stored captures could not be ingested")
 
     def _capture(self, watched: _WatchedSource) -> None:
         with watched.busy:
@@ -276,7 +277,7 @@ class Jobs:
             except NewsletterError as error:
                 log.warning("capture failed", source=watched.section.name, reason=str(error))
             except Exception:
-                # An error in this thread would not be reported anywhere else.
+                # Nothing else would report an error in this thread.
                 log.exception("capture failed", source=watched.section.name)
 
     def _take_in(self, watched: _WatchedSource) -> None:
@@ -293,7 +294,7 @@ class Jobs:
         watched.seen = before if before is not None and rests(before, began) else None
 
     def _note_left(self, report: CaptureReport) -> bool:
-        """Schedules the next round for what is left. Returns whether it could not be stored."""
+        """Schedules another round if something is left. Returns whether it could not be stored."""
         if report.unstored or report.postponed:
-            self._looked_back_at = None  # a part may be stored but not ingested
+            self._leftovers_checked_at = None  # a part may be stored but not ingested
         return report.unstored

@@ -1,7 +1,7 @@
 """Logging: readable lines on a terminal, JSON elsewhere.
 
-What is logged may come from outside: file names, servers' replies, captures. So secrets in URLs
-are masked, and characters that act on a terminal are escaped (JSON) or replaced (readable lines).
+Logged values may come from outside: file names, servers' replies, captures. So secrets in URLs are
+masked, and characters that act on a terminal are escaped (JSON) or replaced (readable lines).
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def configure(form: Form) -> None:
 
 
 def _without_secrets(_: object, __: str, event: _Event) -> _Event:
-    """Masks the secrets of all values, and turns what JSON does not know into text."""
+    """Masks the secrets in all values, and converts values that JSON does not support to text."""
     return {key: _masked(value) for key, value in event.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the service tells the owner, and when."""
+"""Reports of the service to the owner."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from newsletter.service.intervals import is_time
 log = structlog.get_logger()
 
 REPORTED = timedelta(minutes=10)
-"""How often to check for reports to the owner if nothing else happens."""
+"""Interval between checks for a report to the owner while nothing is sent."""
 
 
 class OwnerReports:
@@ -29,20 +29,20 @@ class OwnerReports:
         self._pinged: str = ""
 
     def is_due(self, now: datetime) -> bool:
-        """Returns whether to check for reports, and if so counts that as done."""
+        """Returns whether to check for reports; if so, the next check is due an interval later."""
         due = is_time(self._checked_at, now, REPORTED)
         if due:
             self._checked_at = now
         return due
 
     def after_failure(self, now: datetime) -> None:
-        """Tells the owner by command or URL, after a pass that could not send mail."""
+        """Alerts the owner by command or URL after a pass that could not send mail."""
         if self.is_due(now):
             self._app.alerts.report_without_mail(now)
             self._log_faults()
 
     def after_pass(self, result: RunResult, now: datetime) -> None:
-        """Logs what a report did not reach, and pings if nothing was stopped."""
+        """Logs alerts that could not be delivered, and pings if sending was not stopped."""
         self._log_faults()
         if result.stopped:
             return

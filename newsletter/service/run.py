@@ -62,7 +62,7 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
     background.start()
     backups.start()
     threading.Thread(
-        target=_end_when, args=(stop, scheduler, app), name="stop", daemon=True
+        target=_stop_when, args=(stop, scheduler, app), name="stop", daemon=True
     ).start()
     log.info(
         "serving",
@@ -75,15 +75,15 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
     server.stop(1.0)
     background.stop(1.0)
     backups.join(1.0)
-    _end(jobs)
+    _finish(jobs)
     app.close()
-    log.info("ended")
+    log.info("stopped")
 
 
-def _end_when(stop: threading.Event, scheduler: Scheduler, app: App) -> None:
+def _stop_when(stop: threading.Event, scheduler: Scheduler, app: App) -> None:
     """Stops the scheduler and the parsing of captures once `stop` is set."""
     stop.wait()
-    log.info("ending")
+    log.info("stopping")
     try:
         systemd.notify(systemd.STOPPING)
     finally:
@@ -91,10 +91,10 @@ def _end_when(stop: threading.Event, scheduler: Scheduler, app: App) -> None:
         app.parsers.close()
 
 
-def _end(jobs: Jobs) -> None:
-    """Waits for running jobs. Exits the process if one, such as a slow fetch, does not finish."""
+def _finish(jobs: Jobs) -> None:
+    """Waits for running jobs, or exits the process if one, such as a slow fetch, takes too long."""
     if jobs.settled(_STOP_TIMEOUT):
         return
-    log.info("left something unfinished; the next start goes on with it")
+    log.info("stopped with unfinished work; the next start continues it")
     sys.stderr.flush()
     os._exit(0)

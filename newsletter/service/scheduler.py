@@ -1,4 +1,4 @@
-"""The clock: APScheduler with its jobs in memory. It only wakes the jobs and decides nothing.
+"""Starts the jobs: APScheduler with its jobs in memory. Decides nothing.
 
 APScheduler's job stores lose or repeat runs, and its next run times are wrong after the system
 clock is set. So there is a tick every minute for correctness, one at the next due instant for
@@ -22,11 +22,11 @@ from newsletter.web.heartbeat import Heartbeat, is_alive
 
 TICK = 60
 """Seconds between two ticks."""
-_LOOK = 5.0  # seconds between two checks of the system clock
-_MOVED = 20.0  # seconds of drift from the monotonic clock that mean it was set
+_CHECK = 5.0  # seconds between two checks of the system clock
+_MOVED = 20.0  # seconds of drift from the monotonic clock that mean that it was set
 _THREADS = 8
 _CAPTURES = "captures"
-_STARTING = 0.05  # seconds between two looks whether it has started
+_STARTING = 0.05  # seconds between two checks for its start
 
 
 class Scheduler:
@@ -55,7 +55,7 @@ class Scheduler:
         self.heartbeat = Heartbeat("clock", is_alive(self._watch))
         self._scheduler = BlockingScheduler(
             timezone=UTC,
-            # Captures that take long must not keep sending waiting for a thread.
+            # Slow captures must not keep sending waiting for a thread.
             executors={name: ThreadPoolExecutor(_THREADS) for name in ("default", _CAPTURES)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
@@ -74,7 +74,7 @@ class Scheduler:
                 raise
 
     def stop(self) -> None:
-        """Ends `run`, also one that has not begun yet. Safe to call from a signal handler."""
+        """Stops `run`, even if it has not started yet. Safe to call from a signal handler."""
         self._stopping.set()
         threading.Thread(target=self._shut_down, name="shut down", daemon=True).start()
 
@@ -114,9 +114,9 @@ class Scheduler:
             )
 
     def _watch_clock(self) -> None:
-        """Reschedules the jobs if the clock was set, since their next run may be hours away."""
+        """Reschedules the jobs if the clock was set, because their next run may be hours away."""
         apart = time.time() - time.monotonic()
-        while not self._stopping.wait(_LOOK):
+        while not self._stopping.wait(_CHECK):
             with self.heartbeat.in_pass():
                 now_apart = time.time() - time.monotonic()
                 if abs(now_apart - apart) > _MOVED:

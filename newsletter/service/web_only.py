@@ -50,7 +50,7 @@ def serve_pages(config: Config, stop: threading.Event) -> None:
     systemd.notify(systemd.READY)
     health.watch(stop)
     stop.wait()
-    log.info("ending")
+    log.info("stopping")
     systemd.notify(systemd.STOPPING)
     server.stop(3.0)
     background.stop(6.0)

@@ -13,12 +13,12 @@ from newsletter.errors import SourceError
 from newsletter.models import Capture, NotModified
 
 Captured = Capture | NotModified | SourceError
-"""What a source gives: bytes, its word that nothing changed, or why there is nothing."""
+"""What a source yields: a capture, the response that nothing changed, or an error."""
 
 
 class Source(Protocol):
     """A place papers come from."""
 
     def captures(self) -> Iterator[Captured]:
-        """Yields the current captures, oldest first. A failure takes the place of its capture."""
+        """Yields the current captures, oldest first. An error takes the place of its capture."""
         ...

@@ -22,7 +22,7 @@ def capped(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
 
 def too_large(limit: int) -> FetchError:
     """Returns the error for a page larger than the limit."""
-    return FetchError(f"the page is larger than {limit:,} bytes", hint="is this the right URL?")
+    return FetchError(f"the page is larger than {limit:,} bytes", hint="check the source's URL")
 
 
 def inflated(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
@@ -44,7 +44,7 @@ def inflated(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
             yield piece
             piece = decoder.decompress(decoder.unconsumed_tail, _PIECE)
         if decoder.unused_data:
-            raise zlib.error("something follows its end")
+            raise zlib.error("there is data after its end")
         head = b""
     if head or (decoder is not None and not decoder.eof):
         raise EOFError

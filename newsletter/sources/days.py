@@ -19,8 +19,8 @@ class Wanted:
     Attributes:
         overdue: days whose list was never fetched after they ended, oldest first.
         always: yesterday and today, because a day's list still grows after its first capture.
-        given_up: the first and the last day that are too long ago, or `None` if there are none
-            or a later list was fetched since.
+        given_up: the first and the last day whose lists are too old to fetch, or `None` if there
+            are none or a later list has been fetched since.
     """
 
     overdue: tuple[date, ...]
@@ -42,7 +42,7 @@ def wanted(answered: Mapping[date, datetime], now: datetime) -> Wanted:
     over = {day for day, at in answered.items() if at.astimezone(now.tzinfo).date() > day}
     first, newest = min(answered), max(answered)
     if first not in over:
-        first -= _DAY  # it was today's list then; yesterday's was fetched as well, and failed
+        first -= _DAY  # `first` was today then; fetching yesterday's list failed
     furthest = today - FURTHEST * _DAY
     overdue = [day for day in _days(max(first, furthest), always[0]) if day not in over]
     unknown = newest + _DAY if newest in over else newest

@@ -1,6 +1,6 @@
 """Builds the source for a configured section, or for a location on the command line.
 
-Does not access the database: what it knows of a source is an argument.
+Does not access the database: what is stored about a source is an argument.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from newsletter.sources import Captured, Source
 from newsletter.sources.files import RESTED, FileSource, FolderSource, is_folder
 from newsletter.sources.stdin import STANDARD_INPUT, StdinSource, standard_input
 
-# Fetching is imported for the first URL: most runs have none, and the import would double the
-# time of an ingest.
+# `fetch` is imported for the first URL: most runs have none, and the import would double the time
+# of an ingest.
 if TYPE_CHECKING:
     from newsletter.sources.fetch import Fetcher
     from newsletter.sources.url import Validators
@@ -47,7 +47,7 @@ def fetching() -> Iterator[FetcherFor]:
 
 @dataclass(frozen=True, slots=True)
 class SourceRecord:
-    """What the database knows of a source that is fetched.
+    """What the database knows about a source that is fetched.
 
     Attributes:
         validators: ETag and Last-Modified by URL.
@@ -73,9 +73,10 @@ def configured(
         section: the section.
         fetcher: returns the fetcher.
         clock: returns the current instant, in the time zone of the source's days.
-        known: what the database knows of the source.
+        known: what the database knows about the source.
         rested: seconds for which a file of a folder must not have changed.
-        wait: waits that long for the newest files; by default they are left for the next run.
+        wait: waits for some seconds until the newest files have rested; by default they are left
+            for the next run.
     """
     if section.url:
         from newsletter.sources.url import UrlSource
@@ -109,7 +110,7 @@ def named(place: str, fetcher: FetcherFor, clock: Callable[[], datetime]) -> Sou
 
 
 class _Refused:
-    """A URL whose scheme is not supported."""
+    """An empty location, or a URL whose scheme is not supported."""
 
     def __init__(self, place: str) -> None:
         self._place = place
@@ -117,7 +118,7 @@ class _Refused:
     def captures(self) -> Iterator[Captured]:
         """Yields the error."""
         yield SourceMissing(
-            "not an address we read",
+            "not a URL or path that can be read",
             where=masked_url(self._place),
             hint="use http://, https:// or a path",
         )

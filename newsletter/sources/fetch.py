@@ -85,7 +85,7 @@ class _Job:
 
 
 class Fetcher:
-    """Fetches pages. One per process, shared by its threads; close it at the end.
+    """Fetches pages. Create one per process, share it among threads, and close it at the end.
 
     Args:
         policy: the limits.
@@ -173,7 +173,7 @@ class Fetcher:
         self._sleep(pause)
 
     def _follow(self, address: str, job: _Job) -> Fetched:
-        """Fetches the page behind all redirects, each checked like a configured URL."""
+        """Follows redirects to the page; each is checked like a configured URL."""
         start = url = checked_url(address)
         seen = {url}
         for _ in range(self._policy.max_redirects + 1):
@@ -182,7 +182,7 @@ class Fetcher:
                 return answer
             url = checked_url(answer)
             if url in seen:
-                raise _placed(FetchError("redirects in a circle", hint=HINTS[404]), start)
+                raise _placed(FetchError("the redirects form a loop", hint=HINTS[404]), start)
             seen.add(url)
         what = f"redirects more than {self._policy.max_redirects} times"
         raise _placed(FetchError(what, hint=HINTS[404]), start)
@@ -252,7 +252,8 @@ class Fetcher:
 
     def _too_late(self) -> FetchError:
         return FetchError(
-            f"not done within {self._policy.deadline:g} s", hint="the server is slow; try later"
+            f"not done within {self._policy.deadline:g} s",
+            hint="the server is slow; try again later",
         )
 
 

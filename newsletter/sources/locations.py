@@ -14,11 +14,11 @@ _LONGEST_SHOWN = 300  # characters of a URL in a message
 _QUOTATION = re.compile(r"[:,]? *(?:bytearray\()?b?['\"].*", re.DOTALL)
 
 HINTS = {
-    401: "it wants a log-in, and a source must be readable without one",
-    403: "it does not let programs in, or not from this network; ask its operators",
+    401: "it requires a login; use a URL that can be read without one",
+    403: "it does not serve programs, or not this network; ask its operators",
     404: "check the URL of the source",
-    410: "the page is gone for good; remove the source",
-    429: "it wants fewer requests; try again later",
+    410: "the page was removed permanently; remove the source",
+    429: "there were too many requests; try again later",
 }
 """Hints by HTTP status."""
 
@@ -35,14 +35,15 @@ def checked_url(url: str) -> httpx2.URL:
     except (httpx2.InvalidURL, ValueError) as error:
         raise FetchError(without_quotation(error), where=shown(url), hint=HINTS[404]) from error
     if parsed.scheme not in ("http", "https"):
+        scheme = f"the scheme {parsed.scheme!r} is not supported"
         raise AddressRefused(
-            f"{parsed.scheme or 'no scheme'!r} is not fetched",
+            scheme if parsed.scheme else "the URL has no scheme",
             where=shown(url),
             hint="write http:// or https://",
         )
     if parsed.userinfo:
-        what = "the URL carries a user name or password"
-        raise FetchError(what, where=shown(url), hint="leave out what stands before the @")
+        what = "the URL contains a user name or password"
+        raise FetchError(what, where=shown(url), hint="leave out everything before the @")
     port = 80 if parsed.port is None else parsed.port
     if not parsed.host or not 1 <= port <= 65535:
         raise FetchError("the URL has no usable host or port", where=shown(url), hint=HINTS[404])
@@ -55,12 +56,12 @@ def joined(url: httpx2.URL, location: str) -> str:
     try:
         return str(url.join(target))
     except (httpx2.InvalidURL, ValueError) as error:
-        what = f"redirects to no URL: {without_quotation(error)}"
+        what = f"redirects to an invalid URL: {without_quotation(error)}"
         raise FetchError(what, hint=HINTS[404]) from error
 
 
 def without_quotation(error: Exception) -> str:
-    """Returns what a library says, without what it quotes: a secret may be part of that."""
+    """Returns the message of a library's error without quotations, which may contain a secret."""
     return _QUOTATION.sub("", clean(str(error)))
 
 

@@ -41,17 +41,17 @@ def body(response: httpcore2.Response, limit: int) -> bytes:
     if encoding in ("gzip", "x-gzip", "deflate"):
         chunks = capped(inflated(chunks, encoding), limit)
     elif encoding != "identity":
-        named = f"as {encoding!r}" if _ENCODING.fullmatch(encoding) else "in some other way"
+        named = f"as {encoding!r}" if _ENCODING.fullmatch(encoding) else "in an unknown way"
         raise FetchError(
-            f"the page is packed {named}, which we did not ask for",
+            f"the page is encoded {named}, which was not requested",
             hint="tell the operators of the server",
         )
     try:
         return b"".join(chunks)
     except zlib.error as error:
-        raise FetchError(f"the page does not unpack as {encoding}: {error}") from error
+        raise FetchError(f"the page cannot be decompressed as {encoding}: {error}") from error
     except EOFError as error:
-        raise TransientFetchError("the page ends too early", hint="try again later") from error
+        raise TransientFetchError("the page is incomplete", hint="try again later") from error
 
 
 def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchError:
@@ -68,7 +68,7 @@ def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchErro
         return FetchError(f"the request cannot be sent: {without_quotation(error)}")
     if isinstance(error, httpcore2.ProtocolError):
         return TransientFetchError(
-            f"the answer is broken: {without_quotation(error)}", hint="try again later"
+            f"the response is malformed: {without_quotation(error)}", hint="try again later"
         )
     if isinstance(error, httpcore2.TimeoutException):
         return TransientFetchError("the server does not answer in time", hint="try again later")
@@ -88,7 +88,7 @@ def status_error(response: httpcore2.Response) -> FetchError:
     """Returns the error for a status that is neither success nor a redirect."""
     status = response.status
     busy = status in (408, 429) or (500 <= status <= 599 and status not in (501, 505))
-    later = "the server is in trouble; try again later" if status >= 500 else HINTS[404]
+    later = "the server has a problem; try again later" if status >= 500 else HINTS[404]
     hint = HINTS.get(status, later)
     wait = _retry_after(response) if status in (429, 503) else None
     if wait is not None:
@@ -98,7 +98,7 @@ def status_error(response: httpcore2.Response) -> FetchError:
 
 
 def header(response: httpcore2.Response, name: str) -> str | None:
-    """Returns a header's value as Latin-1, which keeps its bytes; repeated headers are joined."""
+    """Returns a header's value as Latin-1, which preserves its bytes; repeated ones are joined."""
     wanted = name.encode("ascii")
     values = [value for key, value in response.headers if key.lower() == wanted]
     return b", ".join(values).decode("latin-1").strip() or None

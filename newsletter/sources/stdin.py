@@ -37,7 +37,7 @@ class StdinSource:
         data = self._stream.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             yield SourceUnreadable(
-                f"more than {MAX_BYTES:,} bytes", where=NAME, hint="it is no capture of a page"
+                f"more than {MAX_BYTES:,} bytes", where=NAME, hint="it is not a capture of a page"
             )
         else:
             yield Capture(data, NAME, self._clock())

@@ -17,7 +17,7 @@ DATE = "{date}"
 Validators = Mapping[str, tuple[str | None, str | None]]
 """ETag and Last-Modified by URL, as last sent by the server."""
 
-_TIMEOUT = 3
+_MAX_FAILURES = 3
 """Number of consecutive days without a response after which the other overdue days are left for
 a later run: a server that is down would take a minute for each."""
 
@@ -64,12 +64,12 @@ class UrlSource:
         days = wanted(self._answered_days(), self._clock())
         if days.given_up:
             yield self._given_up(*days.given_up)
-        in_vain = 0
+        failures = 0
         for day in days.overdue:
-            if in_vain == _TIMEOUT:
+            if failures == _MAX_FAILURES:
                 break
             answer = self._answer(self._of(day))
-            in_vain = in_vain + 1 if _is_in_vain(answer) else 0
+            failures = failures + 1 if _has_no_response(answer) else 0
             yield answer
         for day in days.always:
             yield self._answer(self._of(day))
@@ -93,9 +93,9 @@ class UrlSource:
     def _given_up(self, first: date, last: date) -> SourceError:
         days = f"{first}" if first == last else f"{first} to {last}"
         error = SourceError(
-            f"nothing came for more than {FURTHEST} days, so {days} will not be asked for",
+            f"nothing was fetched for more than {FURTHEST} days, so {days} will not be requested",
             where=shown(self._url),
-            hint="`newsletter ingest URL` with a day's own address still takes it in",
+            hint="to fetch a day anyway, use `newsletter ingest URL` with its date in the URL",
         )
         error.origin = self._url
         return error
@@ -127,6 +127,6 @@ class UrlSource:
         )
 
 
-def _is_in_vain(answer: Capture | NotModified | FetchError) -> bool:
-    """Returns whether the fetch failed without the server refusing the page."""
+def _has_no_response(answer: Capture | NotModified | FetchError) -> bool:
+    """Returns whether the fetch failed for another reason than a refusal by the server."""
     return isinstance(answer, FetchError) and not isinstance(answer, PageRefused)

@@ -64,7 +64,7 @@ class PublicEdition:
     """A sent edition as the archive lists it.
 
     Attributes:
-        papers: its number of papers.
+        papers: the number of papers in it.
     """
 
     id: int

@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from newsletter.errors import DatabaseDamaged, StorageError
-from newsletter.storage import restore_sql
+from newsletter.storage import erasure, restore_sql
+from newsletter.storage.database_file import BESIDE
 from newsletter.storage.keys import own_of
 from newsletter.text import files
 
@@ -30,8 +31,9 @@ _PAGES = 2_000
 """Pages copied at a time; other processes may write in between."""
 _STEPS = 1_000_000
 """SQLite's own steps between two calls of `progress` while a copy is verified."""
-_BESIDE = ("-wal", "-journal", "-shm")
-"""Files that SQLite keeps beside a database; it would apply them to the one that replaces it."""
+_VERSIONS, _NO_LOG = 18, b"\1\1"
+"""Where a file's header says how it is written and read, and the versions without a write-ahead
+log. SQLite's documentation of `sqlite3_deserialize` has them set in this way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +58,80 @@ def copy(source: Path, target: Path, progress: Callable[[], None] = lambda: None
     Raises:
         StorageError: the copy cannot be made.
     """
-    with _in_words(target), _temporary(target) as part:
-        with closing(_existing(source)) as here, closing(sqlite3.connect(part)) as there:
+    with _in_words(target), files.private(target) as part:
+        fill(part, source, progress)
+        part.replace(target)
+
+
+def fill(
+    part: files.PrivateFile, source: Path, progress: Callable[[], None] = lambda: None
+) -> None:
+    """Copies a database into a new file, and verifies the copy.
+
+    SQLite opens files by name, and resolves links such as `/proc/self/fd/3` to a name first. So a
+    name that leads elsewhere meanwhile is noticed by the content: a random mark, which no other
+    account can read. After that, SQLite opens no other file for writing: a copy needs no journal,
+    and the mode of the original, which has a write-ahead log, is not taken over.
+
+    Raises:
+        StorageError: the path of the new file leads to another one, or the database is damaged.
+    """
+    mark = _marked(part.descriptor)
+    with closing(_existing(part.path)) as there:
+        _check(part, is_ours=_is_marked(there, mark))
+        there.execute("PRAGMA journal_mode=MEMORY")
+        with closing(_existing(source)) as here:
             # One transaction: otherwise each write of another process starts it over.
             here.execute("BEGIN")
             here.execute("SELECT count(*) FROM sqlite_master").fetchone()
             here.backup(there, pages=_PAGES, progress=lambda *_: progress())
             here.execute("COMMIT")
-            there.set_progress_handler(progress, _STEPS)
-            there.execute("PRAGMA journal_mode=DELETE")
-            if there.execute("PRAGMA quick_check").fetchone() != ("ok",):
-                raise DatabaseDamaged(
-                    "the database is damaged", where=str(source), hint="restore a backup"
-                )
-        _settle(part)
-        part.replace(target)
-        _settle(target.parent)
+    os.pwrite(part.descriptor, _NO_LOG, _VERSIONS)
+    _check(part, is_ours=part.is_in_place())
+    with closing(_unchanging(part.path)) as there:
+        there.set_progress_handler(progress, _STEPS)
+        if there.execute("PRAGMA quick_check").fetchone() != ("ok",):
+            raise DatabaseDamaged(
+                "the database is damaged", where=str(source), hint="restore a backup"
+            )
+    _check(part, is_ours=part.is_in_place())  # else another file was verified
+
+
+def _marked(descriptor: int) -> bytes:
+    """Writes a database with a random mark to an empty file, and returns the mark."""
+    mark = os.urandom(16)
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("CREATE TABLE mark (value)")
+        database.execute("INSERT INTO mark VALUES (?)", (mark,))
+        database.commit()
+        os.pwrite(descriptor, database.serialize(), 0)
+    return mark
+
+
+def _is_marked(database: sqlite3.Connection, mark: bytes) -> bool:
+    try:
+        return database.execute("SELECT value FROM mark").fetchall() == [(mark,)]
+    except sqlite3.Error:
+        return False
 
 
 def _existing(path: Path) -> sqlite3.Connection:
     """Opens a database, and never creates it."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+
+
+def _unchanging(path: Path) -> sqlite3.Connection:
+    """Opens a database that nothing changes: for reading, and without any file beside it."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
+
+
+def _check(part: files.PrivateFile, *, is_ours: bool) -> None:
+    if not is_ours:
+        raise StorageError(
+            "another process replaced the copy while it was written",
+            where=str(part.path.parent.parent / part.path.name),
+            hint="choose a folder in which other accounts cannot rename files",
+        )
 
 
 def grew_from(newer: Path, older: Path, *, at_least: int) -> bool:
@@ -124,6 +179,8 @@ def take_over(
         missing = _people(database)
         _run(database, restore_sql.GONE + restore_sql.MOVED)
         back = _people(database)
+        if missing > back:
+            erasure.note_in(database)
         _run(database, restore_sql.LINKS_ENDED, seconds=_seconds(now))
         _run(database, restore_sql.CAUGHT_UP + restore_sql.NOT_DUE + restore_sql.MERGE)
     return Taken(back, missing - back)
@@ -161,7 +218,7 @@ def doubt_what_waits(
     """
     since = undone.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
     with _changing(restored) as database:
-        _run(database, restore_sql.NOBODY_KNOWS, undone=since)
+        _run(database, restore_sql.MAY_HAVE_BEEN_SENT, undone=since)
     if newer.is_file() and _same_keys(newer, restored):
         # Only this much of it may be readable.
         with (
@@ -208,7 +265,7 @@ def exchange(fresh: Path, target: Path, kept: Path) -> None:
         if target.exists():
             _fold_what_can_be(target)
             _keep(target, kept)
-        for suffix in _BESIDE:
+        for suffix in BESIDE:
             # These belong to a database that is gone, or that SQLite cannot read.
             beside = target.with_name(target.name + suffix)
             if beside.exists():
@@ -233,21 +290,8 @@ def _keep(target: Path, kept: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        with _temporary(kept) as part:
-            shutil.copyfile(target, part)
-            _settle(part)
-            part.replace(kept)
-
-
-@contextmanager
-def _temporary(path: Path) -> Iterator[Path]:
-    """Creates a private file that is to become `path`, and removes it if that fails."""
-    descriptor, part = files.temporary(path)
-    os.close(descriptor)
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
+        with files.replacing(kept) as copied, target.open("rb") as old:
+            shutil.copyfileobj(old, copied)
 
 
 def fold(path: Path) -> None:
@@ -277,6 +321,8 @@ def _changing(
 
             database.create_function("mark", 1, mark, deterministic=True)
         database.execute("PRAGMA synchronous=FULL")
+        # Not every SQLite build overwrites by default what is deleted.
+        database.execute("PRAGMA secure_delete=ON")
         database.execute("BEGIN IMMEDIATE")
         yield database
         database.execute("COMMIT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from newsletter.masks import without_addresses
 from newsletter.models import Circuit
 from newsletter.storage.schema import breakers
 
@@ -16,7 +17,11 @@ def listed(tx: Connection) -> list[Circuit]:
 
 
 def save(tx: Connection, circuit: Circuit) -> None:
-    """Records that a circuit is open, and when it is probed next."""
+    """Records that a circuit is open, and when it is probed next.
+
+    Addresses in its reason are hidden: nothing else tells which subscriber a reply is about, so it
+    could not be erased with them.
+    """
     upsert = insert(breakers)
     tx.execute(
         upsert.on_conflict_do_update(
@@ -25,7 +30,7 @@ def save(tx: Connection, circuit: Circuit) -> None:
         ),
         {
             "domain": circuit.domain,
-            "reason": circuit.reason,
+            "reason": without_addresses(circuit.reason),
             "opened_at": circuit.opened_at,
             "probe_at": circuit.probe_at,
         },

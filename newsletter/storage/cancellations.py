@@ -13,7 +13,7 @@ from newsletter.storage.schema import deliveries
 
 
 def cancel(tx: Connection, subscriber_id: int, now: datetime, why: str = LEFT) -> int:
-    """Cancels all deliveries to a subscriber that wait, or wait for a pause to end.
+    """Cancels a subscriber's deliveries that wait to be sent, or for a pause to end.
 
     Returns their number.
     """

@@ -33,14 +33,14 @@ from newsletter.storage.database_file import (
     refuse_foreign,
     sqlite_path,
 )
+from newsletter.storage.erasure import Erasures
 from newsletter.storage.keys import Keys
 from newsletter.storage.migrations import HEAD, REVISIONS, UNRELEASED
 from newsletter.storage.sqlite_engine import make_engine
 from newsletter.storage.sqlite_errors import explained
-from newsletter.storage.write_ahead_log import WriteAheadLog
 
 BUSY_SECONDS = 10
-"""How long a writer waits for another one before it gives up."""
+"""Seconds that a writer waits for another one before it gives up."""
 
 
 class Database:
@@ -62,13 +62,13 @@ class Database:
     def __init__(
         self, url: str, *, busy_seconds: float = BUSY_SECONDS, create: bool = True
     ) -> None:
-        # Lock files are beside the file itself, whatever links lead to it.
+        # Lock files are beside the real file, even if the path is a symbolic link.
         self._path = Path(os.path.realpath(sqlite_path(url)))
         if not create and not is_there(self._path):
             raise self._missing("there is no database")
         self._identity = made_private(self._path, create=create)
         refuse_foreign(self._path)
-        self.write_ahead_log = WriteAheadLog(self._path)
+        self.erasures = Erasures(self._path)
         self._in_use = locks.shared_use(self._path)
         self._engine = make_engine(self._path, busy_seconds)
         try:
@@ -119,7 +119,7 @@ class Database:
     def alone(self, name: str) -> Iterator[None]:
         """Lets only one process at a time do the work called `name`; others wait.
 
-        The lock is held by the operating system and ends with the process that holds it.
+        The operating system releases the lock when the process ends, however it ends.
         """
         with locks.exclusive_work(self._path, name):
             yield
@@ -146,7 +146,7 @@ class Database:
                 if found
                 else "the open database was moved away or deleted",
                 where=str(self._path),
-                hint="start again to use the file that is there",
+                hint="restart to use the file that is there now",
             )
 
     def check_writable(self, busy_seconds: float) -> None:
@@ -173,6 +173,7 @@ class Database:
     def close(self) -> None:
         """Closes all connections and releases the lock."""
         self._engine.dispose()
+        self.erasures.close()
         self._in_use.release()
 
     def __enter__(self) -> Self:
@@ -225,9 +226,9 @@ class Database:
         revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
         if revision in UNRELEASED:
             raise DatabaseOutdated(
-                "this database was made before the first release and cannot be brought up to date",
+                "this database was created before the first release and cannot be upgraded",
                 where=str(self._path),
-                hint="move it away; `newsletter ingest` makes a new one",
+                hint="move it away; `newsletter ingest` creates a new one",
             )
         if revision not in REVISIONS:
             raise DatabaseNewer(
@@ -241,9 +242,9 @@ class Database:
 
 @contextmanager
 def kept_if(tx: Connection, keep: bool) -> Iterator[None]:
-    """Takes back what is written inside it unless `keep` is true.
+    """Rolls back what is written inside it unless `keep` is true.
 
-    So a write that has an effect for some addresses only takes the same time for all of them.
+    Used where a write is for some addresses only, but has to take the same time for all of them.
     """
     with tx.begin_nested() as point:
         yield

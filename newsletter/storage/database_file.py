@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from newsletter.storage import locks
 
 APPLICATION_ID = 0x50415045
 """Marks a SQLite file as a database of this program ("PAPE")."""
+
+BESIDE = ("-wal", "-journal", "-shm")
+"""Files that SQLite keeps beside a database; it would apply them to the one that replaces it."""
 
 _SQLITE = "sqlite:///"
 
@@ -30,7 +34,7 @@ def sqlite_path(url: str) -> Path:
     path = url.removeprefix(_SQLITE)
     if path == url or not path or "\0" in path:
         raise StorageError(
-            "only SQLite files are supported so far",
+            "only SQLite files are supported",
             where=url.partition("@")[2] or url,
             hint="write sqlite:///newsletter.db",
         )
@@ -69,9 +73,9 @@ def check_room(folder: Path) -> None:
         if exc.errno in locks.NO_ROOM:
             raise DiskFull("no room left on the disk", where=str(folder), hint="make room") from exc
         raise StorageError(
-            f"no file can be made beside the database ({exc.strerror})",
+            f"cannot create a file beside the database ({exc.strerror})",
             where=str(folder),
-            hint="check that it exists and may be written to",
+            hint="check that the folder exists and is writable",
         ) from exc
 
 
@@ -91,17 +95,20 @@ def refuse_foreign(path: Path) -> None:
     """Checks the file's header, so that nothing is written to another program's file.
 
     An empty file is accepted, and so is a file with a single page, whose first transaction may
-    still be in its write-ahead log. `Database` checks again with SQL.
+    still be in its write-ahead log. `Database` checks again with SQL. Takes the file from other
+    accounts; what its group may do is the operator's choice.
 
     Raises:
-        DatabaseForeign: it is no database, or one of another program.
+        DatabaseForeign: it is no database, or one of another program, or so is a file beside it.
         StorageError: it cannot be read.
     """
     try:
         with path.open("rb") as file:
-            head = file.read(_HEADER)
+            head, about = file.read(_HEADER), os.fstat(file.fileno())
     except OSError as exc:
         raise locks.unreachable(path, exc) from exc
+    for suffix in BESIDE:
+        _refuse_planted(path.with_name(path.name + suffix), about)
     if not head:
         return
     pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
@@ -110,9 +117,39 @@ def refuse_foreign(path: Path) -> None:
     elif owner != APPLICATION_ID and (owner or pages > 1):
         what = "this database belongs to another program"
     else:
-        try:
-            path.chmod(0o600)
-        except OSError as exc:
-            raise locks.unreachable(path, exc) from exc
+        _take_from_others(path, about)
         return
     raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
+
+
+def _take_from_others(path: Path, about: os.stat_result) -> None:
+    mode = stat.S_IMODE(about.st_mode)
+    if not mode & stat.S_IRWXO:
+        return
+    try:
+        path.chmod(mode & ~stat.S_IRWXO)
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
+
+
+def _refuse_planted(path: Path, database: os.stat_result) -> None:
+    """Refuses a file beside the database that SQLite would apply to it and did not create.
+
+    SQLite follows links to it, and gives it the mode of the database. It belongs to the account of
+    the database, or to one that uses it: with the same group, if the group may write to both.
+    """
+    try:
+        about = path.lstat()
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
+    shared = database.st_mode & stat.S_IWGRP and about.st_gid == database.st_gid
+    is_known = about.st_uid in (database.st_uid, os.geteuid(), 0) or shared
+    if not stat.S_ISREG(about.st_mode):
+        what = "this is not a file that SQLite created"
+    elif not is_known:
+        what = "this file beside the database belongs to another account"
+    else:
+        return
+    raise DatabaseForeign(what, where=str(path), hint="find out who put it there, and remove it")

@@ -28,7 +28,7 @@ CHUNK = 2_000
 """Deliveries changed in one transaction, which then takes less than 200 ms."""
 # Qualified with the table's name: joined tables have a `state` column too.
 _ENDED_OTHERWISE: Any = text(f"deliveries.{ENDED_OTHERWISE}")
-_WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
+_UNDER_WAY = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.SENT)
 _SHORTEST_KEY = 19  # digits; a number this long is not an edition's id but part of its key
 
 
@@ -113,11 +113,11 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
 def ended_otherwise(
     tx: Connection, *, notices: bool = True, acknowledged: bool = True
 ) -> dict[DeliveryState, int]:
-    """Counts deliveries that did not end as sent, or wait for a retry, by state. Fast.
+    """Counts, by state, deliveries that wait for a retry or did not end as sent. Fast.
 
     Args:
         notices: whether to count notices too.
-        acknowledged: whether to count what the operator has decided about.
+        acknowledged: whether to count those that the operator has acknowledged.
     """
     query = (
         select(deliveries.c.state, func.count().label("many"))
@@ -134,10 +134,10 @@ def ended_otherwise(
 
 
 def undelivered(tx: Connection, now: datetime) -> list[tuple[DeliveryState, int, datetime, str]]:
-    """Returns what did not reach a server, or may not have, and what the operator should know.
+    """Returns messages that did not reach a server, or may not have, for the operator to act on.
 
-    Left out are notices, what is due later for the first time, what the operator acknowledged,
-    and refusals of subscribers that were suppressed or have left: nothing is to be done there.
+    Leaves out notices, first attempts that are not due yet, acknowledged deliveries, and refusals
+    for subscribers that were suppressed or have left: they need no action.
 
     Returns:
         For each state: the state, the number of messages, since when, and the newest reply.
@@ -171,8 +171,8 @@ def undelivered(tx: Connection, now: datetime) -> list[tuple[DeliveryState, int,
     )
     for row in rows:
         reply = select(deliveries.c.reply).where(deliveries.c.id == row.newest)
-        said = tx.execute(reply).scalar() or ""
-        found.append((DeliveryState(row.state), row.many, row.since, said))
+        newest_reply = tx.execute(reply).scalar() or ""
+        found.append((DeliveryState(row.state), row.many, row.since, newest_reply))
     return found
 
 
@@ -213,9 +213,9 @@ class FailingMail:
 
     Attributes:
         since: when the first of them was first tried; `None` if there are none.
-        deferred: how many wait for a retry.
-        refused: how many were refused permanently.
-        subscribers: how many subscribers they are for.
+        deferred: the number that wait for a retry.
+        refused: the number that were refused permanently.
+        subscribers: the number of subscribers they are for.
     """
 
     since: datetime | None
@@ -244,8 +244,8 @@ def failing(tx: Connection, since: datetime) -> FailingMail:
 def retry(tx: Connection, wanted: Filter, now: datetime, after: int) -> tuple[int, int]:
     """Requeues, as if new, the next matching deliveries that did not end as sent.
 
-    What is `unknown` may have arrived: it is only sent again when its state or its address is
-    named, and not with a whole edition.
+    Deliveries that are `unknown` may have arrived: they are sent again only if the filter names
+    their state or an address, and not with a whole edition.
 
     Args:
         after: only deliveries with a higher id.
@@ -284,7 +284,7 @@ def settle(
 
 
 def acknowledge(tx: Connection, wanted: Filter, after: int) -> tuple[int, int]:
-    """Notes that the operator leaves the next matching refused and expired deliveries as they are.
+    """Records that the next matching refused and expired deliveries need no further action.
 
     Args:
         after: see `retry`, also for the return value.
@@ -325,7 +325,7 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.state:
         found.append(deliveries.c.state == wanted.state)
-        if wanted.state not in _WAY:
+        if wanted.state not in _UNDER_WAY:
             found.append(_ENDED_OTHERWISE)  # so that its index is used
     if wanted.address is not None:
         person = select(subscribers.c.id).where(subscribers.c.normal == wanted.address)

@@ -37,7 +37,7 @@ class Group:
 
     Attributes:
         due_at: when they are due; `None` for all active subscribers with this cursor.
-        merged: whether the due date before was merged with this one.
+        merged: whether the previous due date was merged with this one.
         last_on: the last local date that was served.
         size: the number of subscribers when the group was read.
     """
@@ -156,7 +156,7 @@ def plan(
         The number of subscribers advanced.
     """
     after, last = span
-    whom = (*_members(group), subscribers.c.id > after, subscribers.c.id <= last)
+    matching = (*_members(group), subscribers.c.id > after, subscribers.c.id <= last)
     for part in range(1, parts + 1):
         rows = select(
             literal(edition),
@@ -166,11 +166,11 @@ def plan(
             literal(now, Utc()),
             literal(0),
             literal(now, Utc()),
-        ).where(*whom)
+        ).where(*matching)
         names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
-        # A delivery that exists was planned before, and only the cursor is behind.
+        # An existing delivery was planned earlier, and only the cursor is behind.
         tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
-    moved = tx.execute(update(subscribers).where(*whom).values(_values(next_state)))
+    moved = tx.execute(update(subscribers).where(*matching).values(_values(next_state)))
     return moved.rowcount
 
 
@@ -201,10 +201,10 @@ def reschedule(
     Returns:
         The last id changed, or `None` if there were none left.
     """
-    whom = (*_alike(group), subscribers.c.last_due_on.is_not_distinct_from(last_due_on))
+    matching = (*_alike(group), subscribers.c.last_due_on.is_not_distinct_from(last_due_on))
     ids = (
         select(subscribers.c.id)
-        .where(*whom, subscribers.c.id > after)
+        .where(*matching, subscribers.c.id > after)
         .order_by(subscribers.c.id)
         .limit(CHUNK)
     )
@@ -212,7 +212,7 @@ def reschedule(
     if last is not None:
         tx.execute(
             update(subscribers)
-            .where(*whom, subscribers.c.id > after, subscribers.c.id <= last)
+            .where(*matching, subscribers.c.id > after, subscribers.c.id <= last)
             .values(next_due_at=due_at)
         )
     return last

@@ -97,14 +97,14 @@ def freeze(
     tx.execute(
         upsert.on_conflict_do_update(
             index_elements=[editions.c.key],
-            set_={name: newer[name] for name in _MADE},
+            set_={name: newer[name] for name in _BUILT_COLUMNS},
             where=editions.c.state == EditionState.REJECTED,
         )
     )
     return _row(tx.execute(_query().where(editions.c.key == key)).one())
 
 
-_MADE = ("state", "reason", "parts", "frozen_at", "decided_at", "public", "subject")
+_BUILT_COLUMNS = ("state", "reason", "parts", "frozen_at", "decided_at", "public", "subject")
 """The columns that are updated when a rejected edition is built again."""
 
 
@@ -161,7 +161,7 @@ def released(tx: Connection) -> set[int]:
     return {position for positions in rows.scalars() for position in positions}
 
 
-def let_go(tx: Connection) -> list[EditionRow]:
+def released_unplanned(tx: Connection) -> list[EditionRow]:
     """Returns the editions that were released but not planned yet, oldest first."""
     rows = tx.execute(
         _query()
@@ -189,7 +189,7 @@ def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> Ed
 
 
 def pass_over(tx: Connection, positions: Iterable[int]) -> None:
-    """Marks these entries as passed over: they are not sent any more."""
+    """Marks these entries as passed over: no further edition contains them."""
     tx.execute(insert(passed).on_conflict_do_nothing(), [{"position": one} for one in positions])
 
 

@@ -1,9 +1,9 @@
-"""The sending counter: shows that the database is an older copy, put back after mail was sent.
+"""The sending counter, which shows when the database is an old copy, put back after mail was sent.
 
-Every transaction that claims messages raises the counter in the database. A file beside the
-database, `NAME.generation`, says the new number before the first of these messages leaves. So a
-database whose counter is at least the file's holds every claim ever made, and nothing that was
-sent waits in it. One whose counter is lower does not know what was sent since.
+Every transaction that claims messages raises the counter in the database. The new number is
+written to a file beside the database, `NAME.generation`, before the first of these messages is
+sent. So a database whose counter is at least the file's has a record of every claim, and no message
+that was sent is still queued in it. One with a lower counter lacks records of what was sent since.
 
 A lower number in the file is accepted: the process died between the two steps, or the database was
 moved here without its file. A rollback of both, such as a snapshot of the whole machine, is not
@@ -28,14 +28,14 @@ from newsletter.storage.schema import installation
 from newsletter.text import files
 
 SYNC_SECONDS = 1.0
-"""How long a number may be in the file before it is forced to the disk: what a power cut may undo.
+"""Seconds until a number written to the file is flushed to disk.
 
-A killed process undoes nothing.
+A power cut may undo that much; killing the process undoes nothing.
 """
 
 _MOST = 64  # bytes to read
 _FORM = re.compile(rb"[0-9]{20}\n")
-"""The file's content: of fixed length, so that it is overwritten in place."""
+"""The file's content: of fixed length, so that it can be overwritten in place."""
 
 _GENERATION = select(installation.c.generation)
 _RAISE = (
@@ -56,7 +56,7 @@ def raised(tx: Connection) -> int:
 
 
 def check(database: Database) -> None:
-    """Checks that the database knows of everything that was sent. Changes nothing.
+    """Checks that the database has a record of everything that was sent. Changes nothing.
 
     Raises:
         DatabaseOlder: its counter is lower than the file's.
@@ -69,7 +69,7 @@ def check(database: Database) -> None:
 
 
 def begin(database: Database) -> None:
-    """Does the same before a run, and brings the file up if it says less or is missing.
+    """Checks the same before a run, and writes the file if its number is lower or it is missing.
 
     Raises:
         DatabaseOlder: the database's counter is lower than the file's.
@@ -83,7 +83,7 @@ def begin(database: Database) -> None:
 
 
 def is_beside(database: Path) -> bool:
-    """Whether there is a file beside the place of a database: then there was one."""
+    """Whether the file is there: if so, there was a database at this path."""
     return _beside(database).exists()
 
 
@@ -91,7 +91,7 @@ def recorded(database: Path) -> int:
     """Returns the number in the file beside the database; 0 if there is no file.
 
     Raises:
-        DatabaseDamaged: the file holds something else.
+        DatabaseDamaged: the file has other content.
         StorageError: it cannot be read.
     """
     path = _beside(database)
@@ -106,13 +106,13 @@ def recorded(database: Path) -> int:
 
 
 def note(database: Path, number: int, *, sync: bool = True) -> None:
-    """Writes a number to the file, unless the file says more.
+    """Writes a number to the file, unless the file has a higher one.
 
     Args:
-        sync: return only when it is on the disk.
+        sync: whether to flush it to disk before returning.
 
     Raises:
-        DatabaseDamaged: the file holds something else.
+        DatabaseDamaged: the file has other content.
         StorageError: it cannot be read or written.
     """
     path = _beside(database)
@@ -132,7 +132,7 @@ def note(database: Path, number: int, *, sync: bool = True) -> None:
 
 
 def rewrite(database: Path, number: int) -> None:
-    """Writes a number to the file, whatever it holds.
+    """Writes a number to the file, whatever its content.
 
     Raises:
         StorageError: it cannot be written.
@@ -143,7 +143,7 @@ def rewrite(database: Path, number: int) -> None:
 
 
 class Counter:
-    """The counter as one run raises it.
+    """Raises the counter during one run.
 
     Args:
         database: the run's database.
@@ -184,8 +184,8 @@ def _compare(database: Path, noted: int, known: int) -> None:
             "this database is older than the mail that was sent from it "
             f"(its counter says {known}, {_beside(database).name} says {noted})",
             where=str(database),
-            hint="`newsletter restored` sends nothing again that may have been sent, "
-            "`newsletter restored --nothing-sent` says that nothing was",
+            hint="`newsletter restored` accepts it and resends nothing that may have been sent; "
+            "use `newsletter restored --nothing-sent` if nothing was sent since",
         )
 
 
@@ -198,7 +198,7 @@ def _number(path: Path, content: bytes) -> int:
         raise DatabaseDamaged(
             "the sending counter is damaged",
             where=str(path),
-            hint="`newsletter restored` writes it anew and sends nothing again that may have been "
+            hint="`newsletter restored` writes it again and resends nothing that may have been "
             "sent",
         )
     return int(content)

@@ -9,7 +9,7 @@ from newsletter.storage.subscriber_tables import subscribers
 
 
 def damages(tx: Connection) -> list[str]:
-    """Returns what is damaged in the file; reads all of it.
+    """Returns the damage found in the file; reads all of it.
 
     Raises:
         DatabaseDamaged: the damage is so bad that the file cannot even be checked.

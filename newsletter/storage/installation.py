@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
+from newsletter.masks import without_addresses
 from newsletter.storage.columns import Utc
 from newsletter.storage.schema import deliveries, editions, installation, notices, sendings, sources
 from newsletter.storage.subscriber_tables import requests, subscribers
@@ -22,8 +23,8 @@ class Installation:
         paused_at: since when the operator has stopped all sending; `None` if not stopped.
         latest_at: the newest time at which anything was recorded; the clock must not be earlier.
         schedule_fingerprint: identifies the settings that due times were computed from.
-        alerted: the alerts that the owner was told of.
-        stopped: why the last run ended before its work was done; empty if it did not.
+        alerted: the alerts that the owner was notified of.
+        stopped: why the last run ended early; empty if it did not.
         stopped_at: since when runs have ended early.
         week_reported_on: the Monday of the last weekly report.
     """
@@ -66,7 +67,7 @@ def is_paused(tx: Connection) -> bool:
     return tx.execute(_PAUSED_AT).scalar() is not None
 
 
-_SAID_BY_A_CLOCK = (
+_CLOCK_TIMES = (
     sources.c.captured_at,
     editions.c.decided_at,
     notices.c.at,
@@ -84,7 +85,7 @@ def resume(tx: Connection, now: datetime) -> None:
     tx.execute(
         update(installation).values(paused_at=None, latest_at=now, stopped=None, stopped_at=None)
     )
-    for column in _SAID_BY_A_CLOCK:
+    for column in _CLOCK_TIMES:
         tx.execute(update(column.table).where(column > now).values({column: now}))
     tx.execute(
         update(deliveries)
@@ -115,9 +116,13 @@ def note_schedule_fingerprint(tx: Connection, schedule_fingerprint: str) -> None
 
 
 def note_stopped(tx: Connection, why: str, now: datetime) -> None:
-    """Records why a run ended early, and since when runs do; an empty reason clears both."""
+    """Records why a run ended early, and since when runs do; an empty reason clears both.
+
+    Addresses in it are hidden, as in `breakers.save`.
+    """
     since = func.coalesce(installation.c.stopped_at, now, type_=Utc()) if why else None
-    tx.execute(update(installation).values(stopped=why or None, stopped_at=since))
+    stopped = without_addresses(why) or None
+    tx.execute(update(installation).values(stopped=stopped, stopped_at=since))
 
 
 def note_week_reported(tx: Connection, monday: date) -> None:
@@ -126,7 +131,7 @@ def note_week_reported(tx: Connection, monday: date) -> None:
 
 
 def note_alerted(tx: Connection, names: Sequence[str]) -> None:
-    """Records which alerts the owner was told of."""
+    """Records which alerts the owner was notified of."""
     tx.execute(update(installation).values(alerted=list(names)))
 
 
@@ -143,7 +148,7 @@ def count_sendings(tx: Connection, at: datetime, many: int) -> None:
 
 
 def accepting_hours(tx: Connection) -> Iterator[tuple[datetime, int]]:
-    """Yields the hours in which a server accepted messages, newest first, and how many."""
+    """Yields each hour in which a server accepted messages, newest first, and their number."""
     query = (
         select(sendings.c.hour, sendings.c.accepted)
         .where(sendings.c.accepted > 0)
@@ -159,12 +164,12 @@ def _hour(at: datetime) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What became of the messages that were sent in some time.
+    """The results of the messages sent in a period.
 
     Attributes:
         attempts: messages that were claimed, notices included.
         accepted: messages that a server took.
-        refused: deliveries that were refused permanently, and believed to be.
+        refused: deliveries that were refused permanently and not put back.
     """
 
     attempts: int
@@ -189,7 +194,7 @@ def count_outcomes(tx: Connection, at: datetime, *, accepted: int = 0, refused: 
 
 
 def outcomes_since(tx: Connection, at: datetime) -> Outcomes:
-    """Returns what became of the messages sent since `at`, counted by the hour."""
+    """Returns the results of the messages sent since `at`, counted by the hour."""
     hour = at - timedelta(minutes=30)
     row = tx.execute(
         select(

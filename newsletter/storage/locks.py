@@ -2,7 +2,7 @@
 
     NAME.use.lock           shared by all processes that have the database open; exclusive to
                             replace it
-    NAME.DIGEST.lock        held by the process that does a piece of work, such as a source's
+    NAME.DIGEST.lock        held by the process that does some work, such as ingesting a source
     NAME.sender.ID.lock     held by a sender as long as it is alive
 
 The operating system releases a lock when its process ends, however it ends.
@@ -30,14 +30,14 @@ def unreachable(path: Path, exc: OSError) -> StorageError:
     return kind(
         f"cannot open the database ({exc.strerror})",
         where=str(path),
-        hint="check that its folder exists and may be written to",
+        hint="check that its folder exists and is writable",
     )
 
 
 def open_private(path: Path, *, create: bool = True) -> int:
-    """Opens a file that only its owner can read; creates it if it is missing, unless told not to.
+    """Opens a file that only its owner can read, and creates it if `create` is true.
 
-    A link is followed to a file that exists, as an operator may have set it up, but no file is
+    A link to an existing file is followed, because an operator may have set it up, but no file is
     created through one.
 
     Raises:
@@ -59,7 +59,7 @@ def open_private(path: Path, *, create: bool = True) -> int:
 
 
 def _open_lock(path: Path) -> int:
-    """Opens or creates a lock file, which is never a link: its name can be guessed."""
+    """Opens or creates a lock file. Refuses links, because the file's name can be guessed."""
     return files.open_regular(path, os.O_CREAT | os.O_RDWR)
 
 
@@ -81,7 +81,7 @@ class Lock:
 
 
 def shared_use(database: Path) -> Lock:
-    """Takes a shared lock: while any process holds it, the database is not replaced.
+    """Takes a shared lock, which keeps the database from being replaced.
 
     Raises:
         StorageError: the lock file cannot be opened or locked.
@@ -91,7 +91,7 @@ def shared_use(database: Path) -> Lock:
 
 @contextmanager
 def exclusive_use(database: Path) -> Iterator[None]:
-    """Takes the exclusive lock: no other process has the database open meanwhile.
+    """Takes the exclusive lock, so that no other process has the database open in the context.
 
     Raises:
         StorageError: a process has it open.
@@ -100,7 +100,7 @@ def exclusive_use(database: Path) -> Iterator[None]:
         descriptor = _opened(_use_lock(database), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as exc:
         raise StorageError(
-            "the database is in use", where=str(database), hint="end `newsletter serve` first"
+            "the database is in use", where=str(database), hint="stop `newsletter serve` first"
         ) from exc
     try:
         yield
@@ -124,7 +124,7 @@ def exclusive_work(database: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def unless_busy(database: Path, name: str) -> Iterator[bool]:
-    """Does the same without waiting: yields whether no other process does the work now.
+    """Takes the same lock without waiting. Yields `False` if another process holds it.
 
     Raises:
         StorageError: the lock file cannot be opened or locked.
@@ -180,9 +180,9 @@ def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
         return
     except OSError as exc:
         raise StorageError(
-            f"cannot look at a lock file ({exc.strerror})",
+            f"cannot open a lock file ({exc.strerror})",
             where=str(path),
-            hint="run it as the user who owns the database, or take that file away",
+            hint="run it as the user that owns the database, or remove that file",
         ) from exc
     try:
         _lock(descriptor, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -196,9 +196,9 @@ def dead_sender(database: Path, identifier: str) -> Iterator[bool]:
 
 
 def is_sender_alive(database: Path, identifier: str) -> bool:
-    """Whether a sender holds its lock. Changes nothing; if it cannot be told, it counts as alive.
+    """Whether a sender is alive. Changes nothing. If this cannot be checked, it counts as alive.
 
-    The shared lock taken meanwhile is gone before anything could take it for a sender's.
+    A shared lock is used, and is released before any process could mistake it for the sender's.
     """
     try:
         descriptor = files.open_regular(_sender_lock(database, identifier), os.O_RDONLY)
@@ -249,13 +249,13 @@ def _sender_locked(path: Path) -> int:
             descriptor = _open_lock(path)
         except OSError as exc:
             raise StorageError(
-                f"cannot make a lock file ({exc.strerror})",
+                f"cannot create a lock file ({exc.strerror})",
                 where=str(path),
                 hint="the database's folder must have room and be writable",
             ) from exc
         try:
             _lock(descriptor, path, fcntl.LOCK_EX)
-            # Another process may have removed it before it was locked, as a dead sender's.
+            # Another process may have removed it as a dead sender's before it was locked.
             with suppress(FileNotFoundError):
                 if path.stat().st_ino == os.fstat(descriptor).st_ino:
                     return descriptor

@@ -17,14 +17,14 @@ from newsletter.storage.subscriber_tables import subscribers
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """A report to the owner of which it has not been recorded what became of it.
+    """A report to the owner whose result has not been recorded yet.
 
     Attributes:
         notice: id of the notice.
         delivery: id of its delivery.
-        alerts: names of the alerts that it is about; none: all is well again.
+        alerts: names of the alerts that it is about; empty if all of them are over.
         state: the state of its delivery.
-        attempts: how often it was tried.
+        attempts: number of attempts to send it.
         changed_at: when that state was reached.
     """
 
@@ -117,7 +117,7 @@ def open_report(tx: Connection, normal: str) -> ReportRow | None:
 
 
 def close_report(tx: Connection, report: ReportRow, why: str, now: datetime) -> None:
-    """Records that no more depends on a report, and cancels it if it waits.
+    """Records that a report has been dealt with, and cancels it if it waits.
 
     Args:
         why: the reason to record if it is cancelled.
@@ -141,7 +141,7 @@ def resend(tx: Connection, delivery: int, now: datetime) -> None:
 def count_sent(
     tx: Connection, normal: str, kinds: Collection[str], since: datetime, until: datetime
 ) -> int:
-    """Returns how many notices of these kinds a server accepted for an address.
+    """Returns the number of notices of these kinds that a server accepted for an address.
 
     Args:
         normal: the address in normal form.
@@ -215,9 +215,9 @@ def queued_since(tx: Connection, kind: str, local: str, since: datetime) -> list
 
 
 def forget(tx: Connection, subscriber_id: int, now: datetime) -> None:
-    """Erases what could identify a subscriber: server replies to their mail, and notices.
+    """Erases data that could identify a subscriber: server replies to their mail, and notices.
 
-    Includes notices to addresses that they had before, or asked for.
+    Includes notices to addresses that they had before or requested.
     """
     normal = select(subscribers.c.normal).where(subscribers.c.id == subscriber_id)
     about = or_(

@@ -57,8 +57,8 @@ class QueuedDelivery:
         notice: the notice's id; 0 for an edition.
         address: as written; empty if the subscriber was removed.
         domain: domain of the address, in ASCII; empty for a notice.
-        attempts: number of attempts so far.
-        first_at: when it was first tried; `None` if it was not, or was put back.
+        attempts: number of attempts until now.
+        first_at: when it was first tried; `None` if never, or if it was put back.
     """
 
     id: int
@@ -133,7 +133,7 @@ def waiting(
     )
     if domains_without:
         query = query.where(subscribers.c.domain.not_in(list(domains_without)))
-    # What was refused before comes last: a probe shall not be one of these while others wait.
+    # Deliveries refused before come last: a probe is one of them only if no others wait.
     rows = tx.execute(query.where(~was_put_back)).all() or tx.execute(query).all()
     return found + [_waiting(row, row.address or "", row.domain or "") for row in rows]
 
@@ -239,7 +239,7 @@ _SETTLE = (
     )
     .values(
         state=bindparam("new_state"),
-        reply=bindparam("said"),
+        reply=bindparam("new_reply"),
         try_at=bindparam("again", type_=Utc()),
         changed_at=bindparam("now", type_=Utc()),
         claimed_by=None,
@@ -292,7 +292,7 @@ def settle(tx: Connection, sender: str, settled: Iterable[DeliveryUpdate], now: 
             "delivery": one.id,
             "sender": sender,
             "new_state": one.state,
-            "said": one.reply,
+            "new_reply": one.reply,
             "again": one.try_at,
             "now": now,
         }
@@ -333,7 +333,7 @@ def put_back(tx: Connection, ids: Iterable[int], now: datetime) -> None:
 
 
 def cancel_left(tx: Connection, ids: Sequence[int], now: datetime) -> set[int]:
-    """Cancels deliveries whose subscriber unsubscribed or paused meanwhile. Returns their ids."""
+    """Cancels deliveries whose subscriber has unsubscribed or paused. Returns their ids."""
     return set(tx.execute(_CANCEL.returning(deliveries.c.id), {"ids": ids, "now": now}).scalars())
 
 
@@ -352,7 +352,7 @@ def give_up_claims(tx: Connection, sender: str, now: datetime) -> int:
             state=DeliveryState.UNKNOWN,
             claimed_by=None,
             try_at=None,
-            reply="the sender ended before an answer was recorded; it may have arrived",
+            reply="the sender stopped before a reply was recorded; the message may have arrived",
             changed_at=now,
         )
     ).rowcount

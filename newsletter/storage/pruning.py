@@ -26,7 +26,7 @@ _DONE = or_(
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """What was pruned.
+    """The data that was pruned.
 
     Attributes:
         captures: number of captures whose bytes were removed.

@@ -17,7 +17,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from newsletter.models import SubscriberState
-from newsletter.storage import cancellations, notices
+from newsletter.storage import cancellations, erasure, notices
 from newsletter.storage import subscribers as subscriber_rows
 from newsletter.storage.schema import deliveries, editions
 from newsletter.storage.subscriber_tables import requests, subscribers
@@ -180,11 +180,13 @@ def end_links(tx: Connection, number: int, now: datetime) -> None:
 
 def forget_requests(tx: Connection, before: datetime) -> None:
     """Erases the address and network of requests older than `before`, whose links have expired."""
-    tx.execute(
+    erased = tx.execute(
         update(requests)
         .where(requests.c.at < before, requests.c.network != "")
         .values(address="", network="")
     )
+    if erased.rowcount:
+        erasure.note(tx)
 
 
 def erase(tx: Connection, one: Subscriber, now: datetime) -> None:
@@ -290,6 +292,7 @@ def rename(
         .values(address=address, normal=normal, domain=domain, refusals=0, refused_edition=None)
     )
     end_links(tx, number, now)
+    erasure.note(tx)
 
 
 def received(tx: Connection, number: int) -> list[Received]:

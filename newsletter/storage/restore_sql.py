@@ -92,7 +92,7 @@ ASLEEP = (
     "UPDATE subscribers SET state = 'paused' WHERE id IN (SELECT id FROM asleep)",
     "DROP TABLE asleep",
 )
-NOBODY_KNOWS = (
+MAY_HAVE_BEEN_SENT = (
     "UPDATE deliveries SET state = 'unknown', try_at = NULL, claimed_by = NULL, first_at = NULL, "
     "reply = 'the database was restored from a backup; it may have been sent since' "
     "WHERE state IN ('queued', 'deferred', 'sending') "
@@ -119,7 +119,7 @@ VALUES = {
     "paused": PAUSED,
     "left": LEFT,
     # Shown with a held edition, so that the operator knows before deciding.
-    "doubt": "the database is a backup: it may have gone out since",
+    "doubt": "the database is a backup; the edition may have been sent since",
     # More ids than are assigned between a backup and its restore.
     "jump": 1_000_000,
 }

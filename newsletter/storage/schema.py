@@ -1,8 +1,8 @@
-"""The tables, but for those of `subscriber_tables`. Times are UTC; days are local to the page
+"""The tables, except those of `subscriber_tables`. Times are UTC; days are local to the page
 they appear on.
 
 log_head      one row: the position of the newest entry; its lock orders the writers
-sources       places papers come from
+sources       where papers come from
 validators    a server's validators for a page, to request only newer versions; and when it answered
 blobs         captured bytes, compressed, once per content
 snapshots     what was captured when, and its state
@@ -13,13 +13,13 @@ entries       the paper log
 sightings     what each source says of each paper
 source_days   the days for which a source listed papers
 editions      frozen lists of new papers, with their rendered content
-passed        entries that the operator passed over: they are not sent any more
+passed        entries that the operator passed over: no further edition contains them
 secrets       keys that are created here and never leave the database
 installation  one row: the state of the installation
 notices       transactional mail
 deliveries    one message to one subscriber or address: an edition's part, or a notice
 sendings      how many messages were attempted, accepted and refused in each hour
-breakers      domains, or all mail, that nothing is sent to because too much of it was refused
+breakers      domains, or all mail, to which sending has stopped because too much was refused
 
 A migration also creates `paper_search`, the full-text index of announced papers.
 """
@@ -60,23 +60,23 @@ sources = Table(
     Column("opening_day", Date, comment="the day its first ingest announces"),
     Column("opening_snapshot", Integer, comment="or the snapshot, where days are not known"),
     Column("opened_at", Utc, comment="when its first ingest was complete"),
-    Column("captured_at", Utc, comment="last time it gave anything, changed or not"),
+    Column("captured_at", Utc, comment="when it last answered, changed or not"),
     Column("failing_since", Utc),
-    Column("failure", Text, comment="what it says, while it fails"),
-    Column("failed_at", Utc, comment="last time it could not be read"),
+    Column("failure", Text, comment="the error, while it fails"),
+    Column("failed_at", Utc, comment="when it last could not be read"),
     Column(
         "restored",
         Boolean,
         nullable=False,
         server_default="0",
-        comment="what it announced since the backup is not known, until a snapshot is released",
+        comment="until a snapshot is released: its announcements since the backup are unknown",
     ),
     Column(
         "watched",
         Boolean,
         nullable=False,
         server_default="0",
-        comment="the configuration had it, so its absence there is worth saying",
+        comment="it was in the configuration, so its absence there is reported",
     ),
 )
 
@@ -87,7 +87,7 @@ validators = Table(
     Column("url", String, primary_key=True),
     Column("etag", Text),
     Column("last_modified", Text),
-    Column("answered_at", Utc, comment="last time it answered, changed or not"),
+    Column("answered_at", Utc, comment="when it last answered, changed or not"),
     sqlite_with_rowid=False,
 )
 
@@ -108,8 +108,8 @@ snapshots = Table(
     Column("size", Integer, nullable=False, comment="bytes as captured"),
     Column("origin", Text, nullable=False, comment="path or URL"),
     Column("captured_at", Utc, nullable=False),
-    Column("day", Date, comment="a day to read it by"),
-    Column("dated_by", String, comment="where that day is from"),
+    Column("day", Date, comment="the day to read it for"),
+    Column("dated_by", String, comment="how that day was determined"),
     Column("asked_format", String, comment="the format it was asked to be read as"),
     Column("state", String, nullable=False),
     Column("reason", Text, comment="why it is held"),
@@ -123,7 +123,7 @@ snapshots = Table(
     Column("notes", JSON, nullable=False, server_default="[]"),
     Column("opening", Boolean, nullable=False, comment="part of its source's first ingest"),
     Column(
-        "attempts", Integer, nullable=False, server_default="0", comment="to read it, without end"
+        "attempts", Integer, nullable=False, server_default="0", comment="begun, but never ended"
     ),
     Index("ix_snapshots_source_id_id", "source_id", "id"),
     Index("ix_snapshots_source_id_sha256", "source_id", "sha256"),
@@ -181,13 +181,13 @@ sightings = Table(
     metadata,
     Column("source_id", ForeignKey(sources.c.id), primary_key=True),
     Column("paper_id", ForeignKey(papers.c.id), primary_key=True),
-    Column("snapshot_id", Integer, nullable=False, comment="the newest that has it"),
+    Column("snapshot_id", Integer, nullable=False, comment="the newest that lists it"),
     Column("record", JSON, nullable=False, comment="its text, links and ids, as this source says"),
     Column("upvotes", Integer, comment="the newest figure"),
     Column("listed", Boolean, nullable=False, comment="not only as revised or withdrawn"),
     Column("first_day", Date, comment="the first day it was listed for"),
     Column("last_day", Date, comment="the last one"),
-    Column("withdrawn", Boolean, nullable=False, comment="its last word"),
+    Column("withdrawn", Boolean, nullable=False, comment="according to its latest listing"),
     Index("ix_sightings_withdrawn", "paper_id", sqlite_where=text("withdrawn")),
 )
 
@@ -211,7 +211,7 @@ editions = Table(
     Column("theme", String, nullable=False),
     Column("parts", JSON, nullable=False, comment="subject, html and text of each part"),
     Column("frozen_at", Utc, nullable=False),
-    Column("planned_at", Utc, comment="when the first person was to get it"),
+    Column("planned_at", Utc, comment="when it was first planned for a subscriber"),
     Column("decided_at", Utc, comment="when the operator released or rejected it"),
     Column("domain", String, comment="of its Message-IDs; none: the sender's"),
     Column(
@@ -222,7 +222,7 @@ editions = Table(
         comment="it was the first with one of its entries",
     ),
     Column("subject", String, nullable=False, server_default="", comment="of its first part"),
-    Column("papers", Integer, nullable=False, server_default="0", comment="how many it has"),
+    Column("papers", Integer, nullable=False, server_default="0", comment="their number"),
     # Covers all that the archive lists, so that the long texts of editions are not read.
     Index(
         "ix_editions_listed",
@@ -256,11 +256,11 @@ installation = Table(
         Boolean,
         nullable=False,
         server_default="0",
-        comment="sources met from now on may have announced something before",
+        comment="sources added from now on may have announced papers before",
     ),
-    Column("alerted", JSON, nullable=False, server_default="[]", comment="what the owner knows"),
+    Column("alerted", JSON, nullable=False, server_default="[]", comment="known to the owner"),
     Column("stopped", Text, comment="why the last run ended before its work was done"),
-    Column("stopped_at", Utc, comment="since when it does"),
+    Column("stopped_at", Utc, comment="since when runs end early"),
     Column("week_reported_on", Date, comment="the Monday of the last weekly report"),
     Column("generation", Integer, nullable=False, server_default="0", comment="see `generations`"),
 )
@@ -272,7 +272,7 @@ notices = Table(
     Column("kind", String, nullable=False),
     Column("address", String, nullable=False),
     Column("normal", String, nullable=False, server_default="", comment="the address as compared"),
-    Column("subscriber_id", Integer, comment="whom it is about, if that is a subscriber"),
+    Column("subscriber_id", Integer, comment="the subscriber it is about, if any"),
     Column("subject", String, nullable=False),
     Column("text", Text, nullable=False),
     Column("at", Utc, nullable=False),
@@ -283,7 +283,7 @@ notices = Table(
 )
 
 ENDED_OTHERWISE = "state NOT IN ('queued', 'sending', 'sent')"
-"""A condition on deliveries: they are few and what the operator asks for, so it has an index."""
+"""A condition on deliveries. Few match, and the operator lists them, so it has an index."""
 
 deliveries = Table(
     "deliveries",
@@ -291,14 +291,14 @@ deliveries = Table(
     Column("id", Integer, primary_key=True),
     Column("edition_id", ForeignKey(editions.c.id)),
     Column("part", Integer, nullable=False, comment="of the edition, from 1"),
-    Column("subscriber_id", Integer, comment="may be gone by now"),
+    Column("subscriber_id", Integer, comment="may have been removed since"),
     Column("notice_id", ForeignKey(notices.c.id)),
     Column("state", String, nullable=False),
     Column("try_at", Utc, comment="while it waits to be sent"),
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("first_at", Utc, comment="of the first attempt"),
-    Column("claimed_by", String, comment="the sender that has it"),
-    Column("reply", Text, comment="what the server said last"),
+    Column("claimed_by", String, comment="the sender that claimed it"),
+    Column("reply", Text, comment="the server's last reply"),
     Column("changed_at", Utc, nullable=False),
     Column("acknowledged", Boolean, nullable=False, server_default="0", comment="by the operator"),
     Index("uq_deliveries_person", "subscriber_id", "edition_id", "part", unique=True),

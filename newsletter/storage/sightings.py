@@ -38,7 +38,7 @@ class Settled:
 
 
 def known(tx: Connection, ids: Iterable[int], source: int, snapshot: int) -> dict[int, KnownPaper]:
-    """Returns what is known about these papers as `snapshot` of `source` is processed."""
+    """Returns the state of these papers as `snapshot` of `source` is processed."""
     previous = tx.execute(
         select(func.max(snapshots.c.id)).where(
             snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED
@@ -88,7 +88,7 @@ def _known(row: Row[Any], previous: int | None, snapshot: int) -> KnownPaper:
 
 
 def listing_days(tx: Connection, source: int, known: Iterable[KnownPaper]) -> Sequence[date]:
-    """Returns the days for which the source listed papers, ascending, as far as these need them.
+    """Returns the days for which the source listed papers, ascending, as far back as needed.
 
     Days up to the oldest one of their last listings do not affect any decision.
     """
@@ -170,7 +170,7 @@ def _save_days(tx: Connection, occasion: Occasion, settled: Sequence[Settled]) -
         )
 
 
-# A paper may be reinstated: then no source says any more that it is withdrawn.
+# A reinstated paper is no longer listed as withdrawn by any source.
 _WITHDRAW = (
     update(papers)
     .where(papers.c.id == bindparam("paper"))
@@ -194,7 +194,7 @@ def _save_withdrawals(tx: Connection, settled: Sequence[Settled]) -> None:
         for one in settled
         if one.change.kind is EntryKind.WITHDRAWN
         or one.change.reinstated
-        # Announced late: its source has withdrawn it since.
+        # Announced late: the source has already withdrawn it.
         or (one.change.withdrawn and one.change.kind is EntryKind.NEW)
     ]
     if rows:

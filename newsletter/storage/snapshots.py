@@ -44,7 +44,7 @@ class SnapshotRow:
 
 
 ATTEMPTS = 2
-"""How many attempts to parse a snapshot may begin without ending; then it is not tried again."""
+"""A snapshot is not parsed again by itself after this many attempts that never ended."""
 
 
 def packed(capture: Capture) -> bytes:
@@ -167,7 +167,7 @@ def data_of(tx: Connection, snapshot: int) -> bytes:
 
 
 def begin_attempt(tx: Connection, snapshot: int) -> SnapshotRow:
-    """Counts an attempt to parse the snapshot, unless it has had all. Returns it as it was before.
+    """Counts an attempt to parse the snapshot, if any is left. Returns it as it was before.
 
     Raises:
         UsageError: there is no such snapshot.
@@ -179,7 +179,7 @@ def begin_attempt(tx: Connection, snapshot: int) -> SnapshotRow:
 
 
 def end_attempt(tx: Connection, snapshot: int) -> None:
-    """Notes that the attempt ended: those before it do not count any more."""
+    """Records that an attempt ended, which resets the count."""
     _set_attempts(tx, snapshot, 0)
 
 
@@ -234,9 +234,9 @@ def hold(
         tx: the transaction.
         snapshot: the snapshot.
         reason: why it is held.
-        notes: what else the operator may want to know.
+        notes: further information for the operator.
         parsed: its content, if it could be parsed.
-        again: whether it may be parsed again without the operator asking for it.
+        again: whether it may be parsed again without the operator's request.
     """
     name, papers = (parsed.format, len(parsed.papers)) if parsed else (None, 0)
     tx.execute(

@@ -1,5 +1,5 @@
-"""Gives a source another name, and what was captured under that name meanwhile: SQL over `sources`
-and everything that belongs to one."""
+"""Renames a source, and merges captures already stored under its new name: SQL over `sources`
+and the tables that refer to it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from newsletter.storage.schema import (
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What a source took over from another one.
+    """The captures that a source took over from another one.
 
     Attributes:
         captures: number of its snapshots.
-        again: how many of them are to be read (again).
-        pruned: how many cannot be read again, because their bytes were pruned.
+        again: the number of them that have to be read (again).
+        pruned: the number that cannot be read again, because their bytes were pruned.
     """
 
     captures: int = 0
@@ -36,7 +36,7 @@ class Moved:
 
 
 def rename(tx: Connection, source: int, name: str) -> None:
-    """Gives a source another name, which no source may have."""
+    """Renames a source. No other source may have this name."""
     tx.execute(update(sources).where(sources.c.id == source).values(name=name))
 
 

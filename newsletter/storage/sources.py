@@ -115,8 +115,8 @@ def names(tx: Connection) -> Sequence[str]:
     return tx.execute(select(sources.c.name).order_by(sources.c.id)).scalars().all()
 
 
-def gave(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
-    """Records that the source answered; clears its failure if `well`: no part of it failed."""
+def note_captured(tx: Connection, source: int, at: datetime, *, well: bool) -> None:
+    """Records that the source answered. Clears its failure if `well`: if no part of it failed."""
     values: dict[str, Any] = {"captured_at": at}
     if well:
         values |= {"failing_since": None, "failure": None}
@@ -149,7 +149,7 @@ def validators_of(tx: Connection, name: str) -> dict[str, tuple[str | None, str 
     return {row.url: (row.etag, row.last_modified) for row in rows}
 
 
-def answered(tx: Connection, source: int, urls: Iterable[str], at: datetime) -> None:
+def note_answers(tx: Connection, source: int, urls: Iterable[str], at: datetime) -> None:
     """Records that these URLs answered, whether with a page, the same page or none."""
     upsert = insert(validators)
     tx.execute(
@@ -171,7 +171,7 @@ def answers_of(tx: Connection, name: str) -> dict[str, datetime]:
     return {row.url: row.answered_at for row in rows}
 
 
-def failed(tx: Connection, source: int, at: datetime, failure: str) -> None:
+def note_failure(tx: Connection, source: int, at: datetime, failure: str) -> None:
     """Records that the source could not be read; keeps the time of its first failure."""
     tx.execute(
         update(sources)
@@ -190,7 +190,7 @@ def captured_at(tx: Connection, name: str) -> datetime | None:
 
 
 def is_restored(tx: Connection, source: int) -> bool:
-    """Whether the source may have announced papers since a backup that are not known."""
+    """Whether the source may have announced papers since a backup that are missing from the log."""
     return bool(tx.execute(select(sources.c.restored).where(sources.c.id == source)).scalar())
 
 
@@ -212,7 +212,7 @@ def begin_opening(tx: Connection, source: int, day: date | None, snapshot: int |
     )
 
 
-def opened(tx: Connection, source: int, at: datetime) -> None:
+def note_opened(tx: Connection, source: int, at: datetime) -> None:
     """Records that the source's first ingest is complete."""
     tx.execute(
         update(sources)

@@ -11,8 +11,8 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import Pool, QueuePool
 
-_PAUSE = 0.02
-_ASK_AGAIN = 0.001
+_WAL_RETRY_INTERVAL = 0.02
+_WRITE_RETRY_INTERVAL = 0.001
 """Seconds between two tries of operations that SQLite itself does not wait for."""
 
 
@@ -69,7 +69,7 @@ def _begin_writing(connection: Connection, busy_seconds: float) -> None:
                 busy = getattr(exc.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
                 if not busy or time.monotonic() > give_up:
                     raise
-                time.sleep(_ASK_AGAIN)
+                time.sleep(_WRITE_RETRY_INTERVAL)
             else:
                 return
     finally:
@@ -89,6 +89,6 @@ def _use_wal(connection: sqlite3.Connection, busy_seconds: float) -> None:
         except sqlite3.OperationalError as exc:
             if exc.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
-            time.sleep(_PAUSE)
+            time.sleep(_WAL_RETRY_INTERVAL)
         else:
             return

@@ -1,4 +1,4 @@
-"""What the errors of SQLite mean to the operator."""
+"""SQLite's errors in the operator's words."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ _LOCKED = (
 )
 _READ_ONLY = (
     StorageError,
-    "the database may not be written to",
+    "the database is not writable",
     "check the owner and mode of the file and its folder",
 )
 
@@ -78,34 +78,34 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
     sqlite3.SQLITE_IOERR: (
         DiskFull,
         "the disk failed or is full",
-        "make room or mend the disk, then run this again",
+        "make room or repair the disk, then run this again",
     ),
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,
     sqlite3.SQLITE_READONLY_DBMOVED: (
         DatabaseReplaced,
         "the open database was moved away or deleted",
-        "start again to use the file that is there",
+        "restart to use the file that is there now",
     ),
     sqlite3.SQLITE_CANTOPEN: (
         StorageError,
         "the database cannot be opened",
-        "check that its folder exists, has room and may be written to",
+        "check that its folder exists, has room and is writable",
     ),
     sqlite3.SQLITE_NOMEM: (
         StorageError,
         "there is not enough memory for the database",
-        "end other programs, then run this again",
+        "close other programs, then run this again",
     ),
     sqlite3.SQLITE_NOLFS: (
         StorageError,
-        "the file system takes no file as large as the database",
+        "the file system does not support a file as large as the database",
         "move it to another file system",
     ),
     sqlite3.SQLITE_INTERRUPT: (StorageError, "the database was interrupted", "run this again"),
     sqlite3.SQLITE_NOTADB: (
         DatabaseForeign,
-        "this file is no database",
+        "this file is not a database",
         "name another file in [database] url",
     ),
     sqlite3.SQLITE_CORRUPT: (
@@ -114,4 +114,4 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
         "restore a backup",
     ),
 }
-"""What SQLite's result codes, primary or extended, mean to the operator."""
+"""Error classes, messages and hints by SQLite's primary or extended result code."""

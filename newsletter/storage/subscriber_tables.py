@@ -1,8 +1,8 @@
-"""The tables of subscribers and of what visitors ask for.
+"""The tables of subscribers and of visitors' requests.
 
 subscribers   addresses, preferences, due times and cursors
 suppressions  keyed hashes of addresses never to be sent to, and of ids of removed subscribers
-requests      what visitors asked for, until their link is used
+requests      visitors' requests, until their link is used
 """
 
 from __future__ import annotations
@@ -26,29 +26,29 @@ subscribers = Table(
     Column("topics", JSON, nullable=False, comment="none: everything"),
     Column("cursor", Integer, nullable=False),
     Column("next_due_at", Utc, comment="none unless active"),
-    Column("last_due_on", Date, comment="the last local date that is done with"),
+    Column("last_due_on", Date, comment="the last local date that was served"),
     Column(
         "merged",
         Boolean,
         nullable=False,
         server_default="0",
-        comment="that date became one with the next: not a second time",
+        comment="that date was merged with the next, which is not merged again",
     ),
     Column("added_at", Utc, nullable=False),
-    Column("changed_at", Utc, nullable=False, comment="when the state became what it is"),
+    Column("changed_at", Utc, nullable=False, comment="when the state last changed"),
     Column("refusals", Integer, nullable=False, server_default="0"),
     Column("refused_edition", Integer, comment="the last one counted in `refusals`"),
     Column("paused_until", Date, comment="the local date a pause ends"),
     Column("consented_at", Utc, comment="when they confirmed"),
-    Column("consent_text", String, comment="the version of what they read"),
-    Column("consent_network", String, comment="from where, cut short"),
-    Column("left_because", Text, comment="what they said, if they did"),
+    Column("consent_text", String, comment="the version of the consent text"),
+    Column("consent_network", String, comment="the visitor's truncated IP address"),
+    Column("left_because", Text, comment="the reason they gave, if any"),
     Column(
         "link_epoch",
         Integer,
         nullable=False,
         server_default="0",
-        comment="preferences links hold while it stays; when they were ended, in s since 1970",
+        comment="when preferences links were last ended, in s since 1970; part of each link",
     ),
     Index("ix_subscribers_next_due_at", "next_due_at"),
     Index("ix_subscribers_state_cursor", "state", "cursor"),
@@ -69,12 +69,12 @@ requests = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("kind", String, nullable=False, comment="subscribe, settings or change"),
-    Column("address", String, nullable=False, comment="as written; empty when of no more use"),
-    Column("subscriber_id", Integer, comment="whose, once that is known"),
+    Column("address", String, nullable=False, comment="as written; emptied after use"),
+    Column("subscriber_id", Integer, comment="the subscriber, once known"),
     Column("time_zone", String, comment="of the visitor's browser"),
-    Column("network", String, nullable=False, comment="from where, cut short"),
+    Column("network", String, nullable=False, comment="the visitor's truncated IP address"),
     Column("at", Utc, nullable=False),
-    Column("handled_at", Utc, comment="when it was looked at"),
+    Column("handled_at", Utc, comment="when it was handled"),
     Column("confirmed_at", Utc, comment="when its link was used"),
     Index("ix_requests_waiting", "id", sqlite_where=sql("handled_at IS NULL")),
     Index("ix_requests_at", "at"),

@@ -11,14 +11,15 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 
 from newsletter.models import SubscriberState
+from newsletter.storage import erasure
 from newsletter.storage.subscriber_tables import subscribers, suppressions
 
 _PAGE = 1_000
 """Rows in memory at a time."""
 
 PAUSED_WHEN_REMOVED = "paused when removed"
-"""Reason recorded for the id of a removed subscriber; with any other, a restore leaves it out.
-Compared with what is stored: a new wording needs a migration."""
+"""The reason recorded for the id of a removed subscriber who was paused. A restore leaves out ids
+with any other reason. Compared with what is stored: a new wording needs a migration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Subscriber:
 
 @dataclass(frozen=True, slots=True)
 class LinkHolder:
-    """What a preferences link of a subscriber depends on; the attributes are as in `Subscriber`."""
+    """The values that a preferences link depends on; the attributes are as in `Subscriber`."""
 
     id: int
     normal: str
@@ -95,14 +96,14 @@ def find(tx: Connection, normal: str) -> Subscriber | None:
 
 
 def link_holder(tx: Connection, number: int) -> LinkHolder | None:
-    """Returns what preferences links of the subscriber with this id depend on, or `None`."""
+    """Returns the values that preferences links of this subscriber depend on, or `None`."""
     query = select(subscribers.c.normal, subscribers.c.link_epoch)
     row = tx.execute(query.where(subscribers.c.id == number)).one_or_none()
     return LinkHolder(number, row.normal, row.link_epoch) if row else None
 
 
 def get(tx: Connection, normal: str) -> Subscriber:
-    """Returns the subscriber with this address, in normal form, who is known to exist."""
+    """Returns the subscriber with this address, in normal form, who must exist."""
     return _subscriber(tx.execute(select(subscribers).where(subscribers.c.normal == normal)).one())
 
 
@@ -203,6 +204,7 @@ def change(
 def remove(tx: Connection, subscriber_id: int) -> None:
     """Removes a subscriber; their id is never reused."""
     tx.execute(delete(subscribers).where(subscribers.c.id == subscriber_id))
+    erasure.note(tx)
 
 
 def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
@@ -291,7 +293,7 @@ def suppressed(tx: Connection, suppression_hashes: Iterable[bytes]) -> dict[byte
 
 
 def refused_again(tx: Connection, subscriber_id: int, edition: int) -> int:
-    """Counts an edition refused without a clear reason. Returns how many were in a row."""
+    """Counts an edition refused without a clear reason. Returns the number in a row."""
     row = tx.execute(
         update(subscribers)
         .where(
@@ -307,14 +309,14 @@ def refused_again(tx: Connection, subscriber_id: int, edition: int) -> int:
 
 _ACCEPTED = (
     update(subscribers)
-    .where(subscribers.c.id.in_(bindparam("people", expanding=True)), subscribers.c.refusals > 0)
+    .where(subscribers.c.id.in_(bindparam("ids", expanding=True)), subscribers.c.refusals > 0)
     .values(refusals=0, refused_edition=None)
 )
 
 
 def accepted(tx: Connection, subscriber_ids: Collection[int]) -> None:
     """Resets the refusal counts of these subscribers: their servers accepted a message."""
-    tx.execute(_ACCEPTED, {"people": list(subscriber_ids)})
+    tx.execute(_ACCEPTED, {"ids": list(subscriber_ids)})
 
 
 def _columns(preferences: Preferences) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What is on record about one paper: SQL for the `why` command."""
+"""The records about one paper: SQL for the `why` command."""
 
 from __future__ import annotations
 

@@ -7,13 +7,9 @@ database open. A service has it open for months.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from time import monotonic
 
-INTERVAL = 10.0
-"""Seconds between two attempts of a process."""
 _WAIT = 0.1
 """Seconds to wait for readers, while writers wait too."""
 
@@ -23,20 +19,22 @@ class WriteAheadLog:
 
     Args:
         database: the file of the database.
-        clock: a monotonic clock in seconds.
     """
 
-    def __init__(self, database: Path, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, database: Path) -> None:
         self._database = database
         self._file = database.with_name(f"{database.name}-wal")
-        self._clock = clock
-        self._tried_at = clock() - INTERVAL
 
-    def empty_if_due(self) -> None:
-        """Empties it, unless that was attempted within the last `INTERVAL` seconds."""
-        if self._clock() - self._tried_at >= INTERVAL:
-            self._tried_at = self._clock()
-            self.empty()
+    def is_empty(self) -> bool:
+        """Whether nothing is in it.
+
+        Raises:
+            OSError: this cannot be determined.
+        """
+        try:
+            return not self._file.stat().st_size
+        except FileNotFoundError:
+            return True
 
     def empty(self) -> bool:
         """Copies it into the database and empties it. Returns whether it is empty now.
@@ -44,10 +42,7 @@ class WriteAheadLog:
         Others wait for it for a tenth of a second at most: if one goes on reading or writing for
         longer, a later attempt succeeds.
         """
-        try:
-            if not self._file.stat().st_size:
-                return True
-        except FileNotFoundError:
+        if self.is_empty():
             return True
         address = f"{self._database.absolute().as_uri()}?mode=rw"
         try:

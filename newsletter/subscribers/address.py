@@ -21,17 +21,17 @@ LONGEST = 254
 LONGEST_LOCAL = 64
 """Maximum octets of the part before the `@`."""
 
-_LONGEST_WRITTEN = 1_000  # characters before composition, which makes them fewer
+_LONGEST_WRITTEN = 1_000  # characters before composition (NFC), which reduces their number
 _DOMAINS = 20_000
 _STAND_IN = "a"  # for one part while the other is validated; never longer than a real one
 _REASON = 120
 _SAME_DOMAIN = {"googlemail.com": "gmail.com"}
 _LOCALHOST = values.LOOPBACK[0]
 _LOCAL = (_LOCALHOST, "local", "localdomain")
-"""Last parts of domains whose mail stays on the machine itself or in its local network."""
+"""Top-level names of domains whose mail stays on this machine or in its local network."""
 # Needs no library, for speed: most addresses are plain, and a file may have a million.
 _PLAIN = re.compile(r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9.-]+")
-_ACTING = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')
+_UNSAFE = re.compile(r'[\x00-\x20\x7f-\x9f\s<>"(),:;\\]|=\?')
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def parse_address(text: str) -> Address:
     if max(len(form.encode()) for form in (found.display, found.normal, found.spec)) > LONGEST:
         raise ValueError(_too_long())
     if len(local.encode()) > LONGEST_LOCAL:
-        raise ValueError(f'longer before the "@" than mail allows ({LONGEST_LOCAL} bytes)')
+        raise ValueError(f'the part before the "@" is over {LONGEST_LOCAL} bytes')
     return found
 
 
@@ -82,7 +82,7 @@ def parse_public_address(text: str) -> Address:
     """Parses an address as `parse_address` does, for visitors.
 
     Raises:
-        ValueError: also if its mail would stay on this machine or in its local network.
+        ValueError: as for `parse_address`, or its mail would stay in the local network.
     """
     found = parse_address(text)
     if found.domain.rpartition(".")[2] in _LOCAL:
@@ -99,7 +99,7 @@ def parse_address_or_none(text: str) -> Address | None:
 
 
 def normal_form(text: str) -> str:
-    """An address as it is compared; of what is none, the text without its case."""
+    """Returns the normal form of an address, or the case-folded text if it is not an address."""
     found = parse_address_or_none(text)
     return found.normal if found else text.casefold()
 
@@ -126,11 +126,11 @@ def _checked(written: str) -> str:
         raise ValueError('write an address, such as "mira@example.org"')
     if "\ufffd" in written:
         raise ValueError("it was written in another encoding; save the file as UTF-8")
-    if _ACTING.search(written):
-        raise ValueError("write the address alone: no name, space, bracket or other sign")
+    if _UNSAFE.search(written):
+        raise ValueError("write only the address, without a name, spaces, brackets or other signs")
     if written.count("@") != 1:
         raise ValueError('an address has one "@"')
-    _asked(f"{written.partition('@')[0]}@{_STAND_IN}")
+    _validated(f"{written.partition('@')[0]}@{_STAND_IN}")
     return written
 
 
@@ -139,17 +139,17 @@ def _domain(written: str) -> tuple[str, str]:
     """Returns the domain in ASCII and as displayed."""
     if written.lower() == _LOCALHOST:  # the library does not accept local mail
         return _LOCALHOST, _LOCALHOST
-    found = _asked(f"{_STAND_IN}@{written}")
+    found = _validated(f"{_STAND_IN}@{written}")
     name, dot, last = found.ascii_domain.rpartition(".")
     if not (name and dot):
         raise ValueError('write a domain with a dot, such as "example.org"')
     if last.isdigit():
-        raise ValueError("write the name of a domain, not the number of a machine")
+        raise ValueError("write a domain name, not an IP address")
     return found.ascii_domain, found.domain
 
 
-def _asked(written: str) -> ValidatedEmail:
-    """Validates with the library, and turns its error messages into ours."""
+def _validated(written: str) -> ValidatedEmail:
+    """Validates an address with the library, and rewords its error messages."""
     try:
         return validate_email(
             written,

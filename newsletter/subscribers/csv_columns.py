@@ -25,8 +25,8 @@ LONGEST_TOPIC = 200
 TOPIC_SEPARATOR = ";"
 
 # Beginnings of a cell that spreadsheets treat as a formula, including full-width characters.
-# Quotation marks before them count because they may be lost where ";" separates cells, and
-# apostrophes so that exactly those that `guarded` adds are removed again.
+# Quotation marks before them count because they may be lost where ";" separates cells;
+# apostrophes count so that `unguarded` removes exactly those that `guarded` adds.
 _RUN = re.compile(r"""['" ]*[=+\-@\t\r＝＋－＠﹦﹢﹣﹫]""")
 
 
@@ -110,7 +110,7 @@ COLUMNS: dict[str, Callable[[str], object]] = {
 
 
 def guarded(cell: str) -> str:
-    """Returns the cell, after an apostrophe if a spreadsheet would take it for a formula."""
+    """Returns the cell, with an apostrophe before it if a spreadsheet would read a formula."""
     return f"'{cell}" if _RUN.match(cell) else cell
 
 

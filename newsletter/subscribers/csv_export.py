@@ -1,6 +1,6 @@
 """Subscriber rows → CSV, from which `csv_import` reads the same rows.
 
-Cells are guarded so that no spreadsheet takes one for a formula. Pure.
+Cells are guarded so that no spreadsheet treats one as a formula. Pure.
 """
 
 from __future__ import annotations

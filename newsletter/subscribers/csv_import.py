@@ -74,7 +74,7 @@ def read(lines: Iterable[str]) -> SubscriberFile:
     records = _records(lines)
     first = next((found for found in records if "".join(found[1]).strip(_BLANK)), None)
     if first is None:
-        raise ValueError(f"there is nothing in it; its first line is {_columns()}")
+        raise ValueError(f"it is empty; its first line must be {_columns()}")
     number, (line, *more) = first
     first = number, [line.removeprefix(_MARK), *more]
     header = _header(first)
@@ -123,7 +123,7 @@ def _cells(records: Iterable[_Record], separator: str) -> Iterator[_Cells]:
 
 
 def _belong_together(lines: list[str], separator: str) -> bool:
-    """Returns whether lines are one row: a cell spans them, and no other address is in it."""
+    """Returns whether lines are one row: a cell spans them and contains no other address."""
     try:
         rows = list(csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True))
     except csv.Error:

@@ -34,7 +34,7 @@ class Expiry:
         self._clock = clock
 
     def tidy(self) -> None:
-        """Ends pauses whose date has come, and deletes subscribers who never confirmed.
+        """Ends pauses that are over, and deletes subscribers who never confirmed.
 
         Raises:
             StorageError: a change cannot be written; the next call does the rest.

@@ -123,14 +123,14 @@ class Lifecycle:
             elif found.state is not SubscriberState.ACTIVE:
                 raise UsageError(
                     f"{found.address} is {found.state}, not paused",
-                    hint="`newsletter subscribers add` brings a subscriber back on request",
+                    hint="if they ask for mail again, use `newsletter subscribers add`",
                 )
             return self._found(tx, address)
 
     def revoke(self, address: Address) -> Subscriber:
-        """Ends all links of a subscriber, those that wait to be confirmed included.
+        """Ends all links of a subscriber, including those of unconfirmed requests.
 
-        Only those to unsubscribe keep working.
+        Only unsubscribe links keep working.
 
         Raises:
             UsageError: there is no such subscriber.
@@ -204,7 +204,7 @@ class Lifecycle:
         elif reason := subscribers.suppressed(tx, [suppression_hash]).get(suppression_hash):
             raise UsageError(
                 f"{address.display} is suppressed: {reason}",
-                hint="if they ask for it, `newsletter subscribers add --unsuppress`",
+                hint="if they ask for mail again, use `newsletter subscribers add --unsuppress`",
             )
 
     def _suppression_hash(self, address: Address) -> bytes:

@@ -37,7 +37,7 @@ class SubscriberView:
 
 
 class PreferenceCentre:
-    """Carries out what subscribers choose on their own pages.
+    """The actions of subscribers on their own pages.
 
     Args:
         database: the newsletter's database.
@@ -76,7 +76,7 @@ class PreferenceCentre:
         """
         now = self._clock()
         if until and not now.date() < until <= (now + LONGEST_PAUSE).date():
-            return "write a date from tomorrow on, at most a year from now"
+            return "choose a date between tomorrow and a year from now"
         with self._database.write() as tx:
             row = requests.subscriber(tx, number)
             if row and row.state is SubscriberState.ACTIVE:

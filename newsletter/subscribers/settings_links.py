@@ -39,9 +39,9 @@ class SettingsLinks:
         return number if self._links.opens_settings(token, holder, self._clock()) else None
 
     def end(self, number: int) -> None:
-        """Ends all links of a subscriber, those that wait to be confirmed included.
+        """Ends all links of a subscriber, including those of unconfirmed requests.
 
-        Only those to unsubscribe keep working.
+        Only unsubscribe links keep working.
         """
         with self._database.write() as tx:
             requests.end_links(tx, number, self._clock())

@@ -34,11 +34,11 @@ CONSENT_TEXT = "2026-11"
 
 
 class LinkState(StrEnum):
-    """What becomes of a confirmation link when its button is pressed."""
+    """What happens when the button of a confirmation link is pressed."""
 
     OPEN = "open"  # its request is carried out
     USED = "used"  # nothing: it was pressed before
-    NOT_NEEDED = "not needed"  # nothing: the subscription was confirmed otherwise
+    NOT_NEEDED = "not needed"  # nothing: the subscription was confirmed in another way
     ENDED = "ended"  # nothing: it has expired, was ended, or never was one
 
 
@@ -47,12 +47,12 @@ class Confirmed:
     """The result of a confirmation.
 
     Attributes:
-        came: the subscriber was not active before, and is to be welcomed.
+        joined: whether the subscriber was not active before, and is to be welcomed.
     """
 
     kind: RequestKind
     subscriber: Subscriber
-    came: bool
+    joined: bool
 
 
 class Signup:
@@ -138,7 +138,7 @@ class Signup:
         requests.note_consent(tx, found.id, CONSENT_TEXT, network, now)
         requests.note_confirmed(tx, asked.id, now)
         subscriber = requests.subscriber(tx, found.id)
-        return Confirmed(asked.kind, subscriber, came=True) if subscriber else None
+        return Confirmed(asked.kind, subscriber, joined=True) if subscriber else None
 
     def _confirm_change(
         self, tx: Connection, asked: Request, found: Subscriber, now: datetime
@@ -147,15 +147,15 @@ class Signup:
         if address is None or is_taken(tx, self._own_key, address):
             return None
         self._mail.queue(tx, CHANGED, found.address, found, now)
-        # Before the change of address ends the requests that are not confirmed.
+        # Done first, because the change of address ends all unconfirmed requests.
         requests.note_confirmed(tx, asked.id, now)
         requests.rename(tx, found.id, address.display, address.normal, address.domain, now)
         subscriber = requests.subscriber(tx, found.id)
-        return Confirmed(asked.kind, subscriber, came=False) if subscriber else None
+        return Confirmed(asked.kind, subscriber, joined=False) if subscriber else None
 
 
 def _request(tx: Connection, number: int) -> tuple[Request | None, Subscriber | None]:
-    """Returns a request and its subscriber, as far as they exist."""
+    """Returns a request and its subscriber, each `None` if it does not exist."""
     asked = requests.request(tx, number)
     return asked, requests.subscriber(tx, asked.subscriber) if asked else None
 

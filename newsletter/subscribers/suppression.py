@@ -1,4 +1,4 @@
-"""Whether an address is suppressed, or in use already."""
+"""Checks whether an address is suppressed, or already in use."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def is_suppressed(tx: Connection, own_key: bytes, address: Address) -> bool:
 
 def is_taken(tx: Connection, own_key: bytes, address: Address) -> bool:
     """Returns whether the address is suppressed or belongs to a subscriber."""
-    # Both are looked up in any case, so that the time does not tell which of them it is.
+    # Both are looked up in any case, so that the response time does not reveal which it is.
     suppressed, found = is_suppressed(tx, own_key, address), subscribers.find(tx, address.normal)
     return suppressed or found is not None

@@ -1,4 +1,4 @@
-"""Lifts the suppressions that a storm of refusals left behind."""
+"""Lifts the suppressions that a burst of refusals left behind."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SuppressionUndo:
         self._own_key = database.keys.own
 
     def undo(self, since: datetime) -> list[str]:
-        """Makes all of them active that were suppressed since then. Returns their addresses.
+        """Makes active all subscribers suppressed since then, and returns their addresses.
 
         Their cursors stay, so that the next edition has what they missed; deliveries that the
         suppression cancelled are queued again.

@@ -16,8 +16,8 @@ from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.address import mailbox_key, normal_form
 
 ONE_MAIL = timedelta(hours=24)
-"""A mailbox is sent at most one mail of each kind in this time, whatever the requests and however
-its address is written."""
+"""A mailbox is sent at most one mail of each kind in this time, however many requests there are
+and however its address is spelled."""
 
 
 class VisitorMail:
@@ -84,7 +84,7 @@ class VisitorMail:
 
 
 def _counted_since(subscriber: Subscriber, to: str, now: datetime) -> datetime:
-    """Returns since when mails count as one of their kind."""
+    """Returns the time since when an earlier mail of the same kind counts."""
     instants = [now - ONE_MAIL]
     if normal_form(to) != normal_form(subscriber.address):
         return instants[0]  # ending their own links does not permit another mail to a stranger

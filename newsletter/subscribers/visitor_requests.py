@@ -53,12 +53,12 @@ class VisitorRequests:
         self._own_key = database.keys.own
 
     def has_work(self) -> bool:
-        """Returns whether a request is waiting; fast."""
+        """Returns whether a request is waiting. Fast."""
         with self._database.read() as tx:
             return requests.newest_waiting(tx) is not None
 
     def work(self) -> int:
-        """Handles the requests that wait now, and queues the mail that follows.
+        """Handles the requests that are waiting, and queues the mail that follows.
 
         Returns the number of requests handled.
 
@@ -93,13 +93,14 @@ class VisitorRequests:
             self._handle_change(tx, asked, now)
 
     def _handle_signup(self, tx: Connection, asked: Request, now: datetime) -> None:
-        """Executes the same statements whatever is known of the address, and keeps what is due."""
+        """Executes the same statements for every address, and keeps only the changes that apply."""
         address = parse_address_or_none(asked.address)
         if address is None:
             return
         suppressed = is_suppressed(tx, self._own_key, address)
         known = subscribers.find(tx, address.normal)
-        added = self._pend(tx, asked, address, now, known=known, keep=not (suppressed or known))
+        keep = not (suppressed or known)
+        added = self._add_pending(tx, asked, address, now, known=known, keep=keep)
         found = known or added
         wanted = not suppressed and found.state is not SubscriberState.SUPPRESSED
         with kept_if(tx, wanted):
@@ -109,7 +110,7 @@ class VisitorRequests:
         link = self._links.confirm(asked.id, now)
         self._mail.queue_once(tx, kind, found.address, found, now, wanted=wanted, link=link)
 
-    def _pend(
+    def _add_pending(
         self,
         tx: Connection,
         asked: Request,

@@ -19,7 +19,7 @@ _CONTROLS = (
 _BROKEN = "\ud800-\udfff\ufdd0-\ufdef" + "".join(
     chr(plane * 0x10000 + last) for plane in range(17) for last in (0xFFFE, 0xFFFF)
 )
-_ACTING = re.compile(f"[{_CONTROLS}]")
+_UNSAFE = re.compile(f"[{_CONTROLS}]")
 _UNENCODABLE = re.compile(f"[{_BROKEN}]")
 _UNLINKABLE = re.compile(f'[{_CONTROLS}{_BROKEN}\\s<>"\\\\]')
 _LONG_RUN = re.compile("[\u0300-\U0010ffff]{31,}")
@@ -28,7 +28,7 @@ _JOINER = "\u034f"
 _ISOLATES = re.compile("[\u2068\u2069]")
 
 
-MARKS_A_COLUMN = 4
+MAX_CHARACTERS_PER_COLUMN = 4
 """Maximum characters per column on average; more are a flood of zero-width marks."""
 
 
@@ -36,14 +36,14 @@ def clean(text: str) -> str:
     """Returns one line of safe text: controls and bidi marks become spaces, invalid ones U+FFFD."""
     if not text.isascii():
         text = _UNENCODABLE.sub("\ufffd", text)
-    return " ".join(_ACTING.sub(" ", text).split())
+    return " ".join(_UNSAFE.sub(" ", text).split())
 
 
 def normalised(form: Literal["NFC", "NFKC", "NFD"], text: str) -> str:
     """Normalises Unicode in linear time.
 
-    Sorting a run of combining marks takes quadratic time, so a longer run than any writing has is
-    divided by an invisible joiner, as in the Stream-Safe Text Format (UAX #15).
+    Sorting a run of combining marks takes quadratic time, so a run that is longer than in any real
+    text is divided by an invisible joiner, as in the Stream-Safe Text Format (UAX #15).
     """
     return unicodedata.normalize(form, _LONG_RUN.sub(_divided, text))
 
@@ -65,7 +65,7 @@ def _is_mark(character: str) -> bool:
 
 
 def clean_or_none(value: object) -> str | None:
-    """Returns the cleaned string, or `None` if it has no visible character or is no string."""
+    """Returns the cleaned string, or `None` if it is not a string or has no visible character."""
     cleaned = clean(value) if isinstance(value, str) else ""
     return cleaned if any(_columns(character) for character in cleaned) else None
 
@@ -107,7 +107,7 @@ def _columns(character: str) -> int:
 
 def cut(text: str, columns: int) -> str:
     """Returns the text, cut at a word with ` …` appended if it is wider than `columns`."""
-    longest = columns * MARKS_A_COLUMN
+    longest = columns * MAX_CHARACTERS_PER_COLUMN
     if width(text[: longest + 1]) <= columns and len(text) <= longest:
         return text
     end, used = 0, 0
@@ -126,7 +126,7 @@ def wrap(text: str, columns: int, *, whole: bool = False) -> list[str]:
     """Wraps text to lines of at most `columns` columns, at spaces; wide text breaks anywhere.
 
     A single longer word, such as a URL, stays whole on a line of its own. With `whole`, wide
-    text is broken at spaces only, too.
+    text, too, is broken only at spaces.
     """
     lines: list[str] = []
     line, used = "", 0

@@ -43,7 +43,7 @@ _FORMULA = re.compile(
 _URL = re.compile(
     r"(?:https?://|www\.)\S+|\b[\w-]{1,60}(?:\.[\w-]{1,60}){0,4}\.(?:com|org|io|net|ai|edu)/\S+"
 )
-_WHOLE = re.compile(f"{_FORMULA.pattern}|{_URL.pattern}")
+_WELE = re.compile(f"{_FORMULA.pattern}|{_URL.pattern}")
 
 
 def sentences(text: str) -> list[str]:
@@ -81,10 +81,10 @@ def _ends_here(text: str, start: int, end: int, signs: str) -> bool:
         return False
     if _PERHAPS.search(before):
         return bool(_BEGINNING.match(after))
-    return not _goes_on(after)
+    return not _continues(after)
 
 
-def _goes_on(after: str) -> bool:
+def _continues(after: str) -> bool:
     """Returns whether `after` continues a sentence: a lower-case word or punctuation.
 
     Names like "mT5" and "gpt-4" may begin a sentence.
@@ -111,7 +111,7 @@ def excerpt(abstract: str, limit: int) -> str:
     return _shortened(abstract[slice(*spans[chosen])], limit)
 
 
-_WHO = (
+_WE = (
     r"(?:\bwe\b|\bthis\s+(?:\w+\s+)?(?:paper|work|study|article|report|survey|thesis|tutorial|letter"
     r"|position|note)\b|\bthe\s+(?:present\s+)?(?:paper|authors)\b|\bthe\s+present\s+(?:work|study)\b"
     r"|\bour\s+(?:paper|work|study)\b)"
@@ -134,28 +134,28 @@ _FOUND = (
 _MAKE = r"(?:introduce|propose|present|release|develop|build|design|describe)"
 _MAKING = r"(?:introducing|proposing|presenting|releasing|developing|building|designing)"
 _STRONG = re.compile(
-    rf"{_WHO}{_GAP}{_MADE}\b|\bwe\s+(?:have\s+)?{_MADE_PAST}\b|\bhave\s+{_MADE_PAST}\b"
+    rf"{_WE}{_GAP}{_MADE}\b|\bwe\s+(?:have\s+)?{_MADE_PAST}\b|\bhave\s+{_MADE_PAST}\b"
     # "we formulate … as … and propose", "we take a step … by introducing"
     rf"|\bwe\s[^.;:]{{1,120}}\b(?:and\s+(?:\w+ly\s+)?{_MAKE}|by\s+{_MAKING})\b"
     rf"|\bthis\s+(?:paper|work|study)\b.{{1,120}}\b(?:is|are)\s+{_MADE_PAST}\b",
     re.IGNORECASE,
 )
 _ANY = re.compile(
-    rf"{_WHO}{_GAP}{_FOUND}\b|\bthis\s+(?:paper|work|study|report|survey)\b|\bour\b", re.IGNORECASE
+    rf"{_WE}{_GAP}{_FOUND}\b|\bthis\s+(?:paper|work|study|report|survey)\b|\bour\b", re.IGNORECASE
 )
 # Saying where to get the code is not a contribution, although the code is "released".
-_HANDED_OUT = re.compile(
-    rf"{_WHO}{_GAP}(?:releas\w*|open-sourc\w*|make)\s+(?:(?:all|our|the|its|full|source|both)\s+)*"
+_RELEASE = re.compile(
+    rf"{_WE}{_GAP}(?:releas\w*|open-sourc\w*|make)\s+(?:(?:all|our|the|its|full|source|both)\s+)*"
     r"(?:code|data|models?|datasets?|weights|checkpoints?|materials?|implementation|everything)\b"
     r"|\b(?:code|data|datasets?|models?|weights)\b.{1,80}\bavailable\b",
     re.IGNORECASE,
 )
 
 
-_TELLING = 600  # characters of a sentence that are examined
+_EXAMINED = 600  # characters of a sentence that are examined
 _MOST_SENTENCES = 200  # of an abstract
 _LONGEST_ABSTRACT = 100_000  # characters
-_LONGEST_FORMULA = 1_000  # characters, at least, of what must not be cut
+_LONGEST_FORMULA = 1_000  # characters after the limit that are searched for what must not be cut
 # Sentences with these openings follow on from something that should be read first.
 _SEQUEL = re.compile(
     r"(?:Second|Third|Fourth|Finally|Lastly|Moreover|Furthermore|Additionally|In addition)\b"
@@ -165,12 +165,12 @@ _SEQUEL = re.compile(
 
 def _choose(candidates: list[str]) -> int:
     """Returns the index of the sentence to begin with."""
-    candidates = [text[:_TELLING] for text in candidates]
+    candidates = [text[:_EXAMINED] for text in candidates]
     opening = [number for number, text in enumerate(candidates) if not _SEQUEL.match(text)]
     for numbers in (opening, range(len(candidates))):
         for wanted in (_STRONG, _ANY):
             for number in numbers:
-                if wanted.search(candidates[number]) and not _HANDED_OUT.search(candidates[number]):
+                if wanted.search(candidates[number]) and not _RELEASE.search(candidates[number]):
                     return number
     return 0
 
@@ -178,7 +178,7 @@ def _choose(candidates: list[str]) -> int:
 def _shortened(sentence: str, limit: int) -> str:
     """Cuts the sentence at the end of a word and appends ` …`."""
     room = limit - len(_CUT)
-    whole = _ranges_of(_WHOLE, sentence[: limit + _LONGEST_FORMULA])
+    whole = _ranges_of(_WELE, sentence[: limit + _LONGEST_FORMULA])
     for at in range(room, 0, -1):
         if _may_cut(sentence, at) and not _inside(whole, at):
             kept = _tidy(sentence[:at])

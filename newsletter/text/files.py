@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -74,8 +76,71 @@ def temporary(path: Path, mode: int = 0o600, folder: Path | None = None) -> tupl
     Raises:
         OSError: it cannot be created.
     """
-    part = (folder or path.parent) / f".{path.name}.{os.urandom(8).hex()}.part"
+    part = (folder or path.parent) / _temporary_name(path)
     return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), part
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateFile:
+    """A new file in a new private folder, for code that opens files by name.
+
+    Attributes:
+        path: its path. Where others may write to the folder around the private one, they can
+            rename that, and `path` then leads to another file.
+        descriptor: the file, open for reading and writing.
+        folder: descriptor of the private folder, in which no other account can change a name.
+    """
+
+    path: Path
+    descriptor: int
+    folder: int
+
+    def is_in_place(self) -> bool:
+        """Returns whether `path` leads to the file."""
+        try:
+            found = self.path.lstat()
+        except OSError:
+            return False
+        return os.path.samestat(found, os.fstat(self.descriptor))
+
+    def replace(self, target: Path) -> None:
+        """Moves the file itself, whatever `path` leads to. It survives a power cut afterwards.
+
+        Raises:
+            OSError: it cannot be moved.
+        """
+        os.fsync(self.descriptor)
+        os.replace(self.path.name, target, src_dir_fd=self.folder)
+        _settle(target.parent)
+
+
+@contextmanager
+def private(path: Path) -> Iterator[PrivateFile]:
+    """Yields a new file that is to become `path`, and removes it at the end if it has not.
+
+    It is in a folder of its own beside `path`, so on the same file system.
+
+    Raises:
+        OSError: it cannot be created.
+    """
+    folder = path.with_name(_temporary_name(path))
+    folder.mkdir(0o700)
+    try:
+        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            how = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(path.name, how, 0o600, dir_fd=inside)
+            try:
+                yield PrivateFile(folder / path.name, descriptor, inside)
+            finally:
+                os.close(descriptor)
+                with suppress(FileNotFoundError):
+                    os.unlink(path.name, dir_fd=inside)
+        finally:
+            os.close(inside)
+    finally:
+        with suppress(OSError):  # another has taken its place, which was reported
+            folder.rmdir()
 
 
 def open_regular(path: Path, how: int, mode: int = 0o600) -> int:
@@ -175,10 +240,27 @@ def remove(path: Path) -> None:
         path.rmdir() if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def discard(path: Path) -> None:
+    """Removes a file or a folder with all that is in it; it may be missing. Follows no link.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    with suppress(FileNotFoundError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def may_pass(error: OutputError) -> bool:
     """Returns whether the error may be temporary: no disk space, memory or file descriptors."""
     cause = error.__cause__
     return isinstance(cause, OSError) and cause.errno in _PASSING
+
+
+def _temporary_name(path: Path) -> str:
+    return f".{path.name}.{os.urandom(8).hex()}.part"
 
 
 def _settle(folder: Path) -> None:

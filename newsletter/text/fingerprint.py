@@ -1,7 +1,7 @@
 """Equality of texts: the fingerprint of a title, and the comparable form of a text.
 
-Decides nothing about papers: which keys a paper has is the work of `papers.identity`, what
-counts as an update that of `papers.changes`. Pure.
+Decides nothing about papers: `papers.identity` decides which keys a paper has, and
+`papers.changes` what counts as an update. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ASCII_GAPS = re.compile(r"[^a-z0-9+#\x80-\U0010ffff]+")
 _OTHER_SIGNS = re.compile(r"[^\w+# ]")
 _BEYOND_ASCII = re.compile(r"[^\x00-\x7f]+")
 _MARKS_IN_TEXT = re.compile("[\u0300-\u036f]+")
-# A character of Chinese, Japanese, Korean or Thai, else all up to the next of them or a space.
+# A character of Chinese, Japanese, Korean or Thai, or all text up to the next one or a space.
 _UNSPACED = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _WORDS = re.compile(f"[{_UNSPACED}]|[^\\s{_UNSPACED}]+")
 _LATIN = re.compile("[a-z\u00df-\u02af]")
@@ -40,10 +40,10 @@ def comparable(text: str) -> str:
 
 
 def fingerprint(title: str) -> str:
-    """Returns a key that is equal for equal titles, whatever source they come from.
+    """Returns a key that is equal for equal titles from different sources.
 
     Case, white space, punctuation, accents of Latin letters and the spelling in TeX do not
-    matter; digits, `+` and `#` do. A title that consists of signs only is its own key.
+    matter; digits, `+` and `#` do. A title that consists only of signs is its own key.
     """
     while not (key := _key(title)):
         plain = normalised("NFKC", to_unicode(" ".join(title.split())))
@@ -55,7 +55,7 @@ def fingerprint(title: str) -> str:
 
 
 def share_words(one: str, other: str) -> bool:
-    """Returns whether the shorter of two fingerprints has half of its words in the other, or more.
+    """Returns whether at least half of the words of the shorter fingerprint are in the other.
 
     In scripts without spaces each character is a word.
     """

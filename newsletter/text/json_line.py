@@ -6,14 +6,14 @@ import json
 import re
 from typing import Any
 
-# What `json` leaves as it is: DEL, C1 controls, bidi marks, other line ends, lone surrogates.
-_ACTING = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Not escaped by `json`: DEL, C1 controls, bidi marks, other line ends, lone surrogates.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def json_line(value: Any, *, ascii_only: bool = False) -> str:
     """Returns the value as JSON in which characters that act on a terminal are escaped.
 
-    Readers get the same value: an escape sequence is another spelling of its character.
+    Parsers get the same value: an escape sequence is another spelling of its character.
     """
     text = json.dumps(value, ensure_ascii=ascii_only)
-    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -1,7 +1,7 @@
 r"""Running text with TeX → Unicode: accents, letters, styles, quotes; finds formulas.
 
 This is not a TeX renderer. A macro that is not in the tables stays as written, and so does
-a formula that contains one: for readers of papers, `$\foo$` is better than a guess. A lone
+a formula that contains one: `$\foo$` is better than a guess. A lone
 `$` is money. Formulas themselves are converted by `tex_formulas`. Pure; takes linear time
 on any text.
 """
@@ -30,7 +30,7 @@ _MATHS = (
     r"|\\\((?:[^\\]|\\[^()]){1,300}+\\\)"
 )
 _TOKEN = re.compile(
-    r"(?=[\\${}`'])(?:"  # nearly every character is none of these: tested first, for speed
+    r"(?=[\\${}`'])(?:"  # few characters are one of these: tested first, for speed
     rf"(?P<maths>{_MATHS})"
     # Displayed formulas rarely fit into a line of text, so they are left as they are.
     r"|(?P<display>\\\[(?:[^\\]|\\[^\[\]])*+\\\])"

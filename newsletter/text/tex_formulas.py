@@ -15,7 +15,7 @@ _TOKEN = re.compile(r"\\[A-Za-z]+\*?\s*|\\.|\s+|.", re.DOTALL)
 _WORD = re.compile(r"[^\W\d_]{3}")
 _DEEPEST = 20
 _LONGEST = 1_000
-"""Characters of a formula; `tex` finds none that is as long."""
+"""Maximum characters of a formula; `tex` never finds one as long."""
 
 
 def plain_formula(source: str, otherwise: str) -> str:
@@ -105,7 +105,7 @@ class _Formula:
             return "‖"
         if name in ("mathbb", "mathds"):
             return "".join(
-                tex_symbols.BLACKBOARD.get(message, message) for message in self.argument()
+                tex_symbols.BLACKBOARD.get(character, character) for character in self.argument()
             )
         if name in ("frac", "tfrac", "dfrac", "nicefrac"):
             return self.fraction(row)
@@ -123,7 +123,7 @@ class _Formula:
         return f"({whole})" if touches else whole
 
     def script(self, sign: str) -> str:
-        """Converts a superscript or subscript, to Unicode if it has such a form and is no word."""
+        """Converts a superscript or subscript, to Unicode characters if there are such."""
         script = self.argument().strip()
         forms = tex_symbols.RAISED if sign == "^" else tex_symbols.LOWERED
         if not _WORD.search(script) and all(character in forms for character in script):

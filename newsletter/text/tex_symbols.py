@@ -1,4 +1,4 @@
-"""TeX macros and their Unicode signs: tables for `tex` and its neighbours, no logic."""
+"""TeX macros and their Unicode signs: tables for the `tex` modules, no logic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""URLs of papers: the ids in them, which are safe as links, where they end in running text.
+"""URLs of papers: ids in them, which of them are safe as links, and where they end in text.
 
 Makes no network requests. Based on real captures: see `tests/text/test_urls.py`.
 """
@@ -29,7 +29,7 @@ _RAISED = re.compile(
     r"^http://((?:[\w-]+\.)*(?:arxiv\.org|doi\.org|github\.com))(?=[/?#]|$)", re.IGNORECASE
 )
 LONGEST = 1_000
-"""Maximum characters of a link; a longer URL is not that of a paper."""
+"""Maximum characters of a link; no paper has a longer URL."""
 
 _HOST = re.compile(r"/[\t\r\n]*+/([^/?#]*+)")
 _LONGEST_HOST = 1_000
@@ -140,7 +140,7 @@ def code_in(abstract: str) -> str | None:
 def joined(base: str, url: str) -> str | None:
     """Returns a URL made absolute with that of its page, or `None` if it is not valid.
 
-    A base that is longer than any page's URL is not used.
+    A base longer than `LONGEST` is not used.
     """
     if _is_hostile(url):
         return None

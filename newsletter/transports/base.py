@@ -1,4 +1,4 @@
-"""What all transports share: the message they take, their interface and their failures."""
+"""The parts that all transports share: the message, the interface and the failures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SessionFailed(OutputError):
     """The session could not be opened; `reply` says why.
 
     Attributes:
-        may_pass: whether another attempt may succeed, with nothing changed here.
+        may_pass: whether another attempt may succeed without changes here.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What transports into folders share: a session that writes each message to a file."""
+"""The session of transports that write each message to a file in a folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class FilingSession:
 
     Args:
         prepare: creates the folders; may raise `OutputError`.
-        put: stores a message's bytes under its name and returns a description of where; may
+        put: stores a message's bytes under its name and describes where; may
             raise `OutputError`.
     """
 
@@ -65,10 +65,10 @@ class FilingSession:
         if not _NAME.fullmatch(message.name):
             return without_reply(ReplyKind.OURS, "mail", f"{message.name!r} cannot name a file")
         try:
-            said = self._put(message.name, b"".join(message.pieces))
+            place = self._put(message.name, b"".join(message.pieces))
         except OutputError as error:
             return _failure("data", str(error), error)
-        return without_reply(ReplyKind.SENT, "dot", said)
+        return without_reply(ReplyKind.SENT, "dot", place)
 
     def close(self) -> None:
         """Stops accepting messages; there is nothing else to release."""

@@ -39,15 +39,15 @@ class Maildir:
         remove_stale(self._tmp, "*")
 
     def _put(self, name: str, data: bytes) -> str:
-        if there := self._copy(name):
+        if there := self._existing(name):
             files.settle(there.parent)  # its writer may have been killed before syncing
-            return f"{there} is there already"
+            return f"{there} already exists"
         path = self._new / name
         files.write(path, data, OWNER, by_way_of=self._tmp)
         return str(path)
 
-    def _copy(self, name: str) -> Path | None:
-        """Returns the message of this name, also where a mail client has moved it, or `None`."""
+    def _existing(self, name: str) -> Path | None:
+        """Returns the path of this message, even after a mail client has moved it, or `None`."""
         new = self._new / name
         if files.is_there(new):
             return new

@@ -1,6 +1,6 @@
 """Opens connections to a mail server: connected, secured and logged in, or an error.
 
-If TLS is configured, there is no fallback to a connection without it, and no password is ever
+If TLS is configured, there is no fallback to an unencrypted connection, and no password is ever
 sent over one. Login is by password (PLAIN, LOGIN) or by token (XOAUTH2). It is done here because
 `smtplib` supports only ASCII user names and passwords.
 """
@@ -27,7 +27,7 @@ from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
 _HINTS: dict[Stage, str] = {
     "connect": "check host, port and security under [transports.smtp], and the network",
-    "starttls": "check host and security under [transports.smtp]; mail never leaves in clear",
+    "starttls": "check host and security under [transports.smtp]; mail is never sent unencrypted",
     "auth": "check username and password or token under [transports.smtp]",
 }
 
@@ -42,7 +42,7 @@ def opened(
     """Opens a connection that is ready to send mail.
 
     Raises:
-        SessionFailed: that failed.
+        SessionFailed: the connection could not be opened.
     """
     opening = _Opening(settings, stop, clock)
     try:
@@ -102,8 +102,8 @@ class _Opening:
 def _failure(stage: Stage, error: BaseException) -> Reply | None:
     """Returns the error as a reply, or `None` for a bug or an interrupt."""
     if isinstance(error, smtplib.SMTPResponseException):
-        said = error.smtp_error
-        text = said if isinstance(said, str) else said.decode("utf-8", "replace")
+        reason = error.smtp_error
+        text = reason if isinstance(reason, str) else reason.decode("utf-8", "replace")
         return classify(stage, error.smtp_code, text)
     if ours := _our_fault(error):
         return without_reply(ReplyKind.OURS, stage, ours)
@@ -134,9 +134,9 @@ def _our_fault(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError) and not isinstance(
         error, ssl.SSLEOFError | ssl.SSLZeroReturnError
     ):
-        return f"the server speaks no TLS that we do: {error.reason or error}"
+        return f"TLS with the server failed: {error.reason or error}"
     if isinstance(error, UnicodeError):
-        return f"the host is no name: {error}"
+        return f"the host name is not valid: {error}"
     return ""
 
 
@@ -162,7 +162,9 @@ def _log_in(wire: Wire, settings: SmtpSettings) -> None:
         ReplyBroken: the server's answer is malformed.
     """
     if not isinstance(wire.sock, ssl.SSLSocket):
-        raise _Unacceptable("there is a username but no TLS; a password is never sent in clear")
+        raise _Unacceptable(
+            "there is a username but no TLS; a password is never sent in clear text"
+        )
     offered = str(wire.esmtp_features.get("auth", "")).upper().split()
     user, password = settings.username, settings.password
     if settings.token_command and "XOAUTH2" in offered:
@@ -190,17 +192,17 @@ def _exchange(wire: Wire, start: str, *answers: str, hidden: str) -> None:
         SMTPAuthenticationError: the login did not succeed.
     """
     code, text = wire.docmd("AUTH", start)
-    asked = b""
+    challenge = b""
     for answer in answers:
         if code != 334:
             break
-        asked = text
+        challenge = text
         code, text = wire.docmd(_base64(answer))
     if not 200 <= code < 300:
-        said = text + _explanation(asked)
+        reason = text + _explanation(challenge)
         for secret in (start.partition(" ")[2], _base64(hidden), hidden):
-            said = said.replace(secret.encode(), b"[hidden]") if secret else said
-        raise smtplib.SMTPAuthenticationError(code, said)
+            reason = reason.replace(secret.encode(), b"[hidden]") if secret else reason
+        raise smtplib.SMTPAuthenticationError(code, reason)
 
 
 def _explanation(challenge: bytes) -> bytes:
@@ -230,12 +232,12 @@ def _token(command: str, timeout: float) -> str:
             check=True,
         )
     except subprocess.CalledProcessError as error:
-        raise _Unacceptable(f"token_command ends with status {error.returncode}") from None
+        raise _Unacceptable(f"token_command exited with status {error.returncode}") from None
     except subprocess.TimeoutExpired:
-        raise _Unacceptable(f"token_command is not done within {timeout:g} s") from None
+        raise _Unacceptable(f"token_command did not finish within {timeout:g} s") from None
     except (OSError, ValueError, IndexError) as error:
-        raise _Unacceptable(f"token_command does not run: {words_for(error)}") from None
+        raise _Unacceptable(f"token_command cannot be run: {words_for(error)}") from None
     token = done.stdout.split(b"\n", 1)[0].strip().decode("ascii", "replace")
     if not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise _Unacceptable("the first line of token_command is no token")
+        raise _Unacceptable("the first line that token_command prints is not a token")
     return token

@@ -104,7 +104,7 @@ _RULES = (
     _rule("any", r"53[0458]|50[0234]|555", ReplyKind.OURS),
     _rule("connect ehlo starttls mail", r"5", ReplyKind.OURS),
     _rule("rcpt", r"5\d\d 5\.(1\.1|1\.10|2\.1)$", ReplyKind.REFUSED, suppress=True),
-    # A full mailbox is emptied some day. Some servers say only 552.
+    # A full mailbox may have room later. Some servers say only 552.
     _rule("any", r"5\d\d 5\.2\.2$|552 $", ReplyKind.DEFERRED),
     # Whatever else a server gives as its reason is about the sender or the message.
     _rule("any", r"5\d\d 5", ReplyKind.OURS),
@@ -150,14 +150,14 @@ def take_reply(received: bytearray) -> RawReply | None:
         line = bytes(received[start:end]).rstrip(b"\r")
         match = _LINE.fullmatch(line)
         if match is None or code not in (b"", match[1]):
-            raise ReplyBroken(f"the server answers {line[:80]!r}, which is no reply")
+            raise ReplyBroken(f"the server answers {line[:80]!r}, which is not a reply")
         code, start = match[1], end + 1
         lines.append(match[3] or b"")
         if match[2] != b"-":
             del received[:start]
             return RawReply(int(code), tuple(lines))
     if len(received) >= LONGEST_REPLY:
-        raise ReplyBroken("the server's reply has no end")
+        raise ReplyBroken("the server's reply is too long")
     return None
 
 

@@ -4,8 +4,8 @@ A message that the server cannot accept as a whole is not started. Nothing is se
 SMTP conversation is in `smtp_session`.
 
 Servers disagree about a carriage return or a line feed alone: to some, `LF . LF` ends a message,
-and what follows are commands (SMTP smuggling). So neither ever leaves: `for_the_wire` replaces
-them in the whole message, and `ContentCheck` refuses what still has one.
+and what follows are commands (SMTP smuggling). So neither is ever sent: `for_the_wire` replaces
+them in the whole message, and `ContentCheck` refuses a message that still has one.
 """
 
 from __future__ import annotations
@@ -47,18 +47,18 @@ def dot_stuffed(data: bytes) -> bytes:
 def address_fault(wire: Wire, sender: str, recipient: str) -> Reply | None:
     """Returns why these addresses cannot be used in commands, or `None` if they can."""
     if not sender.isascii() or _UNSAFE.search(sender) or len(sender) > _LONGEST_ADDRESS:
-        what = "the sender's address cannot stand in a command"
+        what = "the sender's address cannot be used in a command"
         return without_reply(ReplyKind.OURS, "mail", what)
     name, _, domain = recipient.rpartition("@")
     what = ""
     if not name or not domain or _UNSAFE.search(recipient):
-        what = "the address cannot stand in a command"
+        what = "the address cannot be used in a command"
     elif len(recipient.encode()) > _LONGEST_ADDRESS:
-        what = "the address is longer than any"
+        what = "the address is too long"
     elif not domain.isascii():
         what = "the address's domain is not in its ASCII form"
     elif not name.isascii() and not wire.has_extn("smtputf8"):
-        what = "the address is not ASCII, and the server takes no others (SMTPUTF8)"
+        what = "the address is not ASCII, and the server does not support SMTPUTF8"
     return without_reply(ReplyKind.REFUSED, "rcpt", what) if what else None
 
 
@@ -78,10 +78,10 @@ class ContentCheck:
         """
         size, limit = len(content) - len(FINAL_DOT), _size_limit(wire)
         if limit and size > limit:
-            what = f"the message has {size} bytes; the server takes {limit}"
+            what = f"the message has {size} bytes; the server accepts {limit}"
             return without_reply(ReplyKind.OURS, "mail", what)
         if not content.isascii() and not wire.has_extn("8bitmime"):
-            what = "the message is not ASCII, and the server takes nothing else"
+            what = "the message is not ASCII, and the server does not support 8BITMIME"
             return without_reply(ReplyKind.OURS, "mail", what)
         what = self._line_fault(pieces)
         return without_reply(ReplyKind.OURS, "data", what) if what else None
@@ -99,7 +99,7 @@ class ContentCheck:
         ]
         whole = b"".join((b"\r\n", *parts, FINAL_DOT))
         if whole.find(_END) != len(whole) - len(_END) or len(whole) == len(_END):
-            return "the message has its end in its middle, or no line end at its end"
+            return "the message has an end marker within it, or no line end at its end"
         if _BARE.search(whole):
             return "the message has a line end other than CRLF"
         self._known = {id(piece): piece for piece in pieces if len(piece) >= _LARGE}
@@ -114,5 +114,5 @@ def _edges(piece: bytes) -> bytes:
 
 def _size_limit(wire: Wire) -> int:
     """Returns the server's message size limit in bytes, or 0 if it announces none."""
-    said = str(wire.esmtp_features.get("size", ""))
-    return int(said) if re.fullmatch(r"[0-9]{1,18}", said) else 0
+    announced = str(wire.esmtp_features.get("size", ""))
+    return int(announced) if re.fullmatch(r"[0-9]{1,18}", announced) else 0

@@ -21,7 +21,7 @@ from newsletter.transports.replies import Reply, ReplyKind, Stage, classify, wit
 from newsletter.transports.smtp_checks import FINAL_DOT, ContentCheck, address_fault
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire, words_for
 
-_FAREWELL = 2.0  # seconds to wait for the reply to QUIT
+_QUIT_TIMEOUT = 2.0  # seconds to wait for the reply to QUIT
 
 _Commands = Sequence[tuple[Stage, bytes]]
 
@@ -105,7 +105,7 @@ class SmtpSession:
         if self._wire is not None:
             with contextlib.suppress(*BROKEN):
                 self._wire.write(b"QUIT\r\n")
-                self._wire.reply(min(_FAREWELL, self._settings.timeout))
+                self._wire.reply(min(_QUIT_TIMEOUT, self._settings.timeout))
         self._drop()
 
     def _drop(self) -> None:
@@ -127,7 +127,7 @@ class SmtpSession:
         try:
             wire.write(content)
         except BROKEN as error:
-            return self._last_words(wire, error)
+            return self._final_reply(wire, error)
         try:
             reply = wire.reply(self._settings.reply_timeout)
         except BROKEN as error:
@@ -135,7 +135,7 @@ class SmtpSession:
         return classify("dot", reply.code, reply.text)
 
     def _clean(self, wire: Wire) -> Reply | None:
-        """Resets what a refused message left of its transaction. Returns a reply if that fails."""
+        """Resets an unfinished transaction of a refused message. Returns a reply if that fails."""
         self._stage = "mail"
         if self._unclean:
             wire.write(b"RSET\r\n")
@@ -172,7 +172,7 @@ class SmtpSession:
             self._drop()
         refused = next(filter(None, answers.values()), None)
         if refused and answers.get("data", refused) is None:
-            self._send_nothing(wire, to_nobody=answers["rcpt"] is not None)
+            self._send_nothing(wire, without_recipient=answers["rcpt"] is not None)
         return refused
 
     def _answer(self, wire: Wire, stage: Stage) -> Reply | None:
@@ -183,19 +183,19 @@ class SmtpSession:
             return None
         return classify(stage, reply.code, reply.text)
 
-    def _send_nothing(self, wire: Wire, *, to_nobody: bool) -> None:
+    def _send_nothing(self, wire: Wire, *, without_recipient: bool) -> None:
         """Ends the content that a server expects although it refused an earlier command."""
         try:
-            if not to_nobody:
+            if not without_recipient:
                 raise ConnectionError("a subscriber would get an empty message")
             wire.write(FINAL_DOT)
             reply = wire.reply(self._settings.timeout)
             if reply.code == 421:
-                raise ConnectionError("the server ends the session")
+                raise ConnectionError("the server ended the session")
         except BROKEN:
             self._drop()
 
-    def _last_words(self, wire: Wire, error: Exception) -> Reply:
+    def _final_reply(self, wire: Wire, error: Exception) -> Reply:
         """Returns the reply if the server explained why it hung up during the content."""
         if isinstance(error, ConnectionError):
             with contextlib.suppress(*BROKEN):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BROKEN = (OSError, ReplyBroken)
 """Raised when a connection is no longer usable. Timeouts are included."""
 
-_LOOK = 0.1  # seconds between checks of the clock and of `stop` while waiting
+_CHECK_INTERVAL = 0.1  # seconds between checks of the clock and of `stop` while waiting
 _CHUNK = 8192  # bytes
 
 
@@ -128,12 +128,12 @@ class Wire(smtplib.SMTP):
             if not hurried and self._stop and self._stop.is_set():
                 hurried, ends = True, min(ends, now + self._settings.stop_grace)
             # Data that has already arrived counts, even after the deadline.
-            if not self._receive(max(0.0, min(_LOOK, ends - now))) and now >= ends:
+            if not self._receive(max(0.0, min(_CHECK_INTERVAL, ends - now))) and now >= ends:
                 raise TimeoutError(f"no reply within {ends - start:g} s")
         return found
 
     def send(self, s: ReadableBuffer | str) -> None:
-        """Writes what `smtplib` itself sends."""
+        """Writes the data that `smtplib` itself sends."""
         self.write(s.encode(self.command_encoding) if isinstance(s, str) else s)
 
     def getreply(self) -> tuple[int, bytes]:
@@ -159,7 +159,9 @@ class Wire(smtplib.SMTP):
 
     def _expect_nothing(self) -> None:
         if self._received:
-            raise ReplyBroken(f"the server speaks out of turn: {bytes(self._received[:80])!r}")
+            raise ReplyBroken(
+                f"the server sent an unexpected reply: {bytes(self._received[:80])!r}"
+            )
 
     @property
     def _socket(self) -> socket.socket:
@@ -186,7 +188,7 @@ class Wire(smtplib.SMTP):
         """Waits for `event` until `ends`; raises `TimeoutError` after that."""
         left = ends - self._clock()
         if left <= 0 or not _is_ready(self._socket, event, left):
-            raise TimeoutError("the server takes no more")
+            raise TimeoutError("the server stopped reading")
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         plain = socket.create_connection((host, port), timeout)

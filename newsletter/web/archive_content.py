@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from html import escape
 
-from newsletter.editions.build import thanks
+from newsletter.editions.build import credits_of
 from newsletter.editions.compose import compose
 from newsletter.editions.content import Block, Content, Detail
 from newsletter.editions.paper_block import alone
@@ -140,7 +140,7 @@ class ArchiveReader:
 
 
 def _content(entries: Sequence[Entry]) -> Content:
-    return compose(entries, _DETAIL, thanks(entries))
+    return compose(entries, _DETAIL, credits_of(entries))
 
 
 def _filled(about: Feed, items: tuple[Item, ...]) -> Feed:

@@ -27,7 +27,9 @@ _TIDY = 3600.0
 
 
 def run_background_tasks(app: App, stop: threading.Event, progress: Progress) -> int:
-    """Handles the waiting requests and sends their mails. Returns the number of requests.
+    """Handles the waiting requests, sends their mails and completes erasures.
+
+    Returns the number of requests.
 
     Args:
         app: the use cases.
@@ -43,7 +45,7 @@ def run_background_tasks(app: App, stop: threading.Event, progress: Progress) ->
         else 0
     )
     app.sending.send_notices(stop, progress)
-    app.database.write_ahead_log.empty_if_due()  # what was erased must not stay in it
+    app.database.erasures.finish_if_due()
     return done
 
 

@@ -130,7 +130,7 @@ class SignupPages:
             "confirmed",
             what=str(done.kind),
             settings_url=self._pages.address(f"/preferences/{settings}"),
-            came=done.came,
+            came=done.joined,
             welcome=self._welcomed(done),
             due=self._preference_centre.due_in_words(done.subscriber),
         )
@@ -150,7 +150,7 @@ class SignupPages:
 
     def _welcomed(self, done: Confirmed) -> bool:
         """Plans the latest edition at once. If false, it is sent at the subscriber's due time."""
-        if not done.came:
+        if not done.joined:
             return False
         try:
             subscriber = done.subscriber

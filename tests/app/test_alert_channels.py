@@ -136,7 +136,7 @@ def test_a_subject_that_is_not_ascii(serve: Serve) -> None:
         (reply(status=302, Location="/other"), "answered 302, and redirects are not followed"),
         (b"nothing that HTTP knows\r\n\r\n", "no HTTP"),
         (http_server.reset, "the connection failed"),
-        (http_server.idle_reason, "within 0.5 s|in time"),
+        (http_server.no_response, "within 0.5 s|in time"),
         (http_server.drip(b"HTTP/1.1 200 OK\r\nX: "), "within 0.5 s|in time"),
     ],
 )

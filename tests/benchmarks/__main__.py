@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [NAME...]`: a table of what was measured."""
+"""`python -m tests.benchmarks [NAME...]`: prints a table of the results."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ _COLUMNS = "{:<15} {:<62} {:>19} {:>19} {:>7} {:>6}  {}"
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(BENCHMARKS)))
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def main(names: Sequence[str], *, as_json: bool) -> None:
-    """Run the benchmarks named, or all. Exits with 1 where one misses its goal."""
+    """Run the named benchmarks, or all. Exit with status 1 if one misses its goal."""
     missed = False
     if not as_json:
         click.echo(_COLUMNS.format("name", "what", "ours", "peer or limit", "ratio", "goal", ""))

@@ -1,7 +1,7 @@
-"""Sending with every outcome on disk, against `smtplib` without any record.
+"""Sending with every outcome recorded on disk, against `smtplib` without records.
 
 Both send the same mail of 60 to 70 KB to Postfix's smtp-sink on this machine: ours with 16
-sessions and the outbox, `smtplib` with 16 threads, each with one connection and finished
+sessions and the outbox, `smtplib` with 16 threads, each with one connection and prepared
 bytes.
 """
 
@@ -37,7 +37,7 @@ from newsletter.transports.base import Settings
 from newsletter.transports.table import TRANSPORTS
 from newsletter.transports.wire import SmtpSettings
 from tests.benchmarks.invented import papers
-from tests.benchmarks.measure import Job, Row, turns
+from tests.benchmarks.measure import Job, Row, compare
 
 GOAL = 1.0
 SESSIONS = 16
@@ -50,7 +50,7 @@ _SINK = shutil.which("smtp-sink", path=f"{os.environ.get('PATH', '')}:/usr/sbin"
 
 
 def run() -> Iterator[Row]:
-    """Mails a second, ours against `smtplib`."""
+    """Mails per second, ours against `smtplib`."""
     if _SINK is None:
         yield Row("smtp-sink is missing (Debian: postfix); nothing measured", "", 0)
         return
@@ -58,10 +58,10 @@ def run() -> Iterator[Row]:
         folder = Path(name)
         original = _planned(folder / "original.db")
         ready = partial(_ours, original, folder, port)
-        found = turns(ready, partial(_theirs, original, port), ROUNDS)
+        found = compare(ready, partial(_theirs, original, port), ROUNDS)
         size = sum(map(len, _personaliser(original)[0]))
         yield found.row(f"{MAILS} mails of {size // 1000} KB, outbox recorded", GOAL)
-        yield found.rate("the same, mails a second", "mails", MAILS)
+        yield found.rate("the same, mails per second", "mails", MAILS)
 
 
 def _ours(original: Path, folder: Path, port: int, number: int) -> Job:
@@ -111,7 +111,7 @@ def _work(left: SimpleQueue[int], data: bytes, port: int) -> None:
 
 
 def _planned(path: Path) -> Path:
-    """A database in which an edition waits for everybody."""
+    """Creates a database in which an edition is queued for all subscribers."""
     with Database(f"sqlite:///{path}") as database, database.write() as tx:
         subscribers.add(tx, [_reader(number) for number in range(MAILS)], 0, NOW)
         edition = editions.freeze(
@@ -127,14 +127,14 @@ def _reader(number: int) -> Newcomer:
 
 
 def _edition() -> Rendered:
-    """About as large as a mail may be before it is shortened, text and HTML together."""
+    """Returns an edition just small enough not to be shortened, in HTML and text."""
     abstracts = [paper.abstract for paper in papers(0, 34)]
     html = "".join(f"<p>{abstract}</p>\n" for abstract in abstracts)
     return Rendered("A long edition", html, "\n\n".join(abstracts)[: len(html) // 2])
 
 
 def _personaliser(original: Path) -> list[Sequence[bytes]]:
-    """The mail as a transport gets it."""
+    """Returns the message as a transport receives it."""
     with Database(f"sqlite:///{original}") as database, database.read() as tx:
         first = outbox.waiting(tx, NOW, 1)
         personaliser = Personaliser(database, _origin(), lambda data: data)

@@ -1,7 +1,7 @@
-"""Taking in 100 new papers when a million have been seen, against none seen.
+"""Ingesting 100 new papers into a database with a million papers, against an empty one.
 
-Both sides get the same bytes and find all papers new; only what was there before
-differs. What a round adds to the large database stays there.
+Both sides get the same bytes, in which all papers are new. What a round adds to the large
+database stays there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from newsletter.storage import log, sightings
 from newsletter.storage.database import Database
 from tests.benchmarks import history
 from tests.benchmarks.invented import DAY, api_json, papers
-from tests.benchmarks.measure import Job, Row, Turns, turns
+from tests.benchmarks.measure import Comparison, Job, Row, compare
 
 GOAL = 2.0
 PAPERS = 100
@@ -31,11 +31,11 @@ ROUNDS = 30
 SOURCE = "daily-papers"
 
 Prepare = Callable[[Database, int], Job]
-"""Makes what is timed of an open database and a round's number."""
+"""Returns the job to be timed, for an open database and the number of the round."""
 
 
 def run() -> Iterator[Row]:
-    """The whole ingest, and the part of it that meets what was seen."""
+    """The whole ingest, and the part of it that depends on known papers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         none = history.made(folder / "none.db", 0, SOURCE)
@@ -47,24 +47,24 @@ def run() -> Iterator[Row]:
         yield _compared(_settle, many, none).row(what)
 
 
-def _compared(prepare: Prepare, many: Path, none: Path) -> Turns:
-    """The same job in the large database, and each time in a new copy of the empty one."""
+def _compared(prepare: Prepare, many: Path, none: Path) -> Comparison:
+    """Compares the same job in the large database and in new copies of the empty one."""
     fresh = none.with_name("fresh.db")
     with (
         closing(_Side(prepare, lambda: many)) as ours,
         closing(_Side(prepare, lambda: history.copied(none, fresh))) as other,
     ):
-        return turns(ours, other, ROUNDS)
+        return compare(ours, other, ROUNDS)
 
 
 class _Side:
-    """Prepares rounds, each with its database opened anew.
+    """Prepares rounds, each with a newly opened database.
 
     The database of the round before is closed first: an open one must not be replaced by a copy.
 
     Args:
-        prepare: makes the job of a round.
-        path: gives the database's file for the next round.
+        prepare: returns the job of a round.
+        path: returns the database file for the next round.
     """
 
     def __init__(self, prepare: Prepare, path: Callable[[], Path]) -> None:

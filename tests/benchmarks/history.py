@@ -1,4 +1,4 @@
-"""A database that has seen many papers, made by a few statements."""
+"""Creates a database with many known papers, with a few statements."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from newsletter.storage.schema import (
 )
 
 A_DAY = 274
-"""Papers of one day, and of one snapshot: a million are ten years of them."""
+"""Papers of one day, and of one snapshot; a million are those of ten years."""
 
 NOW = datetime(2026, 11, 19, 12, tzinfo=UTC)
 _FIRST_DAY = date(2016, 1, 1)
@@ -44,7 +44,7 @@ _TITLE = " ravomer under nalstotra with dribase of ploti seneke"
 
 _n = papers.c.id
 _day_number = (_n - 1) // A_DAY
-# Multiplying by an odd number only shuffles: all titles differ, and stand in no order.
+# Multiplying by an odd number only shuffles: all titles differ, in no particular order.
 _title = func.printf("%08x", (_n * 2654435761) % 2**32).concat(_TITLE)
 _arxiv = func.printf(
     "%02d%02d.%05d", 8 + _n // 84_000, 1 + _n // 7_000 % 12, 10_000 + _n % 7_000, type_=String
@@ -53,7 +53,7 @@ _day = func.date(str(_FIRST_DAY), cast(_day_number, String) + " days")
 
 
 def made(path: Path, count: int, source: str) -> Path:
-    """A database in which `source` has listed `count` papers, each with two keys."""
+    """Creates a database in which `source` has listed `count` papers, each with two keys."""
     with Database(f"sqlite:///{path}") as database, database.write() as tx:
         tx.exec_driver_sql("PRAGMA cache_size=-500000")
         number = tx.execute(
@@ -67,12 +67,12 @@ def made(path: Path, count: int, source: str) -> Path:
 
 
 def copied(original: Path, path: Path) -> Path:
-    """A copy of a closed database, in place of the one that was there."""
+    """Copies a closed database to `path`, which may exist. Returns the path."""
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     shutil.copyfile(original, path)
     with path.open("r+b") as file:
-        os.fsync(file)  # else the first one to commit would wait for it
+        os.fsync(file)  # otherwise the first commit would wait for it
     return path
 
 
@@ -111,7 +111,7 @@ def _fill(tx: Connection, count: int, source: int) -> None:
 
 
 def _copy(tx: Connection, table: Table, columns: dict[str, Any]) -> None:
-    """A row for every number, in the order of the table's own key."""
+    """Inserts a row for every number, in the order of the table's key."""
     chosen = [
         (value if hasattr(value, "label") else literal(value)).label(name)
         for name, value in columns.items()

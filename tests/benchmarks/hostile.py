@@ -1,6 +1,6 @@
-"""Hostile text of up to a megabyte: how CPU time grows with its size, in every format and function.
+"""Growth of CPU time with the size of hostile text, up to a megabyte, in every format and function.
 
-Each piece of `tests.support.hostile` is measured in a process of its own that ends at a limit.
+Each piece of `tests.support.hostile` is measured in a process of its own with a time limit.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from tests.support.soak import SOAK
 
 SIZES = (125_000, 250_000, 500_000, 1_000_000)
 LIMIT = 3.0
-"""Seconds of CPU for the largest."""
+"""Maximum seconds of CPU for the largest size."""
 GROWTH = 2.5
-"""The most that doubling the size may multiply CPU time by."""
+"""Maximum factor of CPU time when the size doubles."""
 NOISE = 0.05
-"""Seconds of CPU below which growth is not told from noise."""
+"""Seconds of CPU below which growth cannot be distinguished from noise."""
 NOTHING = 0.003
-"""Seconds of CPU of the smallest size below which a megabyte takes little in any case."""
+"""Seconds of CPU for the smallest size below which larger sizes need not be measured."""
 EVERY = 1 if SOAK else 8
-"""Of so many families one is measured; all of them, with `SOAK`, take an hour."""
+"""One in this many families is measured; with `SOAK` all of them, which takes an hour."""
 TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds of the largest size, and the greatest growth of a doubling, of one family."""
+    """Seconds for the largest size of one family, and the maximum growth when doubling."""
 
     name: str
     seconds: float
@@ -44,7 +44,7 @@ class Measured:
 
 
 def run() -> Iterator[Row]:
-    """The slowest family, and the one that grows fastest, of formats and of functions."""
+    """The slowest and the fastest-growing family of formats, and of functions."""
     for what, families in (("format", _formats()), ("text function", _functions())):
         measured = [_measured(name, job) for name, job in islice(families, 0, None, EVERY)]
         slowest = max(measured, key=lambda one: one.seconds)
@@ -58,7 +58,7 @@ def run() -> Iterator[Row]:
 
 
 def _formats() -> Iterator[tuple[str, Callable[[int], Callable[[], object]]]]:
-    """Every piece in every format, in turn in each way of writing it."""
+    """Yields every piece in every format, alternating among its captures."""
     for name, place, piece in hostile.in_captures():
         ways = list(CAPTURES[name])
         if ways[hostile.PIECES.index(piece) % len(ways)].__name__ == place.way:
@@ -83,7 +83,7 @@ def _measured(name: str, job: Callable[[int], Callable[[], object]]) -> Measured
     if _seconds(job(SIZES[0])) < NOTHING:
         return Measured(name, 0, 0)
     largest = _seconds(job(SIZES[-1]))
-    for _ in range(TRIES - 1):  # another process may have been in the way
+    for _ in range(TRIES - 1):  # another process may have interfered
         if largest > LIMIT:
             largest = min(largest, _seconds(job(SIZES[-1])))
     if largest < NOISE * 2:
@@ -97,13 +97,13 @@ def _measured(name: str, job: Callable[[int], Callable[[], object]]) -> Measured
 
 
 def _growth(taken: list[float]) -> float:
-    """The greatest growth of those that are long enough to be told."""
+    """Returns the maximum growth among the times that exceed the noise."""
     pairs = itertools.pairwise(taken)
     return max((after / max(before, NOISE) for before, after in pairs), default=0)
 
 
 def _seconds(job: Callable[[], object]) -> float:
-    """Seconds of CPU of a job in a process of its own, at most twice the limit."""
+    """Returns the CPU seconds of a job in a process of its own, at most twice the limit."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
@@ -116,8 +116,8 @@ def _seconds(job: Callable[[], object]) -> float:
         finally:
             os._exit(0)
     os.close(writing)
-    with os.fdopen(reading) as said:
-        answer = said.read()
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read()
     _, status = os.waitpid(child, 0)
     if answer:
         return float(answer)

@@ -1,8 +1,8 @@
-"""A run that finds nothing new: the whole process, against rss2email's.
+"""A run that finds nothing new: the whole process, against rss2email.
 
-Both have seen 100,000 papers, and get the same 100 of them in bytes they have not seen:
-ours as a file and from an address, rss2email from an address as always. All servers are
-on this machine; no mail is made.
+Both know 100,000 papers, and receive 100 of them in bytes that are new: ours from a file
+and from a URL, rss2email from a URL as always. All servers are on this machine; no mail is
+built.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.benchmarks import history
 from tests.benchmarks.invented import Invented, api_json, feed, papers
-from tests.benchmarks.measure import Job, Row, Side, alone, completed, newsletter, program, turns
+from tests.benchmarks.measure import Job, Row, Side, alone, compare, completed, newsletter, program
 
 GOAL = 0.5
 PAPERS = 100
@@ -31,7 +31,7 @@ Bodies = Mapping[str, Callable[[], tuple[str, bytes]]]
 
 
 def run() -> Iterator[Row]:
-    """Ours against rss2email: from a file, then from an address too."""
+    """Ours against rss2email: from a file, then from a URL."""
     listed = papers(0, PAPERS)
     edition = count(1)
     with tempfile.TemporaryDirectory() as name:
@@ -65,7 +65,7 @@ def run() -> Iterator[Row]:
                 if peer is None:
                     yield alone(f"{what} (no rss2email here)", side, ROUNDS)
                 else:
-                    yield turns(side, peer, ROUNDS).row(f"{what} vs r2e run", GOAL)
+                    yield compare(side, peer, ROUNDS).row(f"{what} vs r2e run", GOAL)
 
 
 def _configured(folder: Path, database: Path, url: str) -> Path:
@@ -79,12 +79,12 @@ def _configured(folder: Path, database: Path, url: str) -> Path:
 
 
 def _rss2email(folder: Path, url: str, listed: Sequence[Invented]) -> Side | None:
-    """`r2e run` with the same history; `None` when it is not installed."""
+    """Returns `r2e run` with the same history, or `None` if it is not installed."""
     r2e = program("r2e")
     if r2e is None:
         return None
     config, data = folder / "rss2email.cfg", folder / "rss2email.json"
-    config.write_text(f"[DEFAULT]\nto = nobody@example.org\n[feed.papers]\nurl = {url}\n", "utf-8")
+    config.write_text(f"[DEFAULT]\nto = mira@example.org\n[feed.papers]\nurl = {url}\n", "utf-8")
     pages = [f"https://example.org/papers/{number:06}" for number in range(SEEN - PAPERS)]
     pages += [paper.page for paper in listed]
     seen = {page: {"hash": f"{at:040x}", "message_id": _id(at)} for at, page in enumerate(pages)}
@@ -103,7 +103,7 @@ def _id(number: int) -> str:
 
 @contextmanager
 def _served(bodies: Bodies) -> Iterator[str]:
-    """A server on loopback that makes each answer anew; its address."""
+    """Runs a server on loopback that builds each response anew. Yields its URL."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -115,7 +115,7 @@ def _served(bodies: Bodies) -> Iterator[str]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)

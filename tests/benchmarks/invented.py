@@ -1,4 +1,4 @@
-"""Invented papers in any number, the same in every run, and captures of them."""
+"""Any number of invented papers, the same in every run, and captures of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _WORDS = _vocabulary(2000)
 
 @dataclass(frozen=True, slots=True)
 class Invented:
-    """A paper nobody wrote."""
+    """An invented paper."""
 
     arxiv_id: str
     title: str
@@ -36,12 +36,12 @@ class Invented:
 
     @property
     def page(self) -> str:
-        """Its address."""
+        """Its URL."""
         return f"https://huggingface.co/papers/{self.arxiv_id}"
 
 
 def papers(first: int, count: int) -> list[Invented]:
-    """Papers number `first` and following; each number is one paper."""
+    """Returns `count` papers from number `first` on; each number is one paper."""
     return [_paper(number) for number in range(first, first + count)]
 
 
@@ -74,7 +74,7 @@ def _person(random: Random) -> str:
 
 
 def api_rows(papers: Iterable[Invented], day: date = DAY, more_votes: int = 0) -> list[Any]:
-    """The papers as the API describes them."""
+    """Returns the papers as rows of the API."""
     return [_api_row(paper, day, more_votes) for paper in papers]
 
 
@@ -103,12 +103,12 @@ def _api_row(paper: Invented, day: date, more_votes: int) -> dict[str, Any]:
 
 
 def api_json(papers: Iterable[Invented], day: date = DAY, more_votes: int = 0) -> bytes:
-    """An answer of the API; other votes make other bytes."""
+    """Returns a response of the API; `more_votes` changes its bytes."""
     return json.dumps(api_rows(papers, day, more_votes)).encode()
 
 
 def page(papers: Sequence[Invented], day: date = DAY) -> bytes:
-    """The web page: the rows as JSON in an attribute, and a card for each paper."""
+    """Returns the web page: the rows as JSON in an attribute, and a card for each paper."""
     props = {"dailyPapers": api_rows(papers, day), "date": str(day), "periodType": "day"}
     attribute = html.escape(json.dumps(props))
     cards = "\n".join(map(_card, papers))
@@ -134,7 +134,7 @@ def _card(paper: Invented) -> str:
 
 
 def text_capture(papers: Iterable[Invented], day: date = DAY) -> bytes:
-    """The page's text as readers save it: a header, then titles and abstracts in turn."""
+    """Returns the saved text of the page: a header, then titles and abstracts alternately."""
     header = (
         "new",
         "Get trending papers in your email inbox!",
@@ -147,7 +147,7 @@ def text_capture(papers: Iterable[Invented], day: date = DAY) -> bytes:
 
 
 def feed(papers: Iterable[Invented], edition: int) -> bytes:
-    """An RSS feed; another edition changes its description only."""
+    """Returns an RSS feed; `edition` changes only its description."""
     items = "\n".join(
         f"<item><title>{escape(paper.title)}</title><link>{paper.page}</link>"
         f'<guid isPermaLink="true">{paper.page}</guid>'

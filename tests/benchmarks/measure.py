@@ -1,4 +1,4 @@
-"""Measuring: taking turns, medians, and processes with the memory they took."""
+"""Measurement: alternating rounds, medians, and processes with their peak memory."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from pathlib import Path
 from statistics import median
 
 Job = Callable[[], object]
-"""What is timed."""
+"""The function to be timed."""
 
 Side = Callable[[int], Job]
-"""Prepares a round, of which it is told the number, and gives what is to be timed."""
+"""Prepares the round with this number, and returns the job to be timed."""
 
 WARM_UP = 2
 
-# As installed programs run: their modules are compiled once, not at every start.
+# As for installed programs, modules are compiled once, not at every start.
 _ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure.
+    """One result.
 
     Attributes:
         what: what was measured.
-        unit: of `ours` and `other`.
-        ours: median.
+        unit: unit of `ours` and `other`.
+        ours: our median.
         other: the peer's median, or the limit.
-        ratio: of ours to the other.
-        goal: the highest ratio that is good enough.
+        ratio: ratio of ours to the other.
+        goal: the maximum ratio that meets the goal.
     """
 
     what: str
@@ -53,45 +53,45 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Turns:
-    """Seconds of each round, warm-up left out."""
+class Comparison:
+    """Seconds of each round, without the warm-up."""
 
     ours: tuple[float, ...]
     other: tuple[float, ...]
 
     def row(self, what: str, goal: float | None = None) -> Row:
-        """Milliseconds of both."""
+        """Returns the milliseconds of both."""
         return Row(
             what, "ms", 1000 * median(self.ours), 1000 * median(self.other), self.ratio, goal
         )
 
     def rate(self, what: str, things: str, amount: int) -> Row:
-        """Things a second of both; the ratio stays one of times."""
+        """Returns the `things` per second of both; the ratio is still one of times."""
         rates = (amount / median(self.ours), amount / median(self.other))
         return Row(what, f"{things}/s", *rates, self.ratio)
 
     @property
     def ratio(self) -> float:
-        """The median of the rounds' ratios of ours to the other."""
+        """The median ratio of ours to the other in single rounds."""
         return median(ours / other for ours, other in zip(self.ours, self.other, strict=True))
 
 
 def again(job: Job) -> Side:
-    """A side that does the same in every round."""
+    """Returns a side that runs the same job in every round."""
     return lambda _number: job
 
 
-def turns(ours: Side, other: Side, rounds: int) -> Turns:
-    """Both in every round, who begins alternates."""
+def compare(ours: Side, other: Side, rounds: int) -> Comparison:
+    """Times both sides in every round, alternating which one is first."""
     taken: dict[Side, list[float]] = {ours: [], other: []}
     for number in range(WARM_UP + rounds):
         for side in (ours, other) if number % 2 else (other, ours):
             taken[side].append(_seconds(side(number)))
-    return Turns(tuple(taken[ours][WARM_UP:]), tuple(taken[other][WARM_UP:]))
+    return Comparison(tuple(taken[ours][WARM_UP:]), tuple(taken[other][WARM_UP:]))
 
 
 def alone(what: str, side: Side, rounds: int) -> Row:
-    """Milliseconds, for information."""
+    """Returns the milliseconds of one side, for information."""
     seconds = [_seconds(side(number)) for number in range(WARM_UP + rounds)][WARM_UP:]
     return Row(what, "ms", 1000 * median(seconds))
 
@@ -103,24 +103,24 @@ def _seconds(job: Job) -> float:
 
 
 def program(name: str) -> list[str] | None:
-    """The command of a program installed beside this Python; `None` when it is not."""
+    """Returns the command of a program installed beside this Python, or `None`."""
     path = Path(sys.executable).parent / name
     return [str(path)] if path.is_file() else None
 
 
 def newsletter(*arguments: str) -> list[str]:
-    """A command of ours."""
+    """Returns a command of `newsletter`."""
     return [*(program("newsletter") or [sys.executable, "-m", "newsletter"]), *arguments]
 
 
 def completed(command: Sequence[str], *, saying: str = "") -> None:
-    """Runs a command to its end; it must succeed, and say what is expected."""
+    """Runs a command; it must succeed, and its output must contain `saying`."""
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=_ENVIRONMENT)
     if done.returncode or saying not in done.stdout:
         raise RuntimeError(f"{' '.join(command)}: {done.returncode}\n{done.stdout}{done.stderr}")
 
 
-# A process begins with the peak of the one that started it, so that must be a small one.
+# A process inherits the peak of the one that started it, so the starting process must be small.
 _SMALL_PARENT = """
 import os, sys
 null = os.open(os.devnull, os.O_RDWR)
@@ -132,7 +132,7 @@ print('{"status": %d, "peak": %d}' % (os.waitstatus_to_exitcode(status), usage.r
 
 
 def peak_megabytes(command: Sequence[str]) -> float:
-    """The most memory a command held at any moment (peak RSS)."""
+    """Returns the peak memory (RSS) of a command."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", _SMALL_PARENT, *command],
         capture_output=True,

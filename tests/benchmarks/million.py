@@ -1,7 +1,7 @@
-"""A million subscribers: taken in from a file, and planned, with the memory and locks it takes.
+"""A million subscribers: time, memory and locks of importing and planning.
 
-Limits, not peers: what an operator with such a list can wait for, and what others who want
-to write meanwhile can.
+Compared with limits, not peers: the time that an operator with such a list can wait, and the
+time that other writers can wait meanwhile.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ GROWTH = 30  # MB
 
 
 def run() -> Iterator[Row]:
-    """Import, then planning for everybody at their own time, and for everybody at once."""
+    """Import, then planning with 15 schedules, and for all subscribers at once."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database = _Timed(f"sqlite:///{folder}/million.db")
@@ -46,12 +46,12 @@ def run() -> Iterator[Row]:
         list(app.sources.ingest_named([str(capture)]))
         began = time.perf_counter()
         done = Imported()
-        list(app.subscribers.list_import.add(read(roster_lines()).rows, done))
+        list(app.subscribers.list_import.add(read(subscriber_lines()).rows, done))
         taken = time.perf_counter() - began
         yield _limited(f"{done.added:,} subscribers imported", "s", taken, IMPORT_SECONDS)
-        yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)
+        yield _limited("its longest write", "s", database.longest, LONGEST_LOCK)
         app.close()
-        for what, all_active in (("15 schedules", False), ("everybody at once", True)):
+        for what, all_active in (("15 schedules", False), ("all at once", True)):
             yield from _planned(folder, what, all_active=all_active)
 
 
@@ -68,17 +68,17 @@ def _planned(folder: Path, what: str, *, all_active: bool) -> Iterator[Row]:
     found = app.planning.plan(at, all_active=all_active)
     seconds = time.perf_counter() - began
     yield _limited(f"{found.subscribers:,} planned, {what}", "s", seconds, PLAN_SECONDS)
-    yield _limited("the longest write of it", "s", database.longest, LONGEST_LOCK)
+    yield _limited("its longest write", "s", database.longest, LONGEST_LOCK)
     yield _limited("growth", "MB", _peak() - before, GROWTH)
     app.close()
 
 
-def roster_lines() -> Iterator[str]:
-    """A file with a million people."""
+def subscriber_lines() -> Iterator[str]:
+    """Yields the lines of a file with a million subscribers."""
     yield "address,cadence,time_zone,send_at,topics\n"
     for number in range(MANY):
         cadence, zone = CADENCES[number % 3], ZONES[number % 5]
-        yield f"reader{number}@domain{number % 5000}.example.org,{cadence},{zone},,\n"
+        yield f"mira{number}@domain{number % 5000}.example.org,{cadence},{zone},,\n"
 
 
 def _limited(what: str, unit: str, ours: float, limit: float) -> Row:
@@ -86,12 +86,12 @@ def _limited(what: str, unit: str, ours: float, limit: float) -> Row:
 
 
 def _peak() -> float:
-    """Megabytes."""
+    """Returns the peak memory in megabytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 class _Timed(Database):
-    """A database that knows how long its longest write transaction was, in seconds."""
+    """A database that records its longest write transaction, in seconds."""
 
     longest = 0.0
 
@@ -100,7 +100,7 @@ class _Timed(Database):
         began = 0.0
         try:
             with super().write() as tx:
-                began = time.perf_counter()  # the lock is had
+                began = time.perf_counter()  # the lock is held
                 yield tx
         finally:
             if began:

@@ -1,4 +1,4 @@
-"""Reading captures, against the least that gets the same facts out of the bytes."""
+"""Parsing captures, against the minimal code that extracts the same titles and abstracts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bs4 import BeautifulSoup
 
 from newsletter import formats
 from tests.benchmarks.invented import DAY, api_json, page, papers, text_capture
-from tests.benchmarks.measure import Row, again, turns
+from tests.benchmarks.measure import Row, again, compare
 
 Facts = list[tuple[str, str]]
 """Titles and abstracts."""
@@ -22,7 +22,7 @@ ROUNDS = 30
 
 
 def run() -> Iterator[Row]:
-    """Papers a second of each format."""
+    """Papers per second of each format."""
     yield _row("page of 100 vs whole page in BeautifulSoup", page(papers(0, 100)), _soup, 100)
     yield _row("API JSON of 50 vs json.loads alone", api_json(papers(0, 50)), _json, 50)
     yield _row("Atom of 500 vs feedparser alone", _atom(500), _feedparser, 500)
@@ -33,7 +33,8 @@ def _row(what: str, data: bytes, other: Callable[[bytes], Facts], count: int) ->
     ours = [(paper.title, paper.abstract) for paper in formats.parse(data, day=DAY).papers]
     if ours != other(data) or len(ours) != count:
         raise RuntimeError(f"{what}: not the same papers")
-    taken = turns(again(partial(formats.parse, data, day=DAY)), again(partial(other, data)), ROUNDS)
+    parse = partial(formats.parse, data, day=DAY)
+    taken = compare(again(parse), again(partial(other, data)), ROUNDS)
     return taken.rate(what, "papers", count)
 
 

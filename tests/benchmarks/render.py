@@ -1,7 +1,7 @@
 """Rendering 100 papers, all with excerpts, against filling MJML and compiling the result.
 
-The peer is how most people do it: an mj-section for each paper, filled by Jinja, then
-compiled to HTML. Its template is compiled before the timing, as ours is.
+The peer is the usual approach: an mj-section for each paper, filled by Jinja, then
+compiled to HTML. Its Jinja template is compiled before the timing, as ours is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from newsletter.editions.content import Content, Detail
 from newsletter.editions.render import Renderer, ThemeSettings
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Paper
 from tests.benchmarks.invented import DAY, Invented, papers
-from tests.benchmarks.measure import Row, again, alone, turns
+from tests.benchmarks.measure import Row, again, alone, compare
 
 GOAL = 0.5
 PAPERS = 100
@@ -41,7 +41,7 @@ _SECTION_EACH = """<mjml><mj-head><mj-title>{{ content.subject }}</mj-title></mj
 
 
 def run() -> Iterator[Row]:
-    """Ours against the peer; then what else an edition costs."""
+    """Ours against the peer; then the other costs of an edition."""
     entries = [_entry(at, paper) for at, paper in enumerate(papers(0, PAPERS), 1)]
     content = compose(entries, Detail(PAPERS, lead=EXCERPT, excerpt=EXCERPT))
     theme_settings = ThemeSettings()
@@ -57,13 +57,15 @@ def run() -> Iterator[Row]:
 
     _require_all(content, ours())
     _require_all(content, peer())
-    taken = turns(again(ours), again(peer), ROUNDS)
+    taken = compare(again(ours), again(peer), ROUNDS)
     yield taken.row(f"HTML of {PAPERS} papers vs fill one mj-section each + mjml2html", GOAL)
     yield alone(
         "subject, HTML and text of them", again(lambda: renderer.render(content)), ROUNDS // 4
     )
     yield alone(
-        "theme compiled, once a process", again(lambda: Renderer(theme_settings).html), ROUNDS // 4
+        "theme compiled, once per process",
+        again(lambda: Renderer(theme_settings).html),
+        ROUNDS // 4,
     )
     for excerpts in (12, PAPERS):
         job = partial(EditionBuilder(renderer, theme_settings, excerpts).build, entries)
@@ -73,7 +75,7 @@ def run() -> Iterator[Row]:
     fitting = compose(entries, Detail(12, lead=EXCERPT, excerpt=EXCERPT))
     rendered = renderer.render(fitting)
     yield alone(
-        "the gate, of an edition with 12 excerpts",
+        "validation of an edition with 12 excerpts",
         again(partial(validate.check, fitting, rendered)),
         ROUNDS // 4,
     )
@@ -93,7 +95,7 @@ def _entry(position: int, paper: Invented) -> Entry:
 
 
 def _require_all(content: Content, html: str) -> None:
-    """Nobody wins by leaving something out."""
+    """Checks that neither side leaves something out."""
     for block in content.blocks:
         if block.title not in html or not block.excerpt or block.excerpt not in html:
-            raise RuntimeError(f"“{block.title}” is not there, or not whole")
+            raise RuntimeError(f"“{block.title}” is missing or incomplete")

@@ -1,4 +1,4 @@
-"""How much memory `newsletter replay` holds at most, and whether captures add to it."""
+"""Peak memory of `newsletter replay`, and whether it grows with the number of captures."""
 
 from __future__ import annotations
 

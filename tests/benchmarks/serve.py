@@ -1,6 +1,6 @@
-"""The service when there is nothing to do, and what it costs to ask how things stand.
+"""The costs of an idle service, and of status and metrics.
 
-Limits, not peers: what an operator can bear for years.
+Compared with limits, not peers: what is acceptable for years.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from newsletter.subscribers.list_import import Imported
 from newsletter.web.metrics import Figures
 from tests.benchmarks.invented import api_json, papers
 from tests.benchmarks.measure import Row, newsletter
-from tests.benchmarks.million import roster_lines
+from tests.benchmarks.million import subscriber_lines
 
 SETTLE_SECONDS = 10.0
 IDLE_SECONDS = 120.0
@@ -42,7 +42,7 @@ _ROUNDS = 200
 
 
 def run() -> Iterator[Row]:
-    """An idle process; then a tick, and the figures, with a million of everything."""
+    """An idle process; then a tick, status and metrics with a million subscribers."""
     yield from _idle()
     with tempfile.TemporaryDirectory() as name:
         database = Database(f"sqlite:///{name}/million.db")
@@ -50,7 +50,7 @@ def run() -> Iterator[Row]:
             capture = Path(name) / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
+            list(app.subscribers.list_import.add(read(subscriber_lines()).rows, Imported()))
             app.planning.plan(datetime.now(UTC), all_active=True)
             with database.write() as tx:
                 tx.execute(text("UPDATE deliveries SET state = 'sent', try_at = NULL"))
@@ -73,7 +73,8 @@ def _idle() -> Iterator[Row]:
         with subprocess.Popen(command, stderr=subprocess.DEVNULL) as served:
             try:
                 time.sleep(SETTLE_SECONDS)
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()  # it has shown a page
+                # So that the templates have been loaded.
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
                 before = _cpu_seconds(served.pid)
                 time.sleep(IDLE_SECONDS)
                 core = (_cpu_seconds(served.pid) - before) / IDLE_SECONDS
@@ -81,14 +82,14 @@ def _idle() -> Iterator[Row]:
             finally:
                 served.terminate()
                 served.wait(15)
-    yield Row("idle, part of a core", "", core, IDLE_CORE, core / IDLE_CORE, 1.0)
+    yield Row("idle, share of a core", "", core, IDLE_CORE, core / IDLE_CORE, 1.0)
     yield Row("idle, memory", "MB", size, IDLE_MB, size / IDLE_MB, 1.0)
 
 
 def _asked(app: App) -> Iterator[Row]:
     now = datetime.now(UTC)
     jobs = Jobs(app, Config(), lambda: now, threading.Event())
-    jobs.tick()  # the first one looks further
+    jobs.tick()  # the first tick checks more
     yield _limited("a tick, a million subscribers, nobody due", _ms(jobs.tick), TICK_MS)
     yield _limited("status, a million deliveries", _ms(app.status.read), ASK_MS)
 
@@ -97,7 +98,7 @@ def _asked(app: App) -> Iterator[Row]:
         registry.register(Figures(app.status.read(), now + timedelta(seconds=1)))
         generate_latest(registry)
 
-    yield _limited("a scrape, a million deliveries", _ms(scrape), ASK_MS)
+    yield _limited("metrics, a million deliveries", _ms(scrape), ASK_MS)
 
 
 def _ms(job: Callable[[], object]) -> float:

@@ -1,9 +1,9 @@
-"""What response times tell of an address: nothing, whatever its state.
+"""Whether response times reveal the state of an address; they must not.
 
 The attack: a form with an address, then at once a page and another form. The time of each is
-compared between addresses in one state and addresses that are not on record. The figure is the
-area under the ROC curve (AUC) of the most telling of the three: 0.5 is a guess, 1 is certainty.
-A limit, not a peer.
+compared between addresses in one state and unknown addresses. The result is the area under the
+ROC curve (AUC) of the most revealing of the three: 0.5 is a guess, 1 is certainty. Compared with
+a limit, not a peer.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _UNKNOWN = "unknown"
 _REFUSED = "undeliverable"
 STATES = (_UNKNOWN, "forgotten", "active", "pending", "unsubscribed", _REFUSED)
 
-# A probe is two requests of another network. More come in an hour than a newsletter accepts.
+# Each probe has two requests from another network: more per hour than a newsletter accepts.
 _SERVE = """
 from newsletter.web import limits
 limits.ALL = 1_000_000
@@ -71,20 +71,20 @@ def run() -> Iterator[Row]:
 def aucs(
     ours: Mapping[str, Sequence[float]], others: Mapping[str, Sequence[float]]
 ) -> dict[str, float]:
-    """The AUC of each measurement, whichever of the two is the slower one."""
+    """Returns the AUC of each measurement, regardless of which side is slower."""
     found = {what: _auc(ours[what], others[what]) for what in ours}
     return {what: max(one, 1 - one) for what, one in found.items()}
 
 
 def _auc(ours: Sequence[float], others: Sequence[float]) -> float:
-    """How often one of ours took longer than one of the others; a tie counts half."""
+    """Returns the probability that ours is slower than the others; a tie counts half."""
     ranked = sorted(others)
     longer = sum(bisect_left(ranked, one) + bisect_right(ranked, one) for one in ours)
     return longer / (2 * len(ours) * len(others))
 
 
 def measured(folder: Path, states: Sequence[str], many: int) -> dict[str, dict[str, list[float]]]:
-    """Seconds by state and request, of probes in random order."""
+    """Returns the seconds by state and request, of probes in random order."""
     random = Random(7)
     order = [state for state in states for _ in range(many)]
     random.shuffle(order)
@@ -102,7 +102,7 @@ def measured(folder: Path, states: Sequence[str], many: int) -> dict[str, dict[s
 
 
 def _address(state: str, number: int) -> str:
-    """As long as all others."""
+    """Returns an address; all have the same length."""
     return f"r{number:05}@{'x' if state == _REFUSED else 'u'}.example"
 
 
@@ -118,7 +118,7 @@ class _Visitor:
         self._own = 0
 
     def probe(self, address: str) -> dict[str, float]:
-        """Seconds of each request."""
+        """Returns the seconds of each request."""
         self._own += 1
         own = f"o{self._own:05}@o.example"
         return {
@@ -146,7 +146,7 @@ class _Visitor:
 
 @contextmanager
 def _serving(folder: Path, states: Sequence[str], many: int) -> Iterator[int]:
-    """`newsletter serve` with addresses in these states, and a server that takes its mail."""
+    """Runs `newsletter serve` with addresses in these states, and an SMTP server."""
     refused = Fault("RCPT", say="550 5.1.2 no such domain", to="*@x.example")
     with MailServer(folder / "mail", refused) as mail:
         port = free_port()
@@ -175,7 +175,7 @@ def _written(folder: Path, port: int, smtp: int) -> Path:
 
 
 def _prepare(path: Path, states: Sequence[str], many: int) -> None:
-    """Brings the addresses into their states, two days ago."""
+    """Brings the addresses into their states, as of two days ago."""
     config = load_config(str(path))
     then = datetime.now(UTC) - timedelta(days=2)
     with closing(App(config, Database(config.database.url), lambda: then)) as app:

@@ -1,6 +1,6 @@
-"""The pages under load, through a real process and real sockets.
+"""The pages under load, with a real process and real sockets.
 
-Limits, not peers: what a reader, and the button of a mailbox, can wait for.
+Compared with limits, not peers: the time that visitors and mail providers can wait.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from newsletter.subscribers.csv_import import read
 from newsletter.subscribers.list_import import Imported
 from tests.benchmarks.invented import DAY, api_json, papers
 from tests.benchmarks.measure import Row, newsletter
-from tests.benchmarks.million import MANY, roster_lines
+from tests.benchmarks.million import MANY, subscriber_lines
 
 PAPERS = 100_000
 EDITIONS = 1_000
@@ -34,13 +34,13 @@ _A_CAPTURE = 100
 _SECONDS = 5.0
 _CLIENTS = 4
 
-ARCHIVE_RATE = 300  # requests a second
+ARCHIVE_RATE = 300  # requests per second
 SEARCH_MS = 50
 UNSUBSCRIBE_MS = 50
 
 
 def run() -> Iterator[Row]:
-    """The archive and its search, then unsubscribing from a list of a million."""
+    """The archive and its search; then unsubscribing from a list of a million."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         keys = _archive(folder)
@@ -51,13 +51,13 @@ def run() -> Iterator[Row]:
                 ("/", None),
                 ("/feed.xml", None),
             ):
-                yield _rate(path.partition(keys[-1])[0], _requests_a_second(port, path), limit)
+                yield _rate(path.partition(keys[-1])[0], _requests_per_second(port, path), limit)
             yield from _searches(port)
     yield from _unsubscribing()
 
 
 def _archive(folder: Path) -> list[str]:
-    """A database with all those papers and editions; the editions' keys."""
+    """Creates a database with papers and editions. Returns the editions' keys."""
     path = folder / "papers.db"
     with closing(App(Config(), Database(f"sqlite:///{path}"))) as app:
         for first in range(0, PAPERS, _A_CAPTURE):
@@ -92,7 +92,7 @@ def _searches(port: int) -> Iterator[Row]:
 
 
 def _unsubscribing() -> Iterator[Row]:
-    """One-click from a list of a million, in peace, and while an edition is planned for it."""
+    """One-click unsubscribing from a list of a million, idle and while an edition is planned."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = _config(folder)
@@ -100,20 +100,20 @@ def _unsubscribing() -> Iterator[Row]:
             capture = folder / "papers.json"
             capture.write_bytes(api_json(papers(0, 100)))
             list(app.sources.ingest_named([str(capture)]))
-            list(app.subscribers.list_import.add(read(roster_lines()).rows, Imported()))
+            list(app.subscribers.list_import.add(read(subscriber_lines()).rows, Imported()))
             _ = app.builder
             links = app.subscribers.links
             random = Random(3)
 
             def posts(many: int) -> list[str]:
-                people = (random.randint(1, MANY) for _ in range(many))
-                return [f"/unsubscribe/{links.unsubscribe_token(one)}" for one in people]
+                numbers = (random.randint(1, MANY) for _ in range(many))
+                return [f"/unsubscribe/{links.unsubscribe_token(one)}" for one in numbers]
 
             with _serving(folder) as port:
                 calm = sorted(_latencies(port, posts(500), one_click=True))
                 yield _limited("one-click, p99", calm[int(len(calm) * 0.99)], UNSUBSCRIBE_MS)
-                busy, people, seconds = _while_planning(app, port, posts(20_000))
-        what = f"one-click, p99, while {people:,} are planned ({seconds:.0f} s)"
+                busy, planned, seconds = _while_planning(app, port, posts(20_000))
+        what = f"one-click, p99, while {planned:,} are planned ({seconds:.0f} s)"
         yield _limited(what, busy[int(len(busy) * 0.99)], UNSUBSCRIBE_MS)
 
 
@@ -153,7 +153,7 @@ def _written(folder: Path, port: int) -> Path:
 
 @contextmanager
 def _serving(folder: Path) -> Iterator[int]:
-    """`newsletter web` on a port of its own."""
+    """Runs `newsletter web` on a free port."""
     with socket.socket() as wire:
         wire.bind(("127.0.0.1", 0))
         port = int(wire.getsockname()[1])
@@ -181,14 +181,14 @@ def _wait_for(port: int) -> None:
 
 
 class _Client:
-    """One connection, kept open."""
+    """A client with one persistent connection."""
 
     def __init__(self, port: int) -> None:
         self._wire = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._port = port
 
     def ask(self, method: str, path: str, body: str = "") -> int:
-        """Sends a request and reads the whole answer; its status."""
+        """Sends a request and reads the whole response. Returns its status."""
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{self._port}\r\n"
         if body:
             head += "Content-Type: application/x-www-form-urlencoded\r\n"
@@ -207,15 +207,15 @@ class _Client:
     def _more(self) -> bytes:
         data = self._wire.recv(65_536)
         if not data:
-            raise ConnectionError("the server went away")
+            raise ConnectionError("the server closed the connection")
         return data
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the connection."""
         self._wire.close()
 
 
-def _requests_a_second(port: int, path: str) -> float:
+def _requests_per_second(port: int, path: str) -> float:
     counts: list[int] = []
     ends = time.perf_counter() + _SECONDS
 
@@ -244,7 +244,7 @@ def _latencies(
     pause: float = 0.0,
     until: Callable[[], bool] = lambda: False,
 ) -> list[float]:
-    """Milliseconds of each request, one after the other."""
+    """Returns the milliseconds of sequential requests."""
     client, times = _Client(port), []
     for path in paths:
         if until():

@@ -119,7 +119,7 @@ def test_other_url_schemes_are_refused(tmp_path: Path) -> None:
     """Such as `file:`."""
     done = newsletter("replay", "file:///etc/passwd", "--json", cwd=tmp_path)
     assert done.returncode == 3
-    assert "not an address we read" in rows_of(done)[0]["held"]
+    assert "not a URL or path that can be read" in rows_of(done)[0]["held"]
 
 
 def test_a_private_address_is_refused(tmp_path: Path) -> None:
@@ -782,3 +782,20 @@ def test_the_operator_ends_the_links_of_a_subscriber(configured: Path) -> None:
     done = newsletter("subscribers", "revoke", "ana@example.org", cwd=configured)
     assert done.returncode == 2
     assert "there is no subscriber ana@example.org" in done.stderr
+
+
+def test_dkim_generate(tmp_path: Path) -> None:
+    """The key is private and overwrites none; the record is shown, and mail is signed with it."""
+    text = '[newsletter]\nsender = "news@example.org"\nowner = "me@example.org"\n'
+    (tmp_path / "config.toml").write_text(text)
+    (row,) = rows_of(newsletter("dkim", "generate", "--json", cwd=tmp_path))
+    assert row["name"] == "news._domainkey.example.org"
+    assert row["record"].startswith("v=DKIM1; k=rsa; p=MII")
+    assert (tmp_path / "dkim-news.pem").stat().st_mode & 0o777 == 0o600
+    assert newsletter("dkim", "generate", cwd=tmp_path).returncode
+    with (tmp_path / "config.toml").open("a") as file:
+        file.write('[dkim]\nkey_file = "dkim-news.pem"\n')
+    newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
+    assert rows_of(newsletter("send-test", "ada@example.net", "--json", cwd=tmp_path))
+    (mail,) = (tmp_path / "outbox").glob("*.eml")
+    assert mail.read_bytes().startswith(b"DKIM-Signature: v=1; a=rsa-sha256;")

@@ -1,1 +1,1 @@
-"""What every format, transport and theme must do."""
+"""Contract tests that every format, transport and theme must pass."""

@@ -1,4 +1,4 @@
-"""The contract of every format: nothing invented, nothing lost, no error but ours."""
+"""The contract of every format: no paper is invented or lost, and only our errors are raised."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WAYS = [
     for build in ways
 ]
 TITLED = [way for way in WAYS if way.values[0] not in IDS_ONLY]
-TOLD = [way for way in WAYS if way.values[0] not in NO_ABSTRACTS]
+WITH_ABSTRACTS = [way for way in WAYS if way.values[0] not in NO_ABSTRACTS]
 PLAIN = [way for way in TITLED if way.values[0] not in TEX]
 TITLES = [paper.title for paper in MADE]
 ODD = (
@@ -50,45 +50,45 @@ ODD = (
 
 
 def parsed(name: str, data: bytes) -> Snapshot:
-    """What these bytes hold, read as whatever they are recognised as."""
+    """Parses bytes in the format as which they are recognised."""
     snapshot = formats.parse(data)
     assert snapshot.format == name
     return snapshot
 
 
 def titles(snapshot: Snapshot) -> list[str]:
-    """The titles in order."""
+    """Returns the titles in order."""
     return [paper.title for paper in snapshot.papers]
 
 
 @pytest.mark.parametrize("name", [f.name for f in FORMATS])
 def test_every_format_has_a_capture(name: str) -> None:
-    """A new format is tested by having one in `tests/captures.py`."""
-    assert name in CAPTURES, f"add an invented capture of “{name}” to CAPTURES in tests/captures.py"
+    """A new format needs one in `tests/support/captures.py`."""
+    assert name in CAPTURES, f"add an invented capture of “{name}” to CAPTURES in tests/support"
 
 
 def test_every_capture_has_a_format() -> None:
-    """No capture is left of a format that is gone."""
+    """Captures of removed formats must be removed."""
     assert set(CAPTURES) <= {f.name for f in FORMATS}
 
 
 def test_names_are_unique() -> None:
-    """They are given to `--format` and kept with every snapshot."""
+    """They are used by `--format` and stored with every snapshot."""
     names = [f.name for f in FORMATS]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize(("name", "build"), WAYS)
 def test_a_capture_is_recognised_as_its_own_format(name: str, build: Builder) -> None:
-    """By its bytes, with a sign that can be shown, and by no format that is asked earlier."""
+    """No format earlier in the list recognises it, and the reason can be displayed."""
     found, sign = formats.sniff(Document(build(MADE)))
     assert found.name == name
     assert sign == clean(sign)
 
 
-@pytest.mark.parametrize(("name", "build"), TOLD)
-def test_titles_abstracts_and_order_come_through(name: str, build: Builder) -> None:
-    """Exactly, without doubts."""
+@pytest.mark.parametrize(("name", "build"), WITH_ABSTRACTS)
+def test_titles_abstracts_and_order_are_preserved(name: str, build: Builder) -> None:
+    """They are exact, and there are no doubts."""
     snapshot = parsed(name, build(MADE))
     assert [(p.title, p.abstract) for p in snapshot.papers] == [(p.title, p.abstract) for p in MADE]
     assert snapshot.doubts == ()
@@ -96,27 +96,27 @@ def test_titles_abstracts_and_order_come_through(name: str, build: Builder) -> N
 
 @pytest.mark.parametrize(("name", "build"), TITLED)
 @given(papers=st.permutations(made("Lamps", "Oil", "Wicks", "Quays", "Lamps 2")))
-def test_any_order_comes_through(name: str, build: Builder, papers: list[Paper]) -> None:
-    """The order is the capture's."""
+def test_any_order_is_preserved(name: str, build: Builder, papers: list[Paper]) -> None:
+    """The order is that of the capture."""
     assert titles(parsed(name, build(papers))) == [paper.title for paper in papers]
 
 
 @pytest.mark.parametrize(("name", "build"), TITLED)
-def test_one_paper_is_a_list(name: str, build: Builder) -> None:
-    """A day with a single paper is a usual day."""
+def test_a_single_paper_is_a_list(name: str, build: Builder) -> None:
+    """Such a day is normal."""
     assert titles(parsed(name, build(MADE[:1]))) == TITLES[:1]
 
 
 @pytest.mark.parametrize(("name", "build"), TITLED)
 def test_many_papers_are_a_list(name: str, build: Builder) -> None:
-    """A thousand of them."""
+    """The capture has a thousand."""
     many = made(*(f"Lamp Number {number}" for number in range(1_000)))
     assert titles(parsed(name, build(many))) == [paper.title for paper in many]
 
 
 @pytest.mark.parametrize(("name", "build"), WAYS)
-def test_the_way_of_saving_does_not_matter(name: str, build: Builder) -> None:
-    """With a byte order mark, with CRLF, in UTF-16 either way: the same papers."""
+def test_the_encoding_of_a_saved_file_does_not_matter(name: str, build: Builder) -> None:
+    """A byte order mark, CRLF, or UTF-16 in either order yields the same papers."""
     data = build(MADE)
     text, plain = data.decode(), parsed(name, data)
     for saved in (
@@ -133,15 +133,15 @@ def test_the_way_of_saving_does_not_matter(name: str, build: Builder) -> None:
 
 
 @pytest.mark.parametrize(("name", "build"), WAYS)
-def test_reading_twice_gives_the_same(name: str, build: Builder) -> None:
-    """The same bytes are the same papers, notes and doubts, also when the format is named."""
+def test_parsing_is_deterministic(name: str, build: Builder) -> None:
+    """Papers, notes and doubts are the same, also if the format is given."""
     data = build(MADE)
     assert formats.parse(data) == formats.parse(data) == formats.parse(data, format=name)
 
 
 @pytest.mark.parametrize(("name", "build"), TITLED)
-def test_a_cut_capture_invents_nothing(name: str, build: Builder) -> None:
-    """Cut anywhere, it is unreadable, or doubtful, or holds only whole titles from the top."""
+def test_a_truncated_capture_yields_no_wrong_titles(name: str, build: Builder) -> None:
+    """It is unreadable or has doubts, or yields only whole titles from the beginning."""
     papers = MADE[1:]
     data, whole = build(papers), [paper.title for paper in papers]
     for end in range(len(data)):
@@ -154,8 +154,8 @@ def test_a_cut_capture_invents_nothing(name: str, build: Builder) -> None:
 
 
 @pytest.mark.parametrize(("name", "build"), TITLED)
-def test_a_capture_cut_at_its_front_invents_nothing(name: str, build: Builder) -> None:
-    """Without its beginning, it is unreadable, or doubtful, or holds whole titles only."""
+def test_a_capture_without_its_beginning_yields_no_wrong_titles(name: str, build: Builder) -> None:
+    """It is unreadable or has doubts, or yields only whole titles."""
     data = build(MADE)
     for start in range(1, len(data), 7):
         try:
@@ -179,7 +179,7 @@ EDITS = st.lists(
 
 
 def edited(data: bytes, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
-    """The bytes with pieces put in and taken out, at places in ten-thousandths."""
+    """Returns the bytes with pieces inserted and removed; places are in ten-thousandths."""
     for place, gone, put in edits:
         at = place * len(data) // 10_000
         data = data[:at] + put + data[at + gone :]
@@ -189,8 +189,10 @@ def edited(data: bytes, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
 @pytest.mark.parametrize(("name", "build"), WAYS)
 @settings(max_examples=5_000 if SOAK else 150)
 @given(edits=EDITS)
-def test_noise_is_no_crash(name: str, build: Builder, edits: list[tuple[int, int, bytes]]) -> None:
-    """Whatever bytes are put in or taken out, the only errors are ours."""
+def test_corrupted_captures_raise_only_our_errors(
+    name: str, build: Builder, edits: list[tuple[int, int, bytes]]
+) -> None:
+    """Random bytes are inserted and removed."""
     data = edited(build(MADE), edits)
     for chosen in (None, name):
         try:
@@ -203,8 +205,8 @@ def test_noise_is_no_crash(name: str, build: Builder, edits: list[tuple[int, int
 
 @pytest.mark.parametrize("name", [f.name for f in FORMATS])
 @given(data=st.binary(max_size=200) | st.text(st.characters(codec="utf-8")).map(str.encode))
-def test_any_bytes_may_be_read_as_any_format(name: str, data: bytes) -> None:
-    """Also when the operator names the wrong one."""
+def test_any_bytes_can_be_parsed_as_any_format(name: str, data: bytes) -> None:
+    """The operator may give the wrong format."""
     try:
         check_clean(formats.parse(data, format=name))
     except NewsletterError as error:
@@ -212,7 +214,7 @@ def test_any_bytes_may_be_read_as_any_format(name: str, data: bytes) -> None:
 
 
 def check_clean(snapshot: Snapshot) -> None:
-    """What every paper keeps, whatever the capture held."""
+    """Asserts what holds for every paper of any capture."""
     for paper in snapshot.papers:
         assert paper.title
         values = [
@@ -225,8 +227,8 @@ def check_clean(snapshot: Snapshot) -> None:
 
 @pytest.mark.parametrize("title", ODD)
 @pytest.mark.parametrize(("name", "build"), PLAIN)
-def test_odd_titles_are_never_lost(name: str, build: Builder, title: str) -> None:
-    """Cleaned and otherwise as they were, in their place; or the whole capture is held."""
+def test_unusual_titles_are_never_lost(name: str, build: Builder, title: str) -> None:
+    """They are cleaned and otherwise unchanged, in order; or the whole capture is held."""
     data = build(made("Before It", title, "After It"))
     try:
         data.decode()
@@ -241,15 +243,17 @@ def test_odd_titles_are_never_lost(name: str, build: Builder, title: str) -> Non
 
 @pytest.mark.parametrize("title", [*HOSTILE, "Subscribe to Lamps", "2 OLMo 2 Furious"])
 @pytest.mark.parametrize(("name", "build"), PLAIN)
-def test_an_odd_first_title_is_no_header(name: str, build: Builder, title: str) -> None:
-    """The first title stands beside the header, and is not taken for a part of it."""
+def test_an_unusual_first_title_is_not_taken_for_a_header(
+    name: str, build: Builder, title: str
+) -> None:
+    """The first title follows the header directly."""
     assert titles(parsed(name, build(made(title, "After It")))) == [clean(title), "After It"]
 
 
 @pytest.mark.parametrize("title", ODD)
-@pytest.mark.parametrize(("name", "build"), [way for way in TOLD if way in PLAIN])
-def test_odd_abstracts_are_cleaned(name: str, build: Builder, title: str) -> None:
-    """An abstract may hold what a title may."""
+@pytest.mark.parametrize(("name", "build"), [way for way in WITH_ABSTRACTS if way in PLAIN])
+def test_unusual_abstracts_are_cleaned(name: str, build: Builder, title: str) -> None:
+    """They may contain whatever titles may contain."""
     (usual,) = made("Lamps")
     paper = Paper("Lamps", f"{usual.abstract} {title} is where it ends.", arxiv_id="2611.00001")
     try:
@@ -280,15 +284,15 @@ NESTED = {
 
 @pytest.mark.parametrize("data", NESTED.values(), ids=NESTED)
 def test_deep_nesting_is_unreadable(data: bytes) -> None:
-    """Never a `RecursionError`."""
+    """A `RecursionError` is never raised."""
     with pytest.raises(SnapshotUnreadable):
         formats.parse(data)
 
 
 @pytest.mark.parametrize("data", NESTED.values(), ids=NESTED)
 @pytest.mark.parametrize("name", [f.name for f in FORMATS])
-def test_deep_nesting_under_a_wrong_name_is_no_crash(name: str, data: bytes) -> None:
-    """Also when the format is named: unreadable or doubtful."""
+def test_deep_nesting_in_a_wrong_format_does_not_crash(name: str, data: bytes) -> None:
+    """If the format is given, the capture is unreadable or has doubts."""
     with contextlib.suppress(SnapshotUnreadable):
         assert formats.parse(data, format=name).doubts
 
@@ -320,8 +324,8 @@ def test_deep_nesting_under_a_wrong_name_is_no_crash(name: str, data: bytes) -> 
         b"new\n\nGet trending papers in your email inbox!\n\nSubscribe\n\nNov 20",
     ],
 )
-def test_what_is_no_list_is_unreadable(data: bytes) -> None:
-    """Empty files, error pages saved as data and other people's data are held, with a hint."""
+def test_other_data_is_unreadable(data: bytes) -> None:
+    """Empty files, saved error pages and data of other programs are held with a hint."""
     with pytest.raises(SnapshotUnreadable) as caught:
         formats.parse(data)
     assert caught.value.hint
@@ -340,7 +344,7 @@ def test_what_is_no_list_is_unreadable(data: bytes) -> None:
     ],
 )
 def test_an_empty_list_in_a_known_container_is_valid(name: str, data: bytes) -> None:
-    """A day without papers is no error."""
+    """A day without papers is not an error."""
     snapshot = parsed(name, data)
     assert (snapshot.papers, snapshot.doubts) == ((), ())
 
@@ -376,8 +380,8 @@ ROWS = st.fixed_dictionaries(
 
 @settings(max_examples=5_000 if SOAK else 200)
 @given(st.lists(ROWS | VALUES, max_size=3))
-def test_any_row_may_hold_anything(rows: list[Any]) -> None:
-    """Values of the wrong kind are no facts; the other rows are read all the same."""
+def test_rows_may_contain_values_of_any_type(rows: list[Any]) -> None:
+    """Values of the wrong type are ignored, and the other rows are still read."""
     sound = {"paper": {"id": "2611.00042"}, "title": "Oil"}
     snapshot = formats.parse(json.dumps([sound, *rows]).encode(), format="api-json")
     check_clean(snapshot)
@@ -388,7 +392,7 @@ def test_any_row_may_hold_anything(rows: list[Any]) -> None:
 @pytest.mark.parametrize(
     "piece", ["\n", " \n", "%\n", "<!---->", "<!-- -->\n", "---\n", "# \n", "[ ", "\t"]
 )
-def test_a_beginning_of_nothing_is_looked_at_once(piece: str) -> None:
-    """Thousands of empty lines or comments before what no format knows take no time."""
+def test_a_long_empty_beginning_takes_linear_time(piece: str) -> None:
+    """Thousands of empty lines or comments precede an unknown format."""
     with pytest.raises(NewsletterError):
         formats.parse((piece * 3000 + "x").encode())

@@ -1,4 +1,4 @@
-"""The contract of every theme: the same papers in HTML and text, escaped, readable, whole."""
+"""The contract of every theme: HTML and text have the same papers, escaped and readable."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.support.builders import HOSTILE, bare, day, entries, paper
 THEMES = sorted(folder.name for folder in (bundled_templates() / "themes").iterdir())
 WEB = "https://papers.example.org/editions/abc"
 
-PEOPLE = (
+AUTHORS = (
     "Mira Okafor", "Jonas Lindqvist", "Ana Beltrán", "Yuki Tanaka", "Efua Brandvold", "李小明",
     "שרה כהן", "Hana Kuroshio",
 )  # fmt: skip
 
 
 def rich(number: int, days: int = 1) -> Paper:
-    """A paper with every field, on one of so many days."""
+    """Returns a paper with every field, on one of `days` days."""
     return paper(
         number,
-        authors=PEOPLE[: number % 9],
+        authors=AUTHORS[: number % 9],
         organisation="Board of the Northern Harbours",
         submitter="keeper",
         upvotes=number * 7 % 40,
@@ -45,7 +45,7 @@ def rich(number: int, days: int = 1) -> Paper:
 
 
 def hostile(title: str) -> Paper:
-    """The same hostile text in every field that text comes from."""
+    """Returns a paper with the same hostile text in every text field."""
     return Paper(
         title=title,
         abstract=f"{title} We introduce {title}, and light it. {title}",
@@ -70,7 +70,7 @@ EDITIONS: dict[str, Sequence[Paper]] = {
     "forty on several days": [rich(n, days=4) for n in range(1, 41)],
     "undated": [rich(1), bare("Lamps of March", day_label="11 March"), bare("Undated Lamps")],
     "undated only": [bare(f"Undated Lamps {n}") for n in range(1, 21)],
-    "nothing but titles": [bare(f"Lamps and Nothing Else {n}") for n in range(1, 16)],
+    "only titles": [bare(f"Lamps and Nothing Else {n}") for n in range(1, 16)],
     "hostile": [hostile(title) for title in HOSTILE],
     "hostile on several days": [
         Paper(clean(title), listed_on=day(-number % 3), day_label=None, authors=(title,))
@@ -81,18 +81,18 @@ EDITIONS: dict[str, Sequence[Paper]] = {
 
 @functools.cache
 def renderer(theme_settings: ThemeSettings) -> Renderer:
-    """One for each look: compiling a theme is the slow part."""
+    """Returns a shared renderer for these settings, because compiling a theme is slow."""
     return Renderer(theme_settings)
 
 
 def edition(theme: str, papers: Sequence[Paper], **theme_settings: str) -> tuple[Content, Rendered]:
-    """The papers in a theme."""
+    """Renders the papers in a theme."""
     content = compose(entries(papers), details(12)[0], [("Harbour & <Sons>", "https://x.org?a&b")])
     return content, renderer(ThemeSettings(theme=theme, **theme_settings)).render(content, WEB)
 
 
 class Page(HTMLParser):
-    """What a reader sees of a page, and what its tags say."""
+    """The visible text of a page, and its tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -105,7 +105,7 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """The visible text, white space collapsed."""
+        """The visible text, with white space collapsed."""
         return " ".join("".join(self._text).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -127,7 +127,7 @@ class Page(HTMLParser):
 
     @property
     def hidden(self) -> bool:
-        """Whether what is being read cannot be seen."""
+        """Whether the current text is hidden."""
         return any(hides for _, hides in self._open)
 
     @staticmethod
@@ -136,7 +136,7 @@ class Page(HTMLParser):
 
 
 def in_order(titles: Sequence[str], text: str) -> bool:
-    """Whether every title stands in the text, one after the other."""
+    """Returns whether the text contains every title, in order."""
     at = 0
     for title in titles:
         at = text.find(title, at)
@@ -147,7 +147,7 @@ def in_order(titles: Sequence[str], text: str) -> bool:
 
 
 def collapsed(text: str) -> str:
-    """The text part as it is compared: white space collapsed, isolates removed."""
+    """Returns the text part for comparison: white space collapsed, isolates removed."""
     return " ".join(without_isolates(text).split())
 
 
@@ -156,14 +156,14 @@ every_edition = pytest.mark.parametrize("papers", EDITIONS.values(), ids=EDITION
 
 
 def test_there_are_themes() -> None:
-    """The default one at least."""
+    """At least the default theme is found."""
     assert "default" in THEMES
 
 
 @both
 @every_edition
-def test_an_edition_passes_the_gate(theme: str, papers: Sequence[Paper]) -> None:
-    """Whatever its papers hold."""
+def test_an_edition_passes_validation(theme: str, papers: Sequence[Paper]) -> None:
+    """This holds for hostile papers too."""
     content, rendered = edition(theme, papers)
     validate.check(content, rendered)
 
@@ -171,7 +171,7 @@ def test_an_edition_passes_the_gate(theme: str, papers: Sequence[Paper]) -> None
 @both
 @every_edition
 def test_html_and_text_have_the_same_titles_in_order(theme: str, papers: Sequence[Paper]) -> None:
-    """Each as displayed: tags and entities off, isolates off, white space collapsed."""
+    """Titles are compared without tags, entities and isolates, and with white space collapsed."""
     content, rendered = edition(theme, papers)
     assert len(content.titles) == len(papers)
     assert in_order(content.titles, Page(rendered.html).text)
@@ -179,8 +179,8 @@ def test_html_and_text_have_the_same_titles_in_order(theme: str, papers: Sequenc
 
 
 @both
-def test_every_title_stands_once(theme: str) -> None:
-    """A paper is a heading in HTML and an item in the text, and nothing else repeats it."""
+def test_every_title_appears_once(theme: str) -> None:
+    """A paper is a heading in HTML and an item in the text; its title is not repeated."""
     content, rendered = edition(theme, EDITIONS["forty on several days"])
     shown, text = Page(rendered.html).text, collapsed(rendered.text)
     for title in content.titles:
@@ -190,8 +190,8 @@ def test_every_title_stands_once(theme: str) -> None:
 
 @both
 @every_edition
-def test_nothing_of_a_paper_is_markup(theme: str, papers: Sequence[Paper]) -> None:
-    """A paper's text adds no tag: hostile papers have the tags of harmless ones."""
+def test_papers_cannot_add_markup(theme: str, papers: Sequence[Paper]) -> None:
+    """Editions of hostile papers have the same tags as those of harmless ones."""
     _, rendered = edition(theme, papers)
     assert not re.search(r"<(?:script|think|b onclick)", rendered.html)
     assert not {name for _, values in Page(rendered.html).tags for name in values} & {
@@ -201,8 +201,8 @@ def test_nothing_of_a_paper_is_markup(theme: str, papers: Sequence[Paper]) -> No
 
 
 @both
-def test_no_template_in_a_paper_is_run(theme: str) -> None:
-    """`{{7*7}}` stays what it is, in every field and in the newsletter's own name."""
+def test_templates_in_papers_are_not_evaluated(theme: str) -> None:
+    """`{{7*7}}` is unchanged in every field and in the newsletter's own name."""
     braces = "{{7*7}} {% set x = 1 %} [[ 7*7 ]] [% x %] {# gone #} [# gone #]"
     _, rendered = edition(theme, [hostile(braces)], name=braces, postal_address=braces)
     for text in (Page(rendered.html).text, collapsed(rendered.text), rendered.subject):
@@ -212,8 +212,8 @@ def test_no_template_in_a_paper_is_run(theme: str) -> None:
 
 
 @both
-def test_no_paper_can_put_in_an_unsubscribe_link(theme: str) -> None:
-    """The mark for it is a control character, and those are cleaned away."""
+def test_papers_cannot_contain_the_unsubscribe_placeholder(theme: str) -> None:
+    """It has control characters, which are removed from papers."""
     _, plain = edition(theme, [rich(1)])
     _, rendered = edition(theme, [hostile(UNSUBSCRIBE)])
     assert rendered.html.count(UNSUBSCRIBE) == plain.html.count(UNSUBSCRIBE)
@@ -222,8 +222,8 @@ def test_no_paper_can_put_in_an_unsubscribe_link(theme: str) -> None:
 
 
 @both
-def test_facts_that_are_missing_leave_no_trace(theme: str) -> None:
-    """No label, no separator, no zero, no `None`."""
+def test_missing_fields_leave_no_trace(theme: str) -> None:
+    """There is no label, separator, zero or `None`."""
     _, rendered = edition(theme, [bare("Lamps")])
     for text in (Page(rendered.html).text, collapsed(rendered.text)):
         assert "None" not in text
@@ -248,7 +248,7 @@ def test_facts_that_are_missing_leave_no_trace(theme: str) -> None:
         [bare("Lamps", code_url="https://github.com/lamps/a", submitter="keeper")],
     ],
 )
-def test_facts_are_joined_by_one_dot_each(theme: str, papers: list[Paper]) -> None:
+def test_fields_are_separated_by_single_dots(theme: str, papers: list[Paper]) -> None:
     """No line begins or ends with a separator."""
     _, rendered = edition(theme, papers)
     lines = re.split(r"<br ?/?>|</?(?:p|h\d|small|td|div)\b[^>]*>|\n", rendered.html)
@@ -260,8 +260,8 @@ def test_facts_are_joined_by_one_dot_each(theme: str, papers: list[Paper]) -> No
 
 @both
 @pytest.mark.parametrize("language", ["en", "de", "ja"])
-def test_the_page_says_its_language(theme: str, language: str) -> None:
-    """It decides how a screen reader speaks and which glyphs are chosen."""
+def test_the_html_declares_its_language(theme: str, language: str) -> None:
+    """Screen readers and the choice of glyphs depend on it."""
     _, rendered = edition(theme, [rich(1)], language=language)
     (html,) = [values for tag, values in Page(rendered.html).tags if tag == "html"]
     assert html["lang"] == language
@@ -270,7 +270,7 @@ def test_the_page_says_its_language(theme: str, language: str) -> None:
 
 @both
 def test_light_and_dark_are_declared(theme: str) -> None:
-    """In both metas; a half-done dark mode is worse than none."""
+    """Both meta tags are present; mail clients need both."""
     _, rendered = edition(theme, [rich(1)])
     metas = {
         values["name"]: values["content"]
@@ -287,13 +287,13 @@ _DARK = re.compile(r"@media[^{]*prefers-color-scheme:\s*dark[^{]*\{((?:[^{}]*\{[
 
 
 def colours_in(css: str) -> Iterator[str]:
-    """The colours of text in declarations."""
+    """Yields the text colours in CSS declarations."""
     yield from (value.strip() for value in _COLOUR.findall(css))
 
 
 @both
-def test_every_colour_can_be_read_on_the_light_page(theme: str) -> None:
-    """At least 4.5:1, in style attributes and in the rules outside dark mode."""
+def test_every_colour_is_readable_on_the_light_page(theme: str) -> None:
+    """The contrast is at least 4.5:1, in style attributes and in rules outside dark mode."""
     _, rendered = edition(theme, EDITIONS["forty on several days"])
     page = Page(rendered.html)
     sheet = "\n".join(page.sheets)
@@ -309,8 +309,8 @@ def test_every_colour_can_be_read_on_the_light_page(theme: str) -> None:
 
 
 @both
-def test_every_colour_can_be_read_on_the_dark_page(theme: str) -> None:
-    """At least 4.5:1, in the media query and in the rules for Outlook."""
+def test_every_colour_is_readable_on_the_dark_page(theme: str) -> None:
+    """The contrast is at least 4.5:1, in the media query and in the rules for Outlook."""
     _, rendered = edition(theme, EDITIONS["forty on several days"])
     sheet = "\n".join(Page(rendered.html).sheets)
     dark = "".join(_DARK.findall(sheet))
@@ -322,8 +322,8 @@ def test_every_colour_can_be_read_on_the_dark_page(theme: str) -> None:
 
 
 @both
-def test_an_accent_of_the_operators_is_used_in_both(theme: str) -> None:
-    """On light and on dark."""
+def test_the_configured_accents_are_used(theme: str) -> None:
+    """One is for the light page, one for the dark page."""
     _, rendered = edition(theme, [rich(1)], accent="#0a6040", accent_dark="#66ddaa")
     sheet = "\n".join(Page(rendered.html).sheets)
     assert "#0a6040" in rendered.html
@@ -333,8 +333,8 @@ def test_an_accent_of_the_operators_is_used_in_both(theme: str) -> None:
 
 @both
 @every_edition
-def test_links_lead_where_the_paper_is(theme: str, papers: Sequence[Paper]) -> None:
-    """The page of every paper that has one is linked in HTML and written in the text."""
+def test_every_paper_is_linked(theme: str, papers: Sequence[Paper]) -> None:
+    """The page of a paper, if known, is a link in HTML and a URL in the text."""
     content, rendered = edition(theme, papers)
     linked = {values.get("href", "") for tag, values in Page(rendered.html).tags if tag == "a"}
     for block in content.blocks:
@@ -346,7 +346,7 @@ def test_links_lead_where_the_paper_is(theme: str, papers: Sequence[Paper]) -> N
 @both
 @pytest.mark.parametrize("kind", [name for name in EDITIONS if "hostile" not in name])
 def test_the_text_part_is_plain(theme: str, kind: str) -> None:
-    """No entities, a signature mark before the foot, 72 columns but for single words."""
+    """It has no entities, a signature separator, and 72 columns except for single words."""
     _, rendered = edition(theme, EDITIONS[kind])
     lines = rendered.text.split("\n")
     assert lines.count("-- ") == 1
@@ -357,8 +357,8 @@ def test_the_text_part_is_plain(theme: str, kind: str) -> None:
 
 
 @both
-def test_both_parts_say_where_to_leave_and_where_the_web_is(theme: str) -> None:
-    """At the top of the page too, because the foot may be clipped."""
+def test_both_parts_link_to_unsubscribe_and_to_the_web_page(theme: str) -> None:
+    """The HTML has these links at the top too, because the end may be clipped."""
     _, rendered = edition(theme, [rich(1)])
     assert rendered.html.count(f'href="{UNSUBSCRIBE}"') >= 2
     assert rendered.html.count(f'href="{WEB}"') >= 1
@@ -370,13 +370,13 @@ def test_both_parts_say_where_to_leave_and_where_the_web_is(theme: str) -> None:
 
 
 def long_list(count: int) -> list[Entry]:
-    """Papers with titles, authors and addresses of usual length."""
+    """Returns papers with titles, authors and URLs of typical length."""
     return entries(
         [
             paper(
                 number,
                 title=f"Lamp {number:04}: Answering Rather Many Questions in the Northern Harbours",
-                authors=(f"Mira Okafor {number}", *PEOPLE[1:6]),
+                authors=(f"Mira Okafor {number}", *AUTHORS[1:6]),
                 upvotes=number % 50,
                 code_url=f"https://github.com/lamps/harbour-{number}",
                 listed_on=day(-(number % 3)),
@@ -387,7 +387,7 @@ def long_list(count: int) -> list[Entry]:
 
 
 def planned(theme: str, count: int, base_url: str = "") -> Edition:
-    """The edition of so many papers."""
+    """Builds an edition of `count` papers."""
     theme_settings = ThemeSettings(theme=theme)
     return EditionBuilder(renderer(theme_settings), theme_settings, 12, base_url).build(
         long_list(count)
@@ -395,14 +395,14 @@ def planned(theme: str, count: int, base_url: str = "") -> Edition:
 
 
 def all_titles(edition: Edition) -> list[str]:
-    """The titles of the whole edition in reading order."""
+    """Returns the titles of the whole edition in reading order."""
     return [entry.paper.title for entry in edition.entries]
 
 
 @both
 @pytest.mark.parametrize("base_url", ["", "https://papers.example.org"])
 def test_163_papers_fit_into_one_mail(theme: str, base_url: str) -> None:
-    """With all titles."""
+    """All titles are in it."""
     made = planned(theme, 163, base_url)
     (only,) = made.parts
     assert list(made.titles) == all_titles(made)
@@ -412,8 +412,8 @@ def test_163_papers_fit_into_one_mail(theme: str, base_url: str) -> None:
 
 
 @both
-def test_without_a_web_side_the_rest_is_in_further_parts(theme: str) -> None:
-    """Together they have every title once, each says which part it is."""
+def test_without_web_pages_the_rest_is_in_further_parts(theme: str) -> None:
+    """Together they have every title once, and each subject has its part number."""
     made = planned(theme, 400)
     assert len(made.parts) > 1
     wanted = all_titles(made)
@@ -426,16 +426,16 @@ def test_without_a_web_side_the_rest_is_in_further_parts(theme: str) -> None:
         assert sum(html.count(title) for html in htmls) == 1
         assert sum(text.count(title) for text in texts) == 1
     for number, part in enumerate(made.parts, 1):
-        suppression_hash = f"({number}/{len(made.parts)})"
+        label = f"({number}/{len(made.parts)})"
         assert validate.fits(part)
-        assert suppression_hash in part.subject
-        assert suppression_hash in Page(part.html).text
-        assert suppression_hash in part.text
+        assert label in part.subject
+        assert label in Page(part.html).text
+        assert label in part.text
 
 
 @both
-def test_with_a_web_side_the_rest_is_on_the_web(theme: str) -> None:
-    """`N more on the web`, with the right number and a link to the edition's page."""
+def test_with_web_pages_the_rest_is_on_the_web(theme: str) -> None:
+    """The mail has `N more on the web`, with the correct number and a link."""
     made = planned(theme, 400, "https://papers.example.org")
     (only,) = made.parts
     shown = list(made.titles)
@@ -451,8 +451,8 @@ def test_with_a_web_side_the_rest_is_on_the_web(theme: str) -> None:
 
 
 @both
-def test_the_same_entries_make_the_same_edition(theme: str) -> None:
-    """Key and bytes alike, in whatever order the entries come."""
+def test_the_same_entries_yield_the_same_edition(theme: str) -> None:
+    """Key and bytes are equal for any order of the entries."""
     theme_settings = ThemeSettings(theme=theme)
     rows = long_list(12)
     one = EditionBuilder(renderer(theme_settings), theme_settings, 12).build(rows)
@@ -461,8 +461,8 @@ def test_the_same_entries_make_the_same_edition(theme: str) -> None:
 
 
 @both
-def test_another_look_makes_another_edition(theme: str) -> None:
-    """What changes the bytes changes the key."""
+def test_other_theme_settings_yield_another_edition(theme: str) -> None:
+    """Every setting that changes the bytes changes the key."""
     rows = long_list(3)
     looks = [
         ThemeSettings(theme=theme),

@@ -1,4 +1,4 @@
-"""The contract of every transport: what arrives is what was sent, once, or an outcome says why."""
+"""The contract of every transport: a message arrives unchanged and once, or the reply says why."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ LARGE = MESSAGE + b"." * 60 + b"\r\n" + (b"x" * 76 + b"\r\n") * 1000
 
 @dataclass(frozen=True)
 class Place:
-    """A transport, and the place where its mail arrives."""
+    """A transport, and the place to which it delivers."""
 
     transport: Transport
     take: Callable[[], list[bytes]]
-    """What has arrived since it was last asked, in any order, and as it was before `encoded`."""
+    """Returns the messages that arrived since the last call, in any order, before `encoded`."""
 
     def message(self, name: str, data: bytes, cuts: Sequence[int] = ()) -> OutgoingMessage:
-        """A letter of that message, cut at these places."""
+        """Returns a message with this data, divided at `cuts`."""
         encoded = self.transport.encoded(data)
         bounds = [0, *sorted(min(cut, len(encoded)) for cut in cuts), len(encoded)]
         pieces = [encoded[start:end] for start, end in itertools.pairwise(bounds)]
@@ -55,7 +55,7 @@ class Place:
 
     @contextmanager
     def open(self) -> Iterator[Session]:
-        """A session, open."""
+        """Opens a session."""
         session = self.transport.session()
         session.open()
         with closing(session):
@@ -64,7 +64,7 @@ class Place:
 
 @contextmanager
 def smtp(folder: Path) -> Iterator[Place]:
-    """A server of our own on this machine."""
+    """An SMTP server on loopback."""
     with closing(Server(Options())) as server:
 
         def take() -> list[bytes]:
@@ -100,7 +100,7 @@ def maildir(folder: Path) -> Iterator[Place]:
 
 @contextmanager
 def null(folder: Path) -> Iterator[Place]:
-    """Nowhere."""
+    """The transport that discards messages."""
     yield Place(TRANSPORTS["null"](Settings()), list)
 
 
@@ -119,17 +119,17 @@ where_files_are = pytest.mark.parametrize("kind", FILING)
 
 
 def visible(folder: Path) -> list[Path]:
-    """The files that count as delivered, in a folder or a maildir."""
+    """Returns the files that count as delivered, in a folder or a maildir."""
     return sorted([*folder.glob("*.eml"), *folder.glob("new/*"), *folder.glob("cur/*")])
 
 
 def files_in(folder: Path) -> list[Path]:
-    """Every file below, whatever it counts as."""
+    """Returns every file in a folder and its subfolders."""
     return [path for path in folder.rglob("*") if not path.is_dir()]
 
 
 def taken(path: Path) -> bytes:
-    """What was in a file that is gone now."""
+    """Returns the content of a file, and deletes it."""
     data = path.read_bytes()
     path.unlink()
     return data
@@ -137,7 +137,7 @@ def taken(path: Path) -> bytes:
 
 @pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """An empty place of the kind that is asked for."""
+    """An empty place of the requested kind."""
     with PLACES[request.param](tmp_path / "mail") as made:
         yield made
 
@@ -146,29 +146,29 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 def lasting(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Place, Session]]:
-    """A place and a session that many examples share."""
+    """A place and a session shared by many examples."""
     with PLACES[request.param](tmp_path_factory.mktemp("lasting")) as made, made.open() as session:
         yield made, session
 
 
 def sent(reply: Reply) -> bool:
-    """Whether it was taken."""
+    """Returns whether the message was accepted."""
     return reply.kind is ReplyKind.SENT and reply.stage == "dot"
 
 
 def test_every_transport_is_tested() -> None:
-    """A new transport is tested by having a place in `PLACES`."""
+    """A new transport needs a place in `PLACES`."""
     assert set(PLACES) == set(TRANSPORTS)
 
 
 @pytest.mark.parametrize("name", ["smtp", "eml", "maildir"])
-def test_a_transport_without_its_settings_is_not_made(name: str) -> None:
-    """There is no server and no folder by default."""
+def test_a_transport_without_its_settings_is_an_error(name: str) -> None:
+    """There is no default server or folder."""
     with pytest.raises(ValueError, match="needs"):
         TRANSPORTS[name](Settings())
 
 
-# What arrives
+# Delivery
 
 LINES = st.lists(
     st.sampled_from([b"", b".", b"..", b".QUIT", b". ", b"...x", b"From here", b">From"])
@@ -179,10 +179,10 @@ NUMBERS = itertools.count()
 
 
 @given(lines=LINES, cuts=st.lists(st.integers(0, 200), max_size=5))
-def test_what_arrives_is_what_was_sent(
+def test_messages_arrive_unchanged(
     lasting: tuple[Place, Session], lines: list[bytes], cuts: list[int]
 ) -> None:
-    """Byte for byte, whatever the lines are and wherever the message is cut."""
+    """They are equal byte for byte, for any lines and any division."""
     place, session = lasting
     data = b"".join(line + b"\r\n" for line in lines)
     assert sent(session.send(place.message(f"k.{next(NUMBERS)}", data, cuts)))
@@ -191,7 +191,7 @@ def test_what_arrives_is_what_was_sent(
 
 @where_mail_is_kept
 def test_a_message_of_parts_arrives(place: Place) -> None:
-    """With leading dots, other scripts and lines that begin with “From”, cut anywhere."""
+    """It has leading dots, other scripts and lines that begin with “From”, and any division."""
     with place.open() as session:
         for cut in range(0, len(MESSAGE), 29):
             assert sent(session.send(place.message(f"k.{cut}", MESSAGE, [cut, cut + 1])))
@@ -199,8 +199,8 @@ def test_a_message_of_parts_arrives(place: Place) -> None:
 
 
 @where_mail_is_kept
-def test_many_messages_go_through_one_session(place: Place) -> None:
-    """Pieces that they share arrive with each of them."""
+def test_one_session_sends_many_messages(place: Place) -> None:
+    """Pieces that they share arrive with each."""
     with place.open() as session:
         shared = place.message("", LARGE).pieces
         for number in range(50):
@@ -212,8 +212,8 @@ def test_many_messages_go_through_one_session(place: Place) -> None:
 
 
 @where_mail_is_kept
-def test_sessions_work_in_threads_at_once(place: Place) -> None:
-    """Each has its own, and all that they say was sent has arrived."""
+def test_sessions_work_in_parallel_threads(place: Place) -> None:
+    """Each thread has its own session, and all messages reported as sent have arrived."""
     replies: list[Reply] = []
     together = threading.Barrier(4)
 
@@ -234,7 +234,7 @@ def test_sessions_work_in_threads_at_once(place: Place) -> None:
 
 
 def test_null_discards() -> None:
-    """It says so, and takes letters that no other would."""
+    """Its reply says so, and it accepts even messages that other transports refuse."""
     session = TRANSPORTS["null"](Settings()).session()
     session.open()
     reply = session.send(OutgoingMessage("../", "", "", []))
@@ -242,26 +242,26 @@ def test_null_discards() -> None:
     assert reply.text == "discarded"
 
 
-def alerted(message: Message) -> list[object]:
-    """What a mail program sees: headers and content of every part."""
+def parts_of(message: Message) -> list[object]:
+    """Returns headers and content of every part."""
     contents = [part.get_payload(decode=True) for part in message.walk()]
     lines = [content.splitlines() for content in contents if isinstance(content, bytes)]
     return [*(part.items() for part in message.walk()), *lines]
 
 
-def test_a_mail_program_sees_the_message_in_the_maildir(tmp_path: Path) -> None:
-    """Parsed by the standard library from there, it is what was sent; in LF lines."""
+def test_a_mail_program_can_read_the_maildir(tmp_path: Path) -> None:
+    """The standard library reads the message that was sent, with LF line ends."""
     with maildir(tmp_path) as place, place.open() as session:
         assert sent(session.send(place.message("k.1.t", MESSAGE)))
     box = mailbox.Maildir(tmp_path, create=False)
     assert box.keys() == ["k.1.t"]
-    assert alerted(box["k.1.t"]) == alerted(email.message_from_bytes(MESSAGE))
+    assert parts_of(box["k.1.t"]) == parts_of(email.message_from_bytes(MESSAGE))
     assert b"\r" not in (tmp_path / "new" / "k.1.t").read_bytes()
 
 
 @where_files_are
-def test_the_reply_says_where_it_is(kind: str, tmp_path: Path) -> None:
-    """One file, readable by its owner alone, in folders that are its owner's."""
+def test_the_reply_contains_the_path_of_the_file(kind: str, tmp_path: Path) -> None:
+    """There is one file; it and its folders are readable only by their owner."""
     before = os.umask(0)
     try:
         with PLACES[kind](tmp_path / "mail") as place, place.open() as session:
@@ -275,12 +275,12 @@ def test_the_reply_says_where_it_is(kind: str, tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in folders} == {0o700}
 
 
-# A letter that comes again
+# Repeated messages
 
 
 @where_files_are
-def test_a_name_used_twice_arrives_once(kind: str, tmp_path: Path) -> None:
-    """In the same session and in a later one; the outcome is that it is there."""
+def test_a_message_with_a_repeated_name_arrives_once(kind: str, tmp_path: Path) -> None:
+    """The name is repeated in the same session and in a later one; the reply is `sent`."""
     with PLACES[kind](tmp_path / "mail") as place:
         for _ in range(2):
             with place.open() as session:
@@ -291,8 +291,8 @@ def test_a_name_used_twice_arrives_once(kind: str, tmp_path: Path) -> None:
 
 
 @where_files_are
-def test_a_name_used_at_once_arrives_once(kind: str, tmp_path: Path) -> None:
-    """Two threads with the same letter do not disturb each other."""
+def test_a_message_sent_in_parallel_arrives_once(kind: str, tmp_path: Path) -> None:
+    """Two threads send the same message without affecting each other."""
     replies: list[Reply] = []
     together = threading.Barrier(4)
 
@@ -314,12 +314,12 @@ def test_a_name_used_at_once_arrives_once(kind: str, tmp_path: Path) -> None:
         assert place.take() == [LARGE] * 25
 
 
-# Open and closed
+# Open and closed sessions
 
 
 @everywhere
 def test_only_an_open_session_sends(place: Place) -> None:
-    """Before and after it, a message is `LOST`, and nothing arrives; close as often as you like."""
+    """Before and after, messages are `LOST`. Closing twice is not an error."""
     session, message = place.transport.session(), place.message("k.1.t", MESSAGE)
     session.close()
     for _ in range(2):
@@ -336,8 +336,8 @@ def test_only_an_open_session_sends(place: Place) -> None:
 
 
 @where_mail_is_kept
-def test_a_closed_session_opens_again(place: Place) -> None:
-    """And goes on where it was."""
+def test_a_closed_session_can_be_reopened(place: Place) -> None:
+    """It sends again."""
     session = place.transport.session()
     for number in range(3):
         session.open()
@@ -346,8 +346,8 @@ def test_a_closed_session_opens_again(place: Place) -> None:
     assert place.take() == [MESSAGE] * 3
 
 
-def test_sessions_are_closed_one_by_one(tmp_path: Path) -> None:
-    """The end of one is not the end of another."""
+def test_closing_a_session_does_not_close_others(tmp_path: Path) -> None:
+    """Each session is independent."""
     for build in PLACES.values():
         with build(tmp_path / "mail") as place, place.open() as session:
             with place.open() as other:
@@ -356,7 +356,7 @@ def test_sessions_are_closed_one_by_one(tmp_path: Path) -> None:
             assert sent(session.send(place.message("k.1.t", MESSAGE)))
 
 
-# What goes wrong
+# Failures
 
 
 @pytest.mark.parametrize(
@@ -367,8 +367,8 @@ def test_sessions_are_closed_one_by_one(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 @where_files_are
-def test_a_name_that_is_none_is_our_fault(kind: str, name: str, tmp_path: Path) -> None:
-    """Nothing is written, inside the folder or outside."""
+def test_an_invalid_name_is_our_fault(kind: str, name: str, tmp_path: Path) -> None:
+    """Nothing is written, inside or outside the folder."""
     with PLACES[kind](tmp_path / "deep" / "mail") as place, place.open() as session:
         reply = session.send(place.message(name, MESSAGE))
         assert reply.kind is ReplyKind.OURS
@@ -379,7 +379,7 @@ def test_a_name_that_is_none_is_our_fault(kind: str, name: str, tmp_path: Path) 
 
 @where_files_are
 def test_a_name_that_is_too_long_is_our_fault(kind: str, tmp_path: Path) -> None:
-    """As long as it may be for the file system, it is an outcome."""
+    """The error of the file system becomes a reply."""
     with PLACES[kind](tmp_path / "mail") as place, place.open() as session:
         reply = session.send(place.message("k" * 300, MESSAGE))
     assert (reply.kind, reply.stage) == (ReplyKind.OURS, "data")
@@ -387,8 +387,8 @@ def test_a_name_that_is_too_long_is_our_fault(kind: str, tmp_path: Path) -> None
 
 
 @where_files_are
-def test_a_full_disk_defers(kind: str, tmp_path: Path) -> None:
-    """Nothing of the message is left there; with room again, it goes through the same session."""
+def test_a_full_disk_defers_messages(kind: str, tmp_path: Path) -> None:
+    """No part of the message is left; once there is room, the same session sends it."""
     with small_disk(tmp_path / "disk", kilobytes=512) as disk:
         folder = disk / "mail"
         with PLACES[kind](folder) as place, place.open() as session:
@@ -405,8 +405,8 @@ def test_a_full_disk_defers(kind: str, tmp_path: Path) -> None:
 
 
 @where_files_are
-def test_a_disk_that_fills_up_keeps_what_is_whole(kind: str, tmp_path: Path) -> None:
-    """All that was sent is there, also what comes again when the disk is full; nothing else is."""
+def test_a_disk_that_fills_up_keeps_whole_messages(kind: str, tmp_path: Path) -> None:
+    """Exactly the sent messages are there, including those repeated on the full disk."""
     with (
         small_disk(tmp_path / "disk", kilobytes=512) as disk,
         PLACES[kind](disk / "mail") as place,
@@ -421,8 +421,8 @@ def test_a_disk_that_fills_up_keeps_what_is_whole(kind: str, tmp_path: Path) -> 
 
 
 @where_files_are
-def test_a_disk_that_is_read_only_is_our_fault(kind: str, tmp_path: Path) -> None:
-    """It will not pass; so it is when the session is opened where nothing is yet."""
+def test_a_read_only_disk_is_our_fault(kind: str, tmp_path: Path) -> None:
+    """It is permanent, for a message and for opening a session in a new folder."""
     with small_disk(tmp_path / "disk", kilobytes=512) as disk:
         with PLACES[kind](disk / "mail") as place, place.open() as session:
             make_read_only(disk)
@@ -434,8 +434,8 @@ def test_a_disk_that_is_read_only_is_our_fault(kind: str, tmp_path: Path) -> Non
 
 
 @where_files_are
-def test_a_folder_that_is_gone_is_our_fault(kind: str, tmp_path: Path) -> None:
-    """It is not made again behind somebody's back, but when the session is opened again."""
+def test_a_deleted_folder_is_our_fault(kind: str, tmp_path: Path) -> None:
+    """It is not recreated until the session is opened again."""
     folder = tmp_path / "mail"
     with PLACES[kind](folder) as place, place.open() as session:
         shutil.rmtree(folder)
@@ -449,8 +449,8 @@ def test_a_folder_that_is_gone_is_our_fault(kind: str, tmp_path: Path) -> None:
 
 
 @where_files_are
-def test_a_session_that_does_not_open_again_is_closed(kind: str, tmp_path: Path) -> None:
-    """Whatever it was before."""
+def test_a_session_that_cannot_be_reopened_is_closed(kind: str, tmp_path: Path) -> None:
+    """This does not depend on its earlier state."""
     folder = tmp_path / "mail"
     with PLACES[kind](folder) as place, place.open() as session:
         shutil.rmtree(folder)
@@ -462,8 +462,8 @@ def test_a_session_that_does_not_open_again_is_closed(kind: str, tmp_path: Path)
 
 
 @where_files_are
-def test_a_folder_that_is_none_is_our_fault(kind: str, tmp_path: Path) -> None:
-    """A file stands where it should be, or where the folder above it should be."""
+def test_a_file_instead_of_a_folder_is_our_fault(kind: str, tmp_path: Path) -> None:
+    """The file is at the path of the folder, or of its parent."""
     (tmp_path / "file").write_text("Lamps")
     check_not_opened(kind, tmp_path / "file", ReplyKind.OURS)
     check_not_opened(kind, tmp_path / "file" / "mail", ReplyKind.OURS)
@@ -471,7 +471,7 @@ def test_a_folder_that_is_none_is_our_fault(kind: str, tmp_path: Path) -> None:
 
 
 def check_not_opened(kind: str, folder: Path, reply_kind: ReplyKind) -> None:
-    """There is no session, and the reason is said with its place."""
+    """Asserts that no session is opened, and that the reason contains the path."""
     with PLACES[kind](folder) as place:
         session = place.transport.session()
         with pytest.raises(SessionFailed) as caught:
@@ -483,8 +483,8 @@ def check_not_opened(kind: str, folder: Path, reply_kind: ReplyKind) -> None:
 
 
 @where_files_are
-def test_too_many_open_files_defer(kind: str, tmp_path: Path) -> None:
-    """What others let go of again passes, for a message and for the session."""
+def test_too_many_open_files_defer_messages(kind: str, tmp_path: Path) -> None:
+    """It is temporary, for a message and for opening a session."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with PLACES[kind](tmp_path / "mail") as place, place.open() as session:
         message = place.message("k.1.t", MESSAGE)
@@ -498,8 +498,8 @@ def test_too_many_open_files_defer(kind: str, tmp_path: Path) -> None:
         assert sent(session.send(message))
 
 
-def test_a_server_that_is_gone_is_an_outcome() -> None:
-    """The message is lost, the session closed, and it does not open again."""
+def test_a_stopped_server_loses_the_message() -> None:
+    """The session is closed and cannot be reopened."""
     server = Server(Options())
     transport = TRANSPORTS["smtp"](Settings(smtp=SmtpSettings("127.0.0.1", server.port, "none")))
     with closing(server), closing(transport.session()) as session:

@@ -1,4 +1,4 @@
-"""The circuit breaker: what opens a circuit, what it holds back, and what closes it."""
+"""The circuit breaker: what opens a circuit, what is held back, and what closes it."""
 
 from __future__ import annotations
 
@@ -27,26 +27,26 @@ SECOND = timedelta(seconds=1)
 MANY = Background(subscribers=2_000)
 BIG, OTHER = "big.example", "other.example"
 
-Said = tuple[Stage, str]
+ServerReply = tuple[Stage, str]
 
-ACCEPTED: Said = ("dot", "250 2.0.0 taken")
-GONE: Said = ("rcpt", "550 5.1.1 no such user")
-NO_REASON: Said = ("rcpt", "550 no")
-POLICY: Said = ("rcpt", "550 5.7.1 relaying denied")
-LATER: Said = ("rcpt", "450 4.2.0 greylisted")
-UNKNOWN: Said = ("dot", "")
+ACCEPTED: ServerReply = ("dot", "250 2.0.0 taken")
+GONE: ServerReply = ("rcpt", "550 5.1.1 no such user")
+NO_REASON: ServerReply = ("rcpt", "550 no")
+POLICY: ServerReply = ("rcpt", "550 5.7.1 relaying denied")
+LATER: ServerReply = ("rcpt", "450 4.2.0 greylisted")
+UNKNOWN: ServerReply = ("dot", "")
 
 
 class Log:
-    """A breaker, and what it did."""
+    """A breaker and the steps that it took."""
 
     def __init__(self, background: Background = MANY) -> None:
         self.breaker = Breaker(background)
         self.steps: list[tuple[Step, str]] = []
         self.now = NOW
 
-    def note(self, said: Said, *domains: str) -> Log:
-        """An attempt to each of these domains got this reply."""
+    def note(self, said: ServerReply, *domains: str) -> Log:
+        """Records that an attempt to each of these domains got this reply."""
         stage, reply = said
         for domain in domains:
             self.breaker.begin(domain)
@@ -61,12 +61,12 @@ class Log:
 
     @property
     def opened(self) -> list[str]:
-        """The circuits that were opened."""
+        """The circuits that were opened, by domain."""
         return [domain for step, domain in self.steps if step is Step.OPENED]
 
 
 def spread(many: int) -> list[str]:
-    """So many domains."""
+    """Returns this many different domains."""
     return [f"d{number}.example" for number in range(many)]
 
 
@@ -82,8 +82,8 @@ def spread(many: int) -> list[str]:
         (UNKNOWN, UNKNOWN_IN_A_ROW),
     ],
 )
-def test_a_domain_that_refuses_everything(said: Said, many: int) -> None:
-    """It is stopped at the threshold and not before; the others go on."""
+def test_a_domain_that_refuses_everything(said: ServerReply, many: int) -> None:
+    """It is stopped at the threshold and not earlier; other domains continue."""
     log = Log().note(said, *[BIG] * (many - 1))
     assert log.opened == []
     log.note(said, BIG)
@@ -101,16 +101,16 @@ def test_a_domain_that_refuses_everything(said: Said, many: int) -> None:
         (UNKNOWN, UNKNOWN_IN_A_ROW),
     ],
 )
-def test_a_relay_that_refuses_everything(said: Said, many: int) -> None:
-    """All mail is stopped, although no domain alone would be."""
+def test_a_relay_that_refuses_everything(said: ServerReply, many: int) -> None:
+    """All mail is stopped, although no single domain reaches the threshold."""
     log = Log().note(said, *spread(many))
     assert log.opened == [ALL]
     assert not log.breaker.may_try("new.example", NOW)
     assert log.breaker.stopped(NOW)
 
 
-def test_a_relay_that_breaks_after_a_long_time() -> None:
-    """What was accepted long before does not hide it: only a few more are touched."""
+def test_a_relay_that_breaks_after_many_accepted_mails() -> None:
+    """Earlier successes do not hide the fault: only a few more deliveries are affected."""
     log = Log().note(ACCEPTED, *[BIG, OTHER, *spread(8)] * 1_000)
     tried = 0
     while log.opened != [ALL]:
@@ -121,22 +121,22 @@ def test_a_relay_that_breaks_after_a_long_time() -> None:
 
 
 def test_three_domains_stop_all_mail() -> None:
-    """Each of them is stopped first."""
+    """The circuit of each of them opens first."""
     log = Log()
     for domain in ("a.example", "b.example", "c.example"):
         log.note(ACCEPTED, *spread(250)).note(POLICY, *[domain] * POLICY_REFUSALS)
     assert log.opened == ["a.example", "b.example", "c.example", ALL]
 
 
-def test_a_domain_that_refuses_everything_is_not_held_against_the_others() -> None:
-    """Two dead addresses elsewhere do not make it three domains."""
+def test_one_refusing_domain_does_not_stop_the_others() -> None:
+    """Two dead addresses at other domains do not count as further refusing domains."""
     log = Log().note(ACCEPTED, *spread(10)).note(GONE, "a.example", "b.example")
     log.note(POLICY, *[BIG] * POLICY_REFUSALS).note(ACCEPTED, *spread(10))
     assert log.opened == [BIG]
 
 
-def test_what_is_usual_stops_nothing() -> None:
-    """One in a hundred is gone, in whatever order they come."""
+def test_the_usual_share_of_refusals_stops_nothing() -> None:
+    """One address in a hundred is gone, in whatever order they come."""
     for seed in range(20):
         dice, log = Random(seed), Log()
         for number in range(5_000):
@@ -145,8 +145,8 @@ def test_what_is_usual_stops_nothing() -> None:
 
 
 @pytest.mark.parametrize(("usual", "opens"), [(0.0, True), (0.02, True), (0.06, False)])
-def test_the_lists_own_share_is_usual(usual: float, *, opens: bool) -> None:
-    """Three times as many as in the last thirty days are still believed."""
+def test_the_limit_follows_the_lists_own_share(usual: float, *, opens: bool) -> None:
+    """Up to three times the share of the last thirty days is believed."""
     log = Log(replace(MANY, usual=usual))
     for number in range(150):
         log.note(GONE if number % 8 == 0 else ACCEPTED, f"d{number}.example")
@@ -154,14 +154,14 @@ def test_the_lists_own_share_is_usual(usual: float, *, opens: bool) -> None:
 
 
 def test_temporary_failures_open_nothing() -> None:
-    """Greylisting is no refusal, and is no success either."""
+    """Greylisting is neither a refusal nor a success."""
     log = Log(Background(subscribers=5)).note(LATER, *spread(500))
     assert log.opened == []
     assert log.breaker.finish(NOW) == []
 
 
-def test_an_unknown_between_others_opens_nothing() -> None:
-    """Only many in a row do."""
+def test_a_single_unknown_opens_nothing() -> None:
+    """Only many in a row open a circuit."""
     log = Log()
     for _ in range(50):
         log.note(UNKNOWN, *[BIG] * (UNKNOWN_IN_A_ROW - 1)).note(ACCEPTED, BIG)
@@ -179,8 +179,8 @@ def test_the_last_day_counts_as_part_of_the_run() -> None:
 # --- small lists
 
 
-def test_on_a_small_list_three_refusals_and_nothing_else_stop_all_mail() -> None:
-    """There a share says little."""
+def test_three_refusals_without_a_success_stop_a_small_list() -> None:
+    """A share says little about a small list."""
     log = Log(Background(subscribers=SMALL_LIST - 1)).note(GONE, *spread(2))
     assert log.opened == []
     assert log.note(GONE, OTHER).opened == [ALL]
@@ -188,26 +188,26 @@ def test_on_a_small_list_three_refusals_and_nothing_else_stop_all_mail() -> None
 
 
 @pytest.mark.parametrize(("subscribers", "opens"), [(1, True), (SMALL_LIST, False)])
-def test_the_only_mail_of_a_run_is_refused(subscribers: int, *, opens: bool) -> None:
-    """It says nothing about the address, because nothing shows that mail leaves at all."""
+def test_a_refusal_of_the_only_mail_of_a_run(subscribers: int, *, opens: bool) -> None:
+    """It is not evidence about the address, because nothing shows that mail can be sent at all."""
     log = Log(Background(subscribers)).note(GONE, BIG)
     found = log.opened + [change.circuit.domain for change in log.breaker.finish(NOW)]
     assert found == [ALL] * opens
 
 
-def test_one_that_is_accepted_shows_that_mail_leaves() -> None:
-    """Then the others' refusals are believed."""
+def test_one_accepted_mail_shows_that_sending_works() -> None:
+    """Then the refusals of other mail are believed."""
     log = Log(Background(subscribers=8)).note(GONE, *spread(2)).note(ACCEPTED, OTHER)
     log.note(GONE, *spread(5))
     assert log.opened == []
     assert log.breaker.finish(NOW) == []
 
 
-# --- what it holds back, and what closes it
+# --- what is held back, and what closes a circuit
 
 
 def opened(domain: str) -> Log:
-    """A run that begins with an open circuit, an hour after it opened."""
+    """Starts a run with an open circuit, an hour after it opened."""
     log = Log(replace(MANY, circuits=(Circuit(domain, "no", NOW - PROBE_EVERY, NOW),)))
     assert log.breaker.circuits
     return log
@@ -215,7 +215,7 @@ def opened(domain: str) -> Log:
 
 @pytest.mark.parametrize("domain", [ALL, BIG])
 def test_one_delivery_an_hour_is_tried(domain: str) -> None:
-    """No second one while it is under way, and none for another hour when it fails."""
+    """No second one is tried during it, nor for another hour if it fails."""
     log = opened(domain)
     assert not log.breaker.may_try(BIG, NOW - SECOND)
     assert log.breaker.may_try(BIG, NOW)
@@ -229,7 +229,7 @@ def test_one_delivery_an_hour_is_tried(domain: str) -> None:
 
 @pytest.mark.parametrize("domain", [ALL, BIG])
 def test_a_probe_that_gets_through_closes_the_circuit(domain: str) -> None:
-    """Then everything goes on."""
+    """Then sending continues."""
     log = opened(domain).note(ACCEPTED, BIG)
     assert log.steps == [(Step.CLOSED, domain)]
     assert log.breaker.circuits == ()
@@ -237,21 +237,21 @@ def test_a_probe_that_gets_through_closes_the_circuit(domain: str) -> None:
 
 
 @pytest.mark.parametrize("said", [GONE, NO_REASON, POLICY, LATER, UNKNOWN])
-def test_any_other_end_of_a_probe_does_not(said: Said) -> None:
+def test_a_probe_that_is_not_accepted_keeps_the_circuit_open(said: ServerReply) -> None:
     """Only an accepted mail shows that the cause is gone."""
     assert opened(ALL).note(said, BIG).steps == [(Step.PROBED, ALL)]
 
 
-def test_a_probe_that_was_not_sent_is_none() -> None:
-    """Another delivery may be tried instead."""
+def test_a_probe_that_was_not_sent_does_not_count() -> None:
+    """Another delivery may be tried in its place."""
     log = opened(BIG)
     log.breaker.begin(BIG)
     log.breaker.abandon(BIG)
     assert log.breaker.may_try(BIG, NOW)
 
 
-def test_what_was_under_way_changes_nothing() -> None:
-    """An open circuit is closed by its probe alone."""
+def test_replies_to_earlier_attempts_do_not_change_an_open_circuit() -> None:
+    """Only its probe closes an open circuit."""
     log = Log()
     for _ in range(30):
         log.breaker.begin(BIG)
@@ -274,13 +274,13 @@ def test_what_was_under_way_changes_nothing() -> None:
     ),
     st.integers(1, 5_000),
 )
-def test_where_nothing_is_accepted_little_is_touched(
-    said: list[tuple[Said, str]], subscribers: int
+def test_few_deliveries_are_tried_while_nothing_is_accepted(
+    replies: list[tuple[ServerReply, str]], subscribers: int
 ) -> None:
-    """Whatever the replies: each open circuit stays open, and few are refused before."""
+    """Whatever the replies, each open circuit stays open, and few deliveries are refused before."""
     log = Log(Background(subscribers))
     touched = 0
-    for reply, domain in said:
+    for reply, domain in replies:
         if log.breaker.may_try(domain, log.now):
             touched += reply != LATER
             log.note(reply, domain)
@@ -288,8 +288,8 @@ def test_where_nothing_is_accepted_little_is_touched(
     assert len(log.opened) == len(set(log.opened))
 
 
-def test_the_reason_says_how_many_and_what_the_last_reply_was() -> None:
-    """The operator reads it in `status`, in the report and in the run's summary."""
+def test_the_reason_has_the_number_of_refusals_and_the_last_reply() -> None:
+    """The operator sees it in `status`, in the report and in the run's summary."""
     log = Log().note(ACCEPTED, *spread(10)).note(POLICY, *spread(POLICY_REFUSALS))
     (circuit,) = log.breaker.circuits
     assert circuit == Circuit(
@@ -301,7 +301,7 @@ def test_the_reason_says_how_many_and_what_the_last_reply_was() -> None:
     assert WINDOW > 15
 
 
-def test_a_list_with_many_dead_addresses_comes_to_an_end_of_them() -> None:
+def test_a_list_gets_rid_of_many_dead_addresses() -> None:
     """Once others accept mail, an address that is refused again is believed and not counted."""
     log = opened(ALL).note(ACCEPTED, *spread(12))
     reply = classify("rcpt", 550, "5.1.1 no such user")
@@ -313,14 +313,14 @@ def test_a_list_with_many_dead_addresses_comes_to_an_end_of_them() -> None:
     assert log.breaker.circuits == ()
 
 
-def test_what_is_refused_again_is_not_believed_where_nothing_is_accepted() -> None:
-    """That is the relay, still."""
+def test_a_second_refusal_is_not_believed_while_nothing_is_accepted() -> None:
+    """The relay still refuses everything."""
     reply = classify("rcpt", 550, "5.1.1 no such user")
     assert not Log().breaker.is_confirmed(BIG, reply, again=True)
 
 
-def test_three_domains_that_refuse_are_left_out_once_others_accept() -> None:
-    """All mail is stopped until a probe shows that the others take it; then only these are."""
+def test_only_refusing_domains_stay_blocked_once_others_accept() -> None:
+    """All mail is stopped until a probe shows that other domains accept; then only three are."""
     log = Log().note(ACCEPTED, *spread(30))
     log.note(POLICY, "a.example", "b.example", "c.example", "a.example", "b.example")
     assert log.opened == ["a.example", "b.example", "c.example", ALL]
@@ -334,20 +334,20 @@ def test_three_domains_that_refuse_are_left_out_once_others_accept() -> None:
 
 
 def test_an_accepted_mail_opens_nothing() -> None:
-    """Whatever is open already."""
+    """It makes no difference which circuits are open."""
     domains = ("a.example", "b.example", "c.example")
     circuits = tuple(Circuit(one, "no", NOW, NOW + PROBE_EVERY) for one in domains)
     log = Log(replace(MANY, circuits=circuits)).note(ACCEPTED, *spread(50))
     assert log.opened == []
 
 
-def test_a_storm_is_nothing_usual() -> None:
-    """However much was refused before: no list has three dead addresses in ten."""
+def test_a_high_usual_share_still_has_a_limit() -> None:
+    """No list has three dead addresses in ten, whatever was refused before."""
     log = Log(replace(MANY, usual=0.9)).note(GONE, *spread(REFUSALS))
     assert log.opened == [ALL]
 
 
-def test_a_single_refusal_where_others_took_mail_today_is_believed() -> None:
-    """It was the only mail of its run, on a small list."""
+def test_a_single_refusal_is_believed_if_other_mail_was_accepted_that_day() -> None:
+    """It is the only mail of its run, on a small list."""
     log = Log(Background(subscribers=6, accepted=4)).note(GONE, BIG)
     assert log.breaker.finish(NOW) == []

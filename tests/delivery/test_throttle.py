@@ -1,4 +1,4 @@
-"""How fast mail leaves: never faster than allowed, and not slower than that either."""
+"""Rate limits: mail is never sent faster than allowed, and no slower than necessary."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.soak import SOAK
 
 SLOW, SLOWER, FREE = "slow.example", "slower.example", "free.example"
 CLOSE = 1e-6
-"""Seconds that sums of fractions may be off."""
+"""Rounding error in seconds that sums of fractions may have."""
 
 RATE = st.floats(0.001, 1_000)
 START = st.sampled_from([0.0, 0.1, 1e6])
@@ -24,7 +24,7 @@ START = st.sampled_from([0.0, 0.1, 1e6])
 def mails(
     rates: Rates, domains: Sequence[str], now: float = 0.0, pauses: Sequence[float] = ()
 ) -> list[float]:
-    """When each leaves if each leaves as soon as it may, after further pauses."""
+    """Returns the times at which mails are sent as early as allowed, with these extra pauses."""
     times = []
     for number, domain in enumerate(domains):
         now += pauses[number] if number < len(pauses) else 0.0
@@ -34,15 +34,15 @@ def mails(
     return times
 
 
-def test_without_limits_nobody_waits() -> None:
-    """However many there are, and at whatever time."""
+def test_without_limits_there_is_no_wait() -> None:
+    """This holds for any number of mails at any time."""
     for clock in (0.0, 0.1, 1e9):
         assert mails(Rates(None, {}), [FREE] * 1_000, clock) == [clock] * 1_000
 
 
 @given(RATE, START)
 def test_mails_are_a_gap_apart(rate: float, start: float) -> None:
-    """Also the first ones: there is no burst. And the last leaves as early as it may."""
+    """The first ones are no burst, and the last one is as early as allowed."""
     times = mails(Rates(rate, {}), [FREE] * 20, start)
     assert times[0] == start
     gaps = [later - earlier for earlier, later in pairwise(times)]
@@ -51,7 +51,7 @@ def test_mails_are_a_gap_apart(rate: float, start: float) -> None:
 
 @given(RATE, st.floats(0, 10_000))
 def test_idle_time_is_not_saved_up(rate: float, idle: float) -> None:
-    """After an hour without mail the next ones are as far apart as ever."""
+    """After an hour without mail, the next ones are as far apart as before."""
     rates = Rates(rate, {SLOW: rate})
     mails(rates, [SLOW])
     now = 1 / rate + idle
@@ -59,8 +59,8 @@ def test_idle_time_is_not_saved_up(rate: float, idle: float) -> None:
     assert times == pytest.approx([now, now + 1 / rate, now + 2 / rate], abs=CLOSE)
 
 
-def test_a_domain_has_a_rate_of_its_own() -> None:
-    """Others do not wait for it."""
+def test_a_domain_can_have_its_own_rate() -> None:
+    """Other domains do not wait for it."""
     rates = Rates(None, {SLOW: 0.5, SLOWER: 0.1})
     for domain in (SLOW, SLOWER, FREE):
         rates.take(domain, 100.0)
@@ -68,8 +68,8 @@ def test_a_domain_has_a_rate_of_its_own() -> None:
     assert [rates.wait(domain, 102.0) for domain in (SLOW, SLOWER, FREE)] == [0.0, 8.0, 0.0]
 
 
-def test_a_domain_is_under_the_common_rate_too() -> None:
-    """The longer of the two waits counts, and a mail to it is a mail like others."""
+def test_the_overall_rate_applies_to_every_domain() -> None:
+    """The longer of the two waits applies, and a mail to a slow domain counts like any other."""
     rates = Rates(1.0, {SLOW: 0.5, FREE: 100.0})
     rates.take(SLOW, 0.0)
     assert rates.wait(SLOW, 0.0) == 2.0
@@ -78,8 +78,8 @@ def test_a_domain_is_under_the_common_rate_too() -> None:
     assert rates.wait(SLOW, 1.0) == 1.0
 
 
-def test_a_domain_is_known_by_its_whole_name() -> None:
-    """Neither a part of it nor something longer is meant; a notice has none."""
+def test_a_domain_rate_applies_to_the_exact_name() -> None:
+    """It does not apply to a part of it or to a longer name; a notice has no domain."""
     rates = Rates(None, {"example.org": 0.5})
     rates.take("example.org", 0.0)
     for other in ("", "org", "mail.example.org", "example.org.uk", "EXAMPLE.ORG"):
@@ -95,14 +95,14 @@ def test_a_domain_is_known_by_its_whole_name() -> None:
     st.lists(st.floats(0, 100), max_size=40),
     START,
 )
-def test_no_second_is_too_full(
+def test_no_interval_exceeds_the_rate(
     common: float | None,
     own: Mapping[str, float],
     domains: Sequence[str],
     pauses: Sequence[float],
     start: float,
 ) -> None:
-    """In no stretch of time, whatever came before, more mails leave than its length allows."""
+    """No interval, whatever came before, has more mails than its length allows."""
     times = mails(Rates(common, own), domains, start, pauses)
     for who, rate in [("", common), *own.items()]:
         mine = [at for at, domain in zip(times, domains, strict=True) if who in ("", domain)]
@@ -115,7 +115,7 @@ def test_no_second_is_too_full(
 def test_a_wait_is_exact(
     common: float | None, own: Mapping[str, float], start: float, idle: float
 ) -> None:
-    """It is over when it said it would be, never negative, and asking changes nothing."""
+    """It ends exactly when it said, is never negative, and asking for it changes nothing."""
     rates = Rates(common, own)
     now = mails(rates, [SLOW] * 3, start)[-1]
     wait = rates.wait(SLOW, now)

@@ -1,7 +1,7 @@
-"""What is in `deploy/` works, as far as that shows without Docker, systemd and GitHub.
+"""The files in `deploy/`, tested as far as possible without Docker, systemd and GitHub.
 
-The image's recipe is carried out in a folder; the units are read by systemd's own checker; the
-workflow's steps are run by the same shell against a repository on this disk.
+The Dockerfile's commands run in a folder, systemd's own checker reads the units, and the
+workflow's steps run in the same shell with a local repository.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ GUIDE = (DEPLOY / "README.md").read_text("utf-8")
 
 
 def missing(tool: str) -> None:
-    """Fails in CI, which installs everything; elsewhere the test is skipped."""
+    """Fails the test in CI, which installs all tools; skips it elsewhere."""
     if os.environ.get("CI"):
         pytest.fail(f"{tool} is missing")
     pytest.skip(f"{tool} is not installed here")
 
 
 def loaded(name: str) -> Any:
-    """A YAML file of `deploy/`."""
+    """Returns the content of a YAML file in `deploy/`."""
     return YAML(typ="safe").load(DEPLOY / name)
 
 
@@ -57,35 +57,35 @@ def loaded(name: str) -> Any:
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of a Dockerfile: what it begins with, its name, and its instructions."""
+    """A stage of a Dockerfile: its base image, its name, and its instructions."""
 
     base: str
     name: str
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, word: str) -> list[str]:
-        """What the instructions of that kind say."""
+        """Returns the arguments of all instructions of this kind."""
         return [text for kind, text in self.steps if kind == word]
 
     def last(self, word: str) -> str:
-        """What the one that counts says."""
+        """Returns the arguments of the last one, which is effective."""
         return self.all(word)[-1]
 
     def copied(self) -> Iterator[tuple[list[str], str]]:
-        """What is copied from the repository, and where to."""
+        """Yields the sources and the target of each copy from the repository."""
         for text in self.all("COPY"):
             if not text.startswith("--from="):
                 *sources, target = text.split()
                 yield sources, target
 
     def environment(self) -> dict[str, str]:
-        """What it sets."""
+        """Returns the environment variables that it sets."""
         pairs = (pair.split("=", 1) for text in self.all("ENV") for pair in text.split())
         return {name: value for name, value in pairs}  # noqa: C416  # the pairs are lists
 
 
 def stages() -> list[Stage]:
-    """The parts of the Dockerfile."""
+    """Returns the stages of the Dockerfile."""
     lines = (DEPLOY / "Dockerfile").read_text("utf-8").splitlines()
     text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
     found: list[Stage] = []
@@ -103,7 +103,7 @@ BUILD, IMAGE = stages()
 
 
 def is_sent(path: str) -> bool:
-    """Whether the builder gets a file, by the rules of `.dockerignore`: the last match counts."""
+    """Returns whether `.dockerignore` lets the builder read a file: the last match decides."""
     sent = True
     paths = [PurePosixPath(path), *PurePosixPath(path).parents][:-1]
     for line in (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").splitlines():
@@ -118,8 +118,8 @@ def is_sent(path: str) -> bool:
     return sent
 
 
-def test_the_image_is_made_of_files_of_the_repository() -> None:
-    """Whatever is copied is there and reaches the builder; little else does."""
+def test_the_image_is_built_from_files_of_the_repository() -> None:
+    """All copied files exist and are sent to the builder; other files are not."""
     copied = {source for sources, _ in BUILD.copied() for source in sources}
     for source in copied:
         assert (REPOSITORY / source).exists(), source
@@ -138,8 +138,8 @@ def test_the_image_is_made_of_files_of_the_repository() -> None:
     assert size < 3_000_000
 
 
-def test_the_image_has_no_more_than_it_needs() -> None:
-    """It runs as a user that is not root, says how it is, ends on a signal, and has no pip."""
+def test_the_image_has_only_what_it_needs() -> None:
+    """It runs as a non-root user, has a health check and a stop signal, and no pip."""
     user, group = IMAGE.last("USER").split(":")
     assert int(user) > 0
     assert int(group) > 0
@@ -157,30 +157,30 @@ def test_the_image_has_no_more_than_it_needs() -> None:
     assert json.loads(IMAGE.last("ENTRYPOINT")) == ["newsletter"]
     environment = IMAGE.environment()
     assert environment["NEWSLETTER_CONFIG"] == "/data/config.toml"
-    assert environment["NEWSLETTER__WEB__HOST"] == "0.0.0.0"  # noqa: S104  # inside, all there is
+    assert environment["NEWSLETTER__WEB__HOST"] == "0.0.0.0"  # noqa: S104  # inside the container
     assert environment["NEWSLETTER__WEB__PORT"] == IMAGE.last("EXPOSE")
 
 
 @dataclass(frozen=True)
 class Box:
-    """A folder in which the Dockerfile's absolute paths are."""
+    """A folder that contains the Dockerfile's absolute paths."""
 
     root: Path
 
     def inside(self, text: str) -> str:
-        """The text with its paths in the box."""
+        """Returns the text with its absolute paths moved into the folder."""
         return re.sub(r"(?<![\w/.*])/(?=(?:src|dist|opt|data)\b)", f"{self.root}/", text)
 
     def environment(self, stage: Stage) -> dict[str, str]:
-        """What a process of that stage sees."""
+        """Returns the environment of a process in this stage."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         mine = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        said = {name: self.inside(value) for name, value in stage.environment().items()}
-        said["PATH"] = said.get("PATH", "$PATH").replace("$PATH", path)
-        return {**mine, "HOME": str(self.root), **said}
+        given = {name: self.inside(value) for name, value in stage.environment().items()}
+        given["PATH"] = given.get("PATH", "$PATH").replace("$PATH", path)
+        return {**mine, "HOME": str(self.root), **given}
 
     def build(self) -> None:
-        """Carries out the first stage."""
+        """Runs the first stage."""
         (self.root / "data").mkdir(parents=True)
         place = Path(self.inside(BUILD.last("WORKDIR")))
         for sources, target in BUILD.copied():
@@ -208,7 +208,7 @@ class Box:
             shutil.copy(source, target)
 
     def run(self, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
-        """Runs something in the finished image."""
+        """Runs a command in the finished image."""
         return subprocess.run(
             words,
             cwd=self.root / "data",
@@ -220,16 +220,16 @@ class Box:
         )
 
 
-def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
-    """Built by the Dockerfile's own commands from what it copies, it demonstrates and serves.
+def test_the_dockerfile_builds_a_working_program(tmp_path: Path) -> None:
+    """The Dockerfile's own commands build it from the copied files; `demo` and `serve` work.
 
-    Its health check passes while it serves and fails afterwards; it says READY, and ends on
-    the signal that Docker and systemd send, in the time that they give it.
+    The health check passes while it serves and fails afterwards. It notifies READY, and stops
+    in time on the signal that Docker and systemd send.
     """
     box = Box(tmp_path / "box")
     box.build()
     program = json.loads(IMAGE.last("ENTRYPOINT"))
-    # By its path: looked up before the environment of the image is set.
+    # An absolute path, because it is looked up before the image's environment is set.
     program[0] = str(box.root / "opt/newsletter/bin" / program[0])
     python = str(box.root / "opt/newsletter/bin/python")
     assert box.run(*program, "--version").stdout == f"newsletter {__version__}\n"
@@ -241,29 +241,29 @@ def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
     port = free_port()
     health = json.loads(IMAGE.last("HEALTHCHECK").partition("CMD ")[2])
     health = [python, *(word.replace(":8000/", f":{port}/") for word in health[1:])]
-    proxied = {"http_proxy": "http://127.0.0.1:9"}  # as many servers have it
+    proxied = {"http_proxy": "http://127.0.0.1:9"}  # as on many servers
     assert box.run(*health, **proxied).returncode == 1
     (box.root / "data/captures").mkdir()
     (box.root / "data/config.toml").write_text("[[sources]]\nname = 'saved'\npath = 'captures'\n")
-    # As the guide begins: the service never makes a database.
+    # The first step of the guide: the service never creates a database.
     assert "docker compose -f deploy/compose.yaml run --build --rm newsletter ingest\n" in GUIDE
     assert box.run(*program, "ingest").returncode == 0
     with (
-        systemd(tmp_path) as said,
+        systemd(tmp_path) as notifications,
         subprocess.Popen(
             [*program, *json.loads(IMAGE.last("CMD"))],
             cwd=box.root / "data",
             env=box.environment(IMAGE)
-            | {"NEWSLETTER__WEB__PORT": str(port), "NOTIFY_SOCKET": said.getsockname()},
+            | {"NEWSLETTER__WEB__PORT": str(port), "NOTIFY_SOCKET": notifications.getsockname()},
             stderr=subprocess.PIPE,
         ) as served,
     ):
         try:
-            assert said.recv(100) == b"READY=1"
+            assert notifications.recv(100) == b"READY=1"
             assert box.run(*health, **proxied).returncode == 0
             asked_at = time.monotonic()
             served.send_signal(signal.Signals[IMAGE.last("STOPSIGNAL")])
-            assert said.recv(100) == b"STOPPING=1"
+            assert notifications.recv(100) == b"STOPPING=1"
             _, logs = served.communicate(timeout=60)
         finally:
             served.kill()
@@ -276,7 +276,7 @@ def test_the_recipe_makes_a_program_that_works(tmp_path: Path) -> None:
 
 @contextmanager
 def systemd(folder: Path) -> Iterator[socket.socket]:
-    """A socket on which a service says how it is."""
+    """Opens a socket for the notifications of a service."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
         wire.bind(str(folder / "notify"))
         wire.settimeout(60)
@@ -284,7 +284,7 @@ def systemd(folder: Path) -> Iterator[socket.socket]:
 
 
 def timeout() -> float:
-    """How many seconds it has to end, wherever it runs."""
+    """Returns the seconds that the service has to stop, in the shortest deployment."""
     unit = section("newsletter.service", "Service")
     box = loaded("compose.yaml")["services"]["newsletter"]
     seconds = [*unit["TimeoutStopSec"], box["stop_grace_period"].removesuffix("s")]
@@ -294,11 +294,11 @@ def timeout() -> float:
 # --- compose
 
 NEEDED = AT_MOST * Limits().memory + 512 * 2**20
-"""Bytes: for the captures that are read at a time, and for the service itself."""
+"""Bytes needed for the captures parsed at the same time, and for the service itself."""
 
 
 def in_bytes(size: str) -> int:
-    """A size as Docker and systemd write it."""
+    """Returns the bytes of a size such as `512m`, as Docker and systemd write it."""
     return int(size[:-1]) * {"m": 2**20, "g": 2**30}[size[-1].lower()]
 
 
@@ -313,8 +313,8 @@ def valid(name: str, schema: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_compose_gives_the_container_what_it_needs_and_no_more() -> None:
-    """One service, private by default, that keeps its data and cannot change itself."""
+def test_compose_gives_the_container_only_what_it_needs() -> None:
+    """There is one service, private by default, with persistent data and a read-only image."""
     valid("compose.yaml", "vendor.compose-spec")
     compose = loaded("compose.yaml")
     (service,) = compose["services"].values()
@@ -341,7 +341,7 @@ def test_compose_gives_the_container_what_it_needs_and_no_more() -> None:
     assert in_bytes(service["mem_limit"]) >= NEEDED
     assert service["memswap_limit"] == service["mem_limit"]
     assert service["pids_limit"] == int(section(UNITS[0], "Service")["TasksMax"][0])
-    assert 0 < service["cpus"] <= 1  # more than a machine has is refused
+    assert 0 < service["cpus"] <= 1  # Docker refuses more than the machine has
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["restart"] == "unless-stopped"
@@ -354,7 +354,7 @@ def test_compose_gives_the_container_what_it_needs_and_no_more() -> None:
 
 
 def section(unit: str, name: str) -> dict[str, list[str]]:
-    """What a section of a unit says."""
+    """Returns the values of a section of a unit."""
     found: dict[str, list[str]] = {}
     current = ""
     for line in (DEPLOY / unit).read_text("utf-8").splitlines():
@@ -368,7 +368,7 @@ def section(unit: str, name: str) -> dict[str, list[str]]:
 
 @pytest.fixture
 def units(tmp_path: Path) -> Path:
-    """The units in a folder, with a program that exists."""
+    """Copies the units to a folder, with a program that exists."""
     if not shutil.which("systemd-analyze"):
         missing("systemd-analyze")
     for name in UNITS:
@@ -380,15 +380,15 @@ def units(tmp_path: Path) -> Path:
 
 
 def analyze(*words: str, cwd: Path) -> tuple[int, str]:
-    """What systemd's checker says."""
+    """Runs systemd's checker. Returns its exit status and output."""
     done = subprocess.run(
         ["systemd-analyze", *words], cwd=cwd, capture_output=True, text=True, check=False
     )
     return done.returncode, done.stdout + done.stderr
 
 
-def test_systemd_understands_the_units(units: Path) -> None:
-    """It has nothing to say about them; and it would have."""
+def test_systemd_accepts_the_units(units: Path) -> None:
+    """The checker reports nothing, but does report a misspelled key."""
     verify = ("verify", "--man=no", "--recursive-errors=yes")
     paths = [f"./{name}" for name in UNITS]
     assert analyze(*verify, *paths, cwd=units) == (0, "")
@@ -398,19 +398,19 @@ def test_systemd_understands_the_units(units: Path) -> None:
 
 
 @pytest.mark.parametrize("name", UNITS[:2])
-def test_the_services_are_shut_in(units: Path, name: str) -> None:
-    """systemd itself counts little that they could do; 10 is everything, 2 is little."""
-    status, said = analyze(
+def test_the_services_are_sandboxed(units: Path, name: str) -> None:
+    """systemd's own exposure score is below 2; the maximum is 10."""
+    status, output = analyze(
         "security", "--offline=true", "--threshold=20", "--no-pager", f"./{name}", cwd=units
     )
-    assert status == 0, said
+    assert status == 0, output
 
 
-def test_the_services_differ_only_in_what_they_run() -> None:
-    """Same user, same state, same walls; the clock belongs to the timer.
+def test_the_services_differ_only_in_their_commands() -> None:
+    """User, state and sandbox are the same; the schedule belongs to the timer.
 
-    A single run that is told to end may take longer: it waits for a database in use, to record
-    what it sent.
+    A single run may take longer to stop: it waits for a database in use, to record what it
+    sent.
     """
     serving, running = (section(name, "Service") for name in UNITS[:2])
     own = {"Type", "ExecStart", "TimeoutStartSec", "TimeoutStopSec", "WatchdogSec"}
@@ -418,15 +418,15 @@ def test_the_services_differ_only_in_what_they_run() -> None:
     shared = {key: value for key, value in serving.items() if key not in own}
     assert shared == {key: value for key, value in running.items() if key not in own}
     assert in_bytes(serving["MemoryMax"][0]) >= NEEDED
-    assert serving["OOMPolicy"] == ["continue"]  # a parser that is killed ends no service
-    assert int(serving["TasksMax"][0]) > 300  # as many sessions as can be configured
+    assert serving["OOMPolicy"] == ["continue"]  # a killed parser does not stop the service
+    assert int(serving["TasksMax"][0]) > 300  # the maximum number of sessions
     assert serving["Type"] == ["notify"]
-    # It says that it lives every 15 seconds.
+    # It notifies the watchdog every 15 seconds.
     assert 60 <= int(serving["WatchdogSec"][0]) <= 600
     assert serving["Restart"] == ["always"]
     assert serving["RestartPreventExitStatus"] == ["2"]
     assert running["Type"] == ["oneshot"]
-    # Status 3 has to be seen.
+    # Exit status 3 must be reported.
     assert "SuccessExitStatus" not in running
     timer = section(UNITS[2], "Timer")
     assert timer["Persistent"] == ["true"]
@@ -435,8 +435,8 @@ def test_the_services_differ_only_in_what_they_run() -> None:
 
 
 @pytest.mark.parametrize("name", UNITS[:2])
-def test_the_units_call_commands_that_exist(name: str) -> None:
-    """With options that the commands take."""
+def test_the_units_run_existing_commands(name: str) -> None:
+    """The commands accept the options."""
     (line,) = section(name, "Service")["ExecStart"]
     program, *words = line.split()
     assert f"python3 -m venv {Path(program).parents[1]}" in GUIDE
@@ -458,7 +458,7 @@ SAMPLES = REPOSITORY / "newsletter" / "sample"
 
 
 def git(*words: str, cwd: Path) -> str:
-    """Runs git; what it prints."""
+    """Runs git. Returns its output."""
     done = subprocess.run(["git", *words], cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -466,21 +466,21 @@ def git(*words: str, cwd: Path) -> str:
 
 @dataclass
 class RunResult:
-    """What became of a run of the workflow."""
+    """The result of a run of the workflow."""
 
-    replies: dict[str, str] = field(default_factory=dict)
-    said: str = ""
+    outcomes: dict[str, str] = field(default_factory=dict)
+    output: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
-    """Of steps and jobs, by the words that the workflow calls them by."""
+    """Outputs of steps and jobs, by the expressions that the workflow uses for them."""
     artifact: Path | None = None
 
     @property
     def failed(self) -> bool:
         """Whether GitHub shows it as failed."""
-        return "failure" in self.replies.values()
+        return "failure" in self.outcomes.values()
 
     def runs(self, condition: str | None, *, well: bool) -> bool:
-        """Whether a step or a job with that condition is run, if all was `well` before it."""
+        """Returns whether a step or job with this condition runs, if all was `well` before it."""
         if condition is None:
             return well
         always, *rest = condition.split(" && ")
@@ -492,28 +492,28 @@ class RunResult:
         return True
 
     def filled(self, text: str, known: Mapping[str, str]) -> str:
-        """A text of the workflow with its expressions evaluated."""
+        """Returns a text of the workflow with its expressions evaluated."""
         values = {**self.outputs, **known}
         outputs = r"(?:steps|needs)\.[\w-]+\.outputs\.[\w-]+"
 
         def value(found: re.Match[str]) -> str:
             missing = "" if re.fullmatch(outputs, found[1]) else None
-            replied = values.get(found[1], missing)
-            assert replied is not None, found[1]
-            return replied
+            filled_in = values.get(found[1], missing)
+            assert filled_in is not None, found[1]
+            return filled_in
 
         return re.sub(r"\$\{\{ (.*?) \}\}", value, text)
 
 
 class Hub:
-    """A stand-in for GitHub: a repository, and a machine that carries out the steps.
+    """A substitute for GitHub: a repository, and a machine that runs the steps.
 
     Attributes:
-        private: whether the repository is.
-        meanwhile: a shell command that is run when the newsletter has ended.
-        leaves: whether it is gone as soon as it was checked out.
-        sent: how many mails have left, by what the runs said.
-        number: what the machine that runs the program says of its artifact.
+        private: whether the repository is private, `true` or `false`.
+        meanwhile: a shell command that runs after the newsletter.
+        disappears: whether the repository becomes unreachable after the checkout.
+        sent: number of mails sent, according to the output of the runs.
+        number: id of the artifact, as reported by the machine that runs the program.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -522,7 +522,7 @@ class Hub:
         self.captures = folder / "captures"
         self.private = "true"
         self.meanwhile = "true"
-        self.leaves = False
+        self.disappears = False
         self.sent = 0
         self.number = "7"
         self._count = 0
@@ -553,66 +553,66 @@ class Hub:
         path.chmod(0o755)
 
     def use(self, script: str) -> None:
-        """Puts something in the place of the newsletter."""
+        """Replaces the newsletter command by a script."""
         self._tool("newsletter", script)
 
     def publish(self, capture: str) -> None:
-        """A new capture is there, and has been for a while."""
+        """Adds a capture that was last changed an hour ago."""
         path = Path(shutil.copy(SAMPLES / capture, self.captures))
         os.utime(path, (time.time() - 3600,) * 2)
 
     def refuse(self, what: str) -> None:
-        """The repository takes no push that makes this shell test succeed."""
+        """Makes the repository reject pushes for which this shell test succeeds."""
         hook = self.remote / "hooks" / "pre-receive"
         hook.write_text(f"#!/bin/sh\nread old new ref\nif {what}; then exit 1; fi\n")
         hook.chmod(0o755)
 
     def accept(self) -> None:
-        """The repository takes every push again."""
+        """Makes the repository accept all pushes again."""
         (self.remote / "hooks" / "pre-receive").unlink()
 
     def stored(self) -> list[str]:
-        """The files on the branch, which has one commit only."""
+        """Returns the files on the branch; asserts that it has exactly one commit."""
         assert git("rev-list", "--count", BRANCH, cwd=self.remote) == "1"
         return git("ls-tree", "--name-only", BRANCH, cwd=self.remote).split()
 
     def run(self, command: str | None = None) -> RunResult:
-        """A run of the workflow: by the clock, or by hand with a command."""
+        """Runs the workflow, as scheduled or manually with a command."""
         self._count += 1
         result = RunResult()
         for name, job in JOBS.items():
             needed = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
-            well = all(result.replies[one] == "success" for one in needed)
+            well = all(result.outcomes[one] == "success" for one in needed)
             if result.runs(job.get("if"), well=well):
-                result.replies[name] = self._work(name, job, command, result)
+                result.outcomes[name] = self._work(name, job, command, result)
                 for output, text in job.get("outputs", {}).items():
                     result.outputs[f"needs.{name}.outputs.{output}"] = result.filled(text, {})
             else:
-                result.replies[name] = "skipped"
+                result.outcomes[name] = "skipped"
         if (self.folder / "artifact").exists():
             result.artifact = (self.folder / "artifact").rename(self.folder / f"kept-{self._count}")
-        self.sent += sum(map(int, re.findall(r"^(\d+) sent", result.said, re.MULTILINE)))
+        self.sent += sum(map(int, re.findall(r"^(\d+) sent", result.output, re.MULTILINE)))
         return result
 
     def _work(
         self, job: str, content: Mapping[str, Any], command: str | None, result: RunResult
     ) -> str:
-        """Carries out a job on a machine of its own; whether that succeeded."""
+        """Runs a job on a machine of its own. Returns `success` or `failure`."""
         home = self.folder / f"machine-{self._count}-{job}"
         home.mkdir()
-        replies = []
+        outcomes = []
         for number, step in enumerate(content["steps"]):
             name = step.get("id") or step.get("name") or step["uses"]
-            if not result.runs(step.get("if"), well="failure" not in replies):
-                result.replies[name] = "skipped"
+            if not result.runs(step.get("if"), well="failure" not in outcomes):
+                result.outcomes[name] = "skipped"
             elif "uses" in step:
-                result.replies[name] = self._use(step, home / "work", result)
+                result.outcomes[name] = self._use(step, home / "work", result)
             elif name != "Install":
                 output = home / f"output-{number}"
                 output.touch()
                 env = self._environment(content, step, command, result, home)
                 done = subprocess.run(
-                    # As GitHub starts what `shell: bash` stands for.
+                    # How GitHub runs `shell: bash`.
                     ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
                     cwd=home / "work",
                     env=env | {"GITHUB_OUTPUT": str(output)},
@@ -621,14 +621,14 @@ class Hub:
                     check=False,
                     timeout=120,
                 )
-                result.said += done.stdout + done.stderr
-                result.replies[name] = "failure" if done.returncode else "success"
+                result.output += done.stdout + done.stderr
+                result.outcomes[name] = "failure" if done.returncode else "success"
                 for line in output.read_text().splitlines():
                     key, _, value = line.partition("=")
                     result.outputs[f"steps.{name}.outputs.{key}"] = value
-            replies.append(result.replies.get(name, "success"))
-            result.outputs[f"steps.{name}.outcome"] = replies[-1]
-        return "failure" if "failure" in replies else "success"
+            outcomes.append(result.outcomes.get(name, "success"))
+            result.outputs[f"steps.{name}.outcome"] = outcomes[-1]
+        return "failure" if "failure" in outcomes else "success"
 
     def _use(self, step: Mapping[str, Any], place: Path, result: RunResult) -> str:
         artifact = self.folder / "artifact"
@@ -636,7 +636,7 @@ class Hub:
             case "actions/checkout":
                 git("clone", "-q", "--depth=1", f"file://{self.remote}", str(place),
                     cwd=self.folder)  # fmt: skip
-                if self.leaves:
+                if self.disappears:
                     self.remote.rename(self.folder / "gone.git")
             case "actions/upload-artifact":
                 shutil.copytree(place / step["with"]["path"], artifact)
@@ -663,7 +663,7 @@ class Hub:
             "github.run_id": str(self._count),
             "secrets.SMTP_PASSWORD": "",
         }
-        said = {**WORKFLOW["env"], **job.get("env", {}), **step.get("env", {})}
+        variables = {**WORKFLOW["env"], **job.get("env", {}), **step.get("env", {})}
         return {
             "PATH": f"{self._tools}:{os.environ['PATH']}",
             "HOME": str(home),
@@ -672,13 +672,13 @@ class Hub:
             "PRIVATE": self.private,
             "MEANWHILE": self.meanwhile,
             "REMOTE": str(self.remote),
-            **{name: result.filled(value, known) for name, value in said.items()},
+            **{name: result.filled(value, known) for name, value in variables.items()},
         }
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """A repository with a configuration, a first capture, and nothing else."""
+    """A repository with a configuration, and a first capture."""
     for tool in ("git", "bash", "timeout"):
         if not shutil.which(tool):
             missing(tool)
@@ -695,14 +695,14 @@ state.executemany("INSERT INTO ours VALUES (?)", [("paper" * 100,)] * 100)
 state.commit()
 '; eval "$MEANWHILE"
 """
-"""A newsletter that does nothing but keep a database."""
+"""A newsletter that only writes a database."""
 
 LOST = '[ "$(git ls-tree --name-only $new | wc -l)" = 1 ]'
-"""True of a push that stores a state, not of one that marks it."""
+"""True for a push that stores a state, not for one that marks it as in use."""
 
 
-def test_a_run_goes_on_where_the_last_one_was(hub: Hub) -> None:
-    """The first makes the branch; each next one knows who had what, on a machine of its own."""
+def test_a_run_continues_from_the_state_of_the_last_one(hub: Hub) -> None:
+    """The first run creates the branch; later runs, on other machines, send nothing twice."""
     assert not hub.run("subscribers add ada@example.org").failed
     assert hub.stored() == ["newsletter.db"]
     assert not hub.run("run --due-now").failed
@@ -717,48 +717,50 @@ def test_a_run_goes_on_where_the_last_one_was(hub: Hub) -> None:
     assert hub.stored() == ["newsletter.db"]
 
 
-def test_a_run_that_found_something_held_is_stored(hub: Hub) -> None:
-    """It is shown as failed, and the next one knows what it did."""
+def test_the_state_of_a_run_with_held_captures_is_stored(hub: Hub) -> None:
+    """The run is shown as failed, and the next one knows its state."""
     hub.run("subscribers add ada@example.org")
     (hub.captures / "2026-11-20.json").write_text("{")
     os.utime(hub.captures / "2026-11-20.json", (0, 0))
     result = hub.run("run --due-now")
-    assert result.replies["Run"] == "failure"
-    assert result.replies["store"] == "success"
+    assert result.outcomes["Run"] == "failure"
+    assert result.outcomes["store"] == "success"
     assert result.artifact is None
     assert hub.sent == 1
     assert hub.stored() == ["newsletter.db"]
-    assert "held" in hub.run("snapshots list --state held").said
+    assert "held" in hub.run("snapshots list --state held").output
     hub.run("run --due-now")
     assert hub.sent == 1
 
 
-def test_a_state_that_is_not_taken_stops_later_runs(hub: Hub) -> None:
-    """Loudly, with the state as an artifact; put in its place, nothing goes out twice."""
+def test_a_state_that_could_not_be_stored_stops_later_runs(hub: Hub) -> None:
+    """There is an error and an artifact; once that is restored, nothing is sent twice."""
     hub.run("subscribers add ada@example.org")
     hub.refuse(LOST)
     result = hub.run("run --due-now")
-    assert result.replies["Run"] == "success"
-    assert result.replies["store"] == "failure"
-    assert "::error::The state could not be stored" in result.said
-    assert result.said.count("slept") == 4
+    assert result.outcomes["Run"] == "success"
+    assert result.outcomes["store"] == "failure"
+    assert "::error::The state could not be stored" in result.output
+    assert result.output.count("slept") == 4
     assert result.artifact
     assert hub.sent == 1
 
     hub.accept()
     later = hub.run("run --due-now")
-    assert later.replies["mark"] == "failure"
-    assert later.replies["run"] == later.replies["store"] == "skipped"
-    assert "::error::The run https://github.example/ada/papers/actions/runs/2 did not" in later.said
+    assert later.outcomes["mark"] == "failure"
+    assert later.outcomes["run"] == later.outcomes["store"] == "skipped"
+    assert (
+        "::error::The run https://github.example/ada/papers/actions/runs/2 did not" in later.output
+    )
     assert hub.stored() == ["newsletter.db", "under-way"]
 
-    # As deploy/README.md says.
+    # As documented in deploy/README.md.
     clone = hub.folder / "state"
     git("clone", "-q", "--branch", BRANCH, "--single-branch", str(hub.remote), str(clone),
         cwd=hub.folder)  # fmt: skip
     shutil.copy(result.artifact / "newsletter.db", clone)
     (recipe,) = re.findall(r"^git rm under-way .*$", GUIDE, re.MULTILINE)
-    identity = {f"GIT_{who}_{what}": "me" for who in ("AUTHOR", "COMMITTER")
+    identity = {f"GIT_{role}_{what}": "me" for role in ("AUTHOR", "COMMITTER")
                 for what in ("NAME", "EMAIL")}  # fmt: skip
     subprocess.run(["bash", "-ec", recipe], cwd=clone, env={**os.environ, **identity}, check=True)
     assert not hub.run("run --due-now").failed
@@ -766,8 +768,8 @@ def test_a_state_that_is_not_taken_stops_later_runs(hub: Hub) -> None:
     assert hub.stored() == ["newsletter.db"]
 
 
-def test_a_run_whose_machine_died_is_not_repeated(hub: Hub) -> None:
-    """Nobody knows what it sent: by the command that the guide names, nothing goes out again."""
+def test_mails_of_a_run_whose_machine_died_are_not_repeated(hub: Hub) -> None:
+    """What it sent is unknown; after the documented command, nothing is sent again."""
     hub.run("subscribers add ada@example.org")
     hub.run("run --due-now")
     hub.publish("2026-11-20.json")
@@ -780,33 +782,33 @@ def test_a_run_whose_machine_died_is_not_repeated(hub: Hub) -> None:
     assert not hub.run(command).failed
     assert hub.stored() == ["newsletter.db"]
     result = hub.run("run --due-now")
-    assert result.replies["store"] == "success"
-    assert "held" in result.said
+    assert result.outcomes["store"] == "success"
+    assert "held" in result.output
     assert hub.sent == 2
 
 
-def test_a_branch_that_was_moved_is_not_overwritten(hub: Hub) -> None:
-    """What somebody else stored meanwhile stays."""
+def test_a_branch_that_was_changed_meanwhile_is_not_overwritten(hub: Hub) -> None:
+    """The other state stays."""
     hub.use(STUB)
     hub.run()
     other = "git -c user.name=x -c user.email=x commit-tree -m Other main^{tree}"
     hub.meanwhile = f'cd "$REMOTE" && git update-ref refs/heads/{BRANCH} $({other})'
     result = hub.run()
-    assert result.replies["store"] == "failure"
+    assert result.outcomes["store"] == "failure"
     assert result.artifact
     assert hub.stored() == ["config.toml"]
 
 
-def test_a_first_run_does_not_overwrite_a_branch_either(hub: Hub) -> None:
-    """One that came into being while it ran."""
+def test_a_first_run_does_not_overwrite_a_new_branch(hub: Hub) -> None:
+    """The branch was created during the run."""
     hub.use(STUB)
     hub.meanwhile = f'cd "$REMOTE" && git branch {BRANCH} main'
-    assert hub.run().replies["store"] == "failure"
+    assert hub.run().outcomes["store"] == "failure"
     assert hub.stored() == ["config.toml"]
 
 
-def test_what_a_killed_run_had_done_is_stored(hub: Hub) -> None:
-    """Its last transactions were beside the file, not in it."""
+def test_the_transactions_of_a_killed_run_are_stored(hub: Hub) -> None:
+    """The last ones were in the write-ahead log, not in the database file."""
     hub.use(
         "exec python3 -c 'import os, sqlite3\n"
         'state = sqlite3.connect("state/newsletter.db", isolation_level=None)\n'
@@ -815,8 +817,8 @@ def test_what_a_killed_run_had_done_is_stored(hub: Hub) -> None:
         "os.kill(os.getpid(), 9)'"
     )
     result = hub.run()
-    assert result.replies["Run"] == "failure"
-    assert result.replies["store"] == "success"
+    assert result.outcomes["Run"] == "failure"
+    assert result.outcomes["store"] == "success"
     copy = hub.folder / "copy.db"
     with copy.open("wb") as file:
         show = ["git", "cat-file", "blob", f"{BRANCH}:newsletter.db"]
@@ -831,35 +833,35 @@ def test_what_a_killed_run_had_done_is_stored(hub: Hub) -> None:
     ids=["cut", "changed"],
 )
 def test_a_damaged_state_is_not_stored(hub: Hub, damage: str) -> None:
-    """The one before stays, the run is shown as failed, and later ones stop."""
+    """The previous state stays, the run is shown as failed, and later runs stop."""
     hub.use(STUB)
     hub.run()
     before = git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote)
     hub.meanwhile = damage.format("state/newsletter.db")
     result = hub.run()
-    assert result.replies["check"] == "failure"
-    assert result.replies["store"] == "skipped"
+    assert result.outcomes["check"] == "failure"
+    assert result.outcomes["store"] == "skipped"
     assert result.artifact
     assert git("rev-parse", f"{BRANCH}:newsletter.db", cwd=hub.remote) == before
-    assert hub.run().replies["mark"] == "failure"
+    assert hub.run().outcomes["mark"] == "failure"
 
 
-def test_a_run_that_never_began_stores_nothing(hub: Hub) -> None:
-    """A first run with a faulty configuration leaves no branch behind."""
+def test_a_run_that_could_not_start_stores_nothing(hub: Hub) -> None:
+    """A first run with an invalid configuration creates no branch."""
     hub.use("exit 2")
     result = hub.run()
-    assert result.replies["Run"] == "failure"
-    assert result.replies["check"] == "success"
-    assert result.replies["store"] == "skipped"
+    assert result.outcomes["Run"] == "failure"
+    assert result.outcomes["check"] == "success"
+    assert result.outcomes["store"] == "skipped"
     assert result.artifact is None
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 
 def test_a_first_run_needs_a_database(hub: Hub) -> None:
-    """It makes none and stores nothing; the command that the guide begins with makes it."""
+    """It creates none and stores nothing; the guide's first command creates it."""
     first = hub.run()
-    assert first.replies["Run"] == "failure"
-    assert "newsletter ingest" in first.said
+    assert first.outcomes["Run"] == "failure"
+    assert "newsletter ingest" in first.output
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
     assert "*Actions → newsletter → Run workflow*, with `ingest` as the command" in GUIDE
     assert not hub.run("ingest").failed
@@ -867,34 +869,34 @@ def test_a_first_run_needs_a_database(hub: Hub) -> None:
     assert not hub.run().failed
 
 
-def test_no_answer_is_not_a_first_run(hub: Hub) -> None:
-    """A repository that cannot be asked is no reason to start afresh."""
+def test_an_unreachable_repository_is_not_a_first_run(hub: Hub) -> None:
+    """The run fails instead of starting with an empty state."""
     hub.use(STUB)
     hub.run()
-    hub.leaves = True
+    hub.disappears = True
     result = hub.run()
-    assert result.replies["mark"] == "failure"
-    assert result.replies["run"] == result.replies["store"] == "skipped"
+    assert result.outcomes["mark"] == "failure"
+    assert result.outcomes["run"] == result.outcomes["store"] == "skipped"
 
 
 def test_a_public_repository_is_refused(hub: Hub) -> None:
     """Nothing is fetched, run or stored there."""
     hub.private = "false"
     result = hub.run()
-    assert result.replies["mark"] == "failure"
-    assert result.replies["run"] == result.replies["store"] == "skipped"
+    assert result.outcomes["mark"] == "failure"
+    assert result.outcomes["run"] == result.outcomes["store"] == "skipped"
     assert result.artifact is None
-    assert "must be private" in result.said
+    assert "must be private" in result.output
 
 
 def steps(job: str) -> list[dict[str, Any]]:
-    """The steps of a job."""
+    """Returns the steps of a job."""
     found: list[dict[str, Any]] = JOBS[job]["steps"]
     return found
 
 
-def test_the_workflow_may_do_little() -> None:
-    """It writes one branch, never overlaps with itself, ends, and puts no text into scripts."""
+def test_the_workflow_has_minimal_permissions() -> None:
+    """It writes one branch, never overlaps, has timeouts, and inserts no text into scripts."""
     valid("github-workflow.yml", "vendor.github-workflows")
     assert WORKFLOW["permissions"] == {}
     assert {name: job["permissions"] for name, job in JOBS.items()} == {
@@ -915,8 +917,8 @@ def test_the_workflow_may_do_little() -> None:
     assert with_password == [("run", "Run")]
 
 
-def test_our_code_never_meets_a_token_that_may_write() -> None:
-    """Where the token may write, there is git; where the program is, one step reads the state."""
+def test_our_code_never_runs_with_a_token_that_can_write() -> None:
+    """Jobs with a writing token run only git; the program's job reads the state in one step."""
     with_token = {job: [step.get("id") for step in steps(job) if "github.token" in str(step)]
                   for job in JOBS}  # fmt: skip
     assert with_token == {"begin": ["mark"], "run": ["fetch"], "store": ["store"]}
@@ -927,11 +929,11 @@ def test_our_code_never_meets_a_token_that_may_write() -> None:
 
 
 EXCEPTIONS: set[str] = set()
-"""Actions that are named by a tag, because no commit could be confirmed."""
+"""Actions pinned to a tag, because no commit could be confirmed."""
 
 
-def test_actions_are_named_by_commit() -> None:
-    """A tag can be moved; the comment says which version the commit is."""
+def test_actions_are_pinned_to_commits() -> None:
+    """Tags can be moved; a comment has the version of the commit."""
     text = (DEPLOY / "github-workflow.yml").read_text("utf-8")
     uses = re.findall(r"uses: (\S+?)@(\S+)(.*)", text)
     assert len(uses) == sum("uses" in step for job in JOBS for step in steps(job)) > 0
@@ -947,7 +949,7 @@ INSTALL = next(step["run"] for step in steps("run") if step.get("name") == "Inst
 
 
 def install(place: Path, packages: Path) -> subprocess.CompletedProcess[str]:
-    """Carries out the step with that folder as the only package index."""
+    """Runs the step with this folder as the only package index."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
     quiet = {"PIP_CONFIG_FILE": os.devnull, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     return subprocess.run(
@@ -966,7 +968,7 @@ def install(place: Path, packages: Path) -> subprocess.CompletedProcess[str]:
 
 
 def wheel(folder: Path, name: str, text: str, requires: str = "") -> None:
-    """Writes a package that holds one module."""
+    """Writes a package with one module."""
     file = f"{name.replace('-', '_')}-1.0"
     meta = f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n{requires}"
     info = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -991,13 +993,13 @@ def build_wheel(folder, settings=None, metadata=None):
 """
 
 
-def test_packages_are_the_files_of_the_first_run(tmp_path: Path) -> None:
-    """Their hashes are recorded once for each set of versions; other files are refused."""
+def test_packages_are_the_same_files_as_in_the_first_run(tmp_path: Path) -> None:
+    """Hashes are recorded once for each set of versions; other files are refused."""
     packages = tmp_path / "packages"
     for folder in (packages, tmp_path / "state"):
         folder.mkdir()
     wheel(packages, "lamp", "LIT = 1")
-    wheel(packages, "hatchling", BACKEND)  # it only has to be called so
+    wheel(packages, "hatchling", BACKEND)  # only the name matters
     project = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling"\n'
     (tmp_path / "pyproject.toml").write_text(project)
     (tmp_path / "constraints.txt").write_text("lamp==1.0\n")
@@ -1014,42 +1016,44 @@ def test_packages_are_the_files_of_the_first_run(tmp_path: Path) -> None:
 
     again = install(tmp_path, packages)
     assert (again.returncode, "are recorded" in again.stdout) == (0, False), again.stderr
-    wheel(packages, "lamp", "LIT = 'by another hand'")
+    wheel(packages, "lamp", "LIT = 'something else'")
     for tool in ("lamp", "ours"):
         subprocess.run([tmp_path / "venv/bin/pip", "uninstall", "-qy", tool], check=True)
     refused = install(tmp_path, packages)
     assert refused.returncode != 0
     assert "DO NOT MATCH THE HASHES" in refused.stderr
-    # Another version is recorded anew.
+    # A change of versions records new hashes.
     (tmp_path / "constraints.txt").write_text("lamp==1.0\n\n")
     assert "are recorded" in install(tmp_path, packages).stdout
     assert (tmp_path / "state/requirements.txt").read_text() != recorded
 
 
-def test_the_hashes_are_kept_with_the_state(hub: Hub) -> None:
-    """A run gets what an earlier one recorded, and only these files are on the branch."""
+def test_the_hashes_are_stored_with_the_state(hub: Hub) -> None:
+    """A run reads the hashes of an earlier one; only these files are on the branch."""
     more = "echo more >>state/requirements.txt; echo x >state/other; cat state/requirements.txt"
     hub.use(f"{more}; {STUB}")
     assert not hub.run().failed
     assert hub.stored() == ["newsletter.db", "requirements.txt"]
-    assert "more\nmore\n" in hub.run().said
+    assert "more\nmore\n" in hub.run().output
     assert hub.stored() == ["newsletter.db", "requirements.txt"]
 
 
 @pytest.mark.parametrize("artifact", ["../../git/refs/heads/main", "7/x", ""])
-def test_the_machine_that_stores_trusts_no_word_of_the_other(hub: Hub, artifact: str) -> None:
-    """A path in the place of a number is refused before anything is stored or deleted."""
+def test_the_storing_job_does_not_trust_the_output_of_the_running_job(
+    hub: Hub, artifact: str
+) -> None:
+    """An artifact id that is not a number is refused before anything is stored or deleted."""
     hub.use(STUB)
     hub.number = artifact
-    assert hub.run().replies["store"] == "failure"
+    assert hub.run().outcomes["store"] == "failure"
     assert not git("branch", "--list", BRANCH, cwd=hub.remote)
 
 
 # --- the guide
 
 
-def test_the_guide_names_what_is_there() -> None:
-    """Its commands and files exist."""
+def test_the_guide_names_existing_commands_and_files() -> None:
+    """Its order of installation is correct too."""
     commands = {*re.findall(r"(?:^|`|exec newsletter )newsletter (\w[\w-]*)", GUIDE, re.MULTILINE)}
     assert {"subscribers", "status", "backup", "init", "config", "ingest"} <= commands
     assert commands <= set(cli.commands)

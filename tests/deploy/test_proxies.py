@@ -1,4 +1,4 @@
-"""The documented web servers in front of the pages: what works through them, and what they log."""
+"""The pages behind the documented web servers: what works, and what is logged."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.support.ports import free_port
 from tests.support.web_room import WebRoom
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 HOST = "papers.example.org"
 
 
 def nginx(folder: Path, port: int, upstream: int) -> list[str]:
-    """nginx with the documented server; only its ports, certificate and folders are the test's."""
+    """Configures nginx as documented, except for ports, certificate and folders."""
     site = (DEPLOY / "nginx.conf").read_text()
     site = re.sub(r" *ssl_certificate.*\n", "", site)
     site = site.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
@@ -44,7 +44,7 @@ def nginx(folder: Path, port: int, upstream: int) -> list[str]:
 
 
 def caddy(folder: Path, port: int, upstream: int) -> list[str]:
-    """Caddy with the documented site; only its ports and storage are the test's."""
+    """Configures Caddy as documented, except for ports and storage."""
     site = (DEPLOY / "Caddyfile").read_text()
     site = site.replace(
         "{\n\tlog", f"{{\n\tadmin off\n\tstorage file_system {folder}/store\n\tlog", 1
@@ -61,7 +61,7 @@ PROXIES: dict[str, Proxy] = {"nginx": nginx, "caddy": caddy}
 
 @contextmanager
 def proxied(name: str, folder: Path, upstream: int) -> Iterator[int]:
-    """The port of a web server in front of another port."""
+    """Runs a web server in front of `upstream`. Yields its port."""
     if shutil.which(name) is None:
         if os.environ.get("CI"):
             pytest.fail(f"{name} is missing")
@@ -82,43 +82,43 @@ def proxied(name: str, folder: Path, upstream: int) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)
 
 
 def listens(port: int) -> bool:
-    """Whether connections are accepted."""
+    """Returns whether connections to a port are accepted."""
     with socket.socket() as wire:
         return wire.connect_ex(("127.0.0.1", port)) == 0
 
 
 def until(is_so: Callable[[], object]) -> None:
-    """Waits until it is so."""
-    ends = time.monotonic() + PATIENCE
+    """Waits until the condition is true; fails after a timeout."""
+    ends = time.monotonic() + TIMEOUT
     while not is_so():
         assert time.monotonic() < ends
         time.sleep(0.05)
 
 
 def ask(port: int, path: str, form: bytes | None = None, **headers: str) -> tuple[int, str]:
-    """What a visitor of the public name is answered."""
+    """Sends a request for the public name. Returns status and text."""
     named = {"Host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", form, named)
     try:
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 
 
 def logged(folder: Path) -> str:
-    """All that a web server has written, but for its configuration."""
+    """Returns everything that a web server has written, except its configuration."""
     files = [one for one in folder.rglob("*") if one.is_file() and one.suffix != ".conf"]
     return "".join(one.read_text(errors="replace") for one in files if one.name != "Caddyfile")
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> WebRoom:
-    """A newsletter with a subscriber and a public name behind one proxy."""
+    """A newsletter with one subscriber and a public name, behind one proxy."""
     room = WebRoom(tmp_path, free_port(), base_url=f"https://{HOST}")
     room.configure(1)
     with (tmp_path / "config.toml").open("a") as config:
@@ -128,8 +128,8 @@ def room(tmp_path: Path) -> WebRoom:
 
 
 @pytest.mark.parametrize("name", PROXIES)
-def test_the_pages_through_a_web_server(room: WebRoom, tmp_path: Path, name: str) -> None:
-    """Forms and one click work, the visitor's network arrives, and figures stay inside."""
+def test_the_pages_work_behind_a_web_server(room: WebRoom, tmp_path: Path, name: str) -> None:
+    """Forms and one-click work, the visitor's network is known, and metrics are not public."""
     with room.opened() as app:
         token = app.subscribers.links.unsubscribe_token(1)
     process = room.start_process("web")
@@ -146,17 +146,18 @@ def test_the_pages_through_a_web_server(room: WebRoom, tmp_path: Path, name: str
             assert ask(port, "/subscribe", b"address=" + b"a" * 20_000)[0] == 413
     finally:
         process.terminate()
-        assert process.wait(PATIENCE) == 0
+        assert process.wait(TIMEOUT) == 0
     with closing(sqlite3.connect(room.database)) as database:
         asked = database.execute("SELECT network FROM requests").fetchall()
-    assert asked == [("127.0.0.0/24",)]  # what the proxy saw, not what the visitor said
+    # The network of the visitor's connection to the proxy, not the header that the visitor sent.
+    assert asked == [("127.0.0.0/24",)]
     assert token not in logged(tmp_path / "proxy")
 
 
 @pytest.mark.parametrize("name", PROXIES)
 @pytest.mark.parametrize("upstream", ["down", "silent", "closing"])
-def test_no_link_is_in_a_log(tmp_path: Path, name: str, upstream: str) -> None:
-    """Also when the pages cannot be reached, take too long or end in the middle."""
+def test_logs_contain_no_personal_links(tmp_path: Path, name: str, upstream: str) -> None:
+    """This holds even if the pages cannot be reached, time out or close the connection."""
     token = "A" * 28
     with socket.socket() as wire:
         wire.bind(("127.0.0.1", 0))
@@ -169,7 +170,7 @@ def test_no_link_is_in_a_log(tmp_path: Path, name: str, upstream: str) -> None:
                 with socket.create_connection(("127.0.0.1", port), timeout=2) as client:
                     head = f"GET /{page}/{token} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
                     client.sendall(head.encode())
-                    with suppress(TimeoutError):  # Caddy waits for the pages; the visitor leaves
+                    with suppress(TimeoutError):  # Caddy waits longer than the visitor
                         client.recv(1000)
     assert token not in logged(tmp_path / "proxy")
 

@@ -1,1 +1,1 @@
-"""Tests of editions: their content, their look, their validation, and notices."""
+"""Tests of editions: content, appearance in a browser, validation; and notices."""

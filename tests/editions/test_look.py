@@ -1,4 +1,4 @@
-"""Editions in a real browser: nothing sticks out, everything can be read, light and dark."""
+"""Editions in a real browser: they fit the window and are readable in light and dark mode."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ CONTRAST = """
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """One day; several days at once with hostile titles and briefs."""
+    """An edition of one day, and one of several days with hostile titles and without excerpts."""
     out = tmp_path_factory.mktemp("editions")
     rows = [row for day in sample() for row in json.loads(day.read_text())] * 3
     for number, row in enumerate(rows):
@@ -64,10 +64,10 @@ def _collect_requests(tab: Page, into: list[str]) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [640, 375, 320])
-def test_an_edition_can_be_read(
+def test_an_edition_is_readable(
     browser: Browser, pages: list[Path], width: int, scheme: str
 ) -> None:
-    """No sideways scroll; every text has contrast 4.5 on a page of the right kind; no request."""
+    """It does not scroll sideways, all text has contrast 4.5, and nothing is loaded."""
     for page in pages:
         context = browser.new_context(
             viewport={"width": width, "height": 900},

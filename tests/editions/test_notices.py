@@ -1,4 +1,4 @@
-"""The words of notices: their first line is the subject, the operator's templates win."""
+"""Subject and text of notices, from the bundled templates or the operator's."""
 
 from __future__ import annotations
 
@@ -64,34 +64,34 @@ TITLES = st.text(st.characters(codec="utf-8")).filter(lambda text: bool(clean(te
 
 
 def words(kind: str, folder: Path | None = None, **facts: object) -> tuple[str, str]:
-    """Subject and text of a notice with ordinary facts, but for those that are given."""
+    """Returns subject and text of a notice with typical facts, some replaced by `facts`."""
     return Notices(folder).words(kind, **{**FACTS[kind], **facts})
 
 
 def report(*troubles: str) -> tuple[str, str]:
-    """A report of these troubles."""
+    """Returns a report of these troubles."""
     return words(REPORT, troubles=troubles)
 
 
 def template(folder: Path, kind: str, text: str | bytes) -> Path:
-    """A template of the operator's, in their folder of templates."""
+    """Writes a template of the operator's, and returns their templates folder."""
     path = folder / "mail" / f"{kind}.txt.j2"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(text.encode() if isinstance(text, str) else text)
     return folder
 
 
-# --- ours
+# --- bundled templates
 
 
-def test_every_notice_is_tried_here() -> None:
-    """A new template needs its facts in this file."""
+def test_every_notice_is_tested_here() -> None:
+    """A new template needs facts in this file."""
     assert sorted(FACTS) == KINDS
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_notice_is_a_subject_and_text(kind: str) -> None:
-    """The subject one line with the newsletter's name, the text in lines that mail shows whole."""
+    """The subject is one line with the newsletter's name; the lines of the text are short."""
     subject, text = words(kind)
     assert subject == clean(subject)
     assert "Lamps" in subject
@@ -101,8 +101,8 @@ def test_a_notice_is_a_subject_and_text(kind: str) -> None:
     assert "\n\n\n" not in text
 
 
-def test_the_words_of_a_test() -> None:
-    """What it was sent for, when, and through what."""
+def test_the_text_of_a_test_mail() -> None:
+    """It has its purpose, the time and the server."""
     subject, text = words(TEST)
     assert subject == "A test mail from Lamps"
     assert text == (
@@ -122,7 +122,7 @@ def test_the_words_of_a_test() -> None:
     ],
 )
 def test_a_report_counts_its_troubles(troubles: list[str], subject: str) -> None:
-    """In the subject; each is an item of its own, in order."""
+    """The number is in the subject; each is an item of the list, in order."""
     found, text = report(*troubles)
     assert found == subject
     assert re.findall(r"^- (.*)$", text, re.MULTILINE) == troubles
@@ -130,8 +130,8 @@ def test_a_report_counts_its_troubles(troubles: list[str], subject: str) -> None
     assert "`newsletter status` says how things stand now." in text.replace("\n", " ")
 
 
-def test_a_long_trouble_is_whole() -> None:
-    """Broken at spaces only, so that a command in it can be copied."""
+def test_a_long_trouble_is_not_cut() -> None:
+    """It is broken only at spaces, so that commands in it can be copied."""
     _, text = report(LONG + "`newsletter snapshots release 3`", "Two.")
     first, _, rest = text.partition("\n\n- Two.")
     assert " ".join(first.split()) == "- " + (LONG + "`newsletter snapshots release 3`")
@@ -139,8 +139,8 @@ def test_a_long_trouble_is_whole() -> None:
 
 
 @pytest.mark.parametrize("title", [title for title in HOSTILE if clean(title)])
-def test_hostile_words_stay_words(title: str) -> None:
-    """Nothing is run, nothing is escaped: it is text, and not HTML."""
+def test_hostile_text_stays_text(title: str) -> None:
+    """It is neither executed nor escaped, because the mail is not HTML."""
     title = clean(title)
     subject, text = words(REPORT, name=title, troubles=[title])
     assert subject == f"{title}: 1 thing to look at"
@@ -149,36 +149,36 @@ def test_hostile_words_stay_words(title: str) -> None:
 
 
 @given(st.lists(TITLES, max_size=4), TITLES)
-def test_any_words_are_said(troubles: list[str], name: str) -> None:
-    """Whatever a server or a source has said; the subject stays one line."""
+def test_any_text_is_preserved(troubles: list[str], name: str) -> None:
+    """It may come from a server or a source; the subject stays one line."""
     subject, text = words(REPORT, name=name, troubles=troubles)
     assert subject.startswith(name)
     assert "\n" not in subject
-    said = "".join(text.split())
+    shown = "".join(text.split())
     at = 0
     for trouble in troubles:
-        at = said.index("-" + "".join(trouble.split()), at)
+        at = shown.index("-" + "".join(trouble.split()), at)
 
 
-# --- the operator's
+# --- the operator's templates
 
 
-def test_the_operators_template_wins(tmp_path: Path) -> None:
-    """Its first line is the subject; what is around it and behind it is cut off."""
+def test_the_operators_template_is_used(tmp_path: Path) -> None:
+    """Its first line is the subject; surrounding white space is removed."""
     folder = template(tmp_path, TEST, "  Hello from {{ name }}  \n\n\n  It left {{ at }}.\n\n\n")
     assert words(TEST, folder) == ("Hello from Lamps", "It left 2026-11-20 07:30 UTC.\n")
 
 
-def test_other_notices_stay_ours(tmp_path: Path) -> None:
-    """One wins file by file, also in a folder that has none of them."""
+def test_other_notices_use_the_bundled_templates(tmp_path: Path) -> None:
+    """Templates are replaced file by file."""
     assert words(TEST, tmp_path) == words(TEST)
     folder = template(tmp_path, TEST, "Hello\nthere\n")
     assert words(TEST, folder) == ("Hello", "there\n")
     assert words(REPORT, folder) == words(REPORT)
 
 
-def test_a_template_can_add_to_ours(tmp_path: Path) -> None:
-    """The one that it replaces is there under another name."""
+def test_a_template_can_include_the_bundled_one(tmp_path: Path) -> None:
+    """The template that it replaces has another name."""
     folder = template(
         tmp_path, TEST, "Hello\n{% include 'bundled/mail/test.txt.j2' %}\nYours, {{ name|upper }}\n"
     )
@@ -187,20 +187,20 @@ def test_a_template_can_add_to_ours(tmp_path: Path) -> None:
     assert text == "\n".join(words(TEST)) + "Yours, LAMPS\n"
 
 
-def test_a_template_of_one_line_is_a_subject(tmp_path: Path) -> None:
-    """Of a mail that says nothing more."""
+def test_a_template_of_one_line_is_only_a_subject(tmp_path: Path) -> None:
+    """The text is empty."""
     assert words(TEST, template(tmp_path, TEST, "Hello {{ name }}")) == ("Hello Lamps", "\n")
 
 
 @pytest.mark.parametrize("ends", ["\n", "\r\n"])
-def test_a_template_from_another_system(ends: str, tmp_path: Path) -> None:
-    """Its line ends are ours."""
+def test_line_ends_of_templates_are_normalised(ends: str, tmp_path: Path) -> None:
+    """They may come from another system."""
     folder = template(tmp_path, TEST, f"Hello{ends}{ends}One{ends}{ends}Two{ends}")
     assert words(TEST, folder) == ("Hello", "One\n\nTwo\n")
 
 
-def test_a_mended_template_is_read_again(tmp_path: Path) -> None:
-    """Also by a program that goes on running."""
+def test_a_changed_template_is_reloaded(tmp_path: Path) -> None:
+    """The program does not have to be restarted."""
     notices = Notices(template(tmp_path, TEST, "Hello\n"))
     assert notices.words(TEST)[0] == "Hello"
     path = template(tmp_path, TEST, "Good morning\n") / "mail/test.txt.j2"
@@ -209,12 +209,12 @@ def test_a_mended_template_is_read_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "reason"),
     [
         ("{{ name", "end of"),
         ("{% if name %}Hello", "endif"),
         ("{% nothing %}", "nothing"),
-        ("{{ nobody }}", "'nobody' is undefined"),
+        ("{{ no_such }}", "'no_such' is undefined"),
         ("{{ name.colour }}", "colour"),
         ("{{ name|sparkle }}", "sparkle"),
         ("{% include 'mail/nowhere.txt.j2' %}", "nowhere"),
@@ -227,20 +227,20 @@ def test_a_mended_template_is_read_again(tmp_path: Path) -> None:
         (b"Hello \xe4\n", "it is not UTF-8 text"),
     ],
 )
-def test_a_broken_template_is_said(text: str | bytes, says: str, tmp_path: Path) -> None:
-    """With its file and line, what is wrong, and what to do, on one line."""
+def test_a_broken_template_is_reported(text: str | bytes, reason: str, tmp_path: Path) -> None:
+    """The error has its name, what is wrong and what to do, on one line."""
     folder = template(tmp_path, TEST, text)
     with pytest.raises(RenderError) as caught:
         words(TEST, folder)
-    said = str(caught.value)
-    assert said.startswith(f"{folder}/mail/test.txt.j2, line 1: ")
-    assert says in said
-    assert said.endswith("; fix the template")
-    assert said == clean(said)
+    message = str(caught.value)
+    assert message.startswith(f"{folder}/mail/test.txt.j2, line 1: ")
+    assert reason in message
+    assert message.endswith("; fix the template")
+    assert message == clean(message)
 
 
-def test_a_broken_template_breaks_no_other(tmp_path: Path) -> None:
-    """The report still goes out."""
+def test_a_broken_template_does_not_affect_others(tmp_path: Path) -> None:
+    """The report is still rendered."""
     notices = Notices(template(tmp_path, TEST, "{{ name"))
     with pytest.raises(RenderError):
         notices.words(TEST, **FACTS[TEST])
@@ -248,23 +248,23 @@ def test_a_broken_template_breaks_no_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["nowhere", "", "../mail/test", "/etc/passwd"])
-def test_there_is_no_such_notice(kind: str) -> None:
-    """And no way out of the folder."""
+def test_an_unknown_notice_is_an_error(kind: str) -> None:
+    """A path outside the folder is unknown too."""
     with pytest.raises(RenderError) as caught:
         Notices().words(kind)
     assert caught.value.where == f"mail/{kind}.txt.j2"
 
 
 def test_a_missing_fact_is_an_error() -> None:
-    """Nothing is left out silently."""
+    """Nothing is omitted silently."""
     with pytest.raises(RenderError) as caught:
         Notices().words(TEST, name="Lamps")
     assert "undefined" in str(caught.value)
 
 
 @pytest.mark.parametrize("made", [False, True])
-def test_there_is_no_such_folder(made: bool, tmp_path: Path) -> None:
-    """It is missing, or it is a file: said at once, with the setting to check."""
+def test_a_missing_templates_folder_is_an_error(made: bool, tmp_path: Path) -> None:
+    """It is missing or a file; the error names the setting."""
     folder = tmp_path / "templates"
     if made:
         folder.write_text("Hello\n")
@@ -273,8 +273,8 @@ def test_there_is_no_such_folder(made: bool, tmp_path: Path) -> None:
     assert str(caught.value) == f"{folder}: no such folder; check [theme] templates_dir"
 
 
-def test_the_first_cause_is_kept(tmp_path: Path) -> None:
-    """For whoever looks for the line in the template."""
+def test_the_original_error_is_kept(tmp_path: Path) -> None:
+    """Its traceback has the line in the template."""
     folder = template(tmp_path, TEST, "Hello\n\n{{ 1 / 0 }}\n")
     with pytest.raises(RenderError) as caught:
         words(TEST, folder)

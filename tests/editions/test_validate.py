@@ -1,4 +1,4 @@
-"""The gate: each thing that must not be in a mail is caught, and an ordinary edition passes."""
+"""Validation: everything forbidden in a mail is rejected, and ordinary editions pass."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ RENDERED = Renderer(ThemeSettings()).render(CONTENT)
 
 
 def faults(edition: Rendered, content: Content = CONTENT) -> str:
-    """What the gate says about an edition that it refuses."""
+    """Returns the validation error of an edition."""
     with pytest.raises(EditionFaulty) as caught:
         check(content, edition)
     return str(caught.value)
 
 
 def with_html(piece: str) -> Rendered:
-    """The edition with a piece of HTML put into its body."""
+    """Returns the edition with a piece of HTML added to its body."""
     assert "</main>" in RENDERED.html
     return dataclasses.replace(RENDERED, html=RENDERED.html.replace("</main>", f"{piece}</main>"))
 
 
 def test_an_ordinary_edition_passes() -> None:
-    """As the bundled theme makes it."""
+    """It uses the bundled theme."""
     check(CONTENT, RENDERED)
 
 
@@ -61,14 +61,14 @@ def test_an_ordinary_edition_passes() -> None:
         "<mj-raw></mj-raw>",
     ],
 )
-def test_other_tags_are_caught(piece: str) -> None:
-    """Only what text needs is allowed."""
+def test_forbidden_tags_are_rejected(piece: str) -> None:
+    """Only tags needed for text are allowed."""
     assert "a tag" in faults(with_html(piece))
 
 
 @pytest.mark.parametrize("name", ["onclick", "ONLOAD", "onmouseover", "srcset"])
-def test_acting_attributes_are_caught(name: str) -> None:
-    """In whatever tag."""
+def test_active_attributes_are_rejected(name: str) -> None:
+    """This holds for every tag."""
     assert "an attribute" in faults(with_html(f"<p {name}='x()'>a</p>"))
 
 
@@ -93,8 +93,8 @@ def test_acting_attributes_are_caught(name: str) -> None:
         "",
     ],
 )
-def test_other_links_are_caught(href: str) -> None:
-    """Only `https:`, whatever the case and whatever stands before it."""
+def test_forbidden_links_are_rejected(href: str) -> None:
+    """Upper case and leading characters do not hide them."""
     assert "a link" in faults(with_html(f'<a href="{href}">a</a>'))
 
 
@@ -102,16 +102,16 @@ def test_other_links_are_caught(href: str) -> None:
     "href",
     ["https://example.org", "https://papers.example.org/?a=1&amp;b=2", "mailto:a@example.org"],
 )
-def test_good_links_pass(href: str) -> None:
-    """`https:` and `mailto:`."""
+def test_allowed_links_pass(href: str) -> None:
+    """They are `https:` and `mailto:`."""
     check(CONTENT, with_html(f'<a href="{href}">a</a>'))
 
 
 @pytest.mark.parametrize(
     "base", ["http://127.0.0.1:8000", "http://localhost:8000", "http://[::1]:8000"]
 )
-def test_pages_of_this_machine_pass(base: str) -> None:
-    """`base_url` itself may be on a loopback host."""
+def test_links_to_loopback_pages_pass(base: str) -> None:
+    """`base_url` may be on a loopback host."""
     check(CONTENT, with_html(f'<a href="{base}/editions/x">a</a>'))
 
 
@@ -127,8 +127,8 @@ def test_pages_of_this_machine_pass(base: str) -> None:
         "<style>p{background:url(https://example.org/x)}</style>",
     ],
 )
-def test_what_loads_something_is_caught(piece: str) -> None:
-    """Attributes, styles and style sheets: a mail fetches nothing."""
+def test_content_that_loads_something_is_rejected(piece: str) -> None:
+    """It may be in attributes, styles and style sheets."""
     assert faults(with_html(piece))
 
 
@@ -140,27 +140,27 @@ def test_what_loads_something_is_caught(piece: str) -> None:
         "<!--[if mso]><a href='http://example.org'>a</a><![endif]-->",
     ],
 )
-def test_what_only_some_programs_see_is_caught_too(piece: str) -> None:
-    """A refresh, and what stands in the comments that Outlook reads."""
+def test_content_for_some_mail_programs_is_checked_too(piece: str) -> None:
+    """Examples are a refresh and the conditional comments of Outlook."""
     assert faults(with_html(piece))
 
 
-def test_an_edition_without_its_link_in_html_is_caught() -> None:
-    """The unsubscribe link is never what is lost."""
+def test_html_without_the_unsubscribe_link_is_rejected() -> None:
+    """The link must always be there."""
     edition = dataclasses.replace(
         RENDERED, html=RENDERED.html.replace(UNSUBSCRIBE, "https://x.org")
     )
     assert "no unsubscribe link" in faults(edition)
 
 
-def test_an_edition_without_its_link_in_text_is_caught() -> None:
-    """In the text part too."""
+def test_text_without_the_unsubscribe_link_is_rejected() -> None:
+    """The text part needs it too."""
     edition = dataclasses.replace(RENDERED, text=RENDERED.text.replace(UNSUBSCRIBE, ""))
     assert "no unsubscribe link" in faults(edition)
 
 
-def test_an_unsubscribe_link_in_a_comment_is_none() -> None:
-    """It must be a link that somebody can follow."""
+def test_an_unsubscribe_link_in_a_comment_does_not_count() -> None:
+    """Subscribers must be able to follow the link."""
     html = (
         RENDERED.html.replace(UNSUBSCRIBE, "https://x.org") + f'<!-- <a href="{UNSUBSCRIBE}"> -->'
     )
@@ -169,8 +169,8 @@ def test_an_unsubscribe_link_in_a_comment_is_none() -> None:
 
 @pytest.mark.parametrize("which", [0, 1, 2])
 @pytest.mark.parametrize("part", ["html", "text"])
-def test_a_missing_title_is_caught(part: str, which: int) -> None:
-    """In either part, whichever it is."""
+def test_a_missing_title_is_rejected(part: str, which: int) -> None:
+    """This holds for each title, and for HTML and text."""
     title = CONTENT.titles[which]
     changed = getattr(RENDERED, part).replace(title, "Something Else")
     assert title not in changed
@@ -180,15 +180,15 @@ def test_a_missing_title_is_caught(part: str, which: int) -> None:
 
 
 @pytest.mark.parametrize("part", ["html", "text"])
-def test_a_wrong_order_is_caught(part: str) -> None:
-    """Both parts have the papers in the same order."""
+def test_a_wrong_order_is_rejected(part: str) -> None:
+    """HTML and text have the papers in the same order."""
     one, two = CONTENT.titles[1:]
     changed = getattr(RENDERED, part).replace(one, "\x01").replace(two, one).replace("\x01", two)
-    assert "out of order" in faults(dataclasses.replace(RENDERED, **{part: changed}))
+    assert "in the wrong order" in faults(dataclasses.replace(RENDERED, **{part: changed}))
 
 
-def test_a_title_said_elsewhere_is_still_missing() -> None:
-    """A title in the preheader or in an abstract is not the paper's heading."""
+def test_a_title_elsewhere_does_not_count() -> None:
+    """A title in an abstract is not the paper's heading."""
     papers = [bare("Harbours"), bare("Lamps", abstract="We light lamps."), bare("Oil")]
     content = compose(entries(papers), details(12)[0])
     made = Renderer(ThemeSettings()).render(content)
@@ -198,36 +198,36 @@ def test_a_title_said_elsewhere_is_still_missing() -> None:
     assert "Lamps" in faults(dataclasses.replace(made, html=html), content)
 
 
-def test_a_title_that_is_only_in_hidden_text_is_missing() -> None:
-    """The page's title and its styles are not read."""
+def test_a_title_in_hidden_text_does_not_count() -> None:
+    """The title of the page and its styles are ignored."""
     title = CONTENT.titles[1]
     html = RENDERED.html.replace(title, "x").replace("<title>", f"<title>{title} ")
     assert title in faults(dataclasses.replace(RENDERED, html=html))
 
 
-def test_an_edition_without_a_subject_is_caught() -> None:
-    """Every mail has one."""
+def test_an_edition_without_a_subject_is_rejected() -> None:
+    """Every mail needs one."""
     assert "no subject" in faults(dataclasses.replace(RENDERED, subject=""))
 
 
-def test_an_edition_that_is_too_big_is_caught() -> None:
-    """Mailboxes would hide its end."""
+def test_an_edition_that_is_too_large_is_rejected() -> None:
+    """Mailboxes would clip it."""
     edition = with_html("<p>" + "lamp " * 20_000 + "</p>")
     assert not fits(edition)
     assert "95,000" in faults(edition)
 
 
 @given(st.integers(0, 500), st.sampled_from(["x", "ä", "灯", "=", "\n"]))
-def test_what_fits_is_what_the_mail_takes(around: int, filling: str) -> None:
-    """Measured as encoded, with room for the recipient's link."""
+def test_the_size_limit_applies_to_the_encoded_html(around: int, filling: str) -> None:
+    """The check leaves room for the recipient's link."""
     size = encoded_size(filling * 1_000) / 1_000
     html = filling * int((MAX_ENCODED - 250 + around) / size)
     assert fits(Rendered("s", html, "")) is (encoded_size(html) < MAX_ENCODED)
 
 
-def test_a_fault_is_one_line_with_a_hint() -> None:
-    """However many there are, the first few are said."""
-    said = faults(with_html("<script></script>" * 50))
-    assert "\n" not in said
-    assert len(said) < 400
-    assert "theme" in said
+def test_a_validation_error_is_one_line_with_a_hint() -> None:
+    """Of many faults, the first few are reported."""
+    error = faults(with_html("<script></script>" * 50))
+    assert "\n" not in error
+    assert len(error) < 400
+    assert "theme" in error

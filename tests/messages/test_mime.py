@@ -1,4 +1,4 @@
-"""An edition as the bytes of one mail: read back by a strict parser, and looked at raw."""
+"""An edition as the bytes of one message: parsed strictly, and checked raw."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ VISIBLE = ANY_TEXT.filter(lambda text: bool(clean(text)))
 
 
 def rendered(subject: str = "Lamps + 3 more", html: str = HTML, text: str = TEXT) -> Rendered:
-    """An edition as a theme makes it."""
+    """Returns an edition's part as a theme renders it."""
     return Rendered(subject, html, text)
 
 
 def sender(name: str = "Daily Papers", domain: str = "example.org", display: str = "") -> Sender:
-    """A newsletter of that name."""
+    """Returns a sender with these names."""
     return Sender(
         name, Address(display or clean(name), "papers", domain), owner="keeper@example.org"
     )
@@ -58,7 +58,7 @@ def mail(
     to: Address | None = None,
     link: str = LINK,
 ) -> bytes:
-    """The whole mail."""
+    """Builds the whole message."""
     recipient = Recipient(
         to or Address("Ana Reader", "ana", "example.net"), "key.1.token@example.org", link
     )
@@ -66,7 +66,7 @@ def mail(
 
 
 def name_in(value: bytes) -> str:
-    """The name before an address, by RFC 2047: the library's own parser of addresses puts
+    """Returns the name before an address by RFC 2047. Python's own address parser puts
     spaces between encoded words."""
     phrase = value.decode().rpartition("<")[0].strip()
     if phrase.startswith('"'):
@@ -74,16 +74,16 @@ def name_in(value: bytes) -> str:
     return str(make_header(decode_header(phrase)))
 
 
-# --- the whole
+# --- the whole message
 
 
-def test_the_headers_are_the_ones_we_mean() -> None:
-    """Each once, and no other."""
+def test_the_headers_are_exactly_the_intended_ones() -> None:
+    """Each once, and no others."""
     assert sorted(name for name, _ in fields(mail())) == sorted(TO_ONE)
 
 
 def test_a_mail_is_text_and_html() -> None:
-    """The faithful part last, both in UTF-8 and quoted-printable."""
+    """HTML, the preferred part, comes last; both are UTF-8 and quoted-printable."""
     message = read(mail())
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
@@ -92,8 +92,8 @@ def test_a_mail_is_text_and_html() -> None:
         assert part["Content-Transfer-Encoding"] == "quoted-printable"
 
 
-def test_both_parts_read_back_exactly() -> None:
-    """With the recipient's link in the place of the mark."""
+def test_both_parts_are_read_back_exactly() -> None:
+    """The recipient's link takes the marker's place."""
     message = read(mail())
     assert body(message, "plain") == TEXT.replace(UNSUBSCRIBE, LINK)
     assert body(message, "html") == HTML.replace(UNSUBSCRIBE, LINK)
@@ -119,8 +119,8 @@ TRAPS = st.sampled_from(
 
 
 @given(st.lists(LINES | TRAPS).map("".join), st.lists(LINES | TRAPS).map("".join))
-def test_any_text_reads_back_exactly(text: str, html: str) -> None:
-    """Dots, signature marks, trailing spaces, boundaries and every script."""
+def test_any_text_is_read_back_exactly(text: str, html: str) -> None:
+    """Dots, signature separators, trailing spaces, boundaries and every script."""
     message = read(mail(rendered(text=text, html=html)))
     assert body(message, "plain") == text
     assert body(message, "html") == html
@@ -128,20 +128,20 @@ def test_any_text_reads_back_exactly(text: str, html: str) -> None:
 
 @pytest.mark.parametrize("end", [" ", "\t", "  ", " \t "])
 @pytest.mark.parametrize("filling", ["x", "ä", "灯", "=", "x "])
-def test_white_space_at_the_end_of_a_line_reads_back(filling: str, end: str) -> None:
-    """However long the line before it is: encoded, it still has 76 columns."""
+def test_trailing_white_space_is_read_back(filling: str, end: str) -> None:
+    """Encoded lines have at most 76 columns, however long the line was."""
     text = "".join(f"{filling * length}{end}\n" for length in range(160))
     assert body(read(mail(rendered(text=text))), "plain") == text
 
 
-def test_the_same_copy_is_the_same_bytes() -> None:
-    """Nothing is drawn by lot."""
+def test_the_same_message_has_the_same_bytes() -> None:
+    """Nothing in it is random."""
     assert mail() == mail()
 
 
 @given(LINES)
 def test_the_encoded_size_is_the_size_in_the_mail(html: str) -> None:
-    """Line ends as two bytes."""
+    """Line ends count as two bytes."""
     packed = quoted_printable(html).replace("\n", "\r\n").encode()
     assert encoded_size(html) == len(packed)
     assert packed in mail(rendered(html=html))
@@ -151,21 +151,21 @@ def test_the_encoded_size_is_the_size_in_the_mail(html: str) -> None:
 
 
 def subject_of(data: bytes) -> str:
-    """The subject as it is read back."""
+    """Returns the subject as it is read back."""
     return str(read(data)["Subject"])
 
 
 @given(VISIBLE)
-def test_any_subject_reads_back(subject: str) -> None:
-    """Cleaned to one line, and otherwise exactly as it was."""
+def test_any_subject_is_read_back(subject: str) -> None:
+    """Cleaned to one line, and otherwise unchanged."""
     data = mail(rendered(subject=subject))
     assert sorted(name for name, _ in fields(data)) == sorted(TO_ONE)
     assert subject_of(data) == clean(subject)
 
 
 @pytest.mark.parametrize("subject", [title for title in HOSTILE if clean(title)])
-def test_hostile_subjects_read_back(subject: str) -> None:
-    """Markup, templates, encoded words, controls and bidi marks."""
+def test_hostile_subjects_are_read_back(subject: str) -> None:
+    """They have markup, templates, encoded words, control characters and bidi marks."""
     assert subject_of(mail(rendered(subject=subject))) == clean(subject)
 
 
@@ -190,7 +190,7 @@ def test_hostile_subjects_read_back(subject: str) -> None:
         "_ _=_?_ä",
     ],
 )
-def test_long_and_strange_subjects_read_back(subject: str) -> None:
+def test_long_and_unusual_subjects_are_read_back(subject: str) -> None:
     """500 characters of any script, in encoded words of at most 75."""
     assert subject_of(mail(rendered(subject=subject))) == clean(subject)
 
@@ -198,7 +198,7 @@ def test_long_and_strange_subjects_read_back(subject: str) -> None:
 @pytest.mark.parametrize(
     "subject",
     [
-        "Report =?UTF-8?Q?=0ABcc:_x@y?= to nobody",
+        "Report =?UTF-8?Q?=0ABcc:_x@y?= to no one",
         "Lamps\r\nBcc: x@example.org",
         "Lamps\nBcc: x@example.org",
         "Lamps\rBcc: x@example.org",
@@ -208,8 +208,8 @@ def test_long_and_strange_subjects_read_back(subject: str) -> None:
         "Lamps\n",
     ],
 )
-def test_no_subject_makes_a_header(subject: str) -> None:
-    """A line end in it is a space, an encoded word in it is text."""
+def test_no_subject_creates_a_header(subject: str) -> None:
+    """A line end in it becomes a space, and an encoded word in it stays text."""
     data = mail(rendered(subject=subject))
     assert sorted(name for name, _ in fields(data)) == sorted(TO_ONE)
     message = read(data)
@@ -222,8 +222,8 @@ def test_no_subject_makes_a_header(subject: str) -> None:
 
 @settings(report_multiple_bugs=False)
 @given(st.text(st.characters(), max_size=60).filter(lambda text: bool(clean(text))))
-def test_any_display_name_reads_back(name: str) -> None:
-    """Commas, quotes, umlauts, brackets, encoded words: one mailbox, one name."""
+def test_any_display_name_is_read_back(name: str) -> None:
+    """Commas, quotes, umlauts, brackets, encoded words: always one mailbox with one name."""
     data = mail(by=sender(display=clean(name)))
     (address,) = read(data)["From"].addresses
     assert address.addr_spec == "papers@example.org"
@@ -252,8 +252,8 @@ def test_any_display_name_reads_back(name: str) -> None:
         "me@example.org,",
     ],
 )
-def test_names_of_newsletter_sender_and_reader_read_back(name: str) -> None:
-    """In From, To and List-Id alike, however long and in whatever script."""
+def test_names_of_newsletter_sender_and_subscriber_are_read_back(name: str) -> None:
+    """They are in From, To and List-Id, with any length and script."""
     name = clean(name)
     data = mail(by=sender(name), to=Address(name, "ana", "example.net"))
     message = read(data)
@@ -275,7 +275,7 @@ def test_names_of_newsletter_sender_and_reader_read_back(name: str) -> None:
     ],
 )
 def test_domains_are_written_in_ascii(domain: str, ascii_form: str) -> None:
-    """IDNA, in From, To and List-Id."""
+    """IDNA is used in From, To and List-Id."""
     data = mail(by=sender(domain=domain), to=Address("", "ana", domain))
     message = read(data)
     assert message["From"].addresses[0].addr_spec == f"papers@{ascii_form}"
@@ -283,8 +283,8 @@ def test_domains_are_written_in_ascii(domain: str, ascii_form: str) -> None:
     assert raw(data, "list-id") == f"Daily Papers <daily-papers.{ascii_form}>".encode()
 
 
-def test_an_address_without_a_name_stands_alone() -> None:
-    """No empty quotes, no brackets."""
+def test_an_address_without_a_name_has_no_quotes() -> None:
+    """It has no angle brackets either."""
     assert mailbox(Address("", "ana", "example.net")) == "ana@example.net"
 
 
@@ -299,14 +299,14 @@ def test_an_address_without_a_name_stands_alone() -> None:
         Address("Ana", "a", "-a.example"),
     ],
 )
-def test_an_address_that_no_header_can_hold_is_refused(address: Address) -> None:
-    """With an error of ours, never with another."""
+def test_an_address_that_cannot_be_written_in_a_header_is_refused(address: Address) -> None:
+    """The error is always one of ours."""
     with pytest.raises(EditionFaulty):
         mailbox(address)
 
 
-def test_answers_go_where_they_should() -> None:
-    """`Reply-To` only where it is configured."""
+def test_reply_to_is_the_configured_address() -> None:
+    """There is no `Reply-To` unless it is configured."""
     by = Sender(
         "Lamps", Address("Lamps", "p", "example.org"), Address("Küster", "k", "example.org")
     )
@@ -316,7 +316,7 @@ def test_answers_go_where_they_should() -> None:
 
 
 def test_date_and_message_id_are_written_as_given() -> None:
-    """The id is the same whenever this copy is made again."""
+    """The Message-ID is the same whenever the message is built again."""
     data = mail()
     assert raw(data, "date") == b"Fri, 20 Nov 2026 07:30:00 +0000"
     assert raw(data, "message-id") == b"<key.1.token@example.org>"
@@ -325,16 +325,16 @@ def test_date_and_message_id_are_written_as_given() -> None:
 
 @pytest.mark.parametrize("message_id", ["a@b.example\r\nBcc: x@y", "a@b.example\n", "a\x00@b"])
 def test_a_line_end_in_a_message_id_is_refused(message_id: str) -> None:
-    """It is ours, so it is a fault and not cleaned."""
+    """We create it, so a line end is a bug and is not cleaned."""
     with pytest.raises(EditionFaulty):
         build(rendered(), sender(), Recipient(Address("", "a", "b.example"), message_id), NOW, KEY)
 
 
-# --- leaving
+# --- unsubscribing
 
 
 def test_a_long_unsubscribe_link_stays_verbatim() -> None:
-    """Not encoded, not folded inside: one-click works."""
+    """It is neither encoded nor folded, so that one-click works."""
     data = mail()
     value = raw(data, "list-unsubscribe").decode()
     assert value.startswith(f"<{LINK}>, <mailto:keeper@example.org?subject=")
@@ -342,8 +342,8 @@ def test_a_long_unsubscribe_link_stays_verbatim() -> None:
     assert raw(data, "list-unsubscribe-post") == b"List-Unsubscribe=One-Click"
 
 
-def test_without_a_web_side_leaving_is_a_mail_to_the_owner() -> None:
-    """In header and body alike, and without one-click."""
+def test_without_web_pages_unsubscribing_is_a_mail_to_the_owner() -> None:
+    """Header and body have the mail address, and there is no one-click."""
     data = mail(link="")
     mailto = sender().mailto
     assert mailto.startswith("mailto:keeper@example.org?subject=unsubscribe")
@@ -354,8 +354,8 @@ def test_without_a_web_side_leaving_is_a_mail_to_the_owner() -> None:
     assert mailto in body(message, "html")
 
 
-def test_without_an_owner_nobody_is_invented() -> None:
-    """A domain that never exists stands for one."""
+def test_without_an_owner_a_domain_that_cannot_exist_is_used() -> None:
+    """No real address is invented."""
     by = Sender("Lamps", Address("Lamps", "p", "example.org"))
     assert NO_OWNER.endswith("@newsletter.invalid")
     assert f"<mailto:{NO_OWNER}?".encode() in mail(by=by, link="")
@@ -363,13 +363,13 @@ def test_without_an_owner_nobody_is_invented() -> None:
 
 @given(VISIBLE)
 def test_any_name_makes_a_mailto_in_ascii(name: str) -> None:
-    """Whatever the newsletter is called."""
+    """The newsletter's name may be any text."""
     by = Sender(clean(name)[:78], Address("", "p", "example.org"), owner="keeper@example.org")
     assert re.fullmatch(r"mailto:[A-Za-z0-9@.%?=_~-]+", by.mailto)
 
 
 def test_a_link_with_an_ampersand_is_escaped_in_html_only() -> None:
-    """The text part has it as it is."""
+    """The text part has it unescaped."""
     link = "https://papers.example.org/u?a=1&b=2"
     assert 'href="https://papers.example.org/u?a=1&amp;b=2"' in html_for(rendered(), link)
     assert link in text_for(rendered(), link)

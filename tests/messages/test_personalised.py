@@ -1,4 +1,4 @@
-"""Copies for recipients: the bytes that a mail made for them alone would have, read by others."""
+"""Personalised messages have the bytes of a message built for one recipient; parsed by others."""
 
 from __future__ import annotations
 
@@ -58,20 +58,20 @@ from tests.support.personalised import (
 from tests.support.soak import SOAK
 
 LARGE = 1024
-"""Bytes of a piece that many copies should share."""
+"""Bytes of a piece that many messages should share."""
 
 
 def whole(
     edition: Rendered, copy: RecipientFields, at: datetime, base_url: str = WEB, by: Sender = SENDER
 ) -> bytes:
-    """The mail that is made for one recipient alone."""
+    """Builds the whole message for one recipient."""
     local, _, domain = copy.to.rpartition("@")
     link = f"{base_url}/unsubscribe/{copy.token}" if base_url else ""
     to = Recipient(Address("", local, domain), copy.message_id, link)
     return mime.build(edition, by, to, at, KEY)
 
 
-# --- a copy is the mail itself
+# --- a personalised message is the whole message
 
 TRAPS = (
     *(
@@ -132,7 +132,7 @@ SENDERS = st.sampled_from(
     WEB,
     SENDER,
 )
-def test_a_copy_is_the_mail_that_would_be_made_for_one(
+def test_a_personalised_message_equals_one_built_for_its_recipient(
     subject: str,
     text: str,
     html: str,
@@ -141,7 +141,7 @@ def test_a_copy_is_the_mail_that_would_be_made_for_one(
     base_url: str,
     by: Sender,
 ) -> None:
-    """Byte for byte, in the form of every transport, whatever stands in the edition."""
+    """Byte for byte, in the form of every transport, whatever the edition contains."""
     edition = rendered(subject, html, text)
     expected = [whole(edition, copy, at, base_url, by) for copy in personaliser]
     for kind, encode in ENCODED.items():
@@ -152,8 +152,8 @@ def test_a_copy_is_the_mail_that_would_be_made_for_one(
 
 @pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'a.b-' * 20}", "https://a.example"])
 @pytest.mark.parametrize("kind", ENCODED)
-def test_a_line_may_end_anywhere_in_a_link(kind: str, base_url: str) -> None:
-    """At each character of the token, in both parts, also before a dot."""
+def test_a_soft_line_break_may_be_anywhere_in_a_link(kind: str, base_url: str) -> None:
+    """It may be at each character of the token, in both parts, also before a dot."""
     text = "".join(f"{'x' * length}{UNSUBSCRIBE}--\n" for length in range(160))
     edition = rendered(html=text, text=text)
     template = edition_template(edition, KEY, SENDER, base_url, ENCODED[kind])
@@ -169,10 +169,10 @@ def test_a_line_may_end_anywhere_in_a_link(kind: str, base_url: str) -> None:
 
 
 @given(TEXTS, TEXTS, COPIES, TIMES)
-def test_a_notice_is_the_mail_that_would_be_made_for_one(
+def test_a_personalised_notice_equals_one_built_for_its_recipient(
     subject: str, text: str, copy: RecipientFields, at: datetime
 ) -> None:
-    """Whoever gets it."""
+    """This holds for any recipient."""
     local, _, domain = copy.to.rpartition("@")
     to = Recipient(Address("", local, domain), copy.message_id)
     expected = mime.notice(subject, text, SENDER, to, at)
@@ -181,8 +181,8 @@ def test_a_notice_is_the_mail_that_would_be_made_for_one(
         assert made == encode(expected), kind
 
 
-def test_any_zone_is_the_same_instant() -> None:
-    """Mail says it in UTC."""
+def test_the_date_is_written_in_utc() -> None:
+    """The given time may have any time zone."""
     template = edition_template(rendered(), KEY, SENDER, WEB, ENCODED["eml"])
     copy = RecipientFields("ana@example.net", "k.1.t@example.org", "t" * 28)
     elsewhere = AT.astimezone(timezone(timedelta(hours=-11, minutes=-30)))
@@ -190,8 +190,8 @@ def test_any_zone_is_the_same_instant() -> None:
 
 
 @pytest.mark.parametrize("kind", ENCODED)
-def test_what_is_large_is_shared(kind: str) -> None:
-    """Copies have their large pieces in common, as the same objects; the rest is a few lines."""
+def test_large_pieces_are_shared(kind: str) -> None:
+    """All messages have the same objects as large pieces; the rest is a few lines."""
     part = sample_edition(WEB).parts[0]
     template = edition_template(part, KEY, SENDER, WEB, ENCODED[kind])
     personaliser = [
@@ -206,19 +206,19 @@ def test_what_is_large_is_shared(kind: str) -> None:
     assert sum(len(piece) >= LARGE for piece in first) >= 1
 
 
-def test_the_links_of_people() -> None:
-    """The token at the end; braces in the address of the pages are no place for it."""
+def test_unsubscribe_links() -> None:
+    """The token comes last; braces in the base URL are not replaced."""
     assert unsubscribe_links(WEB).format("t") == f"{WEB}/unsubscribe/t"
     assert unsubscribe_links(f"{WEB}/{{}}").format("t") == f"{WEB}/{{}}/unsubscribe/t"
     assert unsubscribe_links("") == ""
 
 
-# --- the letters of a database
+# --- messages from a database
 
 
 @functools.cache
 def sample_edition(base_url: str) -> Edition:
-    """The bundled sample as it would be sent."""
+    """Returns the bundled sample edition as it would be sent."""
     papers = [one for path in sample() for one in formats.parse(path.read_bytes()).papers]
     once = {one.arxiv_id: one for one in papers}
     log = [
@@ -230,18 +230,18 @@ def sample_edition(base_url: str) -> Edition:
 
 @functools.cache
 def long_edition(base_url: str) -> Edition:
-    """One that does not fit into a mail."""
+    """Returns an edition that does not fit into one message."""
     return edition_of(entries([paper(number) for number in range(1, 601)]), base_url)
 
 
 def read_by_another(data: bytes) -> PyMail:
-    """The mail as a parser reads it that shares no line with the one in Python."""
+    """Parses a message with a parser that shares no code with Python's."""
     check_raw(data)
     return parse_email(data, strict=True)
 
 
 def lines(text: str) -> str:
-    """With line feeds alone."""
+    """Returns the text with LF line ends only."""
     return text.replace("\r\n", "\n")
 
 
@@ -252,10 +252,10 @@ all_active = pytest.mark.parametrize(
 
 
 @all_active
-def test_a_delivered_edition_has_the_headers_that_we_mean(
+def test_a_delivered_edition_has_exactly_the_intended_headers(
     base_url: str, reply_to: bool, bounces: bool, database: Database
 ) -> None:
-    """Each once and no other, as two parsers and the bare eye see them."""
+    """Each once and no others, by two parsers and in the raw bytes."""
     post = MessageFactory(database, origin(base_url, reply_to=reply_to, bounces=bounces))
     part = sample_edition(base_url).parts[0]
     data = post.mail(delivery(post.edition(part)))
@@ -268,10 +268,10 @@ def test_a_delivered_edition_has_the_headers_that_we_mean(
 
 
 @all_active
-def test_a_delivered_edition_says_what_it_should(
+def test_a_delivered_edition_has_the_intended_content(
     base_url: str, reply_to: bool, bounces: bool, database: Database
 ) -> None:
-    """From whom, to whom, when, and the edition itself, read by two parsers."""
+    """Sender, recipient, date and the edition itself, by two parsers."""
     post = MessageFactory(database, origin(base_url, reply_to=reply_to, bounces=bounces))
     part = sample_edition(base_url).parts[0]
     data = post.mail(delivery(post.edition(part), 7, "Ana@Bücher.example"))
@@ -299,8 +299,8 @@ def test_a_delivered_edition_says_what_it_should(
 
 
 @pytest.mark.parametrize("base_url", [WEB, f"{WEB}/{'deep/' * 150}x", f"{WEB}/=?utf-8?q?x?=,b"])
-def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> None:
-    """However long: no encoded word, no line end in an address, one click and a mail."""
+def test_the_unsubscribe_headers_are_not_encoded(base_url: str, database: Database) -> None:
+    """They have no encoded word and no line end in a URL, and offer one-click and mail."""
     post = MessageFactory(database, origin(base_url, own_key=True))
     data = post.mail(delivery(post.edition(rendered()), 7))
     token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, 7)
@@ -315,8 +315,8 @@ def test_the_way_to_leave_is_written_out(base_url: str, database: Database) -> N
     assert f"{base_url}/unsubscribe/{token}" in other.text_plain[0]
 
 
-def test_without_a_web_the_way_to_leave_is_a_mail(database: Database) -> None:
-    """No token, no page, no click."""
+def test_without_web_pages_unsubscribing_is_by_mail(database: Database) -> None:
+    """There is no token, no page and no one-click."""
     post = MessageFactory(database, origin(""))
     data = post.mail(delivery(post.edition(rendered())))
     assert raw(data, "list-unsubscribe") == b"<mailto:keeper@example.org?subject=unsubscribe>"
@@ -327,8 +327,8 @@ def test_without_a_web_the_way_to_leave_is_a_mail(database: Database) -> None:
 PAGE = re.compile(r"https://huggingface\.co/papers/[0-9]{4}\.[0-9]{5}")
 
 
-def check_both_say(titles: Sequence[str], data: bytes) -> None:
-    """Text and HTML have these papers, all of them and in this order."""
+def check_both_have(titles: Sequence[str], data: bytes) -> None:
+    """Checks that text and HTML have these papers, all of them and in this order."""
     other = read_by_another(data)
     soup = BeautifulSoup(other.text_html[0], "html.parser")
     for element in soup(["style", "title"]):
@@ -346,15 +346,15 @@ def check_both_say(titles: Sequence[str], data: bytes) -> None:
 
 @pytest.mark.parametrize("base_url", [WEB, ""])
 def test_both_parts_have_the_same_papers(base_url: str, database: Database) -> None:
-    """In the same order, in the mail as it arrives."""
+    """The message as it arrives has them in the same order."""
     post = MessageFactory(database, origin(base_url))
     edition = sample_edition(base_url)
     assert len(edition.titles) == 17
-    check_both_say(edition.titles, post.mail(delivery(post.edition(*edition.parts))))
+    check_both_have(edition.titles, post.mail(delivery(post.edition(*edition.parts))))
 
 
 def test_all_parts_together_have_all_papers(database: Database) -> None:
-    """Each once; a part that is not asked for is not sent in another's place."""
+    """Each once; an unknown part is not replaced by another one."""
     post = MessageFactory(database, origin(""))
     edition = long_edition("")
     number = post.edition(*edition.parts)
@@ -363,14 +363,14 @@ def test_all_parts_together_have_all_papers(database: Database) -> None:
     for part in range(1, len(edition.parts) + 1):
         data = post.mail(delivery(number, part=part))
         mine = list(dict.fromkeys(PAGE.findall(lines(read_by_another(data).text_plain[0]))))
-        check_both_say(edition.titles[len(pages) : len(pages) + len(mine)], data)
+        check_both_have(edition.titles[len(pages) : len(pages) + len(mine)], data)
         assert str(read(data)["Subject"]).endswith(f"({part}/{len(edition.parts)})")
         pages += mine
     assert len(set(pages)) == len(pages) == len(edition.entries)
 
 
-def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) -> None:
-    """But for the recipient's own: address, Message-ID, date, link."""
+def test_a_message_is_what_the_preview_shows(database: Database, tmp_path: Path) -> None:
+    """Except for the recipient's address, Message-ID, date and link."""
     edition = sample_edition(WEB)
     post = MessageFactory(database, origin(own_key=True))
     data = post.mail(delivery(post.edition(*edition.parts, key=edition.key), 7))
@@ -389,19 +389,19 @@ def test_a_letter_is_what_the_preview_shows(database: Database, tmp_path: Path) 
     assert data.replace(b"=\r\n", b"") == shown
 
 
-# --- whose it is
+# --- values of one recipient
 
 
-def test_a_message_id_belongs_to_one_copy(database: Database) -> None:
-    """The same whenever it is made again; another for every edition, part and person."""
+def test_a_message_id_belongs_to_one_message(database: Database) -> None:
+    """It is always the same for one message, and differs by edition, part and subscriber."""
     post = MessageFactory(database, origin())
     numbers = [
         post.edition(rendered(), rendered("2"), key=key * 8) for key in ("0123", "0124", "a123")
     ]
     waiting = [
-        delivery(edition, person, part=part)
+        delivery(edition, subscriber, part=part)
         for edition in numbers
-        for person in (1, 2, 256)
+        for subscriber in (1, 2, 256)
         for part in (1, 2)
     ]
     ids = [raw(post.mail(one), "message-id") for one in waiting]
@@ -415,8 +415,8 @@ def test_a_message_id_belongs_to_one_copy(database: Database) -> None:
         assert raw(again.mail(later, AT + timedelta(days=2)), "message-id") == known
 
 
-def test_a_message_id_says_nothing_to_others(database: Database, tmp_path: Path) -> None:
-    """Another database gives another to the same person; the name of the file is in it."""
+def test_a_message_id_reveals_nothing(database: Database, tmp_path: Path) -> None:
+    """Another database has another one for the same subscriber; file names contain it."""
     waiting = delivery(1)
     post = MessageFactory(database, origin())
     post.edition(rendered())
@@ -429,7 +429,7 @@ def test_a_message_id_says_nothing_to_others(database: Database, tmp_path: Path)
     assert re.fullmatch(r"[A-Za-z0-9_=.-]+", message.name)
 
 
-PEOPLE = {
+ADDRESSES = {
     number: f"{name}@{domain}"
     for number, (name, domain) in enumerate(
         itertools.product(["ana", "bruno.x", "o'hara", "zoë"], ["a.example", "bücher.example"]), 1
@@ -438,27 +438,27 @@ PEOPLE = {
 
 
 @pytest.mark.parametrize("base_url", [WEB, ""])
-def test_nobody_learns_of_another(base_url: str, database: Database) -> None:
-    """Neither address nor link of one reader stands in another's copy, in whatever form."""
+def test_no_message_reveals_another_subscriber(base_url: str, database: Database) -> None:
+    """Neither the address nor the link of one is in another's message, in any encoding."""
     post = MessageFactory(database, origin(base_url, bounces=True, own_key=True))
     number = post.edition(rendered(), rendered("2"))
     made = {}
-    for part, (person, address) in itertools.product((1, 2), PEOPLE.items()):
-        message = post.message(delivery(number, person, address, part))
-        made[part, person] = message.sender.encode() + b" " + b"".join(message.pieces)
-    for (_, person), data in made.items():
-        for other, address in PEOPLE.items():
-            if other == person:
+    for part, (subscriber, address) in itertools.product((1, 2), ADDRESSES.items()):
+        message = post.message(delivery(number, subscriber, address, part))
+        made[part, subscriber] = message.sender.encode() + b" " + b"".join(message.pieces)
+    for (_, subscriber), data in made.items():
+        for other, address in ADDRESSES.items():
+            if other == subscriber:
                 continue
             local = address.partition("@")[0]
             token = tokens.token(LINK_KEY, tokens.UNSUBSCRIBE, other)
             signs = [f"{local}@", address, token, b64encode(address.encode()).decode()]
-            same = PEOPLE[person].startswith(f"{local}@")
+            same = ADDRESSES[subscriber].startswith(f"{local}@")
             assert not [sign for sign in signs[same:] if sign.encode() in data]
 
 
-def test_an_address_stands_in_one_place(database: Database) -> None:
-    """In `To`, and nowhere else: not in the link, the Message-ID or the envelope's sender."""
+def test_an_address_is_in_one_place_only(database: Database) -> None:
+    """It is in `To`, and not in the link, the Message-ID or the envelope sender."""
     post = MessageFactory(database, origin(bounces=True))
     message = post.message(delivery(post.edition(sample_edition(WEB).parts[0])))
     data = b"".join(message.pieces)
@@ -470,8 +470,8 @@ def test_an_address_stands_in_one_place(database: Database) -> None:
     assert b"ana" not in message.sender.encode() + message.name.encode()
 
 
-def test_bounces_come_back_to_an_address_of_their_own(database: Database) -> None:
-    """Which only we can make, the same for the same delivery."""
+def test_each_delivery_has_its_own_bounce_address(database: Database) -> None:
+    """Only we can create it, and it is the same for the same delivery."""
     post = MessageFactory(database, origin(bounces=True))
     number = post.edition(rendered())
     senders = [post.message(delivery(number, id=one)).sender for one in (1, 2, 10**9)]
@@ -481,8 +481,8 @@ def test_bounces_come_back_to_an_address_of_their_own(database: Database) -> Non
         assert re.fullmatch(rf"bounce\+{one}\.[a-z2-7]{{8}}@bounces\.example\.org", sender)
 
 
-def test_without_a_domain_for_bounces_they_come_to_the_sender(database: Database) -> None:
-    """Its domain in ASCII, as an envelope needs it."""
+def test_without_a_bounce_domain_bounces_go_to_the_sender(database: Database) -> None:
+    """The envelope sender has its domain in ASCII."""
     by = replace(SENDER, address=Address("Küster", "papers", "bücher.example"))
     post = MessageFactory(database, Origin(by))
     assert post.message(delivery(post.edition(rendered()))).sender == "papers@xn--bcher-kva.example"
@@ -491,16 +491,16 @@ def test_without_a_domain_for_bounces_they_come_to_the_sender(database: Database
 @pytest.mark.parametrize(
     "address", ["", "ana", "ana@b.example\r\nBcc: x@y.example", "a b@c.example"]
 )
-def test_an_address_that_is_none_makes_no_letter(address: str, database: Database) -> None:
-    """However it came into the database."""
+def test_no_message_is_built_for_an_invalid_address(address: str, database: Database) -> None:
+    """The address may have got into the database in any way."""
     post = MessageFactory(database, origin())
     number = post.edition(rendered())
     with pytest.raises(ValueError, match=r"address|@"):
         post.message(delivery(number, address=address))
 
 
-def test_letters_of_many_editions_are_not_mixed_up(database: Database) -> None:
-    """Nor those of parts, also when there are more of them than are kept in memory."""
+def test_messages_of_many_editions_are_not_mixed_up(database: Database) -> None:
+    """Parts are not mixed up either, even if there are more than are kept in memory."""
     post = MessageFactory(database, origin())
     numbers = [
         post.edition(rendered(f"E{n} one"), rendered(f"E{n} two"), key=f"{n:032x}")
@@ -537,7 +537,7 @@ WORDS_OF = {
 @pytest.mark.parametrize("reply_to", [False, True])
 @pytest.mark.parametrize("kind", WORDS_OF)
 def test_a_delivered_notice(kind: str, reply_to: bool, bounces: bool, database: Database) -> None:
-    """Its own headers and words, read by two parsers; nobody unsubscribes from it."""
+    """It has its own headers and words, by two parsers, and no unsubscribe header."""
     subject, text = WORDS_OF[kind]
     post = MessageFactory(database, origin(reply_to=reply_to, bounces=bounces))
     data = post.mail(post.notice(kind, "keeper@example.org", subject, text))
@@ -554,28 +554,28 @@ def test_a_delivered_notice(kind: str, reply_to: bool, bounces: bool, database: 
     assert other.headers["Content-Transfer-Encoding"] == ["quoted-printable"]
 
 
-def test_notices_are_told_apart(database: Database) -> None:
-    """Each has a Message-ID of its own, and never that of an edition."""
+def test_every_notice_has_its_own_message_id(database: Database) -> None:
+    """It is never that of an edition."""
     post = MessageFactory(database, origin())
     waiting = [post.notice(kind, "k@example.org", "S", "T") for kind in (TEST, TEST, REPORT)]
-    editions_of = [delivery(post.edition(rendered()), person) for person in (1, 2, 3)]
+    editions_of = [delivery(post.edition(rendered()), subscriber) for subscriber in (1, 2, 3)]
     ids = [raw(post.mail(one), "message-id") for one in (*waiting, *editions_of)]
     assert len(set(ids)) == len(ids)
     assert ids[:3] == [raw(post.mail(one), "message-id") for one in waiting]
 
 
-# --- what a spam filter says
+# --- the spam filter
 
 SCORE = re.compile(
     r"^X-Spam-Status: .*? score=(-?[0-9.]+) .*?tests=(.*?)\s*autolearn", re.MULTILINE | re.DOTALL
 )
 MOST = 1.0
-"""Points that a mail of ours may have; from 5 on it is taken for spam."""
+"""Points that our mail may have; mail with 5 or more counts as spam."""
 SPAM = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 
 
 def points(data: bytes, home: Path) -> tuple[float, str]:
-    """What SpamAssassin gives a mail, and by which rules."""
+    """Returns the points that SpamAssassin gives a mail, and its report."""
     program = shutil.which("spamassassin")
     if program is None:
         if os.environ.get("CI"):
@@ -595,8 +595,8 @@ def points(data: bytes, home: Path) -> tuple[float, str]:
 
 
 @pytest.mark.parametrize("base_url", [WEB, ""])
-def test_an_edition_is_no_spam(base_url: str, database: Database, tmp_path: Path) -> None:
-    """The bundled sample, delivered."""
+def test_an_edition_is_not_spam(base_url: str, database: Database, tmp_path: Path) -> None:
+    """The bundled sample, as delivered."""
     post = MessageFactory(database, origin(base_url, bounces=True))
     waiting = delivery(post.edition(*sample_edition(base_url).parts), 7)
     score, rules = points(post.mail(waiting), tmp_path)
@@ -604,16 +604,16 @@ def test_an_edition_is_no_spam(base_url: str, database: Database, tmp_path: Path
 
 
 @pytest.mark.parametrize("kind", WORDS_OF)
-def test_a_notice_is_no_spam(kind: str, database: Database, tmp_path: Path) -> None:
-    """Words of ours alone."""
+def test_a_notice_is_not_spam(kind: str, database: Database, tmp_path: Path) -> None:
+    """It consists of our own words only."""
     post = MessageFactory(database, origin())
     waiting = post.notice(kind, "keeper@example.org", *WORDS_OF[kind])
     score, rules = points(post.mail(waiting), tmp_path)
     assert score < MOST, rules
 
 
-def test_the_filter_is_at_work(database: Database, tmp_path: Path) -> None:
-    """What is spam by definition is found to be spam."""
+def test_the_spam_filter_recognises_spam(database: Database, tmp_path: Path) -> None:
+    """A message that is spam by definition is recognised."""
     post = MessageFactory(database, origin())
     score, rules = points(post.mail(delivery(post.edition(rendered(text=SPAM)))), tmp_path)
     assert score > 100, rules

@@ -1,4 +1,4 @@
-"""Tokens and labels: read back by whoever made them, and by nobody who did not."""
+"""Tokens and labels: they can be read with their key, and not forged without it."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ NUMBERS = st.integers(0, LAST)
 
 
 @given(KEYS, st.sampled_from(PURPOSES), NUMBERS)
-def test_a_token_is_its_number(key: bytes, purpose: bytes, number: int) -> None:
-    """For the key and the purpose that it was made with."""
+def test_a_token_contains_its_number(key: bytes, purpose: bytes, number: int) -> None:
+    """It is read with the key and the purpose that it was made with."""
     assert number_of([key], purpose, token(key, purpose, number)) == number
 
 
 @given(KEYS, st.sampled_from(PURPOSES), NUMBERS)
-def test_a_token_fits_everywhere(key: bytes, purpose: bytes, number: int) -> None:
-    """Always of one length, and neither an address nor quoted-printable writes it differently."""
+def test_a_token_needs_no_encoding(key: bytes, purpose: bytes, number: int) -> None:
+    """It always has the same length, and URLs and quoted-printable leave it unchanged."""
     text = token(key, purpose, number)
     assert re.fullmatch(r"[A-Za-z0-9_-]+", text)
     assert len(text) == TOKEN_LENGTH
@@ -57,8 +57,8 @@ def test_a_token_fits_everywhere(key: bytes, purpose: bytes, number: int) -> Non
     assert b2a_qp(text.encode()) == text.encode()
 
 
-def test_tokens_of_old_mail_stay_good() -> None:
-    """A link never expires, so what was made once is made, and read, for ever."""
+def test_tokens_of_old_mail_stay_valid() -> None:
+    """A link never expires, so an old token must be made and read the same for ever."""
     assert token(KEY, UNSUBSCRIBE, 7) == "AAAAAAAHs6VjeR8rYhzz37lRHftF"
     assert number_of([KEY], UNSUBSCRIBE, "AAAAAAAHs6VjeR8rYhzz37lRHftF") == 7
     assert label(KEY, COPY, 7, 1) == "i73igjxpg3eumuuu"
@@ -66,30 +66,30 @@ def test_tokens_of_old_mail_stay_good() -> None:
 
 
 @pytest.mark.parametrize("number", [-1, LAST + 1])
-def test_a_number_without_room_is_refused(number: int) -> None:
-    """Aloud: two people never share a token."""
+def test_a_number_that_is_too_large_is_refused(number: int) -> None:
+    """An error is raised, so that two subscribers never share a token."""
     with pytest.raises(OverflowError):
         token(KEY, UNSUBSCRIBE, number)
 
 
 @pytest.mark.parametrize("made_for", PURPOSES)
-def test_a_token_is_good_for_one_purpose(made_for: bytes) -> None:
-    """Whoever may unsubscribe somebody may not confirm them."""
+def test_a_token_is_valid_for_one_purpose(made_for: bytes) -> None:
+    """A token that unsubscribes a subscriber cannot confirm a subscription."""
     text = token(KEY, made_for, 7)
     for purpose in PURPOSES:
         assert number_of([KEY], purpose, text) == (7 if purpose == made_for else None)
 
 
 @given(KEYS, KEYS, NUMBERS)
-def test_another_key_reads_nothing(key: bytes, other: bytes, number: int) -> None:
-    """Only the key that made a token says whose it is."""
+def test_another_key_cannot_read_a_token(key: bytes, other: bytes, number: int) -> None:
+    """Only the key that made a token verifies it."""
     read = number_of([other], UNSUBSCRIBE, token(key, UNSUBSCRIBE, number))
     assert read == (number if key == other else None)
 
 
 @given(st.lists(KEYS, unique=True, max_size=5), st.data())
-def test_keys_rotate(keys: list[bytes], data: st.DataObject) -> None:
-    """A token is good as long as its key is among those that are known, at whatever place."""
+def test_keys_can_be_rotated(keys: list[bytes], data: st.DataObject) -> None:
+    """A token is valid as long as its key is among the known ones, in any position."""
     at = data.draw(st.integers(0, len(keys)))
     retired = b"retired" * 9
     text = token(retired, UNSUBSCRIBE, 7)
@@ -99,8 +99,8 @@ def test_keys_rotate(keys: list[bytes], data: st.DataObject) -> None:
         assert number_of(keys, UNSUBSCRIBE, token(key, UNSUBSCRIBE, 8)) == 8
 
 
-def test_without_a_key_nothing_is_read() -> None:
-    """Nor with keys that are looked at only once."""
+def test_without_a_key_no_token_is_read() -> None:
+    """Keys may also come from an iterator, which can be read only once."""
     text = token(KEY, UNSUBSCRIBE, 7)
     assert number_of([], UNSUBSCRIBE, text) is None
     assert number_of(iter([OLD, KEY]), UNSUBSCRIBE, text) == 7
@@ -108,7 +108,7 @@ def test_without_a_key_nothing_is_read() -> None:
 
 @pytest.mark.parametrize("number", [0, 7, 62, 63, LAST])
 def test_no_character_can_be_changed(number: int) -> None:
-    """At no place, to nothing that can be typed, and to nothing that looks the same."""
+    """No position can have another character, even one that looks the same."""
     text = token(KEY, UNSUBSCRIBE, number)
     for place, character in enumerate(text):
         for other in string.printable + LOOKALIKES:
@@ -116,8 +116,8 @@ def test_no_character_can_be_changed(number: int) -> None:
             assert other == character or number_of([KEY], UNSUBSCRIBE, changed) is None, changed
 
 
-def test_a_token_is_written_in_one_way() -> None:
-    """The signs of another base64 do not stand for its own."""
+def test_a_token_has_only_one_spelling() -> None:
+    """The characters of standard base64 are not accepted."""
     texts = [token(KEY, UNSUBSCRIBE, number) for number in range(200)]
     assert any("-" in text for text in texts)
     assert any("_" in text for text in texts)
@@ -127,15 +127,15 @@ def test_a_token_is_written_in_one_way() -> None:
 
 
 @given(NUMBERS, NUMBERS)
-def test_a_proof_belongs_to_its_number(number: int, other: int) -> None:
-    """The beginning of one token and the end of another are none."""
+def test_a_hash_belongs_to_its_number(number: int, other: int) -> None:
+    """The beginning of one token and the end of another are not a token."""
     mine, theirs = token(KEY, UNSUBSCRIBE, number), token(KEY, UNSUBSCRIBE, other)
     read = number_of([KEY], UNSUBSCRIBE, mine[:8] + theirs[8:])
     assert read == (number if number == other else None)
 
 
 def test_a_token_has_one_length() -> None:
-    """Cut, doubled, or with something before, behind or in it, it is none."""
+    """A token that is cut, doubled, or has anything before, after or within it is not valid."""
     text = token(KEY, UNSUBSCRIBE, 7)
     wrong = [text[:length] for length in range(len(text))]
     wrong += [text + text, *(text + end for end in ["A", "=", "==", "\n", "\r\n", " ", "\0", "/"])]
@@ -145,12 +145,12 @@ def test_a_token_has_one_length() -> None:
 
 @given(st.text(st.characters()) | st.text(WRITTEN, min_size=28, max_size=28))
 def test_no_other_text_is_a_token(text: str) -> None:
-    """Whatever somebody sends instead, the answer is `None` and no error."""
+    """Any other text returns `None`, without an error."""
     assert number_of([KEY, OLD], UNSUBSCRIBE, text) is None
 
 
 def test_tokens_differ() -> None:
-    """By number, by purpose and by key."""
+    """They differ by number, purpose and key."""
     made = {
         token(key, purpose, number)
         for key in (KEY, OLD)
@@ -169,7 +169,7 @@ BOUNDS = st.binary(max_size=300)
 def test_a_bound_token_is_valid_for_what_it_is_bound_to(
     key: bytes, number: int, bound: bytes, other: bytes
 ) -> None:
-    """It has the length of any other, its number can be read, and nothing else verifies it."""
+    """It has the usual length, its number can be read, and it is not valid for anything else."""
     text = timed(key, UNSUBSCRIBE, number, NOW + HOUR, bound)
     assert len(text) == len(timed(key, UNSUBSCRIBE, number, NOW + HOUR))
     assert unverified_number_of(text) == number
@@ -181,8 +181,8 @@ def test_a_bound_token_is_valid_for_what_it_is_bound_to(
 
 
 @given(st.text(st.characters()) | st.text(WRITTEN, min_size=36, max_size=36))
-def test_any_text_can_claim_a_number(text: str) -> None:
-    """Only the right form has one, and it is never verified."""
+def test_an_unverified_number_is_read_from_any_timed_token(text: str) -> None:
+    """Only text of the right form has one, and it is never verified."""
     number = unverified_number_of(text)
     assert (number is not None) is bool(re.fullmatch(r"[A-Za-z0-9_-]{36}", text))
     assert timed_number_of([KEY, OLD], UNSUBSCRIBE, text, NOW) is None
@@ -193,7 +193,7 @@ def test_any_text_can_claim_a_number(text: str) -> None:
 
 @given(KEYS, st.sampled_from(PURPOSES), st.lists(st.integers(0, 2**64 - 1), max_size=4))
 def test_a_label_fits_into_a_mailbox_name(key: bytes, purpose: bytes, numbers: list[int]) -> None:
-    """Lower case, as mailboxes do not tell cases apart; the same when it is made again."""
+    """It is lower-case, because mailboxes ignore case, and the same when made again."""
     for size in (5, 10, 20):
         made = label(key, purpose, *numbers, size=size)
         assert re.fullmatch(r"[a-z2-7]+", made)
@@ -202,7 +202,7 @@ def test_a_label_fits_into_a_mailbox_name(key: bytes, purpose: bytes, numbers: l
 
 
 def test_labels_differ() -> None:
-    """By each number, by their order and how many they are, by purpose, by key and by size."""
+    """They differ by each number, their order and count, and by purpose, key and size."""
     numbers = [(), (0,), (1,), (2,), (1, 2), (2, 1), (0, 1), (1, 0), (256,), (1, 2, 3), (2**40,)]
     made = [
         label(key, purpose, *some, size=size)
@@ -216,24 +216,24 @@ def test_labels_differ() -> None:
 
 
 def test_a_label_hides_its_numbers() -> None:
-    """Neighbours have nothing in common, and no label is a token."""
+    """Labels of consecutive numbers have nothing in common, and no label is a token."""
     first, second = label(KEY, COPY, 1, 1), label(KEY, COPY, 2, 1)
     assert sum(a == b for a, b in zip(first, second, strict=True)) < 6
     assert number_of([KEY], COPY, label(KEY, COPY, 1, size=20)[:TOKEN_LENGTH]) is None
 
 
-# --- marks
+# --- suppression hashes
 
 
 @given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
-def test_a_mark_stands_for_one_text(text: str, other: str) -> None:
-    """Known again, and different for everything else."""
+def test_a_suppression_hash_stands_for_one_text(text: str, other: str) -> None:
+    """It is the same for the same text, and different for any other."""
     assert suppression_hash(KEY, text) == suppression_hash(KEY, text)
     assert (suppression_hash(KEY, text) == suppression_hash(KEY, other)) is (text == other)
 
 
-def test_a_mark_cannot_be_guessed_from() -> None:
-    """Without the key nobody can try out addresses: it is no plain hash, and has none in it."""
+def test_a_suppression_hash_cannot_be_guessed() -> None:
+    """Addresses cannot be tried out without the key: it is not, and contains no, plain hash."""
     made = suppression_hash(KEY, "mira@example.org")
     assert len(made) == 32
     assert made != suppression_hash(OLD, "mira@example.org")

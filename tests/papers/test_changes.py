@@ -1,4 +1,4 @@
-"""What a capture changes: new, learnt, updated, relisted, withdrawn or nothing."""
+"""What a capture changes: new, backfilled, updated, relisted, withdrawn or nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(
     *,
     announced: bool = True,
 ) -> list[Change]:
-    """What these rows change; the known papers are numbered from 1."""
+    """Returns the changes that these rows make; the known papers are numbered from 1."""
     owners = {key: n for n, one in enumerate(known, 1) for key in keys_of(one.paper)}
     numbered = dict(enumerate(known, 1))
     return changes(
@@ -35,100 +35,100 @@ def run(
 
 
 def listed(one: Paper, *, withdrawn: bool = False, **facts: Any) -> KnownPaper:
-    """A paper that this source listed before, and that was announced."""
+    """Returns a paper that this source listed before, and that was announced."""
     facts.setdefault("last_day", one.listed_on)
     sighting = Sighting(one.record(), withdrawn=withdrawn, **facts)
     return KnownPaper(one, version=1, announced=True, withdrawn=withdrawn, sighting=sighting)
 
 
 def known_elsewhere(one: Paper, **facts: Any) -> KnownPaper:
-    """A paper that only another source has mentioned."""
+    """Returns a paper that only another source has mentioned."""
     return KnownPaper(one, version=1, **facts)
 
 
 def kind(row: Paper, known: KnownPaper, *listing_days: date) -> EntryKind | None:
-    """The entry that one row of a known paper makes."""
+    """Returns the kind of the entry that one row of a known paper makes."""
     (change,) = run([row], [known], listing_days)
     assert change.paper == 1
     return change.kind
 
 
-# --- nobody has seen it
+# --- unseen papers
 
 
 def test_an_unseen_paper_is_new() -> None:
-    """With its text as version 1 and all its keys."""
+    """Its text is version 1, and it has all its keys."""
     (change,) = run([paper(1)])
     assert (change.kind, change.text, change.version) == (EntryKind.NEW, paper(1), 1)
     assert change.paper < 0
     assert change.claims == keys_of(paper(1))
 
 
-def test_an_unseen_paper_that_is_not_announced_is_learnt() -> None:
+def test_an_unseen_paper_that_is_not_announced_is_backfilled() -> None:
     """It enters the log and is never announced."""
     (change,) = run([paper(1)], announced=False)
     assert change.kind is EntryKind.LEARNT
 
 
-def test_a_revision_of_a_paper_never_seen_is_learnt() -> None:
-    """A replacement says that the paper is older than we are."""
+def test_a_revision_of_an_unseen_paper_is_backfilled() -> None:
+    """A replacement means that the paper is older than our records."""
     (change,) = run([paper(1, revision=True)])
     assert change.kind is EntryKind.LEARNT
 
 
-def test_a_withdrawal_of_a_paper_never_seen_is_not_announced() -> None:
-    """There is nothing to read."""
+def test_a_withdrawal_of_an_unseen_paper_is_not_announced() -> None:
+    """There is nothing left to read."""
     (change,) = run([paper(1, abstract="This paper has been withdrawn by the authors.")])
     assert change.kind is EntryKind.WITHDRAWN
 
 
 def test_rows_keep_their_order() -> None:
-    """Changes come in the order of the capture."""
+    """Changes have the order of the capture."""
     made = run([paper(n) for n in (3, 1, 2)])
     assert [change.row for change in made] == [paper(n) for n in (3, 1, 2)]
 
 
-def test_two_rows_of_one_paper_complete_each_other() -> None:
-    """A capture that lists a paper twice announces it once, with all facts and keys of both."""
+def test_two_rows_of_one_paper_are_merged() -> None:
+    """A paper listed twice in a capture is announced once, with all facts and keys of both rows."""
     without, with_id = bare("Lamps"), bare("Lamps", arxiv_id="2611.00001", abstract="Other.")
     (change,) = run([without, with_id])
     assert change.row == with_id
     assert set(change.claims) == {"title:lamps", "arxiv:2611.00001"}
 
 
-def test_a_known_paper_listed_twice_changes_once() -> None:
-    """Also when the second row says something else."""
+def test_a_known_paper_listed_twice_makes_one_change() -> None:
+    """The second row may even differ."""
     one = paper(1)
     assert len(run([one, dataclasses.replace(one, title="Other")], [listed(one)])) == 1
 
 
 def test_an_empty_capture_changes_nothing() -> None:
-    """No rows, no changes."""
+    """Without rows there are no changes."""
     assert run([], [listed(paper(1))]) == []
 
 
-# --- another source has mentioned it
+# --- papers mentioned by another source
 
 NOTICE = "This paper has been withdrawn by the authors."
 
 
-def test_what_another_source_learnt_is_new_when_this_one_lists_it() -> None:
-    """That it was never announced is all that counts."""
+def test_a_paper_backfilled_by_another_source_is_new_when_this_one_lists_it() -> None:
+    """It only matters that the paper was never announced."""
     assert kind(paper(1), known_elsewhere(paper(1))) is EntryKind.NEW
 
 
-def test_what_was_announced_is_not_announced_again() -> None:
-    """Not by another source either."""
+def test_an_announced_paper_is_not_announced_again() -> None:
+    """Another source does not announce it either."""
     assert kind(paper(1), known_elsewhere(paper(1), announced=True)) is None
 
 
-def test_what_the_operator_learnt_silently_is_never_announced() -> None:
-    """The decision is about the paper, whatever source lists it."""
+def test_a_silently_released_paper_is_never_announced() -> None:
+    """The decision applies to the paper, whatever source lists it."""
     assert kind(paper(1), known_elsewhere(paper(1), silent=True)) is None
 
 
-def test_a_silent_release_decides_for_every_source() -> None:
-    """It marks the papers that were not announced, and no other."""
+def test_a_silent_release_applies_to_every_source() -> None:
+    """It marks the papers that were not announced, and no others."""
     known = [known_elsewhere(paper(1)), known_elsewhere(paper(2), announced=True)]
     owners = {key: n for n, one in enumerate(known, 1) for key in keys_of(one.paper)}
     made = changes(
@@ -146,8 +146,10 @@ def test_a_silent_release_decides_for_every_source() -> None:
 @pytest.mark.parametrize(
     "mention", [{"revision": True}, {"abstract": NOTICE}], ids=["revised", "withdrawn"]
 )
-def test_what_a_source_only_mentioned_is_new_once_it_lists_it(mention: dict[str, Any]) -> None:
-    """A revision or a withdrawal lists nothing."""
+def test_a_paper_that_a_source_only_mentioned_is_new_once_it_lists_it(
+    mention: dict[str, Any],
+) -> None:
+    """A revision or a withdrawal does not list a paper."""
     (first,) = run([paper(1, **mention)])
     assert not first.listed
     sighting = Sighting(first.record, listed=False, withdrawn=first.withdrawn)
@@ -158,26 +160,26 @@ def test_what_a_source_only_mentioned_is_new_once_it_lists_it(mention: dict[str,
     assert (change.text or known.paper).abstract == paper(1).abstract
 
 
-def test_what_a_source_learnt_itself_stays_learnt() -> None:
-    """It listed the paper before, on an older day of its first capture."""
+def test_a_paper_backfilled_by_its_own_source_is_not_announced() -> None:
+    """The source listed it before, on an older day of its first capture."""
     row = paper(1)
     known = KnownPaper(row, 1, sighting=Sighting(row.record(), last_day=row.listed_on))
     assert kind(row, known) is None
 
 
-def test_an_old_capture_that_is_released_late_announces_what_was_only_mentioned_since() -> None:
-    """What its source has said since stays as it is."""
+def test_a_capture_released_late_announces_papers_only_mentioned_since() -> None:
+    """What its source has said since is kept."""
     revised = paper(1, title="Revised", revision=True)
     sighting = Sighting(revised.record(), listed=False, later=True)
     (change,) = run([paper(1)], [KnownPaper(revised, 1, sighting=sighting)])
     assert (change.kind, change.text, change.stale) == (EntryKind.NEW, None, True)
 
 
-# --- nothing new about it
+# --- rows that change nothing
 
 
 def test_the_same_row_again_changes_nothing() -> None:
-    """Neither an entry nor a new text."""
+    """There is no entry and no new text."""
     (change,) = run([paper(1)], [listed(paper(1))])
     assert (change.kind, change.text, change.version, change.claims) == (None, None, 1, ())
 
@@ -195,15 +197,15 @@ def test_the_same_row_again_changes_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("field", ["title", "abstract"])
-def test_white_space_and_tex_are_no_update(field: str, was: str, now: str) -> None:
-    """What differs in white space, case and TeX only says the same."""
+def test_white_space_and_tex_make_no_update(field: str, was: str, now: str) -> None:
+    """Text that differs only in white space, case and TeX is the same text."""
     before, after = paper(1, **{field: was}), paper(1, **{field: now})
     assert kind(after, listed(before)) is None
     assert kind(before, listed(after)) is None
 
 
-def test_votes_are_no_update() -> None:
-    """Nor do they make a new text."""
+def test_votes_make_no_update() -> None:
+    """They make no new text either."""
     (change,) = run([paper(1, upvotes=99)], [listed(paper(1, upvotes=1))])
     assert (change.kind, change.text) == (None, None)
     assert change.row.upvotes == 99
@@ -223,8 +225,8 @@ FACTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", FACTS)
-def test_other_facts_are_no_update(field: str) -> None:
-    """Only title and abstract make an update; a fact said first stays."""
+def test_other_facts_make_no_update(field: str) -> None:
+    """Only title and abstract make an update; other fields keep their first value."""
     before = paper(1, **FACTS)
     other = {**FACTS, field: _other(FACTS[field])}
     (change,) = run([paper(1, **other)], [listed(before)])
@@ -234,13 +236,13 @@ def test_other_facts_are_no_update(field: str) -> None:
 
 def _other(value: Any) -> Any:
     if isinstance(value, tuple):
-        return ("Somebody Else",)
+        return ("Someone Else",)
     return TUE if isinstance(value, date) else f"{value}-other"
 
 
 @pytest.mark.parametrize("field", FACTS)
 def test_a_fact_that_was_missing_is_added_silently(field: str) -> None:
-    """It makes a new text, and no entry."""
+    """It makes a new text, but no entry."""
     before = paper(1, **{field: () if isinstance(FACTS[field], tuple) else None})
     (change,) = run([paper(1, **{field: FACTS[field]})], [listed(before)])
     assert (change.kind, change.version) == (None, 2)
@@ -248,8 +250,8 @@ def test_a_fact_that_was_missing_is_added_silently(field: str) -> None:
     assert getattr(change.text, field) == FACTS[field]
 
 
-def test_gaining_an_id_is_no_update() -> None:
-    """A record that was known by its title takes the id, and is not new."""
+def test_gaining_an_id_makes_no_update() -> None:
+    """A record known by its title takes the id, and is not new."""
     before = bare("Lamps", abstract="Lit.", listed_on=MON)
     after = bare("Lamps", abstract="Lit.", listed_on=MON, arxiv_id="2611.00001")
     (change,) = run([after], [listed(before)])
@@ -258,8 +260,8 @@ def test_gaining_an_id_is_no_update() -> None:
     assert change.text.arxiv_id == "2611.00001"
 
 
-def test_gaining_an_abstract_is_no_update() -> None:
-    """What was not said before has not changed."""
+def test_gaining_an_abstract_makes_no_update() -> None:
+    """Text that was missing before has not changed."""
     (change,) = run([paper(1)], [listed(paper(1, abstract=None))])
     assert change.kind is None
     assert change.text is not None
@@ -268,7 +270,7 @@ def test_gaining_an_abstract_is_no_update() -> None:
 
 @given(st.sets(st.sampled_from([*FACTS, "abstract", "url", "arxiv_id"])))
 def test_a_missing_field_never_changes_a_present_one(missing: set[str]) -> None:
-    """Whatever a row leaves out, the known text stays as it was."""
+    """Whatever fields a row lacks, the known text keeps them."""
     full = paper(1, **FACTS)
     gone: dict[str, Any] = {f: () if f in ("authors", "categories") else None for f in missing}
     (change,) = run([dataclasses.replace(full, **gone)], [listed(full)])
@@ -277,7 +279,7 @@ def test_a_missing_field_never_changes_a_present_one(missing: set[str]) -> None:
 
 @given(st.sets(st.sampled_from([*FACTS, "abstract", "url"])))
 def test_a_missing_field_survives_an_update(missing: set[str]) -> None:
-    """Also when the title changed, what the row leaves out stays."""
+    """Even if the title changed, fields that the row lacks are kept."""
     full = paper(1, **FACTS)
     gone: dict[str, Any] = {f: () if f in ("authors", "categories") else None for f in missing}
     (change,) = run([dataclasses.replace(full, title="Renamed", **gone)], [listed(full)])
@@ -285,44 +287,44 @@ def test_a_missing_field_survives_an_update(missing: set[str]) -> None:
     assert change.text == dataclasses.replace(full, title="Renamed")
 
 
-# --- something new about it
+# --- rows that make an update
 
 
 @pytest.mark.parametrize("field", ["title", "abstract"])
-def test_other_words_are_an_update(field: str) -> None:
-    """The paper's text becomes the new one, as the next version."""
+def test_different_words_make_an_update(field: str) -> None:
+    """The row's text becomes the next version of the paper's text."""
     after = paper(1, **{field: "Other words"})
     (change,) = run([after], [listed(paper(1))])
     assert (change.kind, change.text, change.version) == (EntryKind.UPDATED, after, 2)
 
 
 @pytest.mark.parametrize(("was", "now"), [("Lamps 2", "Lamps 2.5"), ("C Lamps", "C++ Lamps")])
-def test_digits_and_plus_signs_are_words(was: str, now: str) -> None:
-    """A number or a `+` makes another title."""
+def test_digits_and_plus_signs_count_as_words(was: str, now: str) -> None:
+    """A number or a `+` makes a different title."""
     assert kind(paper(1, title=now), listed(paper(1, title=was))) is EntryKind.UPDATED
 
 
 def test_a_retitled_paper_keeps_its_old_title_as_a_key() -> None:
-    """The new title is claimed beside the old one."""
+    """The new title becomes a key beside the old one."""
     (change,) = run([paper(1, title="Renamed")], [listed(paper(1))])
     assert change.claims == ("title:renamed",)
 
 
-def test_a_source_is_compared_with_what_it_said_itself() -> None:
+def test_a_source_is_compared_with_its_own_earlier_text() -> None:
     """Two sources with two titles for one id do not update each other for ever."""
     mine, theirs = paper(1, title="Mine"), paper(1, title="Theirs")
     sighting = Sighting(mine.record(), last_day=mine.listed_on)
     assert kind(mine, KnownPaper(theirs, 2, announced=True, sighting=sighting)) is None
 
 
-def test_a_source_that_lists_it_first_is_compared_with_the_newest_text() -> None:
-    """Another source's other title is an update, the same title is none."""
+def test_a_first_listing_is_compared_with_the_newest_text() -> None:
+    """A different title makes an update; the same title makes none."""
     before = known_elsewhere(paper(1), announced=True)
     assert kind(paper(1, title="Theirs"), before) is EntryKind.UPDATED
     assert kind(paper(1), before) is None
 
 
-# --- withdrawn
+# --- withdrawals
 
 
 @pytest.mark.parametrize(
@@ -337,7 +339,7 @@ def test_a_source_that_lists_it_first_is_compared_with_the_newest_text() -> None
     ],
 )
 def test_a_withdrawal_notice_is_recognised(abstract: str) -> None:
-    """It stands in place of the abstract, and makes a `withdrawn` entry."""
+    """It replaces the abstract, and makes a `withdrawn` entry."""
     row = paper(1, abstract=abstract)
     assert is_withdrawal(row)
     assert kind(row, listed(paper(1))) is EntryKind.WITHDRAWN
@@ -354,17 +356,17 @@ def test_a_withdrawal_notice_is_recognised(abstract: str) -> None:
     ],
 )
 def test_a_paper_about_withdrawals_is_not_withdrawn(abstract: str | None) -> None:
-    """Only the notice itself counts, at the beginning."""
+    """Only the notice itself counts, at the beginning of the abstract."""
     assert not is_withdrawal(paper(1, abstract=abstract))
 
 
-def test_a_withdrawal_is_said_once() -> None:
+def test_a_withdrawal_makes_one_entry() -> None:
     """The same notice again changes nothing."""
     row = paper(1, abstract="This paper has been withdrawn by the authors.")
     assert kind(row, listed(row, withdrawn=True)) is None
 
 
-# --- relisted
+# --- relisting
 
 
 @pytest.mark.parametrize(
@@ -383,7 +385,7 @@ def test_a_withdrawal_is_said_once() -> None:
     ],
 )
 def test_relisting_with_days(last: date, now: date, others: list[date], relisted: bool) -> None:
-    """Listed for a later day, and the source listed others on a day between."""
+    """It is listed for a later day, and the source listed other papers on a day between."""
     row, before = paper(1, listed_on=now), listed(paper(1, listed_on=last))
     assert (kind(row, before, *others) is EntryKind.RELISTED) is relisted
 
@@ -393,7 +395,7 @@ def test_relisting_with_days(last: date, now: date, others: list[date], relisted
 def test_relisting_without_days(
     days: tuple[date | None, date | None], *, in_previous: bool, relisted: bool
 ) -> None:
-    """Where a day is not known: absent from the source's previous snapshot."""
+    """If days are unknown, it was absent from the source's previous snapshot."""
     last, now = days
     before = listed(paper(1, listed_on=last), in_previous=in_previous)
     row = paper(1, listed_on=now)
@@ -402,19 +404,19 @@ def test_relisting_without_days(
 
 @pytest.mark.parametrize("now", [WED, None])
 def test_a_paper_this_source_never_listed_is_not_relisted(now: date | None) -> None:
-    """Another source's listing is none of this one's."""
+    """A listing by another source does not count."""
     before = known_elsewhere(paper(1), announced=True)
     assert kind(paper(1, listed_on=now), before, MON, TUE) is None
 
 
-def test_an_update_counts_before_a_relisting() -> None:
-    """One row makes one entry."""
+def test_an_update_takes_precedence_over_a_relisting() -> None:
+    """A row makes one entry at most."""
     row = paper(1, title="Renamed", listed_on=WED)
     assert kind(row, listed(paper(1, listed_on=MON)), MON, TUE) is EntryKind.UPDATED
 
 
 def test_a_relisting_changes_no_text() -> None:
-    """It is the same paper, seen again."""
+    """It is the same paper, listed again."""
     (change,) = run([paper(1, listed_on=WED)], [listed(paper(1, listed_on=MON))], [MON, TUE])
     assert (change.kind, change.text, change.version) == (EntryKind.RELISTED, None, 1)
 
@@ -422,7 +424,7 @@ def test_a_relisting_changes_no_text() -> None:
 # --- merging
 
 
-def test_merging_keeps_what_was_said_first() -> None:
+def test_merging_keeps_first_values() -> None:
     """Title and abstract are replaced only when the paper was rewritten."""
     before = paper(1, organisation="Harbour Board")
     after = paper(1, title="Renamed", organisation="Other Board", submitter="keeper")
@@ -434,5 +436,5 @@ def test_merging_keeps_what_was_said_first() -> None:
 
 @given(st.booleans())
 def test_merging_with_itself_changes_nothing(rewritten: bool) -> None:
-    """A row that says what is known adds nothing."""
+    """A row that repeats what is known adds nothing."""
     assert merged(paper(1), paper(1), rewritten=rewritten) == paper(1)

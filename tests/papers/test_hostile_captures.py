@@ -28,15 +28,15 @@ TOO_LONG = "reading it took longer than 1 s"
 
 
 def good(number: int = 1) -> bytes:
-    """A capture with one paper."""
+    """Returns a capture with one paper."""
     row = {"paper": {"id": f"2611.{number:05}", "title": f"Lantern number {number}"}}
     return json.dumps([row]).encode()
 
 
-def take_in(
+def ingest_round(
     database: Database, captured: Sequence[bytes], seconds: float = 60.0, format: str | None = None
 ) -> list[CaptureReport]:
-    """One round of a source; captures that spin reach the limit."""
+    """Ingests one round of a source; captures that spin reach the time limit."""
     given = [Capture(data, f"{number}.json", NOW) for number, data in enumerate(captured)]
     with Parsers(LIMIT, hostile_reader.FUNCTION) as parsers:
         ingest = Ingest(database, lambda: NOW, parsers.parse, seconds=seconds)
@@ -44,58 +44,58 @@ def take_in(
 
 
 def announced(database: Database) -> list[str]:
-    """The titles of all announced papers."""
+    """Returns the titles of all announced papers."""
     with database.read() as tx:
         return [entry.paper.title for entry in log.new_entries(tx)]
 
 
 def attempts(database: Database) -> list[int]:
-    """The counted attempts of all snapshots."""
+    """Returns the counted attempts of all snapshots."""
     with database.read() as tx:
         return [row.attempts for row in snapshots.listed(tx)]
 
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_a_good_capture_among_hostile_ones(database: Database, *, opened: bool) -> None:
-    """Of twenty, three reach a limit and the last is good: it is announced in the first round."""
+    """Of twenty, three reach a limit and the last one is good: the first round announces it."""
     if opened:
-        take_in(database, [good(1)])
+        ingest_round(database, [good(1)])
     noise = [f"a diary, page {page}".encode() for page in range(17)]
     stops = [hostile_reader.SPINS, hostile_reader.EATS, hostile_reader.ENDLESS]
-    reports = take_in(database, [*stops, *noise, good(2)])
+    reports = ingest_round(database, [*stops, *noise, good(2)])
     assert [report.held is None for report in reports] == [False] * 20 + [True]
     assert announced(database)[-1] == "Lantern number 2"
     assert TOO_LONG in (reports[0].held or "")
 
 
 @pytest.mark.parametrize("opened", [False, True])
-def test_a_round_has_an_end(database: Database, *, opened: bool) -> None:
-    """What is left is stored, says that it waits, and comes in the rounds after."""
+def test_a_round_has_a_time_limit(database: Database, *, opened: bool) -> None:
+    """The rest is stored, reported as waiting, and parsed in later rounds."""
     if opened:
-        take_in(database, [good(1)])
+        ingest_round(database, [good(1)])
     hostile = [hostile_reader.SPINS + b"%d" % number for number in range(3)]
     held = []
     for _ in range(4):
         assert "Lantern number 2" not in announced(database)
-        reports = take_in(database, [*hostile, good(2)], seconds=0.4)  # one reaches the limit
+        reports = ingest_round(database, [*hostile, good(2)], seconds=0.4)  # one reaches the limit
         held.append(len({one.snapshot for one in reports if TOO_LONG in (one.held or "")}))
         waits = [one for one in reports if one.postponed]
-        assert all("goes on with it" in (one.held or "") for one in waits)
+        assert all("reads it" in (one.held or "") for one in waits)
     assert held == [1, 2, 3, 3]
     assert announced(database)[-1] == "Lantern number 2"
 
 
-def test_what_reached_a_limit_is_not_tried_again(database: Database) -> None:
-    """Met again it stays held, at no cost; as another format it is tried, and when released."""
-    (first,) = take_in(database, [hostile_reader.SPINS])
-    (again,) = take_in(database, [hostile_reader.SPINS])
+def test_a_capture_that_reached_a_limit_is_not_parsed_again(database: Database) -> None:
+    """When it comes again it stays held at no cost; another format or a release parses it again."""
+    (first,) = ingest_round(database, [hostile_reader.SPINS])
+    (again,) = ingest_round(database, [hostile_reader.SPINS])
     assert again.unchanged
     assert again.held == first.held
     assert TOO_LONG in (first.held or "")
-    (other,) = take_in(database, [hostile_reader.SPINS], format="bibtex")
+    (other,) = ingest_round(database, [hostile_reader.SPINS], format="bibtex")
     assert not other.unchanged
     assert other.snapshot is not None
-    with Parsers(LIMIT) as parsers:  # which knows no captures that spin
+    with Parsers(LIMIT) as parsers:  # for which no capture spins
         ingest = Ingest(database, lambda: NOW, parsers.parse)
         capture = Capture(hostile_reader.SPINS, "0.json", NOW)
         (unread,) = ingest.captures("s", [capture], format="json-feed")
@@ -104,8 +104,8 @@ def test_what_reached_a_limit_is_not_tried_again(database: Database) -> None:
     assert attempts(database) == [0]
 
 
-def test_a_release_tries_again(database: Database) -> None:
-    """The operator's word counts more than the attempts."""
+def test_a_release_parses_again(database: Database) -> None:
+    """The operator's decision takes precedence over the number of attempts."""
     with database.write() as tx:
         source = sources.ensure(tx, "s").id
         number = snapshots.store(tx, source, Capture(good(), "0.json", NOW), opening=False)
@@ -117,9 +117,9 @@ def test_a_release_tries_again(database: Database) -> None:
 
 
 def test_a_process_that_dies_is_tried_twice(database: Database) -> None:
-    """Then the capture is held, and the others go on."""
-    bad, after = take_in(database, [hostile_reader.DIES, good()])
-    assert "never ended, twice" in (bad.held or "")
+    """Then the capture is held, and the others are parsed."""
+    bad, after = ingest_round(database, [hostile_reader.DIES, good()])
+    assert "two attempts to read it never ended" in (bad.held or "")
     assert after.held is None
 
 
@@ -138,7 +138,7 @@ with Database(sys.argv[1]) as database:
 
 
 def test_attempts_are_counted_before_they_begin(database: Database, tmp_path: Path) -> None:
-    """Whatever dies with it: one death costs one attempt, and after two it is held untried."""
+    """One death costs one attempt, whatever it is; after two the capture is held."""
     with database.write() as tx:
         source = sources.ensure(tx, "s").id
         for number in (1, 2):
@@ -149,7 +149,7 @@ def test_attempts_are_counted_before_they_begin(database: Database, tmp_path: Pa
         assert subprocess.run(child, check=False).returncode == -signal.SIGKILL
         assert attempts(database) == [deaths, 0]
     held, taken = Ingest(database, lambda: NOW).leftovers()
-    assert "never ended, twice" in (held.held or "")
+    assert "two attempts to read it never ended" in (held.held or "")
     assert taken.held is None
     with database.read() as tx:
         states = [row.state for row in snapshots.listed(tx)]
@@ -157,15 +157,15 @@ def test_attempts_are_counted_before_they_begin(database: Database, tmp_path: Pa
 
 
 def test_a_death_after_the_parse_costs_nothing(database: Database) -> None:
-    """An attempt that ended is not counted, though its result was lost."""
+    """An attempt that ended is not counted, although its result was lost."""
     reports = Ingest(database, lambda: NOW).captures("s", [Capture(b"a diary", "0", NOW)])
     next(reports)
     assert attempts(database) == [0]
 
 
-def test_nothing_new_starts_no_process(database: Database) -> None:
-    """A parser that cannot be started is not missed."""
-    take_in(database, [good()])
+def test_no_process_is_started_if_nothing_is_new(database: Database) -> None:
+    """A parser that cannot be started then makes no difference."""
+    ingest_round(database, [good()])
     with Parsers(function="newsletter.formats:none") as parsers:
         ingest = Ingest(database, lambda: NOW, parsers.parse)
         (report,) = ingest.captures("s", [Capture(good(), "0.json", NOW)])

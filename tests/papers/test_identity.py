@@ -25,13 +25,13 @@ PAPERS = st.builds(
 
 
 def numbers(papers: Sequence[Paper], owners: dict[str, int] | None = None) -> list[int]:
-    """The number of the paper that each record is."""
+    """Returns the number of the paper that each record describes."""
     identities = Identities(owners or {})
     return [identities.match(keys_of(paper)).paper for paper in papers]
 
 
 def partition(papers: Sequence[Paper]) -> set[frozenset[Paper]]:
-    """The records, grouped by the paper they are."""
+    """Groups the records by the paper that they describe."""
     groups: dict[int, set[Paper]] = {}
     for number, paper in zip(numbers(papers), papers, strict=True):
         groups.setdefault(number, set()).add(paper)
@@ -46,8 +46,8 @@ def _in_two_orders(papers: list[Paper]) -> st.SearchStrategy[tuple[list[Paper], 
 
 
 @given(PAPERS)
-def test_keys_stand_strongest_first(paper: Paper) -> None:
-    """At most one key a kind, in the order of strength, the title always and last."""
+def test_keys_are_ordered_by_strength(paper: Paper) -> None:
+    """There is at most one key of each kind; the title is always there, and last."""
     kinds = [kind_of(key) for key in keys_of(paper)]
     assert kinds == [kind for kind in KINDS if kind in kinds]
     assert kinds[-1] == "title"
@@ -64,45 +64,45 @@ def test_keys_stand_strongest_first(paper: Paper) -> None:
         bare("Lamps", url="https://doi.org/10.48550/arXiv.2611.00001"),
     ],
 )
-def test_the_arxiv_key_is_found_wherever_the_id_stands(paper: Paper) -> None:
-    """Id, DOI and page of an arXiv paper give one key without a version."""
+def test_the_arxiv_key_is_found_in_any_field(paper: Paper) -> None:
+    """The id, DOI and URL of an arXiv paper give the same key, without a version."""
     assert keys_of(paper)[0] == "arxiv:2611.00001"
 
 
 def test_ids_in_an_abstract_are_citations() -> None:
-    """An abstract that names another paper is no key of it."""
+    """An abstract that names another paper does not give a key."""
     paper = bare(
         "Lamps", abstract="We go on from arXiv:2611.00009, https://arxiv.org/abs/2611.00009."
     )
     assert keys_of(paper) == ("title:lamps",)
 
 
-def test_a_page_of_arxiv_is_no_key_beside_the_id() -> None:
-    """The address of the abstract would only say the id again, in another spelling."""
+def test_an_arxiv_url_is_no_key_beside_the_id() -> None:
+    """It would only repeat the id in another spelling."""
     keys = keys_of(bare("Lamps", url="https://arxiv.org/abs/2611.00001"))
     assert [kind_of(key) for key in keys] == ["arxiv", "title"]
 
 
-def test_an_address_shared_by_other_titles_is_no_key() -> None:
+def test_a_url_shared_by_different_titles_is_no_key() -> None:
     """A feed that links every item to its front page does not make them one paper."""
     front = "https://example.org/"
     rows = keys_of_all([bare("Lamps", url=front), bare("Oil", url=front)])
     assert [kind_of(key) for keys in rows for key in keys] == ["title", "title"]
 
 
-def test_an_address_repeated_with_its_title_stays_a_key() -> None:
-    """The same row twice is no shared address."""
+def test_a_url_repeated_with_the_same_title_is_a_key() -> None:
+    """The same row twice does not make its URL a shared one."""
     rows = keys_of_all([bare("Lamps", url="https://example.org/1")] * 2)
     assert all("url:example.org/1" in keys for keys in rows)
 
 
-def test_ids_are_never_dropped_for_being_shared() -> None:
-    """Two titles with one arXiv id are one paper: only addresses are given up."""
+def test_shared_ids_stay_keys() -> None:
+    """Two titles with one arXiv id are one paper; only shared URLs are ignored."""
     rows = keys_of_all([bare("A", arxiv_id="2611.00001"), bare("B", arxiv_id="2611.00001")])
     assert [keys[0] for keys in rows] == ["arxiv:2611.00001"] * 2
 
 
-# --- what is the same
+# --- which records are the same paper
 
 PAGE = "https://example.org/paper-of-the-day"
 
@@ -127,7 +127,7 @@ PAGE = "https://example.org/paper-of-the-day"
     ],
 )
 def test_records_with_a_key_in_common_are_one_paper(one: Paper, other: Paper) -> None:
-    """The strongest common key joins, in either order."""
+    """The strongest common key decides, in either order."""
     assert len(set(numbers([one, other]))) == 1
     assert len(set(numbers([other, one]))) == 1
 
@@ -149,19 +149,19 @@ def test_records_with_a_key_in_common_are_one_paper(one: Paper, other: Paper) ->
     ],
 )
 def test_records_without_a_common_key_are_two_papers(one: Paper, other: Paper) -> None:
-    """Another key of a kind both have, or another title, makes another paper, in either order."""
+    """A different key of a kind that both have, or a different title, makes another paper."""
     assert len(set(numbers([one, other]))) == 2
     assert len(set(numbers([other, one]))) == 2
 
 
-def test_equal_abstracts_do_not_join() -> None:
-    """Two papers may have one abstract."""
+def test_equal_abstracts_do_not_match() -> None:
+    """Two papers may have the same abstract."""
     one, other = (bare(title, abstract="The same words.") for title in ("Lamps", "Lamps V2"))
     assert len(set(numbers([one, other]))) == 2
 
 
-def test_each_day_s_work_at_one_address_is_a_paper() -> None:
-    """Seen again, each is the one it was."""
+def test_a_url_that_shows_another_paper_each_day() -> None:
+    """Each day's paper is a paper of its own, and is recognised when listed again."""
     titles = ("Small Lamps", "Boats without Oars", "Tides of the North", "Small Lamps")
     assert numbers([bare(title, url=PAGE) for title in titles]) == [-1, -2, -3, -1]
     assert numbers([bare(title, url=PAGE) for title in titles[1:] * 2]) == [-1, -2, -3] * 2
@@ -172,7 +172,7 @@ def test_each_day_s_work_at_one_address_is_a_paper() -> None:
 
 @given(st.lists(PAPERS, max_size=12))
 def test_two_arxiv_ids_are_never_one_paper(papers: list[Paper]) -> None:
-    """Whatever titles and other keys say, and through whatever chain of records."""
+    """Titles, other keys and chains of records make no difference."""
     ids: dict[int, set[str]] = {}
     for number, paper in zip(numbers(papers), papers, strict=True):
         if paper.arxiv_id:
@@ -182,7 +182,7 @@ def test_two_arxiv_ids_are_never_one_paper(papers: list[Paper]) -> None:
 
 @given(st.lists(PAPERS, max_size=12))
 def test_one_arxiv_id_is_one_paper(papers: list[Paper]) -> None:
-    """Once an id belongs to a paper, every later record with it is that paper."""
+    """Once an id belongs to a paper, every later record with it is this paper."""
     owner: dict[str, int] = {}
     for number, paper in zip(numbers(papers), papers, strict=True):
         if paper.arxiv_id:
@@ -190,8 +190,8 @@ def test_one_arxiv_id_is_one_paper(papers: list[Paper]) -> None:
 
 
 @given(st.lists(PAPERS, max_size=12))
-def test_a_key_never_changes_hands(papers: list[Paper]) -> None:
-    """Each key is claimed once, by one paper, for ever."""
+def test_a_key_never_moves_to_another_paper(papers: list[Paper]) -> None:
+    """Each key is claimed once, by one paper, permanently."""
     identities = Identities({})
     owner: dict[str, int] = {}
     for paper in papers:
@@ -203,7 +203,7 @@ def test_a_key_never_changes_hands(papers: list[Paper]) -> None:
 
 @given(st.lists(PAPERS, max_size=12))
 def test_the_strongest_known_key_decides(papers: list[Paper]) -> None:
-    """A record whose strongest key is known is the paper that holds it, if that is an id."""
+    """A record whose strongest key is a known id is the paper with this id."""
     identities = Identities({})
     owner: dict[str, int] = {}
     for paper in papers:
@@ -215,8 +215,8 @@ def test_the_strongest_known_key_decides(papers: list[Paper]) -> None:
 
 
 @given(st.lists(PAPERS, max_size=12))
-def test_nothing_is_joined_without_a_common_key(papers: list[Paper]) -> None:
-    """A record is a known paper only if it has one of that paper's keys."""
+def test_nothing_matches_without_a_common_key(papers: list[Paper]) -> None:
+    """A record is a known paper only if it has one of this paper's keys."""
     identities = Identities({})
     held: dict[int, set[str]] = {}
     for paper in papers:
@@ -228,8 +228,8 @@ def test_nothing_is_joined_without_a_common_key(papers: list[Paper]) -> None:
 
 
 @given(st.lists(PAPERS, max_size=12))
-def test_seen_again_nothing_is_new(papers: list[Paper]) -> None:
-    """The same records in the same order are the same papers, and claim nothing."""
+def test_records_seen_again_are_not_new(papers: list[Paper]) -> None:
+    """The same records in the same order are the same papers, and claim no keys."""
     identities = Identities({})
     first = [identities.match(keys_of(paper)) for paper in papers]
     again = [identities.match(keys_of(paper)) for paper in papers]
@@ -239,17 +239,15 @@ def test_seen_again_nothing_is_new(papers: list[Paper]) -> None:
 
 
 @given(st.lists(PAPERS.filter(lambda p: bool(p.arxiv_id)), max_size=10), st.randoms())
-def test_order_does_not_matter_where_all_have_an_arxiv_id(
-    papers: list[Paper], order: object
-) -> None:
-    """Records with ids fall into the same papers in any order, whatever their titles."""
+def test_order_does_not_matter_if_all_have_an_arxiv_id(papers: list[Paper], order: object) -> None:
+    """Records with ids are the same papers in any order, whatever their titles."""
     shuffled = sorted(papers, key=lambda paper: (paper.arxiv_id or "", paper.title))
     assert partition(papers) == partition(shuffled) == partition(papers[::-1])
 
 
 @given(st.permutations([(t, i) for t in "ABC" for i in (True, False)] * 2))
-def test_order_does_not_matter_where_title_and_id_go_together(rows: list[tuple[str, bool]]) -> None:
-    """With one id a title, records with and without the id are one paper in any order."""
+def test_order_does_not_matter_if_each_title_has_one_id(rows: list[tuple[str, bool]]) -> None:
+    """Records with and without the id are then one paper, in any order."""
     papers = [
         bare(f"Lamps {t}", arxiv_id=f"2611.0000{ord(t) - 64}" if i else None) for t, i in rows
     ]
@@ -261,8 +259,8 @@ def test_order_does_not_matter_where_title_and_id_go_together(rows: list[tuple[s
 
 
 @given(st.permutations(range(4)))
-def test_papers_with_an_id_are_as_many_in_any_order(order: list[int]) -> None:
-    """Two ids with one title and records without an id: always two papers, never three."""
+def test_the_number_of_papers_with_an_id_does_not_depend_on_order(order: list[int]) -> None:
+    """Two ids with one title, and records without an id: always two papers, never three."""
     title = "Fused Lamps"
     rows = [
         bare(title, arxiv_id="2611.00001"),
@@ -274,7 +272,7 @@ def test_papers_with_an_id_are_as_many_in_any_order(order: list[int]) -> None:
 
 
 def test_a_title_belongs_to_the_first_id_that_claims_it() -> None:
-    """Another id with that title is another paper; a record without an id is the first one."""
+    """Another id with this title is another paper; a record without an id is the first one."""
     first, second, without = numbers(
         [bare("Lamps", arxiv_id="2611.00001"), bare("Lamps", arxiv_id="2611.00002"), bare("Lamps")]
     )
@@ -283,7 +281,7 @@ def test_a_title_belongs_to_the_first_id_that_claims_it() -> None:
 
 
 def test_a_record_without_an_id_gains_the_first_id_with_its_title() -> None:
-    """Its title becomes the alias: it is not new under its id."""
+    """Its title is its key, so it is not new when it has its id."""
     without, first, second = numbers(
         [bare("Lamps"), bare("Lamps", arxiv_id="2611.00001"), bare("Lamps", arxiv_id="2611.00002")]
     )
@@ -291,8 +289,8 @@ def test_a_record_without_an_id_gains_the_first_id_with_its_title() -> None:
     assert second != first
 
 
-def test_a_weaker_key_of_another_paper_stays_where_it_is() -> None:
-    """A record with paper 1's id and paper 2's title is paper 1, and takes nothing from 2."""
+def test_a_weaker_key_of_another_paper_is_not_moved() -> None:
+    """A record with paper 1's id and paper 2's title is paper 1, and takes no key from paper 2."""
     owners = {"arxiv:2611.00001": 1, "title:lamps": 1, "arxiv:2611.00002": 2, "title:oil": 2}
     identities = Identities(owners)
     match = identities.match(keys_of(bare("Oil", arxiv_id="2611.00001")))
@@ -300,23 +298,23 @@ def test_a_weaker_key_of_another_paper_stays_where_it_is() -> None:
     assert identities.match(keys_of(bare("Oil"))).paper == 2
 
 
-def test_a_doi_joins_what_gains_an_arxiv_id() -> None:
-    """A paper known by its DOI takes the id that comes with the DOI."""
+def test_a_paper_known_by_its_doi_gains_an_arxiv_id() -> None:
+    """It takes the id that comes with the DOI."""
     identities = Identities({"doi:10.1000/a": 7, "title:lamps": 7})
     match = identities.match(keys_of(bare("Other", arxiv_id="2611.00001", doi="10.1000/a")))
     assert (match.paper, match.claims) == (7, ("arxiv:2611.00001", "title:other"))
 
 
-def test_a_doi_does_not_join_across_arxiv_ids() -> None:
-    """A paper known by its DOI and an id is not a record with that DOI and another id."""
+def test_a_doi_does_not_match_across_arxiv_ids() -> None:
+    """A paper with a DOI and an id is not a record with the same DOI and another id."""
     identities = Identities({"arxiv:2611.00001": 7, "doi:10.1000/a": 7, "title:lamps": 7})
     match = identities.match(keys_of(bare("Lamps", arxiv_id="2611.00002", doi="10.1000/a")))
     assert match.paper < 0
     assert match.claims == ("arxiv:2611.00002",)
 
 
-def test_unseen_papers_have_negative_numbers_of_their_own() -> None:
-    """Numbers of the database are positive; those given here never meet them."""
+def test_unseen_papers_have_unique_negative_numbers() -> None:
+    """Ids in the database are positive, so the two never collide."""
     found = numbers([bare("A"), bare("B"), bare("C")], {"title:b": 5})
     assert found[1] == 5
     assert found[0] < 0
@@ -325,8 +323,10 @@ def test_unseen_papers_have_negative_numbers_of_their_own() -> None:
 
 
 @given(st.lists(PAPERS, max_size=8), st.lists(PAPERS, max_size=8))
-def test_known_keys_count_like_keys_seen_before(earlier: list[Paper], later: list[Paper]) -> None:
-    """What a database remembers and what the same run saw give the same answers."""
+def test_stored_keys_count_like_keys_of_the_same_run(
+    earlier: list[Paper], later: list[Paper]
+) -> None:
+    """Keys from the database and keys from the same run give the same results."""
     through = Identities({})
     owners: dict[str, int] = {}
     for paper in earlier:
@@ -341,21 +341,21 @@ def test_known_keys_count_like_keys_seen_before(earlier: list[Paper], later: lis
         )
 
 
-# --- ids that changed
+# --- changed ids
 
 
 def known(title: str, *keys: str) -> dict[str, int]:
-    """One known paper and its keys."""
+    """Returns the keys of one known paper."""
     return dict.fromkeys([*keys, *keys_of(bare(title))], 1)
 
 
 def renamed(owners: dict[str, int], *papers: Paper) -> int:
-    """How many of the records look renamed."""
+    """Returns the number of records that look renamed."""
     return Identities(owners).renamed(keys_of(paper) for paper in papers)
 
 
-def test_a_known_title_under_another_id_is_renamed() -> None:
-    """The same title and another key of a kind the paper has."""
+def test_a_known_title_with_another_id_is_renamed() -> None:
+    """The same title with a different key of a kind that the paper has."""
     owners = known("Lamps", "arxiv:2611.00001")
     assert renamed(owners, bare("Lamps", arxiv_id="2611.00002")) == 1
 
@@ -369,13 +369,13 @@ def test_a_known_title_under_another_id_is_renamed() -> None:
         bare("Oil", arxiv_id="2611.00002"),
     ],
 )
-def test_what_is_not_renamed(paper: Paper) -> None:
+def test_usual_differences_are_not_renames(paper: Paper) -> None:
     """The same id, no id, an id of another kind and another title are all usual."""
     assert renamed(known("Lamps", "arxiv:2611.00001"), paper) == 0
 
 
 @given(PAPERS, PAPERS)
-def test_asking_for_renamed_rows_changes_nothing(one: Paper, other: Paper) -> None:
+def test_counting_renamed_rows_changes_nothing(one: Paper, other: Paper) -> None:
     """It only counts."""
     assume(one != other)
     keys: Keys = keys_of(one)

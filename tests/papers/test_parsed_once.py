@@ -1,4 +1,4 @@
-"""What costs much is done once: parsing a capture, reading a snapshot's row."""
+"""Expensive work is done once: parsing a capture, and reading a snapshot's row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DAYS = [date(2026, 11, day) for day in (16, 17, 18, 19)]
 
 
 def capture(name: str, *numbers: int, day: date | None = None) -> Capture:
-    """A capture of the API with papers of these numbers."""
+    """Returns a capture of the API with papers of these numbers."""
     rows = []
     for number in numbers:
         paper: dict[str, Any] = {"id": f"2611.{number:05}", "title": f"Lantern number {number}"}
@@ -41,7 +41,7 @@ def capture(name: str, *numbers: int, day: date | None = None) -> Capture:
 
 
 class CountedParse:
-    """The real parser; remembers what it was given."""
+    """The real parser, which also records its input."""
 
     def __init__(self) -> None:
         self.given: list[bytes] = []
@@ -55,7 +55,7 @@ class CountedParse:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """All SQL that reaches a database meanwhile."""
+    """Yields the list of SQL statements that are executed in the context."""
     seen: list[str] = []
 
     def note(_c: Any, _cursor: Any, statement: str, *_others: Any) -> None:
@@ -69,13 +69,13 @@ def statements() -> Iterator[list[str]]:
 
 
 def announced(database: Database) -> list[str]:
-    """The titles of all announced papers."""
+    """Returns the titles of all announced papers."""
     with database.read() as tx:
         return [entry.paper.title for entry in log.new_entries(tx)]
 
 
 def test_a_first_ingest_parses_each_capture_once(database: Database) -> None:
-    """Dated, undated and unreadable ones; and its latest day is still what is announced."""
+    """They are dated, undated and unreadable, and the latest day is still announced."""
     parse = CountedParse()
     taken = [capture(str(day), number, day=day) for number, day in enumerate(DAYS)]
     taken.insert(1, Capture(b"[{", "broken", NOW))
@@ -86,7 +86,7 @@ def test_a_first_ingest_parses_each_capture_once(database: Database) -> None:
 
 
 def test_a_later_ingest_parses_each_capture_once(database: Database) -> None:
-    """And none that it had before."""
+    """It parses no capture that it had before."""
     list(Ingest(database, lambda: NOW).captures("s", [capture("a", 1)]))
     parse = CountedParse()
     taken = [capture("b", 2), capture("c", 3)]
@@ -110,7 +110,7 @@ def _held_later(database: Database) -> int:
 
 
 def test_a_release_parses_once_and_reads_the_row_once(database: Database) -> None:
-    """Every other statement about the snapshot is a change, its bytes, or about other rows."""
+    """All other statements about the snapshot are changes, read its bytes or other rows."""
     number, parse = _held_later(database), CountedParse()
     with statements() as seen:
         report = SnapshotReview(database, lambda: NOW, parse).release(number)
@@ -120,8 +120,8 @@ def test_a_release_parses_once_and_reads_the_row_once(database: Database) -> Non
     assert len(rows) == 1
 
 
-def test_a_release_out_of_a_first_ingest_parses_once(database: Database) -> None:
-    """The rule of the first ingest and the decision come from one parse."""
+def test_a_release_from_a_first_ingest_parses_once(database: Database) -> None:
+    """The rule of the first ingest and the decision use the same result."""
     number, parse = _held_in_a_first_ingest(database), CountedParse()
     with pytest.raises(SnapshotUnreadable):
         SnapshotReview(database, lambda: NOW, parse).release(number)
@@ -129,8 +129,8 @@ def test_a_release_out_of_a_first_ingest_parses_once(database: Database) -> None
 
 
 @pytest.mark.parametrize("in_memory", [1, 2**20])
-def test_what_is_spooled_comes_back_in_any_order(database: Database, in_memory: int) -> None:
-    """From memory and from disk, with why a snapshot cannot be read."""
+def test_spooled_snapshots_are_read_back_in_any_order(database: Database, in_memory: int) -> None:
+    """They come from memory or disk, with the reason why one cannot be read."""
     taken = [Capture(b"[{", "broken", NOW), *(capture(str(n), n) for n in range(5))]
     list(Ingest(database, lambda: NOW).captures("s", taken, whole_folder=True))
     processor = SnapshotProcessor(database, lambda: NOW)
@@ -147,7 +147,7 @@ def test_what_is_spooled_comes_back_in_any_order(database: Database, in_memory: 
 def test_without_room_for_the_spool_a_first_ingest_parses_again(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: str
 ) -> None:
-    """A temporary folder that is full, or is not there, keeps no source from being ingested."""
+    """A full or missing temporary folder does not prevent an ingest."""
     monkeypatch.setattr("newsletter.papers.parsed_spool.IN_MEMORY", 1)
     taken = [capture(str(n), *range(100 * n, 100 * n + 100)) for n in range(6)]
     parse = CountedParse()

@@ -1,4 +1,4 @@
-"""Captures are parsed in processes of their own: the same result, and no capture stops another."""
+"""Parsing in separate processes gives the same result, and no capture stops another."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ GOOD = b'[{"paper": {"id": "2611.00001", "title": "Lanterns"}, "title": "Lantern
 
 @pytest.fixture(scope="module")
 def hostile() -> Iterator[Parsers]:
-    """Parsers with short limits, and a reader that does what a capture says."""
+    """Parsers with low limits, and a reader that does what the capture says."""
     with Parsers(SHORT, hostile_reader.FUNCTION) as parsers:
         yield parsers
 
 
 def parse(parsers: Parsers, data: bytes, format: str | None = None) -> formats.Reading:
-    """Reads bytes that have no day."""
+    """Parses bytes without a day."""
     return parsers.read(data, day=None, dated_by=None, format=format)
 
 
-def test_the_result_is_that_of_the_formats() -> None:
-    """For every way of writing them: nothing is lost between the processes."""
+def test_the_result_is_the_same_as_in_process() -> None:
+    """Nothing of any format is lost between the processes."""
     papers = [
         Paper(
             f"Lantern number {number} \u2068seen\u2069 from the h\u00e4rbour \U0001f3ee",
@@ -75,10 +75,10 @@ def test_the_result_is_that_of_the_formats() -> None:
         (hostile_reader.ENDLESS, "what it gives is larger than 4 MB"),
     ],
 )
-def test_a_limit_ends_one_capture(
+def test_a_limit_stops_one_capture(
     capfd: pytest.CaptureFixture[str], capture: bytes, reason: str
 ) -> None:
-    """The reason says which limit, nothing reaches the terminal, and the next one is parsed."""
+    """The reason names the limit, the terminal stays empty, and the next capture is parsed."""
     limits = SHORT if "longer" in reason else replace(SHORT, seconds=60.0)
     with Parsers(limits, hostile_reader.FUNCTION) as parsers:
         with pytest.raises(ParsingStopped, match=reason):
@@ -87,8 +87,8 @@ def test_a_limit_ends_one_capture(
     assert capfd.readouterr() == ("", "")
 
 
-def test_errors_arrive_as_they_were(hostile: Parsers) -> None:
-    """With what, where and hint; and the process goes on."""
+def test_errors_are_passed_on_unchanged(hostile: Parsers) -> None:
+    """They keep their message, place and hint, and the process continues."""
     with pytest.raises(SnapshotUnreadable) as ours:
         formats.parse(b"a diary")
     with pytest.raises(SnapshotUnreadable) as theirs:
@@ -99,13 +99,13 @@ def test_errors_arrive_as_they_were(hostile: Parsers) -> None:
 
 
 def test_a_process_that_dies_is_replaced(hostile: Parsers) -> None:
-    """What it parsed is not blamed at once, and the next one gets a new process."""
+    """Its capture is not held at once, and the next one gets a new process."""
     with pytest.raises(ParserDied):
         parse(hostile, hostile_reader.DIES)
     assert parse(hostile, GOOD).format == "api-json"
 
 
-def test_a_process_that_cannot_start_blames_no_capture() -> None:
+def test_a_process_that_cannot_start_holds_no_capture() -> None:
     """The error says what to do."""
     with Parsers(function="newsletter.formats:none") as parsers:
         with pytest.raises(ParserFailed, match="nothing is lost") as failed:
@@ -113,8 +113,8 @@ def test_a_process_that_cannot_start_blames_no_capture() -> None:
         assert not isinstance(failed.value, ParserDied)
 
 
-def test_closing_ends_what_is_being_parsed() -> None:
-    """The thread that waits for it is told at once, long before the limit."""
+def test_closing_stops_a_running_parse() -> None:
+    """The waiting thread gets an error at once, long before the limit."""
     parsers = Parsers(Limits(seconds=3600.0), hostile_reader.FUNCTION)
     parse(parsers, GOOD)
     failed: list[ParserFailed] = []
@@ -136,8 +136,8 @@ def test_closing_ends_what_is_being_parsed() -> None:
         parse(parsers, GOOD)
 
 
-def test_closing_ends_a_process_that_starts() -> None:
-    """The thread that waits for its start is told why, and not that the machine is too small."""
+def test_closing_stops_a_starting_process() -> None:
+    """The error is that reading was stopped, and not that the machine has too little memory."""
     parsers = Parsers(Limits(), "tests.support.slow_reader:read")
     failed: list[str] = []
 
@@ -155,8 +155,8 @@ def test_closing_ends_a_process_that_starts() -> None:
     assert "reading was stopped" in failed[0]
 
 
-def test_a_process_does_not_survive_its_starter() -> None:
-    """Though it is in the middle of C code that never ends."""
+def test_a_process_does_not_outlive_its_parent() -> None:
+    """It ends even in the middle of C code that never ends."""
     script = f"""
 import os
 from newsletter.papers.parser_process import Limits
@@ -176,8 +176,8 @@ parsers.read(hostile_reader.SPINS, day=None, dated_by=None, format=None)
     os.close(child)
 
 
-def test_a_day_is_handed_on(hostile: Parsers) -> None:
-    """It decides how rows without a day are read."""
+def test_the_day_is_passed_on(hostile: Parsers) -> None:
+    """It determines how rows without a day are read."""
     day = date(2026, 11, 21)
     found = hostile.read(GOOD, day=day, dated_by=DatedBy.NAME, format=None)
     assert found == formats.read(GOOD, day=day, dated_by=DatedBy.NAME)

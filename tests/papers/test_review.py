@@ -1,4 +1,4 @@
-"""When a snapshot waits for the operator."""
+"""When a snapshot is held for review."""
 
 from __future__ import annotations
 
@@ -14,53 +14,53 @@ PAPERS = tuple(paper(number) for number in range(1, 301))
 
 
 def snapshot(rows: int, *doubts: str) -> Snapshot:
-    """A snapshot of so many papers."""
+    """Returns a snapshot of this many papers."""
     return Snapshot("api-json", PAPERS[:rows], doubts=doubts)
 
 
 def reason(rows: int, *sizes: int, renamed: int = 0) -> str | None:
-    """Why a snapshot of so many papers is held, after snapshots of those sizes."""
+    """Returns why a snapshot of this size is held after snapshots of those sizes, or `None`."""
     return reason_to_hold(snapshot(rows), History(sizes, renamed))
 
 
 def test_an_ordinary_snapshot_is_not_held() -> None:
-    """Neither with a history nor without one."""
+    """A history makes no difference."""
     assert reason(30) is None
     assert reason(30, 30, 31, 29, 30, 30) is None
 
 
 def test_the_first_doubt_is_the_reason() -> None:
-    """What a format doubts is said in its words."""
+    """The format's own words are shown."""
     assert reason_to_hold(snapshot(5, "one", "two"), History()) == "one"
 
 
 @pytest.mark.parametrize(("rows", "held"), [(99, False), (100, False), (101, True), (300, True)])
 def test_more_than_ten_times_the_usual_is_held(rows: int, *, held: bool) -> None:
-    """Ten times the median is still usual, one more is not."""
+    """Ten times the median is still usual; one more is not."""
     assert (reason(rows, 10, 10, 10, 10, 10) is not None) is held
 
 
-def test_usual_is_the_median() -> None:
-    """One flood and one empty day before do not move it."""
+def test_the_usual_size_is_the_median() -> None:
+    """An earlier flood and an empty day do not change it."""
     assert reason(101, 10, 10, 1, 250, 10) is not None
     assert reason(101, 11, 11, 1, 250, 11) is None
 
 
-def test_four_snapshots_are_no_history() -> None:
-    """Before the fifth, nobody knows what is usual."""
+def test_four_snapshots_are_not_enough_history() -> None:
+    """The usual size is known from the fifth on."""
     assert reason(300, 1, 1, 1, 1) is None
     assert reason(300, 1, 1, 1, 1, 1) is not None
 
 
-def test_empty_snapshots_say_nothing_about_the_usual() -> None:
-    """A feed's weekends do not make its Mondays a flood."""
+def test_empty_snapshots_do_not_count_for_the_usual_size() -> None:
+    """A feed that is empty at weekends is not held on Mondays."""
     assert reason(30, 0, 0, 0, 0, 0, 0) is None
     assert reason(30, 0, 0, 0, 30, 30) is None
 
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 9))
-def test_fewer_than_usual_is_no_reason(sizes: list[int], rows: int) -> None:
-    """Nor is an empty one."""
+def test_fewer_papers_than_usual_are_not_held(sizes: list[int], rows: int) -> None:
+    """An empty snapshot is not held either."""
     assert reason(rows, *[size + 1 for size in sizes]) is None
 
 
@@ -68,19 +68,19 @@ def test_fewer_than_usual_is_no_reason(sizes: list[int], rows: int) -> None:
     ("rows", "renamed", "held"),
     [(9, 9, False), (10, 5, False), (10, 6, True), (11, 6, True), (20, 10, False), (20, 11, True)],
 )
-def test_most_known_titles_under_other_ids_are_held(rows: int, renamed: int, *, held: bool) -> None:
+def test_many_known_titles_with_other_ids_are_held(rows: int, renamed: int, *, held: bool) -> None:
     """More than half of at least ten rows."""
     assert (reason(rows, renamed=renamed) is not None) is held
 
 
 @given(st.integers(0, 300), st.lists(st.integers(0, 400)), st.integers(0, 300))
 def test_a_reason_is_one_line_or_none(rows: int, sizes: list[int], renamed: int) -> None:
-    """It is shown in a row of a report."""
+    """It is shown in one row of a report."""
     why = reason(rows, *sizes, renamed=min(renamed, rows))
     assert why is None or (why and "\n" not in why)
 
 
-def test_a_reason_says_how_many() -> None:
+def test_a_reason_has_its_numbers() -> None:
     """The operator sees the numbers on which to decide."""
     assert "101 papers" in (reason(101, 10, 10, 10, 10, 10) or "")
     assert "11 of 20" in (reason(20, renamed=11) or "")

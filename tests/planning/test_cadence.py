@@ -1,4 +1,4 @@
-"""When a subscriber is due, and what is done then."""
+"""When a subscriber is due, and the action then."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ TEXTS = (
 )
 ZONES = sorted(available_timezones())
 ODD = (
-    ("Asia/Manila", datetime(1844, 12, 31, tzinfo=UTC)),  # a date that never was
-    ("America/Juneau", datetime(1867, 10, 19, tzinfo=UTC)),  # a date twice
+    ("Asia/Manila", datetime(1844, 12, 31, tzinfo=UTC)),  # a date that does not exist there
+    ("America/Juneau", datetime(1867, 10, 19, tzinfo=UTC)),  # a date that exists twice
     ("America/Juneau", datetime(1900, 8, 20, tzinfo=UTC)),
     ("Pacific/Kwajalein", datetime(1993, 8, 21, tzinfo=UTC)),
     ("America/St_Johns", datetime(2010, 11, 7, 2, tzinfo=UTC)),  # set back over midnight
@@ -45,7 +45,7 @@ ODD = (
     ("America/Santiago", datetime(2025, 9, 7, 4, tzinfo=UTC)),  # set forward from midnight
     ("Europe/Berlin", datetime(2026, 10, 25, tzinfo=UTC)),
 )
-"""Zones, and when their clocks did what other clocks do not."""
+"""Time zones, and when their clocks had unusual changes."""
 
 EARLIEST = datetime(1840, 1, 1, tzinfo=UTC)
 CADENCES = st.sampled_from(TEXTS).map(Cadence.parse)
@@ -65,7 +65,7 @@ AT_ODD_TIMES = st.builds(
 
 @st.composite
 def situations(draw: st.DrawFn) -> tuple[Schedule, datetime]:
-    """A schedule that skips some of the dates around an instant, and the instant."""
+    """Draws a schedule that skips some dates around an instant, and the instant."""
     zone, now = draw(ANYWHERE | AT_ODD_TIMES)
     skipped = draw(st.sets(st.integers(-40, 40), max_size=8))
     skip = frozenset(now.date() + n * DAY for n in skipped)
@@ -73,24 +73,24 @@ def situations(draw: st.DrawFn) -> tuple[Schedule, datetime]:
 
 
 def utc(text: str) -> datetime:
-    """The instant written as `2026-06-08 07:30` in UTC."""
+    """Returns the instant written as `2026-06-08 07:30` in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def schedule(
     cadence: str = "daily", at: str = "07:30", zone: str = "Europe/Berlin", *skip: date
 ) -> Schedule:
-    """A schedule from its parts as they are written."""
+    """Builds a schedule from its parts as text."""
     return Schedule(Cadence.parse(cadence), time.fromisoformat(at), zone, frozenset(skip))
 
 
 def days(first: date, number: int) -> list[date]:
-    """So many dates from the first on."""
+    """Returns this many dates, beginning with the first."""
     return [first + n * DAY for n in range(number)]
 
 
 def due_dates(plan: Schedule, around: date) -> list[date]:
-    """Dates near another on which something is due, by asking about each."""
+    """Returns the due dates near a date, found by checking each of them."""
     return [
         day
         for day in days(around - 110 * DAY, 220)
@@ -99,7 +99,7 @@ def due_dates(plan: Schedule, around: date) -> list[date]:
 
 
 def walk(plan: Schedule, now: datetime, steps: int) -> Iterator[tuple[date, datetime]]:
-    """The next due instants with their dates, each asked for at the one before."""
+    """Yields the next due instants with their dates, each computed from the one before."""
     for _ in range(steps):
         now = plan.next_due(now)
         last = plan.last_due(now)
@@ -118,14 +118,14 @@ def exists(day: date, zone: str) -> bool:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_what_is_written_is_read_and_written_again(text: str) -> None:
-    """Every cadence has one text, which gives the cadence back."""
+def test_a_cadence_survives_writing_and_parsing(text: str) -> None:
+    """Every cadence has one text, which parses to the same cadence."""
     assert str(Cadence.parse(text)) == text
     assert Cadence.parse(str(Cadence.parse(text))) == Cadence.parse(text)
 
 
-def test_no_two_texts_are_one_cadence() -> None:
-    """Forty texts, forty cadences."""
+def test_different_texts_are_different_cadences() -> None:
+    """There are forty texts and forty cadences."""
     assert len({Cadence.parse(text) for text in TEXTS}) == len(TEXTS) == 40
 
 
@@ -144,7 +144,7 @@ def test_no_two_texts_are_one_cadence() -> None:
     ],
 )
 def test_case_and_outer_space_do_not_matter(text: str, kind: Kind, day: int) -> None:
-    """The words are read as people write them."""
+    """Words are accepted as users write them."""
     assert Cadence.parse(text) == Cadence(kind, day)
 
 
@@ -169,8 +169,8 @@ def test_case_and_outer_space_do_not_matter(text: str, kind: Kind, day: int) -> 
         "daily weekly",
     ],
 )
-def test_what_is_no_cadence_says_what_to_write(text: str) -> None:
-    """The message names each kind, ready to be copied."""
+def test_the_error_for_an_invalid_cadence_says_what_to_write(text: str) -> None:
+    """The message has an example of each kind to copy."""
     with pytest.raises(ValueError, match="write") as caught:
         Cadence.parse(text)
     for written in ("daily", "weekdays", "weekly:mon", "monthly:1"):
@@ -181,8 +181,8 @@ def test_what_is_no_cadence_says_what_to_write(text: str) -> None:
 @given(st.text() | st.from_regex(r"\s*(daily|weekdays|weekly|monthly):?\w*\s*", fullmatch=True))
 @example("monthly:31")
 @example("monthly:32")
-def test_any_text_may_be_read(text: str) -> None:
-    """Text is a cadence or a `ValueError`, and what is read is written as one of forty."""
+def test_any_text_is_a_cadence_or_a_value_error(text: str) -> None:
+    """A parsed cadence is written as one of the forty texts."""
     try:
         cadence = Cadence.parse(text)
     except ValueError:
@@ -194,8 +194,8 @@ def test_any_text_may_be_read(text: str) -> None:
     ("kind", "day"),
     [("daily", 1), ("weekdays", 1), ("weekly", -1), ("weekly", 7), ("monthly", 0), ("monthly", 32)],
 )
-def test_a_day_that_the_kind_has_not_is_an_error(kind: Kind, day: int) -> None:
-    """No cadence is made that could not be written."""
+def test_an_impossible_day_is_an_error(kind: Kind, day: int) -> None:
+    """No cadence can be created that cannot be written."""
     with pytest.raises(ValueError, match="has no day"):
         Cadence(kind, day)
 
@@ -213,8 +213,8 @@ def test_a_day_that_the_kind_has_not_is_an_error(kind: Kind, day: int) -> None:
         ("weekly:sun", "0000001"),
     ],
 )
-def test_a_week(text: str, week: str) -> None:
-    """From Monday, 8 June 2026 to the Sunday after it."""
+def test_the_due_dates_of_a_week(text: str, week: str) -> None:
+    """The week is from Monday, 8 June 2026 to the following Sunday."""
     fallen = [Cadence.parse(text).falls_on(day) for day in days(date(2026, 6, 8), 7)]
     assert "".join(str(int(falls)) for falls in fallen) == week
 
@@ -234,17 +234,17 @@ def test_a_week(text: str, week: str) -> None:
         ("monthly:31", date(2026, 12, 1), 62, ["2026-12-31", "2027-01-31"]),
     ],
 )
-def test_the_last_day_stands_for_those_a_month_has_not(
+def test_the_last_day_replaces_days_that_a_month_lacks(
     text: str, first: date, number: int, fallen: list[str]
 ) -> None:
-    """Every month has its date, also February, in leap years and in others."""
+    """Every month has a due date, also February, in leap years and in others."""
     cadence = Cadence.parse(text)
     assert [str(day) for day in days(first, number) if cadence.falls_on(day)] == fallen
 
 
 @given(st.integers(1, 31), st.integers(1, 9998), st.integers(1, 12))
 def test_every_month_has_one_date(day: int, year: int, month: int) -> None:
-    """One and only one, in any month of any year."""
+    """Exactly one, in any month of any year."""
     fallen = [
         d
         for d in days(date(year, month, 1), 31)
@@ -254,7 +254,7 @@ def test_every_month_has_one_date(day: int, year: int, month: int) -> None:
     assert fallen[0].day == day or (fallen[0].day < day and (fallen[0] + DAY).day == 1)
 
 
-# --- the instant of a date
+# --- the due instant of a date
 
 
 @pytest.mark.parametrize(
@@ -268,8 +268,8 @@ def test_every_month_has_one_date(day: int, year: int, month: int) -> None:
         ("Asia/Kathmandu", date(2026, 6, 8), "07:30", "2026-06-08 01:45"),
     ],
 )
-def test_an_hour_is_that_of_the_zone(zone: str, day: date, at: str, instant: str) -> None:
-    """Summer and winter, ahead of UTC and behind it."""
+def test_the_time_of_day_is_local(zone: str, day: date, at: str, instant: str) -> None:
+    """The zones are ahead of UTC and behind it, in summer and winter."""
     due = schedule("daily", at, zone).due_at(day)
     assert due == utc(instant)
     assert due.tzinfo is UTC
@@ -291,10 +291,10 @@ def test_an_hour_is_that_of_the_zone(zone: str, day: date, at: str, instant: str
         ("Pacific/Apia", date(2011, 12, 30), "09:00", "2011-12-30 19:00", "31 09:00"),
     ],
 )
-def test_an_hour_left_out_comes_later(
+def test_a_skipped_time_is_moved_later(
     zone: str, day: date, at: str, instant: str, shown: str
 ) -> None:
-    """By as much as the clock was set forward: half an hour, an hour, a day."""
+    """It moves by as much as the clock was set forward: half an hour, an hour or a day."""
     due = schedule("daily", at, zone).due_at(day)
     assert due == utc(instant)
     assert f"{due.astimezone(ZoneInfo(zone)):%d %H:%M}" == shown
@@ -313,8 +313,8 @@ def test_an_hour_left_out_comes_later(
         ("America/Juneau", date(1867, 10, 18), "16:00", "1867-10-18 00:57:41"),
     ],
 )
-def test_of_an_hour_twice_the_first_counts(zone: str, day: date, at: str, instant: str) -> None:
-    """The second is not due again."""
+def test_the_first_of_a_repeated_time_counts(zone: str, day: date, at: str, instant: str) -> None:
+    """The second one is not due again."""
     plan = schedule("daily", at, zone)
     assert plan.due_at(day) == utc(instant)
     assert plan.next_due(utc(instant) - SECOND) == utc(instant)
@@ -322,18 +322,18 @@ def test_of_an_hour_twice_the_first_counts(zone: str, day: date, at: str, instan
     assert plan.next_due(utc(instant)) - utc(instant) >= 24 * HOUR
 
 
-# --- what is next and what was last
+# --- the next and the last due instant
 
 
 def test_next_is_strictly_later() -> None:
-    """At the due instant itself the next one is tomorrow's."""
+    """At a due instant, the next one is tomorrow's."""
     plan = schedule()
     assert plan.next_due(utc("2026-06-08 05:29:59")) == utc("2026-06-08 05:30")
     assert plan.next_due(utc("2026-06-08 05:30")) == utc("2026-06-09 05:30")
 
 
 def test_last_is_now_or_earlier() -> None:
-    """At the due instant itself it is that one."""
+    """At a due instant, the last one is this one."""
     plan = schedule()
     today, yesterday = date(2026, 6, 8), date(2026, 6, 7)
     assert plan.last_due(utc("2026-06-08 05:30")) == (today, utc("2026-06-08 05:30"))
@@ -353,25 +353,25 @@ def test_last_is_now_or_earlier() -> None:
     ],
 )
 def test_around_a_friday(cadence: str, last: str, following: str) -> None:
-    """What was last and what is next at noon of 12 June 2026, for each kind."""
+    """The last and the next due instant at noon on 12 June 2026, for each kind."""
     now, plan = utc("2026-06-12 12:00"), schedule(cadence)
     assert plan.last_due(now) == (utc(last).date(), utc(last))
     assert plan.next_due(now) == utc(following)
 
 
 def test_now_may_be_in_any_zone() -> None:
-    """The instant counts, not how it is written."""
+    """The result depends on the instant, not on its time zone."""
     plan = schedule("weekly:mon", "00:15", "Pacific/Kiritimati")
     now = utc("2026-06-07 10:15")
-    # On Pago Pago it is Saturday still.
+    # In Pago Pago it is still Saturday.
     for zone in ("Pacific/Kiritimati", "Europe/Berlin", "Pacific/Pago_Pago"):
         local = now.astimezone(ZoneInfo(zone))
         assert plan.last_due(local) == (date(2026, 6, 8), now)
         assert plan.next_due(local - SECOND) == now
 
 
-def test_a_used_date_is_not_due_again() -> None:
-    """Not when its hour is changed to a later one, nor in a zone where it is still to come."""
+def test_a_served_date_is_not_due_again() -> None:
+    """A later send time does not make it due again, nor a zone where it is still to come."""
     used = date(2026, 6, 8)
     now = utc("2026-06-08 06:00")
     assert schedule(at="20:00").next_due(now) == utc("2026-06-08 18:00")
@@ -381,21 +381,21 @@ def test_a_used_date_is_not_due_again() -> None:
     assert there.next_due(now, after=used) == utc("2026-06-09 14:30")
 
 
-def test_an_old_used_date_changes_nothing() -> None:
-    """What was missed since then is not next."""
+def test_an_old_served_date_changes_nothing() -> None:
+    """The next due instant is not one that was missed since then."""
     now = utc("2026-06-08 06:00")
     assert schedule().next_due(now, after=date(2001, 1, 1)) == schedule().next_due(now)
     assert schedule().next_due(now, after=date.min) == schedule().next_due(now)
 
 
-def test_a_used_date_far_ahead_is_respected() -> None:
-    """After a clock that was wrong, nothing is due before the date it has used up."""
+def test_a_served_date_in_the_future_is_respected() -> None:
+    """After a wrong clock, nothing is due before the date that was recorded as served."""
     due = schedule("weekdays").next_due(utc("2026-06-08 06:00"), after=date(2126, 1, 4))
     assert due == utc("2126-01-07 06:30")
 
 
-def test_an_hour_pushed_over_midnight_is_still_to_come() -> None:
-    """Half an hour into Sunday, Saturday's half past eleven is next."""
+def test_a_time_moved_past_midnight_is_still_due() -> None:
+    """Half an hour into Sunday, Saturday's 23:30 is next."""
     plan = schedule("weekly:sat", "23:30", "America/Nuuk")
     due = utc("2024-03-31 01:30")
     assert plan.next_due(utc("2024-03-31 01:10")) == due
@@ -411,16 +411,16 @@ def test_a_date_that_begins_twice_is_due_once() -> None:
     assert plan.next_due(now) == utc("2010-11-08 03:30")
 
 
-def test_a_date_that_never_was_is_one_with_the_next() -> None:
-    """In Apia, 30 and 31 December 2011 are due at one instant, and that once."""
+def test_a_date_that_does_not_exist_is_due_with_the_next() -> None:
+    """In Apia, 30 and 31 December 2011 are due at the same instant, and only once."""
     plan = schedule("daily", "09:00", "Pacific/Apia")
     dates = [day.day for day, _ in walk(plan, utc("2011-12-28 12:00"), 4)]
     assert dates == [28, 29, 31, 1]
     assert plan.due_at(date(2011, 12, 30)) == plan.due_at(date(2011, 12, 31))
 
 
-def test_a_week_whose_day_never_was_has_its_mail() -> None:
-    """Apia's Friday, 30 December 2011 comes on the Saturday."""
+def test_a_week_without_its_weekday_is_still_due() -> None:
+    """In Apia, Friday, 30 December 2011 is due on the Saturday."""
     plan = schedule("weekly:fri", "09:00", "Pacific/Apia")
     assert plan.next_due(utc("2011-12-30 00:00")) == utc("2011-12-30 19:00")
     assert plan.next_due(utc("2011-12-30 19:00")) == utc("2012-01-05 19:00")
@@ -430,18 +430,18 @@ def test_a_week_whose_day_never_was_has_its_mail() -> None:
 def test_next_is_the_earliest_of_all_dates(
     situation: tuple[Schedule, datetime], used: int | None
 ) -> None:
-    """Of all instants around `now`, the earliest that is later and not used up."""
+    """It is the earliest due instant around `now` that is later and not served."""
     plan, now = situation
     after = None if used is None else now.date() + used * DAY
     dates = [day for day in due_dates(plan, now.date()) if after is None or day > after]
     expected = min((due for day in dates if (due := plan.due_at(day)) > now), default=None)
-    # Where everything near is skipped there is nothing to compare with.
+    # If all dates nearby are skipped, there is nothing to compare with.
     assert expected is None or plan.next_due(now, after) == expected
 
 
 @given(situations())
 def test_last_is_the_latest_of_all_dates(situation: tuple[Schedule, datetime]) -> None:
-    """Of all dates around `now`, the latest whose instant has come."""
+    """It is the latest date around `now` whose due instant has come."""
     plan, now = situation
     today = now.astimezone(ZoneInfo(plan.zone)).date()
     oldest = today - (LOOK_BACK + len(plan.skip)) * DAY
@@ -454,8 +454,8 @@ def test_last_is_the_latest_of_all_dates(situation: tuple[Schedule, datetime]) -
 
 
 @given(situations())
-def test_last_and_next_stand_around_now(situation: tuple[Schedule, datetime]) -> None:
-    """What is used up when the last date is used up, is nothing that is still to come."""
+def test_last_and_next_are_on_either_side_of_now(situation: tuple[Schedule, datetime]) -> None:
+    """Serving the last date does not affect the next one."""
     plan, now = situation
     last = plan.last_due(now)
     assert plan.next_due(now) > now
@@ -465,7 +465,7 @@ def test_last_and_next_stand_around_now(situation: tuple[Schedule, datetime]) ->
 
 @given(situations(), st.integers(-400, 400))
 def test_a_date_is_never_due_again(situation: tuple[Schedule, datetime], used: int) -> None:
-    """Whatever the date used up, the next instant is that of a later one."""
+    """Whatever date was served, the next instant belongs to a later one."""
     plan, now = situation
     after = now.date() + used * DAY
     due = plan.next_due(now, after)
@@ -477,8 +477,8 @@ def test_a_date_is_never_due_again(situation: tuple[Schedule, datetime], used: i
 
 
 @given(situations())
-def test_every_date_comes_once_and_in_order(situation: tuple[Schedule, datetime]) -> None:
-    """From one due instant to the next, no date is left out but one that never was."""
+def test_every_date_is_due_once_and_in_order(situation: tuple[Schedule, datetime]) -> None:
+    """No date is left out, except one that does not exist."""
     plan, now = situation
     steps = list(walk(plan, now, 30))
     assert steps[0][1] > now
@@ -491,7 +491,7 @@ def test_every_date_comes_once_and_in_order(situation: tuple[Schedule, datetime]
 
 @given(situations())
 def test_only_dates_of_the_cadence_are_due(situation: tuple[Schedule, datetime]) -> None:
-    """And none that is skipped."""
+    """Skipped dates are not due."""
     plan, now = situation
     for day, _ in walk(plan, now, 10):
         assert plan.cadence.falls_on(day)
@@ -502,7 +502,7 @@ def test_only_dates_of_the_cadence_are_due(situation: tuple[Schedule, datetime])
 
 
 def test_a_skipped_date_is_not_due() -> None:
-    """The one after it is next, the one before it was last."""
+    """The date after it is next, and the date before it was last."""
     plan = schedule("weekdays", "07:30", "Europe/Berlin", date(2026, 6, 12), date(2026, 6, 15))
     assert plan.next_due(utc("2026-06-11 12:00")) == utc("2026-06-16 05:30")
     assert plan.last_due(utc("2026-06-15 12:00")) == (date(2026, 6, 11), utc("2026-06-11 05:30"))
@@ -517,8 +517,8 @@ def test_a_skipped_date_is_not_due() -> None:
         ("monthly:31", "2027-07-31 05:30"),
     ],
 )
-def test_a_long_absence_ends(cadence: str, following: str) -> None:
-    """After 400 skipped dates the first one that is not skipped is due."""
+def test_a_long_series_of_skipped_dates_ends(cadence: str, following: str) -> None:
+    """After 400 skipped dates, the first date that is not skipped is due."""
     plan = schedule(cadence, "07:30", "Europe/Berlin", *days(date(2026, 6, 8), 400))
     assert plan.next_due(utc("2026-06-08 00:00")) == utc(following)
     assert plan.next_due(utc("2026-06-08 00:00"), after=date(2026, 6, 7)) == utc(following)
@@ -531,7 +531,7 @@ def test_a_long_absence_ends(cadence: str, following: str) -> None:
     ("now", "found"),
     [("2026-06-09 12:00", True), ("2026-06-10 12:00", True), ("2026-06-11 12:00", False)],
 )
-def test_looking_back_has_an_end(now: str, *, found: bool) -> None:
+def test_looking_back_is_limited(now: str, *, found: bool) -> None:
     """After ten skipped Mondays, the one before them is found for 62 and 10 days."""
     skipped = [date(2026, 6, 8) - n * 7 * DAY for n in range(10)]
     plan = schedule("weekly:mon", "07:30", "Europe/Berlin", *skipped)
@@ -542,8 +542,8 @@ def test_looking_back_has_an_end(now: str, *, found: bool) -> None:
 @pytest.mark.parametrize(
     ("cadence", "most"), [("daily", 3), ("weekdays", 5), ("weekly:mon", 10), ("monthly:31", 64)]
 )
-def test_few_dates_are_looked_at(cadence: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long ago or far ahead the used date is; it is asked for every subscriber."""
+def test_few_dates_are_checked(cadence: str, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few are checked however far away the served date is: this runs for every subscriber."""
     asked: list[date] = []
     real = Cadence.falls_on
 
@@ -562,19 +562,19 @@ def test_few_dates_are_looked_at(cadence: str, most: int, monkeypatch: pytest.Mo
         assert 0 < len(asked) <= most
 
 
-# --- how far apart
+# --- the longest gap
 
 
 @pytest.mark.parametrize(
     ("cadence", "number"), [("daily", 2), ("weekdays", 4), ("weekly:mon", 8), ("monthly:31", 32)]
 )
 def test_the_longest_gap_has_a_day_to_spare(cadence: str, number: int) -> None:
-    """A day, a weekend, a week or a month, and a day."""
+    """A day, a weekend, a week or a month, and one more day."""
     assert schedule(cadence).longest_gap() == number * DAY
 
 
-def test_a_skipped_date_costs_the_way_to_the_next() -> None:
-    """A skipped Monday makes a week's gap two weeks; a skipped Tuesday does nothing to it."""
+def test_a_skipped_date_extends_the_gap_to_the_next_date() -> None:
+    """A skipped Monday makes a weekly gap two weeks long; a skipped Tuesday does not matter."""
     monday, tuesday = date(2026, 6, 8), date(2026, 6, 9)
     assert schedule("daily", "07:30", "UTC", monday, tuesday).longest_gap() == 4 * DAY
     assert schedule("weekly:mon", "07:30", "UTC", monday).longest_gap() == 15 * DAY
@@ -582,23 +582,23 @@ def test_a_skipped_date_costs_the_way_to_the_next() -> None:
     assert schedule("monthly:8", "07:30", "UTC", monday, tuesday).longest_gap() == 63 * DAY
 
 
-def test_a_date_twice_is_within_the_longest_gap() -> None:
-    """Two days, in Juneau in 1867: the day to spare is needed."""
+def test_a_repeated_date_is_within_the_longest_gap() -> None:
+    """In Juneau in 1867 the gap is two days, which needs the extra day."""
     plan = schedule("daily", "09:00", "America/Juneau")
     due = plan.due_at(date(1867, 10, 19))
     assert plan.next_due(due) - due == plan.longest_gap() == 2 * DAY
 
 
 @given(situations())
-def test_no_gap_is_longer(situation: tuple[Schedule, datetime]) -> None:
-    """From `now` or a due instant to the next is never more, whatever the zone did."""
+def test_no_gap_exceeds_the_longest_gap(situation: tuple[Schedule, datetime]) -> None:
+    """This includes the gap from `now` to the next due instant, whatever the zone's clocks did."""
     plan, now = situation
     for due in [due for _, due in walk(plan, now, 15)]:
         assert due - now <= plan.longest_gap()
         now = due
 
 
-# --- what is done
+# --- the action
 
 
 def decide(
@@ -609,7 +609,7 @@ def decide(
     papers: bool = True,
     failing: bool = False,
 ) -> DueAction:
-    """The turn so long after one due instant, and so long before the next."""
+    """Returns the action this long after one due instant and this long before the next."""
     now = utc("2026-06-08 12:00")
     return due_action(
         due=now - late,
@@ -624,20 +624,20 @@ def decide(
 @pytest.mark.parametrize("failing", [False, True])
 @pytest.mark.parametrize("late", [0 * HOUR, 2 * HOUR, 20 * HOUR, 300 * HOUR])
 def test_late_mail_is_sent(late: timedelta, *, failing: bool) -> None:
-    """However late: papers go out when the next mail is not near, whatever the sources do."""
+    """Papers are sent however late it is, if the next mail is not near and even if sources fail."""
     assert decide(late, failing=failing) is DueAction.SEND
     assert decide(late, ahead=3 * HOUR, failing=failing) is DueAction.SEND
 
 
-def test_late_mail_becomes_one_with_the_next() -> None:
-    """Shortly before the next mail there are not two."""
+def test_late_mail_is_merged_with_the_next() -> None:
+    """Shortly before the next mail, no separate one is sent."""
     assert decide(20 * HOUR, 3 * HOUR - SECOND) is DueAction.MERGE
     assert decide(20 * HOUR, 3 * HOUR) is DueAction.SEND
     assert decide(20 * HOUR, SECOND) is DueAction.MERGE
 
 
 def test_mail_on_time_is_sent_though_the_next_is_near() -> None:
-    """A quarter of an hour is on time still."""
+    """A delay of a quarter of an hour still counts as on time."""
     assert timedelta(minutes=15) == PUNCTUAL
     assert decide(0 * HOUR, HOUR) is DueAction.SEND
     assert decide(PUNCTUAL, HOUR) is DueAction.SEND
@@ -647,28 +647,28 @@ def test_mail_on_time_is_sent_though_the_next_is_near() -> None:
 
 
 def test_nearer_to_the_last_than_to_the_next_is_merged_too() -> None:
-    """Only being late and the next one being near count, not which of the two is nearer."""
+    """It matters that mail is late and the next is near, not which of the two is nearer."""
     assert decide(HOUR, 2 * HOUR) is DueAction.MERGE
     assert decide(20 * HOUR, 4 * HOUR) is DueAction.SEND
 
 
 def test_a_date_without_papers_waits_for_a_failing_source() -> None:
-    """As long as late mail may be caught up, and no longer."""
+    """It waits as long as `catch_up`, and no longer."""
     assert decide(0 * HOUR, papers=False, failing=True) is DueAction.WAIT
     assert decide(3 * HOUR - SECOND, papers=False, failing=True) is DueAction.WAIT
     assert decide(3 * HOUR, papers=False, failing=True) is DueAction.PASS
 
 
 @pytest.mark.parametrize("late", [0 * HOUR, HOUR, 20 * HOUR])
-def test_a_date_without_papers_is_used_up(late: timedelta) -> None:
-    """When every source was read, nothing new is nothing new."""
+def test_a_date_without_papers_counts_as_served(late: timedelta) -> None:
+    """If every source was read, there is nothing to wait for."""
     assert decide(late, papers=False) is DueAction.PASS
 
 
 @pytest.mark.parametrize("papers", [False, True])
 @pytest.mark.parametrize("failing", [False, True])
-def test_becoming_one_comes_first(*, papers: bool, failing: bool) -> None:
-    """With papers and without, with failing sources and without."""
+def test_merging_takes_precedence(*, papers: bool, failing: bool) -> None:
+    """It does so with and without papers, and with and without failing sources."""
     assert decide(HOUR, HOUR, papers=papers, failing=failing) is DueAction.MERGE
 
 
@@ -676,10 +676,10 @@ SPANS = st.integers(0, 48 * 60).map(lambda minutes: timedelta(minutes=minutes))
 
 
 @given(SPANS, SPANS, SPANS, st.booleans(), st.booleans())
-def test_every_turn_has_its_reason(
+def test_every_action_follows_from_its_inputs(
     late: timedelta, ahead: timedelta, catch_up: timedelta, papers: bool, failing: bool
 ) -> None:
-    """What is done follows from being late, the next one being near, papers and sources."""
+    """The inputs are the delay, the time until the next mail, the papers and the sources."""
     done = decide(late, ahead + SECOND, catch_up=catch_up, papers=papers, failing=failing)
     near = ahead + SECOND < catch_up
     assert (done is DueAction.MERGE) == (near and late > PUNCTUAL)

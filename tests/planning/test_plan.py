@@ -1,4 +1,4 @@
-"""Log → editions and deliveries: who gets what, when, once; and when nobody gets anything."""
+"""Log → editions and deliveries: who is sent which papers, when, and only once."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from tests.support.planning_room import (
 
 @pytest.fixture
 def room(database: Database) -> PlanningRoom:
-    """An empty log, and nobody there."""
+    """An empty log without subscribers."""
     return PlanningRoom(database)
 
 
 # --- newcomers
 
 
-def test_a_newcomer_begins_with_the_latest_day(room: PlanningRoom) -> None:
-    """Not with the archive, and not with nothing."""
+def test_a_new_subscriber_starts_with_the_latest_day(room: PlanningRoom) -> None:
+    """They get neither the whole archive nor nothing."""
     room.papers(1, 2, day=day(-1))
     room.papers(3, 4)
     room.join("mira")
@@ -53,8 +53,10 @@ def test_a_newcomer_begins_with_the_latest_day(room: PlanningRoom) -> None:
     assert room.got("mira") == [[3, 4]]
 
 
-def test_a_newcomer_without_days_begins_with_the_last_snapshot(room: PlanningRoom) -> None:
-    """The last one that had anything new."""
+def test_a_new_subscriber_starts_with_the_last_snapshot_if_days_are_unknown(
+    room: PlanningRoom,
+) -> None:
+    """That is, the last one that had new papers."""
     room.papers(1, 2, day=None)
     room.papers(2, 3, 4, day=None)
     room.papers(4, 3, day=None)
@@ -63,8 +65,8 @@ def test_a_newcomer_without_days_begins_with_the_last_snapshot(room: PlanningRoo
     assert room.got("mira") == [[3, 4]]
 
 
-def test_days_of_long_ago_are_no_newcomers_days(room: PlanningRoom) -> None:
-    """The source that gave days is gone; the one that gives none is what newcomers begin with."""
+def test_old_days_do_not_count_for_new_subscribers(room: PlanningRoom) -> None:
+    """If the source with days has stopped, new subscribers start with one that has none."""
     room.papers(1, 2)
     room.now += 3 * A_DAY
     room.papers(3, 4, day=None, source="feed")
@@ -77,8 +79,8 @@ def test_days_of_long_ago_are_no_newcomers_days(room: PlanningRoom) -> None:
     assert room.got("mira") == [[5, 6]]
 
 
-def test_a_newcomer_on_an_empty_log_gets_everything_that_comes(room: PlanningRoom) -> None:
-    """From the first paper on."""
+def test_a_new_subscriber_with_an_empty_log_gets_all_later_papers(room: PlanningRoom) -> None:
+    """They get all papers from the first one on."""
     room.join("mira")
     room.papers(1, day=day(-9))
     room.papers(2)
@@ -86,8 +88,8 @@ def test_a_newcomer_on_an_empty_log_gets_everything_that_comes(room: PlanningRoo
     assert room.got("mira") == [[2, 1]]
 
 
-def test_a_day_that_has_not_come_is_no_newcomers_day(room: PlanningRoom) -> None:
-    """A row dated 2099 leaves nobody without papers; tomorrow's list may be there already."""
+def test_a_future_day_does_not_count_for_new_subscribers(room: PlanningRoom) -> None:
+    """A row dated 2099 leaves no subscriber without papers; tomorrow's list may exist already."""
     room.papers(1, day=day(1))
     room.papers(2, day=date(2099, 1, 1))
     room.join("mira")
@@ -98,8 +100,8 @@ def test_a_day_that_has_not_come_is_no_newcomers_day(room: PlanningRoom) -> None
 # --- once
 
 
-def test_who_is_due_gets_what_is_new_once(room: PlanningRoom) -> None:
-    """Planned again at the same instant, an hour and a day later: nothing comes twice."""
+def test_due_subscribers_get_new_papers_once(room: PlanningRoom) -> None:
+    """Planning again at the same instant, an hour and a day later sends nothing twice."""
     room.papers(1, 2)
     room.join("mira")
     assert room.plan(DUE - timedelta(seconds=1)).subscribers == 0
@@ -112,8 +114,8 @@ def test_who_is_due_gets_what_is_new_once(room: PlanningRoom) -> None:
     assert room.person("mira").cursor == 2
 
 
-def test_a_date_on_which_nothing_is_new_is_used_up(room: PlanningRoom) -> None:
-    """What comes later that day waits for the next date."""
+def test_a_date_without_new_papers_counts_as_served(room: PlanningRoom) -> None:
+    """Papers that arrive later that day wait for the next date."""
     room.join("mira")
     room.plan(DUE)
     assert room.person("mira").next_due_at == DUE + A_DAY
@@ -122,8 +124,8 @@ def test_a_date_on_which_nothing_is_new_is_used_up(room: PlanningRoom) -> None:
     assert room.plan(DUE + A_DAY).subscribers == 1
 
 
-def test_daily_and_weekly_people_get_the_same_papers(room: PlanningRoom) -> None:
-    """In seven editions or in one; none is repeated or skipped."""
+def test_daily_and_weekly_subscribers_get_the_same_papers(room: PlanningRoom) -> None:
+    """They get them in seven editions or in one, without a repeat or a gap."""
     room.join("daily")
     room.join("weekly", cadence="weekly:fri")
     for number in range(7):
@@ -135,7 +137,7 @@ def test_daily_and_weekly_people_get_the_same_papers(room: PlanningRoom) -> None
 
 
 def test_a_changed_cadence_neither_repeats_nor_skips(room: PlanningRoom) -> None:
-    """The cursor is all there is."""
+    """What was sent depends on the cursor alone."""
     room.join("mira")
     for number, cadence in enumerate(["daily", "weekly:mon", "daily", "weekdays", "monthly:1"]):
         room.papers(number + 1, day=day(number))
@@ -145,8 +147,8 @@ def test_a_changed_cadence_neither_repeats_nor_skips(room: PlanningRoom) -> None
     assert sorted(n for papers in room.got("mira") for n in papers) == [1, 2, 3, 4, 5]
 
 
-def test_only_active_people_are_planned_for(room: PlanningRoom) -> None:
-    """Not who paused, left, or must not be written to."""
+def test_only_active_subscribers_are_planned_for(room: PlanningRoom) -> None:
+    """Paused, unsubscribed and suppressed subscribers are not."""
     room.papers(1)
     for name in ("mira", "jonas", "ana"):
         room.join(name)
@@ -161,11 +163,11 @@ BROKEN = (
     "CREATE TRIGGER broken BEFORE UPDATE OF cursor ON subscribers WHEN NEW.id > {} "
     "BEGIN SELECT RAISE(ABORT, 'this write fails'); END"
 )
-"""A write that fails when the cursor of a subscriber with a greater id is moved."""
+"""A trigger that fails when the cursor of a subscriber with a higher id is moved."""
 
 
 def test_deliveries_cursors_and_due_times_are_one_transaction(room: PlanningRoom) -> None:
-    """When the cursor cannot be moved nothing is queued; tried again, everything is."""
+    """If the cursor cannot be moved, nothing is queued; the next attempt queues everything."""
     room.papers(1)
     before = room.join("mira")
     room.sql(BROKEN.format(0))
@@ -180,7 +182,7 @@ def test_deliveries_cursors_and_due_times_are_one_transaction(room: PlanningRoom
 
 
 def test_a_crash_between_two_chunks_leaves_the_others_due(room: PlanningRoom) -> None:
-    """Each chunk is whole or not there at all, and the next planning plans exactly the rest."""
+    """Each chunk is planned as a whole or not at all, and the next run plans exactly the rest."""
     room.papers(1, 2)
     room.crowd(due.CHUNK + 1)
     room.sql(BROKEN.format(due.CHUNK))
@@ -195,8 +197,8 @@ def test_a_crash_between_two_chunks_leaves_the_others_due(room: PlanningRoom) ->
     assert room.mailed() == (due.CHUNK + 1, due.CHUNK + 1)
 
 
-def test_chunks_of_several_groups_leave_nobody_out(room: PlanningRoom) -> None:
-    """People of one cursor who are due at different times, in numbers that lie mixed."""
+def test_chunks_of_several_groups_leave_no_subscriber_out(room: PlanningRoom) -> None:
+    """Subscribers with the same cursor, due at different times, with mixed ids."""
     room.papers(1)
     for _ in range(3):
         room.crowd(1_000, cadence="weekly:fri")
@@ -210,8 +212,8 @@ def test_chunks_of_several_groups_leave_nobody_out(room: PlanningRoom) -> None:
 # --- several planners
 
 
-def test_planners_in_threads_plan_nobody_twice(room: PlanningRoom) -> None:
-    """Four at the same instant, for people at several cursors."""
+def test_planners_in_threads_plan_no_subscriber_twice(room: PlanningRoom) -> None:
+    """Four planners at the same instant, for subscribers at several cursors."""
     room.papers(1, 2, 3)
     for cursor in range(3):
         room.crowd(1_000, cursor)
@@ -228,8 +230,8 @@ def test_planners_in_threads_plan_nobody_twice(room: PlanningRoom) -> None:
     assert len(room.editions()) == 3
 
 
-def test_planners_in_processes_plan_nobody_twice(room: PlanningRoom) -> None:
-    """Each for everybody, in a process of its own."""
+def test_planners_in_processes_plan_no_subscriber_twice(room: PlanningRoom) -> None:
+    """Each in its own process, for all subscribers."""
     room.papers(1)
     room.crowd(due.CHUNK + 500)
     code = (
@@ -261,8 +263,10 @@ def test_planners_in_processes_plan_nobody_twice(room: PlanningRoom) -> None:
 
 
 @pytest.mark.parametrize("all_active", [False, True])
-def test_a_planner_that_is_overtaken_plans_nobody(room: PlanningRoom, *, all_active: bool) -> None:
-    """Another one plans everything between what it read and what it writes."""
+def test_a_planner_that_is_overtaken_plans_no_subscriber(
+    room: PlanningRoom, *, all_active: bool
+) -> None:
+    """Another one plans everything between its read and its write."""
     room.papers(1)
     room.join("mira")
     first = room.interrupted(lambda: room.plan(DUE, all_active=all_active))
@@ -272,10 +276,10 @@ def test_a_planner_that_is_overtaken_plans_nobody(room: PlanningRoom, *, all_act
 
 
 @pytest.mark.parametrize("all_active", [False, True])
-def test_a_planner_with_an_old_head_plans_nobody_twice(
+def test_a_planner_with_an_old_head_plans_no_subscriber_twice(
     room: PlanningRoom, *, all_active: bool
 ) -> None:
-    """A paper comes and is planned by another, between what it read and what it writes."""
+    """A paper arrives and is planned by another planner between its read and its write."""
     room.papers(1)
     room.join("mira")
 
@@ -288,8 +292,8 @@ def test_a_planner_with_an_old_head_plans_nobody_twice(
     assert room.person("mira").cursor == 2
 
 
-def test_papers_that_come_while_planning_wait_for_the_next_date(room: PlanningRoom) -> None:
-    """The head is read once; what lies above it is nobody's yet, whoever comes last."""
+def test_papers_that_arrive_during_planning_wait_for_the_next_date(room: PlanningRoom) -> None:
+    """The head is read once, and no group is planned papers above it."""
     room.papers(1, 2)
     room.crowd(1, cursor=0)
     room.crowd(1, cursor=1)
@@ -299,8 +303,10 @@ def test_papers_that_come_while_planning_wait_for_the_next_date(room: PlanningRo
 
 
 @pytest.mark.parametrize("change", ["pause", "unsubscribe"])
-def test_who_leaves_while_planning_gets_nothing(room: PlanningRoom, change: str) -> None:
-    """Planned are those who are active when it is written."""
+def test_a_subscriber_who_leaves_during_planning_gets_nothing(
+    room: PlanningRoom, change: str
+) -> None:
+    """Only those who are still active at the write are planned."""
     room.papers(1)
     room.join("mira")
     leaves = getattr(room.lifecycle, change)
@@ -312,8 +318,8 @@ def test_who_leaves_while_planning_gets_nothing(room: PlanningRoom, change: str)
     assert room.states() == {}
 
 
-def test_who_changes_wishes_while_planning_stays_due(room: PlanningRoom) -> None:
-    """The next planning finds them, and nothing was skipped."""
+def test_a_subscriber_who_changes_preferences_during_planning_stays_due(room: PlanningRoom) -> None:
+    """The next run plans them, and no paper is skipped."""
     room.papers(1)
     room.join("mira")
     room.now = DUE
@@ -327,21 +333,21 @@ def test_who_changes_wishes_while_planning_stays_due(room: PlanningRoom) -> None
 # --- due now
 
 
-def test_due_now_plans_everybody_and_changes_no_due_time(room: PlanningRoom) -> None:
-    """Whoever is due, whatever their cadence; and their own date still comes."""
+def test_due_now_plans_all_subscribers_and_changes_no_due_time(room: PlanningRoom) -> None:
+    """Cadences do not matter, and the subscribers' next dates still come."""
     room.papers(1)
     before = [room.join("mira"), room.join("jonas", cadence="monthly:1")]
     planned = room.plan(all_active=True)
     assert (planned.subscribers, planned.open) == (2, 0)
     assert (room.got("mira"), room.got("jonas")) == ([[1]], [[1]])
-    for person in before:
-        now = room.person(person.address.partition("@")[0])
-        assert (now.next_due_at, now.last_due_on) == (person.next_due_at, None)
+    for subscriber in before:
+        now = room.person(subscriber.address.partition("@")[0])
+        assert (now.next_due_at, now.last_due_on) == (subscriber.next_due_at, None)
         assert now.cursor == 1
 
 
 def test_due_now_repeated_finds_nothing_new(room: PlanningRoom) -> None:
-    """Neither does the due time after it."""
+    """The due time after it finds nothing new either."""
     room.papers(1)
     room.join("mira")
     room.plan(all_active=True)
@@ -356,8 +362,8 @@ def test_due_now_repeated_finds_nothing_new(room: PlanningRoom) -> None:
 # --- late
 
 
-def test_three_missed_days_are_one_edition_with_dated_groups(room: PlanningRoom) -> None:
-    """Newest first, and each day says which it is."""
+def test_three_missed_days_are_one_edition_with_a_group_for_each_day(room: PlanningRoom) -> None:
+    """Newest first, each with its date."""
     room.join("mira")
     for number in range(3):
         room.papers(number + 1, day=day(number))
@@ -374,7 +380,7 @@ def test_three_missed_days_are_one_edition_with_dated_groups(room: PlanningRoom)
     assert room.person("mira").next_due_at == DUE + 3 * A_DAY
 
 
-def test_a_machine_that_is_on_in_the_evening_only_still_sends(room: PlanningRoom) -> None:
+def test_a_machine_that_only_runs_in_the_evening_still_sends(room: PlanningRoom) -> None:
     """Late by most of a day, every day: each date has its edition."""
     room.join("mira")
     for number in range(3):
@@ -383,8 +389,8 @@ def test_a_machine_that_is_on_in_the_evening_only_still_sends(room: PlanningRoom
     assert room.got("mira") == [[1], [2], [3]]
 
 
-def test_late_mail_and_the_next_become_one_when_that_is_near(room: PlanningRoom) -> None:
-    """Five hours before the next due time nothing goes; then everything in one."""
+def test_late_mail_is_merged_with_the_next_edition_if_that_is_near(room: PlanningRoom) -> None:
+    """Five hours before the next due time nothing is sent; then everything in one edition."""
     room.papers(1)
     room.join("mira")
     assert room.plan(DUE + 19 * HOUR).subscribers == 0
@@ -395,8 +401,8 @@ def test_late_mail_and_the_next_become_one_when_that_is_near(room: PlanningRoom)
     assert room.got("mira") == [[2, 1]]
 
 
-def test_a_machine_that_is_on_before_the_hour_only_still_sends(room: PlanningRoom) -> None:
-    """Two dates become one, and then not a third: what is late goes the next night."""
+def test_a_machine_that_only_runs_before_the_due_time_still_sends(room: PlanningRoom) -> None:
+    """Two dates are merged, but not a third: what is late is sent the next night."""
     room.join("mira")
     for number in range(5):
         room.papers(number + 1, day=day(number))
@@ -404,8 +410,8 @@ def test_a_machine_that_is_on_before_the_hour_only_still_sends(room: PlanningRoo
     assert room.got("mira") == [[2, 1], [4, 3]]
 
 
-def test_late_mail_goes_when_the_next_is_not_near(room: PlanningRoom) -> None:
-    """A second more than `catch_up` before the next due time."""
+def test_late_mail_is_sent_if_the_next_edition_is_not_near(room: PlanningRoom) -> None:
+    """One second more than `catch_up` before the next due time."""
     room.papers(1)
     room.join("mira")
     assert room.plan(DUE + 18 * HOUR - timedelta(seconds=1)).subscribers == 1
@@ -415,7 +421,7 @@ def test_late_mail_goes_when_the_next_is_not_near(room: PlanningRoom) -> None:
 
 
 def test_a_date_without_papers_stays_open_while_a_source_fails(room: PlanningRoom) -> None:
-    """What comes within `catch_up` still goes out that day."""
+    """Papers that arrive within `catch_up` are still sent that day."""
     room.join("mira")
     room.join("jonas")
     for later in (0 * HOUR, 2 * HOUR):
@@ -427,8 +433,8 @@ def test_a_date_without_papers_stays_open_while_a_source_fails(room: PlanningRoo
     assert room.person("mira").next_due_at == DUE + A_DAY
 
 
-def test_an_open_date_ends_with_catch_up(room: PlanningRoom) -> None:
-    """After it the date is used up; papers wait for the next one."""
+def test_an_open_date_ends_after_catch_up(room: PlanningRoom) -> None:
+    """After that the date counts as served; papers wait for the next one."""
     room.join("mira")
     assert room.plan(DUE + 6 * HOUR - timedelta(seconds=1), failing=True).open == 1
     assert room.plan(DUE + 6 * HOUR, failing=True).open == 0
@@ -438,19 +444,19 @@ def test_an_open_date_ends_with_catch_up(room: PlanningRoom) -> None:
     assert room.plan(DUE + A_DAY).subscribers == 1
 
 
-def test_papers_go_out_while_another_source_fails(room: PlanningRoom) -> None:
-    """Who has something to get does not wait."""
+def test_papers_are_sent_while_another_source_fails(room: PlanningRoom) -> None:
+    """If there are papers, nothing waits for the failing source."""
     room.papers(1)
     room.join("mira")
     planned = room.plan(DUE, failing=True)
     assert (planned.subscribers, planned.open) == (1, 0)
 
 
-# --- due times that follow
+# --- changes of due times
 
 
-def test_a_later_hour_counts_for_who_has_not_been_served_today(room: PlanningRoom) -> None:
-    """The newsletter's hour changes before it strikes."""
+def test_a_later_send_time_applies_to_subscribers_not_served_today(room: PlanningRoom) -> None:
+    """The newsletter's send time changes before it is reached."""
     room.papers(1)
     room.join("mira")
     room.rules = replace(RULES, send_at=time(9, 0))
@@ -459,8 +465,8 @@ def test_a_later_hour_counts_for_who_has_not_been_served_today(room: PlanningRoo
     assert room.plan(DUE + 2 * HOUR).subscribers == 1
 
 
-def test_a_later_hour_makes_no_date_come_twice(room: PlanningRoom) -> None:
-    """Served at half past seven, then the hour becomes nine: next is tomorrow."""
+def test_a_later_send_time_serves_no_date_twice(room: PlanningRoom) -> None:
+    """Served at 07:30, then the send time becomes 09:00: next is tomorrow."""
     room.papers(1)
     room.join("mira")
     room.plan(DUE)
@@ -470,8 +476,8 @@ def test_a_later_hour_makes_no_date_come_twice(room: PlanningRoom) -> None:
     assert room.person("mira").next_due_at == (DUE + A_DAY).replace(hour=9, minute=0)
 
 
-def test_who_has_an_hour_of_their_own_keeps_it(room: PlanningRoom) -> None:
-    """Only what follows from the newsletter's settings changes with them."""
+def test_subscribers_with_their_own_send_time_keep_it(room: PlanningRoom) -> None:
+    """Only due times that follow from the newsletter's settings change with them."""
     room.join("mira", send_at="10:00")
     room.join("jonas", time_zone="Europe/Berlin")
     due_at = {name: room.person(name).next_due_at for name in ("mira", "jonas")}
@@ -481,8 +487,8 @@ def test_who_has_an_hour_of_their_own_keeps_it(room: PlanningRoom) -> None:
     assert room.person("jonas").next_due_at == DUE.replace(hour=8, minute=0)
 
 
-def test_a_zone_to_the_west_makes_no_date_come_twice(room: PlanningRoom) -> None:
-    """Served for the 21st in Kiritimati, where it is the 20th in Los Angeles: next is the 22nd."""
+def test_a_move_to_the_west_serves_no_date_twice(room: PlanningRoom) -> None:
+    """Served for the 21st in Kiritimati, when it is the 20th in Los Angeles: next is the 22nd."""
     room.rules = replace(RULES, time_zone="Pacific/Kiritimati")
     room.papers(1)
     room.join("mira")
@@ -495,8 +501,8 @@ def test_a_zone_to_the_west_makes_no_date_come_twice(room: PlanningRoom) -> None
 
 
 @pytest.mark.parametrize("first", [MORNING, DUE, DUE + HOUR])
-def test_a_date_that_is_skipped_from_now_on_is_nobodys(room: PlanningRoom, first: datetime) -> None:
-    """A holiday that the operator adds; also when the next run is the one that would send."""
+def test_a_newly_skipped_date_is_not_due(room: PlanningRoom, first: datetime) -> None:
+    """A holiday that the operator adds, also just before the run that would have sent."""
     room.papers(1)
     room.join("mira")
     room.rules = replace(RULES, skip_dates=frozenset({DAY}))
@@ -506,8 +512,8 @@ def test_a_date_that_is_skipped_from_now_on_is_nobodys(room: PlanningRoom, first
     assert room.got("mira") == [[1]]
 
 
-def test_another_time_zone_database_mends_due_times(room: PlanningRoom) -> None:
-    """They were computed by rules that a country has given up."""
+def test_a_new_time_zone_database_corrects_due_times(room: PlanningRoom) -> None:
+    """They were computed by rules that a country has changed since."""
     room.join("mira", time_zone="Europe/Berlin")
     right = room.person("mira").next_due_at
     room.plan()
@@ -523,8 +529,8 @@ def test_another_time_zone_database_mends_due_times(room: PlanningRoom) -> None:
 
 
 @pytest.mark.parametrize("cadence", ["daily", "weekdays", "weekly:mon", "monthly:31"])
-def test_a_due_time_further_away_than_any_is_mended(room: PlanningRoom, cadence: str) -> None:
-    """Somebody joined by a clock that was years ahead, and is right again."""
+def test_an_impossibly_late_due_time_is_corrected(room: PlanningRoom, cadence: str) -> None:
+    """A subscriber joined while the clock was years ahead, and it is right again."""
     room.plan()
     room.join("jonas", cadence=cadence)
     room.now = MORNING.replace(year=2030)
@@ -534,8 +540,8 @@ def test_a_due_time_further_away_than_any_is_mended(room: PlanningRoom, cadence:
     assert room.person("mira").next_due_at == room.person("jonas").next_due_at
 
 
-def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: PlanningRoom) -> None:
-    """Served for a day in 2030, and then it is 2026: today's edition is not left out."""
+def test_a_date_served_by_a_wrong_clock_does_not_count(room: PlanningRoom) -> None:
+    """Served for a day in 2030, then it is 2026 again: today's edition is not left out."""
     room.papers(1)
     room.join("mira")
     room.plan(DUE.replace(year=2030))
@@ -548,16 +554,16 @@ def test_a_date_done_with_by_a_wrong_clock_does_not_count(room: PlanningRoom) ->
     assert room.person("mira").next_due_at == DUE + A_DAY
 
 
-def test_a_due_time_that_is_far_away_by_right_is_left(room: PlanningRoom) -> None:
-    """A monthly person's next date is a month away."""
+def test_a_correct_distant_due_time_is_unchanged(room: PlanningRoom) -> None:
+    """The next date of a monthly subscriber is a month away."""
     room.join("mira", cadence="monthly:19")
     before = room.person("mira").next_due_at
     room.plan()
     assert room.person("mira").next_due_at == before
 
 
-def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: PlanningRoom) -> None:
-    """Due at half past seven and not yet served when the hour becomes eight in the evening."""
+def test_a_send_time_changed_while_overdue_serves_no_date_twice(room: PlanningRoom) -> None:
+    """Due at 07:30 and not served yet when the send time becomes 20:00."""
     room.papers(1)
     room.join("mira")
     room.now = DUE + HOUR
@@ -571,8 +577,8 @@ def test_an_hour_changed_while_overdue_makes_no_date_come_twice(room: PlanningRo
     assert room.got("mira") == [[1, 2], [3]]
 
 
-def test_an_earlier_hour_loses_no_date_that_is_overdue(room: PlanningRoom) -> None:
-    """Due at half past seven and not yet served when the hour becomes six."""
+def test_an_earlier_send_time_loses_no_overdue_date(room: PlanningRoom) -> None:
+    """Due at 07:30 and not served yet when the send time becomes 06:00."""
     room.papers(1)
     room.join("mira")
     room.now = DUE + HOUR
@@ -584,8 +590,8 @@ def test_an_earlier_hour_loses_no_date_that_is_overdue(room: PlanningRoom) -> No
 # --- the clock
 
 
-def test_a_clock_behind_stops_planning(room: PlanningRoom) -> None:
-    """Until it has come so far again."""
+def test_a_clock_that_is_behind_stops_planning(room: PlanningRoom) -> None:
+    """It works again when the clock has caught up."""
     room.papers(1)
     room.join("mira", send_at="06:00")
     room.join("jonas")
@@ -600,8 +606,8 @@ def test_a_clock_behind_stops_planning(room: PlanningRoom) -> None:
     assert room.got("mira") == [[1], [2]]
 
 
-def test_a_clock_behind_changes_no_due_time(room: PlanningRoom) -> None:
-    """Seen from last year all of them are too far away; it is the clock that is wrong."""
+def test_a_clock_that_is_behind_changes_no_due_time(room: PlanningRoom) -> None:
+    """A year earlier, all due times seem too far away, but the clock is wrong, not they."""
     room.papers(1)
     room.join("mira")
     room.plan(DUE)
@@ -611,8 +617,8 @@ def test_a_clock_behind_changes_no_due_time(room: PlanningRoom) -> None:
     assert room.person("mira") == served
 
 
-def test_a_clock_that_time_servers_correct_is_not_behind(room: PlanningRoom) -> None:
-    """Seconds are no reason."""
+def test_a_small_correction_of_the_clock_is_accepted(room: PlanningRoom) -> None:
+    """Time servers correct it by seconds."""
     room.papers(1)
     room.join("mira")
     assert room.plan(DUE).subscribers == 1
@@ -620,7 +626,7 @@ def test_a_clock_that_time_servers_correct_is_not_behind(room: PlanningRoom) -> 
 
 
 def test_a_capture_from_the_future_stops_planning(room: PlanningRoom) -> None:
-    """What was captured was captured: the clock cannot be earlier."""
+    """Since the capture exists, the clock cannot be earlier."""
     room.join("mira")
     room.now = DUE + A_DAY
     room.papers(1)
@@ -628,8 +634,8 @@ def test_a_capture_from_the_future_stops_planning(room: PlanningRoom) -> None:
         room.plan(DUE)
 
 
-def test_continuing_says_that_the_clock_is_right(room: PlanningRoom) -> None:
-    """What a wrong clock recorded does not stop anything any more, nor come twice."""
+def test_continue_accepts_the_clock_as_correct(room: PlanningRoom) -> None:
+    """Times recorded by a wrong clock no longer stop anything, and nothing is sent twice."""
     room.papers(1)
     room.join("mira")
     room.now = DUE.replace(year=2030)
@@ -645,8 +651,8 @@ def test_continuing_says_that_the_clock_is_right(room: PlanningRoom) -> None:
     assert room.got("mira") == [[2, 1], [3]]
 
 
-def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: PlanningRoom) -> None:
-    """Queued or put off in 2030, it need not wait until then."""
+def test_mail_planned_by_a_wrong_clock_is_sent_once_it_is_right(room: PlanningRoom) -> None:
+    """Mail queued or deferred in 2030 does not have to wait until then."""
     room.papers(1)
     room.join("mira")
     room.join("jonas")
@@ -671,7 +677,7 @@ def test_mail_planned_by_a_wrong_clock_goes_once_it_is_right(room: PlanningRoom)
 
 
 def flood(room: PlanningRoom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1)) -> PlanResult:
-    """So many papers at once, for Mira, after editions of these sizes."""
+    """Plans this many papers at once for Mira, after editions of these sizes."""
     room.history(*sizes)
     room.join("mira")
     room.papers(*range(1, many + 1))
@@ -691,15 +697,15 @@ def flood(room: PlanningRoom, many: int, sizes: Sequence[int] = (1, 1, 1, 1, 1))
 def test_more_than_ten_times_the_usual_is_held(
     room: PlanningRoom, many: int, sizes: tuple[int, ...], *, held: bool
 ) -> None:
-    """The median of at least five earlier editions is what is usual."""
+    """The usual number is the median of at least five earlier editions."""
     planned = flood(room, many, sizes)
     assert (len(planned.held), planned.subscribers) == ((1, 0) if held else (0, 1))
     if held:
         assert f"{many} papers" in (planned.held[0].reason or "")
 
 
-def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: PlanningRoom) -> None:
-    """Twenty-one of a week, where one to three are usual; more that nobody had are one."""
+def test_papers_sent_day_by_day_are_no_flood_for_weekly_subscribers(room: PlanningRoom) -> None:
+    """A week has 21 where one to three are usual; as many unsent papers are a flood."""
     room.history(1, 1, 1, 1, 1)
     room.join("daily")
     room.join("weekly", cadence="weekly:thu")
@@ -712,8 +718,8 @@ def test_papers_that_went_out_day_by_day_are_no_flood_to_slower_people(room: Pla
     assert room.plan(DUE + 13 * A_DAY).held
 
 
-def test_who_comes_back_after_months_holds_nobodys_mail(room: PlanningRoom) -> None:
-    """What the others were sent day by day is no flood, however long ago that began."""
+def test_a_subscriber_who_returns_after_months_holds_up_no_mail(room: PlanningRoom) -> None:
+    """Papers sent to others day by day are no flood, however long ago that began."""
     room.join("daily")
     room.join("away")
     room.papers(1)
@@ -729,8 +735,8 @@ def test_who_comes_back_after_months_holds_nobodys_mail(room: PlanningRoom) -> N
     assert len(room.got("daily")) == 101
 
 
-def test_held_and_rejected_editions_say_nothing_about_the_usual(room: PlanningRoom) -> None:
-    """Only what somebody was to get counts."""
+def test_held_and_rejected_editions_do_not_count_as_usual(room: PlanningRoom) -> None:
+    """Only planned editions count."""
     flood(room, 11, (1, 1, 1, 1))
     room.history(1)
     with room.database.read() as tx:
@@ -741,8 +747,8 @@ def test_held_and_rejected_editions_say_nothing_about_the_usual(room: PlanningRo
         assert editions.sizes(tx) == [1, 11, 1, 1, 1, 1]
 
 
-def test_a_hold_moves_nobody(room: PlanningRoom) -> None:
-    """The date stays open, nothing is planned, and it is the same hold the next time."""
+def test_a_held_edition_moves_no_cursor(room: PlanningRoom) -> None:
+    """The date stays open, nothing is planned, and the next run finds the same held edition."""
     (held,) = flood(room, 11).held
     mira = room.person("mira")
     assert (mira.cursor, mira.next_due_at, mira.last_due_on) == (0, DUE, None)
@@ -753,8 +759,8 @@ def test_a_hold_moves_nobody(room: PlanningRoom) -> None:
     assert len(room.editions(EditionState.HELD)) == 1
 
 
-def test_a_hold_covers_every_edition_with_one_of_its_papers(room: PlanningRoom) -> None:
-    """Also who would get one of them only, or more besides; who gets none goes on."""
+def test_a_held_edition_blocks_every_edition_with_one_of_its_papers(room: PlanningRoom) -> None:
+    """This includes editions with only one of them, or with more; others are sent."""
     flood(room, 11)
     room.papers(100, day=day(1), source="other")
     room.crowd(1, cursor=10)
@@ -764,16 +770,16 @@ def test_a_hold_covers_every_edition_with_one_of_its_papers(room: PlanningRoom) 
     assert room.mailed() == (2, 2)
 
 
-def test_a_hold_covers_the_editions_made_after_it_in_one_planning(room: PlanningRoom) -> None:
-    """Somebody with ten of the eleven papers, which alone are not too many."""
+def test_a_held_edition_blocks_later_editions_of_the_same_run(room: PlanningRoom) -> None:
+    """A subscriber with ten of the eleven papers, which alone would not be too many."""
     room.crowd(1, cursor=1)
     planned = flood(room, 11)
     assert (len(planned.held), planned.subscribers) == (1, 0)
     assert room.states() == {}
 
 
-def test_a_released_edition_goes_as_it_was_made(room: PlanningRoom) -> None:
-    """With the next planning, once, to everybody it waited for."""
+def test_a_released_edition_is_sent_as_it_was_built(room: PlanningRoom) -> None:
+    """The next run sends it once, to all subscribers it was held for."""
     (held,) = flood(room, 11).held
     made = room.parts(held.id)
     room.review.release(held.id, DUE + HOUR)
@@ -784,10 +790,10 @@ def test_a_released_edition_goes_as_it_was_made(room: PlanningRoom) -> None:
     assert [len(papers) for papers in room.got("mira")] == [11]
 
 
-def test_released_papers_are_not_too_many_again(room: PlanningRoom) -> None:
-    """Not for who gets them with others, or a few days later, or without some of them.
+def test_released_papers_are_not_held_again(room: PlanningRoom) -> None:
+    """They are sent together with others, a few days later, or without some of them.
 
-    Who waited for the edition gets it as it was let go, and what came since a day later.
+    Subscribers who waited for the edition get it as released, and newer papers a day later.
     """
     (held,) = flood(room, 11).held
     room.join("weekly", cadence="weekly:mon")
@@ -802,8 +808,8 @@ def test_released_papers_are_not_too_many_again(room: PlanningRoom) -> None:
     assert [len(papers) for papers in room.got("mira")] == [11, 1]
 
 
-def test_a_rejected_editions_papers_wait_for_the_next_date(room: PlanningRoom) -> None:
-    """Today is done with; tomorrow it is looked at again."""
+def test_papers_of_a_rejected_edition_wait_for_the_next_date(room: PlanningRoom) -> None:
+    """Today counts as served; tomorrow the edition is reviewed again."""
     (held,) = flood(room, 11).held
     room.review.reject(held.id, DUE + HOUR)
     planned = room.plan(DUE + HOUR)
@@ -817,8 +823,8 @@ def test_a_rejected_editions_papers_wait_for_the_next_date(room: PlanningRoom) -
     assert [len(papers) for papers in room.got("mira")] == [11]
 
 
-def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: PlanningRoom) -> None:
-    """It was for that date, and that date is far away; the operator is asked again now."""
+def test_a_rejection_by_a_clock_that_was_ahead_no_longer_counts(room: PlanningRoom) -> None:
+    """It was for a date that is far away, so the operator is asked again."""
     (held,) = flood(room, 11).held
     room.now = DUE + 365 * A_DAY
     room.plan()
@@ -830,8 +836,8 @@ def test_a_no_said_by_a_clock_that_was_ahead_is_no_longer_one(room: PlanningRoom
     assert again.id == held.id
 
 
-def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: PlanningRoom) -> None:
-    """The next run is that of the next date. Nobody let it go, so it counts in later floods."""
+def test_a_rejected_edition_is_sent_if_its_size_is_usual_by_then(room: PlanningRoom) -> None:
+    """It is sent on the next date. It was not released, so it counts as usual from then on."""
     (held,) = flood(room, 11).held
     room.review.reject(held.id, DUE + HOUR)
     room.history(*[9] * 20)
@@ -842,8 +848,8 @@ def test_a_rejected_edition_that_is_usual_by_then_goes_out(room: PlanningRoom) -
         assert editions.released(tx) == set()
 
 
-def test_rejecting_is_no_word_about_who_is_due_later(room: PlanningRoom) -> None:
-    """Somebody whose date comes after the rejection is looked at again then."""
+def test_a_rejection_does_not_apply_to_later_due_times(room: PlanningRoom) -> None:
+    """For a subscriber who is due after the rejection, the edition is reviewed again."""
     room.join("jonas", send_at="12:00")
     (held,) = flood(room, 11).held
     room.review.reject(held.id, DUE + HOUR)
@@ -852,8 +858,8 @@ def test_rejecting_is_no_word_about_who_is_due_later(room: PlanningRoom) -> None
     assert room.person("jonas").next_due_at == DUE.replace(hour=12, minute=0)
 
 
-def test_passed_papers_are_nobodys_any_more(room: PlanningRoom) -> None:
-    """Neither now nor later, nor for weekly people with another cursor; others go on."""
+def test_passed_over_papers_are_never_sent(room: PlanningRoom) -> None:
+    """Weekly subscribers with another cursor do not get them either; other papers are sent."""
     room.history(1, 1, 1, 1, 1)
     room.join("mira")
     room.join("weekly", cadence="weekly:mon")
@@ -873,7 +879,7 @@ def test_passed_papers_are_nobodys_any_more(room: PlanningRoom) -> None:
 
 
 def test_only_a_held_edition_can_be_decided(room: PlanningRoom) -> None:
-    """What is planned is planned."""
+    """A planned edition cannot be rejected."""
     room.papers(1)
     room.join("mira")
     room.plan(DUE)
@@ -890,14 +896,14 @@ def test_only_a_held_edition_can_be_decided(room: PlanningRoom) -> None:
 
 @pytest.fixture
 def theme(tmp_path: Path) -> Path:
-    """The folder of an operator's own theme."""
+    """The folder of an operator's theme."""
     folder = tmp_path / "templates" / "themes" / "default"
     folder.mkdir(parents=True)
     return folder
 
 
 def endless(theme: Path) -> None:
-    """HTML that is too large whatever is in it."""
+    """Makes the theme's HTML too large, whatever its content."""
     bundled = (bundled_templates() / "themes" / "default" / "edition.mjml.j2").read_text()
     filler = "<mj-section><mj-column><mj-text>{}</mj-text></mj-column></mj-section></mj-body>"
     (theme / "edition.mjml.j2").write_text(
@@ -905,14 +911,14 @@ def endless(theme: Path) -> None:
     )
 
 
-def mended(theme: Path) -> None:
-    """The bundled theme again."""
+def repaired(theme: Path) -> None:
+    """Restores the bundled theme."""
     for file in theme.iterdir():
         file.unlink()
 
 
 def test_an_edition_that_fails_its_own_check_is_held(room: PlanningRoom, theme: Path) -> None:
-    """Looked at before anybody is planned; the operator may let it go as it is."""
+    """This happens before any subscriber is planned; the operator may release it as it is."""
     without_papers(theme)
     room.templates = theme.parents[1]
     room.papers(1, 2)
@@ -927,10 +933,10 @@ def test_an_edition_that_fails_its_own_check_is_held(room: PlanningRoom, theme: 
     assert room.got("mira") == [[1, 2]]
 
 
-def test_an_edition_that_cannot_be_made_is_held_and_not_released(
+def test_an_edition_that_cannot_be_built_is_held_and_cannot_be_released(
     room: PlanningRoom, theme: Path
 ) -> None:
-    """There is nothing that could go; once the theme is mended, its papers come next."""
+    """There is nothing to send; once the theme is fixed, the next edition has its papers."""
     endless(theme)
     room.templates = theme.parents[1]
     room.papers(1, 2)
@@ -940,7 +946,7 @@ def test_an_edition_that_cannot_be_made_is_held_and_not_released(
     assert (room.parts(held.id), held.subject) == ([], "")
     with pytest.raises(UsageError, match="could not be made"):
         room.review.release(held.id, DUE)
-    mended(theme)
+    repaired(theme)
     assert [row.id for row in room.plan(DUE).held] == [held.id]
     room.review.reject(held.id, DUE + HOUR)
     assert room.plan(DUE + HOUR).subscribers == 0
@@ -948,22 +954,24 @@ def test_an_edition_that_cannot_be_made_is_held_and_not_released(
     assert room.got("mira") == [[1, 2]]
 
 
-def test_a_rejected_edition_of_a_mended_theme_is_another(room: PlanningRoom, theme: Path) -> None:
-    """The same papers in another look are looked at anew, and go."""
+def test_a_rejected_edition_is_built_again_with_a_fixed_theme(
+    room: PlanningRoom, theme: Path
+) -> None:
+    """The same papers in another appearance are reviewed again, and sent."""
     without_papers(theme)
     room.templates = theme.parents[1]
     room.papers(1)
     room.join("mira")
     (held,) = room.plan(DUE).held
-    mended(theme)
+    repaired(theme)
     room.review.reject(held.id, DUE)
     room.plan(DUE)
     (key,) = room.plan(DUE + A_DAY).editions
     assert key != held.key
 
 
-def test_a_theme_that_is_no_theme_moves_nobody(room: PlanningRoom, theme: Path) -> None:
-    """It is said; mended, everything goes."""
+def test_a_broken_theme_moves_no_cursor(room: PlanningRoom, theme: Path) -> None:
+    """An error is raised; once the theme is fixed, everything is sent."""
     (theme / "edition.txt.j2").write_text("{{ nonsense")
     room.templates = theme.parents[1]
     room.papers(1)
@@ -972,7 +980,7 @@ def test_a_theme_that_is_no_theme_moves_nobody(room: PlanningRoom, theme: Path) 
         room.plan(DUE)
     assert room.person("mira") == before
     assert (room.editions(), room.states()) == ([], {})
-    mended(theme)
+    repaired(theme)
     assert room.plan(DUE).subscribers == 1
 
 
@@ -980,7 +988,7 @@ def test_a_theme_that_is_no_theme_moves_nobody(room: PlanningRoom, theme: Path) 
 
 
 def test_a_paper_withdrawn_before_it_is_planned_is_left_out(room: PlanningRoom) -> None:
-    """Who has it has it; nobody else gets it."""
+    """Subscribers who have it keep it; no further one gets it."""
     room.papers(1, 2)
     room.join("early", send_at="07:00")
     room.join("late")
@@ -990,8 +998,8 @@ def test_a_paper_withdrawn_before_it_is_planned_is_left_out(room: PlanningRoom) 
     assert (room.got("early"), room.got("late")) == ([[1, 2]], [[2]])
 
 
-def test_nothing_but_withdrawn_papers_is_nothing_new(room: PlanningRoom) -> None:
-    """No edition, and the date is used up."""
+def test_only_withdrawn_papers_count_as_nothing_new(room: PlanningRoom) -> None:
+    """There is no edition, and the date counts as served."""
     room.papers(1)
     room.join("mira")
     room.papers(1, summary=WITHDRAWN)
@@ -1002,7 +1010,7 @@ def test_nothing_but_withdrawn_papers_is_nothing_new(room: PlanningRoom) -> None
 
 
 def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: PlanningRoom) -> None:
-    """Released, the others go; they are not held again."""
+    """After the release the others are sent, and are not held again."""
     (held,) = flood(room, 12).held
     room.papers(1, summary=WITHDRAWN)
     room.review.release(held.id, DUE)
@@ -1014,8 +1022,10 @@ def test_a_paper_withdrawn_from_a_held_edition_is_left_out(room: PlanningRoom) -
 # --- one edition for many
 
 
-def test_people_with_one_cursor_share_an_edition_that_is_rendered_once(room: PlanningRoom) -> None:
-    """Whatever their cadence, hour and zone are."""
+def test_subscribers_with_the_same_cursor_share_an_edition_that_is_rendered_once(
+    room: PlanningRoom,
+) -> None:
+    """Their cadences, send times and time zones do not matter."""
     room.papers(1, 2)
     room.join("mira")
     room.join("jonas", cadence="weekly:fri")
@@ -1027,8 +1037,8 @@ def test_people_with_one_cursor_share_an_edition_that_is_rendered_once(room: Pla
     assert len(room.editions()) == 1
 
 
-def test_who_is_due_later_gets_the_edition_that_is_there(room: PlanningRoom) -> None:
-    """The same papers in the same look are the same edition, as it was frozen."""
+def test_later_subscribers_get_the_edition_that_exists(room: PlanningRoom) -> None:
+    """The same papers with the same appearance are the same edition, as it was frozen."""
     room.papers(1, 2)
     room.join("mira")
     room.join("jonas", send_at="12:00")
@@ -1041,8 +1051,8 @@ def test_who_is_due_later_gets_the_edition_that_is_there(room: PlanningRoom) -> 
     assert len(room.editions()) == 1
 
 
-def test_people_with_other_cursors_get_other_editions(room: PlanningRoom) -> None:
-    """Each rendered once."""
+def test_subscribers_with_different_cursors_get_different_editions(room: PlanningRoom) -> None:
+    """Each is rendered once."""
     room.papers(1, 2, 3)
     for cursor in (0, 1, 1, 2, 2, 3):
         room.crowd(1, cursor)
@@ -1052,7 +1062,7 @@ def test_people_with_other_cursors_get_other_editions(room: PlanningRoom) -> Non
 
 
 def test_all_parts_of_an_edition_are_planned_together(room: PlanningRoom) -> None:
-    """Without a web page for the rest, everybody gets part 1 and part 2."""
+    """Without a web page for the rest, all subscribers get part 1 and part 2."""
     room.papers(*range(1, 421))
     room.crowd(3)
     assert room.plan(DUE).subscribers == 3
@@ -1062,8 +1072,8 @@ def test_all_parts_of_an_edition_are_planned_together(room: PlanningRoom) -> Non
     assert room.rows("SELECT part, count(*) FROM deliveries GROUP BY 1") == [(1, 3), (2, 3)]
 
 
-def test_no_date_comes_twice_when_the_newsletter_moves_west(room: PlanningRoom) -> None:
-    """Who is overdue there has had that date already, and waits for the next one."""
+def test_no_date_is_served_twice_when_the_newsletter_moves_west(room: PlanningRoom) -> None:
+    """Overdue subscribers have had that date already, and wait for the next one."""
     room.join("mira")
     room.papers(1)
     room.plan(DUE)

@@ -1,4 +1,4 @@
-"""What tests of the promises share."""
+"""Fixtures shared by the tests of the promises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.sending import PEOPLE
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A newsletter with people and papers, that has never run."""
+    """A newsletter with subscribers and papers that has never run."""
     room = Newsroom(tmp_path_factory.mktemp("template") / "room", 1)
     room.subscribe(PEOPLE)
     for _ in range(3):

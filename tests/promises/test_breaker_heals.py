@@ -1,4 +1,4 @@
-"""The breaker over days: whatever it stops goes on by itself once the cause is gone or known."""
+"""The breaker over days: sending resumes without help once the cause is gone or known."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ ORIGIN = Origin(
 
 @pytest.fixture
 def room(database: Database) -> PlanningRoom:
-    """A newsletter without papers and people."""
+    """A newsletter without papers and subscribers."""
     return PlanningRoom(database)
 
 
 class Answering:
-    """A transport to servers that answer by the recipient; also its only session."""
+    """A transport whose replies depend on the recipient; it is also its only session."""
 
     def __init__(self, answer: Callable[[str], Reply]) -> None:
         self.answer = answer
@@ -47,11 +47,11 @@ class Answering:
         self.is_open = False
 
     def encoded(self, data: bytes) -> bytes:
-        """The message as it is."""
+        """Returns the message unchanged."""
         return data
 
     def session(self) -> Answering:
-        """There is one session at a time."""
+        """Returns the only session."""
         return self
 
     def open(self) -> None:
@@ -59,11 +59,11 @@ class Answering:
         self.is_open = True
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the session."""
         self.is_open = False
 
     def send(self, message: OutgoingMessage) -> Reply:
-        """Answers."""
+        """Records the recipient and returns the reply to it."""
         reply = self.answer(message.recipient)
         self.tried.append(message.recipient)
         self.taken[message.recipient] += reply is ACCEPTED
@@ -71,53 +71,53 @@ class Answering:
 
 
 class Office:
-    """A newsletter with these subscribers, and servers that answer by the recipient."""
+    """A newsletter with these subscribers, and servers whose replies depend on the recipient."""
 
-    def __init__(self, room: PlanningRoom, people: Iterable[str]) -> None:
+    def __init__(self, room: PlanningRoom, subscribers: Iterable[str]) -> None:
         self.room = room
         self.post = Answering(lambda _: ACCEPTED)
         room.history(1, 1, 1, 1, 1)
-        for one in people:
+        for one in subscribers:
             room.join(one)
         self.days = 0
 
     def edition(self) -> None:
-        """A new day with a new paper, planned for every subscriber."""
+        """Ingests a new paper on a new day, and plans it for every subscriber."""
         self.days += 1
         self.room.now = MORNING + self.days * timedelta(days=1)
         self.room.papers(self.days, day=self.room.now.date())
         self.room.planning.plan(self.room.now, all_active=True)
 
     def run(self, later: timedelta = timedelta()) -> list[str]:
-        """A run so much later. Returns who was tried."""
+        """Runs delivery after this time has passed. Returns the recipients that were tried."""
         self.room.now += later
         self.post.tried = []
         database = self.room.database
         personaliser = Personaliser(database, ORIGIN, self.post.encoded)
-        limits = Limits(sessions=1, pause=0.0)
+        limits = Limits(sessions=1, retry_interval=0.0)
         DeliveryRun(
             database, self.post, personaliser, limits, self.room.clock, threading.Event()
         ).run()
         return self.post.tried
 
     def open_circuits(self) -> list[str]:
-        """The domains that are held back."""
+        """Returns the domains of the open circuits."""
         with self.room.database.read() as tx:
             return [circuit.domain for circuit in breakers.listed(tx)]
 
     def waiting(self) -> int:
-        """How many deliveries are not sent."""
+        """Returns the number of deliveries that are not sent."""
         with self.room.database.read() as tx:
             rows = list(deliveries.listed(tx, Filter()))
         return sum(row.state in ("queued", "deferred") for row in rows)
 
     def names(self, state: SubscriberState) -> set[str]:
-        """The addresses in this state."""
+        """Returns the subscribers in this state."""
         return {one.address for one in self.room.lifecycle.listed(state)}
 
 
-def test_an_old_list_with_many_dead_addresses_comes_to_an_end_of_them(room: PlanningRoom) -> None:
-    """More than the usual share: the others get theirs, and the dead ones are suppressed."""
+def test_an_old_list_gets_rid_of_many_dead_addresses(room: PlanningRoom) -> None:
+    """More than the usual share: the others get their mail, and the dead ones are suppressed."""
     office = Office(room, [f"dead{n}" if n % 8 == 0 else f"fine{n}" for n in range(80)])
     office.post.answer = lambda to: NO_MAILBOX if to.startswith("dead") else ACCEPTED
     office.edition()
@@ -133,26 +133,28 @@ def test_an_old_list_with_many_dead_addresses_comes_to_an_end_of_them(room: Plan
     assert office.open_circuits() == []
 
 
-def test_after_an_outage_of_days_nothing_has_run_out_of_time(room: PlanningRoom) -> None:
-    """What the breaker held back is as if it was never tried."""
-    people = [f"reader{n}" for n in range(30)]
-    office = Office(room, people)
+def test_no_delivery_expires_in_an_outage_of_days(room: PlanningRoom) -> None:
+    """Deliveries that the breaker held back count as never tried."""
+    subscribers = [f"reader{n}" for n in range(30)]
+    office = Office(room, subscribers)
     office.post.answer = lambda _: NO_MAILBOX
     office.edition()
     for _ in range(100):
         office.run(HOUR)
     assert office.names(SubscriberState.SUPPRESSED) == set()
-    again = iter(people)
+    again = iter(subscribers)
     later = classify("rcpt", 451, "4.7.1 greylisted")
     office.post.answer = lambda _: later if next(again, None) else ACCEPTED
     while office.waiting():
         office.run(HOUR)
         assert office.room.states().keys() <= {"queued", "deferred", "sent"}
-    assert office.post.taken == Counter(dict.fromkeys((f"{one}@example.org" for one in people), 1))
+    assert office.post.taken == Counter(
+        dict.fromkeys((f"{one}@example.org" for one in subscribers), 1)
+    )
 
 
-def test_continue_counts_also_while_a_run_is_under_way(room: PlanningRoom) -> None:
-    """The circuit that the operator closed is not opened again by a probe that began before."""
+def test_continue_also_works_during_a_run(room: PlanningRoom) -> None:
+    """A probe that began earlier does not reopen a circuit that the operator has closed."""
     office = Office(room, [f"reader{n}" for n in range(30)])
     office.post.answer = lambda _: POLICY
     office.edition()

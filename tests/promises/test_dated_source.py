@@ -1,4 +1,4 @@
-"""A source with a list for each day, and a machine that is off, offline or killed meanwhile."""
+"""A source with a list for each day, on a machine that is at times off, offline or killed."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ from tests.support.http_server import Answer, Server, reply
 from tests.support.planning_room import capture
 
 DOWN = reply(status=503, Retry_After="3600")
-"""A server in trouble, for longer than anybody waits."""
+"""The reply of an overloaded server that asks to wait for longer than an ingest does."""
 NONE = reply(b"[]")
 GONE = reply(status=404)
 
 Lists = Mapping[date | int, Answer | list[Answer]]
-"""What is answered for a day, of November if it is a number: always, or to each request."""
+"""The answer for each day (of November if it is a number): always the same, or one by one."""
 
 
 def november(day: date | int) -> date:
-    """A day, of November if it is a number."""
+    """Returns the date, for a number the day of November 2026."""
     return day if isinstance(day, date) else date(2026, 11, day)
 
 
 def of(day: int, *more: int, etag: str = "") -> bytes:
-    """The list of a day of November: the paper with the day's number, and more."""
+    """Returns the list of a day of November, with the paper of the same number and these others."""
     fields = {"ETag": etag} if etag else {}
     return reply(capture((day, *more), november(day)), 200, **fields)
 
 
 class Machine:
-    """A machine with one dated source, on when a test says so."""
+    """A machine with one dated source, which runs only when a test says so."""
 
     def __init__(self, folder: Path, lists: Lists) -> None:
         days = {november(day): answers for day, answers in lists.items()}
@@ -51,40 +51,40 @@ class Machine:
         self.app = self.with_sources(f'[[sources]]\nname = "daily"\nurl = "{self.url}"\n')
 
     def with_sources(self, sources: str) -> App:
-        """The program with these sources."""
+        """Returns the application with these sources configured."""
         text = f'{sources}allow_private = true\n[newsletter]\ntime_zone = "UTC"\n'
         config = parse(text, {}, where="config.toml", folder=Path())
         return App(config, self.database, lambda: self.now)
 
     def on(self, day: int, month: int = 11) -> list[CaptureReport]:
-        """What an ingest on the morning of that day brings."""
+        """Ingests on the morning of this day. Returns the reports."""
         self.now = datetime(2026, month, day, 7, tzinfo=UTC)
         return list(self.app.sources.ingest_configured())
 
     def asked(self) -> list[int]:
-        """The days that were asked for since this was asked."""
+        """Returns the days requested since the last call."""
         days = [int(request.path[-2:]) for request in self.server.requests]
         self.server.requests.clear()
         return days
 
     def failing(self) -> bool:
-        """Whether the operator is told that the source fails."""
+        """Returns whether the source is reported as failing."""
         return self.app.status.read().idle_reason.startswith("source failing: daily")
 
     def announced(self) -> list[str]:
-        """The ids of all announced papers, in log order."""
+        """Returns the ids of all announced papers, in log order."""
         with self.database.read() as tx:
             return [f"{entry.paper.arxiv_id}"[-2:] for entry in log.new_entries(tx)]
 
     def close(self) -> None:
-        """Ends everything."""
+        """Closes the application and the server."""
         self.database.close()
         self.server.close()
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Callable[[Lists], Machine]]:
-    """Makes a machine whose source answers so."""
+    """Makes a machine whose source gives these answers."""
     made: list[Machine] = []
 
     def make(lists: Lists) -> Machine:
@@ -99,8 +99,8 @@ def machine(tmp_path: Path) -> Iterator[Callable[[Lists], Machine]]:
 Make = Callable[[Lists], Machine]
 
 
-def test_a_machine_that_was_off_for_days_misses_no_paper(machine: Make) -> None:
-    """From Thursday's morning to Monday's: Thursday's later papers and the days between come."""
+def test_a_machine_that_was_off_for_days_loses_no_paper(machine: Make) -> None:
+    """Thursday morning to Monday: Thursday's later papers and the days between are fetched."""
     lists: Lists = {day: of(day) for day in range(18, 25)}
     off = machine({**lists, 19: [of(19), of(19, 29)]})
     off.on(19)
@@ -113,8 +113,8 @@ def test_a_machine_that_was_off_for_days_misses_no_paper(machine: Make) -> None:
     assert off.asked() == [23, 24]
 
 
-def test_an_address_that_fails_is_asked_for_until_it_answers(machine: Make) -> None:
-    """While those of other days do; and then no more."""
+def test_a_failing_day_is_requested_until_it_answers(machine: Make) -> None:
+    """It is requested again although other days work, and no longer once it has answered."""
     lists: Lists = {day: of(day) for day in range(18, 25)}
     failing = machine({**lists, 20: [DOWN, DOWN, DOWN, of(20)]})
     failing.on(19)
@@ -135,8 +135,8 @@ def test_an_address_that_fails_is_asked_for_until_it_answers(machine: Make) -> N
     assert failing.asked() == [23, 24]
 
 
-def test_a_server_that_was_down_for_days_loses_none(machine: Make) -> None:
-    """Each of the days that failed is asked for when it is well."""
+def test_a_server_that_was_down_for_days_loses_no_paper(machine: Make) -> None:
+    """Each day that failed is requested once the server works again."""
     lists: Lists = {19: [of(19), DOWN, DOWN, of(19)], 20: [DOWN, DOWN, of(20)], 21: [DOWN, of(21)]}
     down = machine({18: of(18), **lists, 22: of(22)})
     for day in range(19, 23):
@@ -145,8 +145,8 @@ def test_a_server_that_was_down_for_days_loses_none(machine: Make) -> None:
     assert not down.failing()
 
 
-def test_a_server_that_is_down_is_not_asked_for_every_day(machine: Make) -> None:
-    """After three days in vain only yesterday and today are tried; the others wait."""
+def test_a_server_that_is_down_is_not_asked_for_every_missed_day(machine: Make) -> None:
+    """After three failed days only yesterday and today are tried; the others wait."""
     lists: Lists = {day: of(day) for day in range(18, 29)}
     down = machine({**lists, **{day: [DOWN, of(day)] for day in (20, 21, 22, 27, 28)}})
     down.on(18)
@@ -159,8 +159,8 @@ def test_a_server_that_is_down_is_not_asked_for_every_day(machine: Make) -> None
     assert not down.failing()
 
 
-def test_a_list_that_stays_the_same_counts_as_got(machine: Make) -> None:
-    """By its bytes, or because its server says so: the next day asks for two."""
+def test_an_unchanged_list_counts_as_fetched(machine: Make) -> None:
+    """Its bytes or its server show that it is unchanged; the next day requests two lists."""
     same = reply(status=304, ETag='"19"')
     quiet = machine({18: of(18), 19: [of(19, etag='"19"'), same], 20: of(20), 21: of(21)})
     for day, expected in ((19, [18, 19]), (20, [19, 20]), (21, [20, 21]), (22, [21, 22])):
@@ -168,8 +168,8 @@ def test_a_list_that_stays_the_same_counts_as_got(machine: Make) -> None:
         assert quiet.asked() == expected
 
 
-def test_empty_lists_count_as_got(machine: Make) -> None:
-    """A weekend without papers owes nothing."""
+def test_empty_lists_count_as_fetched(machine: Make) -> None:
+    """A weekend without papers is not requested again."""
     weekend = machine({19: of(19), 20: of(20), 21: NONE, 22: NONE, 23: of(23)})
     for day in (20, 21, 22, 23):
         weekend.asked()
@@ -177,8 +177,8 @@ def test_empty_lists_count_as_got(machine: Make) -> None:
         assert weekend.asked() == [day - 1, day]
 
 
-def test_a_day_without_a_page_is_not_owed_when_a_later_one_has_come(machine: Make) -> None:
-    """A server that has no list for weekends fails until Monday's, and is well after it."""
+def test_a_missing_day_is_not_requested_again_after_a_later_one_worked(machine: Make) -> None:
+    """A server without lists for weekends fails until Monday's list, and works after it."""
     weekend = machine({19: of(19), 20: of(20), 21: GONE, 22: GONE, 23: of(23), 24: of(24)})
     for day in (20, 21):
         weekend.on(day)
@@ -193,8 +193,8 @@ def test_a_day_without_a_page_is_not_owed_when_a_later_one_has_come(machine: Mak
     assert not weekend.failing()
 
 
-def test_pages_that_were_all_gone_are_asked_for_when_they_are_back(machine: Make) -> None:
-    """A site that lost its pages for three days: nothing came after them, so they are owed."""
+def test_pages_that_were_all_missing_are_requested_again(machine: Make) -> None:
+    """A site lost its pages for three days, and no later page worked, so they are still missed."""
     lost = machine(
         {19: [of(19), GONE, GONE, of(19)], 20: [GONE, GONE, of(20)], 21: [GONE, of(21)], 22: of(22)}
     )
@@ -203,8 +203,8 @@ def test_pages_that_were_all_gone_are_asked_for_when_they_are_back(machine: Make
     assert lost.announced() == ["19", "20", "21", "22"]
 
 
-def test_a_run_that_dies_between_two_days_leaves_the_others_owed(machine: Make) -> None:
-    """The next one asks for those that this one had not got to."""
+def test_after_a_death_between_two_days_the_rest_is_requested(machine: Make) -> None:
+    """The next run requests the days that this one did not reach."""
     killed = machine({day: of(day) for day in range(18, 24)})
     killed.on(19)
     killed.now = datetime(2026, 11, 23, 7, tzinfo=UTC)
@@ -217,14 +217,14 @@ def test_a_run_that_dies_between_two_days_leaves_the_others_owed(machine: Make) 
     assert killed.announced() == ["19", "20", "21", "22", "23"]
 
 
-def test_days_that_are_too_far_back_are_said_to_be_given_up(machine: Make) -> None:
-    """In the report of that run, and in the status until the next, which is well."""
+def test_days_too_far_back_are_reported_as_given_up(machine: Make) -> None:
+    """They are in the report of that run, and in the status until the next one succeeds."""
     others = [date(2026, 10, 9), date(2026, 10, 10), *(date(2026, 12, day) for day in (1, 2, 3))]
     lost = machine(dict.fromkeys([*others, *range(1, 31)], NONE))
     lost.on(10, month=10)
     lost.asked()
     first, *came = lost.on(2, month=12)
-    assert "so 2026-10-10 to 2026-10-31 will not be asked for" in (first.held or "")
+    assert "so 2026-10-10 to 2026-10-31 will not be requested" in (first.held or "")
     assert lost.asked() == [*range(1, 31), 1, 2]
     assert [report.held for report in came] == [None] * 32
     assert lost.failing()
@@ -233,8 +233,8 @@ def test_days_that_are_too_far_back_are_said_to_be_given_up(machine: Make) -> No
     assert not lost.failing()
 
 
-def test_an_address_named_by_hand_is_asked_for_yesterday_and_today(machine: Make) -> None:
-    """Nothing is owed by what is not watched."""
+def test_a_url_on_the_command_line_is_requested_for_yesterday_and_today(machine: Make) -> None:
+    """Missed days are fetched only for configured sources."""
     hand = machine({day: of(day) for day in range(18, 24)})
     app = hand.with_sources('[[sources]]\nname = "other"\nurl = "http://127.0.0.1/"\n')
     for day in (19, 23):
@@ -243,8 +243,8 @@ def test_an_address_named_by_hand_is_asked_for_yesterday_and_today(machine: Make
         assert named == [f"{day - 1}", f"{day}"]
 
 
-def test_another_address_under_the_same_name_owes_nothing(machine: Make) -> None:
-    """What counts is the address: of a new one nothing was ever got."""
+def test_a_new_url_under_the_same_name_has_no_missed_days(machine: Make) -> None:
+    """Missed days belong to the URL, and nothing was ever fetched from a new one."""
     moved = machine({day: of(day) for day in range(18, 24)})
     moved.on(19)
     moved.app = moved.with_sources(
@@ -254,8 +254,8 @@ def test_another_address_under_the_same_name_owes_nothing(machine: Make) -> None
     assert len(moved.on(23)) == 2
 
 
-def test_a_restore_asks_for_the_days_since_the_backup(machine: Make) -> None:
-    """Whole, for nobody knows what was announced of them: they are held."""
+def test_after_a_restore_the_days_since_the_backup_are_requested(machine: Make) -> None:
+    """They are held, because it is not known which of their papers were announced."""
     old = machine({day: of(day, etag=f'"{day}"') for day in range(18, 24)})
     old.on(19)
     backups.doubt_what_waits(

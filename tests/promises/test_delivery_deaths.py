@@ -1,8 +1,8 @@
-"""Senders that die: killed, out of power, out of room, locked out, told to end.
+"""Senders that die or stop: kill -9, power loss, a full disk, a locked database, signals.
 
-After every death the job is run again until nothing waits. Then everybody was served once:
-whom no mail reached is listed as `unknown`, at most one for each session of a sender that
-died, and nobody got two.
+After every death the job is run again until nothing waits. Then each subscriber was served once:
+those that no mail reached are listed as `unknown`, at most one for each session of a sender that
+died, and no subscriber got two.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CUTS = 100 if SOAK else 4
 
 @pytest.fixture(scope="module")
 def usual(template: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
-    """Seconds from the beginning of a run to its first mail."""
+    """Seconds from the start of a run to its first mail."""
     folder = tmp_path_factory.mktemp("usual")
     with MailServer(folder / "server") as server:
         room = copied(template, folder / "room", server)
@@ -61,7 +61,7 @@ def usual(template: Path, tmp_path_factory: pytest.TempPathFactory) -> float:
 
 @pytest.mark.timeout(4 * 3600)
 def test_kill_9_at_random_instants(template: Path, usual: float, tmp_path: Path) -> None:
-    """However often it is killed: nobody is missed, nobody gets it twice."""
+    """However often it is killed, no subscriber is missed or gets a mail twice."""
     dice = random.Random(20261121)
     died = sending = 0
     for round_ in range(KILLS // KILLS_A_ROUND):
@@ -71,7 +71,7 @@ def test_kill_9_at_random_instants(template: Path, usual: float, tmp_path: Path)
             doubtful = 0
             for number in range(KILLS_A_ROUND):
                 run = room.start()
-                # While it takes in and plans, then while it sends.
+                # During ingest and planning, then while it sends.
                 wait_a_while(server, run, dice, within=usual if number < 3 else None)
                 died += kill(run)
                 left = states(room)
@@ -80,15 +80,15 @@ def test_kill_9_at_random_instants(template: Path, usual: float, tmp_path: Path)
                 sending += doubtful > before
             assert assert_served(room, server, doubtful) == doubtful
         shutil.rmtree(folder)
-    assert died >= KILLS * 3 // 4  # or the test tests nothing
+    assert died >= KILLS * 3 // 4  # otherwise this tests nothing
     assert sending >= KILLS // 3
 
 
 @pytest.mark.timeout(3600)
-def test_kill_9_where_unknown_mails_are_sent_again(
+def test_kill_9_if_unknown_mails_are_sent_again(
     template: Path, usual: float, tmp_path: Path
 ) -> None:
-    """Then nobody is missed at all; who gets it twice can see that it is the same mail."""
+    """No subscriber is missed; a mail that arrives twice has the same Message-ID."""
     dice = random.Random(8)
     for round_ in range(max(1, KILLS // 100)):
         with MailServer(tmp_path / f"server{round_}") as server:
@@ -111,7 +111,7 @@ def test_kill_9_where_unknown_mails_are_sent_again(
 def test_several_runs_at_once_some_of_them_killed(
     template: Path, usual: float, tmp_path: Path, together: int
 ) -> None:
-    """Schedulers that overlap, and die: what one has in hand no other sends."""
+    """Overlapping runs that die: a mail claimed by one is sent by no other."""
     dice = random.Random(together)
     died = 0
     for round_ in range(max(1, KILLS // 100)):
@@ -129,8 +129,8 @@ def test_several_runs_at_once_some_of_them_killed(
     assert died
 
 
-def test_runs_at_once_share_the_work(template: Path, tmp_path: Path) -> None:
-    """Three that begin together: each mail leaves once, and nothing is unknown."""
+def test_concurrent_runs_share_the_work(template: Path, tmp_path: Path) -> None:
+    """Three that start together send each mail once, and nothing is unknown."""
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         done = [finish(run) for run in [room.start() for _ in range(3)]]
@@ -142,7 +142,7 @@ def test_runs_at_once_share_the_work(template: Path, tmp_path: Path) -> None:
 
 
 def stop_between_writes(run: Process, room: Newsroom) -> None:
-    """Stops it where it has mails in hand, and the database not locked."""
+    """Stops the process while it has claimed mails and does not lock the database."""
     for _ in range(1_000):
         run.send_signal(signal.SIGSTOP)
         os.waitid(os.P_PID, run.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
@@ -159,8 +159,8 @@ def stop_between_writes(run: Process, room: Newsroom) -> None:
     pytest.fail("it never has anything in hand")
 
 
-def test_a_sender_that_stands_still_is_not_dead(template: Path, tmp_path: Path) -> None:
-    """What a stopped process has in hand stays its own; it goes on where it was."""
+def test_a_stopped_sender_is_not_dead(template: Path, tmp_path: Path) -> None:
+    """A stopped process keeps its claims, and continues with them later."""
     with MailServer(tmp_path / "server", Fault("dot", stall=0.02)) as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
@@ -182,13 +182,13 @@ def test_a_sender_that_stands_still_is_not_dead(template: Path, tmp_path: Path) 
 
 
 _SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
-_AT_ONCE = struct.pack("=I", 2)  # nothing more reaches the disk, not even the journal
+_AT_ONCE = struct.pack("=I", 2)  # nothing more is written to the disk, not even the journal
 
 
 class PowerDisk:
-    """A file system on a disk of its own that can lose its power.
+    """A file system on its own disk that can lose power.
 
-    What was written and not yet forced onto the disk is gone then.
+    What was written and not yet flushed is lost then.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -201,12 +201,12 @@ class PowerDisk:
         self.plug_in()
 
     def plug_in(self) -> None:
-        """The power is there."""
-        # No writing on its own: only what is asked for gets onto the disk.
+        """Turns the power on."""
+        # No background writes: only flushed data gets onto the disk.
         _as_root("mount", "-o", "loop,commit=300", str(self._image), str(self.folder))
 
     def cut(self) -> None:
-        """The power goes."""
+        """Cuts the power."""
         descriptor = os.open(self.folder, os.O_RDONLY)
         try:
             fcntl.ioctl(descriptor, _SHUTDOWN, _AT_ONCE)
@@ -214,7 +214,7 @@ class PowerDisk:
             os.close(descriptor)
 
     def unplug(self) -> None:
-        """Nobody sees it any more."""
+        """Unmounts the file system."""
         _as_root("umount", str(self.folder))
 
 
@@ -233,7 +233,7 @@ def _as_root(*command: str) -> None:
 
 @contextmanager
 def power_disk(folder: Path) -> Iterator[PowerDisk]:
-    """A disk that is gone in the end."""
+    """A disk that is removed at the end."""
     folder.mkdir()
     disk = PowerDisk(folder)
     try:
@@ -243,12 +243,12 @@ def power_disk(folder: Path) -> Iterator[PowerDisk]:
 
 
 @contextmanager
-def standing_still(run: Process) -> Iterator[None]:
-    """None of its threads is under way: no write is half done, and none acknowledged.
+def threads_stopped(run: Process) -> Iterator[None]:
+    """Stops all threads of the process, so that no write is half done or acknowledged.
 
-    What is being forced onto it when such a disk loses its power, Linux acknowledges now and
-    then though it is lost (in 12 of 150 cuts under a loop of `pwrite` and `fdatasync`). With
-    real power, nobody is left to hear of it.
+    When such a disk loses power during a flush, Linux now and then acknowledges the flush although
+    the data is lost (in 12 of 150 cuts during a loop of `pwrite` and `fdatasync`). With real power,
+    no process is left to see the acknowledgement.
     """
     run.send_signal(signal.SIGSTOP)
     tasks = Path(f"/proc/{run.pid}/task")
@@ -266,14 +266,14 @@ def _stands(stat: Path) -> bool:
     try:
         return stat.read_text().rpartition(")")[2].split()[0] in "TtZX"
     except OSError:
-        return True  # it is gone
+        return True  # it has ended
 
 
 @pytest.mark.timeout(3600)
 def test_power_loss(template: Path, usual: float, tmp_path: Path) -> None:
-    """Only what was forced onto the disk is left: no mail leaves before its claim is.
+    """Only flushed data is left: no mail is sent before its claim is flushed.
 
-    The sender lives a little longer than its disk, which is worse: it could still send.
+    The sender lives a little longer than its disk, which is worse, because it could still send.
     """
     dice = random.Random(7)
     cut = 0
@@ -290,20 +290,20 @@ def test_power_loss(template: Path, usual: float, tmp_path: Path) -> None:
             for early in (usual, None):
                 run = room.start()
                 cut += wait_a_while(server, run, dice, within=early)
-                with standing_still(run):
+                with threads_stopped(run):
                     disk.cut()
                 assert finish(run).returncode in (0, 3)
                 disk.unplug()
                 disk.plug_in()
             assert_served(room, server, 8 * 2)
-    assert cut >= CUTS // 2  # or the test tests nothing
+    assert cut >= CUTS // 2  # otherwise this tests nothing
 
 
-# A disk without room
+# A full disk
 
 
-def test_a_disk_that_fills_up_while_it_sends(template: Path, tmp_path: Path) -> None:
-    """It ends with the reason and nothing more leaves; with room again the rest does."""
+def test_a_disk_that_fills_up_while_sending(template: Path, tmp_path: Path) -> None:
+    """The run ends with the reason and sends nothing more; with room again the rest is sent."""
     with (
         small_disk(tmp_path / "disk", kilobytes=8_192) as disk,
         MailServer(tmp_path / "server") as server,
@@ -325,7 +325,7 @@ def test_a_disk_that_fills_up_while_it_sends(template: Path, tmp_path: Path) -> 
 
 
 def test_a_full_disk_sends_nothing(template: Path, tmp_path: Path) -> None:
-    """Where no claim can be written, no mail leaves."""
+    """If no claim can be written, no mail is sent."""
     with (
         small_disk(tmp_path / "disk", kilobytes=8_192) as disk,
         MailServer(tmp_path / "server") as server,
@@ -340,12 +340,12 @@ def test_a_full_disk_sends_nothing(template: Path, tmp_path: Path) -> None:
         assert assert_served(room, server, 0) == 0
 
 
-# A database that another process keeps locked
+# A locked database
 
 
 @contextmanager
 def locked(room: Newsroom) -> Iterator[None]:
-    """Somebody else is writing."""
+    """Another connection holds a write transaction during the context."""
     with closing(sqlite3.connect(room.database, timeout=60, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield
@@ -353,7 +353,7 @@ def locked(room: Newsroom) -> Iterator[None]:
 
 
 def test_a_lock_is_waited_for(template: Path, tmp_path: Path) -> None:
-    """While another process writes nothing leaves; then it goes on as if nothing had been."""
+    """While another process writes, nothing is sent; then the run continues normally."""
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
@@ -365,7 +365,7 @@ def test_a_lock_is_waited_for(template: Path, tmp_path: Path) -> None:
             now = states(room)
             claimed = now["sent"] + now["sending"]
             assert server.wait_until(lambda one: one.count() >= claimed, run)
-            time.sleep(took)  # in which, without the lock, it would send about as many again
+            time.sleep(took)  # without the lock, it would send about as many again in this time
             assert server.count() == claimed < len(PEOPLE)
             assert states(room) == now
         done = finish(run)
@@ -374,7 +374,7 @@ def test_a_lock_is_waited_for(template: Path, tmp_path: Path) -> None:
 
 
 def test_a_lock_that_stays(template: Path, tmp_path: Path) -> None:
-    """It is named as the reason, nothing leaves, and the next run does it all."""
+    """It is reported as the reason, nothing is sent, and the next run sends everything."""
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         assert room.command("ingest").returncode == 0
@@ -388,9 +388,9 @@ def test_a_lock_that_stays(template: Path, tmp_path: Path) -> None:
         assert assert_served(room, server, 0) == 0
 
 
-@pytest.mark.soak  # it takes as long as a sender is patient
-def test_a_lock_that_stays_while_it_sends(template: Path, tmp_path: Path) -> None:
-    """It gives up after a while, and says why; until then it sends only what it had claimed."""
+@pytest.mark.soak  # it takes as long as a sender waits for a lock
+def test_a_lock_that_stays_while_sending(template: Path, tmp_path: Path) -> None:
+    """The run gives up after a while with the reason; until then it sends only claimed mails."""
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
@@ -413,10 +413,10 @@ SIGNALS = pytest.mark.parametrize(
 
 
 @SIGNALS
-def test_a_signal_ends_it_between_two_mails(
+def test_a_signal_ends_a_run_between_two_mails(
     template: Path, tmp_path: Path, number: int, status: int
 ) -> None:
-    """What is on its way is finished, nothing is unknown, and the summary is said."""
+    """Mails being sent are finished, nothing is unknown, and the summary is printed."""
     with MailServer(tmp_path / "server", Fault("dot", stall=0.02)) as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
@@ -436,16 +436,16 @@ def test_a_signal_ends_it_between_two_mails(
 def test_a_signal_while_the_server_says_nothing(
     template: Path, tmp_path: Path, number: int, status: int
 ) -> None:
-    """A server that stalls cannot keep it for ever: what it has not answered is unknown."""
-    idle_reason = [Fault(at, stall=3_600) for at in ("dot", "connect")]
+    """A server that stalls cannot block the run: mails without a reply are unknown."""
+    silence = [Fault(at, stall=3_600) for at in ("dot", "connect")]
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
         assert server.wait_until(lambda one: one.count() >= 40, run)
-        server.plan(*idle_reason)
+        server.plan(*silence)
         assert server.wait_until(lambda one: one.reached("stall") == 4, run)
         run.send_signal(number)
-        done = finish(run)  # which waits no longer than the server is silent
+        done = finish(run)  # it does not wait as long as the server is silent
         assert done.returncode == status
         said = summary(done)
         assert said["unknown"] == 4
@@ -454,8 +454,8 @@ def test_a_signal_while_the_server_says_nothing(
         assert assert_served(room, server, 4) == 4
 
 
-def test_a_signal_while_it_takes_in(template: Path, tmp_path: Path) -> None:
-    """Before anything is sent it ends at once, with a summary."""
+def test_a_signal_during_ingest(template: Path, tmp_path: Path) -> None:
+    """Before anything is sent the run ends at once, with a summary."""
     with (
         MailServer(tmp_path / "server") as server,
         closing(socket.create_server(("127.0.0.1", 0))) as page,
@@ -466,7 +466,7 @@ def test_a_signal_while_it_takes_in(template: Path, tmp_path: Path) -> None:
         source = f'[[sources]]\nname = "slow"\nurl = "{address}"\nallow_private = true\n'
         config.write_text(config.read_text() + source)
         run = room.start()
-        connection, _ = page.accept()  # and never answers
+        connection, _ = page.accept()  # and the page never answers
         with connection:
             begun = time.monotonic()
             run.send_signal(signal.SIGTERM)
@@ -480,14 +480,14 @@ def test_a_signal_while_it_takes_in(template: Path, tmp_path: Path) -> None:
 
 
 def test_a_signal_at_any_instant(template: Path, usual: float, tmp_path: Path) -> None:
-    """Wherever it comes, nothing falls over, and nothing is unknown."""
+    """Whenever it arrives, nothing fails and nothing is unknown."""
     dice = random.Random(3)
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         ends: list[int] = []
         for number in range(200 if SOAK else 3):
             run = room.start()
-            # While it sends at first, then while it starts, takes in, plans and sends.
+            # First while it sends, then while it starts, ingests, plans and sends.
             wait_a_while(server, run, dice, within=1.2 * usual if number else None)
             run.send_signal(signal.SIGTERM)
             ends.append(finish(run).returncode)

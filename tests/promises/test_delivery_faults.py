@@ -1,7 +1,7 @@
-"""Servers that fail, through the command line: what becomes of mails, people and the run.
+"""Failing servers, through the command line: what happens to mails, subscribers and the run.
 
-What takes days or longer than a server is waited for happens in this process, to a clock
-that the test sets and with a transport that is not patient.
+What would take days, or longer than the usual time-outs, runs in this process, with a clock that
+the test sets and a transport with short time-outs.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tests.support.smtp_process import Fault, MailServer
 ANA, BEN, CLEO, DAN, EVA = (
     f"{name}@{name}.example" for name in ("ana", "ben", "cleo", "dan", "eva")
 )
-EVERYBODY = (ANA, BEN, CLEO, DAN, EVA)
+ALL_SUBSCRIBERS = (ANA, BEN, CLEO, DAN, EVA)
 OWNER = "owner@papers.example"
 
 POLICY = "550 5.7.1 we do not like you"
@@ -52,24 +52,24 @@ Serve = Callable[..., MailServer]
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MailServer]:
-    """A server where nothing goes wrong yet."""
+    """A server that works until a test plans a fault."""
     with MailServer(tmp_path / "server") as one:
         yield one
 
 
 @pytest.fixture
 def room(tmp_path: Path, server: MailServer) -> Newsroom:
-    """A newsletter with papers and without people, that sends one mail after the other."""
+    """A newsletter with papers and without subscribers, which sends one mail at a time."""
     made = Newsroom(tmp_path / "room", server.port, sessions=1)
     made.add_papers()
     return made
 
 
-# What servers answer
+# Replies of servers
 
 
 IN_PLACE = {
-    # name: what the server says, where, and what becomes of it
+    # name: the server's reply, the stage, and the resulting state
     "rcpt-421": (Fault("RCPT", "421 4.3.2 closing", drop=True, times=1), "sent"),
     "rcpt-450": (Fault("RCPT", "450 4.2.1 busy"), "deferred"),
     "rcpt-451": (Fault("RCPT", "451 4.7.1 greylisted"), "deferred"),
@@ -108,30 +108,30 @@ IN_PLACE = {
 GONE = {"rcpt-550-5.1.1", "rcpt-550-5.1.10", "rcpt-550-5.2.1"}
 AGAIN = {"rcpt-421", "data-421"}
 HEALTHY = 20
-"""For each mail that is not taken so many are: then refusals are nothing unusual."""
+"""Accepted mails for each refused one, so that the share of refusals is usual."""
 
 
 def fine(many: int) -> list[str]:
-    """So many more people, at domains that take everything."""
+    """Returns this many more subscribers, at domains that accept everything."""
     return [f"fine{number}@fine{number % 61}.example" for number in range(many)]
 
 
-def among(people: Iterable[str]) -> list[str]:
-    """These people, each followed by many whose mail is taken."""
+def among(subscribers: Iterable[str]) -> list[str]:
+    """Returns these subscribers, each followed by many whose mail is accepted."""
     found: list[str] = []
-    for number, one in enumerate(people):
+    for number, one in enumerate(subscribers):
         found += [one, *fine((number + 1) * HEALTHY)[number * HEALTHY :]]
     return found
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
-def test_what_servers_answer(room: Newsroom, server: MailServer, pipelining: bool) -> None:
-    """Each answer has its state; only an answer that says so means that somebody is gone."""
-    people = {name: f"{name}@{name}.example" for name in IN_PLACE}
-    faults = [replace(fault, to=people[name]) for name, (fault, _) in IN_PLACE.items()]
+def test_states_after_each_reply(room: Newsroom, server: MailServer, pipelining: bool) -> None:
+    """Only a reply that says so suppresses the subscriber."""
+    subscribers = {name: f"{name}@{name}.example" for name in IN_PLACE}
+    faults = [replace(fault, to=subscribers[name]) for name, (fault, _) in IN_PLACE.items()]
     extensions = ("PIPELINING", "8BITMIME") if pipelining else ("8BITMIME",)
     server.plan(*faults, extensions=extensions)
-    addresses = among(people.values())
+    addresses = among(subscribers.values())
     room.subscribe(addresses)
     done = room.run()
     said = summary(done)
@@ -152,59 +152,59 @@ def test_what_servers_answer(room: Newsroom, server: MailServer, pipelining: boo
     assert {state: said[state] for state in counts} == counts
     assert (done.returncode, said["unknown"], said["stopped"]) == (3, 0, None)
     assert said["suppressed"] == len(GONE)
-    assert room.people("suppressed") == {people[name] for name in GONE}
+    assert room.people("suppressed") == {subscribers[name] for name in GONE}
     assert len(room.people("active")) == len(addresses) - len(GONE)
     taken = server.recipients()
-    refused = {people[name] for name in IN_PLACE.keys() - AGAIN - {"fine"}}
+    refused = {subscribers[name] for name in IN_PLACE.keys() - AGAIN - {"fine"}}
     assert taken == dict.fromkeys(set(addresses) - refused, 1)
 
 
-def test_what_servers_answer_to_the_sender(room: Newsroom, server: MailServer) -> None:
-    """Before a recipient is named none can be refused: each mail waits, and nobody is gone."""
+def test_replies_to_the_sender(room: Newsroom, server: MailServer) -> None:
+    """None of them is about a recipient: each mail waits, and no subscriber is suppressed."""
     said = (
         *("450 4.2.1 busy", "451 later", "452 4.3.1 no room"),
         *("550 no", "552 5.3.4 too large", "554 no", "571 blocked", POLICY),
     )
-    people = fine((len(said) + 1) * HEALTHY)
+    subscribers = fine((len(said) + 1) * HEALTHY)
     server.plan(
         *(Fault("MAIL", say, times=1, skip=number * HEALTHY) for number, say in enumerate(said)),
         Fault("MAIL", "421 4.3.2 closing", drop=True, times=1, skip=len(said) * HEALTHY),
     )
-    room.subscribe(people)
+    room.subscribe(subscribers)
     done = room.run()
     rows = room.deliveries()
     put_off = [row for row in rows if row["state"] == "deferred"]
     assert [row["reply"] for row in put_off] == list(said)
     assert Counter(row["state"] for row in rows) == {
         "deferred": len(said),
-        "sent": len(people) - len(said),
+        "sent": len(subscribers) - len(said),
     }
     assert sum(row["attempts"] == 2 for row in rows) == 1
     assert (done.returncode, summary(done)["stopped"]) == (3, None)
-    assert room.people("active") == set(people)
+    assert room.people("active") == set(subscribers)
 
 
 @pytest.mark.parametrize("at", ["connect", "EHLO", "MAIL", "RCPT", "DATA", "dot"])
 def test_a_server_that_wants_a_login(room: Newsroom, server: MailServer, at: str) -> None:
-    """535 stops the run wherever it is said, at once and for everybody."""
+    """535 stops the run at any stage, at once and for all subscribers."""
     server.plan(Fault(at, "535 5.7.8 who are you?"))
-    room.subscribe(EVERYBODY)
+    room.subscribe(ALL_SUBSCRIBERS)
     assert_stopped(room, server, "535 5.7.8 who are you?", tried=at not in ("connect", "EHLO"))
 
 
 def assert_stopped(room: Newsroom, server: MailServer, why: str, *, tried: int) -> None:
-    """The run says why and ends with 3; nobody is blamed, and whoever was not tried waits."""
+    """Checks that the run gives the reason and exits with 3, and that untried mails wait."""
     done = room.run()
     said = summary(done)
     assert done.returncode == 3
     assert_one_line_each(done)
     assert why in said["stopped"]
     assert (said["sent"], said["refused"], said["suppressed"]) == (0, 0, 0)
-    states = room.states_of(EVERYBODY)
-    assert states == +Counter(deferred=int(tried), queued=len(EVERYBODY) - tried)
-    # What the breaker holds back is not put off to another time.
-    assert said["queued"] == (len(EVERYBODY) if tried > 1 else states["queued"])
-    assert room.people("active") == set(EVERYBODY)
+    states = room.states_of(ALL_SUBSCRIBERS)
+    assert states == +Counter(deferred=int(tried), queued=len(ALL_SUBSCRIBERS) - tried)
+    # Mails held back by the breaker are not deferred.
+    assert said["queued"] == (len(ALL_SUBSCRIBERS) if tried > 1 else states["queued"])
+    assert room.people("active") == set(ALL_SUBSCRIBERS)
     assert server.count() == 0
 
 
@@ -221,21 +221,21 @@ def assert_stopped(room: Newsroom, server: MailServer, why: str, *, tried: int) 
         ("dot", "554 5.7.26 unauthenticated"),
     ],
 )
-def test_on_a_small_list_three_that_are_refused_stop_the_run(
+def test_three_refusals_stop_the_run_for_a_small_list(
     room: Newsroom, server: MailServer, at: str, say: str
 ) -> None:
-    """The others are not even tried, and everybody gets it when the cause is gone."""
+    """The others are not tried, and all subscribers get their mail when the cause is gone."""
     server.plan(Fault(at, say))
-    room.subscribe(EVERYBODY)
+    room.subscribe(ALL_SUBSCRIBERS)
     assert_stopped(room, server, say, tried=3)
     server.plan()
     assert summary(room.run())["sent"] == 0  # the breaker is open
     assert room.command("continue").returncode == 0
-    assert summary(room.run())["sent"] == len(EVERYBODY)
+    assert summary(room.run())["sent"] == len(ALL_SUBSCRIBERS)
 
 
-def test_one_domain_with_a_policy_is_left_out(room: Newsroom, server: MailServer) -> None:
-    """After five; the others get theirs, and the rest follows when the operator says so."""
+def test_a_domain_that_refuses_the_sender_is_held_back(room: Newsroom, server: MailServer) -> None:
+    """It is stopped after five refusals; others get their mail, and this one after `continue`."""
     server.plan(Fault("dot", POLICY, to="*@big.example"))
     big = [f"reader{number}@big.example" for number in range(25)]
     others = [f"reader@d{number}.example" for number in range(25)]
@@ -255,11 +255,11 @@ def test_one_domain_with_a_policy_is_left_out(room: Newsroom, server: MailServer
     assert {one: arrived[one] for one in [*big, *others]} == dict.fromkeys([*big, *others], 1)
 
 
-# People who are gone
+# Missing mailboxes
 
 
-def test_who_is_gone_gets_nothing_that_waits(room: Newsroom, server: MailServer) -> None:
-    """An earlier edition that still waits for them is cancelled; others' is not."""
+def test_waiting_mail_to_a_missing_mailbox_is_cancelled(room: Newsroom, server: MailServer) -> None:
+    """An earlier edition for this subscriber is cancelled too, but no other subscriber's mail."""
     room.subscribe([ANA, BEN])
     server.plan(Fault("RCPT", "451 4.3.0 later"))
     assert summary(room.run())["deferred"] == 2
@@ -282,9 +282,9 @@ def test_who_is_gone_gets_nothing_that_waits(room: Newsroom, server: MailServer)
 
 
 def test_three_editions_refused_without_a_reason(room: Newsroom, server: MailServer) -> None:
-    """That many in a row mean that somebody is gone; a mail that arrives starts anew.
+    """Three in a row suppress the subscriber; a mail that arrives resets the count.
 
-    What the message is too large for, or its sender is disliked for, never means it.
+    A refusal for the message's size or because of its sender never counts.
     """
     never = {
         f"never{number}@many.example": Fault("RCPT", say)
@@ -310,7 +310,7 @@ def test_three_editions_refused_without_a_reason(room: Newsroom, server: MailSer
 
 
 def test_one_edition_tried_again_counts_once(room: Newsroom, server: MailServer) -> None:
-    """However often the operator tries two editions again, they are not three."""
+    """However often the operator retries two editions, they do not count as three."""
     server.plan(Fault("RCPT", "550 no", to=ANA))
     room.subscribe([ANA, *fine(50)])
     for _ in range(2):
@@ -324,12 +324,12 @@ def test_one_edition_tried_again_counts_once(room: Newsroom, server: MailServer)
     assert ANA in room.people("active")
 
 
-# Connections that are lost
+# Lost connections
 
 
 @pytest.mark.parametrize("at", ["MAIL", "RCPT", "DATA"])
-def test_lost_before_the_message(room: Newsroom, server: MailServer, at: str) -> None:
-    """What cannot have arrived is sent again in the same run."""
+def test_a_connection_lost_before_the_message(room: Newsroom, server: MailServer, at: str) -> None:
+    """A message that cannot have arrived is sent again in the same run."""
     server.plan(Fault(at, drop=True, times=1))
     room.subscribe([ANA, BEN])
     done = room.run()
@@ -338,8 +338,8 @@ def test_lost_before_the_message(room: Newsroom, server: MailServer, at: str) ->
     assert server.recipients() == {ANA: 1, BEN: 1}
 
 
-def test_lost_again_and_again(room: Newsroom, server: MailServer) -> None:
-    """It is not tried for ever: after the second time it waits."""
+def test_a_connection_lost_repeatedly(room: Newsroom, server: MailServer) -> None:
+    """After the second time the mail waits."""
     server.plan(Fault("RCPT", drop=True))
     room.subscribe([ANA])
     done = room.run()
@@ -349,8 +349,8 @@ def test_lost_again_and_again(room: Newsroom, server: MailServer) -> None:
     assert row["try_at"] > row["changed_at"]
 
 
-def test_lost_in_the_middle_of_the_message(room: Newsroom, server: MailServer) -> None:
-    """All of it may have been written: then it is unknown, and not sent again."""
+def test_a_connection_lost_within_the_message(room: Newsroom, server: MailServer) -> None:
+    """All of the message may have been written, so it is unknown and not sent again."""
     server.plan(Fault("content", drop=True, times=1))
     room.subscribe([ANA, BEN])
     done = room.run()
@@ -362,7 +362,7 @@ def test_lost_in_the_middle_of_the_message(room: Newsroom, server: MailServer) -
 
 
 def lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
-    """Of two mails the end was written and no answer came; one of them had arrived."""
+    """Two mails were written completely and got no reply; one of them arrived."""
     server.plan(
         Fault("dot", drop=True, take=True, to=ANA, times=1),
         Fault("dot", drop=True, to=BEN, times=1),
@@ -373,8 +373,8 @@ def lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
     assert room.states() == {ANA: "unknown", BEN: "unknown", CLEO: "sent", OWNER: "sent"}
 
 
-def test_lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
-    """Nobody knows whether it arrived, so it stays until the operator says."""
+def test_a_connection_lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
+    """It is unknown whether the mail arrived, until the operator decides."""
     lost_after_the_dot(room, server)
     done = room.run()
     assert (done.returncode, summary(done)["sent"], summary(done)["unknown"]) == (0, 0, 0)
@@ -382,14 +382,17 @@ def test_lost_after_the_dot(room: Newsroom, server: MailServer) -> None:
     room.command("deliveries", "settle", "--as", "sent", "--address", ANA)
     room.command("deliveries", "retry", "--state", "unknown")
     assert summary(room.run())["sent"] == 1
-    assert server.recipients() == {ANA: 1, BEN: 1, CLEO: 1, OWNER: 2}  # and all is well
+    assert server.recipients() == {
+        ANA: 1,
+        BEN: 1,
+        CLEO: 1,
+        OWNER: 2,
+    }  # and the owner gets the all-clear
     assert set(room.states().values()) == {"sent"}
 
 
-def test_unknown_mails_are_sent_again_where_that_is_wished(
-    room: Newsroom, server: MailServer
-) -> None:
-    """Whom it reached twice can see that it is the same mail: it has the same Message-ID."""
+def test_unknown_mails_are_sent_again_if_configured(room: Newsroom, server: MailServer) -> None:
+    """A mail that arrives twice has the same Message-ID."""
     lost_after_the_dot(room, server)
     room.configure(server.port, unknown="resend", sessions=1)
     done = room.run()
@@ -403,15 +406,15 @@ def test_unknown_mails_are_sent_again_where_that_is_wished(
 
 
 def finished(run: subprocess.Popen[str]) -> subprocess.CompletedProcess[str]:
-    """A run that has ended."""
+    """Waits for the end of a run and returns its result."""
     out, err = run.communicate(timeout=60)
     return subprocess.CompletedProcess(run.args, run.returncode, out, err)
 
 
 def test_the_server_dies(tmp_path: Path, room: Newsroom, server: MailServer) -> None:
-    """What it had in hand is unknown; the rest waits, and goes when it is back."""
-    people = [f"reader{number}@many.example" for number in range(100)]
-    room.subscribe(people)
+    """Mails being sent are unknown; the rest waits, and is sent once the server is back."""
+    subscribers = [f"reader{number}@many.example" for number in range(100)]
+    room.subscribe(subscribers)
     room.configure(server.port, sessions=4)
     server.plan(Fault("dot", stall=0.01))
     run = room.start()
@@ -424,21 +427,21 @@ def test_the_server_dies(tmp_path: Path, room: Newsroom, server: MailServer) -> 
     assert "refused" in said["stopped"]  # the connection, by the system
     assert said["unknown"] <= 4
     assert said["sent"] <= server.count() <= said["sent"] + said["unknown"]
-    assert said["sent"] + said["unknown"] + said["queued"] == len(people)
+    assert said["sent"] + said["unknown"] + said["queued"] == len(subscribers)
     with MailServer(tmp_path / "server", port=server.port) as again:
         assert summary(room.run())["sent"] == said["queued"]
         arrived = again.recipients()
         unknown = {row["address"] for row in room.deliveries("unknown")}
         arrived.pop(OWNER, None)
         assert set(arrived.values()) == {1}
-        assert set(people) - arrived.keys() <= unknown
+        assert set(subscribers) - arrived.keys() <= unknown
 
 
 @pytest.mark.parametrize("say", ["421 4.3.2 busy", "450 4.7.0 later", "554 5.7.1 never"])
-def test_a_server_that_lets_nobody_in(room: Newsroom, server: MailServer, say: str) -> None:
-    """It is tried a few times, as there may be several behind one name; then all wait."""
+def test_a_server_that_refuses_connections(room: Newsroom, server: MailServer, say: str) -> None:
+    """The run tries a few times, since a name may have several servers; then all mails wait."""
     server.plan(Fault("connect", say, drop=True))
-    room.subscribe(EVERYBODY)
+    room.subscribe(ALL_SUBSCRIBERS)
     assert_stopped(room, server, say, tried=0)
     assert server.reached("connection") == OPENINGS
 
@@ -454,22 +457,22 @@ def right(tmp_path: Path) -> str:
 
 @pytest.fixture
 def trusting(monkeypatch: pytest.MonkeyPatch, right: str) -> None:
-    """That certificate is among the system's."""
+    """The system trusts this certificate."""
     monkeypatch.setenv("SSL_CERT_FILE", right)
 
 
 def secured(room: Newsroom, server: MailServer, security: str, **smtp: str) -> None:
-    """It sends with this security, to five people."""
+    """Configures this security, and five subscribers."""
     room.configure(server.port, smtp={"security": security, **smtp}, sessions=1)
-    room.subscribe(EVERYBODY)
+    room.subscribe(ALL_SUBSCRIBERS)
 
 
 @pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize("security", ["tls", "starttls"])
-def test_who_logs_in_may_send(
+def test_mail_is_sent_after_a_login(
     room: Newsroom, server: MailServer, right: str, security: str
 ) -> None:
-    """With the right certificate and the right password all is well."""
+    """With the right certificate and the right password everything is sent."""
     server.plan(certificate=right, starttls=security == "starttls", password="light")
     secured(room, server, security, username="papers", password="light")
     done = room.run()
@@ -479,7 +482,7 @@ def test_who_logs_in_may_send(
 @pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize("said", ["535 5.7.8 bad credentials", "454 4.7.0 not now"])
 def test_a_login_that_fails(room: Newsroom, server: MailServer, right: str, said: str) -> None:
-    """A login that is refused stops the run at once; one that may pass is tried again."""
+    """A login that is refused stops the run at once; after a temporary failure it is retried."""
     password = "light" if said.startswith("4") else "dark"
     server.plan(Fault("AUTH", said), certificate=right, password="light")
     secured(room, server, "tls", username="papers", password=password)
@@ -487,18 +490,18 @@ def test_a_login_that_fails(room: Newsroom, server: MailServer, right: str, said
     assert server.reached("connection") == (1 if said.startswith("535") else OPENINGS)
 
 
-def test_a_certificate_that_nobody_knows(room: Newsroom, server: MailServer, right: str) -> None:
-    """Nothing is said to a server that may be another, not even who we are."""
+def test_an_unknown_certificate(room: Newsroom, server: MailServer, right: str) -> None:
+    """Nothing is sent to a server that may be another one, not even our name."""
     server.plan(certificate=right)
     secured(room, server, "tls")
     assert_stopped(room, server, "certificate is not valid", tried=0)
     assert server.reached("EHLO") == 0
 
 
-def test_a_certificate_for_another(
+def test_a_certificate_for_another_name(
     room: Newsroom, server: MailServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A certificate that is trusted, for another machine, is none."""
+    """A trusted certificate for another machine is not accepted."""
     wrong = certificate(tmp_path, "DNS:mail.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(wrong))
     server.plan(certificate=str(wrong), starttls=True)
@@ -509,26 +512,26 @@ def test_a_certificate_for_another(
 @pytest.mark.usefixtures("trusting")
 @pytest.mark.parametrize("say", ["", "502 5.5.1 not here", "554 5.7.3 no"])
 def test_no_starttls(room: Newsroom, server: MailServer, right: str, say: str) -> None:
-    """Whether it is not offered or refused: no mail leaves in clear."""
+    """Whether it is not offered or refused, no mail is sent unencrypted."""
     if say:
         server.plan(Fault("STARTTLS", say), certificate=right, starttls=True)
     secured(room, server, "starttls")
     assert_stopped(room, server, say or "does not offer STARTTLS", tried=0)
 
 
-def test_a_server_for_small_mails(room: Newsroom, server: MailServer) -> None:
-    """A mail that is larger than it says it takes is not even begun."""
+def test_a_server_with_a_small_size_limit(room: Newsroom, server: MailServer) -> None:
+    """A mail that is larger than the server accepts is not started."""
     server.plan(size=2_000)
-    room.subscribe(EVERYBODY)
-    assert_stopped(room, server, "the server takes 2000", tried=1)
+    room.subscribe(ALL_SUBSCRIBERS)
+    assert_stopped(room, server, "the server accepts 2000", tried=1)
     assert server.reached("MAIL") == 0
 
 
-# Rates
+# Limits
 
 
-def test_so_many_per_second(room: Newsroom, server: MailServer) -> None:
-    """However many sessions there are, they share one rate."""
+def test_the_rate_per_second(room: Newsroom, server: MailServer) -> None:
+    """All sessions share one rate."""
     room.subscribe(f"reader{number}@many.example" for number in range(21))
     room.configure(server.port, sessions=4, max_per_second=20)
     said = summary(room.run())
@@ -536,8 +539,8 @@ def test_so_many_per_second(room: Newsroom, server: MailServer) -> None:
     assert said["seconds"] >= 1.0
 
 
-def test_so_many_per_day(room: Newsroom, server: MailServer) -> None:
-    """The limit counts over all runs; what is over it waits, and the exit status says so."""
+def test_the_limit_per_day(room: Newsroom, server: MailServer) -> None:
+    """It applies to all runs together; further mails wait, and the exit status says so."""
     room.subscribe(f"reader{number}@many.example" for number in range(12))
     room.configure(server.port, sessions=4, max_per_day=7)
     first, second = room.run(), room.run()
@@ -548,8 +551,8 @@ def test_so_many_per_day(room: Newsroom, server: MailServer) -> None:
     assert server.count() == 9
 
 
-def test_a_slow_domain_holds_nobody_up(room: Newsroom, server: MailServer) -> None:
-    """Its mails keep their distance, and the others pass them."""
+def test_a_slow_domain_delays_no_other(room: Newsroom, server: MailServer) -> None:
+    """Its mails are sent at their rate, and the others pass them."""
     slow = [f"reader{number}@slow.example" for number in range(4)]
     room.subscribe([*slow, *(f"reader{number}@many.example" for number in range(40))])
     room.configure(server.port, sessions=2, per_domain={"slow.example": 1.0})
@@ -559,11 +562,11 @@ def test_a_slow_domain_holds_nobody_up(room: Newsroom, server: MailServer) -> No
     assert server.taken()[-1].recipient in slow
 
 
-# Stopping, and people who leave
+# Pausing, and subscribers who leave
 
 
 def test_pause_and_continue(room: Newsroom, server: MailServer) -> None:
-    """While all sending is stopped nothing leaves, and a run says so and is content."""
+    """While all sending is stopped nothing is sent; a run says so, and exits with 0."""
     room.subscribe([ANA])
     room.command("pause")
     done = room.run()
@@ -576,8 +579,8 @@ def test_pause_and_continue(room: Newsroom, server: MailServer) -> None:
 
 
 def test_a_pause_stops_a_run(room: Newsroom, server: MailServer) -> None:
-    """Also one that is under way: it ends between two mails, and the next one goes on."""
-    room.subscribe(EVERYBODY)
+    """A run in progress ends between two mails, and the next one continues."""
+    room.subscribe(ALL_SUBSCRIBERS)
     server.plan(Fault("dot", stall=1.0, times=1))
     run = room.start()
     assert server.wait_until(lambda one: one.count() == 1, run)
@@ -589,13 +592,15 @@ def test_a_pause_stops_a_run(room: Newsroom, server: MailServer) -> None:
     assert_one_line_each(done)
     room.command("continue")
     assert summary(room.run())["sent"] == 4
-    assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
+    assert server.recipients() == dict.fromkeys(ALL_SUBSCRIBERS, 1)
 
 
-def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> None:
-    """Who left gets nothing, whatever is tried again; who paused gets it when they are back."""
+def test_subscribers_who_leave_before_their_mail_is_sent(
+    room: Newsroom, server: MailServer
+) -> None:
+    """Those who left get nothing, even by a retry; those who paused get it when they resume."""
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
-    room.subscribe(EVERYBODY)
+    room.subscribe(ALL_SUBSCRIBERS)
     assert summary(room.run())["queued"] == 5
     server.plan()
     with room.opened() as app:
@@ -619,18 +624,18 @@ def test_people_who_leave_before_it_goes(room: Newsroom, server: MailServer) -> 
 
 
 def test_a_test_mail(room: Newsroom, server: MailServer) -> None:
-    """It goes at once, alone, and its exit status says what became of it."""
+    """It is sent at once and alone, and its exit status tells the result."""
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
     room.subscribe([ANA])
     room.run()
     nowhere = room.command("send-test", BEN, "--json")
     assert nowhere.returncode == 3
     assert "554 5.3.2 no" in nowhere.stderr
-    server.plan(Fault("RCPT", "550 5.1.1 nobody", to=BEN))
+    server.plan(Fault("RCPT", "550 5.1.1 no such user", to=BEN))
     refused = room.command("send-test", BEN, "--json")
     assert refused.returncode == 3
     assert [(row["state"], row["reply"]) for row in rows_of(refused)] == [
-        ("refused", "550 5.1.1 nobody")
+        ("refused", "550 5.1.1 no such user")
     ]
     sent = room.command("send-test", CLEO, "--json")
     assert (sent.returncode, rows_of(sent)[0]["state"]) == (0, "sent")
@@ -641,7 +646,7 @@ def test_a_test_mail(room: Newsroom, server: MailServer) -> None:
 
 
 def test_a_test_mail_over_the_limit(room: Newsroom, server: MailServer) -> None:
-    """Once the day's mails are sent it is said why it does not go, and it does not go later."""
+    """Once the day's limit is reached the error says so, and the mail is not sent later."""
     room.subscribe([ANA])
     room.configure(server.port, max_per_day=1)
     room.run()
@@ -651,20 +656,20 @@ def test_a_test_mail_over_the_limit(room: Newsroom, server: MailServer) -> None:
     assert not room.deliveries("queued")
 
 
-def test_a_test_mail_to_nobody(room: Newsroom, server: MailServer) -> None:
-    """An address that must not be written to gets none; one that could not go is not counted."""
+def test_a_test_mail_that_cannot_be_sent(room: Newsroom, server: MailServer) -> None:
+    """A suppressed address gets none, and a test mail that cannot be sent is not counted."""
     room.subscribe([ANA])
     room.command("subscribers", "forget", ANA)
     done = room.command("send-test", ANA)
     assert (done.returncode, server.count()) == (2, 0)
-    assert "must not be written to: asked to be forgotten" in done.stderr
+    assert "the address is suppressed: asked to be forgotten" in done.stderr
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
     assert room.command("send-test", BEN).returncode == 3
     assert rows_of(room.command("status", "--json"))[-1]["mails"] == {}
 
 
 def test_why_mail_waits(room: Newsroom, server: MailServer) -> None:
-    """`status` says what ended the last run as long as mail waits for the next, and no longer."""
+    """`status` says why the last run ended while mail waits for the next one, and no longer."""
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
     room.subscribe([ANA, BEN])
     room.run()
@@ -678,8 +683,10 @@ def test_why_mail_waits(room: Newsroom, server: MailServer) -> None:
     assert why.startswith("nothing new: ")
 
 
-def test_a_copy_keeps_its_name_when_the_sender_moves(room: Newsroom, server: MailServer) -> None:
-    """Sent again after that, it has the Message-ID it had."""
+def test_a_message_keeps_its_message_id_when_the_sender_changes(
+    room: Newsroom, server: MailServer
+) -> None:
+    """Sent again with another sender's domain, it has the Message-ID that it had."""
     server.plan(Fault("dot", drop=True, take=True, to=ANA))
     room.subscribe([ANA])
     room.run()
@@ -693,8 +700,8 @@ def test_a_copy_keeps_its_name_when_the_sender_moves(room: Newsroom, server: Mai
     assert before["message_id"] in {row["message_id"] for row in room.deliveries("sent")}
 
 
-def test_notices_go_before_editions(room: Newsroom, server: MailServer) -> None:
-    """A test mail that had to wait is the first that leaves."""
+def test_notices_are_sent_before_editions(room: Newsroom, server: MailServer) -> None:
+    """A test mail that had to wait is sent first."""
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
     room.subscribe([ANA, BEN])
     room.run()
@@ -708,12 +715,12 @@ def test_notices_go_before_editions(room: Newsroom, server: MailServer) -> None:
 
 
 def reports(server: MailServer) -> list[str]:
-    """The subjects of what the owner got."""
+    """Returns the subjects of the mails to the owner."""
     return [one.subject for one in server.taken() if one.recipient == OWNER]
 
 
 def test_the_owner_hears_of_it_once(room: Newsroom, server: MailServer) -> None:
-    """One mail when something needs them, one when all is well again, and none between."""
+    """One mail when something needs attention, one when all is well again, and none between."""
     room.subscribe([ANA, BEN, CLEO])
     server.plan(Fault("dot", drop=True, to=ANA))
     assert summary(room.run())["notices"] == 1
@@ -732,7 +739,7 @@ def test_the_owner_hears_of_it_once(room: Newsroom, server: MailServer) -> None:
 def test_a_report_that_may_not_have_arrived_is_not_reported(
     room: Newsroom, server: MailServer
 ) -> None:
-    """A server that never answers for the owner does not get a mail with every run."""
+    """An owner's server that never replies does not get a mail with every run."""
     room.subscribe([ANA, BEN])
     server.plan(Fault("dot", drop=True, to=ANA), Fault("dot", drop=True, take=True, to=OWNER))
     for _ in range(3):
@@ -744,29 +751,29 @@ def test_a_report_that_may_not_have_arrived_is_not_reported(
     assert reports(server)[1:] == ["Daily Papers: all is well again"]
 
 
-# In this process
+# Runs in this process
 
 
 class Post:
-    """The same newsletter in this process, to a clock of its own.
+    """The same newsletter in this process, with its own clock.
 
     Args:
-        room: where it is.
-        people: who gets it.
+        room: the newsletter.
+        subscribers: the addresses of its subscribers.
         commit_tries: see `Limits`.
-        delivery: its `[delivery]`.
+        delivery: its `[delivery]` settings.
     """
 
     def __init__(
         self,
         room: Newsroom,
         port: int,
-        people: Sequence[str],
+        subscribers: Sequence[str],
         commit_tries: int | None = 3,
         **delivery: Any,
     ) -> None:
         room.configure(port, **{"sessions": 1, **delivery})
-        room.subscribe(people)
+        room.subscribe(subscribers)
         self.config = load_config(str(room.folder / "config.toml"))
         self.database = Database(self.config.database.url, busy_seconds=0.2)
         self.app = App(self.config, self.database)
@@ -781,7 +788,7 @@ class Post:
     def send(
         self, progress: Callable[[RunSummary, int], None] = lambda _summary, _total: None
     ) -> RunSummary:
-        """One run of deliveries."""
+        """Runs delivery once."""
         settings = SmtpSettings(
             "127.0.0.1",
             self.config.transports.smtp.port,
@@ -794,14 +801,14 @@ class Post:
             self.database,
             transport,
             Personaliser(self.database, origin(self.config), transport.encoded),
-            replace(limits(self.config), pause=0.01, commit_tries=self.commit_tries),
+            replace(limits(self.config), retry_interval=0.01, commit_tries=self.commit_tries),
             lambda: self.now,
             self.stop,
             progress,
         ).run()
 
     def rows(self) -> list[deliveries.DeliveryRow]:
-        """All mails."""
+        """Returns all deliveries."""
         with self.database.read() as tx:
             return list(deliveries.listed(tx, Filter()))
 
@@ -811,11 +818,11 @@ Open = Callable[..., Post]
 
 @pytest.fixture
 def post(room: Newsroom, server: MailServer) -> Iterator[Open]:
-    """Makes a `Post` for these people."""
+    """Makes a `Post` with these subscribers."""
     opened: list[Post] = []
 
-    def make(*people: str, **settings: Any) -> Post:
-        opened.append(Post(room, server.port, people, **settings))
+    def make(*subscribers: str, **settings: Any) -> Post:
+        opened.append(Post(room, server.port, subscribers, **settings))
         return opened[-1]
 
     yield make
@@ -823,8 +830,8 @@ def post(room: Newsroom, server: MailServer) -> Iterator[Open]:
         one.database.close()
 
 
-def test_delays_grow_until_it_is_given_up(post: Open, server: MailServer) -> None:
-    """Each time it waits twice as long, up to a limit; after three days it is expired."""
+def test_delays_grow_until_the_delivery_expires(post: Open, server: MailServer) -> None:
+    """Each delay is twice the one before, up to a limit; after three days it is expired."""
     server.plan(Fault("RCPT", "451 4.3.0 later"))
     one = post(ANA)
     began, waits = one.now, []
@@ -850,14 +857,14 @@ def test_delays_grow_until_it_is_given_up(post: Open, server: MailServer) -> Non
     assert one.send()[State.SENT] == 1
 
 
-def test_how_long_it_is_tried_is_configured(post: Open, server: MailServer) -> None:
-    """Also what is lost, or refused for a reason of ours, is given up in the end."""
+def test_give_up_after_is_configurable(post: Open, server: MailServer) -> None:
+    """Mail that is lost, or refused for a reason on our side, expires too."""
     server.plan(
         Fault("RCPT", drop=True, to=ANA),
         Fault("dot", POLICY, to=BEN),
         Fault("dot", "421 4.3.2 later", drop=True, to=CLEO),
     )
-    one = post(DAN, ANA, BEN, CLEO, give_up_after="1h")  # that DAN's is taken shows mail leaves
+    one = post(DAN, ANA, BEN, CLEO, give_up_after="1h")  # DAN's mail is accepted, so sending works
     for later, state in ((0, "deferred"), (59, "deferred"), (59, "expired")):
         one.now += timedelta(minutes=later)
         one.app.sending.resume()
@@ -867,7 +874,7 @@ def test_how_long_it_is_tried_is_configured(post: Open, server: MailServer) -> N
 
 @pytest.mark.parametrize("at", ["MAIL", "RCPT", "DATA"])
 def test_a_stall_before_the_message(post: Open, server: MailServer, at: str) -> None:
-    """A server that falls silent is left, and the mail goes through another connection."""
+    """A silent server is given up, and the mail is sent through another connection."""
     server.plan(Fault(at, stall=3_600, times=1))
     one = post(ANA, BEN)
     one.timeout = 1.5
@@ -877,7 +884,7 @@ def test_a_stall_before_the_message(post: Open, server: MailServer, at: str) -> 
 
 
 def test_a_stall_after_the_dot(post: Open, server: MailServer) -> None:
-    """Whether it arrived nobody knows; the others go on."""
+    """It is unknown whether the mail arrived; the others are sent."""
     server.plan(
         Fault("dot", stall=3_600, take=True, to=ANA), Fault("dot", stall=3_600, take=False, to=BEN)
     )
@@ -892,7 +899,7 @@ def test_a_stall_after_the_dot(post: Open, server: MailServer) -> None:
 
 @pytest.mark.parametrize("at", ["connect", "EHLO"])
 def test_a_stall_before_there_is_a_session(post: Open, server: MailServer, at: str) -> None:
-    """After a few tries the run ends with the reason; no mail was touched."""
+    """After a few tries the run ends with the reason; no mail is affected."""
     server.plan(Fault(at, stall=3_600))
     one = post(ANA, BEN)
     one.timeout = 0.2
@@ -917,10 +924,8 @@ OPENING = (
 
 @pytest.mark.parametrize("at", ["connect", "EHLO"])
 @pytest.mark.parametrize("say", OPENING)
-def test_what_a_server_answers_to_a_greeting(
-    post: Open, server: MailServer, at: str, say: str
-) -> None:
-    """Nobody is blamed, and it is tried again: there may be several servers behind one name."""
+def test_replies_to_the_greeting(post: Open, server: MailServer, at: str, say: str) -> None:
+    """No subscriber is affected, and opening is retried: a name may have several servers."""
     server.plan(Fault(at, say))
     one = post(ANA)
     summary = one.send()
@@ -930,9 +935,9 @@ def test_what_a_server_answers_to_a_greeting(
 
 
 def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -> None:
-    """Without the record of the last mail there is no next one."""
-    people = [f"reader{number}@many.example" for number in range(30)]
-    one = post(*people, sessions=4)
+    """Without the record of the last mail no further one is sent."""
+    subscribers = [f"reader{number}@many.example" for number in range(30)]
+    one = post(*subscribers, sessions=4)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
     def lock(summary: RunSummary, _total: int) -> None:
@@ -952,20 +957,20 @@ def test_a_commit_that_fails_ends_the_sessions(post: Open, server: MailServer) -
         row.address: 1 for row in one.rows() if row.address in server.recipients()
     }
     states = Counter(str(row.state) for row in one.rows())
-    assert states["sent"] + states["unknown"] == len(people)
+    assert states["sent"] + states["unknown"] == len(subscribers)
     assert states["unknown"] <= 4
 
 
 def test_a_lock_that_a_service_waits_for(post: Open, server: MailServer) -> None:
-    """However long it takes, what was sent is recorded as sent, and the rest follows."""
-    one = post(*EVERYBODY, sessions=2, commit_tries=None)
+    """However long it lasts, sent mail is recorded as sent, and the rest follows."""
+    one = post(*ALL_SUBSCRIBERS, sessions=2, commit_tries=None)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
     tried: list[str] = []
 
     def lock(summary: RunSummary, _total: int) -> None:
         if summary.blocked:
             tried.append(summary.blocked)
-            if len(tried) == 6:  # twice as often as where tries are counted
+            if len(tried) == 6:  # twice as many as if tries were limited
                 other.execute("ROLLBACK")
         elif summary[State.SENT] and not tried and not other.in_transaction:
             other.execute("BEGIN IMMEDIATE")
@@ -976,12 +981,12 @@ def test_a_lock_that_a_service_waits_for(post: Open, server: MailServer) -> None
     assert "locked" in tried[0]
     assert (summary[State.SENT], summary[State.UNKNOWN]) == (5, 0)
     assert (summary.stopped, summary.blocked) == ("", "")
-    assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
+    assert server.recipients() == dict.fromkeys(ALL_SUBSCRIBERS, 1)
 
 
 def test_a_service_that_waits_for_a_lock_can_be_stopped(post: Open, server: MailServer) -> None:
-    """Its caller's stop event ends the wait; what was in hand is in doubt, and nothing else."""
-    one = post(*EVERYBODY, sessions=2, commit_tries=None)
+    """The caller's stop event ends the wait; only mails being sent become unknown."""
+    one = post(*ALL_SUBSCRIBERS, sessions=2, commit_tries=None)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
 
     def lock(summary: RunSummary, _total: int) -> None:
@@ -1000,7 +1005,7 @@ def test_a_service_that_waits_for_a_lock_can_be_stopped(post: Open, server: Mail
 
 
 def test_an_older_reason_is_not_shown_for_a_newer_run(post: Open, server: MailServer) -> None:
-    """A run that cannot record why it ended does not leave the reason of the one before."""
+    """A run that cannot record its reason does not leave the previous run's reason."""
     one = post(*(f"reader{number}@many.example" for number in range(30)), sessions=2)
     server.plan(Fault("connect", "554 5.3.2 closed for the night"))
     assert one.send().done == 0
@@ -1022,22 +1027,22 @@ def test_an_older_reason_is_not_shown_for_a_newer_run(post: Open, server: MailSe
 
 
 class Unlocking(threading.Event):
-    """Somebody else's lock ends while the run waits for another try."""
+    """Releases another connection's lock while the run waits for the next try."""
 
     def __init__(self, other: sqlite3.Connection) -> None:
         super().__init__()
         self._other = other
 
     def wait(self, timeout: float | None = None) -> bool:
-        """As usual."""
+        """Waits as usual."""
         if self._other.in_transaction:
             self._other.execute("ROLLBACK")
         return super().wait(timeout)
 
 
-def test_a_commit_that_fails_for_a_moment(post: Open, server: MailServer) -> None:
-    """It is tried again, and nothing was lost."""
-    one = post(*EVERYBODY, sessions=2)
+def test_a_commit_that_fails_temporarily(post: Open, server: MailServer) -> None:
+    """It is tried again, and nothing is lost."""
+    one = post(*ALL_SUBSCRIBERS, sessions=2)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
     one.stop = Unlocking(other)
     locked = 0
@@ -1052,11 +1057,13 @@ def test_a_commit_that_fails_for_a_moment(post: Open, server: MailServer) -> Non
         summary = one.send(lock)
     assert locked
     assert (summary[State.SENT], summary.stopped) == (5, "")
-    assert server.recipients() == dict.fromkeys(EVERYBODY, 1)
+    assert server.recipients() == dict.fromkeys(ALL_SUBSCRIBERS, 1)
 
 
-def test_what_another_run_put_off_is_not_tried_at_once(post: Open, server: MailServer) -> None:
-    """A run that read it before does not try again what must wait by now."""
+def test_a_delivery_deferred_by_another_run_is_not_tried_at_once(
+    post: Open, server: MailServer
+) -> None:
+    """A run that read it before it was deferred does not try it."""
     server.plan(Fault("RCPT", "451 4.3.0 later", to=CLEO))
     one = post(ANA, BEN, CLEO)
     others: list[RunSummary] = []
@@ -1072,8 +1079,8 @@ def test_what_another_run_put_off_is_not_tried_at_once(post: Open, server: MailS
     assert [row.attempts for row in one.rows()] == [1, 1, 1]
 
 
-def test_a_report_that_cannot_be_written(post: Open, server: MailServer) -> None:
-    """What was sent before is said all the same."""
+def test_a_report_that_cannot_be_queued(post: Open, server: MailServer) -> None:
+    """The result still has what was sent before."""
     server.plan(Fault("dot", drop=True, times=1))
     one = post(ANA, BEN)
     other = sqlite3.connect(one.database.file, isolation_level=None, timeout=60)
@@ -1088,8 +1095,8 @@ def test_a_report_that_cannot_be_written(post: Open, server: MailServer) -> None
     assert "locked" in result.stopped
 
 
-def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> None:
-    """Also what was read already is looked at once more before it goes."""
+def test_a_subscriber_who_leaves_during_a_run(post: Open, server: MailServer) -> None:
+    """Deliveries that were read already are checked again before they are sent."""
     one = post(ANA, BEN, CLEO)
 
     def leave(summary: RunSummary, _total: int) -> None:
@@ -1101,8 +1108,8 @@ def test_who_leaves_while_it_is_being_sent(post: Open, server: MailServer) -> No
     assert server.recipients() == {ANA: 1, BEN: 1}
 
 
-def test_who_leaves_while_theirs_is_put_off(post: Open, server: MailServer) -> None:
-    """Nothing is left waiting for somebody who is gone."""
+def test_a_subscriber_who_leaves_before_a_retry(post: Open, server: MailServer) -> None:
+    """No delivery stays waiting for a subscriber who has left."""
     server.plan(Fault("RCPT", "451 4.3.0 later", stall=0.2))
     one = post(ANA, BEN)
     left: list[str] = []
@@ -1120,8 +1127,8 @@ def test_who_leaves_while_theirs_is_put_off(post: Open, server: MailServer) -> N
     }
 
 
-def test_so_many_in_a_day(post: Open, server: MailServer) -> None:
-    """Whenever it runs: no window of nearly a day has more than the limit; all get theirs."""
+def test_the_limit_of_any_day(post: Open, server: MailServer) -> None:
+    """No window of nearly a day has more mails than the limit, and all are sent in the end."""
     one = post(*(f"reader{number}@many.example" for number in range(16)), max_per_day=4)
     sent: list[datetime] = []
     hours = 0
@@ -1135,8 +1142,8 @@ def test_so_many_in_a_day(post: Open, server: MailServer) -> None:
     assert server.count() == 16
 
 
-def test_a_job_that_runs_once_a_day_sends_so_many_each_day(post: Open, server: MailServer) -> None:
-    """Also when it took a while the day before, and begins a little early."""
+def test_a_daily_job_sends_its_limit_every_day(post: Open, server: MailServer) -> None:
+    """It does so even if it took a while the day before, and starts a little early."""
     one = post(*(f"reader{number}@many.example" for number in range(12)), max_per_day=4)
     one.now = (one.now + timedelta(days=1)).replace(hour=7, minute=30)
     for early in (0, 20, 5):
@@ -1149,8 +1156,8 @@ def test_a_job_that_runs_once_a_day_sends_so_many_each_day(post: Open, server: M
     assert server.count() == 12
 
 
-def test_what_is_too_old_is_not_sent_again(post: Open, server: MailServer) -> None:
-    """`resend` means soon: nobody wants last week's mail twice."""
+def test_old_unknown_mails_are_not_sent_again(post: Open, server: MailServer) -> None:
+    """`resend` applies only to recent mail."""
     server.plan(Fault("dot", drop=True, times=2))
     one = post(ANA, BEN, unknown="resend")
     assert one.send()[State.UNKNOWN] == 2
@@ -1159,8 +1166,8 @@ def test_what_is_too_old_is_not_sent_again(post: Open, server: MailServer) -> No
     assert [row.state for row in one.rows()] == ["unknown", "unknown"]
 
 
-def test_two_reports_at_once_are_one(post: Open, server: MailServer) -> None:
-    """Two runs that see the same trouble write one mail about it."""
+def test_concurrent_runs_queue_one_report(post: Open, server: MailServer) -> None:
+    """Two runs that see the same problem queue one mail about it."""
     server.plan(Fault("dot", drop=True, times=1))
     one = post(ANA)
     assert one.send()[State.UNKNOWN] == 1
@@ -1180,7 +1187,7 @@ def test_two_reports_at_once_are_one(post: Open, server: MailServer) -> None:
             thread.start()
         other.execute("BEGIN IMMEDIATE")
         for thread in threads:
-            thread.join(0.3)  # both have looked, and wait to write
+            thread.join(0.3)  # both have checked, and wait to write
         other.execute("ROLLBACK")
         for thread in threads:
             thread.join()

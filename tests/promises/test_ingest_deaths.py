@@ -1,6 +1,6 @@
-"""Real deaths: the process is killed, the disk is full, another process holds the lock.
+"""Killed processes, full disks and locked databases during ingest.
 
-Nothing is announced twice, nothing is lost, and what is said is one line.
+Nothing is announced twice, nothing is lost, and every error is one line.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ with Database(sys.argv[1]) as database:
 
 
 def write_captures(folder: Path, days: int = 12, a_day: int = 40) -> set[str]:
-    """A folder of overlapping captures of the API; the titles of all their papers."""
+    """Writes overlapping captures of the API to a folder. Returns the titles of all papers."""
     folder.mkdir(parents=True)
     titles = set()
     for day in range(days):
@@ -67,13 +67,13 @@ def write_captures(folder: Path, days: int = 12, a_day: int = 40) -> set[str]:
 
 
 def announced(url: str) -> Counter[str]:
-    """How often each title is announced."""
+    """Returns the number of times that each title is announced."""
     with Database(url) as database, database.read() as tx:
         return Counter(entry.paper.title for entry in log.new_entries(tx))
 
 
 def run_child(url: str, folder: Path, *how: str) -> subprocess.Popen[str]:
-    """An ingest in a process of its own, up to where it begins to work."""
+    """Starts an ingest in a separate process, and waits until it is ready."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, url, str(folder), *how], stdout=subprocess.PIPE, text=True
     )
@@ -83,14 +83,14 @@ def run_child(url: str, folder: Path, *how: str) -> subprocess.Popen[str]:
 
 
 def finish(child: subprocess.Popen[str]) -> int:
-    """Waits for the child and closes what it wrote to."""
+    """Waits for the child and closes its output."""
     child.communicate()
     return child.returncode
 
 
 @pytest.mark.timeout(3600)
 def test_kill_9_at_random_instants(tmp_path: Path) -> None:
-    """However often it is killed: in the end every paper is announced, each exactly once."""
+    """However often it is killed, every paper is announced in the end, and exactly once."""
     folder = tmp_path / "captures"
     titles = write_captures(folder)
     begun = time.monotonic()
@@ -110,11 +110,11 @@ def test_kill_9_at_random_instants(tmp_path: Path) -> None:
         with sqlite3.connect(f"{tmp_path}/{round_}.db") as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         connection.close()
-    assert died >= KILLS // 4  # most kills hit a living process, or the test tests nothing
+    assert died >= KILLS // 4  # most kills must hit a living process
 
 
 def test_four_ingests_at_once(tmp_path: Path) -> None:
-    """Processes that take in the same captures at the same time announce each paper once."""
+    """Processes that ingest the same captures at the same time announce each paper once."""
     folder = tmp_path / "captures"
     titles = write_captures(folder, days=6)
     url = f"sqlite:///{tmp_path}/together.db"
@@ -124,15 +124,15 @@ def test_four_ingests_at_once(tmp_path: Path) -> None:
 
 
 def _dated(folder: Path) -> set[str]:
-    """Twelve captures with days in their names; the titles that only the latest has."""
+    """Writes twelve captures with days in their names. Returns the titles of the latest day."""
     write_captures(folder)
     for number, path in enumerate(sorted(folder.iterdir()), 1):
         path.rename(folder / f"2026-06-{number:02}.json")
     return {f"Lantern number {number} seen from the harbour" for number in range(240, 260)}
 
 
-def test_a_first_ingest_by_many_at_once_announces_the_latest_day(tmp_path: Path) -> None:
-    """Four processes meet a new folder together: it is announced as one would."""
+def test_concurrent_first_ingests_announce_the_latest_day(tmp_path: Path) -> None:
+    """Four processes ingest a new folder together, with the same result as one."""
     latest = _dated(tmp_path / "captures")
     url = f"sqlite:///{tmp_path}/together.db"
     children = [run_child(url, tmp_path / "captures", "first") for _ in range(4)]
@@ -141,7 +141,7 @@ def test_a_first_ingest_by_many_at_once_announces_the_latest_day(tmp_path: Path)
 
 
 def test_a_first_ingest_that_is_killed_announces_the_latest_day(tmp_path: Path) -> None:
-    """Killed at any instant and run again: the same papers are announced, each once."""
+    """Killed at any time and run again, it announces the same papers, each once."""
     latest = _dated(tmp_path / "captures")
     dice = random.Random(6)
     died = 0
@@ -156,7 +156,7 @@ def test_a_first_ingest_that_is_killed_announces_the_latest_day(tmp_path: Path) 
             died += finish(child) == -signal.SIGKILL
         assert finish(run_child(url, tmp_path / "captures", "first")) == 0
         assert announced(url) == Counter(latest)
-    assert died >= KILLS // KILLS_A_ROUND  # or the test tests nothing
+    assert died >= KILLS // KILLS_A_ROUND  # otherwise this tests nothing
 
 
 def _configured(folder: Path, database: str) -> None:
@@ -164,7 +164,7 @@ def _configured(folder: Path, database: str) -> None:
 
 
 def test_a_full_disk_fails_with_one_line_and_loses_nothing(tmp_path: Path) -> None:
-    """What did not fit is said; with room again, the same command announces it."""
+    """The error names what did not fit; with room again, the same command announces it."""
     titles = write_captures(tmp_path / "captures", days=4)
     with small_disk(tmp_path / "disk", kilobytes=4096) as disk:
         _configured(tmp_path, "disk/papers.db")
@@ -186,7 +186,7 @@ def test_a_full_disk_fails_with_one_line_and_loses_nothing(tmp_path: Path) -> No
 
 
 def test_a_full_temporary_folder_fails_with_one_line(tmp_path: Path) -> None:
-    """A replay without room for its throw-away database has its rows, and no traceback."""
+    """A replay without room for its temporary database has a row of output and no traceback."""
     write_captures(tmp_path / "captures", days=2)
     with small_disk(tmp_path / "disk", kilobytes=160) as disk:
         done = newsletter("replay", "captures", "--json", cwd=tmp_path, TMPDIR=str(disk))
@@ -197,7 +197,7 @@ def test_a_full_temporary_folder_fails_with_one_line(tmp_path: Path) -> None:
 
 
 def test_a_read_only_disk_fails_with_one_line(tmp_path: Path) -> None:
-    """Where the database cannot be written, and where an edition cannot be."""
+    """The database cannot be written, or an edition cannot be."""
     write_captures(tmp_path / "captures", days=1)
     with small_disk(tmp_path / "disk", kilobytes=4096) as disk:
         _configured(tmp_path, "disk/papers.db")
@@ -214,7 +214,7 @@ def test_a_read_only_disk_fails_with_one_line(tmp_path: Path) -> None:
 
 
 def test_a_locked_database_fails_with_one_line_after_a_while(tmp_path: Path) -> None:
-    """Another process that keeps the lock is waited for, then named as the reason."""
+    """The command waits for the lock, then reports it as the reason."""
     write_captures(tmp_path / "captures", days=1)
     url = f"sqlite:///{tmp_path}/papers.db"
     Database(url).close()
@@ -254,7 +254,7 @@ def _refused(tmp_path: Path, *, word: str, status: int) -> None:
 
 
 def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
-    """A database of another program is left as it is."""
+    """A database of another program is not changed."""
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("CREATE TABLE songs (title)")
     connection.close()
@@ -264,7 +264,7 @@ def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "other.db").read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     """A text file is not overwritten."""
     (tmp_path / "other.db").write_text("my diary, twenty pages of it\n" * 50)
     _refused(tmp_path, word="no database", status=2)
@@ -272,7 +272,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
-    """Its revision is named."""
+    """The error names its revision."""
     Database(f"sqlite:///{tmp_path}/other.db").close()
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
@@ -281,7 +281,7 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
-    """Ctrl-C between captures leaves a database that goes on where it stopped."""
+    """Ctrl-C between captures leaves a database from which the next run continues."""
     titles = write_captures(tmp_path / "captures", days=40)
     _configured(tmp_path, "papers.db")
     child = subprocess.Popen(
@@ -305,10 +305,8 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("by", ["run", "serve"])
-def test_what_a_killed_ingest_left_is_taken_in_by_whoever_comes_next(
-    tmp_path: Path, by: str
-) -> None:
-    """Also where no source is configured, or another one."""
+def test_captures_left_by_a_killed_ingest_are_settled_by_the_next(tmp_path: Path, by: str) -> None:
+    """That ingest may have no source configured, or another one."""
     write_captures(tmp_path / "captures", days=1, a_day=3)
     text = '[newsletter]\nowner = "keeper@example.org"\n[delivery]\ntransport = "eml"\n'
     if by == "serve":

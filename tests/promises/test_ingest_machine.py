@@ -27,7 +27,7 @@ from tests.support.soak import SOAK
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
-# Few works and few titles, so that everything meets everything: titles are shared by
+# Few works and few titles, so that they collide often: titles are shared by
 # works, differ by case and TeX only, or change.
 TITLES = (
     "Lanterns",
@@ -50,7 +50,7 @@ class Record:
     title: str
 
     def row(self) -> dict[str, object]:
-        """As the API writes it."""
+        """Returns the row as the API writes it."""
         paper: dict[str, object] = {"title": self.title, "summary": "Of light."}
         if self.id:
             paper["id"] = self.id
@@ -67,13 +67,13 @@ class Work:
 
 
 class Model:
-    """A list of papers, and promise 2 said as simply as possible."""
+    """A list of papers: promise 2 in its simplest form."""
 
     def __init__(self) -> None:
         self.works: list[Work] = []
 
     def see(self, record: Record) -> None:
-        """The record is the work of its id; else the one that has its title; else new."""
+        """Adds a record: the work with its id, else the one with its title, else a new one."""
         title = SPELLINGS.get(record.title, record.title)
         work = next((w for w in self.works if record.id and w.id == record.id), None)
         if work is None:
@@ -94,7 +94,7 @@ names = st.sampled_from(["a", "b"])
 
 
 class Papers(RuleBasedStateMachine):
-    """The program and the model see the same captures."""
+    """Gives the same captures to the program and the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,18 +108,18 @@ class Papers(RuleBasedStateMachine):
         self.serial = 0
 
     def teardown(self) -> None:
-        """Leaves nothing behind."""
+        """Removes everything."""
         self.database.close()
         self.folder.cleanup()
 
     def _capture(self, capture: Sequence[Record]) -> Capture:
-        # Other bytes each time: the same list must be told by its papers.
+        # Different bytes each time, so that a repeated list is recognised by its papers.
         self.serial += 1
         data = [record.row() for record in capture] + [{"serial": self.serial}]
         return Capture(json.dumps(data).encode(), f"{self.serial}.json", NOW)
 
     def _ingest(self, source: str, captures: list[list[Record]], upto: int | None = None) -> None:
-        """Gives the captures; the process dies after `upto` reports if that is set."""
+        """Ingests the captures; the process dies after `upto` reports if that is set."""
         left = self.stored[source]
         reports = Ingest(self.database, lambda: NOW).captures(
             source, (self._capture(capture) for capture in captures), announce_all=True
@@ -146,19 +146,19 @@ class Papers(RuleBasedStateMachine):
     @precondition(lambda self: self.given)
     @rule(source=names, data=st.data())
     def arrives_again(self, source: str, data: st.DataObject) -> None:
-        """An earlier one arrives again, in another order."""
+        """An earlier capture arrives again, in another order."""
         capture = data.draw(st.sampled_from(self.given))
         self._ingest(source, [data.draw(st.permutations(capture))])
 
     @rule(source=names, captures=st.lists(rows, min_size=2, max_size=4), upto=st.integers(1, 3))
     def dies_between_captures(self, source: str, captures: list[list[Record]], upto: int) -> None:
-        """Of several, some are settled when the process dies; another one begins."""
+        """The process dies after some of several captures were settled; another one starts."""
         self._ingest(source, captures, upto)
         self._restart()
 
     @rule(source=names, capture=rows)
     def dies_after_storing(self, source: str, capture: list[Record]) -> None:
-        """The bytes are safe when the process dies, and nothing else has happened."""
+        """The process dies when the bytes are stored, and nothing else was done."""
         with self.database.write() as tx:
             row = sources.ensure(tx, source)
             snapshots.store(tx, row.id, self._capture(capture), opening=False)
@@ -171,7 +171,7 @@ class Papers(RuleBasedStateMachine):
 
     @invariant()
     def announces_what_the_model_has(self) -> None:
-        """The same papers, each once, in the order in which they were first seen."""
+        """The log has the same papers, each once, in the order in which they were first seen."""
         with self.database.read() as tx:
             announced = [entry.paper.title for entry in log.new_entries(tx)]
         assert announced == [work.title for work in self.model.works]
@@ -184,8 +184,8 @@ class Papers(RuleBasedStateMachine):
             assert list(positions) == list(range(1, log.head(tx) + 1))
 
     @invariant()
-    def nothing_waits_but_what_was_left(self) -> None:
-        """Every stored capture is settled, or comes with the next ingest of its source."""
+    def only_interrupted_captures_wait(self) -> None:
+        """Every stored capture is settled, or will be by the next ingest of its source."""
         with self.database.read() as tx:
             waiting = snapshots.listed(tx, SnapshotState.CAPTURED)
         assert len(waiting) == sum(map(len, self.stored.values()))
@@ -198,7 +198,7 @@ TestPapers.settings = settings(
 
 
 def test_the_model_can_be_broken(tmp_path: Path) -> None:
-    """A database that forgot a key would be noticed: the machine can fail."""
+    """The machine can fail: it notices a database that lost a key."""
     machine = Papers()
     machine._ingest("a", [[Record(IDS[0], "Lanterns")]])
     with machine.database.write() as tx:

@@ -1,7 +1,7 @@
-"""Whatever somebody writes as an address, a title or a name: one mail, its own headers, no more.
+"""Any text as an address, a title or a name makes one mail, with its own headers and no others.
 
-Through the code that really runs: addresses and captures are read, put into a database,
-made into letters, and sent to a server that writes down every command.
+The real code runs: addresses and captures are parsed, stored in a database, built into messages,
+and sent to a server that records every command.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ from tests.support.soak import SOAK
 FUZZED = 10_000 if SOAK else 1_000
 NUMBERS = count()
 A_LIST = 5
-"""Titles in one capture: reading and rendering them is the slow part."""
+"""Titles in one capture, because parsing and rendering them is the slow part."""
 
 SIGNS = (
     *("\r\n", "\r", "\n", "\r\n.\r\n", "\n.\n", "\r.\r", "\r\n\r\n", "\n\n", ".", "..", ".\r\n"),
@@ -92,13 +92,13 @@ ADDRESSES = WRITTEN | SNEAKY
 
 @dataclass(frozen=True)
 class Wire:
-    """A session, and the server at its other end."""
+    """A session and the server at its other end."""
 
     server: Server
     session: Session
 
     def send(self, message: OutgoingMessage) -> bytes:
-        """What arrives, after exactly the commands that one message has."""
+        """Returns what arrives, after exactly the commands that one message needs."""
         self.server.commands.clear()
         self.server.received.clear()
         reply = self.session.send(message)
@@ -119,7 +119,7 @@ class Wire:
 
 @pytest.fixture(scope="module", params=["at once", "step by step"] if SOAK else ["at once"])
 def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
-    """Open all the time: whatever one message leaves behind is in the way of the next."""
+    """One connection for all examples, so that a leftover of one message spoils the next."""
     extensions = ("8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8")
     options = Options(pipelining=request.param == "at once", extensions=extensions)
     with closing(Server(options)) as server:
@@ -132,7 +132,7 @@ def wire(request: pytest.FixtureRequest) -> Iterator[Wire]:
 
 @pytest.fixture(scope="module")
 def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageFactory]:
-    """Letters for a mail server, of editions in a database."""
+    """Builds messages for a mail server, of editions in a database."""
     path = tmp_path_factory.mktemp("injection") / "a.db"
     with Database(f"sqlite:///{path}") as database:
         yield MessageFactory(database, origin(bounces=True), "smtp")
@@ -140,12 +140,12 @@ def post(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MessageFactory]:
 
 @pytest.fixture(scope="module")
 def edition(post: MessageFactory) -> int:
-    """An edition that says little."""
+    """A short edition."""
     return post.edition(rendered())
 
 
 def check(data: bytes, expected: list[str]) -> None:
-    """The header fields are these and no others, to everybody who reads the mail."""
+    """Checks that several parsers see exactly these header fields."""
     assert b"\r" not in data.replace(b"\r\n", b"")
     assert b"\n" not in data.replace(b"\r\n", b"")
     assert b"\0" not in data
@@ -175,7 +175,7 @@ AN_EDITION = names(WEB, reply_to=False)
 def test_an_address_is_refused_or_written_as_it_is(
     written: str, post: MessageFactory, edition: int, wire: Wire
 ) -> None:
-    """However it came into the database: it stands in `To` and in one command, and acts nowhere."""
+    """However it came into the database, it is in `To` and in one command, and has no effect."""
     try:
         message = post.message(delivery(edition, 7, written))
     except ValueError as error:
@@ -191,24 +191,24 @@ def test_an_address_is_refused_or_written_as_it_is(
 
 @settings(max_examples=FUZZED // 4)
 @given(cells=st.lists(ADDRESSES, min_size=1, max_size=8))
-def test_a_file_of_addresses_makes_mail_to_those_in_it(
+def test_an_imported_file_makes_mail_to_its_addresses(
     cells: list[str], post: MessageFactory, edition: int, wire: Wire
 ) -> None:
-    """From a spreadsheet's line to the server: each person one mail, nobody else any."""
+    """Each subscriber in the file gets one mail, and no other address gets any."""
     lines = ["address,cadence\n", "first@example.org\n", *(f"{cell}\n" for cell in cells)]
-    people = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
-    assert people[0].address.spec == "first@example.org"
-    for number, person in enumerate(people, 1):
-        message = post.message(delivery(edition, number, person.address.display))
-        assert message.recipient == person.address.spec
+    rows = [row for _, row in csv_import.read(lines).rows if isinstance(row, SubscriberRow)]
+    assert rows[0].address.spec == "first@example.org"
+    for number, row in enumerate(rows, 1):
+        message = post.message(delivery(edition, number, row.address.display))
+        assert message.recipient == row.address.spec
         check(wire.send(message), AN_EDITION)
 
 
-# --- what papers say
+# --- text of papers
 
 
 def capture(texts: list[str]) -> bytes:
-    """A day's list as the source sends it, with these texts wherever it has any."""
+    """Returns a day's list as the source sends it, with these texts in every text field."""
     rows = [
         {
             "title": text,
@@ -236,7 +236,7 @@ def capture(texts: list[str]) -> bytes:
 @example(texts=["Lamps =?utf-8?q?=0D=0ABcc:_x@y.example?= again"])
 @example(texts=list(HOSTILE))
 def test_papers_make_one_mail(texts: list[str], post: MessageFactory, wire: Wire) -> None:
-    """Whatever stands in their titles, abstracts, names and links."""
+    """Their titles, abstracts, names and links may contain anything."""
     papers = formats.parse(capture(texts), format="api-json").papers
     assume(papers)
     log = [Entry(n, EntryKind.NEW, one, "harbour", "api-json") for n, one in enumerate(papers, 1)]
@@ -255,7 +255,7 @@ def test_papers_make_one_mail(texts: list[str], post: MessageFactory, wire: Wire
 @example(subject="\r\nBcc: x@y.example", text="\r\n.\r\nQUIT\r\n", html="\n.\n")
 @example(subject="Lamps", text=f"\r\n{'x' * 74} \r\nx", html=f"\r{'x' * 74} \rx")
 def test_raw_text_makes_one_mail(subject: str, text: str, html: str, wire: Wire) -> None:
-    """Even if nobody had cleaned it: what a theme of somebody's own might let through."""
+    """The text may even be unclean, as a custom theme might leave it."""
     subject, text, html = (
         part.encode("utf-8", "replace").decode() for part in (subject, text, html)
     )
@@ -267,13 +267,13 @@ def test_raw_text_makes_one_mail(subject: str, text: str, html: str, wire: Wire)
     assert dict(fields(data))["to"] == b"ana@example.net"
 
 
-# --- what the operator and servers say
+# --- text of the operator and of servers
 
 
 @settings(max_examples=FUZZED // 4)
 @given(name=HOSTILE_TEXT, display=HOSTILE_TEXT)
-def test_names_make_no_header(name: str, display: str, wire: Wire) -> None:
-    """The newsletter's, the sender's and that of whom to answer."""
+def test_names_create_no_header(name: str, display: str, wire: Wire) -> None:
+    """The names of the newsletter, the sender and the Reply-To address."""
     name, display = clean(name)[:78], clean(display)[:300].strip()
     assume(name)
     by = Sender(
@@ -290,7 +290,7 @@ def test_names_make_no_header(name: str, display: str, wire: Wire) -> None:
 def test_reports_make_one_mail(
     troubles: list[str], name: str, post: MessageFactory, wire: Wire
 ) -> None:
-    """Whatever a source or a server has said."""
+    """A source or a server may have replied anything."""
     name = clean(name)[:78] or "Lamps"
     words = Notices().words(REPORT, name=name, troubles=[clean(one) for one in troubles])
     data = wire.send(post.message(post.notice(REPORT, "keeper@example.org", *words)))
@@ -327,10 +327,10 @@ SETTINGS = st.one_of(
 @example(setting=("owner", "Papers [daily] <keeper@example.org>"))
 @example(setting=("reply_to", "Papers; Daily <papers@example.org>"))
 @example(setting=("base_url", "https://bücher.example"))
-def test_what_the_configuration_takes_makes_mail(
+def test_every_accepted_configuration_makes_mail(
     setting: tuple[str, str], post: MessageFactory, edition: int, wire: Wire
 ) -> None:
-    """It is refused when the file is read, or every mail can be made with it."""
+    """A value is refused when the file is read, or every mail can be built with it."""
     field, value = setting
     try:
         config = Config.model_validate({"newsletter": {field: value}})

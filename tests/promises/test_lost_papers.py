@@ -1,6 +1,6 @@
-"""Papers that were lost between two sources, or between two names of one: each is in the mail.
+"""Papers that were once lost between two sources, or when a source was renamed, are all mailed.
 
-The real commands, with captures as the sources write them.
+Runs the real commands, with captures as the sources write them.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ FRIDAY, MONDAY, TUESDAY = 4, 7, 8
 SOME, OTHERS = [Row(90), Row(91)], [Row(92), Row(93)]
 
 
-class Desk:
-    """A newsletter with folders as sources, run by commands."""
+class CommandRoom:
+    """A newsletter with folders as sources, operated by commands."""
 
     def __init__(self, folder: Path, *sources: str) -> None:
         self.folder = folder
@@ -35,13 +35,13 @@ class Desk:
         self.configure(dict(zip(sources, sources, strict=True)))
 
     def __call__(self, *command: str) -> Any:
-        """Any command."""
+        """Runs a command and returns its output."""
         done = newsletter(*command, cwd=self.folder)
         assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def configure(self, sources: dict[str, str]) -> None:
-        """These sources are configured from now on, each with its folder."""
+        """Configures these sources from now on, each with its folder."""
         lines = [
             '[newsletter]\nsender = "Lamps <lamps@papers.example>"\nowner = "me@papers.example"',
             '[database]\nurl = "sqlite:///papers.db"',
@@ -53,7 +53,7 @@ class Desk:
         (self.folder / "config.toml").write_text("\n".join(lines) + "\n")
 
     def gives(self, folder: str, *captures: Capture) -> None:
-        """Captures are saved in a folder."""
+        """Saves captures in a folder."""
         for capture in captures:
             self.serial += 1
             path = self.folder / folder / f"{self.serial:03}-{capture.origin}"
@@ -62,29 +62,29 @@ class Desk:
             os.utime(path, (at, at))
 
     def begins(self) -> None:
-        """What is there is taken in, and a subscriber comes, who gets it."""
+        """Ingests the first captures, then adds a subscriber and sends them the papers."""
         assert self("ingest").returncode == 0
         assert self("subscribers", "add", "mira@example.org").returncode == 0
         self.run()
 
     def lists(self, folder: str, day: int, rows: Sequence[Row]) -> None:
-        """Daily Papers lists papers."""
+        """Saves a list of Daily Papers with these papers."""
         self.gives(folder, daily(rows, day, day))
 
     def run(self) -> dict[str, Any]:
-        """The whole job once; what it says in the end."""
+        """Runs the whole job once. Returns its last row of output."""
         done = self("run", "--due-now", "--json")
         assert done.returncode == 0, done.stderr
         return rows_of(done)[-1]
 
     def status(self, source: str) -> dict[str, Any]:
-        """What `status` says of a source."""
+        """Returns the row of a source in `status`."""
         rows = rows_of(self("status", "--json"))
         (row,) = (row for row in rows if row.get("source") == source)
         return row
 
     def mailed(self) -> Counter[str]:
-        """How often each line of a title is in all mails."""
+        """Returns the number of times that each title is in all mails."""
         found = Counter[str]()
         for path in (self.folder / "outbox").glob("*.eml"):
             message = email.message_from_bytes(path.read_bytes(), policy=default)
@@ -102,9 +102,9 @@ def _counted(*numbers: int) -> Counter[str]:
 
 
 @pytest.fixture
-def two(tmp_path: Path) -> Desk:
-    """Daily Papers and arXiv, both opened, and a subscriber who has everything so far."""
-    desk = Desk(tmp_path, "daily", "arxiv")
+def two(tmp_path: Path) -> CommandRoom:
+    """Daily Papers and arXiv, both opened, and a subscriber who has every paper until now."""
+    desk = CommandRoom(tmp_path, "daily", "arxiv")
     desk.lists("daily", 2, SOME)
     desk.gives("arxiv", arxiv(OTHERS, 2, 1))
     desk.begins()
@@ -112,8 +112,8 @@ def two(tmp_path: Path) -> Desk:
     return desk
 
 
-def test_an_old_paper_revised_on_arxiv_is_listed_the_next_day(two: Desk) -> None:
-    """That arXiv has a new version of it says nothing about its having been announced."""
+def test_an_old_paper_revised_on_arxiv_is_listed_the_next_day(two: CommandRoom) -> None:
+    """A new version on arXiv does not mean that the paper was announced."""
     two.gives("arxiv", arxiv([Row(1), Row(2, "replace")], 3, 2))
     two.run()
     two.lists("daily", FRIDAY, [Row(2), Row(3)])
@@ -121,7 +121,7 @@ def test_an_old_paper_revised_on_arxiv_is_listed_the_next_day(two: Desk) -> None
     assert two.mailed() == _counted(90, 91, 92, 93, 1, 2, 3)
 
 
-def test_papers_that_a_second_source_learnt_are_listed_on_monday(two: Desk) -> None:
+def test_papers_backfilled_by_a_second_source_are_announced_on_monday(two: CommandRoom) -> None:
     """Its first capture has six older papers; the first source announces all six."""
     six = [Row(number) for number in range(10, 16)]
     two.configure({"daily": "daily", "arxiv": "arxiv", "lab": "lab"})
@@ -133,9 +133,9 @@ def test_papers_that_a_second_source_learnt_are_listed_on_monday(two: Desk) -> N
     assert two.mailed() == _counted(90, 91, 92, 93, 20, *range(10, 16))
 
 
-def test_what_a_first_capture_learnt_is_said(tmp_path: Path) -> None:
-    """`status` counts it, and says why it was not announced."""
-    desk = Desk(tmp_path, "lab")
+def test_papers_backfilled_by_a_first_capture_are_reported(tmp_path: Path) -> None:
+    """`status` has their number, and says why they were not announced."""
+    desk = CommandRoom(tmp_path, "lab")
     several = json.loads(daily([Row(1), Row(2)], 1, 1).data)
     several += json.loads(daily([Row(3)], 2, 1).data)
     at = datetime(2026, 11, 4, 7, tzinfo=UTC)
@@ -147,8 +147,8 @@ def test_what_a_first_capture_learnt_is_said(tmp_path: Path) -> None:
     assert "1 new of 3 in the newest · 2 learnt and not announced: this was its first" in said
 
 
-def test_a_withdrawn_paper_is_listed_after_all(two: Desk) -> None:
-    """A withdrawal notice lists nothing; when the paper is listed, it is new."""
+def test_a_withdrawn_paper_that_is_listed_after_all(two: CommandRoom) -> None:
+    """A withdrawal notice does not list a paper; when the paper is listed, it is new."""
     two.gives("arxiv", arxiv([Row(1), Row(5, "withdrawn")], 3, 2))
     two.run()
     two.gives("arxiv", arxiv([Row(5)], FRIDAY, 3))
@@ -156,9 +156,9 @@ def test_a_withdrawn_paper_is_listed_after_all(two: Desk) -> None:
     assert two.mailed() == _counted(90, 91, 92, 93, 1, 5)
 
 
-def test_a_page_that_shows_another_work_each_day(tmp_path: Path) -> None:
-    """At one address and without ids: each day's title is a work of its own."""
-    desk = Desk(tmp_path, "pick")
+def test_a_page_that_shows_another_paper_each_day(tmp_path: Path) -> None:
+    """Each day's title is another paper, although all have the same URL and no id."""
+    desk = CommandRoom(tmp_path, "pick")
     titles = ["Harbour Lights at Dawn", "Why Robots Drop Cups", "Oil, and Who Pays for It"]
     for number, title in enumerate(titles):
         item = (
@@ -173,7 +173,7 @@ def test_a_page_that_shows_another_work_each_day(tmp_path: Path) -> None:
     assert desk.mailed() == Counter(titles)
 
 
-# --- a source with another name
+# --- a renamed source
 
 
 LOST = [Row(number) for number in range(30, 36)]
@@ -181,9 +181,9 @@ LOST = [Row(number) for number in range(30, 36)]
 
 
 @pytest.fixture
-def renamed(tmp_path: Path) -> Desk:
-    """A source that was captured, and then given another name in the configuration."""
-    desk = Desk(tmp_path, "daily")
+def renamed(tmp_path: Path) -> CommandRoom:
+    """A source that was captured, and then renamed in the configuration."""
+    desk = CommandRoom(tmp_path, "daily")
     desk.lists("daily", 3, SOME)
     desk.begins()
     desk.configure({"hf": "daily"})
@@ -196,8 +196,8 @@ def renamed(tmp_path: Path) -> Desk:
 COMMAND = "`newsletter sources rename daily hf`"
 
 
-def test_a_new_name_is_said_before_anything_is_lost(renamed: Desk) -> None:
-    """By `config check`, by `status` and by `run`, with the command that helps."""
+def test_a_new_name_is_reported_before_anything_is_lost(renamed: CommandRoom) -> None:
+    """`config check`, `status` and `run` report it with the command that helps."""
     before = (renamed.folder / "papers.db").read_bytes()
     checked = renamed("config", "check")
     assert checked.returncode == 0
@@ -221,16 +221,16 @@ def test_a_new_name_is_said_before_anything_is_lost(renamed: Desk) -> None:
     ]
 
 
-def test_a_source_renamed_in_time_loses_nothing(renamed: Desk) -> None:
-    """Its captures continue where they ended."""
+def test_a_source_renamed_in_time_loses_nothing(renamed: CommandRoom) -> None:
+    """Its captures continue where they stopped."""
     done = renamed("sources", "rename", "daily", "hf")
     assert done.returncode == 0, done.stderr
     assert renamed.run()["remarks"] == []
     assert renamed.mailed() == _counted(90, 91, *range(30, 36), 40)
 
 
-def test_a_source_renamed_after_its_first_run_loses_nothing(renamed: Desk) -> None:
-    """What that run had only learnt is announced by the next one; nothing twice."""
+def test_a_source_renamed_after_its_first_run_loses_nothing(renamed: CommandRoom) -> None:
+    """The next run announces what that run only backfilled, and nothing twice."""
     assert len(renamed.run()["remarks"]) == 2
     assert renamed.mailed() == _counted(90, 91, 40)
     assert COMMAND in renamed("config", "check").stderr

@@ -1,7 +1,7 @@
-"""Databases that are gone, or older than the mail that was sent from them: nothing goes twice.
+"""Databases that are missing, or older than the mail sent from them: nothing is sent twice.
 
-An older copy is put back as an operator does it, by copying the file. The mail server counts
-what it takes.
+An older copy is put back as an operator would do it, by copying the file. The mail server counts
+the messages that it accepts.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ OWNER = "owner@papers.example"
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MailServer]:
-    """A server that takes everything, and counts."""
+    """A server that accepts everything and counts it."""
     with MailServer(tmp_path / "server") as one:
         yield one
 
 
 @pytest.fixture
 def room(tmp_path: Path, server: MailServer) -> Newsroom:
-    """A newsletter with subscribers and papers that were captured and not sent."""
+    """A newsletter with subscribers, and papers that were captured and not sent."""
     made = Newsroom(tmp_path / "room", server.port)
     made.subscribe(FEW)
     made.add_papers()
@@ -49,62 +49,62 @@ def room(tmp_path: Path, server: MailServer) -> Newsroom:
 
 
 def copy_of(room: Newsroom) -> Path:
-    """A copy of the database as it is now, made while it may be in use."""
+    """Copies the database as it is now, possibly while it is in use."""
     copy = room.folder / "copy.db"
     assert room.command("backup", str(copy)).returncode == 0
     return copy
 
 
 def remove(room: Newsroom, *, counter: bool = True) -> None:
-    """The database is gone, with all files beside it; `counter`: with its counter too."""
+    """Removes the database and the files beside it, with its counter if `counter`."""
     for file in room.database.parent.glob(f"{room.database.name}*"):
         if counter or not file.name.endswith(".generation"):
             file.unlink()
 
 
 def put_back(room: Newsroom, copy: Path) -> None:
-    """The copy takes the place of the database; the counter beside it stays."""
+    """Puts the copy in the database's place; the counter beside it stays."""
     remove(room, counter=False)
     shutil.copy(copy, room.database)
 
 
-def silence(room: Newsroom) -> str:
-    """What `status` says last."""
+def idle_reason(room: Newsroom) -> str:
+    """Returns the last line of `status`."""
     return str(rows_of(room.command("status", "--json"))[-1]["silence"])
 
 
 def counters(room: Newsroom) -> tuple[int, int]:
-    """The counter in the database, and the one in the file."""
+    """Returns the counter in the database and the one in the file."""
     with closing(sqlite3.connect(room.database)) as database:
         (known,) = database.execute("SELECT generation FROM installation").fetchone()
     return int(known), int(beside(room).read_text())
 
 
 def beside(room: Newsroom) -> Path:
-    """The file with the counter."""
+    """Returns the path of the counter's file."""
     return room.database.with_name(f"{room.database.name}.generation")
 
 
 def arrived(server: MailServer) -> Counter[str]:
-    """How often each subscriber got something."""
+    """Returns the number of messages that each subscriber received."""
     found = server.recipients()
     found.pop(OWNER, None)
     return found
 
 
 def release_all(room: Newsroom) -> None:
-    """The operator lets in what is held."""
+    """Releases everything that is held."""
     for row in rows_of(room.command("snapshots", "list", "--state", "held", "--json")):
         assert room.command("snapshots", "release", str(row["snapshot"])).returncode == 0
 
 
-# --- a database that is gone
+# --- a missing database
 
 
 @pytest.mark.parametrize("left", ["nothing", "empty file", "no folder"])
 @pytest.mark.parametrize("command", ["run", "serve", "web"])
-def test_a_database_that_is_gone_is_said(room: Newsroom, command: str, left: str) -> None:
-    """What is missing, where and what to do; no database is made, and the status is not 0."""
+def test_a_missing_database_is_reported(room: Newsroom, command: str, left: str) -> None:
+    """The error says what, where and what to do; no database is created, and the run fails."""
     remove(room)
     if left == "empty file":
         room.database.touch()
@@ -122,16 +122,16 @@ def test_a_database_that_is_gone_is_said(room: Newsroom, command: str, left: str
 
 
 @pytest.mark.parametrize("command", ["pause", "continue", "status", "send-test a@b.example"])
-def test_no_other_command_makes_one(room: Newsroom, command: str) -> None:
-    """They would hide that it is gone."""
+def test_other_commands_create_no_database(room: Newsroom, command: str) -> None:
+    """A new database would hide that the old one is missing."""
     remove(room)
     room.command(*command.split())
     assert not list(room.folder.glob("papers.db*"))
 
 
 @pytest.mark.parametrize("command", ["ingest", "subscribers add eve@harbour.example", "init"])
-def test_these_commands_make_one(tmp_path: Path, server: MailServer, command: str) -> None:
-    """After any of them, `run` works."""
+def test_these_commands_create_a_database(tmp_path: Path, server: MailServer, command: str) -> None:
+    """`run` works after any of them."""
     room = Newsroom(tmp_path / "room", server.port, database="newsletter.db")
     if command == "init":
         (room.folder / "config.toml").unlink()
@@ -148,7 +148,7 @@ def test_these_commands_make_one(tmp_path: Path, server: MailServer, command: st
 def test_an_older_copy_sends_nothing_until_the_operator_decides(
     room: Newsroom, server: MailServer
 ) -> None:
-    """Then what may have been sent is unknown, and new papers go out."""
+    """After that, mail that may have been sent is unknown, and new papers are sent."""
     copy = copy_of(room)
     assert summary(room.run())["sent"] == len(FEW)
     put_back(room, copy)
@@ -158,15 +158,15 @@ def test_an_older_copy_sends_nothing_until_the_operator_decides(
         assert "this database is older than the mail that was sent" in summary(done)["stopped"]
         assert "newsletter restored" in summary(done)["stopped"]
     assert room.deliveries() == []
-    assert silence(room).startswith("held: this database is older than ")
-    assert "newsletter restored" in silence(room)
+    assert idle_reason(room).startswith("held: this database is older than ")
+    assert "newsletter restored" in idle_reason(room)
     assert room.command("send-test", OWNER).returncode == 3
 
     (row,) = rows_of(room.command("restored", "--json"))
     assert (row["unknown"], row["merged"]) == (len(FEW), False)
     assert Path(row["kept"]).is_file()
     assert set(room.states().values()) == {"unknown"}
-    assert not silence(room).startswith("held: this database")
+    assert not idle_reason(room).startswith("held: this database")
     room.add_papers()
     assert summary(room.run())["sent"] == 0
     release_all(room)
@@ -174,8 +174,8 @@ def test_an_older_copy_sends_nothing_until_the_operator_decides(
     assert arrived(server) == dict.fromkeys(FEW, 2), "two editions, each once"
 
 
-def test_nothing_was_sent_says_the_operator(room: Newsroom, server: MailServer) -> None:
-    """The copy is accepted as it is: what waits in it goes out."""
+def test_restored_nothing_sent_accepts_the_copy(room: Newsroom, server: MailServer) -> None:
+    """The copy is accepted as it is, and mail that waits in it is sent."""
     copy = copy_of(room)
     assert summary(room.run())["sent"] == len(FEW)
     put_back(room, copy)
@@ -189,8 +189,8 @@ def test_nothing_was_sent_says_the_operator(room: Newsroom, server: MailServer) 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("end", ["killed", "finished"])
-def test_a_copy_made_in_the_middle_of_a_run(template: Path, tmp_path: Path, end: str) -> None:
-    """However the run ended, the copy is recognised, and nobody gets anything twice."""
+def test_a_copy_made_during_a_run(template: Path, tmp_path: Path, end: str) -> None:
+    """However the run ended, the copy is recognised, and no subscriber gets anything twice."""
     with MailServer(tmp_path / "server", Fault("dot", stall=0.02)) as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
@@ -215,8 +215,8 @@ def test_a_copy_made_in_the_middle_of_a_run(template: Path, tmp_path: Path, end:
         assert states(room)["unknown"] >= len(PEOPLE) - had - 4
 
 
-def test_a_process_that_dies_between_the_two_counters(room: Newsroom, server: MailServer) -> None:
-    """Nothing left, so the next run goes on by itself."""
+def test_a_death_between_the_two_counters(room: Newsroom, server: MailServer) -> None:
+    """Nothing was sent, so the next run continues without help."""
     assert summary(room.run())["sent"] == len(FEW)
     code = (
         "import os, signal, sys; from newsletter.storage import generations;"
@@ -236,8 +236,8 @@ def test_a_process_that_dies_between_the_two_counters(room: Newsroom, server: Ma
     assert known == noted
 
 
-def test_runs_at_once_leave_the_counters_equal(template: Path, tmp_path: Path) -> None:
-    """The slower of two writers does not lower what the other has written."""
+def test_concurrent_runs_leave_the_counters_equal(template: Path, tmp_path: Path) -> None:
+    """The slower of two writers does not lower the other's number."""
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server)
         assert [finish(run).returncode for run in [room.start(), room.start()]] == [0, 0]
@@ -246,8 +246,8 @@ def test_runs_at_once_leave_the_counters_equal(template: Path, tmp_path: Path) -
         assert known == noted > len(PEOPLE) / 16
 
 
-def test_a_database_that_was_moved_without_its_counter(room: Newsroom, server: MailServer) -> None:
-    """On another machine there is no file: it is accepted, and gets one, readable by its owner."""
+def test_a_database_moved_without_its_counter(room: Newsroom, server: MailServer) -> None:
+    """It is accepted, and gets a counter file that only its owner can read."""
     assert summary(room.run())["sent"] == len(FEW)
     beside(room).unlink()
     room.add_papers()
@@ -261,14 +261,14 @@ def test_a_database_that_was_moved_without_its_counter(room: Newsroom, server: M
 def test_a_counter_that_cannot_be_read_stops_sending(
     room: Newsroom, server: MailServer, what: str
 ) -> None:
-    """It is named; nothing goes out until it is mended."""
+    """The file is named; nothing is sent until it is repaired."""
     beside(room).unlink(missing_ok=True)
     beside(room).write_text("12") if what == "damaged" else beside(room).mkdir()
     done = room.run()
     assert (done.returncode, summary(done)["sent"], server.count()) == (3, 0, 0)
     assert f"{beside(room)}: the sending counter" in summary(done)["stopped"]
-    assert silence(room).startswith("held: ")
-    assert str(beside(room)) in silence(room)
+    assert idle_reason(room).startswith("held: ")
+    assert str(beside(room)) in idle_reason(room)
     if what == "damaged":
         assert room.command("restored", "--nothing-sent").returncode == 0
     else:
@@ -276,8 +276,8 @@ def test_a_counter_that_cannot_be_read_stops_sending(
     assert summary(room.run())["sent"] == len(FEW)
 
 
-def test_a_counter_that_cannot_be_written_any_more(template: Path, tmp_path: Path) -> None:
-    """The run stops, and what it had claimed and not sent waits: it is not unknown."""
+def test_a_counter_that_becomes_read_only(template: Path, tmp_path: Path) -> None:
+    """The run stops; claimed mail that was not sent waits, and is not unknown."""
     with MailServer(tmp_path / "server", Fault("dot", stall=0.02)) as server:
         room = copied(template, tmp_path / "room", server)
         run = room.start()
@@ -295,8 +295,8 @@ def test_a_counter_that_cannot_be_written_any_more(template: Path, tmp_path: Pat
         assert max(arrived(server).values()) == 1
 
 
-def test_an_empty_database_in_the_place_of_a_lost_one(room: Newsroom, server: MailServer) -> None:
-    """The counter that stayed says so, until the operator decides."""
+def test_an_empty_database_in_place_of_a_lost_one(room: Newsroom, server: MailServer) -> None:
+    """The old counter shows it, until the operator decides."""
     assert summary(room.run())["sent"] == len(FEW)
     remove(room, counter=False)
     assert room.command("ingest").returncode == 0
@@ -309,7 +309,7 @@ def test_an_empty_database_in_the_place_of_a_lost_one(room: Newsroom, server: Ma
 
 
 def test_restore_leaves_both_counters_equal(room: Newsroom, server: MailServer) -> None:
-    """Also where the database it replaces was itself an older copy, which is not believed."""
+    """This holds even if the replaced database was itself an older copy, which is not used."""
     backup = copy_of(room)
     older = shutil.copy(backup, room.folder / "older.db")
     assert summary(room.run())["sent"] == len(FEW)
@@ -324,7 +324,7 @@ def test_restore_leaves_both_counters_equal(room: Newsroom, server: MailServer) 
 
 
 def test_restored_is_refused_while_the_database_is_in_use(room: Newsroom) -> None:
-    """Like `restore`: the other process would go on with what it knows."""
+    """Like `restore`: the other process would continue with its old data."""
     with Database(f"sqlite:///{room.database}"):
         for option in ([], ["--nothing-sent"]):
             done = room.command("restored", *option)
@@ -332,20 +332,20 @@ def test_restored_is_refused_while_the_database_is_in_use(room: Newsroom) -> Non
             assert "in use" in done.stderr
 
 
-def test_restored_where_the_counter_shows_nothing(room: Newsroom, server: MailServer) -> None:
-    """A machine that was rolled back as a whole; a pause that was ordered before stays."""
+def test_restored_if_the_counter_shows_nothing(room: Newsroom, server: MailServer) -> None:
+    """The whole machine was rolled back; an earlier pause stays."""
     assert room.command("pause").returncode == 0
     (row,) = rows_of(room.command("restored", "--json"))
     assert row["unknown"] == len(FEW)
-    assert silence(room).startswith("paused: ")
+    assert idle_reason(room).startswith("paused: ")
     assert room.command("continue").returncode == 0
     assert summary(room.run())["sent"] == 0
     assert not arrived(server)
 
 
 @pytest.mark.parametrize("command", ["serve", "web"])
-def test_the_service_says_so_and_keeps_running(tmp_path: Path, command: Command) -> None:
-    """`/readyz` and the log name the reason, `/healthz` is content, and the pages answer."""
+def test_the_service_reports_it_and_keeps_running(tmp_path: Path, command: Command) -> None:
+    """`/readyz` and the log have the reason, `/healthz` is fine, and the pages work."""
     with Postbox(tmp_path) as box:
         room = WebRoom(tmp_path, box.port)
         room.subscribe(FEW)
@@ -359,7 +359,7 @@ def test_the_service_says_so_and_keeps_running(tmp_path: Path, command: Command)
             assert "this database is older than" in reason
             assert answer(room, "/healthz") == (200, "ok\n")
             if command == "serve":
-                waited(lambda: "sending waits" in room.log, lambda: room.log)
+                waited(lambda: "sending is waiting" in room.log, lambda: room.log)
         finally:
             process.send_signal(signal.SIGTERM)
             status = process.wait(30)
@@ -368,7 +368,7 @@ def test_the_service_says_so_and_keeps_running(tmp_path: Path, command: Command)
 
 
 def answer(room: WebRoom, path: str) -> tuple[int, str]:
-    """What the service answers; nothing while it does not yet."""
+    """Returns the service's answer, or nothing while it does not answer yet."""
     try:
         with urllib.request.urlopen(f"{room.base}{path}", timeout=10) as page:
             return page.status, page.read().decode()

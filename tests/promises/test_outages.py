@@ -1,7 +1,7 @@
-"""A service that meets a locked database or a full disk, and goes on by itself afterwards.
+"""A service meets a locked database or a full disk, and continues without help afterwards.
 
-The lock is held by another process, the disk is a real small file system, and mail leaves for
-a real server. In the soak each outage takes as long as the issue says; here a few seconds.
+The lock is held by another process, the disk is a real small file system, and mail is sent to a
+real server. In the soak each outage lasts a minute, here a few seconds.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ MAILS = 2_000 if SOAK else 250
 POSTS = 200 if SOAK else 25
 SECONDS = 60.0 if SOAK else 6.0
 AT_ONCE = 20
-"""One-click posts that are under way together."""
+"""One-click posts that are sent together."""
 SETTLED = 300.0
-"""Seconds after which what should have gone on by then did not."""
+"""Seconds by which everything must have continued."""
 
 
 @dataclass
 class Answers:
-    """What a service answered during an outage.
+    """The service's answers during an outage.
 
     Attributes:
         ready: the statuses of `/readyz`, in order.
-        reasons: what it said with them.
-        alive: how often `/healthz` answered with each status.
-        slowest: the longest that either took, in seconds.
+        reasons: the text of these answers.
+        alive: the number of answers of `/healthz` by status.
+        slowest: the longest time that either took, in seconds.
         posts: the status of each one-click post, by the subscriber's id.
     """
 
@@ -68,7 +68,7 @@ class Answers:
 
 @contextmanager
 def locked(room: WebRoom) -> Iterator[None]:
-    """Another process writes, and does not come to an end."""
+    """Another process holds a write transaction during the context."""
     holder = subprocess.Popen(
         [
             sys.executable,
@@ -92,7 +92,7 @@ def locked(room: WebRoom) -> Iterator[None]:
 
 @contextmanager
 def full(room: WebRoom) -> Iterator[None]:
-    """The file system of the database has no room left."""
+    """The file system of the database is full during the context."""
     fill(room.database.parent)
     try:
         yield
@@ -105,17 +105,17 @@ OUTAGES: Mapping[str, tuple[Outage, str]] = {
     "locked": (locked, "locked"),
     "full": (full, "no room left"),
 }
-"""What happens, and the word for it that the operator must find in `/readyz`."""
+"""The outages, and the word that the operator must find in `/readyz` for each."""
 
 
 def address(number: int) -> str:
-    """The address of a subscriber."""
+    """Returns the address of a subscriber."""
     return f"reader{number}@d{number % 9}.example"
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[tuple[WebRoom, Postbox]]:
-    """A newsletter on a small disk, and the server that its mail goes to."""
+    """A newsletter on a small disk, and its mail server."""
     with ExitStack() as stack:
         box = stack.enter_context(Postbox(tmp_path))
         stack.enter_context(small_disk(tmp_path / "disk", 48_000 if SOAK else 16_000))
@@ -128,22 +128,22 @@ def room(tmp_path: Path) -> Iterator[tuple[WebRoom, Postbox]]:
 
 
 def queue_mail(room: WebRoom, command: Command) -> None:
-    """A mail for each subscriber waits: an edition, or what `web` sends: a notice."""
+    """Queues a mail for each subscriber: an edition, or a notice for `web`."""
     with room.opened() as app:
         assert all(report.held is None for report in app.sources.ingest_configured())
         if command == "serve":
             app.planner.plan(due_now=True)
             return
-    people = {one.address: one.id for one in room.subscribers().values()}
+    by_address = {one.address: one.id for one in room.subscribers().values()}
     with Database(f"sqlite:///{room.database}") as database, database.write() as tx:
-        for to, number in people.items():
+        for to, number in by_address.items():
             notices.add(
                 tx, SETTINGS, to, to, "Your settings", "A link.\n", now(), subscriber=number
             )
 
 
 def ask(room: WebRoom, path: str, form: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """The status and the text of a page; with a form, it is posted."""
+    """Returns the status and the text of a page, which is posted if there is a form."""
     data = urllib.parse.urlencode(form).encode() if form is not None else None
     request = urllib.request.Request(f"{room.base}{path}", data)
     try:
@@ -154,7 +154,7 @@ def ask(room: WebRoom, path: str, form: Mapping[str, str] | None = None) -> tupl
 
 
 def watch(room: WebRoom, answers: Answers, seconds: float) -> None:
-    """Asks every moment whether the service is ready and alive."""
+    """Asks all the time whether the service is ready and alive."""
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         began = time.monotonic()
@@ -166,8 +166,8 @@ def watch(room: WebRoom, answers: Answers, seconds: float) -> None:
         time.sleep(0.2)
 
 
-def live_through(room: WebRoom, outage: Outage, tokens: Mapping[int, str]) -> Answers:
-    """An outage in which one-click posts arrive, and what was answered."""
+def run_outage(room: WebRoom, outage: Outage, tokens: Mapping[int, str]) -> Answers:
+    """Runs an outage during which one-click posts arrive. Returns the answers."""
     answers = Answers()
 
     def post(number: int) -> None:
@@ -184,14 +184,14 @@ def live_through(room: WebRoom, outage: Outage, tokens: Mapping[int, str]) -> An
 
 
 def states(room: WebRoom) -> Counter[str]:
-    """How many mails, notices among them, are in which state."""
+    """Counts all mails by state, including notices."""
     with Database(f"sqlite:///{room.database}") as database, database.read() as tx:
         rows = tx.exec_driver_sql("SELECT state, count(*) FROM deliveries GROUP BY state")
         return Counter({str(row[0]): int(row[1]) for row in rows})
 
 
 def wait_until(room: WebRoom, is_so: Callable[[], object]) -> None:
-    """Waits for what comes by itself; fails when it does not."""
+    """Waits until the condition holds; fails if it never does."""
     ends = time.monotonic() + SETTLED
     while not is_so():
         assert time.monotonic() < ends, f"{states(room)}\n{room.log}"
@@ -199,7 +199,7 @@ def wait_until(room: WebRoom, is_so: Callable[[], object]) -> None:
 
 
 def assert_signup_works(room: WebRoom) -> None:
-    """A visitor subscribes, gets the mail, and confirms."""
+    """A visitor subscribes, gets the confirmation mail and confirms."""
     assert ask(room, "/subscribe", {"address": "new@visitor.example"})[0] == 200
     link = room.link(room.mail_to("new@visitor.example"), "confirm")
     assert ask(room, link.removeprefix(room.base), {})[0] == 200
@@ -210,18 +210,18 @@ def assert_signup_works(room: WebRoom) -> None:
 @pytest.mark.parametrize("what", OUTAGES)
 @pytest.mark.parametrize("command", ["serve", "web"])
 def test_it_goes_on_by_itself(room: tuple[WebRoom, Postbox], command: Command, what: str) -> None:
-    """No subscriber is missed or mailed twice, no unsubscription is lost, sign-ups work."""
+    """No subscriber is missed or mailed twice, no unsubscription is lost, and sign-ups work."""
     (place, box), (outage, word) = room, OUTAGES[what]
     queue_mail(place, command)
     with place.opened() as app:
         leaving = [one.id for one in app.subscribers.lifecycle.listed()][:: MAILS // POSTS][:POSTS]
         tokens = {number: app.subscribers.links.unsubscribe_token(number) for number in leaving}
-    box.plan(Fault("dot", stall=0.03))  # so that there is more to do when it ends
+    box.plan(Fault("dot", stall=0.03))  # so that work is left when the outage ends
     with place.running(command):
         wait_until(place, lambda: box.count() >= 40)
-        answers = live_through(place, outage, tokens)
+        answers = run_outage(place, outage, tokens)
         during = box.count()
-        assert during < MAILS, "all was sent before the outage was over: nothing was tested"
+        assert during < MAILS, "everything was sent before the outage ended"
         sys.stderr.write(f"{command}, {what}: {during} of {MAILS} mails by its end; {answers}\n")
 
         assert answers.alive.keys() == {200}
@@ -244,7 +244,7 @@ def _addresses(room: WebRoom, numbers: list[int]) -> Iterator[str]:
 
 
 def assert_served(room: WebRoom, box: Postbox, left: set[str]) -> None:
-    """Each subscriber had their mail once, but those who left in time; and each of them left."""
+    """Each subscriber got one mail, except those who left in time, and all of those have left."""
     assert not {"unknown", "expired", "refused"} & states(room).keys(), states(room)
     all_active = {address(number) for number in range(MAILS)}
     had = {to: many for to, many in box.recipients().items() if to in all_active}
@@ -259,7 +259,7 @@ def assert_served(room: WebRoom, box: Postbox, left: set[str]) -> None:
 
 @pytest.mark.parametrize("command", ["serve", "web"])
 def test_it_can_be_stopped_meanwhile(room: tuple[WebRoom, Postbox], command: Command) -> None:
-    """A signal ends the wait, with status 0; the next start goes on with the rest."""
+    """A signal ends the wait with status 0; the next start continues with the rest."""
     place, box = room
     queue_mail(place, command)
     box.plan(Fault("dot", stall=0.03))
@@ -275,7 +275,7 @@ def test_it_can_be_stopped_meanwhile(room: tuple[WebRoom, Postbox], command: Com
     rows = [row for row in place.deliveries() if row["address"] in subscribers]
     found = Counter(row["state"] for row in rows)
     assert found["sent"] + found["unknown"] == MAILS
-    assert found["unknown"] <= 4  # one in each session
+    assert found["unknown"] <= 4  # one for each session
     assert set(box.recipients().values()) == {1}
 
 
@@ -284,11 +284,11 @@ def test_it_can_be_stopped_meanwhile(room: tuple[WebRoom, Postbox], command: Com
 
 @pytest.fixture
 def jobs(tmp_path: Path) -> Iterator[tuple[Jobs, Database]]:
-    """The work of a service with one folder of captures, and its database."""
+    """The jobs of a service with one folder of captures, and its database."""
     file = tmp_path / "saved" / "2026-11-19.json"
     file.parent.mkdir()
     file.write_bytes(api_json(made("Lamps")))
-    os.utime(file, (0, 0))  # at rest
+    os.utime(file, (0, 0))  # not being written
     config = parse('[[sources]]\nname = "saved"\npath = "saved"', {}, where="test", folder=tmp_path)
     with Database(f"sqlite:///{tmp_path}/newsletter.db", busy_seconds=0.2) as database:
         app = App(config, database)
@@ -296,34 +296,34 @@ def jobs(tmp_path: Path) -> Iterator[tuple[Jobs, Database]]:
 
 
 def titles(database: Database) -> list[str]:
-    """The papers that were announced."""
+    """Returns the titles of the announced papers."""
     with database.read() as tx:
         return [entry.paper.title for entry in log.new_entries(tx, after=0)]
 
 
 def run_captures(jobs: Jobs) -> int:
-    """Does what is due; returns the number of jobs."""
+    """Runs the jobs that are due. Returns their number."""
     due = jobs.captures_due()
     for job in due:
         job()
     return len(due)
 
 
-def test_nothing_is_captured_that_could_not_be_stored(jobs: tuple[Jobs, Database]) -> None:
-    """No source is asked in vain while the database is locked, and all are afterwards."""
+def test_nothing_is_captured_while_it_could_not_be_stored(jobs: tuple[Jobs, Database]) -> None:
+    """No source is captured while the database is locked, and all are afterwards."""
     service, database = jobs
     with closing(sqlite3.connect(database.file, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert run_captures(service) == 0
         other.execute("ROLLBACK")
     assert service.capturing.fault == ""
-    assert run_captures(service) == 2  # the folder, and what earlier processes have left
+    assert run_captures(service) == 2  # the folder, and what earlier processes left
     assert titles(database) == ["Lamps"]
     assert run_captures(service) == 0
 
 
-def test_a_capture_that_met_a_lock_is_taken_up_again(jobs: tuple[Jobs, Database]) -> None:
-    """Though the folder has not changed since, and was looked at a moment ago."""
+def test_a_capture_that_met_a_lock_is_tried_again(jobs: tuple[Jobs, Database]) -> None:
+    """The folder has not changed since then, and was read a moment ago."""
     service, database = jobs
     due = service.captures_due()
     with closing(sqlite3.connect(database.file, isolation_level=None)) as other:

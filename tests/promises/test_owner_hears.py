@@ -1,4 +1,4 @@
-"""The owner hears of what is wrong, and it counts only when heard: through the command line."""
+"""The owner is alerted to problems, and an alert counts only once it has arrived."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ OWNER = "owner@papers.example"
 PROBLEM, WELL = "Daily Papers: 1 thing to look at", "Daily Papers: all is well again"
 SECRET = "tk-only-we-know"
 
-TO_NOBODY = Fault("dot", drop=True, to=ANA)
-"""What becomes of Ana's mail is not known: a problem that the owner has to decide."""
+NO_REPLY = Fault("dot", drop=True, to=ANA)
+"""Ana's mail becomes unknown, which is a problem for the owner to decide."""
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[MailServer]:
-    """A mail server where nothing goes wrong yet."""
+    """A mail server that works until a test plans a fault."""
     with MailServer(tmp_path / "server") as one:
         yield one
 
 
 @pytest.fixture
 def room(tmp_path: Path, server: MailServer) -> Newsroom:
-    """A newsletter with papers and three subscribers, that sends one mail after the other."""
+    """A newsletter with papers and three subscribers, which sends one mail at a time."""
     made = Newsroom(tmp_path / "room", server.port, sessions=1)
     made.add_papers()
     made.subscribe([ANA, BEN, CLEO])
@@ -44,7 +44,7 @@ def room(tmp_path: Path, server: MailServer) -> Newsroom:
 
 @pytest.fixture
 def web() -> Iterator[Server]:
-    """An HTTP server with a topic that fails once, and a page to ping."""
+    """An HTTP server with an alert topic that fails once, and a page to ping."""
     answers: dict[str, Answer | list[Answer]] = {
         f"/once/{SECRET}": [reply(status=500), reply()],
         f"/topic/{SECRET}": reply(),
@@ -57,17 +57,17 @@ def web() -> Iterator[Server]:
 
 
 def reports(server: MailServer) -> list[str]:
-    """The subjects of what the owner got by mail."""
+    """Returns the subjects of the mails to the owner."""
     return [one.subject for one in server.taken() if one.recipient == OWNER]
 
 
 def report_states(room: Newsroom) -> list[str]:
-    """What became of each report that was queued."""
+    """Returns the state of each report that was queued."""
     return [row["state"] for row in room.deliveries() if row["edition"] == "report"]
 
 
-def is_told(room: Newsroom) -> bool:
-    """Whether the owner knows of the problem that there is; `status` says it until they do."""
+def is_alerted(room: Newsroom) -> bool:
+    """Returns whether the owner was alerted to the problem; `status` says so if not."""
     with room.opened() as app:
         assert app.alerts.current(app.clock())
     untold = rows_of(room.command("status", "--json"))[-1]["untold"]
@@ -77,12 +77,12 @@ def is_told(room: Newsroom) -> bool:
 
 
 def configure(room: Newsroom, server: MailServer, **settings: Any) -> None:
-    """These are its settings under [newsletter]."""
+    """Sets these values under [newsletter]."""
     room.configure(server.port, newsletter=settings, sessions=1)
 
 
 def listener(file: Path) -> str:
-    """A command that appends what it is told to a file."""
+    """Returns a command that appends its input to a file."""
     code = (
         "import os, sys; "
         "open(sys.argv[1], 'a').write(os.environ['NEWSLETTER_ALERT'] + chr(10)); "
@@ -100,21 +100,21 @@ def settle(room: Newsroom) -> None:
 
 
 @pytest.mark.parametrize("say", ["550 5.7.1 go away", "550 5.1.1 no such user", "451 4.3.0 later"])
-def test_a_report_that_no_server_takes_is_not_told(
+def test_a_report_that_no_server_accepts_does_not_count(
     room: Newsroom, server: MailServer, say: str
 ) -> None:
-    """It is told when the server is fixed, and there is one report all the while."""
-    server.plan(TO_NOBODY, Fault("RCPT", say, to=OWNER))
+    """It counts once the server is fixed, and there is only one report all the time."""
+    server.plan(NO_REPLY, Fault("RCPT", say, to=OWNER))
     for _ in range(3):
         assert summary(room.run())["notices"] == 0
         assert len(report_states(room)) == 1
-        assert not is_told(room)
+        assert not is_alerted(room)
     server.plan()
     if "5.1.1" not in say:
         room.command("deliveries", "retry", "--edition", "report")
     assert summary(room.run())["notices"] == 1
     assert reports(server) == [PROBLEM]
-    assert is_told(room)
+    assert is_alerted(room)
     room.run()
     assert (reports(server), report_states(room)) == ([PROBLEM], ["sent"])
     settle(room)
@@ -123,10 +123,10 @@ def test_a_report_that_no_server_takes_is_not_told(
     assert reports(server) == [PROBLEM, WELL]
 
 
-def test_a_report_that_waits_is_replaced(room: Newsroom, server: MailServer) -> None:
-    """When there is one more problem, one report says both."""
+def test_a_waiting_report_is_replaced(room: Newsroom, server: MailServer) -> None:
+    """If another problem appears, one report has both."""
     later = Fault("RCPT", "451 4.3.0 later", to=OWNER)
-    server.plan(TO_NOBODY, later)
+    server.plan(NO_REPLY, later)
     room.run()
     assert report_states(room) == ["deferred"]
     (room.folder / "captures" / "2026-10-20.json").write_text("<html>Sorry</html>")
@@ -138,11 +138,9 @@ def test_a_report_that_waits_is_replaced(room: Newsroom, server: MailServer) -> 
     assert reports(server) == ["Daily Papers: 2 things to look at"]
 
 
-def test_a_report_that_is_not_needed_any_more_is_cancelled(
-    room: Newsroom, server: MailServer
-) -> None:
-    """Of a problem that came and went while no mail reached the owner, they hear nothing."""
-    server.plan(TO_NOBODY, Fault("RCPT", "451 4.3.0 later", to=OWNER))
+def test_a_report_that_is_no_longer_needed_is_cancelled(room: Newsroom, server: MailServer) -> None:
+    """The owner gets no report of a problem that came and went while no mail could be sent."""
+    server.plan(NO_REPLY, Fault("RCPT", "451 4.3.0 later", to=OWNER))
     room.run()
     settle(room)
     server.plan()
@@ -154,18 +152,18 @@ def test_a_report_that_is_not_needed_any_more_is_cancelled(
 # By a command or URL
 
 
-def test_a_command_is_told_while_mail_is_broken(
+def test_a_command_is_alerted_while_mail_is_broken(
     room: Newsroom, server: MailServer, tmp_path: Path
 ) -> None:
-    """What it heard is not sent by mail; and it hears when all is well again."""
+    """The same alert is not sent by mail, and the command also gets the all-clear."""
     heard = tmp_path / "heard"
     configure(room, server, alert_command=listener(heard))
-    server.plan(TO_NOBODY, Fault("RCPT", "550 5.7.1 go away", to=OWNER))
+    server.plan(NO_REPLY, Fault("RCPT", "550 5.7.1 go away", to=OWNER))
     for _ in range(2):
         room.run()
         assert heard.read_text() == f"{PROBLEM}\n"
     assert "1 mail may or may not have arrived" in (tmp_path / "heard.text").read_text()
-    assert is_told(room)
+    assert is_alerted(room)
     server.plan()
     room.run()
     assert report_states(room) == []
@@ -176,11 +174,11 @@ def test_a_command_is_told_while_mail_is_broken(
     assert reports(server) == []
 
 
-def test_a_report_that_waits_is_not_needed_once_a_command_took_it(
+def test_a_waiting_report_is_cancelled_once_a_command_was_alerted(
     room: Newsroom, server: MailServer, tmp_path: Path
 ) -> None:
-    """Configured while the report is on its way, it is told at the next run, and mail is not."""
-    server.plan(TO_NOBODY, Fault("RCPT", "451 4.3.0 later", to=OWNER))
+    """Configured while the report waits, the command is alerted by the next run, without mail."""
+    server.plan(NO_REPLY, Fault("RCPT", "451 4.3.0 later", to=OWNER))
     room.run()
     configure(room, server, alert_command=listener(tmp_path / "heard"))
     room.run()
@@ -188,37 +186,37 @@ def test_a_report_that_waits_is_not_needed_once_a_command_took_it(
     assert report_states(room) == ["cancelled"]
 
 
-def test_a_url_that_fails_first(room: Newsroom, server: MailServer, web: Server) -> None:
-    """It is said, the run is none the worse for it, and the next one tries again."""
+def test_an_alert_url_that_fails_first(room: Newsroom, server: MailServer, web: Server) -> None:
+    """The failure is reported, the run is not affected, and the next one tries again."""
     configure(room, server, alert_url=web.url(f"/once/{SECRET}"))
-    server.plan(TO_NOBODY, Fault("RCPT", "451 4.3.0 later", to=OWNER))
+    server.plan(NO_REPLY, Fault("RCPT", "451 4.3.0 later", to=OWNER))
     first = room.run()
     assert "error: newsletter.alert_url: the server answered 500" in first.stderr
     assert SECRET not in first.stderr + first.stdout
     assert_one_line_each(first)
-    assert not is_told_by(web, 1)
+    assert not was_accepted_by(web, 1)
     second = room.run()
     assert (second.returncode, second.stderr) == (0, "")
-    assert is_told_by(web, 2)
+    assert was_accepted_by(web, 2)
     third = room.run()
-    assert is_told_by(web, 2)
+    assert was_accepted_by(web, 2)
     assert third.returncode == 0
     assert report_states(room) == ["cancelled"]
 
 
-def is_told_by(web: Server, posts: int) -> bool:
-    """Whether the last of so many requests was answered with success."""
+def was_accepted_by(web: Server, posts: int) -> bool:
+    """Returns whether the last of this many requests was answered with success."""
     asked = [one for one in web.requests if one.method == "POST"]
     assert [one.headers["title"] for one in asked] == [PROBLEM] * posts
     return posts > 1
 
 
-def test_mail_tells_what_a_url_does_not_take(
+def test_alerts_are_mailed_if_the_url_fails(
     room: Newsroom, server: MailServer, web: Server, tmp_path: Path
 ) -> None:
-    """The mail says which setting failed; the problem counts as told."""
+    """The mail names the failing setting, and the alert counts as sent."""
     configure(room, server, alert_url=web.url(f"/down/{SECRET}"))
-    server.plan(TO_NOBODY)
+    server.plan(NO_REPLY)
     done = room.run()
     assert (done.returncode, summary(done)["notices"]) == (3, 1)  # 3 for Ana's mail
     again = room.run()
@@ -226,16 +224,16 @@ def test_mail_tells_what_a_url_does_not_take(
     assert (reports(server), len(web.requests)) == ([PROBLEM], 1)
 
 
-def test_a_password_that_is_gone_is_told_without_mail(
+def test_a_missing_password_is_reported_without_mail(
     room: Newsroom, server: MailServer, web: Server
 ) -> None:
-    """No mail can say so, and the run ends before anything is attempted."""
+    """No mail could be sent, and the run ends before anything is attempted."""
     smtp = {"username": "papers", "password_file": "nowhere"}
     room.configure(
         server.port, newsletter={"alert_url": web.url(f"/topic/{SECRET}")}, smtp=smtp, sessions=1
     )
     assert room.run().returncode == 2
-    assert web.requests == []  # it may pass
+    assert web.requests == []  # it may be temporary
     with room.opened() as app, app.database.write() as tx:
         tx.exec_driver_sql("UPDATE installation SET stopped_at = '2026-01-01 00:00:00.000000'")
     for _ in range(2):
@@ -249,19 +247,19 @@ def test_a_password_that_is_gone_is_told_without_mail(
 
 
 def pings(web: Server) -> int:
-    """How often the dead-man switch was told that all is well."""
+    """Returns the number of pings to the dead man's switch."""
     return web.paths().count(f"/ping/{SECRET}")
 
 
 def ran(room: Newsroom, status: int) -> subprocess.CompletedProcess[str]:
-    """A run that ends with this status."""
+    """Runs the job, which must exit with this status."""
     done = room.run()
     assert done.returncode == status, done
     return done
 
 
-def test_a_ping_after_healthy_runs_only(room: Newsroom, server: MailServer, web: Server) -> None:
-    """Also when there was nothing to send; not after a run that was stopped, paused or failed."""
+def test_only_healthy_runs_ping(room: Newsroom, server: MailServer, web: Server) -> None:
+    """Runs with nothing to send also ping, but not runs that were stopped, paused or failed."""
     configure(room, server, ping_url=web.url(f"/ping/{SECRET}"))
     server.plan(Fault("connect", "554 5.3.2 no", drop=True))
     ran(room, 3)
@@ -281,8 +279,8 @@ def test_a_ping_after_healthy_runs_only(room: Newsroom, server: MailServer, web:
     assert pings(web) == 2
 
 
-def test_a_ping_that_fails_is_said(room: Newsroom, server: MailServer, web: Server) -> None:
-    """On one line that names the setting, and nothing else happens."""
+def test_a_failing_ping_is_reported(room: Newsroom, server: MailServer, web: Server) -> None:
+    """One line names the setting, and there is no other effect."""
     configure(room, server, ping_url=web.url(f"/down/{SECRET}"))
     done = ran(room, 0)
     assert done.stderr == (

@@ -1,9 +1,9 @@
 """Promise 1 against a model that is a list: once, and never silently lost.
 
-Papers come, people come and go, clocks go wrong, servers fail in every way, processes die
-between a claim and its outcome, and the operator decides as operators do. Whatever happens,
-each paper is planned once for everybody it is owed to, and every planned delivery is in a
-state that the operator sees.
+Papers arrive, subscribers come and go, clocks go wrong, servers fail in every way, processes die
+between a claim and its result, and the operator makes decisions. Whatever happens, each paper is
+planned once for every subscriber who should get it, and every planned delivery is in a state that
+the operator can see.
 """
 
 from __future__ import annotations
@@ -87,31 +87,32 @@ A_DAY = timedelta(days=1)
 NAMES = ("mira", "jonas", "ana", "yuki")
 GIVE_UP = timedelta(days=3)
 DAYS_COUNT = timedelta(days=3)
-"""How long papers without days may come before newcomers no longer begin with the last day."""
+"""How long only papers without days may arrive before new subscribers no longer start at the
+latest day."""
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""In memory where there is such a folder: only processes die here, no machine."""
+"""In memory if possible, because only processes die here, and no machine."""
 
 
 @dataclass
 class Paper:
-    """A paper of the model: announced once, at a place in the list."""
+    """A paper of the model: announced once, at an index of the list."""
 
     number: int
     day: date | None
     snapshot: int
     at: datetime
-    """When it was announced, by the clock of then."""
+    """When it was announced, by the clock at that time."""
     withdrawn: bool = False
     passed: bool = False
 
 
 @dataclass
 class ModelSubscriber:
-    """Somebody of the model.
+    """A subscriber of the model.
 
     Attributes:
-        start: where in the list what is owed to them begins.
-        planned: places of the papers that were planned for them.
+        start: index in the list of the first paper that they should get.
+        planned: indexes of the papers that were planned for them.
     """
 
     name: str
@@ -121,22 +122,22 @@ class ModelSubscriber:
 
     @property
     def address(self) -> str:
-        """Where they get mail."""
+        """Their mail address."""
         return f"{self.name}@example.org"
 
 
 @dataclass
 class Model:
-    """A list of papers, and who was owed and planned which."""
+    """A list of papers, and which of them each subscriber should get and was planned."""
 
     papers: list[Paper] = field(default_factory=list)
     readers: dict[int, ModelSubscriber] = field(default_factory=dict)
-    """Everybody who ever was, by number."""
+    """All subscribers that ever existed, by id."""
 
     def newcomer(self, now: datetime) -> int:
-        """Where somebody begins who comes now: before the latest day's papers.
+        """Returns the index at which a new subscriber starts: before the latest day's papers.
 
-        Without days, or when for a while only papers without came, before the last snapshot's.
+        Without days, or if recent papers have none, it is before those of the last snapshot.
         """
         days = [paper.day for paper in self.papers if paper.day]
         latest = max((day for day in days if day <= now.date() + A_DAY), default=None)
@@ -154,7 +155,7 @@ class Model:
         return bool(undated) and undated[-1] - dated[-1] > DAYS_COUNT
 
     def owed(self, reader: ModelSubscriber) -> set[int]:
-        """Places of the papers that somebody active has, once nothing is left to do."""
+        """Returns the indexes of the papers that an active subscriber has in the end."""
         due = {
             index
             for index, paper in enumerate(self.papers)
@@ -165,7 +166,7 @@ class Model:
 
 @cache
 def faulty_theme() -> Path:
-    """A folder of templates whose text lacks the papers."""
+    """Creates a folder of templates whose text part lacks the papers."""
     folder = Path(tempfile.mkdtemp(prefix="promise-"))
     (folder / "themes" / "default").mkdir(parents=True)
     without_papers(folder / "themes" / "default")
@@ -184,7 +185,7 @@ zones = st.sampled_from(
 hours = st.sampled_from([None, None, None, "00:00", "09:00", "20:00", "23:30"])
 names = st.sampled_from(NAMES)
 several = st.sampled_from([0, 1, 1, 1, 1, 2, 2, 2, 12])
-"""Papers that come; a dozen is more than ten times the usual."""
+"""Numbers of papers that arrive; twelve is more than ten times the usual number."""
 mostly = st.sampled_from([True, True, False])
 troubles = st.sampled_from([act for act in Act if act not in (Act.DIES_AFTER, Act.DIES_BEFORE)])
 refusals = st.sampled_from([Act.REFUSES, Act.HAS_NO_MAILBOX, Act.REFUSES_US])
@@ -193,7 +194,7 @@ deaths = st.sampled_from([Act.DIES_AFTER, Act.DIES_BEFORE])
 
 
 class Promise(RuleBasedStateMachine):
-    """The program and the model live through the same."""
+    """Does the same with the program and the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,7 +203,7 @@ class Promise(RuleBasedStateMachine):
         self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"))
         self.post = ScriptedTransport()
         self.model = Model()
-        self.limits = Limits(sessions=1, give_up_after=GIVE_UP, pause=0.0)
+        self.limits = Limits(sessions=1, give_up_after=GIVE_UP, retry_interval=0.0)
         self.time = MORNING
         self.ahead = timedelta()
         self.was_wrong = False
@@ -213,7 +214,7 @@ class Promise(RuleBasedStateMachine):
         self.settled: set[int] = set()
         self.contents: dict[str, tuple[int, ...]] = {}
         self.faulty: set[str] = set()
-        self.let_go: set[str] = set()
+        self.released: set[str] = set()
         self.cancelled: set[int] = set()
         self.earlier: set[int] = set()
         self.read: dict[tuple[str, str], set[int]] = {}
@@ -221,7 +222,7 @@ class Promise(RuleBasedStateMachine):
         self.room.history(1, 1, 1, 1, 1)
 
     def teardown(self) -> None:
-        """Once more everything catches up; nothing is left behind."""
+        """Lets everything catch up once more, and removes everything."""
         try:
             self.everything_catches_up()
         finally:
@@ -245,7 +246,7 @@ class Promise(RuleBasedStateMachine):
         a_day: int | None,
         readers: list[tuple[str, str, str | None, str | None]],
     ) -> None:
-        """Some people are there, and it is decided what becomes of what may have arrived."""
+        """Adds some subscribers, and chooses how unknown deliveries are handled."""
         self.limits = replace(
             self.limits, unknown="resend" if resends else "hold", max_per_day=a_day
         )
@@ -261,7 +262,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(minutes=st.sampled_from([1, 20, 240, 600, 1440, 1440, 3 * 1440, 40 * 1440]))
     def time_passes(self, minutes: int) -> None:
-        """From a minute to weeks."""
+        """Minutes to weeks pass."""
         self._set_clock(self.time + timedelta(minutes=minutes), self.ahead)
 
     @rule(
@@ -274,7 +275,7 @@ class Promise(RuleBasedStateMachine):
     def clock_goes_wrong(
         self, hours: int, comes: int, script: list[Act], *, stays: bool, due_now: bool
     ) -> None:
-        """Forward or back, for a run or for longer; the operator may say so, or run into it."""
+        """It goes forward or back, for one run or longer; the operator may report it or not."""
         self._set_clock(self.time, timedelta(hours=hours))
         self._run(script, comes=comes, due_now=due_now)
         if not stays:
@@ -283,7 +284,7 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: self.ahead)
     @rule(says_so=st.booleans())
     def clock_is_set_right(self, *, says_so: bool) -> None:
-        """The operator may say so, or run into it."""
+        """The operator may report it or not."""
         self._set_clock(self.time, timedelta())
         if says_so:
             self._continue()
@@ -292,14 +293,14 @@ class Promise(RuleBasedStateMachine):
 
     @rule(many=st.integers(1, 3), day=st.sampled_from([-1, 0, 0, 0, 1, None, 4000]))
     def papers_come(self, many: int, day: int | None) -> None:
-        """A capture has so many papers that nobody has seen."""
+        """A capture has this many unseen papers."""
         listed = self.time.date() + timedelta(days=day) if day is not None else None
         self._announce(many, listed)
 
     def _announce(self, many: int, day: date | None) -> None:
         if not many:
             return
-        # A capture that is too large for its source would be held itself.
+        # A capture that is too large for its source would itself be held.
         source = f"flood {self.numbers}" if many > 10 else "harbour"
         numbers = range(self.numbers + 1, self.numbers + many + 1)
         self.numbers += many
@@ -310,7 +311,7 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: self.model.papers)
     @rule(data=st.data())
     def papers_come_again(self, data: st.DataObject) -> None:
-        """A capture of papers that are known has nothing new."""
+        """A capture of known papers announces nothing new."""
         known = [paper.number for paper in self.model.papers if not paper.withdrawn]
         if known:
             again = data.draw(st.lists(st.sampled_from(known), min_size=1, max_size=5))
@@ -319,15 +320,15 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: self.model.papers)
     @rule(data=st.data())
     def a_paper_is_withdrawn(self, data: st.DataObject) -> None:
-        """Who has it has it."""
+        """Subscribers who were planned it keep it."""
         paper = data.draw(st.sampled_from(self.model.papers))
         self.room.papers(paper.number, day=paper.day, summary=WITHDRAWN)
         paper.withdrawn = True
 
-    # --- people
+    # --- subscribers
 
     def _reader(self, name: str) -> tuple[int, ModelSubscriber] | None:
-        """Who has this name now."""
+        """Returns the subscriber who has this name now, with their id."""
         with self.room.database.read() as tx:
             rows = tx.exec_driver_sql(
                 "SELECT id FROM subscribers WHERE normal = ?", (f"{name}@example.org",)
@@ -335,7 +336,7 @@ class Promise(RuleBasedStateMachine):
             return next(((number, self.model.readers[number]) for number in rows), None)
 
     def _comes(self, name: str) -> None:
-        """The model learns of somebody who is active now and was not before."""
+        """Makes a subscriber active in the model who was not before."""
         found = self._reader_number(name)
         start = self.model.newcomer(self.room.now)
         known = self.model.readers.get(found)
@@ -352,7 +353,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(name=names, cadence=cadences, zone=zones, hour=hours)
     def subscribes(self, name: str, cadence: str, zone: str | None, hour: str | None) -> None:
-        """Comes, or comes back, or is there already."""
+        """Joins, returns, or exists already."""
         before = self._reader(name)
         line = SubscriberRow(parse_address(f"{name}@example.org"), cadence, zone, hour)
         try:
@@ -365,8 +366,8 @@ class Promise(RuleBasedStateMachine):
             self._comes(name)
 
     @rule(several=st.lists(names, min_size=1, max_size=4))
-    def are_imported(self, several: list[str]) -> None:
-        """Who is not known comes; everybody else stays what they are."""
+    def import_subscribers(self, several: list[str]) -> None:
+        """Unknown addresses are added; existing subscribers do not change."""
         known = {name: self._reader(name) for name in several}
         lines = ["address\n", *(f"{name}@example.org\n" for name in several)]
         done = Imported()
@@ -383,7 +384,7 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: self._has(PAUSED))
     @rule(name=names)
     def resumes(self, name: str) -> None:
-        """Nothing was skipped."""
+        """No paper was skipped."""
         if (found := self._reader(name)) and found[1].state is PAUSED:
             self.room.lifecycle.resume(parse_address(found[1].address))
             self._comes(name)
@@ -391,7 +392,7 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: self._has(ACTIVE))
     @rule(name=names, how=stoppings)
     def stops(self, name: str, how: str) -> None:
-        """For a while, for longer, or for good; who has the address then is somebody else."""
+        """Temporarily or permanently; a later subscriber with the address is another one."""
         found = self._reader(name)
         if found is None or (how == "pause" and found[1].state is not ACTIVE):
             return
@@ -412,7 +413,7 @@ class Promise(RuleBasedStateMachine):
             self._leaves(found[0])
 
     def _leaves(self, number: int) -> None:
-        """What was planned for somebody until now, they do not get any more."""
+        """They no longer get what was planned for them until now."""
         rows = [row for row in self._rows() if row.subscriber == number]
         self.earlier.update(row.id for row in rows)
         self.cancelled.update(row.id for row in rows if row.state is DeliveryState.CANCELLED)
@@ -421,8 +422,8 @@ class Promise(RuleBasedStateMachine):
         return any(reader.state is state for reader in self.model.readers.values())
 
     @rule(name=names, data=st.data())
-    def changes_wishes(self, name: str, data: st.DataObject) -> None:
-        """Another cadence, zone or hour."""
+    def changes_preferences(self, name: str, data: st.DataObject) -> None:
+        """Another cadence, time zone or send time."""
         if found := self._reader(name):
             column, values = data.draw(
                 st.sampled_from([("cadence", cadences), ("time_zone", zones), ("send_at", hours)])
@@ -435,7 +436,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(hour=st.integers(0, 23), zone=zones, skips=st.booleans())
     def newsletter_changes(self, hour: int, zone: str | None, *, skips: bool) -> None:
-        """Another hour, zone, holiday or time zone database."""
+        """Another send time, time zone, holiday or time zone database."""
         skip = frozenset({self.time.date(), self.time.date() + A_DAY} if skips else ())
         self.room.rules = replace(
             RULES, send_at=time(hour), time_zone=zone or "UTC", skip_dates=skip
@@ -443,7 +444,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule()
     def newsletter_stops_and_continues(self) -> None:
-        """In between nothing goes out; afterwards the clock is right."""
+        """Nothing is sent in between; afterwards the clock counts as right."""
         with self.room.database.write() as tx:
             installation.pause(tx, self.room.now)
         before = len(self.post.taken)
@@ -454,7 +455,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule()
     def operator_continues(self) -> None:
-        """What the breaker held back may go."""
+        """Mail held back by the breaker may be sent."""
         self._continue()
 
     def _continue(self) -> None:
@@ -464,7 +465,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule()
     def theme_changes(self) -> None:
-        """The operator's own theme loses the papers, or is mended."""
+        """The operator's theme loses the papers, or is repaired."""
         self.room.templates = None if self.room.templates else faulty_theme()
 
     def _held(self) -> list[editions.EditionRow]:
@@ -476,7 +477,7 @@ class Promise(RuleBasedStateMachine):
     @precondition(lambda self: self._held())
     @rule(data=st.data(), what=st.sampled_from(["release", "reject", "pass"]))
     def a_held_edition_is_decided(self, data: st.DataObject, what: str) -> None:
-        """It goes, waits, or is passed over."""
+        """It is released, rejected or passed over."""
         row = data.draw(st.sampled_from(self._held()))
         if what == "release":
             self.room.review.release(row.id, self.room.now)
@@ -493,7 +494,7 @@ class Promise(RuleBasedStateMachine):
         settled=st.sampled_from([None, None, "sent", "lost"]),
     )
     def deliveries_are_decided(self, state: DeliveryState, name: str, settled: str | None) -> None:
-        """Tried again, or the operator says what became of the unknown ones."""
+        """They are retried, or the operator settles the unknown ones."""
         wanted = Filter(state, f"{name}@example.org" if name else None)
         if settled is None:
             self._retry(wanted)
@@ -508,7 +509,7 @@ class Promise(RuleBasedStateMachine):
             self.settled.update(found)
 
     def _retry(self, wanted: Filter) -> int:
-        """Queues what the operator wants to be tried again, though it may have arrived."""
+        """Queues what the operator wants to retry, although it may have arrived."""
         with self.room.database.write() as tx:
             rows = list(deliveries.listed(tx, wanted))
             assert wanted.state
@@ -522,7 +523,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(comes=several, script=st.lists(troubles, max_size=3))
     def a_backup_is_restored(self, comes: int, script: list[Act]) -> None:
-        """What was sent since it was made is taken from the database that it replaces."""
+        """Mail sent since the backup is known from the database that it replaces."""
         backup = Path(self.folder.name) / "backup.db"
         maintenance.backup(self._config(), backup)
         self._run(script, comes=comes, due_now=True)
@@ -534,14 +535,14 @@ class Promise(RuleBasedStateMachine):
 
     @rule()
     def the_database_may_be_an_older_copy(self) -> None:
-        """The operator says so: what may have gone out is unknown, and shown."""
+        """The operator reports it: mail that may have been sent is unknown, and shown."""
         self.room.database.close()
         maintenance.restored(self._config(), self.room.now)
         self.room.database = Database(self.url)
-        with self.room.database.write() as tx:  # the operator looked at the sources
+        with self.room.database.write() as tx:  # the operator checked the sources
             sources.mark_restored(tx, restored=False)
             tx.exec_driver_sql("UPDATE installation SET restored = 0")
-        self._learn_what_was_planned(dated=False, also=(PAUSED,))
+        self._record_planned(dated=False, also=(PAUSED,))
         assert not {row.state for row in self._rows()} & {
             DeliveryState.QUEUED,
             DeliveryState.DEFERRED,
@@ -559,17 +560,17 @@ class Promise(RuleBasedStateMachine):
 
     @rule(comes=several, failing=st.booleans())
     def the_next_are_due(self, comes: int, *, failing: bool) -> None:
-        """Everything is as it should be, but for a source perhaps."""
+        """Everything works, except perhaps a source."""
         self._run(comes=comes, failing=failing)
 
     @rule(comes=several, script=st.lists(troubles, max_size=6), due_now=mostly)
     def runs_into_trouble(self, comes: int, script: list[Act], *, due_now: bool) -> None:
-        """The server fails in all its ways."""
+        """The server fails in all possible ways."""
         self._run(script, comes=comes, due_now=due_now)
 
     @rule(comes=st.integers(1, 2), act=refusals, goes_on=st.booleans())
-    def everybody_is_refused(self, comes: int, act: Act, *, goes_on: bool) -> None:
-        """By a relay of ours: nobody is suppressed for it, however many runs there are."""
+    def every_recipient_is_refused(self, comes: int, act: Act, *, goes_on: bool) -> None:
+        """By our own relay: no subscriber is suppressed for it, whatever the number of runs."""
         self._continue()
         before = self._has(SUPPRESSED)
         self._run([act] * 8, comes=comes, due_now=True)
@@ -580,7 +581,7 @@ class Promise(RuleBasedStateMachine):
 
     @rule(script=st.lists(refusals, max_size=1))
     def an_hour_later(self, script: list[Act]) -> None:
-        """Where a circuit is open, one delivery is tried; when it arrives, all others follow."""
+        """If a circuit is open, one delivery is tried; if it arrives, all others follow."""
         self._probe(script)
 
     def _probe(self, script: list[Act]) -> None:
@@ -601,10 +602,10 @@ class Promise(RuleBasedStateMachine):
         name=st.none() | names,
         how=stoppings,
     )
-    def somebody_stops_while_it_sends(
+    def a_subscriber_stops_during_a_run(
         self, comes: int, script: list[Act], name: str | None, how: str
     ) -> None:
-        """Whoever the message is for, or another: it may still arrive, and nothing after it."""
+        """The recipient or another one: the message may still arrive, but nothing after it."""
         self.post.meanwhile = lambda to: self.stops(name or to.partition("@")[0], how)
         self._run(script, comes=comes, due_now=True)
         self.post.meanwhile = None
@@ -619,12 +620,12 @@ class Promise(RuleBasedStateMachine):
     def dies_while_sending(
         self, comes: int, script: list[Act], death: Act, *, due_now: bool, leaves_file: bool
     ) -> None:
-        """Between a claim and its outcome, whether or not the message got through."""
+        """Between a claim and its result, whether or not the message arrived."""
         self._run([*script, death], comes=comes, due_now=due_now, leaves_file=leaves_file)
 
     @rule(comes=st.integers(1, 2), after=st.integers(0, 2), due_now=mostly)
     def dies_while_planning(self, comes: int, after: int, *, due_now: bool) -> None:
-        """Before an edition is made, the first or another one."""
+        """Before the first edition or a later one is built."""
         left = iter(range(after))
 
         def builder() -> EditionBuilder:
@@ -647,7 +648,7 @@ class Promise(RuleBasedStateMachine):
     def something_happens_while_planning(
         self, comes: int, more: int, *, another: bool, due_now: bool
     ) -> None:
-        """When the first edition is made papers come, or another one plans for everybody."""
+        """During the first build, papers arrive, or another planner plans for all subscribers."""
         first = iter(range(1))
 
         def builder() -> EditionBuilder:
@@ -669,12 +670,12 @@ class Promise(RuleBasedStateMachine):
         failing: bool = False,
         leaves_file: bool = False,
     ) -> bool:
-        """A run, as `newsletter run` does it. Whether it could."""
+        """Runs once, as `newsletter run` does. Returns whether it could."""
         self._prepare(comes, due_now=due_now)
         if not self._plan(due_now=due_now, failing=failing):
             if self.ahead:
                 return False
-            self._continue()  # the clock is right, says the operator
+            self._continue()  # the operator says that the clock is right
             assert self._plan(due_now=due_now, failing=failing)
         self.post.script = deque(script)
         doubtful = {row.id: row.attempts for row in self._rows() if row.state in DOUBTFUL}
@@ -692,7 +693,7 @@ class Promise(RuleBasedStateMachine):
         return True
 
     def _prepare(self, comes: int, *, due_now: bool) -> None:
-        """Time passes until somebody is due, if that matters; there are papers by then."""
+        """Lets time pass until a subscriber is due, if needed, and announces papers by then."""
         if not due_now:
             due = [one.next_due_at for one in self.room.lifecycle.listed() if one.next_due_at]
             wait = min(due, default=self.room.now) - self.room.now
@@ -708,7 +709,7 @@ class Promise(RuleBasedStateMachine):
         builder: Callable[[], EditionBuilder] | None = None,
         alone: bool = True,
     ) -> bool:
-        """Plans; whether the clock allowed it."""
+        """Plans. Returns whether the clock allowed it."""
         room = self.room
         self.dates = {one.id: one.last_due_on for one in room.lifecycle.listed()}
         held = self._held_papers()
@@ -720,11 +721,11 @@ class Promise(RuleBasedStateMachine):
             assert self.was_wrong
             return False
         finally:
-            new = self._learn_what_was_planned(dated=not due_now)
+            new = self._record_planned(dated=not due_now)
         if alone:
             assert not held & {index for key in new for index in self.contents[key]}
-            # What the operator let go may also be in a longer edition, for others, that is held.
-            by_itself = {index for key in new - self.let_go for index in self.contents[key]}
+            # Released papers may also be in a longer edition for others that is held.
+            by_itself = {index for key in new - self.released for index in self.contents[key]}
             assert not self._held_papers() & by_itself
         return True
 
@@ -736,7 +737,7 @@ class Promise(RuleBasedStateMachine):
         ).run()
 
     def _died(self, *, leaves_file: bool) -> None:
-        """The lock is free, as the operating system leaves it; its file may be there still."""
+        """Frees the lock, as the operating system does; its file may remain."""
         with self.room.database.read() as tx:
             names = outbox.senders(tx)
         assert len(names) == 1
@@ -753,7 +754,7 @@ class Promise(RuleBasedStateMachine):
         self.room.database = Database(self.url)
 
     def _hear_of_suppressed(self) -> None:
-        """The model learns whom the server does not know."""
+        """Suppresses in the model the subscribers whose mailbox the server does not know."""
         for one in self.room.lifecycle.listed(SUPPRESSED):
             assert one.address in self.post.unknown
             self.post.barred.add(one.address)
@@ -762,7 +763,7 @@ class Promise(RuleBasedStateMachine):
                 self._leaves(one.id)
 
     def _note_doubts(self) -> None:
-        """Mails of which no sender can know what became of them."""
+        """Records the mails whose result no sender can know."""
         for row in self._rows():
             if row.state in DOUBTFUL:
                 self.doubts.add(row.id)
@@ -770,21 +771,19 @@ class Promise(RuleBasedStateMachine):
     # --- what is on record
 
     def _rows(self) -> list[Row]:
-        """Every delivery, as the operator sees it."""
+        """Returns every delivery, as the operator sees it."""
         with self.room.database.read() as tx:
             return list(deliveries.listed(tx, Filter()))
 
     def _indexes(self, positions: Iterable[int]) -> list[int]:
-        """Where in the model's list the papers at these positions are."""
+        """Returns the indexes in the model's list of the papers at these positions."""
         rows = self.room.rows("SELECT position FROM entries WHERE kind = 'new' ORDER BY position")
         indexes = {position: index for index, (position,) in enumerate(rows)}
         return [indexes[position] for position in positions]
 
-    def _learn_what_was_planned(
-        self, *, dated: bool, also: Sequence[SubscriberState] = ()
-    ) -> set[str]:
-        """Looks at what is new among the deliveries, and keeps it; of which editions it is."""
-        people = {one.id: one for one in self.room.lifecycle.listed()}
+    def _record_planned(self, *, dated: bool, also: Sequence[SubscriberState] = ()) -> set[str]:
+        """Records new deliveries. Returns the keys of their editions."""
+        subscribers = {one.id: one for one in self.room.lifecycle.listed()}
         planned = set[str]()
         for row in self._rows():
             if row.id in self.seen:
@@ -795,7 +794,7 @@ class Promise(RuleBasedStateMachine):
             indexes = self._papers_of(row.edition)
             self._check_planned(reader, indexes)
             if dated:
-                self._check_date(people[row.subscriber])
+                self._check_date(subscribers[row.subscriber])
             planned.add(row.edition)
         return planned
 
@@ -807,13 +806,13 @@ class Promise(RuleBasedStateMachine):
             assert row.state is EditionState.FROZEN
             self.contents[key] = tuple(self._indexes(row.positions))
             if row.reason:
-                self.let_go.add(key)
+                self.released.add(key)
             if "the text lacks" in (row.reason or ""):
-                self.faulty.add(key)  # and released all the same
+                self.faulty.add(key)  # and released nevertheless
         return self.contents[key]
 
     def _check_planned(self, reader: ModelSubscriber, indexes: Sequence[int]) -> None:
-        """Nothing from before they came, nothing withdrawn or passed over, nothing twice."""
+        """Checks that no paper is too old, withdrawn, passed over or repeated."""
         for index in indexes:
             paper = self.model.papers[index]
             assert index >= reader.start, f"{paper} is older than {reader}"
@@ -822,17 +821,17 @@ class Promise(RuleBasedStateMachine):
             assert index not in reader.planned, f"{paper} twice for {reader}"
             reader.planned.append(index)
 
-    def _check_date(self, person: Subscriber) -> None:
-        """A date is used up, and it is a later one than the one before."""
-        before = self.dates[person.id]
-        assert person.last_due_on
-        assert before is None or person.last_due_on > before or self.was_wrong
+    def _check_date(self, subscriber: Subscriber) -> None:
+        """Checks that a date was served, and that it is later than the one before."""
+        before = self.dates[subscriber.id]
+        assert subscriber.last_due_on
+        assert before is None or subscriber.last_due_on > before or self.was_wrong
 
-    # --- at the end
+    # --- in the end
 
     @rule()
     def everything_catches_up(self) -> None:
-        """Everybody is back, everything is decided and retried: nothing is left, all is there."""
+        """All subscribers return, and everything is decided and retried; nothing is missing."""
         self._set_clock(self.time, timedelta())
         self.room.templates = None
         self.post.script.clear()
@@ -862,7 +861,7 @@ class Promise(RuleBasedStateMachine):
                 self.room.review.reject(row.id, self.room.now)
 
     def _retry_everything(self) -> int:
-        """Queues whatever of somebody active is not sent."""
+        """Queues every delivery to an active subscriber that is not sent."""
         ended = {
             (row.state, reader.address)
             for row in self._rows()
@@ -873,7 +872,7 @@ class Promise(RuleBasedStateMachine):
             return many + outbox.count_waiting(tx, self.room.now)
 
     def _check_everything_arrived(self) -> None:
-        """Whatever was planned for somebody active, since they came, was sent and arrived."""
+        """Checks that everything planned for active subscribers was sent and arrived."""
         arrived = Counter(map(delivery_of, self.post.taken))
         for row in self._rows():
             if self.model.readers[row.subscriber].state is not ACTIVE:
@@ -884,19 +883,19 @@ class Promise(RuleBasedStateMachine):
                 assert row.state is DeliveryState.SENT, row
                 assert arrived[row.id] or row.id in self.settled, row
 
-    # --- always
+    # --- invariants
 
     @invariant()
     def the_promise_holds(self) -> None:
-        """Looked at from all sides, after every step."""
+        """Checks all parts of the promise after every step."""
         rows = self._rows()
-        self._every_delivery_is_in_one_state_that_is_seen(rows)
-        self._nobody_gets_anything_twice(rows)
+        self._every_delivery_is_in_one_visible_state(rows)
+        self._no_subscriber_gets_anything_twice(rows)
         self._what_is_sent_arrived(rows)
-        self._the_model_knows_everybody()
+        self._states_match_the_model()
 
-    def _every_delivery_is_in_one_state_that_is_seen(self, rows: list[Row]) -> None:
-        """None is lost, none is nowhere; their numbers add up."""
+    def _every_delivery_is_in_one_visible_state(self, rows: list[Row]) -> None:
+        """No delivery is lost or without a state, and their counts add up."""
         assert [row.id for row in rows] == sorted(self.seen)
         with self.room.database.read() as tx:
             counts = deliveries.counts(tx)
@@ -904,16 +903,16 @@ class Promise(RuleBasedStateMachine):
             claimed = set(outbox.senders(tx))
         assert counts == Counter(row.state for row in rows)
         assert ended == {state: n for state, n in counts.items() if state not in QUIET}
-        # Without a live sender there is at most what its death left, one a session.
+        # Without a live sender, each death has left at most one, since there is one session.
         assert counts.get(DeliveryState.SENDING, 0) == len(claimed) <= 1
         for row in rows:
             waits = row.state in (DeliveryState.QUEUED, DeliveryState.DEFERRED)
             assert waits == (row.try_at is not None)
-            # What is cancelled because somebody left stays so, unless the operator says otherwise.
+            # Deliveries of subscribers who left stay cancelled unless the operator retries them.
             assert row.state is DeliveryState.CANCELLED or row.id not in self.cancelled
 
-    def _nobody_gets_anything_twice(self, rows: list[Row]) -> None:
-        """Unless it may have been lost, and was sent again; and then under the same name."""
+    def _no_subscriber_gets_anything_twice(self, rows: list[Row]) -> None:
+        """Unless it may have been lost and was sent again, with the same Message-ID."""
         names: dict[int, str] = {}
         for message in self.post.taken:
             assert names.setdefault(delivery_of(message), message.name) == message.name
@@ -926,7 +925,7 @@ class Promise(RuleBasedStateMachine):
             assert not times or row.id in self.doubts or row.state is DeliveryState.SENT
 
     def _what_is_sent_arrived(self, rows: list[Row]) -> None:
-        """Whole, and at the person it was planned for."""
+        """Completely, and at the subscriber that it was planned for."""
         arrived = set()
         for message in self.post.taken:
             number = delivery_of(message)
@@ -945,15 +944,15 @@ class Promise(RuleBasedStateMachine):
             self.read[key, part] = papers_in(message)
         return self.read[key, part]
 
-    def _the_model_knows_everybody(self) -> None:
-        """States are those that follow from what people did."""
+    def _states_match_the_model(self) -> None:
+        """The states of subscribers follow from what they did."""
         for one in self.room.lifecycle.listed():
             assert one.state is self.model.readers[one.id].state
             assert (one.next_due_at is None) == (one.state is not ACTIVE)
 
 
 def delivery_of(message: OutgoingMessage) -> int:
-    """The number of the delivery, which its envelope's sender says."""
+    """Returns the id of the delivery, which is in its envelope sender."""
     return int(message.sender.removeprefix("bounce+").partition(".")[0])
 
 
@@ -965,7 +964,7 @@ TestPromise.settings = settings(
 
 @contextmanager
 def lived() -> Iterator[Promise]:
-    """A machine to which things are done by hand, without its end."""
+    """A machine whose steps are called by the test, without the final check."""
     machine = Promise()
     try:
         yield machine
@@ -975,7 +974,7 @@ def lived() -> Iterator[Promise]:
 
 
 def begun(machine: Promise, *several: str) -> None:
-    """These people are there, and three papers."""
+    """Adds these subscribers, and three papers."""
     machine.begins(
         resends=False, a_day=None, readers=[(name, "daily", None, None) for name in several]
     )
@@ -983,8 +982,8 @@ def begun(machine: Promise, *several: str) -> None:
 
 
 @pytest.mark.parametrize("death", [Act.DIES_AFTER, Act.DIES_BEFORE])
-def test_a_death_leaves_one_message_a_session(death: Act) -> None:
-    """Four sessions, each with a message in hand: four are unknown, and all others go, once."""
+def test_a_death_leaves_one_message_per_session(death: Act) -> None:
+    """Four sessions with a message each: four are unknown, and all others are sent once."""
     with lived() as machine:
         begun(machine, *NAMES)
         machine.room.crowd(40)
@@ -1028,7 +1027,7 @@ def _cursors_run_ahead(machine: Promise) -> None:
     machine.room.sql("UPDATE subscribers SET cursor = (SELECT position FROM log_head)")
 
 
-def _a_pause_is_unheard(machine: Promise) -> None:
+def _a_pause_is_ignored(machine: Promise) -> None:
     machine.stops("mira", "pause")
     machine.room.sql("UPDATE subscribers SET state = 'active', next_due_at = added_at")
     machine.papers_come(1, 0)
@@ -1048,12 +1047,12 @@ def _unknown_is_sent(machine: Promise) -> None:
         _a_delivery_waits_for_ever,
         _sent_is_queued,
         _cursors_run_ahead,
-        _a_pause_is_unheard,
+        _a_pause_is_ignored,
         _unknown_is_sent,
     ],
 )
 def test_a_broken_promise_is_noticed(breaks: Callable[[Promise], None]) -> None:
-    """The machine can fail: a database that is tampered with is not what the model says."""
+    """The machine can fail: it notices a database that was tampered with."""
     with lived() as machine:
         begun(machine, "mira")
         machine._run(due_now=True)

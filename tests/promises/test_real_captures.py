@@ -1,4 +1,4 @@
-"""Known answers of real captures, and what every edition made from them must be."""
+"""Known results of real captures, and properties of every edition made from them."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ class Made:
 
 
 def replayed(*paths: Path) -> list[CaptureReport]:
-    """The reports of these captures, in order."""
+    """Ingests these captures in order, and returns their reports."""
     with throw_away() as app:
         return list(app.sources.replay([str(path) for path in paths]))
 
 
 def made(folder: Path, out: Path, *paths: Path) -> Iterator[Made]:
-    """Each capture with its edition, as `replay --out` makes it."""
+    """Yields each capture with its edition, as `replay --out` makes it."""
     with throw_away() as app:
         for report in app.sources.replay([str(path) for path in paths or [folder]]):
             edition = app.builder.build(report.new) if report.new else None
@@ -97,14 +97,14 @@ def test_eight_days_of_the_api() -> None:
 
 
 def test_the_page_of_2024() -> None:
-    """Thirteen papers, read from the page's data-props, of 1 August 2024."""
+    """Thirteen papers of 1 August 2024, read from the page's data-props."""
     (report,) = replayed(real_captures("hf_html") / "slbqc_huggingface_papers.html")
     assert report.counts.new == 13
     assert {str(entry.paper.listed_on) for entry in report.new} == {"2024-08-01"}
 
 
-def test_the_order_of_captures_changes_who_announces_not_what() -> None:
-    """Forwards or backwards, the union of the editions is the same."""
+def test_the_order_of_captures_does_not_change_what_is_announced() -> None:
+    """In either order, all editions together have the same papers."""
     paths = sorted(real_captures("hf_text").iterdir())
     for order in (paths, paths[::-1]):
         reports = replayed(*order)
@@ -120,8 +120,8 @@ def _api(*papers: Paper) -> Capture:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_near_titles_stay_two_papers(together: bool) -> None:
-    """Pairs that look alike: two papers, in one capture or in two, with ids or without."""
+def test_similar_titles_are_two_papers(together: bool) -> None:
+    """They may be in one capture or in two, with ids or without."""
     file = real_captures("pairs") / "near_titles_different_papers.json"
     pairs = json.loads(file.read_text())
     assert pairs
@@ -135,8 +135,8 @@ def test_near_titles_stay_two_papers(together: bool) -> None:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_ids_with_one_title_or_abstract_stay_two_papers(together: bool) -> None:
-    """Equal titles or abstracts and different ids: different papers."""
+def test_different_ids_with_one_title_or_abstract_are_two_papers(together: bool) -> None:
+    """Equal titles or abstracts do not matter."""
     file = real_captures("pairs") / "different_ids_same_title_or_abstract_opening.json"
     pairs = json.loads(file.read_text())
     assert pairs
@@ -158,8 +158,8 @@ def _new(papers: list[Paper], *, together: bool) -> int:
         return sum(report.counts.new for report in reports)
 
 
-def test_titles_without_id_join_their_id() -> None:
-    """Every title of the list, first met without an id, is not announced again with it."""
+def test_titles_without_an_id_gain_their_id() -> None:
+    """A title announced without an id is not announced again with it."""
     pairs = json.loads((real_captures("pairs") / "text_title_to_arxiv_id.json").read_text())
     without = [Paper(title, "An abstract.") for title in pairs]
     with_id = [Paper(title, "An abstract.", arxiv_id=id_) for title, id_ in pairs.items()]
@@ -181,13 +181,13 @@ class _Page(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collects tags and addresses."""
+        """Collects tags and URLs."""
         self.tags.add(tag)
         self._hidden += tag in ("style", "title")
         self.links += [value or "" for name, value in attrs if name in ("href", "src")]
 
     def handle_endtag(self, tag: str) -> None:
-        """Leaves hidden text."""
+        """Notices the end of hidden text."""
         self._hidden -= tag in ("style", "title")
 
     def handle_data(self, data: str) -> None:
@@ -197,7 +197,7 @@ class _Page(HTMLParser):
 
 
 def test_html_text_and_json_have_the_same_titles(editions: list[Made]) -> None:
-    """All three, in the same order, each title exactly once as a heading."""
+    """All three, in the same order, and each title exactly once as a heading."""
     for one in editions:
         headings = re.findall(r'<h[23] dir="auto"[^>]*>(.*?)</h[23]>', one.html)
         shown = [" ".join(_Page(heading).text.split()) for heading in headings]
@@ -209,7 +209,7 @@ def test_html_text_and_json_have_the_same_titles(editions: list[Made]) -> None:
 
 
 def test_no_edition_has_a_paper_of_an_earlier_one(editions: list[Made]) -> None:
-    """Only the new ones."""
+    """Each has only new papers."""
     seen: set[int] = set()
     for one in editions:
         positions = {entry.position for entry in one.edition.entries}
@@ -218,7 +218,7 @@ def test_no_edition_has_a_paper_of_an_earlier_one(editions: list[Made]) -> None:
 
 
 def test_editions_load_nothing_and_link_to_https_only(editions: list[Made]) -> None:
-    """No script, image or font; the one other link is the unsubscribe mailto."""
+    """No script, image or font; the only other link is the unsubscribe mailto."""
     for one in editions:
         page = _Page(one.html)
         assert not page.tags & {"script", "img", "link", "iframe", "form", "object", "svg"}
@@ -230,7 +230,7 @@ def test_editions_load_nothing_and_link_to_https_only(editions: list[Made]) -> N
 
 
 def test_encoded_html_is_small_enough_with_every_title(editions: list[Made]) -> None:
-    """Below 95,000 bytes, 163 papers included, in one part."""
+    """Below 95,000 bytes in one part, also with 163 papers."""
     for one in editions:
         assert len(one.edition.parts) == 1
         message = message_from_bytes(one.eml, policy=policy.SMTP)
@@ -238,8 +238,8 @@ def test_encoded_html_is_small_enough_with_every_title(editions: list[Made]) -> 
         assert len(html.as_bytes()) < MAX_ENCODED + 200
 
 
-def test_messages_read_back_by_another_parser(editions: list[Made]) -> None:
-    """No defect, both bodies whole, short lines, and only the headers we mean."""
+def test_messages_are_read_back_by_another_parser(editions: list[Made]) -> None:
+    """No defects, both bodies complete, short lines, and only the intended headers."""
     for one in editions:
         message = message_from_bytes(one.eml, policy=policy.default.clone(raise_on_defect=True))
         text, html = message.iter_parts()

@@ -1,7 +1,7 @@
-"""What a restore makes of people, of what waits, and of the file itself.
+"""The effect of a restore on subscribers, on waiting mail and on the file itself.
 
-What a readable newer database says of people holds. Where there is none, nothing goes that
-may have gone. And at every instant there is a database: the old one or the restored one.
+A readable newer database takes precedence about subscribers. Without one, nothing is sent that may
+have been sent before. And at every moment there is a database: the old one or the restored one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from tests.support.scripted_transport import ScriptedTransport, papers_in
 ORIGIN = Origin(
     Sender("Harbour", Address("Harbour", "papers", "harbour.example"), owner="me@harbour.example")
 )
-PEOPLE = "SELECT * FROM subscribers ORDER BY id"
+ALL_SUBSCRIBERS = "SELECT * FROM subscribers ORDER BY id"
 
 
 class Room(PlanningRoom):
@@ -67,7 +67,7 @@ class Room(PlanningRoom):
 
     @property
     def preference_centre(self) -> PreferenceCentre:
-        """What people do by their links."""
+        """The use cases of the preferences page."""
         return PreferenceCentre(self.database, self.lifecycle, self.rules, self.clock)
 
     @property
@@ -77,36 +77,36 @@ class Room(PlanningRoom):
 
     @property
     def signup(self) -> Signup:
-        """What visitors ask for."""
+        """The use cases of the sign-up page."""
         mail = VisitorMail(Notices(), self.links, "Harbour")
         return Signup(self.database, self.rules, mail, self.links, self.clock)
 
     @property
     def visitor_requests(self) -> VisitorRequests:
-        """What handles it."""
+        """The handling of visitors' requests."""
         mail = VisitorMail(Notices(), self.links, "Harbour")
         return VisitorRequests(self.database, self.rules, mail, self.links, self.clock)
 
     @property
     def settings_links(self) -> SettingsLinks:
-        """What verifies and ends the links to preferences."""
+        """The use cases that verify and end preferences links."""
         return SettingsLinks(self.database, self.links, self.clock)
 
     def settings_token(self, name: str) -> str:
-        """A link to a subscriber's preferences, as it is made now."""
+        """Returns a new token of a subscriber's preferences link."""
         return self.links.settings_token(self.person(name), self.now)
 
     def revoke(self, name: str) -> None:
-        """All links of a subscriber are ended."""
+        """Ends all links of a subscriber."""
         self.lifecycle.revoke(parse_address(f"{name}@example.org"))
 
     def backup(self) -> None:
-        """A copy is made; what follows is an hour later."""
+        """Makes a copy; the clock is then an hour later."""
         maintenance.backup(self.config, self.copy)
         self.now += HOUR
 
     def restore(self, *, lost: bool = False) -> Restored:
-        """The copy is put back; `lost`: onto nothing."""
+        """Restores the copy, onto nothing if `lost`."""
         self.database.close()
         if lost:
             for file in self.file.parent.glob("news.db*"):
@@ -116,26 +116,26 @@ class Room(PlanningRoom):
         return done
 
     def deliver(self) -> None:
-        """What waits goes out."""
+        """Sends what waits."""
         personaliser = Personaliser(self.database, ORIGIN, self.post.encoded)
-        limits = Limits(sessions=1, give_up_after=timedelta(days=3), pause=0.0)
+        limits = Limits(sessions=1, give_up_after=timedelta(days=3), retry_interval=0.0)
         DeliveryRun(
             self.database, self.post, personaliser, limits, self.clock, threading.Event()
         ).run()
 
     def run(self, days: int = 0) -> None:
-        """A run on that day, at the hour when people are due."""
+        """Plans and sends on this day, at the time when subscribers are due."""
         self.plan(DUE + days * A_DAY)
         self.deliver()
 
     def inbox(self, name: str) -> list[list[int]]:
-        """The papers of each edition that arrived at an address."""
+        """Returns the papers of each edition that arrived at an address."""
         whose = f"{name}@example.org"
         found = (sorted(papers_in(one)) for one in self.post.taken if one.recipient == whose)
         return [papers for papers in found if papers]
 
     def papers_released(self, number: int, day: date) -> None:
-        """A paper is announced though it was held at first."""
+        """Announces a paper that was held first."""
         taken = Capture(capture([number], day), "held", self.now)
         ingest = Ingest(self.database, self.clock)
         (report,) = ingest.captures("harbour", [taken])
@@ -143,23 +143,23 @@ class Room(PlanningRoom):
         assert report.snapshot
         SnapshotReview(self.database, self.clock).release(report.snapshot)
 
-    def who(self) -> dict[str, str]:
-        """Everybody's state."""
+    def subscriber_states(self) -> dict[str, str]:
+        """Returns the state of each subscriber."""
         return {one.address.partition("@")[0]: one.state for one in self.lifecycle.listed()}
 
     def change_address(self, old: str, new: str) -> None:
-        """Somebody asks for another address, and confirms it."""
+        """A subscriber requests another address and confirms it."""
         self._confirm(RequestKind.CHANGE, self.change_asked(old, new))
 
     def change_asked(self, old: str, new: str) -> str:
-        """A subscriber asks for another address; the link that confirms it."""
+        """A subscriber requests another address. Returns the link that confirms it."""
         person = self.person(old).id
         self.signup.ask_change(person, parse_address(f"{new}@example.org"), "net")
         self.visitor_requests.work()
         return self.links.change(self._asked(), self.now)
 
     def confirm(self) -> None:
-        """The newest request to subscribe is confirmed."""
+        """Confirms the newest request to subscribe."""
         self._confirm(RequestKind.SUBSCRIBE, self.links.confirm(self._asked(), self.now))
 
     def _asked(self) -> int:
@@ -180,12 +180,12 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 def leave(room: Room, name: str) -> None:
-    """Somebody leaves by their link."""
+    """A subscriber unsubscribes by their link."""
     room.preference_centre.unsubscribe(room.person(name).id)
 
 
-def test_people_are_as_the_newer_database_says(room: Room) -> None:
-    """Whatever they did since: joined, confirmed, paused, resumed, came back, moved."""
+def test_subscribers_are_taken_from_the_newer_database(room: Room) -> None:
+    """This applies to those who joined, confirmed, paused, resumed, returned or moved."""
     for name in ("back", "stays", "left", "moves", "leaves", "picks"):
         room.join(name)
     room.preference_centre.pause(room.person("back").id, None)
@@ -204,16 +204,16 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
     room.preference_centre.change(room.person("picks").id, topics=("lamps",))
     room.change_address("moves", "moved")
     room.signup.ask(parse_address("asks@example.org"), "net")
-    before = room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")
+    before = room.rows(ALL_SUBSCRIBERS), room.rows("SELECT * FROM requests ORDER BY id")
     done = room.restore()
     assert (done.merged, done.back, done.away) == (True, 0, 0)
-    assert (room.rows(PEOPLE), room.rows("SELECT * FROM requests ORDER BY id")) == before
+    assert (room.rows(ALL_SUBSCRIBERS), room.rows("SELECT * FROM requests ORDER BY id")) == before
     room.visitor_requests.work()
     for days in range(1, 6):
         room.papers(1 + days, day=day(days))
         Expiry(room.database, room.rules, room.clock).tidy()
         room.run(days)
-    assert room.who() == {
+    assert room.subscriber_states() == {
         **dict.fromkeys(("back", "stays", "left", "moved", "picks", "pend", "joins"), "active"),
         "leaves": "unsubscribed",
         "asks": "pending",
@@ -229,7 +229,7 @@ def test_people_are_as_the_newer_database_says(room: Room) -> None:
 
 @pytest.mark.parametrize("goes", ["leaves", "is forgotten", "is removed", "leaves and is removed"])
 def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
-    """Who had another one by the time they went is not at the one of the backup."""
+    """A subscriber who changed address before leaving is not reached at the backup's address."""
     room.join("mira")
     room.run()
     room.backup()
@@ -241,15 +241,15 @@ def test_an_old_address_gets_nothing(room: Room, goes: str) -> None:
     if goes.endswith("removed"):
         room.lifecycle.remove(parse_address("moved@example.org"))
     done = room.restore()
-    assert room.who() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
+    assert room.subscriber_states() == ({"moved": "unsubscribed"} if goes == "leaves" else {})
     assert (done.back, done.away) == (0, 0 if goes == "leaves" else 1)
     room.papers(2, day=day(1))
     room.run(1)
     assert room.inbox("mira") == [[1]]
 
 
-def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
-    """By mistake, paused, or cleaned up after they had left; links are theirs as before."""
+def test_removed_subscribers_are_restored_unless_they_had_left(room: Room) -> None:
+    """Removed by mistake, while paused, or after they had left; their links work as before."""
     names = ("mira", "ana", "jonas", "yuki")
     for name in names:
         room.join(name)
@@ -268,7 +268,7 @@ def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
     room.join("kim")
     done = room.restore()
     assert (done.back, done.away) == (3, 1)
-    assert room.who() == {
+    assert room.subscriber_states() == {
         "mira": "active", "ana": "paused", "yuki": "active", "kim": "active",
     }  # fmt: skip
     assert {name: room.person(name).id for name in ("mira", "ana", "yuki")} == {
@@ -282,8 +282,8 @@ def test_who_is_removed_comes_back_unless_they_had_left(room: Room) -> None:
     assert room.inbox("jonas") == room.inbox("ana") == [[1]]
 
 
-def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
-    """They are served once, under their new number."""
+def test_a_subscriber_removed_and_added_again_is_one_subscriber(room: Room) -> None:
+    """They are served once, with their new id."""
     room.join("mira")
     room.run()
     room.backup()
@@ -298,8 +298,8 @@ def test_who_was_removed_and_added_again_is_one_person(room: Room) -> None:
     assert room.inbox("mira") == got
 
 
-def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) -> None:
-    """What was sent so long ago that nothing says so any more does not go again."""
+def test_a_restored_subscriber_gets_nothing_twice_even_if_records_were_pruned(room: Room) -> None:
+    """Mail sent so long ago that no record is left is not sent again."""
     room.join("mira")
     room.join("ana")
     room.run()
@@ -315,20 +315,20 @@ def test_who_is_back_gets_nothing_twice_though_its_record_is_pruned(room: Room) 
     assert room.inbox("mira") == [[1], [2], [3]]
 
 
-def test_who_may_be_written_to_again_stays_so(room: Room) -> None:
-    """A suppression that was lifted since the backup does not come back with it."""
+def test_a_lifted_suppression_stays_lifted(room: Room) -> None:
+    """A suppression that was lifted since the backup is not restored."""
     room.join("mira")
     mira = parse_address("mira@example.org")
     room.lifecycle.remove(mira, forget=True)
     room.backup()
     room.lifecycle.add(SubscriberRow(mira), unsuppress=True)
     room.restore()
-    assert room.who() == {"mira": "active"}
+    assert room.subscriber_states() == {"mira": "active"}
     assert room.rows("SELECT count(*) FROM suppressions") == [(1,)]  # of her first number
 
 
-def test_the_command_says_who_came_back(tmp_path: Path) -> None:
-    """In words, and for scripts."""
+def test_the_command_reports_restored_subscribers(tmp_path: Path) -> None:
+    """It reports them in words, and for scripts."""
     (tmp_path / "config.toml").write_text("")
     for name in ("ada", "bob", "cy"):
         newsletter("subscribers", "add", f"{name}@example.net", cwd=tmp_path)
@@ -342,8 +342,8 @@ def test_the_command_says_who_came_back(tmp_path: Path) -> None:
     assert (row["merged"], row["back"], row["away"]) == (True, 0, 1)
 
 
-def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
-    """They may have been back since: their pause stays, and what was new to them is unknown."""
+def test_onto_nothing_a_paused_subscriber_gets_nothing_again(room: Room) -> None:
+    """They may have resumed since: they stay paused, and what was new to them is unknown."""
     for name in ("mira", "ana"):
         room.join(name)
     room.lifecycle.pause(parse_address("mira@example.org"))
@@ -353,7 +353,7 @@ def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
     room.run(1)
     assert room.inbox("mira") == [[1]]
     assert room.restore(lost=True).unknown == 1
-    assert room.who() == {"mira": "paused", "ana": "active"}
+    assert room.subscriber_states() == {"mira": "paused", "ana": "active"}
     assert room.rows("SELECT next_due_at FROM subscribers WHERE state = 'paused'") == [(None,)]
     room.lifecycle.resume(parse_address("mira@example.org"))
     room.run(2)
@@ -364,8 +364,8 @@ def test_onto_nothing_who_was_paused_gets_nothing_again(room: Room) -> None:
 
 
 @pytest.mark.parametrize("how", ["pause", "undo"])
-def test_onto_nothing_what_was_cancelled_for_a_while_is_unknown(room: Room, how: str) -> None:
-    """It may have gone when they were back; coming back again does not send it again."""
+def test_onto_nothing_temporarily_cancelled_mail_is_unknown(room: Room, how: str) -> None:
+    """It may have been sent when they returned; returning again does not send it again."""
     room.join("mira")
     room.plan(DUE)
     me = room.person("mira").id
@@ -386,8 +386,8 @@ def test_onto_nothing_what_was_cancelled_for_a_while_is_unknown(room: Room, how:
     assert room.inbox("mira") == [[1]]
 
 
-def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
-    """Who was pending or had left may have come, and been served, since the backup."""
+def test_onto_nothing_a_returning_subscriber_gets_only_new_papers(room: Room) -> None:
+    """A pending or former subscriber may have joined, and been served, since the backup."""
     room.join("mira")
     leave(room, "mira")
     room.signup.ask(parse_address("pend@example.org"), "net")
@@ -404,8 +404,8 @@ def test_onto_nothing_who_comes_back_gets_only_what_is_new(room: Room) -> None:
     assert room.inbox("mira") == room.inbox("pend") == [[1]]
 
 
-def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> None:
-    """The operator decides, and is told what about."""
+def test_onto_nothing_a_held_edition_says_that_it_may_have_been_sent(room: Room) -> None:
+    """The operator sees this before deciding."""
     room.history(1, 1, 1, 1, 1)
     room.join("mira")
     for number in range(12):
@@ -418,13 +418,13 @@ def test_onto_nothing_a_held_edition_says_that_it_may_have_gone(room: Room) -> N
         with room.database.read() as tx:
             (row,) = (one for one in editions.listed(tx) if one.state == "held")
         assert row.reason == (
-            f"{held.reason}; the database is a backup: it may have gone out since"
+            f"{held.reason}; the database is a backup; the edition may have been sent since"
         )
         maintenance.backup(room.config, room.copy)
 
 
-def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
-    """Who joined since the backup has links in old mail: they lead to nobody else."""
+def test_onto_nothing_ids_are_not_reused(room: Room) -> None:
+    """Subscribers who joined since the backup have links in old mail: they lead to no other one."""
     room.join("ana")
     room.backup()
     room.join("mira")
@@ -440,8 +440,8 @@ def test_onto_nothing_numbers_are_not_given_again(room: Room) -> None:
 # --- links that were ended since the backup
 
 
-def test_what_the_newer_database_says_of_links_holds(room: Room) -> None:
-    """Links that were ended stay so, those made since work; so does a change that waits."""
+def test_links_are_taken_from_the_newer_database(room: Room) -> None:
+    """Ended links stay ended, newer ones work, and so does a waiting change of address."""
     for name in ("ended", "stays", "moves", "gone"):
         room.join(name)
     room.backup()
@@ -466,9 +466,9 @@ def test_what_the_newer_database_says_of_links_holds(room: Room) -> None:
 
 @pytest.mark.parametrize("how", ["restore", "restored", "restored --nothing-sent"])
 def test_without_a_newer_database_no_ended_link_works_again(room: Room, how: str) -> None:
-    """Neither those of before the backup, nor those of after it, nor those after a first restore.
+    """This applies to links from before and after the backup, and from after a first restore.
 
-    Which of them were ended is not known.
+    It is not known which of them were ended.
     """
     room.join("mira")
     room.signup.ask(parse_address("pend@example.org"), "net")
@@ -500,7 +500,7 @@ def test_without_a_newer_database_no_ended_link_works_again(room: Room, how: str
 
 
 def test_a_database_of_an_earlier_version_is_merged(tmp_path: Path) -> None:
-    """The program was upgraded, and a restore is the first command after it."""
+    """The program was upgraded, and a restore is its first command."""
     (tmp_path / "config.toml").write_text("")
     file = file_of_revision(tmp_path / "newsletter.db", "1")
     shutil.copyfile(file, tmp_path / "copy.db")
@@ -529,7 +529,7 @@ def die(event, arguments):
 sys.addaudithook(die)
 runpy.run_module("newsletter", run_name="__main__", alter_sys=True)
 """
-"""A command that is killed before it does anything more to names of files."""
+"""A command that is killed before its next change of file names."""
 
 NO_LINKS = """
 import errno, runpy, sys
@@ -543,7 +543,7 @@ runpy.run_module("newsletter", run_name="__main__", alter_sys=True)
 
 
 def python(place: Path, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs such a command."""
+    """Runs this code as a command."""
     return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         cwd=place,
@@ -556,7 +556,7 @@ def python(place: Path, code: str, *arguments: str) -> subprocess.CompletedProce
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A newsletter with a backup, and one more reader since, who is only in the write-ahead log."""
+    """A newsletter with a backup, and a later subscriber who is only in the write-ahead log."""
     (tmp_path / "config.toml").write_text("")
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     newsletter("backup", "copy.db", cwd=tmp_path)
@@ -565,7 +565,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def leave_a_log(place: Path, change: str) -> None:
-    """A change that is only in the write-ahead log: its process died."""
+    """Leaves a change that is only in the write-ahead log, as a killed process does."""
     file = place / "newsletter.db"
     aside = place / "aside"
     aside.mkdir()
@@ -578,8 +578,8 @@ def leave_a_log(place: Path, change: str) -> None:
     assert (place / "newsletter.db-wal").stat().st_size
 
 
-def readers(file: Path) -> list[str]:
-    """Who is in a database that is whole."""
+def addresses_in(file: Path) -> list[str]:
+    """Returns the subscribers in a database, which must be intact."""
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         rows = database.execute("SELECT address FROM subscribers ORDER BY id")
@@ -591,8 +591,8 @@ FOREIGN = "UPDATE secrets SET value = x'07' WHERE name = 'own'"
 
 
 @pytest.mark.parametrize("change", [MERGED, FOREIGN], ids=["merged", "not to be merged"])
-def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> None:
-    """The one that was there with all that was in it, or the restored one; then it works."""
+def test_a_restore_killed_at_any_instant_leaves_a_database(place: Path, change: str) -> None:
+    """The old one with all its data, or the restored one; running it again completes it."""
     leave_a_log(place, change)
     before = place / "before"
     before.mkdir()
@@ -612,7 +612,7 @@ def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> 
         with closing(sqlite3.connect(file)) as database:
             (own,) = database.execute("SELECT value FROM secrets WHERE name = 'own'").fetchone()
             (kind,) = database.execute("SELECT max(cadence) FROM subscribers").fetchone()
-        who = readers(file)
+        who = addresses_in(file)
         was_there = who == ["ada", "bob"] and (own == b"\7" or kind == "weekdays")
         assert was_there or who == after, (deaths, who)
         found.add(was_there)
@@ -621,7 +621,7 @@ def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> 
         assert done.returncode == -signal.SIGKILL, done.stderr
         config = Config.model_validate({"database": {"url": f"sqlite:///{file}"}})
         maintenance.restore(config, place / "copy.db", datetime.now(UTC))
-        assert readers(file) == after
+        assert addresses_in(file) == after
     assert deaths > 3
     assert not [one for one in log if one.exists()]
     if change == FOREIGN:
@@ -629,17 +629,17 @@ def test_killed_at_any_instant_there_is_a_database(place: Path, change: str) -> 
 
 
 def test_the_log_of_a_lost_database_is_not_taken_for_the_restored_ones(place: Path) -> None:
-    """It is kept beside, under the name the database would have."""
+    """It is kept, under the name that belongs to the old database."""
     leave_a_log(place, MERGED)
     (place / "newsletter.db").unlink()
     (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
     assert row["kept"] is None
-    assert readers(place / "newsletter.db") == ["ada"]
+    assert addresses_in(place / "newsletter.db") == ["ada"]
     assert [one.name[-4:] for one in place.glob("newsletter.db.replaced-*-wal")] == ["-wal"]
 
 
-def test_where_there_are_no_hard_links_the_old_one_is_copied(place: Path) -> None:
-    """It is kept all the same, and nobody else may read it."""
+def test_without_hard_links_the_old_database_is_copied(place: Path) -> None:
+    """It is kept as well, readable only by its owner."""
     data = (place / "newsletter.db").read_bytes()
     with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
         database.execute(FOREIGN)
@@ -647,15 +647,15 @@ def test_where_there_are_no_hard_links_the_old_one_is_copied(place: Path) -> Non
     assert done.returncode == 0, done.stderr
     (row,) = rows_of(done)
     kept = Path(row["kept"])
-    assert readers(kept) == ["ada", "bob"]
+    assert addresses_in(kept) == ["ada", "bob"]
     assert kept.stat().st_mode & 0o777 == 0o600
     assert len(data) == kept.stat().st_size
-    assert readers(place / "newsletter.db") == ["ada"]
+    assert addresses_in(place / "newsletter.db") == ["ada"]
     assert not list(place.glob("*.part"))
 
 
 def test_a_restore_behind_a_symbolic_link_replaces_the_file(place: Path) -> None:
-    """The link stays, and whoever has the file open by its own name is noticed."""
+    """The link stays, and a process that has the file open by its own name is noticed."""
     real = place / "data"
     real.mkdir()
     (place / "newsletter.db").rename(real / "papers.db")
@@ -665,11 +665,11 @@ def test_a_restore_behind_a_symbolic_link_replaces_the_file(place: Path) -> None
     (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=place))
     assert (place / "newsletter.db").is_symlink()
     assert Path(row["kept"]).parent == real
-    assert readers(real / "papers.db") == ["ada", "bob"]
+    assert addresses_in(real / "papers.db") == ["ada", "bob"]
 
 
 def test_two_restores_in_one_second_keep_both(room: Room) -> None:
-    """What was replaced first is not written over."""
+    """The database that was replaced first is not overwritten."""
     room.join("mira")
     room.backup()
     kept = {room.restore().kept, room.restore().kept}

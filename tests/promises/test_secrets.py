@@ -1,6 +1,6 @@
-"""The secrets in the URLs of sources, and those of the configuration, are printed nowhere.
+"""Secrets in the URLs of sources and in the configuration are never printed.
 
-Every command is run, whatever commands there are, with all sources that can fail at once.
+Runs every existing command, with all sources that can fail at the same time.
 """
 
 from __future__ import annotations
@@ -65,13 +65,13 @@ class Room:
     port: int
 
     def url(self, path: str, userinfo: str = "") -> str:
-        """The URL of a page of the server, with the secrets in it filled in."""
+        """Returns the URL of a page of the server, with the secrets in it filled in."""
         filled = path.format_map({name.replace(" ", "_"): one for name, one in SECRETS.items()})
         return f"http://{userinfo}127.0.0.1:{self.server.port}{filled}"
 
 
 def answers() -> dict[str, bytes]:
-    """What the server says, by path."""
+    """Returns the server's answers by path."""
     s = SECRETS
     return {
         f"/list/{s['path']}/{s['file']}.json?token={s['named']}": reply(api_json(made(*TITLES))),
@@ -119,7 +119,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
           f"url = {json.dumps(url)}"
           for name, url in urls.items() if name != "closed"),
     ]  # fmt: skip
-    # Connections that are refused are tried again after a pause: only by URLs on the command line.
+    # Refused connections are retried after a while, so they are only on the command line.
     (tmp_path / "config.toml").write_text("\n".join(lines) + "\n")
     (tmp_path / "closed.txt").write_text(urls["closed"])
     yield made
@@ -127,7 +127,7 @@ def room(tmp_path: Path) -> Iterator[Room]:
 
 
 def check(where: str, *texts: str) -> None:
-    """None of the secrets is in these texts, as written or percent-decoded."""
+    """Checks that none of the secrets is in these texts, as written or percent-decoded."""
     for text in texts:
         for name, secret in SECRETS.items():
             for one in (secret, secret.replace("%2B", "+"), secret.partition("/")[0]):
@@ -137,7 +137,7 @@ def check(where: str, *texts: str) -> None:
 def commands(
     group: click.Group = cli.cli, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command, with the words that call it."""
+    """Yields every command with the words that call it."""
     for name, one in group.commands.items():
         if isinstance(one, click.Group):
             yield from commands(one, (*path, name))
@@ -151,7 +151,7 @@ VALUES = {
     "location": "capture.json", "snapshot": "1", "edition": "1", "address": "ada@example.org",
     "whom_or_what": "2611.00001", "since": "1h",
 }  # fmt: skip
-"""What a required parameter may be, by its name. A file that is written is named by the test."""
+"""Values of required parameters, by name. Names of files to write come from the test."""
 WORDS = {
     ("replay",): ["{well}", "{moved}", "--out", "out"],
     ("snapshots", "release"): ["2", "--silent"],
@@ -163,15 +163,15 @@ WORDS = {
     ("run",): ["--due-now"],
     ("doctor",): ["--offline"],
 }
-"""The arguments of commands whose parameters need more."""
+"""Arguments of commands that need more."""
 FIRST: Sequence[tuple[str, ...]] = [
     ("ingest",), ("subscribers", "add"), ("run",), ("backup",), ("status",), ("why",),
 ]  # fmt: skip
-"""So that there is something to show."""
+"""Commands that are run first, so that there is something to show."""
 
 
 def arguments(path: tuple[str, ...], command: click.Command) -> list[str]:
-    """Arguments with which a command can do something."""
+    """Returns arguments with which a command can do something."""
     if path in WORDS:
         return WORDS[path]
     words: list[str] = []
@@ -191,7 +191,7 @@ class Shell:
     fresh: int = 0
 
     def run(self, *words: str) -> str:
-        """What a command prints; no secret is in it."""
+        """Returns the output of a command, after checking that it has no secret."""
         self.fresh += 1
         urls = {name.replace(" ", "_"): self.room.url(path) for name, path in SOURCES.items()}
         filled = [word.format(**urls, fresh=self.fresh) for word in words]
@@ -203,7 +203,7 @@ class Shell:
 
 @pytest.fixture
 def shell(room: Room, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
-    """Commands in the room."""
+    """Runs commands in the room."""
     monkeypatch.chdir(room.folder)
     url = room.url(SOURCES["gone"])
     feeds = (
@@ -216,7 +216,7 @@ def shell(room: Room, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
 
 
 def age(folder: Path) -> None:
-    """What an earlier version recorded may hold a URL as it was."""
+    """Stores URLs unmasked, as an earlier version recorded them."""
     url = f"http://h.example/?token={SECRETS['old']}"
     with closing(sqlite3.connect(folder / "newsletter.db")) as database:
         changed = database.execute("UPDATE sources SET failure = failure || ?", (f" ({url})",))
@@ -228,7 +228,7 @@ def age(folder: Path) -> None:
 
 
 def check_reports(room: Room) -> None:
-    """What the owner and the readers got, by mail, by the command and by the URL."""
+    """Checks what the owner and subscribers got, by mail, by the command and by the URL."""
     mails = list(room.folder.glob("outbox/*.eml"))
     texts = []
     for mail in mails:
@@ -243,7 +243,7 @@ def check_reports(room: Room) -> None:
 
 
 def test_no_command_prints_a_secret(shell: Shell) -> None:
-    """With sensible arguments, readable and as JSON; and with a URL in every argument."""
+    """Each is run with sensible arguments, as text and JSON, and with URLs as arguments."""
     every = dict(commands())
     shown = {}
     for path in FIRST:
@@ -266,7 +266,7 @@ def test_no_command_prints_a_secret(shell: Shell) -> None:
             shell.run(*path, *([url] * max(1, sum(one.required for one in command.params))))
             shell.run(*path, url, url, url, f"--{url}")
     shell.run("ingest", (shell.room.folder / "closed.txt").read_text())
-    # The places were looked at, and what is not secret is still there.
+    # The output was checked, and still has what is not secret.
     for path in [("ingest",), ("run",), ("snapshots", "list"), ("why",), ("sources", "list")]:
         assert "/list/***/***.json?token=***" in shown[path], path
     assert "/gone/***?api_key=***&page=2" in shown["ingest",]
@@ -278,7 +278,7 @@ def test_no_command_prints_a_secret(shell: Shell) -> None:
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_service_shows_no_secret(shell: Shell, form: str) -> None:
-    """In its log, its pages for monitoring, its metrics and the owner's mail."""
+    """This covers its log, its monitoring pages, its metrics and the owner's mail."""
     room = shell.room
     shell.run("ingest")
     age(room.folder)
@@ -314,7 +314,7 @@ def test_a_service_shows_no_secret(shell: Shell, form: str) -> None:
 
 
 def fetched(url: str) -> str:
-    """A page, whatever its status."""
+    """Returns a page, whatever its status."""
     try:
         with urllib.request.urlopen(url, timeout=30) as answer:
             return str(answer.read().decode())

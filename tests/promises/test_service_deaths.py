@@ -1,4 +1,4 @@
-"""A service under load that is killed and started again, at random."""
+"""A service under load that is killed and restarted at random."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ DEATHS_A_ROUND = 6
 
 
 def begin(room: Newsroom) -> Process:
-    """Starts the service, on a port that nobody has."""
+    """Starts the service on a free port."""
     port = {"NEWSLETTER__WEB__PORT": str(free_port())}
     return room.start("serve", "--log", "json", environment=port)
 
 
 @pytest.mark.timeout(4 * 3600)
 def test_killed_and_restarted_under_load(template: Path, tmp_path: Path) -> None:
-    """Nobody is missed, nobody gets it twice, and a kill leaves one mail a session in doubt."""
+    """No subscriber is missed or mailed twice, and a kill leaves one unknown mail per session."""
     dice = random.Random(5)
     interrupted = 0
     for round_ in range(ROUNDS):
@@ -53,11 +53,11 @@ def test_killed_and_restarted_under_load(template: Path, tmp_path: Path) -> None
                 assert before <= doubtful <= before + SESSIONS
                 interrupted += doubtful > before
             assert assert_served(room, server, doubtful) == doubtful
-    assert interrupted >= ROUNDS  # or the test tests nothing
+    assert interrupted >= ROUNDS  # otherwise this tests nothing
 
 
-def test_told_to_end_under_load(template: Path, tmp_path: Path) -> None:
-    """It ends with status 0 and leaves nothing in doubt; the next one goes on."""
+def test_stopped_under_load(template: Path, tmp_path: Path) -> None:
+    """It exits with status 0 and leaves nothing unknown; the next one continues."""
     dice = random.Random(6)
     with MailServer(tmp_path / "server") as server:
         room = copied(template, tmp_path / "room", server, sessions=SESSIONS)

@@ -1,6 +1,6 @@
-"""Several sources against a model of a few lines: what is announced, and that it is announced once.
+"""Several sources against a small model: which papers are announced, each of them once.
 
-Sources are opened, list papers, report revisions and withdrawals, list again; the operator
+Sources are opened, list papers, report revisions and withdrawals, and list again; the operator
 releases, loudly or silently, rejects and renames; all of it in any order.
 """
 
@@ -32,10 +32,10 @@ from tests.support.soak import SOAK
 NOW = datetime(2026, 11, 21, 7, 30, tzinfo=UTC)
 NAMES = ("a", "b", "c", "d")
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
-"""In memory where there is such a folder: no machine dies here."""
+"""In memory if possible, because no machine dies here."""
 
 numbers = st.integers(0, 5)
-"""Few papers, so that all sources meet all of them."""
+"""Few papers, so that every source has all of them."""
 mentions = st.builds(Row, numbers, st.sampled_from(["new", "new", "new", "replace", "withdrawn"]))
 lists = st.lists(mentions, min_size=1, max_size=4, unique_by=lambda row: row.number)
 
@@ -50,7 +50,7 @@ class Listing:
 
 
 @dataclass
-class Said:
+class ModelSource:
     """A source of the model."""
 
     listed: set[int] = field(default_factory=set)
@@ -63,29 +63,29 @@ class Said:
 
 @dataclass
 class Model:
-    """What is announced: what a source lists for the first time, unless it was ever announced.
+    """A paper is announced when a source lists it for the first time, unless it was before.
 
-    Not what a source lists on the older days of its first capture, nor what was silenced.
+    Except papers on the older days of a source's first capture, and silently released ones.
     """
 
     announced: list[int] = field(default_factory=list)
     silenced: set[int] = field(default_factory=set)
 
-    def see(self, source: Said, listing: Listing, *, aloud: bool) -> None:
-        """A source lists papers, aloud or only for itself to know."""
+    def see(self, source: ModelSource, listing: Listing, *, aloud: bool) -> None:
+        """A source lists papers, announced if `aloud`, otherwise backfilled."""
         for row in listing.rows:
             if row.kind == "new" and row.number not in source.listed:
                 source.listed.add(row.number)
                 if aloud and row.number not in {*self.announced, *self.silenced}:
                     self.announced.append(row.number)
 
-    def silence(self, listing: Listing) -> None:
-        """The operator decides that none of these is ever announced."""
+    def release_silently(self, listing: Listing) -> None:
+        """The operator decides that none of these papers is ever announced."""
         self.silenced |= {row.number for row in listing.rows} - set(self.announced)
 
 
 class Sources(RuleBasedStateMachine):
-    """The program and the model hear the same."""
+    """Gives the same captures to the program and the model."""
 
     build: Builder
 
@@ -96,22 +96,22 @@ class Sources(RuleBasedStateMachine):
         self.ingest = Ingest(self.database, lambda: NOW)
         self.review = SnapshotReview(self.database, lambda: NOW)
         self.model = Model()
-        self.said: dict[str, Said] = {}
+        self.known: dict[str, ModelSource] = {}
         self.serials = itertools.count(1)
         self.today = 0
 
     def teardown(self) -> None:
-        """Leaves nothing behind."""
+        """Removes everything."""
         self.database.close()
         self.folder.cleanup()
 
     @initialize(build=st.sampled_from([announcements.arxiv, announcements.daily]))
     def begins(self, build: Builder) -> None:
-        """All sources are written in the same way."""
+        """Chooses the format of all sources."""
         self.build = build
 
     def _fitting(self, rows: Sequence[Row]) -> list[Row]:
-        """The rows, as far as the format can say them: Daily Papers reports no revisions."""
+        """Returns the rows that the format can express: Daily Papers reports no revisions."""
         if self.build is announcements.arxiv:
             return list(rows)
         return [Row(row.number, "new" if row.kind == "replace" else row.kind) for row in rows]
@@ -124,7 +124,7 @@ class Sources(RuleBasedStateMachine):
         format: str | None = None,
         **options: bool,
     ) -> dict[int, Listing]:
-        """Gives captures of one day each; returns them by snapshot."""
+        """Ingests captures of one day each. Returns them by snapshot."""
         found: list[Capture] = []
         days: dict[str, Listing] = {}
         for rows in several:
@@ -136,88 +136,88 @@ class Sources(RuleBasedStateMachine):
         given = {report.snapshot or 0: days.get(report.origin) for report in reports}
         return {number: listing for number, listing in given.items() if listing}
 
-    def _read_again(self, said: Said) -> None:
-        """What came under the other name is heard as what an opened source says."""
-        for _, listing in sorted(said.again.items()):
-            self.model.see(said, listing, aloud=True)
-        said.read |= said.again
-        said.again = {}
+    def _read_again(self, known: ModelSource) -> None:
+        """Applies the captures of the other name to the model as those of an opened source."""
+        for _, listing in sorted(known.again.items()):
+            self.model.see(known, listing, aloud=True)
+        known.read |= known.again
+        known.again = {}
 
     @rule(source=st.sampled_from(NAMES), several=st.lists(lists, min_size=1, max_size=3))
     def is_captured(self, source: str, several: list[list[Row]]) -> None:
-        """A source is captured: for the first time, or again."""
-        said = self.said.setdefault(source, Said())
-        self._read_again(said)
+        """A source is captured for the first time, or again."""
+        known = self.known.setdefault(source, ModelSource())
+        self._read_again(known)
         given = self._captures(source, several)
         latest = max(listing.day for listing in given.values())
-        if not said.opened:
-            said.opening_day = latest
+        if not known.opened:
+            known.opening_day = latest
         for number, listing in given.items():
-            listing.opening = not said.opened
-            self.model.see(said, listing, aloud=said.opened or listing.day == latest)
-            said.read[number] = listing
-        said.opened = True
+            listing.opening = not known.opened
+            self.model.see(known, listing, aloud=known.opened or listing.day == latest)
+            known.read[number] = listing
+        known.opened = True
 
     @rule(source=st.sampled_from(NAMES), rows=lists)
     def replays(self, source: str, rows: list[Row]) -> None:
-        """Everything that a capture lists is announced, even if it is the source's first."""
-        said = self.said.setdefault(source, Said())
-        self._read_again(said)
+        """All papers of the capture are announced, even if it is the source's first."""
+        known = self.known.setdefault(source, ModelSource())
+        self._read_again(known)
         for number, listing in self._captures(source, [rows], announce_all=True).items():
-            self.model.see(said, listing, aloud=True)
-            said.read[number] = listing
+            self.model.see(known, listing, aloud=True)
+            known.read[number] = listing
 
     @rule(source=st.sampled_from(NAMES), rows=lists)
     def looks_wrong(self, source: str, rows: list[Row]) -> None:
-        """A capture cannot be read as it is asked to be: it is held, and says nothing."""
-        said = self.said.setdefault(source, Said())
-        self._read_again(said)
+        """A capture cannot be read as the format asked for: it is held, and lists nothing."""
+        known = self.known.setdefault(source, ModelSource())
+        self._read_again(known)
         for number, listing in self._captures(source, [rows], format="bibtex").items():
-            listing.opening = not said.opened
-            said.held[number] = listing
+            listing.opening = not known.opened
+            known.held[number] = listing
 
-    def _held(self) -> Iterator[tuple[Said, int]]:
-        for said in self.said.values():
-            yield from ((said, number) for number in said.held)
+    def _held(self) -> Iterator[tuple[ModelSource, int]]:
+        for known in self.known.values():
+            yield from ((known, number) for number in known.held)
 
     @precondition(lambda self: any(self._held()))
     @rule(data=st.data(), silent=st.booleans())
     def releases(self, data: st.DataObject, *, silent: bool) -> None:
-        """The operator lets a held capture in after all, perhaps long after."""
-        said, number = data.draw(st.sampled_from(list(self._held())))
-        listing = said.held.pop(number)
+        """The operator releases a held capture, perhaps long after it was captured."""
+        known, number = data.draw(st.sampled_from(list(self._held())))
+        listing = known.held.pop(number)
         name = "arxiv-feed" if self.build is announcements.arxiv else "api-json"
         report = self.review.release(number, silent=silent, format=name)
         assert report.held is None
         if silent:
-            self.model.silence(listing)
-        due = not listing.opening or said.opening_day is None or listing.day >= said.opening_day
-        self.model.see(said, listing, aloud=due and not silent)
-        said.read[number] = listing
-        said.opened = True
+            self.model.release_silently(listing)
+        due = not listing.opening or known.opening_day is None or listing.day >= known.opening_day
+        self.model.see(known, listing, aloud=due and not silent)
+        known.read[number] = listing
+        known.opened = True
 
     @precondition(lambda self: any(self._held()))
     @rule(data=st.data())
     def rejects(self, data: st.DataObject) -> None:
-        """The operator says that a held capture never came."""
-        said, number = data.draw(st.sampled_from(list(self._held())))
-        del said.held[number]
+        """The operator rejects a held capture, as if it never came."""
+        known, number = data.draw(st.sampled_from(list(self._held())))
+        del known.held[number]
         self.review.reject(number)
 
-    @precondition(lambda self: any(said.opened for said in self.said.values()))
+    @precondition(lambda self: any(known.opened for known in self.known.values()))
     @rule(data=st.data(), new=st.sampled_from(NAMES))
     def is_renamed(self, data: st.DataObject, new: str) -> None:
-        """A source gets another name, under which it may have been captured already."""
-        opened = [name for name, said in self.said.items() if said.opened and name != new]
+        """A source gets another name, which may have been captured already."""
+        opened = [name for name, known in self.known.items() if known.opened and name != new]
         if not opened:
             return
         old = data.draw(st.sampled_from(sorted(opened)))
         SourceRename(self.database, ()).rename(old, new)
-        said, other = self.said.pop(old), self.said.get(new, Said())
-        said.again |= other.again | other.read
+        known, other = self.known.pop(old), self.known.get(new, ModelSource())
+        known.again |= other.again | other.read
         for number, listing in other.held.items():
-            said.held[number] = Listing(listing.rows, listing.day)
-        self.said[new] = said
+            known.held[number] = Listing(listing.rows, listing.day)
+        self.known[new] = known
 
     @invariant()
     def announces_what_the_model_does(self) -> None:
@@ -225,17 +225,17 @@ class Sources(RuleBasedStateMachine):
         assert announced(self.database) == self.model.announced
 
     @invariant()
-    def nothing_waits_but_what_the_model_knows(self) -> None:
-        """Held are the captures that look wrong; to be read are those of a name that is gone."""
+    def only_captures_of_the_model_wait(self) -> None:
+        """Captures that look wrong are held; those of a former name are to be read again."""
         with self.database.read() as tx:
             held = {row.id for row in snapshots.listed(tx, SnapshotState.HELD)}
             again = {row.id for row in snapshots.listed(tx, SnapshotState.CAPTURED)}
         assert held == {number for _, number in self._held()}
-        assert again == {number for said in self.said.values() for number in said.again}
+        assert again == {number for known in self.known.values() for number in known.again}
 
 
 def announced(database: Database) -> list[int]:
-    """The numbers of all papers that were announced, withdrawn since or not, in log order."""
+    """Returns the numbers of all announced papers, withdrawn or not, in log order."""
     with database.read() as tx:
         titles = tx.exec_driver_sql(
             "SELECT json_extract(record, '$.title') FROM entries "
@@ -250,7 +250,7 @@ TestSources.settings = settings(
 )
 
 
-# --- whichever source is read first
+# --- order of sources
 
 FORMATS: Mapping[str, Builder] = {
     "arxiv": announcements.arxiv,
@@ -258,12 +258,12 @@ FORMATS: Mapping[str, Builder] = {
     "text": announcements.text,
 }
 steps = st.lists(st.lists(lists, min_size=1, max_size=2), min_size=1, max_size=3)
-"""What a source gives, ingest by ingest; the first opens it."""
+"""The captures of a source by ingest; the first ingest opens it."""
 OLD, LATER = Row(1), Row(2)
 
 
 def _read(order: Sequence[str], given: Mapping[str, Sequence[Sequence[Sequence[Row]]]]) -> set[int]:
-    """What is announced when the sources are read in this order, each in its own."""
+    """Returns the papers announced if the sources are read in this order, each in its own."""
     with (
         tempfile.TemporaryDirectory(dir=FOLDER) as folder,
         new_database(Path(folder) / "test.db") as database,
@@ -284,7 +284,7 @@ def _read(order: Sequence[str], given: Mapping[str, Sequence[Sequence[Sequence[R
 
 
 def _said(name: str, rows: Sequence[Row]) -> list[Row]:
-    """The rows, as far as the source can say them: only arXiv reports revisions."""
+    """Returns the rows that the source can express: only arXiv reports revisions."""
     if name == "arxiv":
         return list(rows)
     return [Row(row.number) for row in rows]
@@ -295,7 +295,7 @@ def _said(name: str, rows: Sequence[Row]) -> list[Row]:
 def test_the_order_in_which_sources_are_read_changes_nothing(
     given: dict[str, list[list[list[Row]]]], data: st.DataObject
 ) -> None:
-    """The same papers are announced, by whichever source is read first."""
+    """The same papers are announced, whichever source is read first."""
     turns = [name for name, ingests in given.items() for _ in ingests]
     other = data.draw(st.permutations(turns))
     assert _read(turns, given) == _read(other, given)
@@ -304,8 +304,8 @@ def test_the_order_in_which_sources_are_read_changes_nothing(
 @pytest.mark.parametrize(
     "order", sorted(set(itertools.permutations(["arxiv"] * 2 + ["daily"] * 2)))
 )
-def test_what_one_source_learns_another_announces(order: tuple[str, ...]) -> None:
-    """An old paper, revised on arXiv and learnt there, is listed by Daily Papers afterwards."""
+def test_a_paper_backfilled_by_one_source_is_announced_by_another(order: tuple[str, ...]) -> None:
+    """An old paper that arXiv revised, and that was backfilled, is later listed by Daily Papers."""
     given = {
         "arxiv": [[[OLD], [Row(3)]], [[Row(4, "replace"), Row(5, "withdrawn")]]],
         "daily": [[[LATER]], [[OLD, Row(4), Row(5)]]],
@@ -314,7 +314,7 @@ def test_what_one_source_learns_another_announces(order: tuple[str, ...]) -> Non
 
 
 def test_the_model_can_be_broken() -> None:
-    """A database that forgot what a source had learnt would be noticed: the machine can fail."""
+    """The machine can fail: it notices a database that lost what a source has listed."""
     machine = Sources()
     machine.begins(announcements.daily)
     machine.is_captured("a", [[OLD], [LATER]])

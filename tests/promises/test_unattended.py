@@ -1,5 +1,5 @@
-"""The service under a clock that jumps: weeks and years of minutes, in many zones, with sleeps,
-deaths, clocks that are set, and two processes on one database.
+"""The service with a jumping clock: weeks and years of minutes, in many time zones, with sleep,
+deaths, changes of the clock, and two processes on one database.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ZONES = (
 HOURS = ("00:00", "00:30", "02:30", "07:30", "23:45")
 DAYS = 3 * 365 if SOAK else 31
 CATCH_UP = timedelta(hours=6)
-START = datetime(2026, 10, 10, 3, tzinfo=UTC)  # a month with changes of the clock in it
+START = datetime(2026, 10, 10, 3, tzinfo=UTC)  # a month in which clocks change
 
 CONFIG = """
 [newsletter]
@@ -53,18 +53,18 @@ transport = "eml"
 
 @dataclass
 class Clock:
-    """A clock on the wall that anybody may set."""
+    """A wall clock that the test sets."""
 
     now: datetime
 
     def __call__(self) -> datetime:
-        """What it says."""
+        """Returns its time."""
         return self.now
 
 
 @dataclass
 class Machine:
-    """A folder with a database, and the processes on it."""
+    """A folder with a database, and the processes that use it."""
 
     folder: Path
     clock: Clock
@@ -73,34 +73,34 @@ class Machine:
 
     @property
     def config(self) -> Config:
-        """Its configuration, without sources: captures come by hand."""
+        """Its configuration, without sources, because the test ingests captures itself."""
         found = parse(CONFIG, {}, where="config.toml", folder=self.folder)
         return found.model_copy(update={"sources": ()})
 
     def start(self) -> None:
-        """One more process."""
+        """Starts one more process."""
         app = App(self.config, clock=self.clock)
         self.apps.append(app)
         self.processes.append(Jobs(app, self.config, self.clock, threading.Event()))
 
     def kill(self) -> None:
-        """All processes are gone."""
+        """Ends all processes."""
         for app in self.apps:
             app.close()
         self.apps, self.processes = [], []
 
     def capture(self, ids: list[int]) -> None:
-        """The page shows these papers."""
+        """Ingests a page with these papers."""
         with Database(self.config.database.url) as database:
             source = Ingest(database, self.clock)
             one = feed(ids, self.clock())
             list(source.captures("page", [one], announce_all=True))
 
     def arrived(self) -> Iterator[tuple[str, Counter[str]]]:
-        """Mails since the last look: to whom, and how often it names each paper."""
+        """Yields the recipient of each new mail, and how often it names each paper."""
         for path in sorted((self.folder / "outbox").glob("*.eml")):
             message = email_of(path)
-            path.unlink()  # a mail that came twice would be there twice
+            path.unlink()  # a mail that was sent twice would exist twice
             body = message.get_body(("plain",))
             assert body is not None
             ids = re.findall(r"arxiv\.org/abs/2511\.(\d+)", body.get_content())
@@ -108,7 +108,7 @@ class Machine:
 
 
 def someone(number: int) -> SubscriberRow:
-    """A reader: every zone, hour and cadence occurs."""
+    """Returns a subscriber; all time zones, send times and cadences occur."""
     cadence = ("daily", "daily", "weekdays", "weekly:mon", "monthly:31")[number % 5]
     return line_of(
         f"reader{number}@example.net",
@@ -119,13 +119,13 @@ def someone(number: int) -> SubscriberRow:
 
 
 def local_day(line: SubscriberRow, at: datetime) -> date:
-    """The date where this reader lives."""
+    """Returns the date in this subscriber's time zone."""
     return at.astimezone(ZoneInfo(line.time_zone or "UTC")).date()
 
 
 @pytest.mark.timeout(14_400)
 def test_months_of_minutes(tmp_path: Path) -> None:
-    """At most one edition for each date and reader; altogether every paper, once each."""
+    """There is one edition per date and subscriber at most, and every paper is sent once."""
     dice = random.Random(14)
     clock = Clock(START)
     machine = Machine(tmp_path, clock)
@@ -143,7 +143,7 @@ def test_months_of_minutes(tmp_path: Path) -> None:
         for process in machine.processes:
             process.tick()
         for to, titles in machine.arrived():
-            if to in readers:  # and not the owner's
+            if to in readers:  # not the owner
                 had[to] += titles
                 dates[to][local_day(readers[to], clock.now)] += 1
         _something_happens(machine, dice)
@@ -159,7 +159,7 @@ def test_months_of_minutes(tmp_path: Path) -> None:
 
 
 def _something_happens(machine: Machine, dice: random.Random) -> None:
-    """Time goes on, as it does on a laptop."""
+    """Lets time pass, as it does on a laptop."""
     clock = machine.clock
     fate = dice.random()
     if fate < 0.01:
@@ -167,15 +167,15 @@ def _something_happens(machine: Machine, dice: random.Random) -> None:
         for _ in range(dice.choice((1, 2))):
             machine.start()
     elif fate < 0.02:
-        clock.now += timedelta(hours=dice.randint(1, 60))  # it slept
+        clock.now += timedelta(hours=dice.randint(1, 60))  # the machine slept
     elif fate < 0.025:
-        # Set ahead by mistake; a tick; set right, and the operator says so.
+        # Set ahead by mistake, one tick, set right; the operator reports it.
         right = clock.now
         clock.now = right + timedelta(hours=dice.randint(1, 20))
         clock.now = right
         machine.apps[0].sending.resume()
     elif fate < 0.03:
-        clock.now -= timedelta(minutes=dice.randint(2, 120))  # set back: it waits until then
+        clock.now -= timedelta(minutes=dice.randint(2, 120))  # set back
     if not machine.processes:
         machine.start()
     due = machine.processes[0].next_due()
@@ -187,7 +187,7 @@ def _something_happens(machine: Machine, dice: random.Random) -> None:
 def _all_caught_up(
     machine: Machine, had: dict[str, Counter[str]], readers: dict[str, SubscriberRow]
 ) -> None:
-    """Everybody gets what they have not had."""
+    """Checks that every subscriber gets the papers they have not had."""
     machine.start()
     machine.apps[0].sending.resume()
     app = machine.apps[0]
@@ -202,7 +202,7 @@ def _all_caught_up(
 
 
 def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
-    """Days that only repeat send nothing; the nearly empty ones flood nobody."""
+    """Days that only repeat send nothing, and nearly empty ones cause no flood."""
     clock = Clock(datetime(2025, 5, 30, 0, 2, tzinfo=UTC))
     machine = Machine(tmp_path, clock)
     machine.start()
@@ -228,7 +228,7 @@ def test_daily_captures_of_a_page_through_the_service(tmp_path: Path) -> None:
 
 
 def test_a_source_that_fails_half_the_time_is_one_notice(tmp_path: Path) -> None:
-    """In a day of it: one mail to the owner, nothing lost, and the edition goes out once."""
+    """During a day the owner gets one mail, nothing is lost, and the edition is sent once."""
     dice = random.Random(24)
     clock = Clock(datetime(2026, 11, 19, 0, 5, tzinfo=UTC))
     page = tmp_path / "page.json"
@@ -256,7 +256,7 @@ def test_a_source_that_fails_half_the_time_is_one_notice(tmp_path: Path) -> None
 
 
 def email_of(path: Path) -> EmailMessage:
-    """A mail as it lies in the folder."""
+    """Reads a mail from its file in the folder."""
     found = message_from_bytes(path.read_bytes(), policy=policy.default)
     assert isinstance(found, EmailMessage)
     return found

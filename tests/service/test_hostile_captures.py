@@ -1,4 +1,4 @@
-"""A capture that freezes its parser, beside a running service."""
+"""A running service with captures that block their parser or exceed its limits."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from tests.support import hostile_reader
 from tests.support.ports import free_port
 
 ANSWER = 1.0
-"""Seconds within which `/healthz` answers, whatever is parsed."""
+"""Maximum seconds for a response of `/healthz` during parsing."""
 
 STOP = 10.0
-"""Seconds within which the service ends on SIGTERM."""
+"""Maximum seconds for the service to stop on SIGTERM."""
 
 SERVE = """
 import sys
@@ -42,12 +42,12 @@ with Signals() as signals:
 
 
 class Service:
-    """A service in a process of its own, and what it has stored.
+    """A service in a process of its own, and its database.
 
     Args:
-        folder: where its configuration and database are.
-        port: of its pages.
-        seconds: how long it lets a capture be parsed.
+        folder: contains its configuration and database.
+        port: port of its pages.
+        seconds: time limit for parsing a capture.
     """
 
     def __init__(self, folder: Path, port: int, seconds: float) -> None:
@@ -57,14 +57,14 @@ class Service:
         self.process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
 
     def answer(self) -> float:
-        """Seconds that `/healthz` takes."""
+        """Returns the seconds that a response of `/healthz` takes."""
         began = time.monotonic()
         with urlopen(self._url, timeout=60) as answer:
             assert answer.status == 200
         return time.monotonic() - began
 
     def start(self) -> None:
-        """Waits until it answers."""
+        """Waits until it responds."""
         while True:
             assert self.process.poll() is None
             try:
@@ -75,14 +75,14 @@ class Service:
                 return
 
     def stop(self) -> float:
-        """Ends it as systemd does. Returns how long it took."""
+        """Stops it as systemd does. Returns the seconds it took."""
         began = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(60) == 0
         return time.monotonic() - began
 
     def rows(self, query: str) -> list[tuple[object, ...]]:
-        """What the database says."""
+        """Returns the rows of a query."""
         with closing(sqlite3.connect(self._folder / "newsletter.db")) as connection:
             return connection.execute(query).fetchall()
 
@@ -97,7 +97,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextmanager
 def serving(folder: Path, seconds: float) -> Iterator[Service]:
-    """A service that answers, and is gone afterwards."""
+    """A service that is ready; killed afterwards."""
     port = free_port()
     (folder / "config.toml").write_text(
         '[newsletter]\nowner = "keeper@example.org"\n[delivery]\ntransport = "eml"\n'
@@ -114,7 +114,7 @@ def serving(folder: Path, seconds: float) -> Iterator[Service]:
 
 @contextmanager
 def measured(service: Service) -> Iterator[list[float]]:
-    """How long `/healthz` takes, over and over."""
+    """Calls `/healthz` repeatedly, and collects the seconds each response takes."""
     taken: list[float] = []
     over = threading.Event()
 
@@ -135,20 +135,20 @@ HELD = "SELECT count(*) FROM snapshots WHERE state = 'held'"
 BEGUN = "SELECT count(*) FROM snapshots WHERE attempts > 0 AND state = 'captured'"
 
 
-def test_a_frozen_parser_freezes_nothing_else(folder: Path) -> None:
-    """The pages answer, SIGTERM ends it, the next start is no different, and others go on."""
+def test_a_blocked_parser_blocks_nothing_else(folder: Path) -> None:
+    """Pages and SIGTERM work, also after a restart, and other captures are ingested."""
     captures = folder / "captures"
     (captures / "1.json").write_bytes(hostile_reader.SPINS)
     row = {"paper": {"id": "2611.00001", "title": "Lanterns"}}
     (captures / "2.json").write_text(json.dumps([row]))
-    for capture in captures.iterdir():  # they lie there long enough to be taken in
+    for capture in captures.iterdir():  # old enough to be ingested
         os.utime(capture, (1_760_000_000, 1_760_000_000))
     with serving(folder, 3600.0) as service:
         while service.rows(BEGUN) != [(1,)]:
             time.sleep(0.05)
         assert max(service.answer() for _ in range(20)) < ANSWER
         assert service.stop() < STOP
-    (captures / "1.json").unlink()  # it is stored, and the folder is not what brings it back
+    (captures / "1.json").unlink()  # it is stored: the restart parses the stored bytes
     with serving(folder, 2.0) as service:
         with measured(service) as taken:
             while service.rows("SELECT count(*) FROM entries") != [(1,)]:
@@ -161,9 +161,9 @@ def test_a_frozen_parser_freezes_nothing_else(folder: Path) -> None:
         assert service.stop() < STOP
 
 
-@pytest.mark.soak  # a minute of waiting; `tests/papers/test_parsers.py` has the limits themselves
-def test_neither_memory_nor_output_harm_it(folder: Path) -> None:
-    """A parse that eats memory and one whose result has no end."""
+@pytest.mark.soak  # takes a minute; `tests/papers/test_parsers.py` tests the limits
+def test_excessive_memory_and_output_do_not_harm_the_service(folder: Path) -> None:
+    """One capture uses up the memory, another has an endless result."""
     (folder / "captures" / "1.json").write_bytes(hostile_reader.EATS)
     (folder / "captures" / "2.json").write_bytes(hostile_reader.ENDLESS)
     with serving(folder, 60.0) as service:

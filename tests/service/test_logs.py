@@ -1,4 +1,4 @@
-"""What is logged cannot act on a terminal, and no secret of a URL is in it."""
+"""Logs are safe to print on a terminal and contain no secrets of URLs."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from newsletter.cli.terminal import prepare
 from newsletter.service import logs
 prepare()
 logs.configure(sys.argv[1])
-said = "a" + "".join(map(chr, [*range(32), *range(0x7F, 0xA0), *map(ord, MARKS)])) + "b"
+value = "a" + "".join(map(chr, [*range(32), *range(0x7F, 0xA0), *map(ord, MARKS)])) + "b"
 url = "https://me:hunter2@h.example/?token=hunter2"
 log = structlog.get_logger()
-log.warning(said, reply=said, file=Path("/x") / said, several=[said, {said: said}], count=3)
+log.warning(value, reply=value, file=Path("/x") / value, several=[value, {value: value}], count=3)
 log.warning(url, origin=url, several=(url, {"a": url}), error=ValueError(url))
 for logger in (log, logging.getLogger("library")):
     try:
-        raise ValueError(f"{said} {url}")
+        raise ValueError(f"{value} {url}")
     except ValueError:
-        logger.exception(said)
+        logger.exception(value)
         logger.error("%s", url)
-logging.getLogger("library").warning("with values %s", said)
+logging.getLogger("library").warning("with values %s", value)
 """
 MARKS = "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def logged(form: str) -> str:
-    """What is logged in that form."""
+    """Returns a log in that form."""
     code = f"MARKS = {MARKS!a}\n{LOGGING}"
     done = subprocess.run(
         [sys.executable, "-c", code, form], capture_output=True, check=False, timeout=60
@@ -47,24 +47,24 @@ def logged(form: str) -> str:
 
 @pytest.mark.parametrize("form", ["json", "console"])
 def test_a_log_is_safe_to_print(form: str) -> None:
-    """Controls, C1 too, bidi marks and foreign line ends are escaped or replaced."""
+    """Controls (C0 and C1), bidi marks and Unicode line ends are escaped or replaced."""
     text = logged(form)
-    acting = {one for one in text if not one.isprintable() and one != "\n"}
-    assert not acting
+    unsafe = {one for one in text if not one.isprintable() and one != "\n"}
+    assert not unsafe
     assert "hunter2" not in text
     assert "https://***@h.example/?token=***" in text
     assert text.count("ValueError") == 2
     assert "with values a" in text
 
 
-def test_json_holds_what_was_logged() -> None:
-    """One object a line, whose text is the text that came from outside."""
+def test_json_preserves_the_logged_values() -> None:
+    """Each line is one object; text from outside is unchanged in it."""
     rows: list[dict[str, Any]] = [json.loads(line) for line in logged("json").splitlines()]
-    said = "a" + "".join(map(chr, [*range(32), *range(0x7F, 0xA0)])) + MARKS + "b"
+    value = "a" + "".join(map(chr, [*range(32), *range(0x7F, 0xA0)])) + MARKS + "b"
     assert len(rows) == 7
-    assert rows[0]["event"] == rows[0]["reply"] == said
-    assert rows[0]["several"] == [said, {said: said}]
-    assert rows[0]["file"] == f"/x/{said}"
+    assert rows[0]["event"] == rows[0]["reply"] == value
+    assert rows[0]["several"] == [value, {value: value}]
+    assert rows[0]["file"] == f"/x/{value}"
     assert rows[0]["count"] == 3
     assert rows[0]["level"] == "warning"
     assert rows[1]["error"] == "https://***@h.example/?token=***"
@@ -72,8 +72,8 @@ def test_json_holds_what_was_logged() -> None:
     assert "Traceback" in rows[4]["exception"]
 
 
-def test_readable_lines_keep_a_traceback_apart() -> None:
-    """What came from outside begins no line that looks like another entry."""
+def test_readable_lines_indent_a_traceback() -> None:
+    """Text from outside never starts a line that looks like another entry."""
     lines = logged("console").splitlines()
     entries = [line for line in lines if not line.startswith("    ")]
     assert len(entries) == 7

@@ -1,4 +1,4 @@
-"""What a service that keeps running tells the owner, by a clock that the test sets."""
+"""Alerts and pings of a running service, with a clock set by the test."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ password_file = "nowhere"
 
 
 class Service:
-    """A newsletter that is served in this process, and an HTTP server that it talks to."""
+    """The jobs of a service in this process, and an HTTP server for its pings and alerts."""
 
     def __init__(self, folder: Path, sections: str) -> None:
         answers: dict[str, Answer | list[Answer]] = {
@@ -49,20 +49,20 @@ class Service:
         self.app = App(config, self.database, lambda: self.now)
         self.jobs = Jobs(self.app, config, lambda: self.now, threading.Event())
 
-    def live(self, minutes: int) -> None:
-        """A tick every minute."""
+    def run(self, minutes: int) -> None:
+        """Runs a tick every minute."""
         for _ in range(minutes):
             self.jobs.tick()
             self.now += MINUTE
 
     def asked(self, path: str) -> int:
-        """How often this path was asked for."""
+        """Returns the number of requests for a path."""
         return self.web.paths().count(path)
 
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
-    """Starts services."""
+    """Returns a function that creates services."""
     started: list[Service] = []
 
     def start(sections: str) -> Service:
@@ -78,50 +78,50 @@ def serve(tmp_path: Path) -> Iterator[Callable[[str], Service]]:
 Serve = Callable[[str], Service]
 
 
-def test_a_ping_every_few_minutes(serve: Serve) -> None:
-    """Nothing has to be sent for it; while sending is paused there is none."""
+def test_a_ping_is_sent_every_few_minutes(serve: Serve) -> None:
+    """It does not depend on mail being sent; while sending is paused, there is none."""
     service = serve(EML)
-    service.live(1)
+    service.run(1)
     assert service.asked("/ping") == 1
-    service.live(29)
+    service.run(29)
     assert service.asked("/ping") == 10
     service.app.sending.pause()
-    service.live(10)
+    service.run(10)
     assert service.asked("/ping") == 10
     service.app.sending.resume()
-    service.live(1)
+    service.run(1)
     assert service.asked("/ping") == 11
 
 
 @pytest.mark.parametrize(("domain", "pings"), [("", 0), ("slow.example", 1)])
-def test_no_ping_while_all_mail_is_stopped(serve: Serve, domain: str, pings: int) -> None:
-    """A single domain that takes nothing is no reason to leave it out."""
+def test_no_ping_is_sent_while_all_mail_is_stopped(serve: Serve, domain: str, pings: int) -> None:
+    """A breaker of a single domain does not stop pings."""
     service = serve(EML)
     with service.database.write() as tx:
         row = {"domain": domain, "opened_at": NOON, "reason": "no", "probe_at": NOON}
         tx.execute(insert(breakers).values(row))
-    service.live(2)
+    service.run(2)
     assert service.asked("/ping") == pings
     assert service.asked("/topic") == 1
 
 
-def test_a_clock_that_is_behind_is_told_without_mail(serve: Serve) -> None:
-    """At once; what the URL does not take is tried again, and there is no ping meanwhile."""
+def test_a_clock_that_is_behind_is_reported_without_mail(serve: Serve) -> None:
+    """It is reported at once and retried if the URL fails; there are no pings meanwhile."""
     service = serve(EML)
     with service.database.write() as tx:
         tx.exec_driver_sql("UPDATE installation SET latest_at = '2026-11-25 12:00:00.000000'")
-    service.live(25)
+    service.run(25)
     assert (service.asked("/topic"), service.asked("/ping")) == (2, 0)
     assert b"the clock says 2026-11-21 12:10 UTC" in service.web.requests[-1].body
     service.app.sending.resume()
-    service.live(15)
+    service.run(15)
     titles = [one.headers["title"] for one in service.web.requests if one.method == "POST"]
     assert titles[1:] == ["Daily Papers: 1 thing to look at", "Daily Papers: all is well again"]
     assert service.asked("/ping") == 5
 
 
-def test_a_password_that_is_gone_is_told_without_mail(serve: Serve) -> None:
-    """Mail waits and cannot go: the owner hears after an hour, once."""
+def test_a_missing_password_file_is_reported_without_mail(serve: Serve) -> None:
+    """Mail cannot be sent; the owner is alerted once, after an hour."""
     service = serve(BROKEN)
     with service.database.write() as tx:
         tx.exec_driver_sql(
@@ -132,8 +132,8 @@ def test_a_password_that_is_gone_is_told_without_mail(serve: Serve) -> None:
             "INSERT INTO deliveries (notice_id, part, state, try_at, changed_at) "
             "VALUES (1, 1, 'queued', '2026-11-21 11:00:00', '2026-11-21 11:00:00')"
         )
-    service.live(60)
+    service.run(60)
     assert (service.asked("/topic"), service.asked("/ping")) == (0, 0)
-    service.live(60)
+    service.run(60)
     assert (service.asked("/topic"), service.asked("/ping")) == (2, 0)
     assert b"Sending has been stopped since 2026-11-21 12:00 UTC" in service.web.requests[-1].body

@@ -1,4 +1,4 @@
-"""`newsletter serve` in a process of its own: it answers, works, and ends when told to."""
+"""`newsletter serve` in a process of its own: responses, work, and shutdown."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Service:
         self.port = port
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
-        """Status and text of a page."""
+        """Returns status and text of a page."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         asked = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=named)
         try:
@@ -68,20 +68,20 @@ class Service:
             return error.code, error.read().decode()
 
     def answers(self, status: int, path: str = "/readyz") -> bool:
-        """Whether it is there, and answers with this status."""
+        """Returns whether it is running and responds with this status."""
         try:
             return self.get(path)[0] == status
         except OSError:
             return False
 
     def figure(self, name: str) -> float | None:
-        """A figure of `/metrics`, with its labels in its name."""
+        """Returns a value of `/metrics`; the name includes labels."""
         _, text = self.get("/metrics")
         found = [line for line in text.splitlines() if line.startswith(f"{name} ")]
         return float(found[0].rpartition(" ")[2]) if found else None
 
     def ended(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float, list[str]]:
-        """Tells it to end; status, seconds, and what it logged."""
+        """Sends a signal, and returns its exit status, the seconds it took, and its log lines."""
         began = time.monotonic()
         self.process.send_signal(number)
         _, logged = self.process.communicate(timeout=TIMEOUT)
@@ -89,7 +89,7 @@ class Service:
 
 
 def until(is_so: Callable[[], object]) -> None:
-    """Waits until it is so; fails when it does not come."""
+    """Waits until the condition is true; fails after a timeout."""
     ends = time.monotonic() + TIMEOUT
     while not is_so():
         assert time.monotonic() < ends
@@ -97,7 +97,7 @@ def until(is_so: Callable[[], object]) -> None:
 
 
 def prepared(place: Path) -> int:
-    """A configuration, and a folder with one day's papers; the port."""
+    """Creates a configuration and a folder with one day's papers. Returns the port."""
     port = free_port()
     (place / "config.toml").write_text(CONFIG.format(port=port))
     (place / "saved").mkdir(exist_ok=True)
@@ -106,7 +106,7 @@ def prepared(place: Path) -> int:
 
 
 def publish(place: Path, day: str, title: str) -> None:
-    """A day's list, at rest."""
+    """Writes a day's list, last changed long ago."""
     file = place / "saved" / f"{day}.json"
     file.write_bytes(api_json(made(title)))
     os.utime(file, (1_700_000_000, 1_700_000_000))
@@ -140,8 +140,8 @@ def started(place: Path, port: int, environment: Mapping[str, str]) -> Iterator[
             process.communicate()
 
 
-def test_it_answers_works_and_ends(tmp_path: Path) -> None:
-    """Captures what lies in the folder, says its figures, ends with status 0 in time."""
+def test_the_service_responds_ingests_and_stops(tmp_path: Path) -> None:
+    """It ingests the folder, has metrics, and exits with status 0 in time."""
     port = prepared(tmp_path)
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     with serving(tmp_path, port) as service:
@@ -172,10 +172,10 @@ def test_it_answers_works_and_ends(tmp_path: Path) -> None:
         ({"X_Forwarded_For": "203.0.113.7", "Authorization": "Bearer another"}, 403),
     ],
 )
-def test_figures_are_for_this_machine_or_with_the_token(
+def test_metrics_require_loopback_or_the_token(
     tmp_path: Path, headers: dict[str, str], expected: int
 ) -> None:
-    """A proxy on this machine is not this machine itself; and no figure names a reader."""
+    """A proxied request is not loopback; and no metric contains an address."""
     port = prepared(tmp_path)
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     with serving(tmp_path, port) as service:
@@ -184,8 +184,8 @@ def test_figures_are_for_this_machine_or_with_the_token(
         assert "ada" not in text
 
 
-def test_figures_of_public_pages_require_the_token(tmp_path: Path) -> None:
-    """A proxy that says nothing of its clients cannot be told from a program on this machine."""
+def test_metrics_of_public_pages_require_the_token(tmp_path: Path) -> None:
+    """A proxy without forwarding headers is indistinguishable from a local program."""
     port = prepared(tmp_path)
     config = tmp_path / "config.toml"
     public = '[newsletter]\nbase_url = "https://papers.example.org"'
@@ -196,8 +196,8 @@ def test_figures_of_public_pages_require_the_token(tmp_path: Path) -> None:
         assert service.get("/metrics", Authorization="Bearer a-token-of-some-length")[0] == 200
 
 
-def test_it_ends_at_once_while_a_page_does_not_come(tmp_path: Path) -> None:
-    """A source that hangs is not waited for."""
+def test_the_service_stops_at_once_during_a_slow_fetch(tmp_path: Path) -> None:
+    """It does not wait for a source that hangs."""
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -215,8 +215,8 @@ def test_it_ends_at_once_while_a_page_does_not_come(tmp_path: Path) -> None:
     assert (status, seconds < 10) == (0, True)
 
 
-def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
-    """Before anything else is done."""
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
+    """It is reported before anything else is done."""
     port = prepared(tmp_path)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
@@ -228,8 +228,8 @@ def test_a_port_that_is_taken_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "newsletter.db").exists()
 
 
-def test_systemd_hears_that_it_is_ready_alive_and_ending(tmp_path: Path) -> None:
-    """Over the socket it names."""
+def test_systemd_is_notified(tmp_path: Path) -> None:
+    """The service sends ready, alive and stopping to systemd's socket."""
     port = prepared(tmp_path)
     newsletter("ingest", cwd=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
@@ -247,11 +247,11 @@ def test_systemd_hears_that_it_is_ready_alive_and_ending(tmp_path: Path) -> None
 
 
 def test_two_services_send_each_mail_once(tmp_path: Path) -> None:
-    """Both see that somebody is due; one of them sends it, killed and started again."""
+    """Both see the due subscribers; one is killed while the other continues."""
     port, other = prepared(tmp_path), free_port()
     newsletter("ingest", cwd=tmp_path)
     for number in range(3):
-        newsletter("subscribers", "add", f"reader{number}@example.net", cwd=tmp_path)
+        newsletter("subscribers", "add", f"ada{number}@example.net", cwd=tmp_path)
     since = _make_due(tmp_path)
     outbox = tmp_path / "outbox"
     with (
@@ -267,8 +267,10 @@ def test_two_services_send_each_mail_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("replace", [False, True], ids=["moved away", "replaced"])
-def test_a_database_that_is_not_at_its_path_any_more(tmp_path: Path, replace: bool) -> None:
-    """What is written is lost with it: a supervisor has to restart the service."""
+def test_a_database_moved_from_its_path_makes_the_service_unhealthy(
+    tmp_path: Path, replace: bool
+) -> None:
+    """Its changes would be lost, so a supervisor has to restart the service."""
     port = prepared(tmp_path)
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
@@ -291,7 +293,7 @@ def test_a_database_that_is_not_at_its_path_any_more(tmp_path: Path, replace: bo
 
 
 def _drain(wire: socket.socket) -> None:
-    """What was sent until now."""
+    """Discards all pending notifications."""
     wire.setblocking(False)
     with suppress(BlockingIOError):
         while True:
@@ -299,10 +301,12 @@ def _drain(wire: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "loop"), [("requests", "sign-ups"), ("editions", "sending")], ids=["errands", "tick"]
+    ("table", "loop"),
+    [("requests", "sign-ups"), ("editions", "sending")],
+    ids=["background", "tick"],
 )
-def test_a_loop_that_fails_unexpectedly_goes_on(tmp_path: Path, table: str, loop: str) -> None:
-    """It is logged with its traceback, `/readyz` names the loop, and it recovers by itself."""
+def test_a_loop_that_fails_unexpectedly_continues(tmp_path: Path, table: str, loop: str) -> None:
+    """The traceback is logged, `/readyz` names the loop, and it recovers by itself."""
     port = prepared(tmp_path)
     newsletter("subscribers", "add", "ada@example.net", cwd=tmp_path)
     newsletter("ingest", cwd=tmp_path)
@@ -312,8 +316,8 @@ def test_a_loop_that_fails_unexpectedly_goes_on(tmp_path: Path, table: str, loop
         other.execute(f"ALTER TABLE {table} RENAME TO elsewhere")
         with started(tmp_path, port, since) as service:
             until(lambda: service.answers(503))
-            said = f"{loop}: unexpected OperationalError, see the log\n"
-            assert service.get("/readyz")[1] == said
+            reason = f"{loop}: unexpected OperationalError, see the log\n"
+            assert service.get("/readyz")[1] == reason
             assert service.get("/healthz") == (200, "ok\n")
             other.execute(f"ALTER TABLE elsewhere RENAME TO {table}")
             until(lambda: service.get("/readyz")[0] == 200)
@@ -326,22 +330,22 @@ def test_a_loop_that_fails_unexpectedly_goes_on(tmp_path: Path, table: str, loop
 
 
 def _make_due(place: Path) -> dict[str, str]:
-    """Everybody was due a moment ago; the newsletter's hour, so that this is so."""
+    """Makes all subscribers due a moment ago. Returns the environment with that send time."""
     at = (datetime.now(UTC) - timedelta(minutes=2)).replace(second=0, microsecond=0)
     with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
-        said = f"{at:%Y-%m-%d %H:%M:%S.%f}"
-        database.execute("UPDATE subscribers SET next_due_at = ?", (said,))
+        due = f"{at:%Y-%m-%d %H:%M:%S.%f}"
+        database.execute("UPDATE subscribers SET next_due_at = ?", (due,))
     return {"NEWSLETTER__NEWSLETTER__SEND_AT": f"{at:%H:%M}"}
 
 
-def test_small_answers_leave_at_once() -> None:
-    """asyncio turns off their waiting only on sockets whose protocol is named."""
+def test_small_responses_are_sent_at_once() -> None:
+    """asyncio sets TCP_NODELAY only on sockets with an explicit protocol."""
     with listening("127.0.0.1", 0) as wire:
         assert wire.proto == socket.IPPROTO_TCP
 
 
-def test_connections_wait_until_the_server_has_begun() -> None:
-    """It says that it is ready at once, so none may be refused before its thread has begun."""
+def test_connections_are_accepted_before_the_server_has_started() -> None:
+    """Readiness is reported early, so no connection may be refused before its thread runs."""
     with (
         listening("127.0.0.1", 0) as wire,
         socket.create_connection(wire.getsockname(), timeout=10) as visitor,
@@ -349,14 +353,14 @@ def test_connections_wait_until_the_server_has_begun() -> None:
         assert visitor.getpeername() == wire.getsockname()
 
 
-def test_a_stop_while_the_scheduler_takes_jobs_that_run_once_ends_it() -> None:
-    """APScheduler fails where it is shut down at that moment; the service ends with status 0."""
+def test_the_scheduler_can_be_stopped_while_it_starts_one_time_jobs() -> None:
+    """APScheduler raises if it is shut down at that moment; the service exits with status 0."""
     scheduler = Scheduler(lambda: None, lambda: [scheduler.stop] * 40, lambda: None)
     scheduler.run()
 
 
 def test_a_stop_before_the_scheduler_has_started_is_not_lost() -> None:
-    """A signal may come at any instant, also while the service starts."""
+    """A signal may arrive while the service is starting."""
     scheduler = Scheduler(lambda: None, list, lambda: None)
     scheduler.stop()
     running = threading.Thread(target=scheduler.run, daemon=True)
@@ -365,8 +369,8 @@ def test_a_stop_before_the_scheduler_has_started_is_not_lost() -> None:
     assert not running.is_alive()
 
 
-def test_a_stop_while_the_scheduler_starts_ends_it() -> None:
-    """However the two fall together."""
+def test_the_scheduler_can_be_stopped_while_it_starts() -> None:
+    """Several delays between start and stop are tried."""
     for delay in (0.0, 0.001, 0.01, 0.05):
         scheduler = Scheduler(lambda: None, list, lambda: None)
         running = threading.Thread(target=scheduler.run, daemon=True)
@@ -381,13 +385,13 @@ def _ingesting(database: Database, captured: list[Capture]) -> Generator[Capture
     yield from Ingest(database, lambda: NOON).captures("s", captured, whole_folder=True)
 
 
-def test_leftovers_are_waited_for(tmp_path: Path) -> None:
-    """The database is not closed under what is still being ingested."""
+def test_shutdown_waits_for_the_ingestion_of_leftovers(tmp_path: Path) -> None:
+    """The database is not closed while captures are being ingested."""
     url = f"sqlite:///{tmp_path}/papers.db"
     with Database(url) as database, Database(url) as other:
         captured = [Capture(api_json(made(f"Lamp {n}")), f"{n}.json", NOON) for n in range(2)]
         with closing(_ingesting(database, captured)) as begun:
-            next(begun)  # the other one is stored and not settled
+            next(begun)  # the other capture is stored but not ingested
         jobs = Jobs(App(Config(), database), Config(), lambda: NOON, threading.Event())
         settle = next(job for job in jobs.captures_due())
         with other.alone("s"):

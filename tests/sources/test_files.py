@@ -1,4 +1,4 @@
-"""Folders of saved pages: what is still being written is not taken for a page."""
+"""Folders of saved pages: a file that is still being written is not ingested."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ NOW = 1_800_000_000.0
 
 
 class Place:
-    """A folder, and a clock."""
+    """A folder with a clock of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.now = NOW
         self.waited: list[float] = []
         self.busy: list[str] = []
-        """Files that go on being written while somebody waits."""
+        """Files that are still being written during a wait."""
 
     def write(self, name: str, age: float) -> None:
-        """A file that was changed so many seconds ago."""
+        """Writes a file, last changed `age` seconds ago."""
         file = self.path / name
         file.write_text(name)
         os.utime(file, (self.now - age, self.now - age))
 
     def wait(self, seconds: float) -> None:
-        """Time passes."""
+        """Lets time pass."""
         self.waited.append(seconds)
         self.now += seconds
         for name in self.busy:
             self.write(name, 0.5)
 
     def taken(self, *, waits: bool) -> list[str]:
-        """What is taken in, and what is said of the others."""
+        """Returns the content of the files read, and the errors of the others."""
         source = FolderSource(
             self.path,
             rested=RESTED,
@@ -48,17 +48,17 @@ class Place:
         ]
 
 
-def test_what_does_not_rest_is_left_for_the_next_time(tmp_path: Path) -> None:
-    """A service looks again by itself."""
+def test_recently_changed_files_are_left_for_the_next_run(tmp_path: Path) -> None:
+    """Without `wait`, as in a service, which checks again later."""
     place = Place(tmp_path)
     place.write("a", RESTED)
     place.write("b", RESTED - 0.5)
-    place.write("c", -60.0)  # by a clock that was wrong
+    place.write("c", -60.0)  # in the future, by a wrong clock
     assert place.taken(waits=False) == ["a", "c"]
 
 
-def test_who_runs_once_waits_until_it_rests(tmp_path: Path) -> None:
-    """Until the newest of them does, and not at all when all do."""
+def test_a_single_run_waits_for_recently_changed_files(tmp_path: Path) -> None:
+    """It waits until the newest has rested, and not at all if all have."""
     place = Place(tmp_path)
     place.write("a", 1.5)
     place.write("b", 0.5)
@@ -68,8 +68,8 @@ def test_who_runs_once_waits_until_it_rests(tmp_path: Path) -> None:
     assert place.waited == [1.5]
 
 
-def test_what_is_written_all_the_time_is_said(tmp_path: Path) -> None:
-    """The others go."""
+def test_a_file_that_keeps_changing_is_reported(tmp_path: Path) -> None:
+    """The other files are ingested."""
     place = Place(tmp_path)
     place.write("a", 0.0)
     place.write("b", 0.0)

@@ -1,4 +1,4 @@
-"""A configured address, from the first capture to a server that fails: through the command line."""
+"""A configured URL through the command line, from the first capture to a failing server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NEXT = sample()[1].read_bytes()
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Starts a server with these answers, and configures `/papers` of it as a source."""
+    """Returns a function that starts a server and configures one of its paths as a source."""
     servers: list[Server] = []
 
     def started(answers: Answers, path: str = "/papers") -> Server:
@@ -37,10 +37,8 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         server.close()
 
 
-def test_a_page_that_did_not_change_is_asked_for_by_its_validator(
-    serve: Serve, tmp_path: Path
-) -> None:
-    """The second request carries the ETag; 304 costs no parse and announces nothing."""
+def test_an_unchanged_page_is_requested_with_its_validator(serve: Serve, tmp_path: Path) -> None:
+    """The second request has the ETag; a 304 announces nothing."""
     server = serve(
         {"/papers": [reply(DAY, ETag='"one"'), reply(status=304, ETag='"one"'), reply(NEXT)]}
     )
@@ -53,10 +51,10 @@ def test_a_page_that_did_not_change_is_asked_for_by_its_validator(
 
 
 @pytest.mark.parametrize("body", [b"<title>Log in</title><form>", b'{"error":"Sorry"}', DAY[:900]])
-def test_what_is_no_list_is_held_and_the_source_goes_on(
+def test_a_response_without_a_list_is_held_and_the_source_continues(
     serve: Serve, tmp_path: Path, body: bytes
 ) -> None:
-    """A login page, an error saved as data, half an answer: held with one line, bytes kept."""
+    """A login page, an error as JSON, or half a response is held, and its bytes are kept."""
     serve({"/papers": [reply(body), reply(DAY)]})
     held = newsletter("ingest", "--json", cwd=tmp_path)
     assert held.returncode == 3
@@ -67,8 +65,8 @@ def test_what_is_no_list_is_held_and_the_source_goes_on(
     assert well["new"] == 9
 
 
-def test_a_server_that_fails_is_said_until_it_is_well_again(serve: Serve, tmp_path: Path) -> None:
-    """Exit status 3, one line, and `source failing` in the status until the next answer."""
+def test_a_failing_server_is_reported_until_it_recovers(serve: Serve, tmp_path: Path) -> None:
+    """Exit status 3, one line, and `source failing` in the status until the next success."""
     server = serve({"/papers": [reply(status=404), reply(DAY)]})
     failed = newsletter("ingest", cwd=tmp_path)
     assert failed.returncode == 3
@@ -82,7 +80,7 @@ def test_a_server_that_fails_is_said_until_it_is_well_again(serve: Serve, tmp_pa
     assert len(server.requests) == 2
 
 
-def test_a_dated_address_is_asked_for_yesterday_and_today(serve: Serve, tmp_path: Path) -> None:
+def test_a_dated_url_is_fetched_for_yesterday_and_today(serve: Serve, tmp_path: Path) -> None:
     """A day's list still grows after its first capture."""
     server = serve({}, "/papers?date={date}")
     done = newsletter("ingest", "--json", cwd=tmp_path)
@@ -94,8 +92,8 @@ def test_a_dated_address_is_asked_for_yesterday_and_today(serve: Serve, tmp_path
     assert [row["path"].partition("date=")[2] for row in rows_of(done)] == days
 
 
-def test_a_private_address_needs_leave(serve: Serve, tmp_path: Path) -> None:
-    """Without `allow_private` nothing is asked for; a redirect to a private one neither."""
+def test_a_private_address_needs_allow_private(serve: Serve, tmp_path: Path) -> None:
+    """Without it, no request is made."""
     server = serve({"/papers": reply(DAY)})
     config = (tmp_path / "config.toml").read_text().replace("allow_private = true\n", "")
     (tmp_path / "config.toml").write_text(config)

@@ -1,4 +1,4 @@
-"""The archive finds what was announced, all of it and nothing else, whatever somebody types."""
+"""The archive finds all announced papers and nothing else, whatever a visitor types."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def publish(
     source: str = "s",
     **said: Any,
 ) -> None:
-    """The page of a day lists papers with these titles, numbered from `first`."""
+    """Ingests a day's page that lists papers with these titles, numbered from `first`."""
     rows = []
     for number, title in enumerate(titles, first):
         inner = {"id": f"2611.{number:05}", "title": title, "summary": f"About {number}.", **said}
@@ -47,8 +47,8 @@ def publish(
     assert report.held is None
 
 
-def learn(database: Database, *titles: str) -> None:
-    """A source's first capture lists them for a day before its latest: nobody is told."""
+def backfill(database: Database, *titles: str) -> None:
+    """Ingests these papers as the older days of a first capture, so that they are not announced."""
     rows = [
         {
             "paper": {
@@ -65,24 +65,24 @@ def learn(database: Database, *titles: str) -> None:
 
 
 def found(database: Database, words: str, limit: int = 50, before: int | None = None) -> list[int]:
-    """The positions of what is found."""
+    """Returns the positions of the papers found."""
     with database.read() as tx:
         return positions(archive.search(tx, words, limit, before))
 
 
 def positions(entries: Sequence[Entry]) -> list[int]:
-    """Where they stand in the log."""
+    """Returns the entries' positions in the log."""
     return [entry.position for entry in entries]
 
 
 def pass_over(database: Database, *at: int) -> None:
-    """The operator wants nobody to get these."""
+    """Passes over these entries, as the operator can."""
     with database.write() as tx:
         editions.pass_over(tx, at)
 
 
 def pages(read: Callable[[int | None], Sequence[int]]) -> list[int]:
-    """All pages one after the other, each asked for by the end of the one before it."""
+    """Reads all pages, each from where the one before it ended."""
     seen: list[int] = []
     while page := read(seen[-1] if seen else None):
         seen += page
@@ -91,7 +91,7 @@ def pages(read: Callable[[int | None], Sequence[int]]) -> list[int]:
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    """Papers with hostile titles, and papers with one to three words of the vocabulary."""
+    """An archive of papers with hostile titles, and with one to three words of the vocabulary."""
     with Database(f"sqlite:///{tmp_path_factory.mktemp('library')}/a.db") as opened:
         titles = [f"{one} {two} {one}" for one in VOCABULARY for two in VOCABULARY]
         publish(opened, *titles, summary="")
@@ -117,8 +117,8 @@ SYNTAX = (
 @example("-lamp* ^oil {{7*7}}")
 @example("a" * 100_000)
 @example("lamp " * 10_000)
-def test_any_text_is_a_question(library: Database, words: str) -> None:
-    """Nothing that is typed raises; without a word nothing is found."""
+def test_any_text_is_a_valid_query(library: Database, words: str) -> None:
+    """No text raises an error, and text without a word finds nothing."""
     at = found(library, words)
     assert at == sorted(set(at), reverse=True)
     if not any(character.isalnum() for character in words):
@@ -130,10 +130,10 @@ def test_any_text_is_a_question(library: Database, words: str) -> None:
     st.sampled_from([" ", "-", '" "', " * ", ":", "("]),
     st.integers(1, 7),
 )
-def test_all_words_must_occur_and_the_last_may_be_a_beginning(
+def test_all_words_must_occur_and_the_last_may_be_a_prefix(
     library: Database, words: list[str], between: str, messages: int
 ) -> None:
-    """What is found is what reading every title would find; signs only part words."""
+    """A search finds the titles that a scan would find; punctuation only separates words."""
     last = words.pop()[:messages]
 
     def fits(title: str) -> bool:
@@ -151,13 +151,13 @@ def test_all_words_must_occur_and_the_last_may_be_a_beginning(
 
 
 def plain(text: str) -> str:
-    """As words are compared."""
+    """Returns text as words are compared: without case and accents."""
     return text.lower().replace("ö", "o")
 
 
 @pytest.mark.parametrize("words", ["erdos", "ERDŐS", "Erdős", "Erdo\u030bs", "erd", "paul erdos"])
-def test_accents_and_capitals_do_not_count(database: Database, words: str) -> None:
-    """A name is found however it is typed, and among the authors too."""
+def test_search_ignores_accents_and_case(database: Database, words: str) -> None:
+    """A name is found however it is typed, also among the authors."""
     publish(database, "On Lamps", authors=[{"name": "Paul Erdős"}, {"name": "共感 Ōe"}])
     publish(database, "Erdős and Lamps", first=2, authors=[{"name": "Paul"}])
     publish(database, "Others", first=3)
@@ -165,7 +165,7 @@ def test_accents_and_capitals_do_not_count(database: Database, words: str) -> No
 
 
 def test_a_rewritten_paper_is_found_by_its_new_words_only(database: Database) -> None:
-    """Old words lead nowhere; what is shown is the text as it was announced."""
+    """The old words no longer find it, and it is shown with its text as announced."""
     publish(database, "Lamps", "Ships", summary="Burning oil.", authors=[{"name": "Ada Grün"}])
     for due_action, abstract in enumerate(("Burning gas.", "Burning wax."), 1):
         publish(database, "Lanterns", "Ships", summary=abstract, on=day(due_action))
@@ -179,8 +179,8 @@ def test_a_rewritten_paper_is_found_by_its_new_words_only(database: Database) ->
     assert entry.paper.title == "Lamps"
 
 
-def test_a_snapshot_that_is_accepted_again_adds_nothing(database: Database) -> None:
-    """Words that were taken in twice would not go with the text they came from."""
+def test_accepting_a_snapshot_again_indexes_nothing_twice(database: Database) -> None:
+    """Words indexed twice would remain when the text changes."""
     publish(database, "Lamps", "Ships")
     with database.write() as tx:
         tx.exec_driver_sql("UPDATE snapshots SET state = 'captured'")
@@ -190,9 +190,9 @@ def test_a_snapshot_that_is_accepted_again_adds_nothing(database: Database) -> N
     assert found(database, "lanterns") == [1]
 
 
-def test_what_was_only_learnt_is_nowhere(database: Database) -> None:
-    """It was never announced, also when its text changes."""
-    learn(database, "Lamps")
+def test_backfilled_papers_are_not_in_the_archive(database: Database) -> None:
+    """They were never announced. A change of their text makes no difference."""
+    backfill(database, "Lamps")
     rows: dict[str, Any] = {"on": day(3), "source": "other", "summary": "Lamps"}
     publish(database, "Lanterns", "Lighthouses", first=2, **rows)
     with database.read() as tx:
@@ -204,8 +204,8 @@ def test_what_was_only_learnt_is_nowhere(database: Database) -> None:
     assert found(database, "today") == [min(at)]
 
 
-def test_what_was_passed_over_or_withdrawn_is_nowhere(database: Database) -> None:
-    """Neither in a search, nor in a day, nor among the latest."""
+def test_passed_over_and_withdrawn_papers_are_not_in_the_archive(database: Database) -> None:
+    """They are not in a search, not in a day and not among the latest."""
     publish(database, "Lamp one", "Lamp two", "Lamp three")
     publish(database, "Lamp four", first=4, on=day(1))
     publish(database, "Lamp two", first=2, on=day(2), summary=WITHDRAWN)
@@ -221,7 +221,7 @@ def test_what_was_passed_over_or_withdrawn_is_nowhere(database: Database) -> Non
 
 
 def test_pages_of_a_search_have_no_gap_and_no_repeat(database: Database) -> None:
-    """Each begins where the one before it ended, also where papers are left out."""
+    """Each page begins where the one before it ended, also where papers are left out."""
     publish(database, *(f"Lamp {number}" for number in range(1, 24)))
     pass_over(database, 5, 6, 7, 8, 9, 10, 23)
     everything = found(database, "lamp")
@@ -230,16 +230,16 @@ def test_pages_of_a_search_have_no_gap_and_no_repeat(database: Database) -> None
         assert pages(lambda before, size=size: found(database, "la", size, before)) == everything  # type: ignore[misc]
 
 
-def test_the_latest_come_with_their_time(database: Database) -> None:
-    """The newest first, and no more than asked for."""
+def test_the_latest_papers_have_the_time_of_their_announcement(database: Database) -> None:
+    """The newest come first, up to the limit."""
     publish(database, *(f"Lamp {number}" for number in range(1, 6)), on=None)
     with database.read() as tx:
         latest = archive.latest(tx, 3)
     assert [(one.entry.position, one.at) for one in latest] == [(5, NOW), (4, NOW), (3, NOW)]
 
 
-def test_days_know_their_papers_and_their_neighbours(database: Database) -> None:
-    """Days without papers are no neighbours; papers without a day are in none."""
+def test_days_have_a_paper_count_and_neighbours(database: Database) -> None:
+    """Days without papers are not neighbours, and papers without a day belong to none."""
     publish(database, "One", "Two", on=day(0))
     publish(database, "Three", first=3, on=day(-3))
     publish(database, "Four", first=4, on=day(5))
@@ -256,7 +256,7 @@ def test_days_know_their_papers_and_their_neighbours(database: Database) -> None
 
 
 def test_an_empty_log_has_an_empty_archive(database: Database) -> None:
-    """Nothing of it raises."""
+    """Every query returns an empty result and raises no error."""
     with database.read() as tx:
         lists = (archive.latest(tx, 9), archive.days(tx, 9), archive.editions(tx, 9))
         assert lists == ([], [], [])
@@ -266,7 +266,10 @@ def test_an_empty_log_has_an_empty_archive(database: Database) -> None:
 
 
 def freeze(tx: Connection, at: Sequence[int], **said: Any) -> str:
-    """An edition with these entries; its key. It is sent unless it is held, or `sent` is off."""
+    """Stores an edition with these entries and returns its key.
+
+    It is marked as sent unless it is held or `sent` is false.
+    """
     sent = said.pop("sent", "held" not in said)
     key = editions.key_of(at, "en", "default", "look")
     parts = [Rendered(f"{len(at)} papers", "<p>", ""), Rendered("more", "<p>", "")]
@@ -277,7 +280,7 @@ def freeze(tx: Connection, at: Sequence[int], **said: Any) -> str:
 
 
 def test_editions_are_listed_when_they_are_public_and_sent(database: Database) -> None:
-    """Others have an address only, and only once somebody was to get them."""
+    """A private edition has only its own URL; one that was not planned for anyone has none."""
     publish(database, "One", "Two", "Three")
     with database.write() as tx:
         first = freeze(tx, [2, 1], public=True)
@@ -305,7 +308,7 @@ def test_editions_are_listed_when_they_are_public_and_sent(database: Database) -
 
 
 def test_an_edition_shows_what_was_sent(database: Database) -> None:
-    """In its order, with the text of then, whatever became of its papers."""
+    """It has its own order, and its papers' text at that time, whatever happened to them since."""
     publish(database, "One", "Two", "Three")
     with database.write() as tx:
         key = freeze(tx, [3, 1, 2])
@@ -317,8 +320,8 @@ def test_an_edition_shows_what_was_sent(database: Database) -> None:
     assert titles == ["Three", "One", "Two"]
 
 
-def test_a_long_edition_is_whole(database: Database) -> None:
-    """Also with more papers than one statement takes."""
+def test_a_long_edition_is_complete(database: Database) -> None:
+    """It has more papers than one SQL statement can have parameters."""
     publish(database, *(f"Lamp {number}" for number in range(1, 1203)))
     at = list(range(1202, 0, -1))
     with database.write() as tx:
@@ -327,8 +330,8 @@ def test_a_long_edition_is_whole(database: Database) -> None:
         assert positions(archive.edition_entries(tx, key)) == at
 
 
-def test_a_restored_log_is_found_again(tmp_path: Path) -> None:
-    """What came since the backup, and what was rewritten, and each paper once."""
+def test_a_restored_log_can_be_searched(tmp_path: Path) -> None:
+    """Papers that were added or changed since the backup are found too, and each only once."""
     file, copy = tmp_path / "a.db", tmp_path / "copy.db"
     with Database(f"sqlite:///{file}") as database:
         publish(database, "Lamps", "Ships")

@@ -1,4 +1,4 @@
-"""The database opens safely: made once, private, migrated under a lock, its tables as declared."""
+"""Opening the database: created once, private, migrated under a lock, with the declared tables."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from tests.support.disks import fill, small_disk
 
 
 def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> None:
-    """What the steps leave is what the code expects, but for the indexes of the archive."""
+    """The migrations create the tables that the code declares, besides the search index."""
 
     def declared(name: str | None, _kind: str, _parents: Mapping[str, str | None]) -> bool:
-        return not (name or "").startswith("paper_search")  # SQLite's own tables of words
+        return not (name or "").startswith("paper_search")  # the tables of SQLite's full-text index
 
     with database.read() as tx:
         context = MigrationContext.configure(
@@ -46,14 +46,14 @@ def test_the_migrations_make_exactly_the_declared_tables(database: Database) -> 
         assert compare_metadata(context, metadata) == []
 
 
-def test_the_known_revisions_are_the_files() -> None:
-    """A new step is also named in the list that an ordinary run compares with."""
+def test_revisions_match_the_migration_files() -> None:
+    """A new migration has to be added to the list that an ordinary run compares with."""
     script = ScriptDirectory(str(Path(migrations.__file__).parent))
     assert [step.revision for step in script.walk_revisions()][::-1] == list(migrations.REVISIONS)
 
 
-def test_a_database_of_before_the_first_release_is_refused(tmp_path: Path) -> None:
-    """With a message that says what to do, and not by a failing statement."""
+def test_a_database_from_before_the_first_release_is_refused(tmp_path: Path) -> None:
+    """The error says what to do, instead of a statement that fails."""
     url = f"sqlite:///{tmp_path}/old.db"
     Database(url).close()
     with closing(sqlite3.connect(tmp_path / "old.db")) as old:
@@ -77,8 +77,8 @@ def test_an_ordinary_run_does_not_import_alembic(tmp_path: Path) -> None:
     assert done.stdout == "False\n"
 
 
-def test_a_new_database_is_made_once_by_many_at_once(tmp_path: Path) -> None:
-    """Processes that meet an empty file migrate it together without a word."""
+def test_a_new_database_is_created_once_by_many_processes(tmp_path: Path) -> None:
+    """Processes that open an empty file at the same time migrate it without an error."""
     code = "import sys; from newsletter.storage.database import Database; Database(sys.argv[1])"
     url = f"sqlite:///{tmp_path}/together.db"
     for round_ in range(3):
@@ -87,8 +87,8 @@ def test_a_new_database_is_made_once_by_many_at_once(tmp_path: Path) -> None:
         assert [child.wait() for child in children] == [0] * 6
 
 
-def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
-    """All of a transaction, or nothing."""
+def test_a_write_that_raises_an_error_changes_nothing(database: Database) -> None:
+    """The whole transaction is rolled back."""
     with pytest.raises(KeyError), database.write() as tx:
         sources.ensure(tx, "s")
         raise KeyError
@@ -96,14 +96,14 @@ def test_a_write_that_raises_leaves_nothing(database: Database) -> None:
         assert sources.all_status(tx) == []
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    """The message has the path and what to do."""
+def test_the_error_names_a_missing_folder(tmp_path: Path) -> None:
+    """The message has the path and says what to do."""
     with pytest.raises(StorageError, match=r"nowhere.*check that its folder exists"):
         Database(f"sqlite:///{tmp_path}/nowhere/a.db")
 
 
-def test_connections_that_are_all_waiting_are_a_lock(tmp_path: Path) -> None:
-    """The pool's own time-out is no `DBAPIError`, and no fault of the program either."""
+def test_a_pool_whose_connections_all_wait_is_reported_as_a_lock(tmp_path: Path) -> None:
+    """The pool's own time-out is not a `DBAPIError`, and not a bug either."""
     with (
         Database(f"sqlite:///{tmp_path}/test.db", busy_seconds=0.1) as database,
         ExitStack() as held,
@@ -116,10 +116,10 @@ def test_connections_that_are_all_waiting_are_a_lock(tmp_path: Path) -> None:
             sources.ensure(tx, "saved")
 
 
-def test_a_lock_met_while_connecting_is_said(tmp_path: Path) -> None:
-    """The first statements of a connection, too, fail with an error of ours."""
+def test_a_lock_while_connecting_is_reported(tmp_path: Path) -> None:
+    """The first statements of a connection also fail with one of our errors."""
     database = Database(f"sqlite:///{tmp_path}/test.db", busy_seconds=0.1)
-    database.close()  # there is no connection in the pool any more
+    database.close()  # so that the pool has no connection
     with closing(sqlite3.connect(database.file, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode=EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
@@ -133,14 +133,14 @@ def test_a_lock_met_while_connecting_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "sql", ["SELECT", "SELECT x FROM nowhere", "INSERT INTO installation VALUES"]
 )
-def test_a_fault_of_the_program_keeps_its_traceback(database: Database, sql: str) -> None:
-    """It is not taken for the state of a disk."""
+def test_a_bug_keeps_its_traceback(database: Database, sql: str) -> None:
+    """It is not reported as a fault of the disk."""
     with pytest.raises(DBAPIError), database.write() as tx:
         tx.exec_driver_sql(sql)
 
 
-def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
-    """Also by what opens files of its own beside the database."""
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
+    """Code that opens other files beside the database reports it too."""
     folder = tmp_path / "here"
     folder.mkdir()
     with Database(f"sqlite:///{folder}/test.db") as database:
@@ -153,20 +153,20 @@ def test_a_folder_that_is_gone_is_said(tmp_path: Path) -> None:
         database.check_writable(0.1)
 
 
-def test_a_database_that_can_be_written_to(database: Database) -> None:
-    """The check is a transaction of its own, and changes nothing."""
+def test_check_writable_accepts_a_writable_database(database: Database) -> None:
+    """The check is a separate transaction that changes nothing."""
     with database.read() as tx:
         before = installation.get(tx)
     database.check_writable(0.1)
     with database.read() as tx:
         assert installation.get(tx) == before
-        database.check_writable(0.1)  # also while somebody reads
+        database.check_writable(0.1)  # also while another connection reads
     with database.write(), pytest.raises(DatabaseLocked):
         database.check_writable(0.1)
 
 
-def test_a_full_disk_cannot_be_written_to(tmp_path: Path) -> None:
-    """Also where the write-ahead log has room of its own for a small transaction."""
+def test_check_writable_reports_a_full_disk(tmp_path: Path) -> None:
+    """The check works even if the write-ahead log has room for a small transaction."""
     with (
         small_disk(tmp_path / "disk", kilobytes=4_096) as disk,
         Database(f"sqlite:///{disk}/test.db") as database,
@@ -179,8 +179,8 @@ def test_a_full_disk_cannot_be_written_to(tmp_path: Path) -> None:
         database.check_writable(0.1)
 
 
-def test_a_database_that_was_replaced_while_it_is_open(tmp_path: Path) -> None:
-    """What is written would be lost with the file that nothing leads to any more."""
+def test_replacing_an_open_database_is_reported(tmp_path: Path) -> None:
+    """Otherwise data would be written to a file that no path leads to, and be lost."""
     with Database(f"sqlite:///{tmp_path}/test.db") as database:
         database.check_file()
         database.file.rename(tmp_path / "away.db")
@@ -193,20 +193,20 @@ def test_a_database_that_was_replaced_while_it_is_open(tmp_path: Path) -> None:
                 database.check_writable(0.1)
 
 
-def test_a_time_without_zone_is_refused(database: Database) -> None:
-    """Instants are aware, and come back in UTC."""
+def test_a_time_without_time_zone_is_rejected(database: Database) -> None:
+    """Times are timezone-aware, and are read back in UTC."""
     with pytest.raises(StatementError), database.write() as tx:
         source = sources.ensure(tx, "s")
-        sources.failed(tx, source.id, datetime(2026, 1, 1), "no")  # noqa: DTZ001
+        sources.note_failure(tx, source.id, datetime(2026, 1, 1), "no")  # noqa: DTZ001
     east = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=5)))
     with database.write() as tx:
-        sources.failed(tx, sources.ensure(tx, "s").id, east, "no")
+        sources.note_failure(tx, sources.ensure(tx, "s").id, east, "no")
         (fares,) = sources.all_status(tx)
     assert fares.failing_since == datetime(2026, 1, 1, 7, tzinfo=UTC)
 
 
 def test_an_edition_is_frozen_once(database: Database) -> None:
-    """The same key keeps what was made first."""
+    """Freezing the same key again keeps the first content."""
     first, second = Rendered("s", "<p>1</p>", "1"), Rendered("s", "<p>2</p>", "2")
     key = editions.key_of([1, 2], "en", "default", "look")
     at = datetime(2026, 1, 1, tzinfo=UTC)
@@ -219,8 +219,8 @@ def test_an_edition_is_frozen_once(database: Database) -> None:
         assert editions.content(tx, frozen[0].id).parts == (first,)
 
 
-def test_the_key_of_an_edition_has_all_that_shapes_it() -> None:
-    """Other papers, order, language, theme or look: another edition."""
+def test_the_key_of_an_edition_depends_on_all_its_inputs() -> None:
+    """Other papers, order, language, theme or appearance make another edition."""
     keys = {
         editions.key_of([1, 2], "en", "default", "look"),
         editions.key_of([2, 1], "en", "default", "look"),
@@ -232,8 +232,8 @@ def test_the_key_of_an_edition_has_all_that_shapes_it() -> None:
     assert len(keys) == 6
 
 
-def test_a_database_opened_while_it_is_replaced_is_the_new_one(tmp_path: Path) -> None:
-    """It waits for the restore, and then knows the file that is there."""
+def test_opening_during_a_restore_opens_the_restored_database(tmp_path: Path) -> None:
+    """It waits for the restore, and then uses the new file."""
     path, fresh = tmp_path / "papers.db", tmp_path / "fresh.db"
     for one in (path, fresh):
         Database(f"sqlite:///{one}").close()
@@ -251,7 +251,7 @@ def test_a_database_opened_while_it_is_replaced_is_the_new_one(tmp_path: Path) -
 
 
 def _is_waited_for(lock: Path) -> bool:
-    """Whether a thread or a process waits for the lock on this file."""
+    """Whether a thread or process is waiting for the lock on this file."""
     inode = f":{lock.stat().st_ino} "
     lines = Path("/proc/locks").read_text().splitlines()
     return any("->" in line and inode in line for line in lines)

@@ -1,4 +1,4 @@
-"""A migration that has landed is never edited: databases made by it are in use."""
+"""A released migration is never edited, because databases made by it are in use."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ LANDED: dict[str, str] = {
         "ed06269585a3c8805bce9d561dd5e85c4b312526149a5d715d0e8b97e1d243a7"
     ),
 }
-"""The hash of each file, as it landed. Add a line for a new migration; change none."""
+"""The hash of each file as released. Add a line for a new migration; change none."""
 
 
-def test_landed_migrations_are_as_they_landed() -> None:
-    """Every migration and everything of ours that it consists of."""
+def test_released_migrations_are_unchanged() -> None:
+    """Covers every migration and every module of ours that it consists of."""
     folder = Path(migrations.__file__).parent
     files = {*(folder / "versions").glob("v*.py"), *(folder / "baseline").glob("*.py")}
     found = {
@@ -37,8 +37,8 @@ def test_landed_migrations_are_as_they_landed() -> None:
     assert found == LANDED
 
 
-def test_links_of_subscribers_that_were_there_can_be_ended(tmp_path: Path) -> None:
-    """They keep their rows, and ids are still not given again."""
+def test_links_of_existing_subscribers_can_be_ended(tmp_path: Path) -> None:
+    """The subscribers keep their rows, and ids are still never reused."""
     file = file_of_revision(tmp_path / "old.db", "1")
     with closing(sqlite3.connect(file)) as old:
         for name in ("ada", "bob"):

@@ -1,4 +1,4 @@
-"""Reading a database without touching it."""
+"""Reading a database without changing it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.support.databases import new_database
 
 
 def names(path: Path) -> list[str]:
-    """The sources in the database."""
+    """Returns the names of the sources in the database."""
     with read_only(f"sqlite:///{path}") as tx:
         return list(sources.names(tx))
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    """All files of a folder."""
+    """Returns the content of all files in a folder, by name."""
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_it_leaves_everything_as_it_is(tmp_path: Path) -> None:
-    """No file is changed, and none is made beside it; whatever its name."""
+def test_reading_changes_no_file(tmp_path: Path) -> None:
+    """No file is changed, and none is created beside it, whatever its name."""
     path = tmp_path / "a? #%41.db"
     with new_database(path) as database, database.write() as tx:
         sources.ensure(tx, "a")
@@ -36,29 +36,31 @@ def test_it_leaves_everything_as_it_is(tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
-def test_it_sees_what_a_process_that_has_it_open_has_written(database: Database) -> None:
-    """What is in the write-ahead log counts."""
+def test_reading_sees_data_in_the_write_ahead_log(database: Database) -> None:
+    """Another process has the database open and has written the data."""
     with database.write() as tx:
         sources.ensure(tx, "a")
     assert names(database.file) == ["a"]
 
 
-def test_it_cannot_write(database: Database) -> None:
-    """Whatever is asked of it."""
+def test_a_read_only_database_cannot_be_written(database: Database) -> None:
+    """Every writing statement fails."""
     with pytest.raises(StorageError), read_only(f"sqlite:///{database.file}") as tx:
         sources.ensure(tx, "a")
 
 
-def test_it_makes_no_database(tmp_path: Path) -> None:
-    """Where there is none."""
+def test_reading_creates_no_database(tmp_path: Path) -> None:
+    """If the file is missing, an error is raised."""
     with pytest.raises(DatabaseMissing):
         names(tmp_path / "a.db")
     assert files(tmp_path) == {}
 
 
 @pytest.mark.parametrize("statement", ["UPDATE alembic_version SET version_num = '0'", None])
-def test_it_migrates_no_database(statement: str | None, tmp_path: Path) -> None:
-    """Of another version, or of another program."""
+def test_reading_does_not_migrate_or_accept_other_databases(
+    statement: str | None, tmp_path: Path
+) -> None:
+    """A database of another version or another program is refused."""
     path = tmp_path / "a.db"
     if statement:
         new_database(path).close()
@@ -70,8 +72,8 @@ def test_it_migrates_no_database(statement: str | None, tmp_path: Path) -> None:
     assert files(tmp_path) == before
 
 
-def test_what_is_no_database_is_said(tmp_path: Path) -> None:
-    """As an error of ours."""
+def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
+    """The error is one of ours."""
     (tmp_path / "a.db").write_bytes(b"a letter" * 200)
-    with pytest.raises(StorageError, match="no database"):
+    with pytest.raises(StorageError, match="not a database"):
         names(tmp_path / "a.db")

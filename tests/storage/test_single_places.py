@@ -13,7 +13,7 @@ PACKAGE = Path(newsletter.__file__).parent
 
 
 def _mentions(path: Path) -> set[str]:
-    """The attributes a module uses, and what it imports, by its full name."""
+    """Returns the attributes that a module uses, and its imports by their full names."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Attribute):
@@ -40,7 +40,7 @@ def _mentions(path: Path) -> set[str]:
     ],
 )
 def test_only_one_module(names: set[str], place: str) -> None:
-    """That module mentions one of these names, and no other does."""
+    """That module mentions one of these names, and no other module does."""
     found = {
         str(path.relative_to(PACKAGE)) for path in PACKAGE.rglob("*.py") if _mentions(path) & names
     }

@@ -1,4 +1,4 @@
-"""Subscribers as CSV: what is read, what is wrong in words, and that an export comes back."""
+"""Subscribers as CSV: parsing, error messages, and that an export can be imported again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RUN = "=+-@\t\r＝＋－＠"
 
 ANYTHING = st.text(st.characters())
 SIGNS = st.text(st.sampled_from("aé灯'\"=+-@＝＠,;|\t\r\n\x00 \u202e\ufeff"), max_size=12)
-FEW = st.text(st.characters(), max_size=15)  # never more topics than there may be
+FEW = st.text(st.characters(), max_size=15)  # never more topics than the limit
 TOPICS = st.lists(FEW | SIGNS, max_size=6).map(";".join).map(topics)
 LOCALS = st.from_regex(r"\A[a-zA-Z0-9'=+_-]{1,9}\Z") | st.sampled_from(["müller", "'", "'=", "''-"])
 ADDRESSES = st.builds("{}@{}".format, LOCALS, st.sampled_from(["example.org", "灯台.jp"]))
@@ -42,37 +42,37 @@ LINES = st.builds(
 
 
 def rows(text: str) -> list[tuple[int, SubscriberRow | Problem]]:
-    """All rows of a file with this text."""
+    """Returns all rows of a file with this text."""
     return list(read(io.StringIO(text, newline="")).rows)
 
 
 def one(line: str, header: str = HEADER) -> SubscriberRow | Problem:
-    """What the only line below the header is."""
+    """Returns the row of the only line after the header."""
     ((_, only),) = rows(header + line)
     return only
 
 
 def what(line: str, header: str = HEADER) -> str:
-    """What is wrong in the only line."""
+    """Returns the error in the only line."""
     problem = one(line, header)
     assert isinstance(problem, Problem), problem
     return problem.what
 
 
 def found(text: str) -> list[str]:
-    """Who is in the file, as shown."""
+    """Returns the addresses in the file, as displayed."""
     return [row.address.display for _, row in rows(text) if isinstance(row, SubscriberRow)]
 
 
 def refused(text: str) -> str:
-    """Why nothing of the file is read."""
+    """Returns why the whole file is refused."""
     with pytest.raises(ValueError, match=r"\w") as caught:
         read(io.StringIO(text, newline=""))
     return str(caught.value)
 
 
-def test_a_line_with_everything() -> None:
-    """Values come back in the form in which everything else writes them."""
+def test_a_line_with_all_columns() -> None:
+    """The values are normalised."""
     assert one(
         'Mira@Example.org, Weekly:Mon ,Europe/Berlin,7:30, "agents; speech"'
     ) == SubscriberRow(
@@ -87,8 +87,8 @@ def test_a_line_with_everything() -> None:
 @pytest.mark.parametrize(
     "line", ["mira@example.org", "mira@example.org,,,,", " mira@example.org , "]
 )
-def test_only_the_address_is_needed(line: str) -> None:
-    """What is not written is daily, and for the rest the newsletter's own."""
+def test_only_the_address_is_required(line: str) -> None:
+    """The cadence defaults to daily, the rest to the newsletter's settings."""
     assert one(line) == MIRA
     assert one(line) == SubscriberRow(MIRA.address, "daily", None, None, ())
 
@@ -110,29 +110,29 @@ def test_only_the_address_is_needed(line: str) -> None:
         "address\rmira@example.org\r",
     ],
 )
-def test_spreadsheets_differ(text: str) -> None:
-    """Order, case, separator, line ends, empty columns and a byte order mark are no matter."""
+def test_files_of_different_spreadsheets_are_read(text: str) -> None:
+    """Order, case, separator, line ends, empty columns and a byte order mark do not matter."""
     assert found(text) == ["mira@example.org"]
     assert len(rows(text)) == 1
 
 
-def test_other_columns_are_named_once() -> None:
-    """Columns that are none of ours are ignored, and known before the first row."""
+def test_unknown_columns_are_reported_once() -> None:
+    """They are ignored, and their names are available before the first row."""
     file = read(["Name,E-Mail,\x1b[31mNotes,,topics\n", "Mira,mira@example.org,x,,agents\n"])
     assert file.ignored == ("Name", "[31mNotes")
     assert list(file.rows) == [(2, SubscriberRow(MIRA.address, topics=("agents",)))]
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_topics_stand_in_one_cell(separator: str) -> None:
-    """Where ";" separates cells too, quotation marks keep a cell whole."""
+def test_topics_are_one_cell(separator: str) -> None:
+    """Where ";" also separates cells, quotation marks keep the cell whole."""
     header = separator.join(["address", "topics", "cadence"]) + "\n"
     line = separator.join(["mira@example.org", '"agents;speech"', "weekdays"])
     assert one(line, header) == SubscriberRow(MIRA.address, "weekdays", topics=("agents", "speech"))
 
 
-def test_topics_without_quotation_marks_where_they_are_needed() -> None:
-    """They are more cells than there are columns: said, not guessed."""
+def test_topics_without_the_required_quotation_marks_are_an_error() -> None:
+    """There are more cells than columns, which is reported."""
     assert "more cells than the first line" in what("mira@example.org;a;b", "address;topics\n")
 
 
@@ -155,20 +155,20 @@ def test_topics_without_quotation_marks_where_they_are_needed() -> None:
         ("mira@example.org," + "x" * 200_000, "cannot be read as CSV"),
     ],
 )
-def test_what_is_wrong_is_said(line: str, words: str) -> None:
-    """One problem, with the column and what to write instead."""
+def test_an_error_is_reported(line: str, words: str) -> None:
+    """It has the column and what to write instead."""
     assert words in what(line)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
-    """Nobody corrects a line four times."""
-    said = what("mira,yearly,Mars,7,x,more")
+def test_all_errors_of_a_line_are_reported_at_once() -> None:
+    """The operator can fix them together."""
+    reported = what("mira,yearly,Mars,7,x,more")
     for start in ("more cells", "address: ", "cadence: ", "time_zone: ", "send_at: "):
-        assert start in said
+        assert start in reported
 
 
 def test_a_problem_shows_the_beginning_of_its_line() -> None:
-    """Short, and without what would act on a terminal."""
+    """It is short and safe to print on a terminal."""
     problem = one("mira\x1b[31m\u202e," + "x " * 1_000_000)
     assert isinstance(problem, Problem)
     assert problem.text.startswith("mira [31m ,x x x")
@@ -178,8 +178,8 @@ def test_a_problem_shows_the_beginning_of_its_line() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "there is nothing in it"),
-        ("\ufeff\r\n\r\n", "there is nothing in it"),
+        ("", "it is empty"),
+        ("\ufeff\r\n\r\n", "it is empty"),
         ("mira@example.org\njonas@example.org\n", "it begins with an address; add a first line"),
         ("\ufeffmira@example.org;daily\n", "it begins with an address; add a first line"),
         ("'+mira@example.org,daily\n", "it begins with an address; add a first line"),
@@ -190,36 +190,38 @@ def test_a_problem_shows_the_beginning_of_its_line() -> None:
         ('"address"x\n', 'no column "address"'),
     ],
 )
-def test_a_file_needs_its_first_line(text: str, why: str) -> None:
-    """Without the names of columns nothing is read; what to write is said."""
+def test_a_file_needs_a_header(text: str, why: str) -> None:
+    """Without one, nothing is read, and the error says what to write."""
     assert why in refused(text)
 
 
-def test_numbers_are_those_of_the_file() -> None:
-    """Blank lines and cells of several lines count as an editor counts them."""
+def test_line_numbers_are_those_of_an_editor() -> None:
+    """Blank lines and cells of several lines are counted."""
     text = '\naddress,notes\n\na@example.org,"one\ntwo\n\nthree"\nbad,\n\nc@example.org\n'
     assert [number for number, _ in rows(text)] == [4, 8, 10]
 
 
-def test_an_open_quotation_mark_takes_its_own_line_only() -> None:
-    """What follows it is read, though CSV would take it for one long cell."""
-    people = [f"a{number}@example.org" for number in range(40)]
-    text = 'address,notes\nmira@example.org,"she said\n' + "\n".join(people)
+def test_an_unclosed_quotation_mark_affects_only_its_line() -> None:
+    """The following lines are read, although in CSV they would be one long cell."""
+    addresses = [f"a{number}@example.org" for number in range(40)]
+    text = 'address,notes\nmira@example.org,"she said\n' + "\n".join(addresses)
     assert rows(text)[0][0] == 2
     assert isinstance(rows(text)[0][1], Problem)
-    assert found(text) == people
+    assert found(text) == addresses
 
 
-def test_a_quotation_mark_within_a_cell_is_a_sign_like_others() -> None:
-    """Inches swallow no lines, even when another line has some too."""
-    people = [f"a{number}@example.org" for number in range(9)]
-    text = "address,notes\n" + "".join(f'{who},{n} or 5" high\n' for n, who in enumerate(people))
-    assert found(text) == people
+def test_a_quotation_mark_within_a_cell_is_an_ordinary_character() -> None:
+    """Inch marks in several lines do not merge the lines between them."""
+    addresses = [f"a{number}@example.org" for number in range(9)]
+    text = "address,notes\n" + "".join(
+        f'{address},{n} or 5" high\n' for n, address in enumerate(addresses)
+    )
+    assert found(text) == addresses
     assert [number for number, _ in rows(text)] == list(range(2, 11))
 
 
-def test_a_carriage_return_within_a_line_is_said() -> None:
-    """Where lines were split at line feeds only, it is a problem of its line."""
+def test_a_carriage_return_within_a_line_is_an_error() -> None:
+    """The lines were split only at line feeds; the next line is read."""
     lines = ["address,cadence\n", "mira@example.org\r,daily\n", "jonas@example.org\r\n"]
     (_, first), (number, second) = read(lines).rows
     assert isinstance(first, Problem)
@@ -227,8 +229,8 @@ def test_a_carriage_return_within_a_line_is_said() -> None:
 
 
 @pytest.mark.parametrize("opened", [(), (500,), range(100, 900)])
-def test_lines_are_read_as_they_come(opened: Collection[int]) -> None:
-    """An endless file is read to where somebody stops, a few lines ahead at most."""
+def test_lines_are_read_lazily(opened: Collection[int]) -> None:
+    """Of an endless file, only a few lines ahead are read."""
     taken = 0
 
     def endless() -> Iterator[str]:
@@ -247,10 +249,10 @@ def test_lines_are_read_as_they_come(opened: Collection[int]) -> None:
     st.lists(ANYTHING | SIGNS, max_size=8),
     st.sampled_from([HEADER, "email;topics\n", "", "\ufeff"]),
 )
-@example(["mira@example.org\n", "nobody\n"], HEADER)
+@example(["mira@example.org\n", "mira\n"], HEADER)
 @example([], "name\n")
-def test_no_text_breaks_it(lines: list[str], header: str) -> None:
-    """Only a first line is refused as a whole; all that is said can be shown."""
+def test_any_text_is_read_or_reported(lines: list[str], header: str) -> None:
+    """Only a wrong header refuses the whole file, and all messages are safe to display."""
     try:
         file = read([header, *lines] if header else lines)
     except ValueError as exc:
@@ -274,16 +276,16 @@ def test_no_text_breaks_it(lines: list[str], header: str) -> None:
 @given(st.integers(0, 30), ANYTHING | SIGNS)
 @example(3, 'x@example.org,"')
 @example(3, '"""')
-def test_a_bad_line_hides_no_other(place: int, bad: str) -> None:
-    """Whatever stands in one line, everybody in the others is read."""
-    people = [f"a{number}@example.org" for number in range(30)]
-    lines = [*people[:place], bad, *people[place:]]
+def test_a_bad_line_does_not_affect_the_others(place: int, bad: str) -> None:
+    """All other addresses are read."""
+    addresses = [f"a{number}@example.org" for number in range(30)]
+    lines = [*addresses[:place], bad, *addresses[place:]]
     read_back = [
         row.address.display
         for number, row in read([HEADER, *(f"{line}\n" for line in lines)]).rows
         if isinstance(row, SubscriberRow) and number != place + 2
     ]
-    assert read_back == people
+    assert read_back == addresses
 
 
 @settings(max_examples=FUZZED)
@@ -295,8 +297,8 @@ def test_a_bad_line_hides_no_other(place: int, bad: str) -> None:
         )
     ]
 )
-def test_an_export_comes_back_as_it_was(lines: list[SubscriberRow]) -> None:
-    """Written and read, every subscriber is the same, however the lines are split."""
+def test_an_export_can_be_imported_unchanged(lines: list[SubscriberRow]) -> None:
+    """The rows are the same, however the lines are split."""
     text = "".join(write(lines))
     assert text.startswith(HEADER)
     assert [row for _, row in rows(text)] == lines
@@ -310,8 +312,8 @@ def test_an_export_comes_back_as_it_was(lines: list[SubscriberRow]) -> None:
 @given(st.lists(LINES, max_size=6), st.sampled_from([",", ";"]))
 @example([SubscriberRow(MIRA.address, topics=("agents", "=cmd|' /C calc'!A0"))], ";")
 @example([SubscriberRow(MIRA.address, topics=("agents", '"=1', '" =1'))], ";")
-def test_no_spreadsheet_runs_a_cell(lines: list[SubscriberRow], separator: str) -> None:
-    """No cell begins with what is run, in countries with either separator."""
+def test_no_cell_is_a_formula_in_a_spreadsheet(lines: list[SubscriberRow], separator: str) -> None:
+    """This holds for both separators that spreadsheets use."""
     text = "".join(write(lines))
     for cells in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
         assert not [cell for cell in cells if cell.lstrip(" ").startswith(tuple(RUN))]
@@ -319,15 +321,15 @@ def test_no_spreadsheet_runs_a_cell(lines: list[SubscriberRow], separator: str) 
 
 @given(st.lists(LINES, max_size=6))
 def test_each_subscriber_is_one_line(lines: list[SubscriberRow]) -> None:
-    """Lines end as RFC 4180 wants it, and nowhere else."""
+    """It ends with CRLF, as in RFC 4180, and contains no other line end."""
     written = list(write(lines))
     assert len(written) == len(lines) + 1
     assert all(line.endswith("\r\n") and len(line.splitlines()) == 1 for line in written)
 
 
 @pytest.mark.parametrize("sign", RUN[:4] + RUN[6:])
-def test_the_apostrophe_of_a_spreadsheet_comes_off(sign: str) -> None:
-    """Only before a sign that would be run: other apostrophes belong to the text."""
+def test_the_apostrophe_of_a_guarded_cell_is_removed(sign: str) -> None:
+    """Apostrophes before other characters belong to the text."""
     row = one(f"mira@example.org,'daily,,,\"'{sign}1; '{sign}2;'tis\"")
     assert what("mira@example.org,'daily").startswith("cadence")
     assert isinstance(row, Problem)
@@ -337,14 +339,14 @@ def test_the_apostrophe_of_a_spreadsheet_comes_off(sign: str) -> None:
 
 
 def test_an_address_may_begin_with_a_sign() -> None:
-    """It is guarded in the file and itself again when it is read."""
+    """It is guarded in the file and restored when it is read."""
     line = SubscriberRow(parse_address("+lamps@example.org"))
     assert list(write([line]))[1] == "'+lamps@example.org,daily,,,\r\n"
     assert one("'+lamps@example.org") == one("+lamps@example.org") == line
 
 
-def test_an_export_is_for_people() -> None:
-    """The names of columns, and addresses in their own script."""
+def test_an_export_is_readable() -> None:
+    """It has a header, and addresses in their own script."""
     line = SubscriberRow(
         parse_address("Mira@xn--mnchen-3ya.de"), "weekly:mon", "UTC", "07:30", ("agents", "a,b")
     )
@@ -365,20 +367,20 @@ def test_an_export_is_for_people() -> None:
     ],
 )
 def test_topics_are_a_list(text: str, expected: tuple[str, ...]) -> None:
-    """Clean, visible, each once, in the order of the text."""
+    """They are cleaned, without blanks and duplicates, in their original order."""
     assert topics(text) == expected
 
 
 @pytest.mark.parametrize("text", ["x" * 201, ";".join(map(str, range(51)))])
 def test_topics_have_limits(text: str) -> None:
-    """Longer ones and more of them are refused, not cut."""
+    """Topics that are too long or too many are refused, not cut."""
     with pytest.raises(ValueError, match="at most"):
         topics(text)
 
 
 @given(ANYTHING | SIGNS)
-def test_topics_are_clean_whatever_is_written(text: str) -> None:
-    """They are what they would be if they were written again."""
+def test_topics_are_always_clean(text: str) -> None:
+    """Parsing them again returns the same."""
     try:
         given_topics = topics(text)
     except ValueError:
@@ -388,7 +390,7 @@ def test_topics_are_clean_whatever_is_written(text: str) -> None:
 
 
 @pytest.mark.parametrize("title", HOSTILE)
-def test_hostile_text_comes_back_as_a_topic(title: str) -> None:
-    """Markup, templates and formulas are text like any other."""
+def test_hostile_text_is_preserved_as_a_topic(title: str) -> None:
+    """Markup, templates and formulas are ordinary text."""
     line = SubscriberRow(MIRA.address, topics=topics(title))
     assert [row for _, row in rows("".join(write([line])))] == [line]

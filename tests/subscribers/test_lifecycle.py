@@ -1,4 +1,4 @@
-"""Who gets editions: coming, pausing, leaving, and what follows from it."""
+"""The lifecycle of subscribers: adding, importing, pausing, unsubscribing and removing."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.planning_room import A_DAY, DUE, HOUR, MORNING, RULES, Planni
 
 MIRA = parse_address("mira@example.org")
 MOVED_TO = ("new@example.net", "new@example.net", "example.net")
-"""An address, as written and as compared, and its domain."""
+"""An address as displayed, its normal form, and its domain."""
 
 CANCELLED, DEFERRED, QUEUED, SENDING, SENT = (
     DeliveryState.CANCELLED,
@@ -41,38 +41,38 @@ CANCELLED, DEFERRED, QUEUED, SENDING, SENT = (
 
 
 class Office(PlanningRoom):
-    """A newsroom in which people come and go, and mail is sent."""
+    """A planning room with imports, subscriber states and claims."""
 
-    def take_in(self, *lines: str) -> tuple[Imported, list[BadLine]]:
-        """The lines of a file, the first of them naming the columns."""
+    def import_lines(self, *lines: str) -> tuple[Imported, list[BadLine]]:
+        """Imports the lines of a file, the header first. Returns the counts and the bad lines."""
         done = Imported()
         bad = list(
             self.subscriber_import.add(csv_import.read(f"{line}\n" for line in lines).rows, done)
         )
         return done, bad
 
-    def taken_in(self, *lines: str) -> Imported:
-        """What became of them."""
-        return self.take_in(*lines)[0]
+    def imported(self, *lines: str) -> Imported:
+        """Imports the lines of a file. Returns the counts."""
+        return self.import_lines(*lines)[0]
 
     def state_of(self, name: str) -> SubscriberState:
-        """What somebody is."""
+        """Returns a subscriber's state."""
         return self.person(name).state
 
     def states_of(self, name: str) -> list[DeliveryState]:
-        """The states of somebody's mails, in the order they were planned."""
+        """Returns the states of a subscriber's deliveries, in the order they were planned."""
         with self.database.read() as tx:
             wanted = Filter(address=parse_address(f"{name}@example.org").normal)
             return [row.state for row in deliveries.listed(tx, wanted)]
 
     def claim(self) -> list[int]:
-        """A sender takes everything that waits."""
+        """Claims all waiting deliveries for one sender. Returns their ids."""
         with self.database.write() as tx:
             found = outbox.waiting(tx, self.now, 1_000)
             return sorted(outbox.claim(tx, found, "sender", self.now)[0])
 
-    def settle(self, ids: Sequence[int], state: DeliveryState, reply: str = "said") -> None:
-        """What the sender took comes to an end."""
+    def settle(self, ids: Sequence[int], state: DeliveryState, reply: str = "reply") -> None:
+        """Records an outcome for claimed deliveries."""
         again = self.now if state is DEFERRED else None
         with self.database.write() as tx:
             outbox.settle(
@@ -80,7 +80,7 @@ class Office(PlanningRoom):
             )
 
     def suppress(self, name: str, reason: str = "550 5.1.1 no such user") -> None:
-        """A server said that there is nobody of that name."""
+        """Suppresses a subscriber, as after a refusal of their server."""
         found = self.person(name)
         with self.database.write() as tx:
             subscribers.stop(tx, found.id, SubscriberState.SUPPRESSED, self.now)
@@ -90,15 +90,15 @@ class Office(PlanningRoom):
 
 @pytest.fixture
 def office(database: Database) -> Office:
-    """An empty log, and nobody there."""
+    """An empty log without subscribers."""
     return Office(database)
 
 
 # --- adding
 
 
-def test_who_is_added_is_active_and_due_at_the_next_hour(office: Office) -> None:
-    """With the wishes they have."""
+def test_an_added_subscriber_is_active_and_due_at_their_next_time(office: Office) -> None:
+    """Their preferences decide the time."""
     line = line_of("Mira@Example.ORG", cadence="weekly:mon", send_at="9:05", topics="a; b")
     mira, added = office.lifecycle.add(line)
     assert added
@@ -109,8 +109,8 @@ def test_who_is_added_is_active_and_due_at_the_next_hour(office: Office) -> None
     assert (mira.last_due_on, mira.added_at) == (None, MORNING)
 
 
-def test_who_is_added_again_stays_as_they_are(office: Office) -> None:
-    """However the address is written; what they chose is theirs."""
+def test_adding_an_active_subscriber_changes_nothing(office: Office) -> None:
+    """Their preferences are kept, even if the address is written in another case."""
     office.join("mira", cadence="weekly:mon")
     again, added = office.lifecycle.add(line_of("MIRA@example.org", cadence="daily"))
     assert not added
@@ -118,8 +118,8 @@ def test_who_is_added_again_stays_as_they_are(office: Office) -> None:
     assert again.preferences.cadence == "weekly:mon"
 
 
-def test_somebody_suppressed_is_not_added_unless_they_ask_for_it(office: Office) -> None:
-    """The reason is said; asked for, it is forgotten."""
+def test_a_suppressed_address_is_added_only_with_unsuppress(office: Office) -> None:
+    """Without it, the error has the reason; with it, the suppression is deleted."""
     office.join("mira")
     office.suppress("mira")
     with pytest.raises(UsageError, match=r"suppressed: 550 5\.1\.1 no such user.*--unsuppress"):
@@ -131,8 +131,8 @@ def test_somebody_suppressed_is_not_added_unless_they_ask_for_it(office: Office)
     assert office.lifecycle.add(SubscriberRow(MIRA)) == (mira, False)
 
 
-def test_the_first_reason_of_a_suppression_stays(office: Office) -> None:
-    """It is what the operator needs to know."""
+def test_the_first_reason_of_a_suppression_is_kept(office: Office) -> None:
+    """It tells the operator what happened."""
     office.join("mira")
     office.suppress("mira", "first")
     office.suppress("mira", "second")
@@ -144,7 +144,7 @@ def test_the_first_reason_of_a_suppression_stays(office: Office) -> None:
 
 
 def test_an_import_counts_every_kind_of_line(office: Office) -> None:
-    """Added, known, left, suppressed, bad, twice in the file; and every line is one of them."""
+    """Every line is added, known, unsubscribed, suppressed or bad; a duplicate is known."""
     for name in ("known", "paused", "left", "gone"):
         office.join(name)
     office.lifecycle.pause(parse_address("paused@example.org"))
@@ -153,7 +153,7 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
     office.join("forgotten")
     office.lifecycle.remove(parse_address("forgotten@example.org"), forget=True)
     before = {name: office.person(name) for name in ("known", "paused", "left", "gone")}
-    done, bad = office.take_in(
+    done, bad = office.import_lines(
         "address,cadence,time_zone,send_at,topics",
         "mira@example.org,weekly:mon,Europe/Berlin,08:00,agents; speech",
         "known@example.org,weekly:fri,,,",
@@ -178,36 +178,36 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
     assert office.person("mira").preferences == preferences
 
 
-def test_who_is_imported_begins_as_a_newcomer(office: Office) -> None:
-    """Active, due at the next hour, with the latest day's papers."""
+def test_an_imported_subscriber_starts_as_a_newcomer(office: Office) -> None:
+    """They are active, due at the next time, and start with the latest day's papers."""
     office.papers(1, day=day(-1))
     office.papers(2)
-    assert office.taken_in("address", "mira@example.org").added == 1
+    assert office.imported("address", "mira@example.org").added == 1
     mira = office.person("mira")
     assert (mira.state, mira.cursor, mira.next_due_at) == (SubscriberState.ACTIVE, 1, DUE)
 
 
-def test_who_left_is_not_brought_back_by_an_import(office: Office) -> None:
-    """However often; only by asking for it."""
+def test_an_import_does_not_resubscribe_an_unsubscribed_address(office: Office) -> None:
+    """Only adding them individually does."""
     office.join("mira")
     office.lifecycle.unsubscribe(MIRA)
     for _ in range(2):
-        assert office.taken_in("address", "mira@example.org").left == 1
+        assert office.imported("address", "mira@example.org").left == 1
     assert office.state_of("mira") is SubscriberState.UNSUBSCRIBED
     office.join("mira")
     assert office.state_of("mira") is SubscriberState.ACTIVE
 
 
-def test_who_has_not_confirmed_is_made_active_by_an_import(office: Office) -> None:
-    """The operator knows that they want it."""
+def test_an_import_makes_a_pending_subscriber_active(office: Office) -> None:
+    """The operator vouches for their consent."""
     office.join("mira")
     office.sql("UPDATE subscribers SET state = 'pending', next_due_at = NULL")
-    assert office.taken_in("address", "mira@example.org").added == 1
+    assert office.imported("address", "mira@example.org").added == 1
     assert office.person("mira").next_due_at == DUE
 
 
-def test_a_long_file_is_taken_in_by_and_by(office: Office) -> None:
-    """What is twice in it is known, near or far; progress says how many lines are done."""
+def test_a_long_file_is_imported_in_chunks(office: Office) -> None:
+    """Duplicates in other chunks are known; progress reports the number of lines done."""
     names = [f"{number}@example.org" for number in range(2 * CHUNK)]
     rows = csv_import.read(["address\n", *(f"{name}\n" for name in [*names, *names[:3]])]).rows
     done, heard = Imported(), list[int]()
@@ -220,8 +220,10 @@ def test_a_long_file_is_taken_in_by_and_by(office: Office) -> None:
 # --- a pause
 
 
-def test_a_pause_stops_what_waits_and_its_end_brings_back_exactly_that(office: Office) -> None:
-    """Not what was sent, refused, or cancelled for other reasons; nor anybody else's."""
+def test_a_pause_cancels_waiting_deliveries_and_its_end_restores_exactly_those(
+    office: Office,
+) -> None:
+    """Sent and refused deliveries, and those of other subscribers, stay unchanged."""
     office.join("mira")
     office.join("jonas")
     for number in range(4):
@@ -243,7 +245,7 @@ def test_a_pause_stops_what_waits_and_its_end_brings_back_exactly_that(office: O
 
 
 def test_a_pause_ends_only_on_its_own_date(office: Office) -> None:
-    """Not on that of an earlier one, which ended before; nor does leaving end on one."""
+    """Resuming and unsubscribing clear the date, so that it does not end a later pause."""
     person = office.join("mira")
     for end in (office.lifecycle.resume, office.lifecycle.unsubscribe):
         with office.database.write() as tx:
@@ -255,7 +257,7 @@ def test_a_pause_ends_only_on_its_own_date(office: Office) -> None:
 
 
 def test_nothing_is_skipped_by_a_pause(office: Office) -> None:
-    """The papers of the meantime come with the next edition, once."""
+    """The papers listed meanwhile are in the next edition, once."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -270,8 +272,8 @@ def test_nothing_is_skipped_by_a_pause(office: Office) -> None:
     assert office.got("mira") == [[1], [4, 3, 2]]
 
 
-def test_a_pause_makes_no_date_come_twice(office: Office) -> None:
-    """Served, paused and back on one day: next is tomorrow."""
+def test_a_pause_does_not_repeat_a_due_date(office: Office) -> None:
+    """A subscriber served, paused and resumed on one day is due tomorrow."""
     office.join("mira", send_at="20:00")
     office.papers(1)
     office.plan(DUE.replace(hour=20, minute=0))
@@ -281,8 +283,8 @@ def test_a_pause_makes_no_date_come_twice(office: Office) -> None:
     assert office.person("mira").next_due_at == (DUE + A_DAY).replace(hour=22, minute=0)
 
 
-def test_who_is_added_while_paused_is_back_as_if_resumed(office: Office) -> None:
-    """Nothing was skipped, and what waited goes."""
+def test_adding_a_paused_subscriber_resumes_them(office: Office) -> None:
+    """Nothing is skipped, and cancelled deliveries are queued again."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -296,8 +298,8 @@ def test_who_is_added_while_paused_is_back_as_if_resumed(office: Office) -> None
     assert office.got("mira") == [[1], [3, 2]]
 
 
-def test_what_is_tried_after_a_long_pause_is_tried_as_if_it_were_new(office: Office) -> None:
-    """The days of the pause are not days in which a server would not take it."""
+def test_a_delivery_restored_after_a_pause_is_retried_like_a_new_one(office: Office) -> None:
+    """The days of the pause do not count towards giving up."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -312,7 +314,7 @@ def test_what_is_tried_after_a_long_pause_is_tried_as_if_it_were_new(office: Off
 
 @pytest.mark.parametrize("state", ["unsubscribed", "suppressed"])
 def test_only_a_pause_can_be_ended(office: Office, state: str) -> None:
-    """Whoever left has to ask for it."""
+    """Unsubscribed and suppressed subscribers cannot be resumed."""
     office.join("mira")
     if state == "suppressed":
         office.suppress("mira")
@@ -324,17 +326,17 @@ def test_only_a_pause_can_be_ended(office: Office, state: str) -> None:
         office.lifecycle.pause(MIRA)
 
 
-def test_a_pause_that_is_none_can_be_ended(office: Office) -> None:
-    """Somebody active stays as they are."""
+def test_resuming_an_active_subscriber_changes_nothing(office: Office) -> None:
+    """It is not an error."""
     mira = office.join("mira")
     assert office.lifecycle.resume(MIRA) == mira
 
 
-# --- leaving
+# --- unsubscribing and changing the address
 
 
-def test_who_has_another_address_by_now_gets_it_there(office: Office) -> None:
-    """A sender has read the old one: it claims nothing, and finds the new one afterwards."""
+def test_a_delivery_goes_to_the_new_address_after_a_change(office: Office) -> None:
+    """A sender that has read the old address cannot claim it, and then reads the new one."""
     person = office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -348,10 +350,10 @@ def test_who_has_another_address_by_now_gets_it_there(office: Office) -> None:
 
 
 @pytest.mark.parametrize("moved", [True, False])
-def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
+def test_a_refusal_of_the_old_address_does_not_stop_a_subscriber_who_changed_it(
     office: Office, *, moved: bool
 ) -> None:
-    """The old address is never written to again; its reader has another one by now."""
+    """The old address is suppressed; the subscriber stays active."""
     person = office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -372,8 +374,8 @@ def test_what_is_said_of_an_old_mailbox_stops_nobody_who_moved(
     assert office.rows("SELECT count(*) FROM suppressions") == [(1,)]
 
 
-def test_leaving_cancels_for_good(office: Office) -> None:
-    """Back by an import they are not; back by asking, what was cancelled stays cancelled."""
+def test_deliveries_cancelled_by_unsubscribing_stay_cancelled(office: Office) -> None:
+    """This holds even if the subscriber is added again, pauses and resumes."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -386,8 +388,8 @@ def test_leaving_cancels_for_good(office: Office) -> None:
     assert office.states_of("mira") == [CANCELLED]
 
 
-def test_leaving_in_a_pause_cancels_for_good(office: Office) -> None:
-    """The next pause, after coming back, does not bring back what the first one stopped."""
+def test_unsubscribing_during_a_pause_cancels_permanently(office: Office) -> None:
+    """The end of a later pause does not restore what the first one cancelled."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -399,8 +401,8 @@ def test_leaving_in_a_pause_cancels_for_good(office: Office) -> None:
     assert office.states_of("mira") == [CANCELLED]
 
 
-def test_what_was_planned_for_somebody_who_left_is_never_claimed(office: Office) -> None:
-    """Also when it waits again: by another try, or because the operator retries it."""
+def test_deliveries_of_an_unsubscribed_address_are_never_claimed(office: Office) -> None:
+    """This holds for deferred deliveries and those that the operator retries."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -415,8 +417,8 @@ def test_what_was_planned_for_somebody_who_left_is_never_claimed(office: Office)
     assert office.states_of("mira") == [CANCELLED]
 
 
-def test_who_comes_back_never_gets_what_they_had(office: Office) -> None:
-    """The cursor does not go back, even if a newcomer's would be lower."""
+def test_a_returning_subscriber_never_receives_a_paper_twice(office: Office) -> None:
+    """The cursor does not move back, even if a newcomer's would be lower."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -429,8 +431,8 @@ def test_who_comes_back_never_gets_what_they_had(office: Office) -> None:
     assert office.got("mira") == [[1], [2], [3]]
 
 
-def test_who_comes_back_later_begins_as_a_newcomer(office: Office) -> None:
-    """Not with the archive of the time they were away."""
+def test_a_subscriber_who_returns_later_starts_as_a_newcomer(office: Office) -> None:
+    """They do not receive the papers listed while they were unsubscribed."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -443,8 +445,10 @@ def test_who_comes_back_later_begins_as_a_newcomer(office: Office) -> None:
     assert office.got("mira") == [[1], [3]]
 
 
-def test_who_comes_back_on_the_day_they_were_served_is_due_tomorrow(office: Office) -> None:
-    """No date comes twice."""
+def test_a_subscriber_who_returns_on_the_day_they_were_served_is_due_tomorrow(
+    office: Office,
+) -> None:
+    """A due date is never repeated."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -453,8 +457,8 @@ def test_who_comes_back_on_the_day_they_were_served_is_due_tomorrow(office: Offi
     assert office.join("mira").next_due_at == (DUE + A_DAY).replace(hour=12, minute=0)
 
 
-def test_who_left_can_leave_again(office: Office) -> None:
-    """A link that is followed twice says the same twice."""
+def test_unsubscribing_twice_changes_nothing(office: Office) -> None:
+    """The second time is not an error."""
     office.join("mira")
     first = office.lifecycle.unsubscribe(MIRA)
     office.now += HOUR
@@ -464,8 +468,8 @@ def test_who_left_can_leave_again(office: Office) -> None:
 # --- removing and forgetting
 
 
-def test_removing_deletes_and_suppresses_nobody(office: Office) -> None:
-    """What waits is cancelled; the address may come again, as somebody else."""
+def test_removing_deletes_without_suppressing(office: Office) -> None:
+    """Waiting deliveries are cancelled, and the address may be added again with a new id."""
     before = office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -474,19 +478,19 @@ def test_removing_deletes_and_suppresses_nobody(office: Office) -> None:
         office.person("mira")
     assert office.states() == {CANCELLED: 1}
     assert office.rows("SELECT count(*) FROM suppressions") == [(0,)]
-    assert office.taken_in("address", "mira@example.org").added == 1
+    assert office.imported("address", "mira@example.org").added == 1
     assert office.person("mira").id != before.id
 
 
-def test_a_number_is_never_given_twice(office: Office) -> None:
-    """Links in old mail lead to nobody else."""
+def test_a_subscriber_id_is_never_reused(office: Office) -> None:
+    """Links in old mail never belong to another subscriber."""
     first = office.join("mira")
     office.lifecycle.remove(MIRA)
     assert office.join("jonas").id > first.id
 
 
-def test_mail_in_flight_of_somebody_removed_comes_to_an_end(office: Office) -> None:
-    """Put off by the server when nobody is there any more, it is cancelled and waits no longer."""
+def test_a_delivery_in_flight_is_cancelled_if_the_subscriber_is_removed(office: Office) -> None:
+    """The server defers it after the removal, and it is not retried."""
     office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -500,13 +504,13 @@ def test_mail_in_flight_of_somebody_removed_comes_to_an_end(office: Office) -> N
 
 
 def test_forgetting_leaves_keyed_hashes_and_nothing_else(office: Office) -> None:
-    """No trace of the address in any table, nor in the bytes of the file."""
+    """The address is in no table, nor in the bytes of the database files."""
     office.join("mira")
     office.join("jonas")
     office.papers(1)
     office.plan(DUE)
-    said = "550 5.2.2 <mira@example.org> is full"
-    office.settle(office.claim(), DeliveryState.REFUSED, said)
+    reply = "550 5.2.2 <mira@example.org> is full"
+    office.settle(office.claim(), DeliveryState.REFUSED, reply)
     office.papers(2)
     office.plan(DUE + A_DAY)
     with office.database.write() as tx:
@@ -519,16 +523,16 @@ def test_forgetting_leaves_keyed_hashes_and_nothing_else(office: Office) -> None
     office.lifecycle.remove(MIRA, forget=True)
     assert dumped(office.database, "mira") == []
     rows = office.rows("SELECT length(hash), reason FROM suppressions")
-    assert rows == [(32, "asked to be forgotten")] * 2  # of the address and of the number
+    assert rows == [(32, "asked to be forgotten")] * 2  # of the address and of the id
     assert office.states_of("jonas") == [DeliveryState.REFUSED, QUEUED]
     assert office.states() == {DeliveryState.REFUSED: 2, QUEUED: 1, CANCELLED: 1}
-    office.database.close()  # what is still in the write-ahead log goes into the file
+    office.database.close()  # moves the write-ahead log into the database file
     for path in office.database.file.parent.glob("test.db*"):
         assert b"mira@" not in path.read_bytes().lower(), path
 
 
 def dumped(database: Database, word: str) -> list[tuple[str, Any]]:
-    """The rows of all tables in which a word stands, whatever its case."""
+    """Returns the rows of all tables that contain a word, in any case."""
     found = []
     with database.read() as tx:
         tables = tx.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'").scalars()
@@ -538,17 +542,17 @@ def dumped(database: Database, word: str) -> list[tuple[str, Any]]:
     return found
 
 
-def test_who_was_forgotten_comes_back_only_by_asking(office: Office) -> None:
-    """An import counts them as suppressed; as a newcomer if they ask for it."""
+def test_a_forgotten_address_is_added_only_with_unsuppress(office: Office) -> None:
+    """An import counts it as suppressed."""
     office.join("mira")
     office.lifecycle.remove(MIRA, forget=True)
-    assert office.taken_in("address", "MIRA@example.org").suppressed == 1
+    assert office.imported("address", "MIRA@example.org").suppressed == 1
     with pytest.raises(UsageError, match="asked to be forgotten"):
         office.join("mira")
     assert office.lifecycle.add(SubscriberRow(MIRA), unsuppress=True)[1]
 
 
-# --- wishes
+# --- preferences
 
 
 @pytest.mark.parametrize(
@@ -561,10 +565,10 @@ def test_who_was_forgotten_comes_back_only_by_asking(office: Office) -> None:
         ({"topics": ("agents",)}, datetime(2026, 11, 21, 7, 30, tzinfo=UTC)),
     ],
 )
-def test_changed_wishes_change_the_due_time_and_no_date_comes_twice(
+def test_changed_preferences_change_the_due_time_without_repeating_a_date(
     office: Office, preferences: dict[str, Any], due_at: datetime
 ) -> None:
-    """Served for the 20th at half past seven; whatever changes, next is a later date."""
+    """The subscriber was served for the 20th at 07:30; the next due date is always later."""
     office.papers(1)
     office.join("mira")
     office.plan(DUE)
@@ -574,15 +578,15 @@ def test_changed_wishes_change_the_due_time_and_no_date_comes_twice(
     assert all(getattr(mira.preferences, name) == value for name, value in preferences.items())
 
 
-def test_wishes_that_are_not_named_stay(office: Office) -> None:
-    """Only what is said changes; `None` is the newsletter's own."""
+def test_only_the_given_preferences_change(office: Office) -> None:
+    """`None` means the newsletter's default."""
     office.join("mira", cadence="weekly:mon", send_at="09:00", topics=("a",))
     mira = office.lifecycle.change(MIRA, send_at=None)
     assert mira.preferences == subscribers.Preferences("weekly:mon", None, None, ("a",))
 
 
-def test_a_zone_to_the_west_makes_no_date_come_twice(office: Office) -> None:
-    """Served for the 21st in Kiritimati, where it is the 20th in Los Angeles: next is the 22nd."""
+def test_a_time_zone_further_west_does_not_repeat_a_date(office: Office) -> None:
+    """Served for the 21st in Kiritimati, they are due on the 22nd in Los Angeles."""
     office.papers(1)
     office.join("mira", time_zone="Pacific/Kiritimati")
     office.plan(DUE.replace(hour=17))
@@ -591,8 +595,8 @@ def test_a_zone_to_the_west_makes_no_date_come_twice(office: Office) -> None:
     assert office.person("mira").next_due_at == datetime(2026, 11, 23, 4, 0, tzinfo=UTC)
 
 
-def test_who_is_overdue_stays_due_when_their_wishes_change(office: Office) -> None:
-    """What they have waited for still comes."""
+def test_an_overdue_subscriber_stays_due_when_preferences_change(office: Office) -> None:
+    """The overdue edition is still planned."""
     office.papers(1)
     office.join("mira")
     office.now = DUE + HOUR
@@ -605,8 +609,8 @@ def test_who_is_overdue_stays_due_when_their_wishes_change(office: Office) -> No
     assert office.person("mira").next_due_at == (DUE + 2 * A_DAY).replace(hour=7, minute=0)
 
 
-def test_wishes_of_somebody_paused_count_when_they_are_back(office: Office) -> None:
-    """Changing them ends no pause."""
+def test_preferences_changed_during_a_pause_apply_after_it(office: Office) -> None:
+    """Changing them does not end the pause."""
     office.join("mira")
     office.lifecycle.pause(MIRA)
     mira = office.lifecycle.change(MIRA, cadence="weekly:sun")
@@ -615,24 +619,24 @@ def test_wishes_of_somebody_paused_count_when_they_are_back(office: Office) -> N
     assert back.next_due_at == datetime(2026, 11, 22, 7, 30, tzinfo=UTC)
 
 
-def test_due_times_follow_the_newsletters_own_hour_and_zone(office: Office) -> None:
-    """For whoever has none."""
+def test_due_times_default_to_the_newsletters_time_and_zone(office: Office) -> None:
+    """This holds for subscribers without preferences of their own."""
     office.rules = Rules("Asia/Tokyo", time(6, 15), frozenset({date(2026, 11, 21)}), 6 * HOUR)
     assert office.join("mira").next_due_at == datetime(2026, 11, 21, 21, 15, tzinfo=UTC)
 
 
-# --- out and in again
+# --- exporting
 
 
-def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -> None:
-    """Everybody who is active or paused, with their wishes; nobody else."""
+def test_an_export_can_be_imported_into_another_database(office: Office, tmp_path: Any) -> None:
+    """All active subscribers are in it with their preferences, and no others."""
     preferences: list[dict[str, Any]] = [
         {},
         {"cadence": "weekdays", "send_at": "05:45"},
         {"cadence": "monthly:31", "time_zone": "Pacific/Apia", "topics": ("=1+1", "a, b", 'c"d')},
     ]
     for number, wished in enumerate(preferences):
-        office.join(f"reader.{number}", **wished)
+        office.join(f"subscriber.{number}", **wished)
     for odd in ("+odd'name@example.org", "jürgen@bücher.example", "Ana.B@example.net"):
         office.lifecycle.add(SubscriberRow(parse_address(odd)))
     office.join("left")
@@ -642,7 +646,7 @@ def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -
     lines = list(office.lifecycle.exported(SubscriberState.ACTIVE))
     with Database(f"sqlite:///{tmp_path}/other.db") as database:
         other = Office(database)
-        done, bad = other.take_in(*(line.rstrip("\r\n") for line in lines))
+        done, bad = other.import_lines(*(line.rstrip("\r\n") for line in lines))
         assert (done.added, done.lines, bad) == (6, 6, [])
         assert list(other.lifecycle.exported(SubscriberState.ACTIVE)) == lines
         there = {one.address: one.preferences for one in other.lifecycle.listed()}
@@ -651,8 +655,8 @@ def test_what_is_exported_is_imported_as_it_was(office: Office, tmp_path: Any) -
     assert there == here
 
 
-def test_everybody_is_listed_in_the_order_they_came(office: Office) -> None:
-    """Or those in one state."""
+def test_subscribers_are_listed_in_the_order_they_were_added(office: Office) -> None:
+    """The list can be limited to one state."""
     for name in ("mira", "jonas", "ana"):
         office.join(name)
     office.lifecycle.pause(parse_address("jonas@example.org"))
@@ -662,13 +666,13 @@ def test_everybody_is_listed_in_the_order_they_came(office: Office) -> None:
     assert [one.address for one in paused] == ["jonas@example.org"]
 
 
-# --- what is typed
+# --- command-line arguments
 
 
-def test_what_is_typed_wrongly_is_a_usage_error(office: Office) -> None:
-    """It says where, and what to write instead."""
-    with pytest.raises(UsageError, match="nobody: an address has one"):
-        address_of("nobody")
+def test_invalid_arguments_are_usage_errors(office: Office) -> None:
+    """The error has the argument and what to write instead."""
+    with pytest.raises(UsageError, match="mira: an address has one"):
+        address_of("mira")
     with pytest.raises(UsageError, match="--send-at late: write a time of day"):
         preferences_of(cadence=None, send_at="late")
     with pytest.raises(UsageError, match="--cadence hourly: write"):
@@ -685,8 +689,8 @@ def test_what_is_typed_wrongly_is_a_usage_error(office: Office) -> None:
             act(MIRA)
 
 
-def test_nothing_follows_from_a_change_that_fails(office: Office) -> None:
-    """State, due time and waiting mail change together or not at all."""
+def test_a_failed_change_has_no_effect(office: Office) -> None:
+    """State, due time and waiting deliveries change together or not at all."""
     before = office.join("mira")
     office.papers(1)
     office.plan(DUE)
@@ -707,8 +711,8 @@ def test_nothing_follows_from_a_change_that_fails(office: Office) -> None:
     assert office.states_of("mira") == [QUEUED]
 
 
-def test_rules_of_the_tests_are_those_of_the_defaults() -> None:
-    """Half past seven in UTC, and six hours."""
+def test_the_rules_of_the_tests_are_the_defaults() -> None:
+    """07:30 in UTC, and six hours."""
     assert (RULES.time_zone, RULES.send_at, RULES.catch_up) == (
         "UTC",
         time(7, 30),

@@ -1,1 +1,1 @@
-"""What tests share: servers, newsletters, builders. Holds no tests."""
+"""Shared by tests: servers, newsletters, builders. Contains no tests."""

@@ -1,4 +1,4 @@
-"""Addresses as visitors and files write them."""
+"""Strategies for addresses as visitors and files may write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Captures of sources that announce, revise and withdraw invented papers, told apart by number."""
+"""Captures of sources that announce, revise and withdraw invented, numbered papers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from newsletter.text.fingerprint import fingerprint
 from tests.support.captures import text_without_blank_lines
 
 FIRST = date(2026, 11, 2)
-"""A Monday: the first day of anything."""
+"""A Monday: the first day of all captures."""
 WITHDRAWN = "This paper has been withdrawn by the authors due to an error in a table."
 _NAMES = ("Amber", "Birch", "Cobalt", "Dusk", "Ember", "Fjord", "Garnet", "Heath", "Indigo")
 
@@ -22,14 +22,14 @@ Kind = Literal["new", "replace", "withdrawn"]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What a capture says of a paper."""
+    """What a capture says about a paper."""
 
     number: int
     kind: Kind = "new"
 
     @property
     def paper(self) -> Paper:
-        """The paper as it is written in a capture."""
+        """Returns the paper as written in a capture."""
         name = _NAMES[self.number % len(_NAMES)]
         abstract = (
             f"{name} lanterns are lit {self.number + 2} times a night. ".ljust(230, "x") + "."
@@ -42,22 +42,22 @@ class Row:
 
 
 def title_of(number: int) -> str:
-    """The title of the paper with this number."""
+    """Returns the title of the paper with this number."""
     return f"{_NAMES[number % len(_NAMES)]} Lanterns, Part {number}"
 
 
 def numbers_of(titles: Sequence[str]) -> list[int]:
-    """The numbers of papers with these titles."""
+    """Returns the numbers of the papers with these titles."""
     known = {fingerprint(title_of(number)): number for number in range(100)}
     return [known[fingerprint(title)] for title in titles]
 
 
 Builder = Callable[[Sequence[Row], int, int], Capture]
-"""Makes the capture of a day, counted from `FIRST`; its serial number makes its bytes its own."""
+"""Builds the capture of a day, counted from `FIRST`; the serial number makes its bytes unique."""
 
 
 def arxiv(rows: Sequence[Row], day: int, serial: int) -> Capture:
-    """The list of a category of arXiv: it says what is new and what is a new version."""
+    """The list of an arXiv category: it distinguishes new papers from new versions."""
     when = f"{FIRST + timedelta(days=day):%a, %d %b %Y} 00:00:00 -0500"
     items = "".join(
         f"<item><title>{row.paper.title}</title>"
@@ -83,7 +83,7 @@ def _announced(row: Row) -> str:
 
 
 def daily(rows: Sequence[Row], day: int, serial: int) -> Capture:
-    """The list of Daily Papers as its API gives it."""
+    """The list of Daily Papers as its API returns it."""
     listed = f"{FIRST + timedelta(days=day)}T00:00:00.000Z"
     found = []
     for row in rows:
@@ -99,7 +99,7 @@ def daily(rows: Sequence[Row], day: int, serial: int) -> Capture:
 
 
 def text(rows: Sequence[Row], day: int, serial: int) -> Capture:
-    """The text of a page: no ids, no days, and a machine's word for each number."""
+    """The text of a page, without ids and days, and with numbers replaced by words."""
     data = text_without_blank_lines([row.paper for row in rows]) + b"\n" * (serial + 1)
     return _capture(data, f"{serial}.txt", day)
 

@@ -1,4 +1,4 @@
-"""Debian's Chromium, without a screen."""
+"""Debian's Chromium, headless."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from playwright.sync_api import Browser, sync_playwright
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser that runs; without Chromium here, a failure in CI and a skip elsewhere."""
+    """Starts a browser. Without Chromium, the test fails in CI and is skipped elsewhere."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         if os.environ.get("CI"):
-            pytest.fail("no Chromium here: install the package chromium")
-        pytest.skip("no Chromium here: install it to look at editions")
+            pytest.fail("Chromium is missing: install the package chromium")
+        pytest.skip("Chromium is missing: install it to run the browser tests")
     with sync_playwright() as play:
         browser = play.chromium.launch(
             executable_path=path,

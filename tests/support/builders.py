@@ -1,4 +1,4 @@
-"""Small builders of papers and entries, all invented."""
+"""Builds invented papers and entries."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ HOSTILE = (
     "-- ",
     ".",
 )
-"""Titles that break something when a single step forgets to escape or to clean."""
+"""Titles that break something if any step does not escape or clean them."""
 
 
 def day(offset: int) -> date:
-    """The day so many days after `DAY`."""
+    """Returns the day `offset` days after `DAY`."""
     return DAY + timedelta(days=offset)
 
 
 def paper(number: int = 1, **fields: Any) -> Paper:
-    """An invented paper; everything follows from its number unless it is said."""
+    """Returns an invented paper; fields that are not given follow from its number."""
     values: dict[str, Any] = {
         "title": f"Lamp {number}: Answering Question {number} in the Harbour",
         "abstract": ABSTRACT.format(name=f"Lamp {number}", number=number),
@@ -60,16 +60,16 @@ def paper(number: int = 1, **fields: Any) -> Paper:
 
 
 def bare(title: str, **fields: Any) -> Paper:
-    """A paper of which nothing but the title is known, or what is said."""
+    """Returns a paper with only a title and the given fields."""
     return Paper(title=title, **fields)
 
 
 def entry(position: int, of: Paper | None = None, **fields: Any) -> Entry:
-    """A line of the log."""
+    """Returns an entry of the paper log."""
     one = of if of is not None else paper(position, **fields)
     return Entry(position, EntryKind.NEW, one, source="harbour", format="api-json")
 
 
 def entries(papers: Sequence[Paper]) -> list[Entry]:
-    """The papers as lines of the log, in their order."""
+    """Returns the papers as entries of the paper log, in their order."""
     return [entry(position, one) for position, one in enumerate(papers, 1)]

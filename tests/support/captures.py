@@ -1,7 +1,7 @@
 """Invented captures of every format, from a list of invented papers.
 
-`CAPTURES` has, by the name of the format, the ways in which it is written. A capture holds
-the papers' titles in their order, and their abstracts.
+`CAPTURES` has the writers of each format, by its name. A capture contains the papers' titles
+in their order, and their abstracts.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ MADE = (
         arxiv_id="2611.00042",
     ),
 )
-"""Three papers nobody wrote."""
+"""Three invented papers."""
 
 
 def made(*titles: str) -> list[Paper]:
-    """Papers with these titles, each with an abstract of usual length."""
+    """Returns papers with these titles, each with an abstract of typical length."""
     return [
         Paper(
             title,
@@ -59,7 +59,7 @@ def made(*titles: str) -> list[Paper]:
 
 
 def text_with_blank_lines(papers: Sequence[Paper]) -> bytes:
-    """The page's text with five lines of header, a day without a year, and blank lines."""
+    """The page's text with a header of five lines, a day without a year, and blank lines."""
     header = (
         "new",
         "Get trending papers in your email inbox!",
@@ -72,7 +72,7 @@ def text_with_blank_lines(papers: Sequence[Paper]) -> bytes:
 
 
 def text_without_blank_lines(papers: Sequence[Paper]) -> bytes:
-    """The page's text with two lines of banner, `Subscribe` glued to the first title."""
+    """The page's text with a banner of two lines and `Subscribe` joined to the first title."""
     header = (
         "Get trending papers in your email inbox once a day!",
         "Get trending papers in your email inbox!",
@@ -93,7 +93,7 @@ def api_json_indented(papers: Sequence[Paper]) -> bytes:
 
 
 def daily_papers_page(papers: Sequence[Paper]) -> bytes:
-    """The web page: other hydrated parts first, then the list as JSON, then a card a paper."""
+    """The web page: other hydrated parts, then the list as JSON, then a card for each paper."""
     props = {
         "canSubmit": False,
         "dailyPapers": [{**_row(paper), "upvoted": False} for paper in papers],
@@ -130,7 +130,7 @@ CAPTURES: Mapping[str, tuple[Builder, ...]] = {
 
 
 def _bytes(text: str) -> bytes:
-    # A lone surrogate becomes the bytes that a careless program writes for it.
+    # A lone surrogate becomes the invalid bytes that some programs write for it.
     return text.encode("utf-8", "surrogatepass")
 
 

@@ -1,4 +1,4 @@
-"""Certificates that no authority signed."""
+"""Self-signed certificates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def certificate(folder: Path, name: str) -> Path:
-    """A certificate that nobody signed, with its key in one file."""
+    """Creates a self-signed certificate, in one file with its key. Returns its path."""
     path, key = folder / f"{name.replace(':', '-')}.pem", folder / "key.pem"
     subprocess.run(
         [

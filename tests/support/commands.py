@@ -1,4 +1,4 @@
-"""The command line: in a process of its own, as a user runs it, or in this one: quicker."""
+"""The command line in a process of its own, as users run it, or in this process for speed."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ INTERRUPTIBLE = [
     "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
     "runpy.run_module('newsletter', run_name='__main__', alter_sys=True)",
 ]
-"""The command line as a terminal starts it: background jobs of a shell ignore Ctrl-C."""
+"""The command line as a terminal starts it: it handles Ctrl-C, which background jobs ignore."""
 
 
 def newsletter(
     *arguments: str, cwd: Path, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `newsletter` in the folder `cwd`, with more variables in its environment."""
+    """Runs `newsletter` in the folder `cwd`, with additional environment variables."""
     done = subprocess.run(
         [sys.executable, "-m", "newsletter", *arguments],
         cwd=cwd,
@@ -44,7 +44,7 @@ def newsletter(
 
 @dataclass(frozen=True)
 class Here:
-    """Runs commands in this process, in the current folder, by the program's own entry."""
+    """Runs commands in this process, in the current folder, through the program's entry point."""
 
     capfd: pytest.CaptureFixture[str]
     monkeypatch: pytest.MonkeyPatch
@@ -62,11 +62,11 @@ class Here:
 
 
 def rows_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
-    """The JSON objects it printed."""
+    """Returns the JSON objects that the command printed."""
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def assert_one_line_each(done: subprocess.CompletedProcess[str]) -> None:
-    """No traceback, and nothing but single lines of words."""
+    """Asserts that each message is one line, and that there is no traceback."""
     assert "Traceback" not in done.stderr, done.stderr
     assert all(line.strip() for line in done.stderr.splitlines()), done.stderr

@@ -1,4 +1,4 @@
-"""Real small and read-only file systems for tests; they need the right to mount."""
+"""Small and read-only file systems for tests; they need the permission to mount."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 @contextmanager
 def small_disk(at: Path, kilobytes: int) -> Iterator[Path]:
-    """A file system of that size, mounted at `at`."""
+    """Mounts a file system of this size at `at`."""
     at.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(at))
     try:
@@ -23,12 +23,12 @@ def small_disk(at: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def make_read_only(at: Path) -> None:
-    """The mounted file system refuses writes from now on, the superuser's too."""
+    """Makes the mounted file system read-only, for the superuser too."""
     _mount("-o", "remount,ro", str(at))
 
 
 def fill(folder: Path) -> None:
-    """Leaves no room on the file system that holds `folder`."""
+    """Fills the file system that contains `folder`."""
     with (folder / "filler").open("wb", buffering=0) as file:
         for size in (1 << 16, 1 << 12, 1 << 8, 1):
             try:
@@ -41,7 +41,7 @@ def fill(folder: Path) -> None:
 def _mount(*arguments: str) -> None:
     done = subprocess.run(["mount", *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
-        said = f"cannot mount a small file system here: {done.stderr.strip()}"
+        problem = f"cannot mount a small file system here: {done.stderr.strip()}"
         if os.environ.get("CI"):
-            pytest.fail(said)
-        pytest.skip(said)
+            pytest.fail(problem)
+        pytest.skip(problem)

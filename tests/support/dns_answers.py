@@ -1,4 +1,4 @@
-"""Answers of a name server, and what a finding must have."""
+"""Answers of a name server, and assertions about findings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from newsletter.app.doctor.records.dmarc import TreeWalk
 HOME = "papers.harbour"
 
 
-SILENT = Unanswered("nobody answered")
+SILENT = Unanswered("no answer")
 
 
 PUBLISH = "v=spf1 mx include:relay.quay ~all"
@@ -22,7 +22,7 @@ KEY = base64.b64encode(bytes(294)).decode()
 
 
 def tree_walk(start: str, /, **found: Answer) -> TreeWalk:
-    """A walk from there on which `_`-written names have these texts."""
+    """Returns a tree walk from `start`; the keyword names, with `_` for `.`, have these answers."""
     known = {name.replace("_", "."): answer for name, answer in found.items()}
     made = TreeWalk(start)
     for name in dmarc.tree_walk_names(start):
@@ -33,7 +33,7 @@ def tree_walk(start: str, /, **found: Answer) -> TreeWalk:
 
 
 def assert_finding(finding: Finding, level: Level, *words: str) -> None:
-    """It is of that level, says these words, and says what to do."""
+    """Asserts that the finding has this level, contains these words, and has a hint."""
     assert finding.level is level, finding
     assert finding.hint
     for word in words:

@@ -55,14 +55,14 @@ WELL = {
     "mx1.quay A": ["192.0.2.1"],
     "mx2.quay AAAA": ["2001:db8::1"],
 }
-"""The zone of a domain in which all is well."""
+"""The zone of a domain without problems."""
 
 
 class NameServer:
     """A name server on loopback.
 
     Args:
-        zone: `name KIND` and its records.
+        zone: the records by `name KIND`.
         failing: names for which it answers SERVFAIL.
         silent: names for which it does not answer.
     """
@@ -117,7 +117,7 @@ class NameServer:
 
 
 def certificate(folder: Path, *until: str) -> Path:
-    """A self-signed certificate for this machine, with its key in the same file."""
+    """Creates a self-signed certificate for this machine, in one file with its key."""
     path, key = folder / "certificate.pem", folder / "key.pem"
     subprocess.run(
         [
@@ -133,7 +133,7 @@ def certificate(folder: Path, *until: str) -> Path:
 
 
 def expired(folder: Path) -> Path:
-    """The same, expired long ago."""
+    """Creates such a certificate that expired long ago."""
     certificate(folder, "-days", "2")  # for its key
     request, path = folder / "request.pem", folder / "expired.pem"
     (folder / "index.txt").touch()
@@ -157,16 +157,16 @@ def expired(folder: Path) -> Path:
 
 
 def secured(path: Path) -> ssl.SSLContext:
-    """The TLS settings of a server with that certificate."""
+    """Returns the TLS settings of a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     return context
 
 
 def configure(folder: Path, **sections: Mapping[str, object]) -> Path:
-    """Writes a configuration in which all is well, but for these keys of its sections.
+    """Writes a configuration without problems, except for these keys of its sections.
 
-    In the names of sections, `_` is a dot.
+    In the names of sections, `_` stands for a dot.
     """
     tables: dict[str, dict[str, object]] = {
         "newsletter": {
@@ -191,7 +191,7 @@ def configure(folder: Path, **sections: Mapping[str, object]) -> Path:
 
 
 def by_smtp(server: Server, **keys: object) -> dict[str, dict[str, object]]:
-    """The sections of a configuration that sends through that server."""
+    """Returns the sections of a configuration that sends through this server."""
     smtp = {"host": "127.0.0.1", "port": server.port, "security": "none", **keys}
     return {"delivery": {"transport": "smtp"}, "transports_smtp": smtp}
 
@@ -203,7 +203,7 @@ def _toml(value: object) -> str:
 
 
 def ingest_sample(folder: Path, *addresses: str, at: datetime | None = None) -> None:
-    """Makes a database with the papers of one day, and subscribers."""
+    """Creates a database with the papers of one day, and subscribers."""
     shutil.copy(sample()[0], folder / "captures" / "a.json")
     os.utime(folder / "captures" / "a.json", (1, 1))
     app = App(load_config(str(folder / "config.toml")), clock=lambda: at or datetime.now(UTC))
@@ -216,11 +216,15 @@ def ingest_sample(folder: Path, *addresses: str, at: datetime | None = None) -> 
 def findings(
     folder: Path, options: Options | None = None, at: datetime = NOW, **context: Any
 ) -> dict[str, list[Finding]]:
-    """The findings by check. Each that is not `OK` says what to do."""
+    """Returns the findings by check; asserts that each that is not `OK` has a hint."""
     file = folder / "config.toml"
     context.setdefault("resolver", Resolver("127.0.0.1", 9))
     made = Context(
-        load_config(str(file)), file, options or Options(offline=True), lambda: at, **context
+        load_config(str(file), to_check=True),
+        file,
+        options or Options(offline=True),
+        lambda: at,
+        **context,
     )
     found: dict[str, list[Finding]] = {}
     with closing(made):
@@ -231,5 +235,5 @@ def findings(
 
 
 def findings_with_dns(server: NameServer, folder: Path, **options: Any) -> dict[str, list[Finding]]:
-    """The findings by check when that name server is queried."""
+    """Returns the findings by check with this name server."""
     return findings(folder, Options(**options), resolver=Resolver("127.0.0.1", server.port))

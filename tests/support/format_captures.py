@@ -1,13 +1,15 @@
 """Invented captures of formats, from a list of invented papers.
 
-`CAPTURES` has the ways in which each format is written. In `NO_ABSTRACTS` are formats
-whose captures hold no abstracts, in `IDS_ONLY` those that hold no titles either, and in
-`TEX` those in which braces and backslashes mean something.
+`CAPTURES` has the writers of each format. `NO_ABSTRACTS` are formats whose captures contain no
+abstracts, `IDS_ONLY` those that contain no titles either, and `TEX` those in which braces and
+backslashes have a meaning.
 """
 
 from __future__ import annotations
 
+import csv
 import html
+import io
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -22,13 +24,13 @@ TEX = frozenset({"bibtex"})
 
 
 def _xml(text: str | None) -> str:
-    """Text as a writer of XML must write it: without what XML cannot hold, and escaped."""
+    """Returns text escaped for XML, without characters that XML cannot contain."""
     kept = re.sub("[\x00-\x08\x0b\x0c\x0e-\x1f]", " ", text or "")
     return html.escape(re.sub("[\ufffe\uffff]", "\ufffd", kept), quote=False)
 
 
 def _html(text: str | None) -> str:
-    """HTML in XML, escaped twice."""
+    """Returns text as HTML in XML, escaped twice."""
     return html.escape(_xml(text), quote=False)
 
 
@@ -126,7 +128,7 @@ xmlns:dc="http://purl.org/dc/elements/1.1/">
 
 
 def arxiv_api(papers: Sequence[Paper]) -> bytes:
-    """The answer to a query."""
+    """The response to a query."""
     entries = "".join(
         f"""  <entry>
     <id>http://arxiv.org/abs/{paper.arxiv_id}v2</id>
@@ -171,7 +173,7 @@ def page_rss(papers: Sequence[Paper]) -> bytes:
 def rss(
     papers: Sequence[Paper], described: Callable[[Paper], str] = lambda p: _html(p.abstract)
 ) -> bytes:
-    """A feed of RSS 2.0, in which titles and descriptions are HTML."""
+    """An RSS 2.0 feed in which titles and descriptions are HTML."""
     items = "".join(
         f"<item><title>{_html(paper.title)}</title>\n"
         f"<link>https://arxiv.org/abs/{paper.arxiv_id}</link>\n"
@@ -186,7 +188,7 @@ def rss(
 
 
 def atom(papers: Sequence[Paper]) -> bytes:
-    """A feed of Atom in which everything is text."""
+    """An Atom feed in which titles are text."""
     entries = "".join(
         f"<entry><title>{_xml(paper.title)}</title>\n"
         f'<link href="/{number}.html"/><id>https://arxiv.org/abs/{paper.arxiv_id}</id>\n'
@@ -218,7 +220,7 @@ def json_feed(papers: Sequence[Paper]) -> bytes:
 
 
 def legacy_rows(papers: Sequence[Paper]) -> bytes:
-    """Rows as the text of Python dicts."""
+    """Rows written as Python dicts."""
     return json.dumps([repr(_row(paper)) for paper in papers], indent=4).encode()
 
 
@@ -264,7 +266,7 @@ def cards_of_2024(papers: Sequence[Paper]) -> bytes:
 
 
 def cards_of_2026(papers: Sequence[Paper]) -> bytes:
-    """The page's cards as they are in 2026: two layouts in each, and a machine's summary."""
+    """The page's cards as they are in 2026: two layouts in each, and a generated summary."""
     cards = "".join(
         '<article><div class="md:flex">'
         f'<a href="/papers/{paper.arxiv_id}"><img src="x.png" alt=""/></a>'
@@ -312,7 +314,7 @@ Get trending papers in your email inbox!
 
 
 def search_markdown(papers: Sequence[Paper]) -> bytes:
-    """The page as markdown with its links in place."""
+    """The page as Markdown with inline links."""
     cards = "\n".join(
         f"""[12](https://huggingface.co/login?next=%2Fpapers%2F{paper.arxiv_id})
 
@@ -342,7 +344,7 @@ def _wrapped(abstract: str | None) -> str:
 
 
 def search_lines(papers: Sequence[Paper]) -> bytes:
-    """The page with each address on a line of its own."""
+    """The page as text with each URL on a line of its own."""
     cards = "".join(
         f""" [-] 5
 
@@ -382,7 +384,7 @@ https://huggingface.co/papers/{paper.arxiv_id}#community
 
 
 def search_footnotes(papers: Sequence[Paper], *, whole: bool = True) -> bytes:
-    """The page with numbered links, their addresses at the end or cut off."""
+    """The page as text with numbered links, their URLs at the end or cut off."""
     cards, notes = "", []
     for number, paper in enumerate(papers):
         first = 4 * number + 2
@@ -415,7 +417,7 @@ def bibtex(papers: Sequence[Paper]) -> bytes:
 
 
 def id_list(papers: Sequence[Paper]) -> bytes:
-    """Ids and addresses in turn, with comments."""
+    """Ids and URLs alternately, with comments."""
     lines = [
         f"https://arxiv.org/abs/{paper.arxiv_id}v2" if number % 2 else f"{paper.arxiv_id}  # mine"
         for number, paper in enumerate(papers)
@@ -423,7 +425,74 @@ def id_list(papers: Sequence[Paper]) -> bytes:
     return _bytes("\n".join(["# to read", "", *lines, ""]))
 
 
+def json_archive(papers: Sequence[Paper]) -> bytes:
+    """A day of an archive, with the day beside its list."""
+    rows = [
+        {
+            "title": paper.title,
+            "url": f"https://huggingface.co/papers/{paper.arxiv_id}",
+            "authors": ["Mira Okafor", "Ana Beltr\u00e1n"],
+            "pdf_url": f"https://arxiv.org/pdf/{paper.arxiv_id}",
+            "abstract": paper.abstract,
+            "upvotes": 7,
+        }
+        for paper in papers
+    ]
+    return _json({"date": "2026-11-20", "papers": rows})
+
+
+def json_by_id(papers: Sequence[Paper]) -> bytes:
+    """An object for each paper, under its id."""
+    rows = {
+        str(paper.arxiv_id): {"Title": paper.title, "Summary": paper.abstract} for paper in papers
+    }
+    return _json(
+        {"generated": "by a script", "results": list(rows.values())} if len(rows) < 2 else rows
+    )
+
+
+def json_lines(papers: Sequence[Paper]) -> bytes:
+    """An object a line, with authors and categories in texts."""
+    rows = (
+        {
+            "id": paper.arxiv_id,
+            "authors": "Mira Okafor, Jonas Lindqvist and Ana Beltr\u00e1n",
+            "title": paper.title,
+            "categories": "cs.LG cs.RO",
+            "abstract": paper.abstract,
+        }
+        for paper in papers
+    )
+    return b"".join(_json(row).strip() + b"\n" for row in rows)
+
+
+def _json(value: object) -> bytes:
+    return _bytes(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def comma_separated(papers: Sequence[Paper]) -> bytes:
+    """A table with a header line."""
+    return _table(papers, ",")
+
+
+def tab_separated(papers: Sequence[Paper]) -> bytes:
+    """The same with tabs."""
+    return _table(papers, "\t")
+
+
+def _table(papers: Sequence[Paper], delimiter: str) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(["arXiv ID", "Title", "Authors", "Abstract"])
+    for paper in papers:
+        authors = "Okafor, Mira; Beltr\u00e1n, Ana"
+        writer.writerow([paper.arxiv_id, paper.title, authors, paper.abstract])
+    return _bytes(text.getvalue())
+
+
 CAPTURES: Mapping[str, tuple[Builder, ...]] = {
+    "json-list": (json_archive, json_by_id, json_lines),
+    "csv-list": (comma_separated, tab_separated),
     "arxiv-feed": (arxiv_rss, arxiv_atom, arxiv_before_2024),
     "arxiv-api": (arxiv_api,),
     "feed": (rss, page_rss, atom),

@@ -1,8 +1,8 @@
-"""Hostile text of any size: pieces repeated, alone and inside captures of every format.
+"""Hostile text of any size: repeated pieces, alone and inside captures of every format.
 
-A family is what one piece makes at one place. Its members differ in size only, so that a pattern
-that takes more than linear time shows by how its CPU time grows. A format is covered by having a
-capture in `captures`, a function over text by its line in `FUNCTIONS`.
+A family is one piece at one place, in several sizes, so that the growth of its CPU time reveals a
+pattern that takes more than linear time. A format is covered if it has a capture in `captures`, a
+function over text if it has a line in `FUNCTIONS`.
 """
 
 from __future__ import annotations
@@ -64,23 +64,23 @@ PIECES = (
     "e.g. ", "et al. ", "A. ", "\u3002", "a\u3002",
     # JSON
     ",", ":", '{"a":', '{"a":[', '"a",', '{"title":"a"},', '{"url":"a","title":"b"},', "[[", "'a'",
-    # numbers, spaces, signs, letters of all kinds
+    # numbers, spaces, signs, letters of various scripts
     "0", "1", "1.", "1,", "-", ".", "..", ". ", "!", "!? ", " ", "  ", "\t", "\n", "\n\n",
     "\r", " \n",
     "\u00a0", "\u3000", "\u65e5", "\u65e5 ", "\u0301", "\u0301\u0323", "a\u0301\u0323", "\u200b",
     "\u200d", "\u202e", "\u00ad", "\u0130", "\u00df", "\ufdfa", "\uac00", "\u05d0", "\U0001f600",
     "\x00", "Nov 20\n", "Subscribe\n", "Jan", "authors ", "1 authors\n",
 )  # fmt: skip
-"""`{n}` in a piece is a number that counts up."""
+"""`{n}` in a piece is replaced by increasing numbers."""
 
 HEADS = (
     "", "http://", "https://a.b/", "https://arxiv.org/abs/2611.00001v", "10.1234/", "doi:", "We ",
     "$", "\\(", "\\[", "<a ", "<p>a</p><a ", "<!--", "{", "\\emph{", "a", "://", "<", "&", "Nov "
 )  # fmt: skip
-"""What stands before the pieces, for a function over text."""
+"""Text before the pieces, for a function over text."""
 
 TAILS = ("", " x", "</p>", "\x00.1")
-"""What stands behind them."""
+"""Text after them."""
 
 _FIELDS = re.compile(
     rb"Lamps|lamp number|Okafor|2611\.00001|https?://|20\d\d-|Nov 20|, 20 Nov|<\w+(?=[ >])"
@@ -91,7 +91,7 @@ _FIELDS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place in a capture, by the function that builds it and the bytes before it."""
+    """A place in a capture, given by the function that builds it and the bytes before it."""
 
     way: str
     at: int
@@ -99,12 +99,12 @@ class Place:
     after: bytes
 
     def filled(self, piece: str, size: int) -> bytes:
-        """The capture with `size` bytes of the piece there."""
+        """Returns the capture with `size` bytes of the piece at this place."""
         return self.before + repeated(piece, size).encode() + self.after
 
 
 def repeated(piece: str, size: int) -> str:
-    """The piece again and again, `size` bytes of it, or a few more."""
+    """Returns the piece repeated to at least `size` bytes."""
     if "{n}" not in piece:
         return piece * (size // len(piece.encode()) + 1)
     length = len(piece) + len(str(size))
@@ -112,7 +112,7 @@ def repeated(piece: str, size: int) -> str:
 
 
 def places() -> Iterator[tuple[str, Place]]:
-    """The places of every capture: its ends and its fields, each with the format's name."""
+    """Yields the places of every capture, its ends and its fields, with the format's name."""
     paper = Paper(
         "Lamps",
         "We introduce lamp number 1 and light it on every night of one long winter. "
@@ -134,24 +134,24 @@ def places() -> Iterator[tuple[str, Place]]:
 
 
 def in_captures() -> Iterator[tuple[str, Place, str]]:
-    """Every piece once in every way of writing a format, each at another of its places."""
+    """Yields every piece once for every writer of a format, at varying places."""
     ways: dict[str, list[tuple[str, Place]]] = {}
     for name, place in places():
         ways.setdefault(place.way, []).append((name, place))
     for number, way in enumerate(ways.values()):
-        for turn, piece in enumerate(PIECES):
-            yield (*way[(turn + number) % len(way)], piece)
+        for index, piece in enumerate(PIECES):
+            yield (*way[(index + number) % len(way)], piece)
 
 
 def in_texts() -> Iterator[tuple[str, str, str]]:
-    """Every piece alone, and once with something before and behind it: head, piece and tail."""
-    for turn, piece in enumerate(PIECES):
+    """Yields every piece alone and with text around it, as head, piece and tail."""
+    for index, piece in enumerate(PIECES):
         yield "", piece, ""
-        yield HEADS[turn % len(HEADS)], piece, TAILS[turn % len(TAILS)]
+        yield HEADS[index % len(HEADS)], piece, TAILS[index % len(TAILS)]
 
 
 def read(data: bytes, name: str | None) -> Snapshot | SnapshotUnreadable:
-    """What becomes of a capture: it is parsed, or held."""
+    """Parses a capture. Returns the snapshot, or the error for which it would be held."""
     try:
         return parse(data, format=name)
     except SnapshotUnreadable as held:

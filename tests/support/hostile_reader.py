@@ -1,6 +1,6 @@
-"""Reads captures as the program does, but for those whose bytes say what to do instead.
+"""Parses captures like the program, except those whose bytes request hostile behaviour.
 
-It takes the place of `formats.read` in the process that parses: `Parsers(function=FUNCTION)`.
+It replaces `formats.read` in the process that parses: `Parsers(function=FUNCTION)`.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from newsletter.models import DatedBy, Paper, Snapshot
 FUNCTION = f"{__name__}:read"
 
 SPINS = b"[spins"
-"""Keeps the interpreter's lock for years, as a bad regular expression does."""
+"""Holds the interpreter's lock forever, as a bad regular expression does."""
 
 EATS = b"[eats"
 """Uses more and more memory."""
 
 ENDLESS = b"[endless"
-"""Gives papers without end."""
+"""Returns an endless sequence of papers."""
 
 PRINTS = b"[prints"
-"""Writes to the terminal without end."""
+"""Writes to the terminal forever."""
 
 DIES = b"[dies"
 """Ends the process."""
 
 
 class Endless(tuple[Paper, ...]):
-    """Papers without end."""
+    """An endless sequence of papers."""
 
     __slots__ = ()
 
@@ -51,7 +51,7 @@ class Endless(tuple[Paper, ...]):
 
 
 def read(data: bytes, *, day: date | None, dated_by: DatedBy | None, format: str | None) -> Reading:
-    """Does what the bytes say; else `formats.read`."""
+    """Behaves as the bytes request, or else like `formats.read`."""
     if data.startswith(SPINS):
         re.match(r"(a|a)*$", "a" * 100 + "b")
     if data.startswith(EATS):

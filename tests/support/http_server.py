@@ -1,8 +1,8 @@
-"""A small HTTP server on loopback that answers as badly as a test wants.
+"""A small HTTP server on loopback whose responses can be as broken as a test needs.
 
-An answer is bytes, sent as they are, or a function that gets the connection and the
-event that is set when the test is over. A path has one answer, or a list: one for
-each request, the last one for all that follow.
+An answer is bytes, sent unchanged, or a function that receives the connection and an
+event that is set at the end of the test. A path has one answer, or a list: one for
+each request, and the last one for all further requests.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Answers = Mapping[str, Answer | list[Answer]]
 
 @dataclass(frozen=True)
 class Request:
-    """What a client asked for; header names are lower case."""
+    """A client's request; header names are in lower case."""
 
     path: str
     headers: Mapping[str, str]
@@ -29,7 +29,7 @@ class Request:
 
 
 def reply(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
-    """A well-formed answer; a header's name is written with `_` for `-`."""
+    """Returns a well-formed response; header names have `_` for `-`."""
     fields = {"Content_Length": str(len(body)), **headers}
     lines = [
         f"HTTP/1.1 {status} Words",
@@ -39,7 +39,7 @@ def reply(body: bytes = b"", status: int = 200, **headers: str) -> bytes:
 
 
 def then_close(answer: bytes) -> Answer:
-    """The answer, and the connection ends behind it."""
+    """Sends the response, then closes the connection."""
 
     def act(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(answer)
@@ -48,20 +48,20 @@ def then_close(answer: bytes) -> Answer:
     return act
 
 
-def idle_reason(connection: socket.socket, over: threading.Event) -> None:
-    """No answer at all, until the test is over."""
+def no_response(connection: socket.socket, over: threading.Event) -> None:
+    """Sends nothing until the end of the test."""
     over.wait()
 
 
 def reset(connection: socket.socket, over: threading.Event) -> None:
-    """The connection breaks instead of an answer."""
+    """Resets the connection."""
     linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     connection.close()
 
 
 def drip(start: bytes, then: bytes = b"x", pause: float = 0.02) -> Answer:
-    """`start`, then `then` again and again, and no end."""
+    """Sends `start`, then `then` repeatedly, without end."""
 
     def act(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(start)
@@ -75,7 +75,7 @@ class Server:
     """Serves the answers until it is closed.
 
     Args:
-        answers: what each path gives; a path that is not among them gives 404.
+        answers: the answers by path; other paths return 404.
         tls: speak TLS with this certificate.
     """
 
@@ -94,15 +94,15 @@ class Server:
         self._threads[0].start()
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
-        """The address of a path, as a client writes it."""
+        """Returns the URL of a path."""
         return f"{'https' if self._tls else 'http'}://{host}:{self.port}{path}"
 
     def paths(self) -> list[str]:
-        """What was asked for, in order."""
+        """Returns the requested paths, in order."""
         return [request.path for request in self.requests]
 
     def close(self) -> None:
-        """End everything and wait until it has ended."""
+        """Stops the server and waits for its threads."""
         self._over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
@@ -152,7 +152,7 @@ def _read(connection: socket.socket) -> Request | None:
             return None
         data += received
         if not data.startswith((b"GET ", b"POST ")):
-            return Request("/", {})  # something else, a TLS greeting for one
+            return Request("/", {})  # not HTTP, for example a TLS handshake
     head, _, body = data.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     fields = dict(line.split(": ", 1) for line in lines)

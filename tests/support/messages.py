@@ -1,4 +1,4 @@
-"""Reading mails: by a strict parser, and as raw bytes."""
+"""Reads mails with a strict parser, and as raw bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TO_ONE = [
 
 
 def read(data: bytes) -> EmailMessage:
-    """The mail as a strict parser reads it, after a look at its raw bytes."""
+    """Parses the mail strictly, after checking its raw bytes."""
     check_raw(data)
     message = message_from_bytes(data, policy=STRICT)
     assert isinstance(message, EmailMessage)
@@ -28,7 +28,7 @@ def read(data: bytes) -> EmailMessage:
 
 
 def check_raw(data: bytes) -> None:
-    """What every mail of ours keeps, whatever it says."""
+    """Asserts what holds for every mail of ours, whatever its content."""
     assert b"\r" not in data.replace(b"\r\n", b"")
     assert b"\n" not in data.replace(b"\r\n", b"")
     assert data.isascii()
@@ -49,7 +49,7 @@ def check_raw(data: bytes) -> None:
 
 
 def fields(data: bytes) -> list[tuple[str, bytes]]:
-    """Names and raw values of the header fields, in order."""
+    """Returns names and raw values of the header fields, in order."""
     head = data.split(b"\r\n\r\n", 1)[0]
     found = re.split(rb"\r\n(?![ \t])", head)
     return [
@@ -59,13 +59,13 @@ def fields(data: bytes) -> list[tuple[str, bytes]]:
 
 
 def raw(data: bytes, name: str) -> bytes:
-    """One field's raw value, unfolded."""
+    """Returns one field's raw value, unfolded."""
     (value,) = [value for found, value in fields(data) if found == name]
     return value.replace(b"\r\n", b"")
 
 
 def body(message: EmailMessage, kind: str) -> str:
-    """What one part says, with `\\n` line ends."""
+    """Returns the text of one part, with `\\n` line ends."""
     part = message.get_body((kind,))
     assert part is not None
     payload = part.get_payload(decode=True)

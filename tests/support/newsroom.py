@@ -27,10 +27,10 @@ class Newsroom:
     """A newsletter in a folder of its own.
 
     Args:
-        folder: where it is, and is made if it is not.
-        port: of the server that it sends through.
-        database: where that is, from the folder.
-        delivery: its `[delivery]`.
+        folder: the folder; created if it does not exist.
+        port: port of the SMTP server.
+        database: path of the database, relative to the folder.
+        delivery: keys of its `[delivery]` section.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Newsroom:
         sources: bool = True,
         **delivery: object,
     ) -> None:
-        """From now on it sends through this server, in this way."""
+        """Rewrites the configuration to send through this server with these settings."""
         sections: dict[str, dict[str, object]] = {
             "newsletter": {
                 "sender": "Lamps <lamps@papers.example>",
@@ -72,18 +72,18 @@ class Newsroom:
             lines += [f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in section.items())]
         (self.folder / "config.toml").write_text("\n".join(lines) + "\n")
 
-    def subscribe(self, people: Iterable[str]) -> None:
-        """These addresses get it."""
+    def subscribe(self, addresses: Iterable[str]) -> None:
+        """Adds these addresses as subscribers."""
         if not self.database.exists():
             new_file(self.database)
         done = Imported()
         with self.opened() as app:
-            lines = ((number, line_of(one)) for number, one in enumerate(people, 2))
+            lines = ((number, line_of(one)) for number, one in enumerate(addresses, 2))
             assert not list(app.subscribers.list_import.add(lines, done))
         assert done.added == done.lines
 
     def add_papers(self, many: int = 3) -> None:
-        """Another day's papers lie there: the next edition."""
+        """Writes another day's papers, for the next edition."""
         day = len(list(self._captures.iterdir())) + 1
         rows = []
         for number in range(many):
@@ -96,14 +96,14 @@ class Newsroom:
             rows.append({"paper": paper, "title": title})
         path = self._captures / f"2026-10-{day:02}.json"
         path.write_text(json.dumps(rows))
-        os.utime(path, (1, 1))  # what was just written is left for later
+        os.utime(path, (1, 1))  # recently changed files would be left for the next run
 
     def run(self) -> subprocess.CompletedProcess[str]:
-        """The whole job once."""
+        """Runs `newsletter run` once."""
         return self.command("run", "--due-now", "--json")
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Any command; it does not fall over."""
+        """Runs a command; asserts that it does not crash."""
         done = newsletter(*arguments, cwd=self.folder)
         assert "Traceback" not in done.stderr, done.stderr
         return done
@@ -111,7 +111,7 @@ class Newsroom:
     def start(
         self, *command: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """The whole job, or another command, begun."""
+        """Starts `newsletter run`, or another command."""
         words = command or ("run", "--due-now", "--json")
         return subprocess.Popen(
             [sys.executable, "-m", "newsletter", *words],
@@ -124,38 +124,38 @@ class Newsroom:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[App]:
-        """The program in this process, which is quicker to look at things with."""
+        """Opens the application in this process, which is faster than running commands."""
         with opened(load_config(str(self.folder / "config.toml"))) as app:
             yield app
 
     def deliveries(self, state: str | None = None) -> list[dict[str, Any]]:
-        """The rows of `deliveries`."""
+        """Returns the rows of `newsletter deliveries`."""
         with self.opened() as app:
             mailing = app.records
             found = list(mailing.listed(Filter(DeliveryState(state) if state else None)))
             return [delivery_row(row, mailing.message_id(row)) for row in found]
 
-    def states_of(self, people: Iterable[str]) -> Counter[str]:
-        """How many of the mails to these people are in which state."""
-        wanted = set(people)
+    def states_of(self, addresses: Iterable[str]) -> Counter[str]:
+        """Returns the number of mails to these subscribers by state."""
+        wanted = set(addresses)
         return Counter(row["state"] for row in self.deliveries() if row["address"] in wanted)
 
     def silence(self) -> str:
-        """What `status` says of why nothing went out."""
+        """Returns the idle reason of `newsletter status`."""
         return str(rows_of(self.command("status", "--json"))[-1]["silence"])
 
     def states(self) -> dict[str, str]:
-        """What became of everybody's mail; of the last, where there were several."""
+        """Returns the state of each subscriber's last mail, by address."""
         return {row["address"]: row["state"] for row in self.deliveries()}
 
     def people(self, state: str) -> set[str]:
-        """The subscribers in a state."""
+        """Returns the addresses of the subscribers in a state."""
         with self.opened() as app:
             return {one.address for one in app.subscribers.lifecycle.listed(SubscriberState(state))}
 
 
 def summary(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """What a run says in the end."""
+    """Returns the summary that a run prints at its end."""
     last = rows_of(done)[-1]
     assert "seconds" in last, done
     return last

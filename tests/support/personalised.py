@@ -39,31 +39,31 @@ ENCODED = {
     kind: make(Settings(smtp=SmtpSettings("127.0.0.1", 25, "none"), folder=Path("mail"))).encoded
     for kind, make in TRANSPORTS.items()
 }
-"""How each transport wants a whole mail: as it is, dot-stuffed, or in LF lines."""
+"""How each transport encodes a whole mail: unchanged, dot-stuffed, or with LF line ends."""
 
 
 def rendered(subject: str = "Lamps", html: str = "", text: str = "") -> Rendered:
-    """An edition as a theme makes it, with a link to leave in both parts."""
+    """Returns a rendered edition with an unsubscribe link in both parts."""
     return Rendered(subject, f'{html}<a href="{UNSUBSCRIBE}">Leave</a>\n', f"{text}{UNSUBSCRIBE}\n")
 
 
 @functools.cache
 def renderer() -> Renderer:
-    """One for all: compiling a theme is the slow part."""
+    """Returns a shared renderer, because compiling a theme is slow."""
     return Renderer(ThemeSettings())
 
 
 def edition_of(log: Sequence[Entry], base_url: str) -> Edition:
-    """The edition of these entries in the default theme."""
+    """Returns the edition of these entries in the default theme."""
     return EditionBuilder(renderer(), ThemeSettings(), 12, base_url).build(log)
 
 
 class MessageFactory:
-    """Editions in a database, and the letters of them.
+    """Editions in a database, and personalised messages from them.
 
     Args:
-        origin: from whom.
-        kind: the transport for which they are encoded.
+        origin: the sender.
+        kind: the transport for which messages are encoded.
     """
 
     def __init__(self, database: Database, origin: Origin, kind: str = "eml") -> None:
@@ -72,30 +72,30 @@ class MessageFactory:
         self.personaliser = Personaliser(database, origin, ENCODED[kind])
 
     def edition(self, *parts: Rendered, key: str = KEY) -> int:
-        """Freezes an edition; its number."""
+        """Freezes an edition. Returns its id."""
         with self.database.write() as tx:
             return editions.freeze(tx, key, [1], "en", "default", parts, AT).id
 
     def notice(self, kind: str, address: str, subject: str, text: str) -> QueuedDelivery:
-        """Queues a notice; what waits then."""
+        """Queues a notice. Returns its delivery."""
         with self.database.write() as tx:
             number = notices.add(tx, kind, address, normal_form(address), subject, text, AT)
             (waiting,) = [one for one in outbox.waiting(tx, AT, 10**6) if one.id == number]
         return waiting
 
     def message(self, waiting: QueuedDelivery, at: datetime = AT) -> OutgoingMessage:
-        """The letter of a delivery."""
+        """Returns the message of a delivery."""
         return self.personaliser.message(waiting, parse_address(waiting.address), at)
 
     def mail(self, waiting: QueuedDelivery, at: datetime = AT) -> bytes:
-        """All of its bytes."""
+        """Returns the whole message as bytes."""
         return b"".join(self.message(waiting, at).pieces)
 
 
 def delivery(
     edition: int, subscriber: int = 1, address: str = "ana@example.net", part: int = 1, id: int = 0
 ) -> QueuedDelivery:
-    """A delivery that waits."""
+    """Returns a waiting delivery."""
     domain = address.rpartition("@")[2]
     number = id or 10 * subscriber + part
     return QueuedDelivery(number, edition, part, subscriber, 0, address, domain, 0, None)
@@ -104,7 +104,7 @@ def delivery(
 def origin(
     base_url: str = WEB, *, reply_to: bool = False, bounces: bool = False, own_key: bool = False
 ) -> Origin:
-    """From whom mail comes, as the configuration says."""
+    """Returns the sender as configured."""
     by = replace(
         SENDER,
         archive=f"{base_url}/archive" if base_url else "",
@@ -115,7 +115,7 @@ def origin(
 
 
 def names(base_url: str, *, reply_to: bool) -> list[str]:
-    """The header fields that an edition has, and no others."""
+    """Returns the names of all header fields of an edition."""
     found = [*TO_ONE, *["list-archive"] * bool(base_url), *["reply-to"] * reply_to]
     return sorted(name for name in found if base_url or name != "list-unsubscribe-post")
 
@@ -124,4 +124,4 @@ NOTICE = [
     "auto-submitted", "content-transfer-encoding", "content-type", "date", "from", "message-id",
     "mime-version", "subject", "to",
 ]  # fmt: skip
-"""The header fields that a notice has, and no others."""
+"""The names of all header fields of a notice."""

@@ -1,4 +1,4 @@
-"""A newsletter in this process, planned by a clock that the test sets."""
+"""A newsletter in this process, planned with a clock set by the test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from newsletter.subscribers.list_import import SubscriberImport
 from tests.support.builders import DAY, paper
 
 MORNING = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
-"""A Friday, before anybody is due."""
+"""A Friday, before any subscriber is due."""
 
 DUE = datetime(2026, 11, 20, 7, 30, tzinfo=UTC)
 
@@ -43,12 +43,12 @@ WITHDRAWN = "This paper has been withdrawn by the authors due to an error."
 
 @functools.cache
 def renderer() -> Renderer:
-    """The bundled theme: compiling it is the slow part."""
+    """Returns a shared renderer of the bundled theme, because compiling it is slow."""
     return Renderer(ThemeSettings())
 
 
 def capture(numbers: Sequence[int], day: date | None = DAY, **said: Any) -> bytes:
-    """The invented papers with these numbers, as the API lists them for a day."""
+    """Returns a capture of the invented papers with these numbers, as the API lists them."""
     rows = []
     for number in numbers:
         one = paper(number)
@@ -60,7 +60,7 @@ def capture(numbers: Sequence[int], day: date | None = DAY, **said: Any) -> byte
 
 
 class PlanningRoom:
-    """A test's hand on one newsletter: papers and people in, plans out."""
+    """Adds papers and subscribers to one newsletter, plans, and reads the results."""
 
     def __init__(
         self, database: Database, rules: Rules = RULES, templates: Path | None = None
@@ -74,13 +74,13 @@ class PlanningRoom:
         self.templates = templates
 
     def clock(self) -> datetime:
-        """The time is what the test says."""
+        """Returns the time that the test has set."""
         return self.now
 
     def papers(
         self, *numbers: int, day: date | None = DAY, source: str = "harbour", **said: Any
     ) -> None:
-        """These papers are announced."""
+        """Announces these papers."""
         taken = Capture(capture(numbers, day, **said), f"{numbers}", self.now)
         ingest = Ingest(self.database, self.clock)
         (report,) = ingest.captures(source, [taken], announce_all=True)
@@ -88,41 +88,41 @@ class PlanningRoom:
 
     @property
     def lifecycle(self) -> Lifecycle:
-        """Changes who gets editions, by the rules of now."""
+        """The use case that changes subscribers, with the current rules."""
         return Lifecycle(self.database, self.rules, self.clock)
 
     @property
     def subscriber_import(self) -> SubscriberImport:
-        """Adds the subscribers of files."""
+        """The use case that imports files."""
         return SubscriberImport(self.database, self.rules, self.clock)
 
     def join(self, name: str, **preferences: Any) -> Subscriber:
-        """Somebody subscribes."""
+        """Adds a subscriber."""
         return self.lifecycle.add(
             SubscriberRow(parse_address(f"{name}@example.org"), **preferences)
         )[0]
 
     def person(self, name: str) -> Subscriber:
-        """Somebody as they are now."""
+        """Returns a subscriber's current record."""
         return self.lifecycle.find(parse_address(f"{name}@example.org"))
 
     @property
     def review(self) -> EditionReview:
-        """Decides about held editions."""
+        """The use case that reviews held editions."""
         return EditionReview(self.database)
 
     @property
     def due_times(self) -> DueTimes:
-        """Corrects due times by the rules of now."""
+        """The use case that corrects due times, with the current rules."""
         return DueTimes(self.database, self.rules)
 
     @property
     def planning(self) -> Planning:
-        """Plans by the rules of now, and notes what was rendered."""
+        """The use case that plans, with the current rules; notes what was rendered."""
         return Planning(self.database, self.builder, self.theme_settings, self.rules)
 
     def builder(self) -> EditionBuilder:
-        """Makes editions in the theme of now."""
+        """Returns a builder with the current theme."""
         made = self.made
 
         class Noting(EditionBuilder):
@@ -136,7 +136,7 @@ class PlanningRoom:
         return Noting(theme, self.theme_settings, excerpts=12)
 
     def interrupted(self, by: Callable[[], object]) -> Planning:
-        """A planner to whom something happens between what it reads and what it writes."""
+        """Returns a planner that calls `by` between its reads and its writes."""
 
         def builder() -> EditionBuilder:
             by()
@@ -145,13 +145,13 @@ class PlanningRoom:
         return Planning(self.database, builder, self.theme_settings, self.rules)
 
     def plan(self, now: datetime | None = None, **options: bool) -> PlanResult:
-        """Plans, as every run does it."""
+        """Plans, as in every run."""
         self.now = now or self.now
         self.due_times.reschedule(self.now)
         return self.planning.plan(self.now, **options)
 
     def got(self, name: str) -> list[list[int]]:
-        """The numbers of the papers of every edition that is planned for somebody, in order."""
+        """Returns the paper numbers of every edition planned for a subscriber, in order."""
         with self.database.read() as tx:
             rows = tx.exec_driver_sql(
                 "SELECT positions FROM editions JOIN deliveries ON editions.id = edition_id "
@@ -170,31 +170,31 @@ class PlanningRoom:
         return {position: int(arxiv_id[5:]) for position, arxiv_id in rows}
 
     def states(self) -> dict[DeliveryState, int]:
-        """How many mails are in each state."""
+        """Returns the number of deliveries by state."""
         with self.database.read() as tx:
             return deliveries.counts(tx)
 
     def mailed(self) -> tuple[int, int]:
-        """How many people have mail, and how many mails there are."""
+        """Returns the number of subscribers with deliveries, and the number of deliveries."""
         ((persons, mails),) = self.rows(
             "SELECT count(DISTINCT subscriber_id), count(*) FROM deliveries"
         )
         return persons, mails
 
     def editions(self, state: EditionState | None = None) -> list[editions.EditionRow]:
-        """All editions, oldest first."""
+        """Returns all editions, oldest first."""
         with self.database.read() as tx:
             return editions.listed(tx, state)
 
     def parts(self, number: int) -> list[Rendered]:
-        """What was made of an edition."""
+        """Returns the rendered parts of an edition."""
         with self.database.read() as tx:
             return list(editions.content(tx, number).parts)
 
     def crowd(
         self, many: int, cursor: int = 0, cadence: str = "daily", due_at: datetime = DUE
     ) -> None:
-        """So many people more, all alike."""
+        """Adds `many` identical subscribers."""
         preferences = Preferences(cadence)
         names = [f"{number}@example.org" for number in range(self.crowded, self.crowded + many)]
         self.crowded += many
@@ -203,17 +203,17 @@ class PlanningRoom:
             subscribers.add(tx, newcomers, cursor, self.now)
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What a query finds."""
+        """Returns the rows of a query."""
         with self.database.read() as tx:
             return [tuple(row) for row in tx.exec_driver_sql(query).all()]
 
     def sql(self, statement: str) -> None:
-        """Changes the database behind the program's back."""
+        """Executes a statement directly in the database."""
         with self.database.write() as tx:
             tx.exec_driver_sql(statement)
 
     def history(self, *sizes: int) -> None:
-        """Earlier editions of so many papers."""
+        """Adds earlier editions with these numbers of papers."""
         with self.database.write() as tx:
             for size in sizes:
                 before = [-(self.crowded + n) for n in range(1, size + 1)]
@@ -224,5 +224,5 @@ class PlanningRoom:
 
 
 def without_papers(theme: Path) -> None:
-    """A text that has no papers in it."""
+    """Replaces the theme's text template by one without papers."""
     (theme / "edition.txt.j2").write_text("Nothing but {{ unsubscribe }}\n")

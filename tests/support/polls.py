@@ -16,7 +16,7 @@ POLLS = 463 if SOAK else 70
 
 
 def feed(ids: list[int], at: datetime) -> Capture:
-    """A poll of the page as a feed."""
+    """Returns a poll of the page as a feed."""
     items = "".join(
         f"<item><title>{escape(f'Lantern {n} & the <harbour>')}</title>"
         f"<link>https://arxiv.org/abs/2511.{n:05}</link><description>&lt;p&gt;&lt;b&gt;Upvotes:"
@@ -29,7 +29,7 @@ def feed(ids: list[int], at: datetime) -> Capture:
 
 
 def polls() -> Iterator[tuple[list[int], datetime]]:
-    """What the page shows, poll by poll."""
+    """Yields the papers that the page shows at each poll."""
     dice = random.Random(463)
     first, shown = 1, list[int]()
     for number in range(POLLS):

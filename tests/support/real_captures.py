@@ -11,10 +11,10 @@ SNAPSHOTS = Path(__file__).parents[3] / "shared" / "snapshots"
 
 
 def real_captures(folder: str) -> Path:
-    """The folder of real captures; without it, a failure in CI and a skip elsewhere."""
+    """Returns a folder of real captures. Without it, the test fails in CI, else it is skipped."""
     path = SNAPSHOTS / folder
     if not path.exists():
         if os.environ.get("CI"):
             pytest.fail(f"the real captures are missing: {path}")
-        pytest.skip(f"no real captures here ({folder}): they are not part of the repository")
+        pytest.skip(f"no real captures here ({folder}): they are not in the repository")
     return path

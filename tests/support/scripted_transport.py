@@ -1,4 +1,4 @@
-"""A transport to a server that fails to a script."""
+"""A transport to a server that fails according to a script."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Died(BaseException):
 
 
 class Act(Enum):
-    """What a server does with the next message."""
+    """The server's behaviour for the next message."""
 
     TAKES = "takes it"
     PUTS_OFF = "not now"
     REFUSES = "not this message"
-    HAS_NO_MAILBOX = "nobody of that name"
+    HAS_NO_MAILBOX = "no such mailbox"
     REFUSES_US = "not from us"
     HAS_NO_LOGIN = "not without a login"
     LOSES = "the connection ends before the message"
@@ -52,35 +52,35 @@ OUTCOMES = {
 ARRIVES = (Act.TAKES, Act.IS_SILENT, Act.DIES_AFTER)
 
 ENDS = (Act.LOSES, Act.IS_SILENT, Act.IS_DEAF)
-"""What ends the connection."""
+"""Those that end the connection."""
 
 
 @dataclass
 class ScriptedTransport:
-    """A transport to a server that fails to a script, then takes everything."""
+    """A transport to a server that fails according to a script, then accepts everything."""
 
     script: deque[Act] = field(default_factory=deque)
     taken: list[OutgoingMessage] = field(default_factory=list)
     barred: set[str] = field(default_factory=set)
-    """Addresses to which nothing may come any more."""
+    """Addresses that must not receive anything from now on."""
     unknown: set[str] = field(default_factory=set)
-    """Addresses of which was said that there is no such mailbox."""
+    """Addresses for which the server replied that there is no such mailbox."""
     meanwhile: Callable[[str], None] | None = None
-    """What happens when the next message is in hand; it hears for whom that is."""
+    """Called with the recipient while the next message is being sent."""
     both: threading.Barrier | None = None
-    """Where sessions wait for each other, each with a message in hand."""
+    """A barrier at which sessions wait for each other, each while sending a message."""
 
     def encoded(self, data: bytes) -> bytes:
-        """The message as it is."""
+        """Returns the message unchanged."""
         return data
 
     def session(self) -> ScriptedSession:
-        """A session of its own."""
+        """Returns a new session."""
         return ScriptedSession(self)
 
 
 class ScriptedSession:
-    """A session with that server."""
+    """A session with this server."""
 
     def __init__(self, post: ScriptedTransport) -> None:
         self._post = post
@@ -88,7 +88,7 @@ class ScriptedSession:
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection stands."""
+        """Whether the connection is open."""
         return self._is_open
 
     def open(self) -> None:
@@ -100,9 +100,9 @@ class ScriptedSession:
         self._is_open = True
 
     def send(self, message: OutgoingMessage) -> Reply:
-        """What the script says; nothing may come for whom it is barred."""
+        """Returns the scripted reply; asserts that the recipient is not barred."""
         post = self._post
-        assert message.recipient not in post.barred, f"mail for {message.recipient}, who left"
+        assert message.recipient not in post.barred, f"mail for {message.recipient}"
         if post.both:
             post.both.wait()
         if post.meanwhile:
@@ -121,12 +121,12 @@ class ScriptedSession:
         return OUTCOMES[act]
 
     def close(self) -> None:
-        """Hangs up."""
+        """Closes the connection."""
         self._is_open = False
 
 
 def papers_in(message: OutgoingMessage) -> set[int]:
-    """The numbers of the papers in the text that a reader gets."""
+    """Returns the numbers of the papers in the text of the message."""
     mail = email.message_from_bytes(b"".join(message.pieces), policy=policy.default)
     body = mail.get_body(("plain",))
     assert body

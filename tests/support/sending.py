@@ -25,7 +25,7 @@ Process = subprocess.Popen[str]
 
 
 def copied(template: Path, folder: Path, server: MailServer, **delivery: Any) -> Newsroom:
-    """The same newsletter in another folder, with its database where `database` says."""
+    """Copies a newsletter to another folder, with its database at the path `database`."""
     shutil.copytree(template, folder, dirs_exist_ok=True)
     room = Newsroom(folder, server.port, **delivery)
     if not room.database.exists():
@@ -34,27 +34,30 @@ def copied(template: Path, folder: Path, server: MailServer, **delivery: Any) ->
 
 
 def states(room: Newsroom) -> Counter[str]:
-    """How many mails are in which state, whoever else is at the database."""
+    """Returns the number of mails by state, even while other processes use the database."""
     with Database(f"sqlite:///{room.database}") as database, database.read() as tx:
         return Counter({str(state): many for state, many in deliveries.counts(tx).items()})
 
 
 def finish(run: Process) -> subprocess.CompletedProcess[str]:
-    """Waits for a run; it did not fall over."""
+    """Waits for a run; asserts that it did not crash."""
     out, err = run.communicate(timeout=120)
     assert "Traceback" not in err, err
     return subprocess.CompletedProcess(run.args, run.returncode, out, err)
 
 
 def kill(run: Process) -> bool:
-    """Kills a run; whether it was still alive."""
+    """Kills a run. Returns whether it was still alive."""
     run.send_signal(signal.SIGKILL)
     run.communicate()
     return run.returncode == -signal.SIGKILL
 
 
 def assert_served(room: Newsroom, server: MailServer, most_unknown: int) -> int:
-    """Runs it until nothing waits: everybody was served once; how many are unknown."""
+    """Runs until nothing waits; asserts that each subscriber was served once.
+
+    Returns the number of `unknown` deliveries.
+    """
     last = summary(room.run())
     assert (last["queued"], last["stopped"]) == (0, None)
     rows = [row for row in room.deliveries() if "@d" in row["address"]]
@@ -80,7 +83,7 @@ def assert_served(room: Newsroom, server: MailServer, most_unknown: int) -> int:
 def wait_a_while(
     server: MailServer, run: Process, dice: random.Random, within: float | None = None
 ) -> bool:
-    """Until it has sent some more, or is so many seconds old; whether it still lives."""
+    """Waits until more mail was sent, or `within` seconds. Returns whether the run is alive."""
     goal = server.count() + dice.randint(1, 40)
     over = time.monotonic() + (dice.uniform(0, within) if within else 1e9)
     return server.wait_until(lambda one: one.count() >= goal or time.monotonic() >= over, run)

@@ -1,4 +1,4 @@
-"""A reader whose import takes an hour, so that the process that parses is always starting."""
+"""A parser whose import takes an hour, so that the process that parses is always starting."""
 
 from __future__ import annotations
 

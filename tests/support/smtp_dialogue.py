@@ -1,10 +1,10 @@
-"""The server's side of SMTP on one connection: strict, and wrong exactly where a test wants.
+"""The server's side of SMTP on one connection: strict, with faults exactly where a test wants.
 
-A command out of order gets 503, so that a client that leaves a transaction half open is found
-out. At every place (`connect`, a verb, `content` for the middle of a message, `dot` for its end)
-the dialogue asks its server for a fault. A fault is bytes, said instead of the ordinary reply
-and without its effect; a function, which gets the `Dialogue` and returns whether the ordinary
-reply follows; or `None` for the ordinary reply.
+A command out of order gets 503, so that a client that leaves a transaction half open is
+detected. At every place (`connect`, a verb, `content` for the middle of a message, `dot` for its
+end) the dialogue asks its server for a fault. A fault is bytes, sent instead of the ordinary
+reply and without its effect; a function, which receives the `Dialogue` and returns whether the
+ordinary reply follows; or `None` for the ordinary reply.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LONGEST_LINE = 4_096
 
 
 class Over(Exception):
-    """The dialogue ends here."""
+    """The dialogue is over."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Received:
 
     @property
     def content(self) -> bytes:
-        """The message itself (RFC 5321 4.5.2)."""
+        """The message without dot-stuffing (RFC 5321 4.5.2)."""
         return b"".join(
             line[1:] if line.startswith(b".") else line for line in self.raw.splitlines(True)
         )
@@ -48,16 +48,16 @@ class Received:
 
 @dataclass
 class Options:
-    """What the server offers.
+    """The server's options.
 
     Attributes:
-        size: the limit it announces, in bytes, as written; `None`: it does not say.
-        auth: mechanisms, offered on TLS only.
-        login: whether nothing is taken from who has not logged in as `papers`.
-        starttls: with `tls`: TLS begins when asked for, not at once.
-        content_for_nobody: 354 although there is no recipient, as RFC 2920 allows.
-        faults: for a place a list, one item for each time the place is reached; after the
-            last item everything is ordinary.
+        size: the announced limit in bytes, as written; `None` to announce none.
+        auth: mechanisms, offered only on TLS.
+        login: whether clients must log in as `papers`.
+        starttls: with `tls`: TLS starts on STARTTLS, not at once.
+        data_without_recipient: reply 354 although there is no recipient, as RFC 2920 allows.
+        faults: a list by place, one item for each time the place is reached; after the last
+            item replies are ordinary.
     """
 
     pipelining: bool = True
@@ -68,32 +68,32 @@ class Options:
     login: bool = False
     starttls: bool = False
     tls: ssl.SSLContext | None = None
-    content_for_nobody: bool = False
+    data_without_recipient: bool = False
     faults: dict[str, list[Fault]] = field(default_factory=dict)
 
 
 class Script(Protocol):
-    """What a dialogue asks of its server."""
+    """The interface of a server to its dialogues."""
 
     options: Options
     over: threading.Event
-    """Set when the test is over."""
+    """Set at the end of the test."""
 
     def note(self, command: str, *, secured: bool) -> None:
-        """A command line came."""
+        """Records a command line."""
 
     def fault(self, place: str, recipient: str) -> Fault:
-        """What goes wrong at a place; `recipient` is empty before RCPT."""
+        """Returns the fault at a place; `recipient` is empty before RCPT."""
 
     def finish(self, number: int, recipient: str, message: Received) -> Fault:
-        """Takes a whole message, or not, and returns what goes wrong with the reply."""
+        """Accepts a whole message or not, and returns the fault of the reply."""
 
 
 class Dialogue:
     """One connection.
 
     Args:
-        number: of the connection, counted from 1.
+        number: number of the connection, from 1.
     """
 
     def __init__(self, server: Script, connection: socket.socket, number: int = 1) -> None:
@@ -106,7 +106,7 @@ class Dialogue:
 
     @property
     def options(self) -> Options:
-        """What the server offers at present."""
+        """The server's current options."""
         return self.server.options
 
     @property
@@ -115,13 +115,13 @@ class Dialogue:
         return isinstance(self.connection, ssl.SSLSocket)
 
     def run(self) -> None:
-        """Answers until the client leaves."""
+        """Replies until the client closes the connection."""
         if self.options.tls and not self.options.starttls:
             self.secure()
         self._say("connect", b"220 mail.example ESMTP\r\n")
         while line := self._input.readline(_LONGEST_LINE):
             if line.startswith(b"\x16"):
-                raise Over  # a TLS greeting
+                raise Over  # a TLS handshake
             assert line.endswith(b"\r\n"), "a command that is too long or ends without CRLF"
             command = line[:-2].decode()
             self.server.note(command, secured=self.secured)
@@ -133,38 +133,38 @@ class Dialogue:
                 act(rest)
 
     def say(self, data: bytes) -> None:
-        """Sends bytes as they are."""
+        """Sends bytes unchanged."""
         self.connection.sendall(data)
 
     def read(self, size: int) -> bytes:
-        """That much of what the client sends."""
+        """Reads `size` bytes from the client."""
         return self._input.read(size)
 
     def await_more(self) -> None:
-        """Waits until the client has sent something more."""
+        """Waits until the client has sent more."""
         self._input.peek(1)
 
     def secure(self) -> None:
-        """Begins TLS."""
+        """Starts TLS."""
         assert self.options.tls is not None
         self._input.close()
         self.connection = self.options.tls.wrap_socket(self.connection, server_side=True)
         self._input = self.connection.makefile("rb")
 
     def end(self) -> None:
-        """Closes the connection. What was not read makes it a reset."""
+        """Closes the connection. Unread data turns this into a reset."""
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
         self.break_off()
 
     def break_off(self) -> None:
-        """Closes the connection without a farewell."""
+        """Closes the connection without a reply."""
         with contextlib.suppress(OSError):
             self._input.close()
         self.connection.close()
 
     def _say(self, place: str, ordinary: bytes) -> bool:
-        """The fault that is due, or the ordinary reply; whether it was the latter."""
+        """Sends the fault that is due, or the ordinary reply. Returns whether it was the latter."""
         return self._answer(self.server.fault(place, self._recipient), ordinary)
 
     def _answer(self, fault: Fault, ordinary: bytes) -> bool:
@@ -252,7 +252,7 @@ class Dialogue:
             self._recipient = ""
 
     def _do_data(self, _: str) -> None:
-        if self._rcpt is None and not self.options.content_for_nobody:
+        if self._rcpt is None and not self.options.data_without_recipient:
             self.say(b"554 5.5.1 no valid recipients\r\n")
         elif self._say("DATA", b"354 go\r\n"):
             self._take_content()
@@ -269,7 +269,7 @@ class Dialogue:
         mail, rcpt, recipient = self._mail, self._rcpt, self._recipient
         if rcpt is None or mail is None:
             self._forget()
-            self._say("nobody", b"554 5.5.1 no valid recipients\r\n")
+            self._say("no_recipient", b"554 5.5.1 no valid recipients\r\n")
             return
         fault = self.server.finish(self._number, recipient, Received(mail, rcpt, b"".join(lines)))
         self._forget()

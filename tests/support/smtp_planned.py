@@ -1,6 +1,6 @@
-"""The process of a `MailServer`: the SMTP server, failing to a plan; it writes down what it takes.
+"""The process of a `MailServer`: an SMTP server that fails as planned and records what it accepts.
 
-It needs nothing of the package, and so answers soon after it was started.
+It does not import the package, so it starts quickly.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ from tests.support.smtp_dialogue import Dialogue, Options, Over, Received
 from tests.support.smtp_server import Server
 
 MAILS = "mails"
-"""The folder in which a server keeps whole messages, when it is there."""
+"""The folder in which a server keeps whole messages, if the folder exists."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong at a place.
+    """A fault at a place.
 
     Attributes:
-        at: `connect`, a verb, `content` (some of it has come) or `dot` (all of it has).
-        say: what is said instead of the ordinary reply.
-        drop: the connection ends, after what there is to say.
+        at: `connect`, a verb, `content` (within the message) or `dot` (after it).
+        say: sent instead of the ordinary reply.
+        drop: close the connection, after `say` if any.
         stall: seconds of silence before.
-        take: whether the message counts as taken, where it was `dot`; by default it does when
-            it is not refused and the connection stays.
-        to: only for recipients like this (`*@slow.example`); from RCPT on.
-        skip: so many times nothing goes wrong first.
-        times: how often it goes wrong; `None` for ever.
+        take: whether the message counts as accepted, at `dot`; by default it does if it is not
+            refused and the connection stays open.
+        to: only for recipients that match (`*@slow.example`); from RCPT on.
+        skip: number of times without the fault at first.
+        times: number of times with the fault; `None` for no limit.
     """
 
     at: str
@@ -53,7 +53,7 @@ class Fault:
 
     @property
     def takes(self) -> bool:
-        """Whether a message counts as taken in spite of it."""
+        """Whether a message counts as accepted in spite of the fault."""
         if self.take is None:
             return not self.drop and (not self.say or self.say.startswith("2"))
         return self.take
@@ -61,14 +61,14 @@ class Fault:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the server offers, and what goes wrong.
+    """The server's options and faults.
 
     Attributes:
-        size: the largest message, in bytes; `None`: it does not say.
+        size: the announced limit in bytes; `None` to announce none.
         certificate: a file with a certificate and its key; empty for no TLS.
-        starttls: TLS begins when asked for, not at once.
-        password: of the user `papers`, who must log in; empty for no login.
-        faults: of those that fit, the first that is due.
+        starttls: TLS starts on STARTTLS, not at once.
+        password: the password with which clients must log in as `papers`; empty for no login.
+        faults: of those that match, the first that is due occurs.
     """
 
     size: int | None = 50_000_000
@@ -81,7 +81,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Taken:
-    """A message that was taken."""
+    """A message that was accepted."""
 
     recipient: str
     message_id: str
@@ -90,11 +90,11 @@ class Taken:
     connection: int
     """Counted from 1, by the server's process."""
     at: float
-    """Seconds that never go back."""
+    """Seconds of a monotonic clock."""
 
 
 class PlannedServer(Server):
-    """The server of this process: it fails to the plan, and writes down what it takes."""
+    """The server of this process: it fails as planned, and records what it accepts."""
 
     def __init__(self, file: Path, port: int, plan: Plan) -> None:
         self._taken = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -105,7 +105,7 @@ class PlannedServer(Server):
         super().__init__(self.options, port)
 
     def follow(self, plan: Plan) -> None:
-        """From now on this goes wrong, and this is offered."""
+        """Replaces the plan."""
         tls = None
         if plan.certificate:
             tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -113,7 +113,7 @@ class PlannedServer(Server):
         with self._lock:
             self._faults, self._met = plan.faults, Counter[int]()
             self.options = Options(
-                pipelining=False,  # as the plan's extensions say
+                pipelining=False,  # the plan's extensions decide
                 size=None if plan.size is None else str(plan.size),
                 extensions=tuple(plan.extensions),
                 auth="PLAIN" if plan.password else "",
@@ -124,20 +124,20 @@ class PlannedServer(Server):
             )
 
     def reached(self, place: str) -> int:
-        """How often a dialogue came there."""
+        """Returns the number of times a place was reached."""
         with self._lock:
             return self._reached[place]
 
     def note(self, command: str, *, secured: bool) -> None:
-        """Commands are only counted, by their places."""
+        """Does nothing: commands are only counted, by place."""
 
     def fault(self, place: str, recipient: str) -> smtp_dialogue.Fault:
-        """The first fault of the plan that fits and is due."""
+        """Returns the first fault of the plan that matches and is due."""
         fault = self._due(place, recipient)
         return self._acting(fault) if fault else None
 
     def finish(self, number: int, recipient: str, message: Received) -> smtp_dialogue.Fault:
-        """Writes the message down, unless the fault that is due says otherwise."""
+        """Records the message, unless the fault that is due prevents it."""
         fault = self._due("dot", recipient)
         if fault is None or fault.takes:
             self._take(number, recipient, message)
@@ -191,7 +191,7 @@ class PlannedServer(Server):
         number = len(list(self._mails.iterdir()))
         part = self._mails / "new"
         part.write_bytes(message.content)
-        part.rename(self._mails / f"{number:06}-{recipient}.eml")  # seen whole or not at all
+        part.rename(self._mails / f"{number:06}-{recipient}.eml")  # visible only as a whole
 
 
 def _header(head: bytes, name: bytes) -> str:
@@ -200,7 +200,7 @@ def _header(head: bytes, name: bytes) -> str:
 
 
 def _serve(file: Path, port: int) -> None:
-    """Follows what its standard input says, a line each: a plan, or a place to count."""
+    """Reads plans and places to count from standard input, one per line, and follows them."""
     server = PlannedServer(file, port, _plan(sys.stdin.readline()))
     _tell(server.port)
     while line := sys.stdin.readline():
@@ -209,7 +209,7 @@ def _serve(file: Path, port: int) -> None:
         else:
             server.follow(_plan(line))
             _tell("planned")
-    os._exit(0)  # whatever its connections are doing
+    os._exit(0)  # even with open connections
 
 
 def _tell(what: object) -> None:

@@ -1,7 +1,7 @@
-"""The SMTP server in a process of its own: it counts what it takes, and fails to a plan.
+"""The SMTP server in a process of its own: it counts what it accepts, and fails as planned.
 
-Whatever it takes is a line in a file before it is answered. So the count is right whichever
-process is killed, the sender's or the server's.
+It writes each accepted message to a file before it replies. So the count is right even if the
+sender or the server is killed.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from tests.support.smtp_planned import MAILS, Fault, Plan, Taken
 __all__ = ["MAILS", "Fault", "MailServer", "Taken"]
 
 _TIMEOUT = 60.0
-"""Seconds after which a test that waits for something fails."""
+"""Seconds after which waiting fails."""
 
 
 class MailServer:
-    """A server that is running, on loopback.
+    """A running server on loopback.
 
     Args:
-        folder: where it counts.
-        faults: what goes wrong.
+        folder: contains its records.
+        faults: its faults.
         port: 0 for any.
         keep: whether whole messages are kept, in `MAILS` of the folder.
         offers: other fields of its `Plan`.
@@ -58,7 +58,7 @@ class MailServer:
         self.port = int(self._said())
 
     def plan(self, *faults: Fault, **offers: object) -> None:
-        """From now on this goes wrong, and this is offered."""
+        """Replaces the plan of the server."""
         plan = Plan(faults=faults, **offers)  # type: ignore[arg-type]
         assert self._process.stdin is not None
         print(json.dumps(asdict(plan)), file=self._process.stdin, flush=True)
@@ -66,45 +66,45 @@ class MailServer:
             assert self._said() == "planned"
 
     def taken(self) -> list[Taken]:
-        """What it took, in order."""
+        """Returns the accepted messages, in order."""
         with contextlib.suppress(FileNotFoundError):
             lines = self._file.read_bytes().split(b"\n")[:-1]  # the last may still be written
             return [Taken(**json.loads(line)) for line in lines]
         return []
 
     def recipients(self) -> Counter[str]:
-        """How often it took something for each of them."""
+        """Returns the number of accepted messages by recipient."""
         return Counter(one.recipient for one in self.taken())
 
     def count(self) -> int:
-        """How many it took."""
+        """Returns the number of accepted messages."""
         with contextlib.suppress(FileNotFoundError):
             return self._file.read_bytes().count(b"\n")
         return 0
 
     def reached(self, place: str) -> int:
-        """How often its process came to a place of `Fault.at`, or to a `stall`."""
+        """Returns the number of times a place of `Fault.at`, or a `stall`, was reached."""
         assert self._process.stdin is not None
         print(json.dumps(place), file=self._process.stdin, flush=True)
         return int(self._said())
 
     def wait_until(self, done: Callable[[Self], bool], sender: subprocess.Popen[str]) -> bool:
-        """Waits until it is so; `False` if the sender ended before."""
+        """Waits until `done` is true. Returns `False` if the sender terminated first."""
         give_up = time.monotonic() + _TIMEOUT
         while not done(self):
             if sender.poll() is not None:
                 return False
-            assert time.monotonic() < give_up, "it never came to that"
+            assert time.monotonic() < give_up, "the condition never became true"
             time.sleep(0.002)
         return True
 
     def kill(self) -> None:
-        """It dies, with all its connections."""
+        """Kills it with all its connections."""
         self._process.kill()
         self.close()
 
     def close(self) -> None:
-        """It ends, whatever it is doing."""
+        """Stops it, even with open connections."""
         self._process.send_signal(signal.SIGTERM)
         self._process.communicate()
 

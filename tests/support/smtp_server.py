@@ -1,6 +1,6 @@
 """A small SMTP server on loopback that fails exactly where a test wants.
 
-`Server` answers in threads of the test's own process, so that its faults may be functions of
+`Server` runs in threads of the test's own process, so that its faults may be functions of
 the test; `tests.support.smtp_process` runs it in a process of its own.
 """
 
@@ -38,9 +38,9 @@ class Server:
         self.options = options
         self.received: list[Received] = []
         self.commands: list[str] = []
-        """Every command line, of all connections."""
+        """All command lines of all connections."""
         self.in_clear: list[str] = []
-        """Those of them that came without TLS."""
+        """Those received without TLS."""
         self.connections = 0
         self.over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -51,29 +51,29 @@ class Server:
         self._threads[0].start()
 
     def verbs(self) -> list[str]:
-        """The first word of every command."""
+        """Returns the first word of every command."""
         return [command.split(" ")[0].upper() for command in self.commands]
 
     def note(self, command: str, *, secured: bool) -> None:
-        """Remembers a command line."""
+        """Records a command line."""
         self.commands.append(command)
         if not secured:
             self.in_clear.append(command)
 
     def fault(self, place: str, recipient: str) -> Fault:  # noqa: ARG002
-        """The next fault of a place; each is used once."""
+        """Returns the next fault of a place; each occurs once."""
         waiting = self.options.faults.get(place)
         return waiting.pop(0) if waiting else None
 
     def finish(self, number: int, recipient: str, message: Received) -> Fault:  # noqa: ARG002
-        """Takes a message, unless something goes wrong at its final dot."""
+        """Accepts a message, unless there is a fault at its final dot."""
         fault = self.fault("dot", recipient)
         if fault is None:
             self.received.append(message)
         return fault
 
     def close(self) -> None:
-        """End everything and wait until it has ended."""
+        """Stops the server and waits for its threads."""
         self.over.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # wakes `accept`
@@ -108,12 +108,12 @@ class Server:
 
 
 def hang_up(dialogue: Dialogue) -> None:
-    """The connection ends."""
+    """Closes the connection."""
     raise Over
 
 
 def reset(dialogue: Dialogue) -> None:
-    """The connection breaks."""
+    """Resets the connection."""
     linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
     dialogue.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     dialogue.break_off()
@@ -121,7 +121,7 @@ def reset(dialogue: Dialogue) -> None:
 
 
 def say_and_hang_up(data: bytes, after: int = 0) -> Fault:
-    """Bytes, and the connection ends behind them; before, so many of the client's are read."""
+    """Reads `after` bytes, sends `data`, and closes the connection."""
 
     def act(dialogue: Dialogue) -> None:
         dialogue.read(after)
@@ -132,7 +132,7 @@ def say_and_hang_up(data: bytes, after: int = 0) -> Fault:
 
 
 def endless(start: bytes, then: bytes) -> Fault:
-    """`start`, then `then` for as long as the client listens."""
+    """Sends `start`, then `then` for as long as the client reads."""
 
     def act(dialogue: Dialogue) -> None:
         dialogue.say(start)
@@ -143,7 +143,7 @@ def endless(start: bytes, then: bytes) -> Fault:
 
 
 def silence(then: Callable[[], object] = lambda: None) -> Fault:
-    """No reply until the test is over. `then` is called when the silence begins."""
+    """Sends no reply until the end of the test. Calls `then` when the silence starts."""
 
     def act(dialogue: Dialogue) -> None:
         then()

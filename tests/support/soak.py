@@ -1,8 +1,8 @@
-"""The two sizes of a check: the usual one, and the long one of `make soak`."""
+"""Selects the size of tests: the usual one, or the large one of `make soak`."""
 
 from __future__ import annotations
 
 import os
 
 SOAK = bool(os.environ.get("SOAK"))
-"""Whether this is the long run."""
+"""Whether this is `make soak`."""

@@ -1,10 +1,10 @@
-"""A newsletter with its pages: a real process, a real mail server, and the mails it took.
+"""A newsletter with its pages: a real process, a real mail server, and the mails it accepted.
 
     with Postbox(folder) as box:
         room = WebRoom(folder, box.port)
         room.start("serve")
 
-`open_room` does that, and ends it.
+`open_room` does all of this, and stops it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.support.newsroom import Newsroom
 from tests.support.ports import free_port
 from tests.support.smtp_process import MAILS, MailServer
 
-if TYPE_CHECKING:  # the mail server's process starts quicker without
+if TYPE_CHECKING:  # the mail server's process starts faster without it
     from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
     from newsletter.storage.subscribers import Subscriber
@@ -38,8 +38,8 @@ T = TypeVar("T")
 Command = Literal["serve", "web"]
 
 TIMEOUT = 30.0
-"""Seconds after which a test that waits for something fails."""
-_LOOK = """
+"""Seconds after which waiting fails."""
+_FINDINGS = """
 () => {
   const root = document.documentElement;
   const page = getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number);
@@ -53,10 +53,10 @@ _SHAPE = """
 
 
 class Postbox(MailServer):
-    """A mail server that keeps what it takes.
+    """A mail server that keeps the messages it accepts.
 
     Args:
-        folder: where it keeps it; the `WebRoom` in the same folder looks there.
+        folder: contains them; the `WebRoom` in the same folder reads them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,13 +67,13 @@ class WebRoom(Newsroom):
     """A newsletter in a folder of its own, with its pages on a free port of loopback.
 
     Args:
-        folder: where it is, and where the `Postbox` keeps its mails.
-        smtp_port: of the server that it sends through.
-        newsletter_settings: further lines of its `[newsletter]`.
+        folder: the folder, also that of the `Postbox`.
+        smtp_port: port of the SMTP server.
+        newsletter_settings: further keys of its `[newsletter]` section.
 
     Attributes:
-        base: the address of its pages.
-        examined: pages that were looked at closely, as somebody sees them.
+        base: base URL of its pages.
+        examined: the pages already examined, in each view.
     """
 
     def __init__(self, folder: Path, smtp_port: int, **newsletter_settings: object) -> None:
@@ -88,18 +88,18 @@ class WebRoom(Newsroom):
     def configure(
         self, port: int, *, newsletter: Mapping[str, object] | None = None, **others: Any
     ) -> None:
-        """From now on it is like this; what runs does not see it."""
+        """Rewrites the configuration; a running process does not read it."""
         super().configure(port, newsletter={**self._settings, **(newsletter or {})}, **others)
         with (self.folder / "config.toml").open("a") as config:
             config.write(f"[web]\nport = {self.port}\n")
 
     def start(self, command: Command = "serve") -> None:  # type: ignore[override]  # its pages run
-        """Begins to answer; returns when it does."""
+        """Starts the process, and waits until it responds."""
         self._process = self.start_process(command)
         self.until(self._answers)
 
     def start_process(self, command: Command) -> subprocess.Popen[str]:
-        """The process, which may not be ready yet or never be."""
+        """Starts the process without waiting for it."""
         with (self.folder / "log").open("a") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "newsletter", command, "--log", "json"],
@@ -110,7 +110,7 @@ class WebRoom(Newsroom):
             )
 
     def stop(self) -> None:
-        """Tells it to end: it does so with status 0, and nothing went wrong in between."""
+        """Stops the process; asserts exit status 0 and no errors in its log."""
         if self._process is None:
             return
         process, self._process = self._process, None
@@ -124,7 +124,7 @@ class WebRoom(Newsroom):
 
     @contextlib.contextmanager
     def running(self, command: Command = "serve") -> Iterator[None]:
-        """It answers until the test is over, and then ends well."""
+        """Runs the process, and stops it at the end."""
         self.start(command)
         try:
             yield
@@ -133,38 +133,38 @@ class WebRoom(Newsroom):
 
     @property
     def log(self) -> str:
-        """What it logged, one JSON object a line."""
+        """The log of the process, one JSON object per line."""
         return (self.folder / "log").read_text()
 
     def until(self, found: Callable[[], T]) -> T:
-        """Waits until it is so, and returns it; fails when it does not come."""
-        return waited(found, lambda: f"it never came to that\n{self.log}")
+        """Waits until `found` returns something true, and returns that; fails after a timeout."""
+        return waited(found, lambda: f"the condition never became true\n{self.log}")
 
     def mails_to(self, address: str) -> Sequence[EmailMessage]:
-        """All mails that came for somebody, in order."""
+        """Returns all mails to an address, in order."""
         place = self.folder / MAILS
         return [_parsed(file) for file in sorted(place.glob(f"*-{address}.eml"))]
 
     def mail_to(self, address: str) -> EmailMessage:
-        """The next mail for somebody, which is waited for; each is returned once."""
+        """Waits for the next mail to an address, and returns it; each is returned once."""
         had = self._read[address]
         self._read[address] += 1
         return self.until(lambda: self.mails_to(address)[had : had + 1])[0]
 
     def links(self, mail: EmailMessage) -> Sequence[str]:
-        """The addresses of our pages in the text of a mail, in order, each once."""
+        """Returns the URLs of our pages in the text of a mail, in order, without duplicates."""
         text = mail.get_body(("plain",))
         assert text is not None
         found = re.findall(re.escape(self.base) + r"[^\s<>\"']*", text.get_content())
         return list(dict.fromkeys(found))
 
     def link(self, mail: EmailMessage, page: str) -> str:
-        """The one link of a mail to a page, such as `confirm`."""
+        """Returns the only link of a mail to a page, such as `confirm`."""
         (found,) = [one for one in self.links(mail) if one.startswith(f"{self.base}/{page}/")]
         return found
 
     def subscribers(self) -> Mapping[str, Subscriber]:
-        """Everybody, whatever their state, by address."""
+        """Returns all subscribers in any state, by address."""
         with self.opened() as app:
             return {one.address: one for one in app.subscribers.lifecycle.listed()}
 
@@ -182,7 +182,7 @@ class WebRoom(Newsroom):
 def open_room(
     folder: Path, command: Command = "serve", **newsletter_settings: object
 ) -> Iterator[WebRoom]:
-    """A newsletter that answers, with one day's papers; it ends well when the test is over."""
+    """Runs a newsletter with one day's papers, and stops it at the end of the test."""
     with Postbox(folder) as box:
         room = WebRoom(folder, box.port, **newsletter_settings)
         room.add_papers()
@@ -193,7 +193,7 @@ def open_room(
 
 @dataclass(frozen=True)
 class View:
-    """How somebody looks at the pages."""
+    """The settings of a visitor's browser."""
 
     width: int = 1280
     scheme: str = "light"
@@ -204,7 +204,7 @@ class View:
 
 
 class Visitor:
-    """Somebody with a browser of their own, who notices what is wrong with a page."""
+    """A visitor with a browser of their own; each page is examined for faults."""
 
     def __init__(self, page: Page, room: WebRoom, view: View) -> None:
         self.page = page
@@ -218,18 +218,18 @@ class Visitor:
         page.on("pageerror", lambda error: self.said.append(str(error)))
 
     def open(self, url: str, heading: str | re.Pattern[str]) -> None:
-        """Goes there, and finds a page as it should be."""
+        """Opens a URL, and examines the page."""
         self.page.goto(url)
         self.sees(heading)
 
     def press(self, button: str, heading: str | re.Pattern[str]) -> None:
-        """Presses a button, and gets to a page as it should be."""
+        """Presses a button, and examines the page that follows."""
         with self.page.expect_navigation():
             self.page.get_by_role("button", name=button, exact=True).click()
         self.sees(heading)
 
     def sees(self, heading: str | re.Pattern[str]) -> None:
-        """The page under this heading: everybody can use it, and it is as wide as the window."""
+        """Asserts that the page has this heading, is accessible, and fits the window."""
         from playwright.sync_api import expect
 
         expect(self.page.locator("h1")).to_have_text(heading)
@@ -238,7 +238,7 @@ class Visitor:
         self._fits()
 
     def _examine(self) -> None:
-        """Looks for what shuts people out; once where only words differ, for it takes a while."""
+        """Checks accessibility, once for pages that differ only in text, because it is slow."""
         from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
         shape = self.view, self.page.evaluate(_SHAPE)
@@ -250,7 +250,7 @@ class Visitor:
     def _fits(self) -> None:
         for width in (self.view.width, 320):
             self.page.set_viewport_size({"width": width, "height": 900})
-            found = self.page.evaluate(_LOOK)
+            found = self.page.evaluate(_FINDINGS)
             assert found == {"wide": False, "dark": self.view.scheme == "dark"}, self.page.url
         self.page.set_viewport_size({"width": self.view.width, "height": 900})
 
@@ -260,7 +260,7 @@ class Visitor:
             self.pages.append(request.url)
 
     def _note_message(self, message: ConsoleMessage) -> None:
-        # That a page has the status 404 or 422 is an error to a browser, and right.
+        # The browser reports pages with status 404 or 422 as errors, but they are intended.
         refused = "the server responded with a status of 4" in message.text
         if not (refused and message.location["url"] in self.pages):
             self.said.append(f"{message.text} {message.location['url']}")
@@ -268,7 +268,7 @@ class Visitor:
 
 @contextlib.contextmanager
 def visiting(browser: Browser, room: WebRoom, view: View = View()) -> Iterator[Visitor]:
-    """A visitor; whatever they did, all came from here, without a word in the console."""
+    """Opens a visitor; asserts that all requests are local and that the console stays empty."""
     context = browser.new_context(
         viewport={"width": view.width, "height": 900},
         color_scheme="dark" if view.scheme == "dark" else "light",
@@ -287,10 +287,10 @@ def visiting(browser: Browser, room: WebRoom, view: View = View()) -> Iterator[V
 
 
 def waited(found: Callable[[], T], problem: Callable[[], str]) -> T:
-    """What is found in the end, when it is something; fails when it does not come.
+    """Waits until `found` returns something true, and returns that; fails after a timeout.
 
     Args:
-        problem: what to say then.
+        problem: returns the message of the failure.
     """
     ends = time.monotonic() + TIMEOUT
     while not (value := found()):

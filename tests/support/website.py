@@ -1,4 +1,4 @@
-"""The readers' pages in this process: over a real database, with a clock of the test's own.
+"""The web pages in this process, with a real database and a clock set by the test.
 
 with opened(folder) as site:
     site.subscribe("mira@example.org")
@@ -32,7 +32,7 @@ from tests.support.databases import new_database
 
 BASE = "https://papers.example.org"
 HERE = {"Origin": BASE, "Sec-Fetch-Site": "same-origin"}
-"""What a browser says of a form of ours, where pages may name themselves."""
+"""The headers that a browser sends with a form of ours."""
 PEER = "203.0.113.5"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MIRA = "mira@example.org"
@@ -46,7 +46,7 @@ CHOICES = (
     {"do": "delete", "sure": "yes"},
     {"do": "links"},
 )
-"""The forms of the page of settings."""
+"""The forms of the preferences page."""
 FEEDS = [f"/{what}.{kind}" for what in ("feed", "editions") for kind in ("xml", "rss", "json")]
 PUBLIC = [
     *("/", "/subscribe", "/archive", "/archive?q=lamp", "/archive?q=%22&before=0", "/robots.txt"),
@@ -56,11 +56,11 @@ PUBLIC = [
 
 
 class Site:
-    """The pages, who visits them, and the mails that follow.
+    """The pages, requests to them, and the mails that follow.
 
     Args:
-        folder: where everything lies.
-        base_url: of the pages.
+        folder: contains the database and the mails.
+        base_url: base URL of the pages.
     """
 
     def __init__(self, folder: Path, base_url: str = BASE) -> None:
@@ -72,12 +72,12 @@ class Site:
         self.restart()
 
     def close(self) -> None:
-        """Ends it."""
+        """Closes the database."""
         self._clients.close()
         self.database.close()
 
     def restart(self, *others: Route, **web: object) -> None:
-        """The process begins anew: what it counted is forgotten, what is on disk is not."""
+        """Restarts the pages: counters in memory are lost, the database is kept."""
         self._clients.close()
         self._visitors: dict[str, TestClient] = {}
         config = Config.model_validate(
@@ -103,7 +103,7 @@ class Site:
         peer: str = PEER,
         content: Any = None,
     ) -> Response:
-        """What a visitor at `peer` is answered."""
+        """Sends a request from `peer`, and returns the response."""
         if peer not in self._visitors:
             self._visitors[peer] = self._clients.enter_context(
                 TestClient(
@@ -118,88 +118,88 @@ class Site:
         return client.request(method, path, data=form, headers=headers, content=content)
 
     def get(self, path: str, **headers: str) -> Response:
-        """A page."""
+        """Requests a page."""
         return self.ask("GET", path, headers=headers)
 
     def post(self, path: str, form: Mapping[str, str] | None = None, **more: Any) -> Response:
-        """The answer to a form; of an address to subscribe, filled in by a person."""
+        """Submits a form."""
         return self.ask("POST", path, form or {}, **more)
 
     def subscribe(self, address: str = MIRA, form: Any = None, **more: Any) -> Response:
-        """Fills in the form of the front page."""
+        """Submits the sign-up form, after as many seconds as a human visitor takes."""
         started = self.links.form(self.now - timedelta(seconds=9))
         return self.post(
             "/subscribe", {"address": address, "started": started, **(form or {})}, **more
         )
 
     def work(self) -> None:
-        """What was asked for becomes mails that wait."""
+        """Handles waiting requests, which queues mails."""
         self.app.subscribers.visitor_requests.work()
 
     def mails(self, kind: str = "%") -> list[tuple[str, str]]:
-        """To whom a mail of this kind was written, and its words; oldest first."""
+        """Returns recipient and text of the mails of this kind, oldest first."""
         query = "SELECT address, subject || text FROM notices WHERE kind LIKE ? ORDER BY id"
         return [(to, text) for to, text in self.rows(query, kind)]
 
     def link(self, kind: str) -> str:
-        """The path that the newest mail of this kind leads to."""
+        """Returns the path of the link in the newest mail of this kind."""
         found = re.search(rf"{re.escape(BASE)}(/\S+)", self.mails(kind)[-1][1])
         assert found
         return found[1]
 
     def joined(self, address: str = MIRA) -> int:
-        """Somebody subscribes and confirms; their number."""
+        """Subscribes and confirms an address. Returns the subscriber's id."""
         self.subscribe(address)
         self.work()
         assert self.post(self.link("confirm")).status_code == 200
         return self.number(address)
 
     def number(self, address: str = MIRA) -> int:
-        """Somebody's number."""
+        """Returns a subscriber's id."""
         return int(self.person(address)["id"])
 
     def person(self, address: str = MIRA) -> dict[str, Any]:
-        """Somebody's row; empty if there is none."""
+        """Returns a subscriber's row; empty if there is none."""
         with closing(sqlite3.connect(self.database.file)) as wire:
             wire.row_factory = sqlite3.Row
             query = "SELECT * FROM subscribers WHERE normal = ?"
             return dict(wire.execute(query, (parsed(address).normal,)).fetchone() or {})
 
     def settings(self, number: int) -> str:
-        """The path of somebody's settings."""
+        """Returns the path of a subscriber's preferences page."""
         return f"/preferences/{self.settings_token(number)}"
 
     def settings_token(self, number: int) -> str:
-        """The token in it."""
+        """Returns the token in that path."""
         with self.database.read() as tx:
             holder = link_holder(tx, number)
         assert holder
         return self.links.settings_token(holder, self.now)
 
     def leaving(self, number: int) -> str:
-        """The path on which somebody leaves."""
+        """Returns the path of a subscriber's unsubscribe page."""
         return f"/unsubscribe/{self.links.unsubscribe_token(number)}"
 
     def take_in(self, name: str, data: bytes) -> None:
-        """A capture arrives, and everybody active gets what is new."""
+        """Ingests a capture, and plans its new papers for all active subscribers."""
         path = self._folder / name
         path.write_bytes(data)
         assert all(not report.held for report in self.app.sources.ingest_named([str(path)]))
         self.app.planner.plan(due_now=True)
 
     def send(self) -> str:
-        """All that waits is sent; everything that was ever sent."""
+        """Sends all waiting mail. Returns the text of everything sent so far."""
         self.app.delivery(threading.Event(), lambda _summary, _all: None).run()
         mails = sorted((self._folder / "outbox").rglob("*.eml"))
         return "\n".join(mail.read_text("utf-8").replace("\r\n ", " ") for mail in mails)
 
     def rows(self, query: str, *values: object) -> list[Any]:
-        """What the database says."""
+        """Returns the rows of a query."""
         with closing(sqlite3.connect(self.database.file)) as wire:
             return wire.execute(query, values).fetchall()
 
     def tables(self, *without: str) -> dict[str, list[str]]:
-        """All that is remembered, as text."""
+        """Returns the content of all tables as text, except those in `without`."""
         with closing(sqlite3.connect(self.database.file)) as wire:
             found = wire.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
             return {
@@ -211,7 +211,7 @@ class Site:
 
 @contextmanager
 def opened(folder: Path) -> Iterator[Site]:
-    """A site with papers, and nobody subscribed."""
+    """Opens a site with papers and without subscribers."""
     with closing(Site(folder)) as site:
         site.take_in("2026-11-20.json", api_json(made("Lamps", "Oil", "Boats")))
         yield site

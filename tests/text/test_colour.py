@@ -1,4 +1,4 @@
-"""Contrast, and the nearest shade that can be read."""
+"""Contrast, and the nearest readable shade."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_hex_colours_are_colours(colour: str) -> None:
     "text", ["", "#", "blue", "#12", "#1234", "#1d4fb8ff", "1d4fb8", "#1d4fbg", "#112\n", " #112"]
 )
 def test_nothing_else_is_a_colour(text: str) -> None:
-    """Names, other lengths and anything around the digits are refused."""
+    """Names, other lengths and text around the digits are not colours."""
     assert not is_colour(text)
 
 
@@ -50,8 +50,8 @@ def test_contrast_is_symmetric_and_bounded(one: str, other: str) -> None:
 
 
 @given(COLOURS)
-def test_a_colour_does_not_stand_out_from_itself(colour: str) -> None:
-    """The same colour has contrast 1."""
+def test_a_colour_has_contrast_1_with_itself(colour: str) -> None:
+    """This is the minimum."""
     assert contrast(colour, colour) == 1
 
 
@@ -61,23 +61,23 @@ def test_three_digits_mean_six() -> None:
 
 
 @given(COLOURS, PAGES)
-def test_a_readable_shade_can_be_read(colour: str, page: str) -> None:
-    """The shade passes on its page, and asking again changes nothing."""
+def test_a_readable_shade_has_enough_contrast(colour: str, page: str) -> None:
+    """Applying `readable` again changes nothing."""
     shade = readable(colour, page)
     assert contrast(shade, page) >= AA
     assert readable(shade, page) == shade
 
 
 @given(COLOURS, PAGES)
-def test_a_colour_that_can_be_read_is_kept(colour: str, page: str) -> None:
-    """Only what cannot be read is changed."""
+def test_a_readable_colour_is_unchanged(colour: str, page: str) -> None:
+    """Only colours with too little contrast are changed."""
     if contrast(colour, page) >= AA:
         assert readable(colour, page) == colour
 
 
 @given(COLOURS)
-def test_the_shade_goes_away_from_the_page(colour: str) -> None:
-    """On white a shade gets darker, on the dark page lighter; its hue is mixed, not replaced."""
+def test_the_shade_is_mixed_away_from_the_page(colour: str) -> None:
+    """On the white page it gets darker, on the dark page lighter."""
     if contrast(colour, PAGE_LIGHT) < AA:
         assert int(readable(colour, PAGE_LIGHT)[1:3], 16) <= int(colour[1:3], 16)
     if contrast(colour, PAGE_DARK) < AA:

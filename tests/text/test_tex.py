@@ -26,15 +26,15 @@ tex = st.lists(st.sampled_from(PIECES), max_size=12).map("".join)
 
 @given(st.text().filter(lambda text: not any(sign in text for sign in ("\\", "$", "``"))))
 def test_text_without_tex_is_unchanged(text: str) -> None:
-    """Text without a backslash, a dollar sign or TeX quotes comes back as it is."""
+    """It has no backslash, dollar sign or TeX quotes."""
     assert to_unicode(text) == text
 
 
 @given(tex | st.text())
 @example(r"\textit{}")
 @example("${}$")
-def test_never_blank(text: str) -> None:
-    """Whatever the text is, nothing is raised and nothing becomes blank."""
+def test_text_never_becomes_blank(text: str) -> None:
+    """No text raises either."""
     assert bool(to_unicode(text).strip()) == bool(text.strip())
 
 
@@ -52,7 +52,7 @@ def test_never_blank(text: str) -> None:
     ],
 )
 def test_accents(written: str, meant: str) -> None:
-    """An accent in any spelling becomes one composed letter."""
+    """An accent in any notation becomes one composed letter."""
     assert to_unicode(written) == meant
     assert unicodedata.is_normalized("NFC", to_unicode(written))
 
@@ -67,7 +67,7 @@ def test_accents(written: str, meant: str) -> None:
     ],
 )
 def test_special_letters(written: str, meant: str) -> None:
-    """A special letter eats the space that ends its name, as in TeX."""
+    """As in TeX, the space after the macro is dropped."""
     assert to_unicode(written) == meant
 
 
@@ -88,20 +88,20 @@ def test_special_letters(written: str, meant: str) -> None:
         r"\[\foo\mathcal{N}\]",
     ],
 )
-def test_unknown_stays(text: str) -> None:
-    """What is not in the tables, or not complete, stays as it was written."""
+def test_unknown_macros_stay_as_written(text: str) -> None:
+    """So do incomplete ones."""
     assert to_unicode(text + r" \%") == text + " %"
 
 
 def test_escapes() -> None:
-    """An escaped sign is the sign."""
+    """An escaped character becomes that character."""
     assert (
         to_unicode(r"85.3\% \& \# \_ \{a\} 16\,FPS et al.\ x") == "85.3% & # _ {a} 16 FPS et al. x"
     )
 
 
-def test_escaped_dollar_opens_no_maths() -> None:
-    r"""`\$` is a dollar sign and never the start of a formula."""
+def test_an_escaped_dollar_sign_does_not_start_a_formula() -> None:
+    r"""`\$` is a dollar sign."""
     assert to_unicode(r"\$x$ and \$y") == "$x$ and $y"
 
 
@@ -116,12 +116,12 @@ def test_escaped_dollar_opens_no_maths() -> None:
     ],
 )
 def test_styles(written: str, meant: str) -> None:
-    """A style command leaves its content."""
+    """A style macro is replaced by its content."""
     assert to_unicode(written) == meant
 
 
 def test_quotes() -> None:
-    """Only a pair of TeX quotes becomes quotation marks."""
+    """Only paired TeX quotes become quotation marks."""
     assert to_unicode("``one'' ``two 5'' it") == "“one” “two 5” it"
     assert to_unicode("```code``` ``") == "```code``` ``"
     assert to_unicode("``one") == "``one"
@@ -141,8 +141,8 @@ def test_quotes() -> None:
         "$" + "x" * 301 + "$",
     ],
 )
-def test_money(text: str) -> None:
-    """A dollar sign that is no pair around a formula is money and stays."""
+def test_money_is_not_a_formula(text: str) -> None:
+    """Dollar signs that do not enclose a formula stay."""
     assert to_unicode(text) == text
 
 
@@ -165,8 +165,8 @@ def test_money(text: str) -> None:
         (r"$\left(\bar{x}\right)$ $a\,b\quad c$ $\alpha x$", "(x̄) a b c αx"),
     ],
 )
-def test_maths(written: str, meant: str) -> None:
-    """A formula of known parts becomes plain text, without its dollar signs."""
+def test_formulas_become_plain_text(written: str, meant: str) -> None:
+    """All their parts are known; the dollar signs are dropped."""
     assert to_unicode(written) == meant
 
 
@@ -174,8 +174,8 @@ def test_maths(written: str, meant: str) -> None:
     "text",
     [r"$\unknown{x}$", "$a}b{$", "$x_$", r"$\sqrt[3]{x}$", "$a & b$", r"\(\foo\)", r"$\hat{xy}$"],
 )
-def test_formula_with_unknown_part_stays_whole(text: str) -> None:
-    """A formula that cannot be shown whole stays whole, dollar signs and all."""
+def test_a_formula_with_an_unknown_part_stays_as_written(text: str) -> None:
+    """The dollar signs stay too."""
     assert to_unicode(text) == text
 
 
@@ -198,14 +198,14 @@ def test_formula_with_unknown_part_stays_whole(text: str) -> None:
         "\\,",
     ],
 )
-def test_hostile_runs(piece: str) -> None:
-    """A long run of signs is read in linear time and without deep recursion."""
+def test_long_runs_take_linear_time(piece: str) -> None:
+    """They do not cause deep recursion either."""
     assert to_unicode(piece * 30_000).strip()
     assert fingerprint(piece * 30_000)
 
 
-def test_deep_formula_stays() -> None:
-    """A formula nested deeper than any real one stays literal."""
+def test_a_deeply_nested_formula_stays_as_written() -> None:
+    """No real formula is nested as deeply."""
     text = "$" + "{" * 100 + "x" + "}" * 100 + "$"
     assert to_unicode(text) == text
 
@@ -225,8 +225,8 @@ def test_deep_formula_stays() -> None:
         ("Ｗｉｄｅ", "wide"),
     ],
 )
-def test_spellings_of_one_title(one: str, other: str) -> None:
-    """Case, punctuation, accents and TeX do not tell titles apart."""
+def test_spellings_of_one_title_have_the_same_key(one: str, other: str) -> None:
+    """Case, punctuation, accents and TeX do not matter."""
     assert fingerprint(one) == fingerprint(other)
 
 
@@ -244,13 +244,13 @@ def test_spellings_of_one_title(one: str, other: str) -> None:
         ("?!", "!!"),
     ],
 )
-def test_different_titles(one: str, other: str) -> None:
-    """Digits, `+`, `#` and the marks of other scripts tell titles apart."""
+def test_different_titles_have_different_keys(one: str, other: str) -> None:
+    """Digits, `+`, `#` and the marks of other scripts matter."""
     assert fingerprint(one) != fingerprint(other)
 
 
-def test_title_of_signs() -> None:
-    """A title of signs only is its own key."""
+def test_a_title_of_signs_is_its_own_key() -> None:
+    """Case and white space are normalised."""
     assert fingerprint("  ∞ ?\t! ") == "∞ ? !"
     assert fingerprint(" ") == ""
 
@@ -264,22 +264,22 @@ def test_fingerprint_is_idempotent(title: str) -> None:
 
 
 @given(tex)
-def test_white_space_does_not_count(title: str) -> None:
-    """White space of any kind and length is one space."""
+def test_white_space_does_not_matter(title: str) -> None:
+    """White space of any kind and length is equal."""
     assert fingerprint(f" {title}\n".replace(" ", " \t\n")) == fingerprint(f" {title} ")
 
 
 @given(st.text(alphabet="abcXYZ ÄÖéñŁ 123+#", min_size=1))
-def test_case_does_not_count(title: str) -> None:
-    """Capitals and small letters are alike."""
+def test_case_does_not_matter(title: str) -> None:
+    """Upper and lower case are equal."""
     assert fingerprint(title.upper()) == fingerprint(title.lower())
 
 
-def test_near_titles_of_different_papers() -> None:
-    """Real titles that look alike and belong to different papers have different keys."""
+def test_similar_titles_of_different_papers_have_different_keys() -> None:
+    """The titles are real."""
     if not PAIRS.exists():
         stop = pytest.fail if os.environ.get("CI") else pytest.skip
-        stop(f"the captures are not here: {PAIRS}")
+        stop(f"the captures are missing: {PAIRS}")
     pairs = json.loads(PAIRS.read_text("utf-8"))
     alike = [
         (pair["a"]["title"], pair["b"]["title"])

@@ -1,4 +1,4 @@
-"""Ids in addresses, which links are safe, and where an address in running text ends."""
+"""Ids in URLs, which URLs are safe as links, and where a URL in running text ends."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ SPELLINGS = (
 @settings(max_examples=5_000 if SOAK else 20)
 @given(arxiv=IDS, version=VERSIONS)
 def test_an_arxiv_id_is_found_in_all_its_spellings(spelling: str, arxiv: str, version: str) -> None:
-    """Ids, OAI names, DOIs and the known sites' addresses give the id without its version."""
+    """Ids, OAI names, DOIs and the URLs of known sites yield the id without its version."""
     assert urls.arxiv_id(spelling.format(arxiv + version)) == arxiv
 
 
@@ -60,19 +60,19 @@ def test_an_arxiv_id_is_found_in_all_its_spellings(spelling: str, arxiv: str, ve
         "DOI: 10.48550/arXiv.2611.01234",
     ],
 )
-def test_an_arxiv_id_is_found_behind_a_login_link_and_a_doi_prefix(text: str) -> None:
-    """The address a login leads on to, and a DOI with its prefix, name the paper too."""
+def test_an_arxiv_id_is_found_in_a_login_link_and_after_a_doi_prefix(text: str) -> None:
+    """The login link contains the path of the paper."""
     assert urls.arxiv_id(text) == ID
 
 
 @pytest.mark.parametrize("text", ["math.GT/0309136", "https://arxiv.org/abs/math.GT/0309136v1"])
-def test_an_old_id_may_name_its_subject_class(text: str) -> None:
-    """Old ids with a subject class are ids."""
+def test_an_old_id_may_contain_its_subject_class(text: str) -> None:
+    """It is found with or without one."""
     assert urls.arxiv_id(text) in ("math.GT/0309136", "math/0309136")
 
 
 def test_an_old_id_is_one_id_in_any_case() -> None:
-    """DOIs are lower-cased by many sources: the same id must come out."""
+    """Many sources write DOIs in lower case."""
     assert urls.arxiv_id("10.48550/arxiv.math.gt/0309136") == urls.arxiv_id("math.GT/0309136")
     assert urls.arxiv_id("HEP-TH/9901001") == urls.arxiv_id("hep-th/9901001")
 
@@ -101,12 +101,12 @@ def test_an_old_id_is_one_id_in_any_case() -> None:
         "mai-lamps-1",
     ],
 )
-def test_what_is_no_arxiv_id_is_none(text: str) -> None:
-    """Citations, other pages of the known sites and other hosts are no ids."""
+def test_other_text_has_no_arxiv_id(text: str) -> None:
+    """Citations, other pages of the known sites and other hosts yield `None`."""
     assert urls.arxiv_id(text) is None
 
 
-ANYTHING = st.text(st.characters())  # surrogates among them
+ANYTHING = st.text(st.characters())  # including surrogates
 
 
 @given(ANYTHING | ANYTHING.map("https://{}".format))
@@ -122,8 +122,8 @@ ANYTHING = st.text(st.characters())  # surrogates among them
         urls.code_in,
     ],
 )
-def test_any_text_may_be_asked(ask: object, text: str) -> None:
-    """No text raises."""
+def test_no_text_raises(ask: object, text: str) -> None:
+    """Any text is accepted."""
     assert callable(ask)
     ask(text)
 
@@ -132,8 +132,8 @@ def test_any_text_may_be_asked(ask: object, text: str) -> None:
 @pytest.mark.parametrize(
     "ask", [urls.arxiv_id, urls.doi, urls.openreview_id, urls.canonical, urls.safe]
 )
-def test_a_broken_address_is_nothing(ask: object, broken: str) -> None:
-    """An address that cannot be taken apart is `None`, not an error."""
+def test_a_malformed_url_yields_none(ask: object, broken: str) -> None:
+    """It does not raise."""
     assert callable(ask)
     assert ask(broken) is None
 
@@ -149,15 +149,15 @@ def test_a_broken_address_is_nothing(ask: object, broken: str) -> None:
     ],
 )
 def test_a_doi_is_found_in_all_its_spellings(text: str) -> None:
-    """With prefix or resolver, in any case, it is one DOI."""
+    """It may have a prefix or a resolver, in upper or lower case."""
     assert urls.doi(text) == "10.1000/lamp.182"
 
 
 @pytest.mark.parametrize(
     "text", ["", "10.1000", "https://example.org/10.1000/lamp.182", "see 10.1000/lamp.182", ID]
 )
-def test_what_is_no_doi_is_none(text: str) -> None:
-    """Other hosts and running text are no DOI."""
+def test_other_text_has_no_doi(text: str) -> None:
+    """Other hosts and running text yield `None`."""
     assert urls.doi(text) is None
 
 
@@ -170,15 +170,15 @@ def test_what_is_no_doi_is_none(text: str) -> None:
     ],
 )
 def test_an_openreview_id_is_found(url: str) -> None:
-    """Forum and PDF addresses carry it."""
+    """URLs of forums and PDFs contain it."""
     assert urls.openreview_id(url) == "aBcDeF1234"
 
 
 @pytest.mark.parametrize(
     "url", ["", "https://openreview.net/group?id=a", "https://example.org/forum?id=a"]
 )
-def test_other_addresses_have_no_openreview_id(url: str) -> None:
-    """Groups and other hosts have none."""
+def test_other_urls_have_no_openreview_id(url: str) -> None:
+    """Groups and other hosts yield `None`."""
     assert urls.openreview_id(url) is None
 
 
@@ -194,8 +194,8 @@ def test_other_addresses_have_no_openreview_id(url: str) -> None:
         " https://example.org/p/1 ",
     ],
 )
-def test_one_page_has_one_canonical_address(url: str) -> None:
-    """Scheme, `www.`, case of the host, fragment, final slash and tracking do not count."""
+def test_one_page_has_one_canonical_url(url: str) -> None:
+    """Scheme, `www.`, case of the host, fragment, final slash and tracking do not matter."""
     assert urls.canonical(url) == "example.org/p/1"
 
 
@@ -209,14 +209,14 @@ def test_one_page_has_one_canonical_address(url: str) -> None:
         "https://other.example.org/p/1",
     ],
 )
-def test_other_pages_have_other_addresses(url: str) -> None:
-    """Path, port, query and host make the page."""
+def test_other_pages_have_other_canonical_urls(url: str) -> None:
+    """Path, port, query and host matter."""
     assert urls.canonical(url) not in (None, "example.org/p/1")
 
 
 @pytest.mark.parametrize("url", ["", "mailto:a@example.org", "javascript:x()", "p/1", "https://"])
-def test_only_web_pages_have_a_canonical_address(url: str) -> None:
-    """Other schemes and relative addresses have none."""
+def test_only_web_pages_have_a_canonical_url(url: str) -> None:
+    """Other schemes and relative URLs yield `None`."""
     assert urls.canonical(url) is None
 
 
@@ -256,14 +256,14 @@ def test_only_web_pages_have_a_canonical_address(url: str) -> None:
         "https://example.org/" + "x" * 1_000,
     ],
 )
-def test_what_is_not_safe_is_no_link(url: str | None) -> None:
-    """Only `https:` with a real host, without user name, white space, quotes and controls."""
+def test_unsafe_urls_are_not_linked(url: str | None) -> None:
+    """Safe is only `https:` with a real host, without user name, spaces, quotes or controls."""
     assert urls.safe(url) is None
 
 
 @pytest.mark.parametrize("character", ["\x85", "\x9f", "\u2028", "\u202e", "\u2066", "\ud800"])
-def test_what_acts_is_in_no_link(character: str) -> None:
-    """Controls of any kind, bidi marks and surrogates make no link, wherever it came from."""
+def test_urls_with_invisible_characters_are_not_linked(character: str) -> None:
+    """Controls of any kind, bidi marks and surrogates are unsafe."""
     assert urls.safe(f"https://example.org/a{character}b") is None
 
 
@@ -277,14 +277,14 @@ def test_what_acts_is_in_no_link(character: str) -> None:
         "https://example.org:8443/a",
     ],
 )
-def test_a_safe_address_stays_as_it_is(url: str) -> None:
-    """`https:` addresses are passed on unchanged."""
+def test_a_safe_url_is_unchanged(url: str) -> None:
+    """Its scheme is `https:`."""
     assert urls.safe(url) == url
 
 
 @pytest.mark.parametrize("scheme", ["HTTPS", "Https", "hTTps"])
-def test_a_safe_address_begins_with_https_in_small_letters(scheme: str) -> None:
-    """However the scheme is written, the link begins with `https://`, as all later checks ask."""
+def test_a_safe_url_begins_with_https_in_lower_case(scheme: str) -> None:
+    """Later checks rely on it."""
     assert urls.safe(f"{scheme}://example.org/A") in (None, "https://example.org/A")
 
 
@@ -301,7 +301,7 @@ def test_a_safe_address_begins_with_https_in_small_letters(scheme: str) -> None:
         "gist.github.com",
     ],
 )
-def test_known_hosts_are_raised_to_https(host: str) -> None:
+def test_links_to_known_hosts_are_upgraded_to_https(host: str) -> None:
     """`http:` links to arXiv, DOI and GitHub become `https:`."""
     assert urls.safe(f"http://{host}/abs/x?y#z") == f"https://{host}/abs/x?y#z"
 
@@ -319,14 +319,14 @@ def test_known_hosts_are_raised_to_https(host: str) -> None:
         "huggingface.co",
     ],
 )
-def test_no_other_host_is_raised(host: str) -> None:
-    """Look-alikes and all other hosts stay `http:`, and so are no link."""
+def test_links_to_other_hosts_are_not_upgraded(host: str) -> None:
+    """Look-alikes and all other hosts stay `http:`, so they are not linked."""
     assert urls.safe(f"http://{host}/a") is None
 
 
 @given(ANYTHING, st.sampled_from(["https://", "http://github.com/", "", "HTTPS://"]))
-def test_whatever_is_safe_can_be_linked(text: str, start: str) -> None:
-    """A safe address is `https://`, without anything that could end an attribute or a line."""
+def test_every_safe_url_can_be_linked(text: str, start: str) -> None:
+    """It is `https://`, without a character that could end an attribute or a line."""
     url = urls.safe(start + text)
     if url is not None:
         assert url.startswith("https://")
@@ -367,21 +367,21 @@ def test_whatever_is_safe_can_be_linked(text: str, start: str) -> None:
         ("", []),
     ],
 )
-def test_an_address_ends_where_it_ends(text: str, found: list[str]) -> None:
-    """Cut at braces, angle brackets and quotes; then without final signs and open brackets."""
+def test_where_a_url_in_running_text_ends(text: str, found: list[str]) -> None:
+    """It is cut at braces, angle brackets and quotes, then trailing punctuation is removed."""
     assert urls.found_in(text) == found
 
 
-def test_an_address_written_twice_by_a_macro_is_that_address() -> None:
-    """`https://x{https://x}` is nothing but `https://x`."""
+def test_a_url_repeated_by_a_macro_is_found_once() -> None:
+    """`https://x{https://x}` is `https://x`."""
     assert set(urls.found_in("https://example.org/x{https://example.org/x}.")) == {
         "https://example.org/x"
     }
 
 
 @given(st.text("abcdefgh0123/_-", min_size=1, max_size=20), st.text(".,;:!?'", max_size=4))
-def test_trailing_signs_are_never_part_of_an_address(path: str, signs: str) -> None:
-    """Full stops and the like after an address end it."""
+def test_trailing_punctuation_is_never_part_of_a_url(path: str, signs: str) -> None:
+    """Full stops and similar signs are removed."""
     assert urls.found_in(f"at https://example.org/{path}{signs} x") == [
         f"https://example.org/{path}"
     ]
@@ -402,6 +402,6 @@ def test_trailing_signs_are_never_part_of_an_address(path: str, signs: str) -> N
         ("No code yet.", None),
     ],
 )
-def test_code_is_the_first_address_of_a_repository(abstract: str, code: str | None) -> None:
-    """Only known hosts of code, with a path, and only as a safe link."""
+def test_code_is_the_first_url_of_a_repository(abstract: str, code: str | None) -> None:
+    """Its host is a known code host, it has a path, and it is safe as a link."""
     assert urls.code_in(abstract) == code

@@ -1,1 +1,1 @@
-"""Tests of single transports; what all share is in `tests/contracts`."""
+"""Tests of single transports; tests for all of them are in `tests/contracts`."""

@@ -1,4 +1,4 @@
-"""Transports into folders: what survives a power cut, and the conventions of a maildir."""
+"""Transports to folders: what survives a power cut, and the conventions of a maildir."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ HOUR = 3600
 
 
 def opened(kind: str, folder: Path) -> Session:
-    """An open session of that kind."""
+    """Returns an open session of this kind."""
     session = TRANSPORTS[kind](Settings(folder=folder)).session()
     session.open()
     return session
 
 
 def send(session: Session, name: str = "k.1.t", data: bytes = MESSAGE) -> Reply:
-    """Sends, and it was taken."""
+    """Sends a message, which must be accepted."""
     reply = session.send(OutgoingMessage(name, "", "ana@example.net", [data]))
     assert reply.kind is ReplyKind.SENT
     return reply
 
 
 class Disk:
-    """What was made to last, in order, and what could be seen in a folder at that moment."""
+    """Records what was flushed to disk, in order, and the files in a folder at each moment."""
 
     def __init__(self, watched: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.lasting: list[tuple[str, list[str]]] = []
@@ -52,10 +52,10 @@ class Disk:
 @pytest.mark.parametrize(
     ("kind", "place", "grows"), [("eml", "k.1.t.eml", "."), ("maildir", "new/k.1.t", "tmp")]
 )
-def test_a_message_is_sent_when_it_lasts(
+def test_a_message_is_sent_once_it_would_survive_a_power_cut(
     kind: str, place: str, grows: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First the whole content on the disk, then the file in its place, then the place itself."""
+    """First the whole content is flushed, then the file is moved, then its folder is flushed."""
     path = tmp_path / place
     session = opened(kind, tmp_path)
     before = sorted(p.name for p in path.parent.iterdir())
@@ -66,10 +66,10 @@ def test_a_message_is_sent_when_it_lasts(
 
 
 @pytest.mark.parametrize("kind", ["eml", "maildir"])
-def test_folders_that_are_made_last(
+def test_created_folders_are_flushed_to_disk(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also those above; those that are there already are as they are."""
+    """Their parents are flushed too; existing folders are left alone."""
     disk = Disk(tmp_path, monkeypatch)
     opened(kind, tmp_path / "a" / "b")
     lasting = {path for path, _ in disk.lasting}
@@ -80,23 +80,23 @@ def test_folders_that_are_made_last(
     assert disk.lasting == []
 
 
-def test_a_folder_of_a_kind_that_cannot_last_is_no_fault() -> None:
-    """Some file systems have no way to ask for it; a folder that is missing is a fault."""
+def test_a_folder_that_cannot_be_flushed_is_no_error() -> None:
+    """Some file systems do not support it; a missing folder is an error."""
     files.settle(Path("/proc"))
     with pytest.raises(OutputError):
         files.settle(Path("missing"))
 
 
 @pytest.mark.parametrize("kind", ["eml", "maildir"])
-def test_a_folder_that_is_there_keeps_its_mode(kind: str, tmp_path: Path) -> None:
-    """Its owner may have given it to a group."""
+def test_an_existing_folder_keeps_its_mode(kind: str, tmp_path: Path) -> None:
+    """The operator may share it with a group."""
     tmp_path.chmod(0o750)
     opened(kind, tmp_path)
     assert tmp_path.stat().st_mode & 0o777 == 0o750
 
 
-def test_a_file_made_again_replaces_the_first(tmp_path: Path) -> None:
-    """An `.eml` is the last copy of its name."""
+def test_a_message_sent_again_replaces_its_eml_file(tmp_path: Path) -> None:
+    """The file has the newest message of its name."""
     session = opened("eml", tmp_path)
     send(session, data=b"first, and longer\r\n")
     send(session, data=b"second\r\n")
@@ -104,23 +104,23 @@ def test_a_file_made_again_replaces_the_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("place", ["new/k.1.t", "cur/k.1.t", "cur/k.1.t:2,", "cur/k.1.t:2,FRS"])
-def test_a_copy_in_the_maildir_is_found_wherever_it_is(
+def test_a_message_in_the_maildir_is_found_in_any_folder(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It stays as it is and where it is, and is made to last; the outcome says so."""
+    """It is left unchanged, its folder is flushed to disk, and the reply says so."""
     session = opened("maildir", tmp_path)
     path = tmp_path / place
     path.write_bytes(b"the first\n")
     disk = Disk(path.parent, monkeypatch)
-    assert send(session).text == f"{path} is there already"
+    assert send(session).text == f"{path} already exists"
     assert disk.lasting == [(str(path.parent), [path.name])]
     assert path.read_bytes() == b"the first\n"
     assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
 
 @pytest.mark.parametrize("place", ["cur/k.1.t2:2,S", "cur/k.1:2,S", "cur/xk.1.t:2,", "tmp/k.1.t"])
-def test_another_file_in_the_maildir_is_no_copy(place: str, tmp_path: Path) -> None:
-    """Neither a name that is like it nor what somebody has not finished."""
+def test_another_file_in_the_maildir_is_not_the_message(place: str, tmp_path: Path) -> None:
+    """A file with a similar name is not, and neither is an unfinished one."""
     session = opened("maildir", tmp_path)
     (tmp_path / place).write_bytes(b"another\n")
     assert send(session).text == str(tmp_path / "new" / "k.1.t")
@@ -129,7 +129,7 @@ def test_another_file_in_the_maildir_is_no_copy(place: str, tmp_path: Path) -> N
 
 
 def aged(path: Path, hours: float) -> Path:
-    """The file, made as if so long ago."""
+    """Sets the file's times to this many hours ago, and returns it."""
     path.write_bytes(b"Lamps")
     then = time.time() - hours * HOUR
     os.utime(path, (then, then))
@@ -137,7 +137,7 @@ def aged(path: Path, hours: float) -> Path:
 
 
 def test_stale_files_in_tmp_are_removed(tmp_path: Path) -> None:
-    """After 36 hours, by maildir's convention; never what was delivered, or folders."""
+    """They are removed after 36 hours, as in any maildir; messages and folders never are."""
     opened("maildir", tmp_path)
     stale = {aged(tmp_path / "tmp" / name, hours=36.1) for name in ("1.host", ".k.1f.part")}
     kept = {aged(tmp_path / "tmp" / "2.host", hours=35.9)}
@@ -151,7 +151,7 @@ def test_stale_files_in_tmp_are_removed(tmp_path: Path) -> None:
 
 
 def test_half_written_messages_are_removed(tmp_path: Path) -> None:
-    """Those of a process that was killed, after 36 hours; nothing else that lies there."""
+    """Those left by a killed process, after 36 hours; nothing else in the folder is."""
     stale = aged(tmp_path / ".k.1.t.eml.0a1b2c3d.part", hours=36.1)
     names = ("k.1.t.eml", ".edition.html.0a1b2c3d.part", "notes.part", ".hidden")
     kept = {aged(tmp_path / name, hours=9_000) for name in names}
@@ -161,10 +161,10 @@ def test_half_written_messages_are_removed(tmp_path: Path) -> None:
     assert set(tmp_path.iterdir()) == kept
 
 
-def test_what_a_killed_process_leaves_is_stale(
+def test_files_of_a_killed_process_become_stale(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The names of half-written messages are those that are removed one day."""
+    """Names of partial messages match the pattern of files to remove."""
     names: list[str] = []
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", lambda _: names.extend(p.name for p in tmp_path.iterdir()))

@@ -1,4 +1,4 @@
-"""What replies mean: every code at every stage, and replies in pieces."""
+"""The meaning of replies: every code at every stage, and replies that arrive in pieces."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ LINES = st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), mi
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_code_has_its_verdict(stage: Stage) -> None:
-    """Nothing is without a meaning, and only 2xx for the final dot means sent."""
+def test_every_code_is_classified(stage: Stage) -> None:
+    """Every code has a meaning, and only 2xx for the final dot means sent."""
     for code in range(1000):
         reply = classify(stage, code, "words")
         assert reply.stage == stage
@@ -46,8 +46,8 @@ def test_every_code_has_its_verdict(stage: Stage) -> None:
 
 
 @given(stage=st.sampled_from(STAGES), code=st.integers(0, 999), text=TEXTS)
-def test_no_text_changes_what_a_code_allows(stage: Stage, code: int, text: str) -> None:
-    """Whatever a server writes: refusals need 5xx, suppression a mailbox that is not there."""
+def test_no_text_changes_what_its_code_permits(stage: Stage, code: int, text: str) -> None:
+    """A refusal always needs a 5xx code, and suppression a missing mailbox."""
     reply = classify(stage, code, text)
     assert (reply.kind is ReplyKind.SENT) == (stage == "dot" and 200 <= code < 300)
     if reply.kind is ReplyKind.REFUSED:
@@ -107,14 +107,16 @@ def test_no_text_changes_what_a_code_allows(stage: Stage, code: int, text: str) 
         ("starttls", "454 4.7.0 no TLS now", ReplyKind.DEFERRED, False),
     ],
 )
-def test_what_servers_say(stage: Stage, said: str, kind: ReplyKind, suppress: bool) -> None:
-    """Replies as they occur, and what follows from each."""
+def test_real_replies_are_classified(
+    stage: Stage, said: str, kind: ReplyKind, suppress: bool
+) -> None:
+    """Replies that occur in practice, and the result of each."""
     reply = classify(stage, int(said[:3]), said[4:])
     assert (reply.kind, reply.suppress) == (kind, suppress)
 
 
 def test_reply_is_one_line() -> None:
-    """The code stands in front; the enhanced code, repeated in each line, only once."""
+    """It begins with the code; the enhanced code, repeated on each line, is shown once."""
     reply = classify("rcpt", 550, "5.1.1 No such\t user.\n5.1.1 See\x07\n5.1.1 https://x.example")
     assert reply.text == "550 5.1.1 No such user. See https://x.example"
     assert reply.enhanced == "5.1.1"
@@ -123,22 +125,22 @@ def test_reply_is_one_line() -> None:
 
 
 def test_policy_code_counts_as_its_enhanced_code() -> None:
-    """571 says 5.7.1 in three digits, so nobody is counted out because of it."""
+    """571 means 5.7.1, so the mailbox is not to blame."""
     assert classify("rcpt", 571, "blocked").enhanced == "5.7.1"
 
 
 def test_outcome_without_reply() -> None:
-    """What happened takes the reply's place."""
+    """A description of what happened takes the place of the reply."""
     reply = without_reply(ReplyKind.LOST, "mail", "gone\r\nsomewhere")
     assert (reply.code, reply.enhanced, reply.text) == (None, None, "gone somewhere")
 
 
-# Replies out of bytes
+# Extracting replies from bytes
 
 
 @given(code=st.integers(200, 599), lines=LINES, cut=st.integers(1, 50), rest=st.binary())
 def test_reply_in_any_pieces(code: int, lines: list[bytes], cut: int, rest: bytes) -> None:
-    """However it arrives, the same reply, and not a byte more than the reply."""
+    """However a reply arrives, it is read the same, and no byte after it is."""
     lines = [line.rstrip(b"\r") for line in lines]
     data = b"".join(b"%d-%s\r\n" % (code, line) for line in lines[:-1])
     data += b"%d %s\r\n" % (code, lines[-1])
@@ -155,8 +157,8 @@ def test_reply_in_any_pieces(code: int, lines: list[bytes], cut: int, rest: byte
 @example(b"250 taken\r\n")
 @example(b"250-taken\r\n")
 @example(b"lamps\r\n")
-def test_any_bytes_are_a_reply_or_none_or_broken(data: bytes) -> None:
-    """No bytes do more than that."""
+def test_any_bytes_are_a_reply_incomplete_or_malformed(data: bytes) -> None:
+    """No other result is possible."""
     received = bytearray(data)
     try:
         reply = take_reply(received)
@@ -188,7 +190,7 @@ def test_reply_without_words(data: bytes) -> None:
         b"250 " + b"a" * LONGEST_REPLY + b"\r\n",
     ],
 )
-def test_what_is_no_reply(data: bytes) -> None:
-    """Other protocols, codes that change within a reply, and replies without end."""
+def test_malformed_replies(data: bytes) -> None:
+    """Other protocols, codes that change within a reply, and replies without an end."""
     with pytest.raises(ReplyBroken):
         take_reply(bytearray(data))

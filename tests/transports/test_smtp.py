@@ -1,4 +1,4 @@
-"""The SMTP session against a real server that fails at every place it can."""
+"""The SMTP session with a real server that fails at every possible point."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ SENDER = "bounce+key@papers.example"
 READER = "ana@example.net"
 MESSAGE = b"Subject: Lamps\r\n\r\nA lamp.\r\n"
 SECRET = "secret"
-LARGE = MESSAGE + (b"x" * 76 + b"\r\n") * 100_000  # more than the buffers between us hold
+LARGE = MESSAGE + (b"x" * 76 + b"\r\n") * 100_000  # more than the socket buffers hold
 
 TAKEN_AGAIN = Reply(ReplyKind.SENT, "dot", 250, "2.0.0", "250 2.0.0 taken")
 
 
 class Clock:
-    """Time that only passes when a test says so: no machine is too slow for it."""
+    """A clock that moves only when a test says so, so that no machine is too slow."""
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.step = 0.0
-        """Seconds that pass with every look at the clock."""
+        """Seconds that pass with every reading."""
 
     def __call__(self) -> float:
         self.now += self.step
         return self.now
 
     def fly(self) -> None:
-        """From now on more passes than anybody waits for."""
+        """From now on, more time passes at each reading than any timeout."""
         self.step = 3600.0
 
 
@@ -76,7 +76,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Makes servers; `faults` as keyword arguments of their own."""
+    """Starts servers with these options; keyword arguments are `faults`."""
     servers: list[Server] = []
 
     def make(options: Options | None = None, **faults: list[Fault]) -> Server:
@@ -92,7 +92,7 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def connect(clock: Clock) -> Iterator[Connect]:
-    """Makes open sessions, and closes them in the end."""
+    """Opens sessions, and closes them at the end."""
     sessions: list[SmtpSession] = []
 
     def make(server: Server, stop: threading.Event | None = None, **changes: Any) -> SmtpSession:
@@ -107,7 +107,7 @@ def connect(clock: Clock) -> Iterator[Connect]:
 
 
 def local(server: Server, **changes: Any) -> SmtpSettings:
-    """Settings for a server of ours, without security."""
+    """Returns settings for a local server without TLS."""
     plain = SmtpSettings("127.0.0.1", server.port, "none", local_hostname="client.example")
     return replace(plain, **changes)
 
@@ -117,7 +117,7 @@ def send(session: SmtpSession, *pieces: bytes, to: str = READER) -> Reply:
 
 
 def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Reply:
-    """What `open` says that cannot open; nothing is left open."""
+    """Returns the reply of an `open` that fails, after checking that nothing is left open."""
     session = SmtpSession(local(server, **changes), clock=clock or Clock())
     with pytest.raises(SessionFailed) as caught:
         session.open()
@@ -130,7 +130,7 @@ def failure(server: Server, clock: Clock | None = None, /, **changes: Any) -> Re
 
 
 def check_usable(session: SmtpSession, server: Server) -> None:
-    """The session sends the next message, opened again if it has to be."""
+    """Checks that the session sends the next message, reopened if necessary."""
     before = len(server.received)
     if not session.is_open:
         session.open()
@@ -145,7 +145,7 @@ def check_usable(session: SmtpSession, server: Server) -> None:
 def test_several_messages_through_one_session(
     serve: Serve, connect: Connect, pipelining: bool
 ) -> None:
-    """One connection, and each message arrives with its own envelope."""
+    """On one connection, each message has its own envelope."""
     server = serve(Options(pipelining=pipelining))
     session = connect(server)
     bodies = [b"Subject: %d\r\n\r\n%s\r\n" % (n, b"line\r\n" * n) for n in range(20)]
@@ -161,8 +161,8 @@ def test_several_messages_through_one_session(
     assert server.verbs() == ["EHLO", *["MAIL", "RCPT", "DATA"] * 20, "QUIT"]
 
 
-def test_a_letter_has_its_own_envelope(serve: Serve) -> None:
-    """Its sender and its recipient are the transaction's; its name stays here."""
+def test_each_message_has_its_own_envelope(serve: Serve) -> None:
+    """The transaction has its sender and recipient; its name is not sent."""
     server = serve()
     session = Smtp(local(server)).session()
     session.open()
@@ -174,8 +174,8 @@ def test_a_letter_has_its_own_envelope(serve: Serve) -> None:
     assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA", "QUIT"]
 
 
-def test_a_letter_does_not_wait_once_told_to_stop(serve: Serve) -> None:
-    """The transport's sessions know of the wish to stop."""
+def test_sessions_of_the_transport_stop_waiting_on_request(serve: Serve) -> None:
+    """The transport passes its stop event to its sessions."""
     stop = threading.Event()
     settings = local(serve(dot=[silence(stop.set)]), stop_grace=0.0)
     session = TRANSPORTS["smtp"](Settings(smtp=settings, stop=stop)).session()
@@ -191,7 +191,7 @@ def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
 
     def check(dialogue: Dialogue) -> None:
         seen.append(dialogue.read(len(f"RCPT TO:<{READER}>\r\nDATA\r\n")))
-        dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 nobody\r\n")
+        dialogue.say(b"250 ok\r\n550 5.1.1 no\r\n554 no recipients\r\n")
 
     server = serve(MAIL=[check])
     session = connect(server)
@@ -201,7 +201,7 @@ def test_envelope_is_one_write(serve: Serve, connect: Connect) -> None:
 
 @pytest.fixture(scope="module")
 def lasting() -> Iterator[tuple[Server, SmtpSession]]:
-    """A server and a session that many examples share."""
+    """A server and a session shared by many examples."""
     server = Server(Options(extensions=("8BITMIME",)))
     session = SmtpSession(local(server))
     session.open()
@@ -223,7 +223,7 @@ LINES = st.lists(
 def test_bytes_received_are_the_bytes_sent(
     lasting: tuple[Server, SmtpSession], lines: list[bytes], cuts: list[int]
 ) -> None:
-    """Whatever the lines begin with, and wherever the message was cut into pieces."""
+    """Lines may begin with anything, and the message may be cut anywhere."""
     server, session = lasting
     message = b"".join(line + b"\r\n" for line in lines)
     stuffed = dot_stuffed(message)
@@ -244,7 +244,7 @@ def test_bytes_received_are_the_bytes_sent(
     ],
 )
 def test_dot_stuffing(plain: bytes, stuffed: bytes) -> None:
-    """One more dot in front of a line's first one."""
+    """A line that begins with a dot gets one more."""
     assert dot_stuffed(plain) == stuffed
 
 
@@ -262,13 +262,13 @@ def test_dot_stuffing(plain: bytes, stuffed: bytes) -> None:
     ],
 )
 def test_line_ends_become_crlf_before_dots_are_doubled(written: bytes, sent: bytes) -> None:
-    """A dot that follows any line end begins a line."""
+    """A dot after any kind of line end begins a line."""
     assert for_the_wire(written) == sent
 
 
 SMUGGLED = b"\nMAIL FROM:<x@x.example>\r\nRCPT TO:<y@y.example>\r\nDATA\r\n"
 ENDS = [b"\n.\n", b"\r.\r", b"\n.\r\n", b"\r\n.\n", b"\r.\r\n", b"\r\n.\r", b"\r\n.\r\n"]
-"""Each of them ends a message for some server."""
+"""Each of these ends a message for some server."""
 RAW = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", *ENDS, SMUGGLED]), max_size=30).map(
     b"".join
 )
@@ -276,13 +276,13 @@ CUTS = st.lists(st.integers(0, 200), max_size=5)
 
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
-    """The data in pieces, the empty ones among them."""
+    """Cuts the data into pieces, some of them empty."""
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     return [data[a:b] for a, b in pairwise(edges)]
 
 
 def check_one_message(server: Server, before: int) -> bytes:
-    """The wire had one message, CRLF as its only line ends, and one end; returns its raw bytes."""
+    """Checks that one message was sent, with CRLF line ends and one end. Returns its raw bytes."""
     assert server.verbs()[before:] == ["MAIL", "RCPT", "DATA"]
     raw = server.received.pop().raw
     lines = (raw + b".\r\n").split(b"\r\n")
@@ -296,7 +296,7 @@ def check_one_message(server: Server, before: int) -> bytes:
 def test_no_text_ends_a_message(
     lasting: tuple[Server, SmtpSession], end: bytes, text: bytes, cuts: list[int]
 ) -> None:
-    """Whatever line ends it has, and wherever its pieces meet, one message is sent."""
+    """Whatever its line ends, and wherever its pieces meet, one message is sent."""
     server, session = lasting
     message = b"A" + end + SMUGGLED + text + b"\r\n"
     before = len(server.commands)
@@ -310,10 +310,10 @@ def test_no_text_ends_a_message(
 @example(pieces=[b"a\n", b".\nQUIT\n"])
 @example(pieces=[b"a\r", b"\n", b".\r", b"\nQUIT\r\n"])
 @example(pieces=[b"a\r", b"\nb\r\n"])
-def test_pieces_that_were_not_made_for_the_wire(
+def test_pieces_that_were_not_prepared_for_the_wire(
     lasting: tuple[Server, SmtpSession], pieces: list[bytes]
 ) -> None:
-    """They are one message, or nothing is written at all."""
+    """They are sent as one message, or not at all."""
     server, session = lasting
     before = len(server.commands)
     reply = session.send(SENDER, READER, pieces)
@@ -327,10 +327,10 @@ def test_pieces_that_were_not_made_for_the_wire(
 @pytest.mark.parametrize(
     ("before", "after"), [(b"a\r", b"b\r\n"), (b"a", b"\nb\r\n"), (b"", b"\nb\r\n")]
 )
-def test_a_known_piece_meets_a_line_end_that_is_none(
+def test_a_known_piece_beside_a_bare_line_end(
     serve: Serve, connect: Connect, before: bytes, after: bytes
 ) -> None:
-    """Its neighbours are looked at in each message, and a CRLF that was cut in two is one."""
+    """Each message is checked where its pieces meet, and a CRLF cut in two counts as one."""
     server = serve()
     session = connect(server)
     tail = b"\n" + b"abc\r\n" * 500 + b"abc"
@@ -366,7 +366,7 @@ def test_a_known_piece_meets_a_line_end_that_is_none(
 def test_message_that_ends_early_is_not_sent(
     serve: Serve, connect: Connect, pieces: tuple[bytes, ...]
 ) -> None:
-    """Nothing after its end could be taken for commands; nothing is written at all."""
+    """Otherwise what follows its end could be read as commands; nothing is written at all."""
     server = serve()
     session = connect(server)
     reply = session.send(SENDER, READER, pieces)
@@ -375,8 +375,8 @@ def test_message_that_ends_early_is_not_sent(
     assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
 
 
-def test_known_pieces_are_looked_at_where_they_meet(serve: Serve, connect: Connect) -> None:
-    """A large piece that was sent before is not looked through again; its ends are."""
+def test_known_pieces_are_checked_where_they_meet(serve: Serve, connect: Connect) -> None:
+    """A large piece that was sent before is not scanned again, except its ends."""
     server = serve()
     session = connect(server)
     head, tail = b"x" * 5000 + b"\r\n", b".\r\n" + b"y" * 5000 + b"\r\n"
@@ -389,7 +389,7 @@ def test_known_pieces_are_looked_at_where_they_meet(serve: Serve, connect: Conne
     assert len(server.received) == 4
 
 
-# What cannot be sent
+# Messages that cannot be sent
 
 
 @pytest.mark.parametrize("size", ["", "0", "many"])
@@ -401,7 +401,7 @@ def test_size_without_a_limit(serve: Serve, connect: Connect, size: str) -> None
 
 
 def test_message_above_the_size_is_not_sent(serve: Serve, connect: Connect) -> None:
-    """A message that the server said it will not take is not even begun."""
+    """A message that is larger than the server accepts is not started."""
     server = serve(Options(size=str(len(MESSAGE))))
     session = connect(server)
     reply = send(session, b"x" + MESSAGE)
@@ -411,7 +411,7 @@ def test_message_above_the_size_is_not_sent(serve: Serve, connect: Connect) -> N
 
 
 def test_server_without_extensions(serve: Serve, connect: Connect) -> None:
-    """No SIZE, no PIPELINING, no 8BITMIME: plain commands."""
+    """Without SIZE, PIPELINING and 8BITMIME, plain commands are sent."""
     server = serve(Options(pipelining=False, size=None, extensions=()))
     session = connect(server)
     check_usable(session, server)
@@ -440,8 +440,10 @@ BAD_ADDRESSES = [
 
 
 @pytest.mark.parametrize("address", BAD_ADDRESSES, ids=ascii)
-def test_bad_recipient_is_refused_unwritten(serve: Serve, connect: Connect, address: str) -> None:
-    """An address that could end its command is refused; the next one works."""
+def test_bad_recipient_is_refused_without_sending(
+    serve: Serve, connect: Connect, address: str
+) -> None:
+    """An address that could end its command is refused; the next message is sent."""
     server = serve(Options(extensions=("SMTPUTF8", "8BITMIME")))
     session = connect(server)
     reply = send(session, to=address)
@@ -453,7 +455,7 @@ def test_bad_recipient_is_refused_unwritten(serve: Serve, connect: Connect, addr
 
 @pytest.mark.parametrize("address", [*BAD_ADDRESSES[4:], "jürgen@example.net"], ids=ascii)
 def test_bad_sender_is_ours(serve: Serve, connect: Connect, address: str) -> None:
-    """The sender is the same for all, and none of the recipient's fault."""
+    """The sender is the same for all recipients, so none of them is to blame."""
     server = serve()
     session = connect(server)
     reply = session.send(address, READER, [MESSAGE])
@@ -462,10 +464,10 @@ def test_bad_sender_is_ours(serve: Serve, connect: Connect, address: str) -> Non
 
 
 @given(sender=st.text(), name=st.text(), domain=st.sampled_from(["@example.net", ""]))
-def test_no_address_makes_a_command(
+def test_no_address_creates_a_command(
     lasting: tuple[Server, SmtpSession], sender: str, name: str, domain: str
 ) -> None:
-    """Whatever the addresses are, the server sees only commands that we meant."""
+    """Whatever the addresses, the server receives only the intended commands."""
     server, session = lasting
     server.commands.clear()
     session.send(sender, name + domain, [MESSAGE])
@@ -475,15 +477,15 @@ def test_no_address_makes_a_command(
         assert server.commands[1] == f"RCPT TO:<{name + domain}>"
 
 
-def test_no_sender_is_the_empty_path(serve: Serve, connect: Connect) -> None:
-    """A mail that nobody should answer has an empty envelope sender."""
+def test_an_empty_sender_is_the_null_path(serve: Serve, connect: Connect) -> None:
+    """A message that must not be answered has an empty envelope sender."""
     server = serve()
     assert connect(server).send("", READER, [MESSAGE]).kind is ReplyKind.SENT
     assert server.received[0].mail.startswith("FROM:<> ")
 
 
 def test_address_beyond_ascii(serve: Serve, connect: Connect) -> None:
-    """It goes where the server takes such addresses, and is refused unwritten elsewhere."""
+    """It is sent if the server supports SMTPUTF8, and otherwise refused without sending."""
     modern, old = serve(Options(extensions=("SMTPUTF8", "8BITMIME"))), serve()
     message = "To: jürgen@example.net\r\n\r\n".encode()
     session = connect(modern)
@@ -499,7 +501,7 @@ def test_address_beyond_ascii(serve: Serve, connect: Connect) -> None:
     assert old.verbs() == ["EHLO"]
 
 
-# What the server refuses
+# Refusals by the server
 
 CODES = ["421", "450", "451", "452", "535", "550", "552", "554", "571"]
 EXPECTED = {
@@ -516,7 +518,7 @@ EXPECTED = {
 def test_refusal_at_each_verb(
     serve: Serve, connect: Connect, code: str, place: str, pipelining: bool
 ) -> None:
-    """Each code at each verb has its verdict, and the session goes on with the next message."""
+    """Each code at each command is classified, and the session continues with the next message."""
     server = serve(Options(pipelining=pipelining), **{place: [f"{code} no\r\n".encode()]})
     session = connect(server)
     reply = send(session)
@@ -531,7 +533,7 @@ def test_refusal_at_each_verb(
 
 @pytest.mark.parametrize("pipelining", [True, False])
 def test_no_such_mailbox(serve: Serve, connect: Connect, pipelining: bool) -> None:
-    """Said at RCPT, by its enhanced code: never again. In several lines too."""
+    """Refused at RCPT by its enhanced code, also in several lines: suppressed."""
     reply = b"550-5.1.1 No such\r\n550 5.1.1 user\r\n"
     server = serve(Options(pipelining=pipelining), RCPT=[reply])
     session = connect(server)
@@ -544,9 +546,11 @@ def test_no_such_mailbox(serve: Serve, connect: Connect, pipelining: bool) -> No
 @pytest.mark.parametrize(
     "answer", [None, b"250 2.0.0 fine\r\n", b"451 4.0.0 hm\r\n", b"421 4.0.0 bye\r\n", hang_up]
 )
-def test_content_wanted_for_nobody(serve: Serve, connect: Connect, answer: Fault) -> None:
-    """354 in spite of a refused recipient (RFC 2920 3.1): an empty message to nobody ends it."""
-    server = serve(Options(content_for_nobody=True), RCPT=[b"550 5.1.1 no\r\n"], nobody=[answer])
+def test_data_accepted_without_a_recipient(serve: Serve, connect: Connect, answer: Fault) -> None:
+    """354 despite a refused recipient (RFC 2920 3.1): an empty message without one ends it."""
+    server = serve(
+        Options(data_without_recipient=True), RCPT=[b"550 5.1.1 no\r\n"], no_recipient=[answer]
+    )
     session = connect(server)
     reply = send(session)
     assert (reply.kind, reply.stage, reply.suppress) == (ReplyKind.REFUSED, "rcpt", True)
@@ -554,8 +558,8 @@ def test_content_wanted_for_nobody(serve: Serve, connect: Connect, answer: Fault
     check_usable(session, server)
 
 
-def test_content_wanted_for_a_recipient_without_sender(serve: Serve, connect: Connect) -> None:
-    """MAIL refused, RCPT and DATA not: an empty message would arrive, so we hang up."""
+def test_data_accepted_without_a_sender(serve: Serve, connect: Connect) -> None:
+    """MAIL is refused, RCPT and DATA are not: an empty message would arrive, so we hang up."""
     server = serve(MAIL=[say_and_hang_up(b"451 no\r\n250 ok\r\n354 go\r\n")])
     session = connect(server)
     reply = send(session)
@@ -564,8 +568,8 @@ def test_content_wanted_for_a_recipient_without_sender(serve: Serve, connect: Co
     check_usable(session, server)
 
 
-def test_connection_ends_behind_a_refusal(serve: Serve, connect: Connect) -> None:
-    """What the server said about the recipient counts, though it hangs up then."""
+def test_connection_ends_after_a_refusal(serve: Serve, connect: Connect) -> None:
+    """The reply about the recipient counts, although the server then hangs up."""
     server = serve(RCPT=[say_and_hang_up(b"550 5.1.1 no\r\n")])
     session = connect(server)
     assert send(session).suppress
@@ -573,8 +577,8 @@ def test_connection_ends_behind_a_refusal(serve: Serve, connect: Connect) -> Non
     check_usable(session, server)
 
 
-def test_closing_behind_a_refusal(serve: Serve, connect: Connect) -> None:
-    """The same with 421 for the rest of the commands."""
+def test_server_closes_after_a_refusal(serve: Serve, connect: Connect) -> None:
+    """The same with 421 in reply to the remaining commands."""
     server = serve(RCPT=[say_and_hang_up(b"550 5.1.1 no\r\n421 4.3.2 closing\r\n")])
     session = connect(server)
     assert send(session).suppress
@@ -583,8 +587,8 @@ def test_closing_behind_a_refusal(serve: Serve, connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("answer", [b"500 what?\r\n", b"421 4.3.2 closing\r\n", hang_up])
-def test_server_that_does_not_forget(serve: Serve, connect: Connect, answer: Fault) -> None:
-    """Without RSET the next message would join the last one: a new connection instead."""
+def test_server_that_refuses_rset(serve: Serve, connect: Connect, answer: Fault) -> None:
+    """The next message would join the previous one, so a new connection is opened."""
     server = serve(RCPT=[b"550 no\r\n"], RSET=[answer])
     session = connect(server)
     assert send(session).kind is ReplyKind.REFUSED
@@ -594,7 +598,7 @@ def test_server_that_does_not_forget(serve: Serve, connect: Connect, answer: Fau
     check_usable(session, server)
 
 
-# Connections that end
+# Lost connections
 
 PLACES = [("MAIL", "mail"), ("RCPT", "rcpt"), ("DATA", "data"), ("dot", "dot")]
 ENDINGS = {
@@ -614,7 +618,7 @@ ENDINGS = {
 def test_connection_lost_at_each_verb(
     serve: Serve, connect: Connect, place: str, stage: str, ending: str, pipelining: bool
 ) -> None:
-    """Before the final dot it is certain that nothing was sent; after it, it is unknown."""
+    """Before the final dot, certainly nothing was sent; after it, the result is unknown."""
     server = serve(Options(pipelining=pipelining), **{place: [ENDINGS[ending]]})
     session = connect(server)
     reply = send(session)
@@ -633,7 +637,7 @@ def test_connection_lost_at_each_verb(
 def test_server_stalls(
     serve: Serve, connect: Connect, clock: Clock, place: str, stage: str, pipelining: bool
 ) -> None:
-    """A reply that does not come in its time."""
+    """A reply does not arrive in time."""
     server = serve(Options(pipelining=pipelining), **{place: [silence(clock.fly)]})
     session = connect(server)
     reply = send(session)
@@ -644,8 +648,8 @@ def test_server_stalls(
     check_usable(session, server)
 
 
-def test_reply_in_drops_is_over_in_time(serve: Serve, connect: Connect, clock: Clock) -> None:
-    """A byte now and then does not begin the time anew."""
+def test_slow_bytes_do_not_extend_the_timeout(serve: Serve, connect: Connect, clock: Clock) -> None:
+    """The time limit is for the whole reply, not for each byte."""
 
     def drip(dialogue: Dialogue) -> None:
         clock.step = 100.0
@@ -657,7 +661,7 @@ def test_reply_in_drops_is_over_in_time(serve: Serve, connect: Connect, clock: C
 
 
 def test_slow_reply_to_the_dot_is_awaited(serve: Serve, connect: Connect, clock: Clock) -> None:
-    """The final dot has its own, longer time."""
+    """The reply to the final dot has a longer limit."""
 
     def late(dialogue: Dialogue) -> None:
         clock.now += 599.0
@@ -668,8 +672,8 @@ def test_slow_reply_to_the_dot_is_awaited(serve: Serve, connect: Connect, clock:
 
 
 @pytest.mark.parametrize(("place", "stage"), PLACES)
-def test_stop_ends_the_waiting(serve: Serve, connect: Connect, place: str, stage: str) -> None:
-    """Told to stop while waiting, we do not wait the whole time."""
+def test_stop_shortens_the_wait(serve: Serve, connect: Connect, place: str, stage: str) -> None:
+    """Once the stop event is set, the session does not wait for the whole timeout."""
     stop = threading.Event()
     server = serve(**{place: [silence(stop.set)]})
     reply = send(connect(server, stop, stop_grace=0.0))
@@ -678,7 +682,7 @@ def test_stop_ends_the_waiting(serve: Serve, connect: Connect, place: str, stage
 
 
 def test_stop_leaves_time_for_a_reply(serve: Serve, connect: Connect, clock: Clock) -> None:
-    """What is under way may still end well."""
+    """A message that is being sent may still be accepted."""
     stop = threading.Event()
 
     def late(dialogue: Dialogue) -> None:
@@ -693,7 +697,7 @@ def test_stop_leaves_time_for_a_reply(serve: Serve, connect: Connect, clock: Clo
 
 
 def test_connection_lost_within_the_content(serve: Serve, connect: Connect) -> None:
-    """The final dot was not written: it cannot have been taken."""
+    """The final dot was not sent, so the message cannot have been accepted."""
     server = serve(content=[hang_up])
     session = connect(server)
     reply = send(session, LARGE)
@@ -701,8 +705,8 @@ def test_connection_lost_within_the_content(serve: Serve, connect: Connect) -> N
     check_usable(session, server)
 
 
-def test_last_words_within_the_content(serve: Serve, connect: Connect) -> None:
-    """A server that says why it hangs up is heard; it has not taken half a message."""
+def test_reply_within_the_content(serve: Serve, connect: Connect) -> None:
+    """The server's reason for hanging up is reported; it has not accepted a partial message."""
     for said, kind in [
         (b"552 5.3.4 too long\r\n", ReplyKind.OURS),
         (b"451 4.3.0 full\r\n", ReplyKind.DEFERRED),
@@ -719,7 +723,7 @@ def test_last_words_within_the_content(serve: Serve, connect: Connect) -> None:
 
 
 def test_server_that_stops_reading(serve: Serve, connect: Connect) -> None:
-    """A message that does not get away in time was not sent."""
+    """A message that cannot be written in time was not sent."""
     server = serve(content=[silence()])
     session = connect(server, timeout=0.5)  # the only wait here that takes real time
     reply = send(session, LARGE)
@@ -728,7 +732,7 @@ def test_server_that_stops_reading(serve: Serve, connect: Connect) -> None:
 
 
 def test_message_larger_than_the_buffers(serve: Serve, connect: Connect) -> None:
-    """It leaves bit by bit, each byte once."""
+    """It is written in portions, each byte once."""
     server = serve()
     session = connect(server)
     assert send(session, LARGE).kind is ReplyKind.SENT
@@ -737,7 +741,7 @@ def test_message_larger_than_the_buffers(serve: Serve, connect: Connect) -> None
 
 
 def test_hanging_up_instead_of_reading(serve: Serve, connect: Connect) -> None:
-    """A small message may have left when that is noticed: lost or unknown, never sent."""
+    """A small message may be written before this is noticed: lost or unknown, but never sent."""
     server = serve(content=[hang_up])
     session = connect(server)
     assert send(session).kind in (ReplyKind.LOST, ReplyKind.UNKNOWN)
@@ -748,20 +752,20 @@ def test_hanging_up_instead_of_reading(serve: Serve, connect: Connect) -> None:
     ("place", "answer"),
     [("DATA", b"354 go\r\n250 2.0.0 taken\r\n"), ("DATA", b"354 go\r\n421 4.3.2 closing\r\n")],
 )
-def test_reply_to_nothing_is_not_taken_for_an_answer(
+def test_unexpected_reply_is_not_taken_for_an_answer(
     serve: Serve, connect: Connect, place: str, answer: bytes
 ) -> None:
-    """A 250 before the content is written is not the answer to its dot."""
+    """A 250 before the content is written is not the reply to its final dot."""
     server = serve(**{place: [say_and_hang_up(answer)]})
     session = connect(server)
     reply = send(session)
     assert (reply.kind, reply.stage) == (ReplyKind.LOST, "data")
-    assert "out of turn" in reply.text
+    assert "unexpected" in reply.text
     check_usable(session, server)
 
 
-def test_reply_too_many_behind_the_dot(serve: Serve, connect: Connect) -> None:
-    """The message was taken; the next one must not inherit a 250."""
+def test_extra_reply_after_the_dot(serve: Serve, connect: Connect) -> None:
+    """The message was accepted; the next one must not inherit a 250."""
     server = serve(dot=[b"250 2.0.0 taken\r\n250 2.0.0 taken\r\n"])
     session = connect(server)
     assert send(session).kind is ReplyKind.SENT
@@ -770,7 +774,7 @@ def test_reply_too_many_behind_the_dot(serve: Serve, connect: Connect) -> None:
 
 
 def test_idle_connection_was_closed(serve: Serve, connect: Connect) -> None:
-    """A server that got tired of waiting said so: the message goes out on a new connection."""
+    """The server hung up after a timeout, so the message is sent on a new connection."""
     server = serve(dot=[say_and_hang_up(b"250 2.0.0 taken\r\n")])
     session = connect(server)
     assert send(session).kind is ReplyKind.SENT
@@ -779,7 +783,7 @@ def test_idle_connection_was_closed(serve: Serve, connect: Connect) -> None:
 
 
 def test_interruption_ends_the_session(serve: Serve, clock: Clock) -> None:
-    """An exception from outside in the middle of a message: what follows is no command."""
+    """After an exception in the middle of a message, no further command is sent."""
 
     def interrupted() -> float:
         if stop.is_set():
@@ -797,11 +801,11 @@ def test_interruption_ends_the_session(serve: Serve, clock: Clock) -> None:
     assert server.verbs() == ["EHLO", "MAIL", "RCPT", "DATA"]
 
 
-# Ends
+# Closing
 
 
-def test_close_says_goodbye_once(serve: Serve) -> None:
-    """QUIT, and nothing more however often it is closed; `with` does both ends."""
+def test_close_sends_quit_once(serve: Serve) -> None:
+    """It may be called often; `with` opens and closes the session."""
     server = serve()
     with SmtpSession(local(server)) as session:
         assert session.is_open
@@ -811,7 +815,7 @@ def test_close_says_goodbye_once(serve: Serve) -> None:
 
 
 def test_open_again_closes_what_was_open(serve: Serve, connect: Connect) -> None:
-    """One session has one connection."""
+    """A session has one connection."""
     server = serve()
     session = connect(server)
     session.open()
@@ -821,7 +825,7 @@ def test_open_again_closes_what_was_open(serve: Serve, connect: Connect) -> None
 
 @pytest.mark.parametrize("ending", [*ENDINGS, "stall", "refusal"])
 def test_close_never_raises(serve: Serve, connect: Connect, clock: Clock, ending: str) -> None:
-    """Whatever the server answers to QUIT."""
+    """The server may answer anything to QUIT."""
     answers = {"stall": silence(clock.fly), "refusal": b"500 no\r\n", **ENDINGS}
     session = connect(serve(QUIT=[answers[ending]]))
     session.close()
@@ -835,7 +839,7 @@ def test_close_without_open() -> None:
     assert send(session).kind is ReplyKind.LOST
 
 
-# Connections that do not come about
+# Connections that fail
 
 
 @pytest.mark.parametrize("place", ["connect", "EHLO"])
@@ -848,7 +852,9 @@ def test_close_without_open() -> None:
         ("554 no service", ReplyKind.OURS),
     ],
 )
-def test_server_refuses_us(serve: Serve, place: str, said: str, kind: ReplyKind) -> None:
+def test_server_refuses_the_connection_or_login(
+    serve: Serve, place: str, said: str, kind: ReplyKind
+) -> None:
     """Before there is a recipient, a permanent refusal is about us."""
     server = serve(**{place: [f"{said}\r\n".encode()]})
     reply = failure(server)
@@ -857,17 +863,17 @@ def test_server_refuses_us(serve: Serve, place: str, said: str, kind: ReplyKind)
 
 @pytest.mark.parametrize("place", ["connect", "EHLO"])
 @pytest.mark.parametrize("ending", [*ENDINGS, "stall"])
-def test_connection_ends_before_it_began(
+def test_connection_ends_during_the_greeting(
     serve: Serve, clock: Clock, place: str, ending: str
 ) -> None:
-    """It may work in a moment."""
+    """Another attempt may succeed."""
     fault = {"stall": silence(clock.fly), **ENDINGS}[ending]
     reply = failure(serve(**{place: [fault]}), clock)
     assert (reply.kind, reply.stage, reply.code) == (ReplyKind.LOST, place.lower(), None)
 
 
 def test_session_opens_after_it_failed(serve: Serve) -> None:
-    """A session that could not be opened can be tried again."""
+    """A session that could not be opened can be opened later."""
     server = serve(connect=[b"450 busy\r\n"])
     session = SmtpSession(local(server))
     with pytest.raises(SessionFailed, match="450 busy; check host"):
@@ -876,8 +882,8 @@ def test_session_opens_after_it_failed(serve: Serve) -> None:
     session.close()
 
 
-def test_nobody_listens() -> None:
-    """No server: it may come back."""
+def test_connection_refused() -> None:
+    """There is no server, but it may come back."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     session = SmtpSession(SmtpSettings("127.0.0.1", port, "none"))
@@ -891,14 +897,14 @@ def test_nobody_listens() -> None:
     [
         ({"host": ""}, "no host"),
         ({"host": "mail.example"}, "this machine itself"),
-        ({"host": "a" * 64 + ".example", "security": "tls"}, "no name"),
+        ({"host": "a" * 64 + ".example", "security": "tls"}, "host name is not valid"),
         ({"ca_file": "missing.pem"}, "missing.pem: No such file"),
         ({"username": "papers", "password": "secret"}, "never sent in clear"),
         ({"username": "papers", "token_command": "echo secret"}, "never sent in clear"),
     ],
 )
-def test_settings_we_do_not_send_with(serve: Serve, changes: dict[str, Any], words: str) -> None:
-    """What only the operator can mend; no password leaves, and none is shown."""
+def test_unacceptable_settings(serve: Serve, changes: dict[str, Any], words: str) -> None:
+    """Only the operator can fix them; no password is sent or shown."""
     server = serve()
     session = SmtpSession(local(server, **changes))
     with pytest.raises(SessionFailed, match=words) as caught:
@@ -909,13 +915,13 @@ def test_settings_we_do_not_send_with(serve: Serve, changes: dict[str, Any], wor
 
 
 def test_settings_do_not_show_their_secrets() -> None:
-    """Not in a traceback either."""
+    """Even a traceback does not show them."""
     shown = repr(SmtpSettings("h", 1, password=SECRET, token_command=f"echo {SECRET}"))
     assert "secret" not in shown
 
 
-def test_own_name_is_one_that_servers_take(serve: Serve, connect: Connect) -> None:
-    """Without a configured name, this machine's, or an address where it has none."""
+def test_own_name_is_acceptable_to_servers(serve: Serve, connect: Connect) -> None:
+    """Without a configured name it is this machine's, or an address if the machine has none."""
     server = serve()
     connect(server, local_hostname=None)
     assert re.fullmatch(
@@ -928,18 +934,18 @@ def test_own_name_is_one_that_servers_take(serve: Serve, connect: Connect) -> No
 
 @pytest.fixture(scope="module")
 def right(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for this machine."""
+    """A certificate for this machine's address."""
     return certificate(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
 
 
 @pytest.fixture(scope="module")
 def wrong(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for another."""
+    """A certificate for another name."""
     return certificate(tmp_path_factory.mktemp("tls"), "DNS:mail.example")
 
 
 def secured(path: Path, **options: Any) -> Options:
-    """A server with that certificate."""
+    """Returns options of a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(path)
     return Options(tls=context, **options)
@@ -950,7 +956,7 @@ WAYS = pytest.mark.parametrize("security", ["tls", "starttls"])
 
 @WAYS
 def test_messages_over_tls(serve: Serve, connect: Connect, right: Path, security: str) -> None:
-    """At once or by STARTTLS: nothing of a message is ever in clear."""
+    """TLS starts at once or by STARTTLS, and no part of a message is ever unencrypted."""
     server = serve(secured(right, starttls=security == "starttls"))
     session = connect(server, security=security, ca_file=right)
     check_usable(session, server)
@@ -966,7 +972,7 @@ def test_messages_over_tls(serve: Serve, connect: Connect, right: Path, security
 def test_connection_lost_over_tls(
     serve: Serve, connect: Connect, right: Path, security: str, place: str
 ) -> None:
-    """The same certainty with TLS in between."""
+    """The results are the same as without TLS."""
     server = serve(secured(right, starttls=security == "starttls"), **{place: [hang_up]})
     session = connect(server, security=security, ca_file=right)
     reply = send(session, LARGE)
@@ -978,7 +984,7 @@ def test_connection_lost_over_tls(
 def test_stall_over_tls(
     serve: Serve, connect: Connect, clock: Clock, right: Path, security: str
 ) -> None:
-    """Waiting in small portions does not harm the connection either."""
+    """Waiting in short intervals does not harm the connection."""
 
     def late(dialogue: Dialogue) -> None:
         with pytest.raises(TimeoutError):
@@ -994,10 +1000,8 @@ def test_stall_over_tls(
 
 
 @WAYS
-def test_more_than_the_buffers_hold(
-    serve: Serve, connect: Connect, right: Path, security: str
-) -> None:
-    """A connection that takes no more for a moment gets the rest later, each byte once."""
+def test_large_message_over_tls(serve: Serve, connect: Connect, right: Path, security: str) -> None:
+    """If the connection accepts no more for a moment, the rest follows later, each byte once."""
     server = serve(secured(right, starttls=security == "starttls"))
     session = connect(server, security=security, ca_file=right)
     assert send(session, LARGE).kind is ReplyKind.SENT
@@ -1007,7 +1011,7 @@ def test_more_than_the_buffers_hold(
 
 @WAYS
 def test_wrong_certificate(serve: Serve, wrong: Path, right: Path, security: str) -> None:
-    """Unknown, or for another name: no mail, and no word in clear instead."""
+    """Unknown issuer or another name: nothing is sent, not even unencrypted."""
     for path, ca_file, words in [(right, None, "self.signed"), (wrong, wrong, "not valid for")]:
         server = serve(secured(path, starttls=security == "starttls"))
         reply = failure(server, security=security, ca_file=ca_file)
@@ -1018,7 +1022,7 @@ def test_wrong_certificate(serve: Serve, wrong: Path, right: Path, security: str
 
 
 def test_starttls_is_not_offered(serve: Serve) -> None:
-    """No fallback: not one word more than EHLO."""
+    """There is no fallback: nothing is sent after EHLO."""
     server = serve()
     reply = failure(server, security="starttls", username="papers", password=SECRET)
     assert (reply.kind, reply.stage) == (ReplyKind.OURS, "starttls")
@@ -1039,15 +1043,15 @@ def test_starttls_is_not_offered(serve: Serve) -> None:
     ],
 )
 def test_starttls_is_refused(serve: Serve, right: Path, answer: Fault, kind: ReplyKind) -> None:
-    """No fallback here either."""
+    """There is no fallback here either."""
     server = serve(secured(right, starttls=True), STARTTLS=[answer])
     reply = failure(server, security="starttls", ca_file=right)
     assert (reply.kind, reply.stage) == (kind, "starttls")
     assert server.verbs() == ["EHLO", "STARTTLS"]
 
 
-def test_words_slipped_in_before_tls(serve: Serve, right: Path) -> None:
-    """A reply put behind the 220 in clear is not taken for one that came over TLS."""
+def test_reply_injected_before_tls(serve: Serve, right: Path) -> None:
+    """A reply added after the unencrypted 220 is not taken for one received over TLS."""
 
     def slip(dialogue: Dialogue) -> None:
         dialogue.say(b"220 go\r\n250 AUTH PLAIN\r\n")
@@ -1059,17 +1063,17 @@ def test_words_slipped_in_before_tls(serve: Serve, right: Path) -> None:
     assert server.verbs() == ["EHLO", "STARTTLS"]
 
 
-def test_tls_with_a_server_without(serve: Serve) -> None:
-    """A port that speaks in clear: a wrong setting, said as such."""
+def test_tls_with_a_server_that_does_not_use_it(serve: Serve) -> None:
+    """The error says that the setting does not fit the port."""
     reply = failure(serve(), security="tls")
     assert (reply.kind, reply.stage) == (ReplyKind.OURS, "connect")
-    assert "no TLS" in reply.text
+    assert "TLS with the server failed" in reply.text
 
 
 def test_server_stalls_before_tls(serve: Serve) -> None:
-    """TLS that does not come about in time may come about later."""
+    """A TLS handshake that times out may succeed later."""
     server = serve(connect=[silence()])
-    reply = failure(server, security="tls", timeout=0.2)  # nothing else is waited for
+    reply = failure(server, security="tls", timeout=0.2)  # the only real wait in this test
     assert (reply.kind, reply.stage) == (ReplyKind.LOST, "connect")
 
 
@@ -1077,7 +1081,7 @@ def test_server_stalls_before_tls(serve: Serve) -> None:
 
 
 def prints(text: str, status: int = 0) -> str:
-    """A command that prints that."""
+    """Returns a command that prints this text."""
     code = f"import sys; sys.stdout.write({text!r}); sys.exit({status})"
     return f"{shlex.quote(sys.executable)} -c {shlex.quote(code)}"
 
@@ -1085,7 +1089,7 @@ def prints(text: str, status: int = 0) -> str:
 @WAYS
 @pytest.mark.parametrize("mechanisms", ["PLAIN LOGIN XOAUTH2", "LOGIN", "PLAIN", "XOAUTH2"])
 def test_login(serve: Serve, connect: Connect, right: Path, mechanisms: str, security: str) -> None:
-    """By password or token, over TLS, whatever characters a password has."""
+    """It uses a password or a token, over TLS; a password may have any characters."""
     password = "tokén" if mechanisms != "XOAUTH2" else "ya29.token-_"
     options = secured(right, starttls=security == "starttls", auth=mechanisms, password=password)
     server = serve(options)
@@ -1100,7 +1104,7 @@ def test_login(serve: Serve, connect: Connect, right: Path, mechanisms: str, sec
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
 def test_wrong_password(serve: Serve, right: Path, mechanism: str) -> None:
-    """Ours, tried once; the password is not in what we say about it."""
+    """The fault is ours, the login is tried once, and the reply does not show the password."""
     server = serve(secured(right, auth=mechanism))
     reply = failure(server, security="tls", ca_file=right, username="papers", password=SECRET + "s")
     assert reply == Reply(ReplyKind.OURS, "auth", 535, "5.7.8", "535 5.7.8 bad credentials", False)
@@ -1108,7 +1112,7 @@ def test_wrong_password(serve: Serve, right: Path, mechanism: str) -> None:
 
 
 def test_wrong_token(serve: Serve, right: Path) -> None:
-    """The server's challenge is answered by an empty line, and what it says is passed on."""
+    """The server's challenge is answered with an empty line, and its reason is reported."""
     server = serve(secured(right, auth="XOAUTH2"))
     command = prints("old-token\n")
     reply = failure(server, security="tls", ca_file=right, username="papers", token_command=command)
@@ -1128,15 +1132,15 @@ def test_wrong_token(serve: Serve, right: Path) -> None:
     ],
 )
 def test_login_fails(serve: Serve, right: Path, answer: Fault, kind: ReplyKind) -> None:
-    """What a server may say to a right password."""
+    """Possible replies to a correct password."""
     server = serve(secured(right, auth="PLAIN"), AUTH=[answer])
     reply = failure(server, security="tls", ca_file=right, username="papers", password=SECRET)
     assert (reply.kind, reply.stage) == (kind, "auth")
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN", "XOAUTH2"])
-def test_a_secret_is_never_repeated(serve: Serve, right: Path, mechanism: str) -> None:
-    """Though the server says it back, as it came and as it is."""
+def test_a_secret_is_never_shown(serve: Serve, right: Path, mechanism: str) -> None:
+    """It is hidden even if the server repeats it, in plain text or encoded."""
     proofs = {
         "PLAIN": f"\0papers\0{SECRET}",
         "LOGIN": SECRET,
@@ -1167,8 +1171,10 @@ def test_a_secret_is_never_repeated(serve: Serve, right: Path, mechanism: str) -
         ("XOAUTH2", {"token_command": " "}),
     ],
 )
-def test_no_way_to_log_in(serve: Serve, right: Path, offered: str, changes: dict[str, str]) -> None:
-    """No common way, or no token: nothing is tried, and no secret is shown."""
+def test_no_common_login_method_or_token(
+    serve: Serve, right: Path, offered: str, changes: dict[str, str]
+) -> None:
+    """No login is attempted, and no secret is shown."""
     server = serve(secured(right, auth=offered))
     reply = failure(server, security="tls", ca_file=right, username="papers", **changes)
     assert (reply.kind, reply.stage, reply.code) == (ReplyKind.OURS, "auth", None)
@@ -1176,8 +1182,8 @@ def test_no_way_to_log_in(serve: Serve, right: Path, offered: str, changes: dict
     assert "AUTH" not in server.verbs()
 
 
-def test_token_command_that_does_not_end(serve: Serve, right: Path) -> None:
-    """It is given as long as a reply."""
+def test_token_command_that_does_not_finish(serve: Serve, right: Path) -> None:
+    """It has as much time as a reply."""
     server = serve(secured(right, auth="XOAUTH2"))
     command = f"{shlex.quote(sys.executable)} -c 'import time; time.sleep(60)'"
     reply = failure(
@@ -1190,5 +1196,5 @@ def test_token_command_that_does_not_end(serve: Serve, right: Path) -> None:
     )
     assert (reply.kind, reply.text) == (
         ReplyKind.OURS,
-        "token_command is not done within 1 s",
+        "token_command did not finish within 1 s",
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.errors import DatabaseMissing
-from newsletter.storage import generations, health
+from newsletter.storage import erasure, generations, health
 from newsletter.storage.database import Database
 from newsletter.storage.database_file import sqlite_path
 
@@ -33,12 +33,13 @@ def check(context: Context) -> Iterator[Finding]:
     except DatabaseMissing:
         yield warning(f"there is no database yet at {path}", "run `newsletter ingest`")
         return
-    if context.database_mode & 0o077:
+    if context.database_mode & 0o007:
         yield warning(
             f"others could read {path} (mode {context.database_mode:o}) until now",
             "it is private again; see what changed its mode",
         )
     yield _content(database, path)
+    yield from _erasures(database)
     generations.check(database)  # raises if it is an older copy, which is a failure
 
 
@@ -58,6 +59,17 @@ def _folder(folder: Path) -> Iterator[Finding]:
     free = shutil.disk_usage(folder).free
     if free < _MIN_FREE_SPACE:
         yield warning(f"{free / _MEGABYTE:,.0f} MB are free for the database", "make room")
+
+
+def _erasures(database: Database) -> Iterator[Finding]:
+    with database.read() as tx:
+        is_noted = erasure.noted(tx)
+    if is_noted:
+        yield warning(
+            "addresses that were erased are still in the database's files",
+            "`newsletter serve` or `newsletter run` removes them; if this stays, end the process "
+            "that keeps reading the database",
+        )
 
 
 def _content(database: Database, path: Path) -> Finding:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
+from newsletter.app import dkim_keys
 from newsletter.app.doctor.context import Options
 from newsletter.app.doctor.findings import Level
+from newsletter.app.doctor.records import dkim
 from newsletter.app.doctor.resolver import Resolver
+from newsletter.config.file import load_config
 from tests.support.doctor import (
     HOME,
     WELL,
@@ -83,3 +87,29 @@ def test_the_name_of_the_machine_that_sends(
     ]
     assert well.what == "8.8.8.8 is mail.quay, and back"
     assert "2001:4860::7 has no name" in nameless.what
+
+
+def test_the_key_of_mail_signed_here(tmp_path: Path, names: Callable[..., NameServer]) -> None:
+    """A missing or different public key is an error, with the record to publish."""
+    configure(tmp_path)
+    config = load_config(str(tmp_path / "config.toml"))
+    key = dkim_keys.generate(config, "news", tmp_path / "key.pem")
+    configure(tmp_path, dkim={"key_file": "key.pem"})
+    text = dkim.record(key.algorithm, key.public)
+    place = f"news._domainkey.{HOME} TXT"
+    for published, what in [
+        (None, "no key is published"),
+        (text.replace("p=M", "p=N"), "publishes another key"),
+        (text, "has a key"),
+    ]:
+        zone = (
+            WELL
+            if published is None
+            else {**WELL, place: [f'"{published[:200]}" "{published[200:]}"']}
+        )
+        (found,) = findings_with_dns(names(zone), tmp_path)["DKIM"]
+        assert what in found.what
+        assert (found.level is Level.OK) == (published == text)
+        strings = re.findall(r'"([^"]*)"', found.record)
+        assert "".join(strings) == ("" if published == text else text)
+        assert all(len(string) <= 255 for string in strings)

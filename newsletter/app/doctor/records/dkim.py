@@ -13,6 +13,11 @@ from newsletter.app.doctor.records.syntax import parse_tags, quoted
 _SHORT_KEY = 256
 """Size in bytes below which a public RSA key is short; one of 2048 bits has 270 or 294."""
 
+_STRING = 255
+"""Length of the longest string in a TXT record."""
+
+_PUBLISH = "publish the record in the zone of the domain; receivers reject the mail otherwise"
+
 _MIN_KEY = 130
 """Size in bytes below which receivers reject a key; one of 1024 bits has 140 or 162."""
 
@@ -24,6 +29,44 @@ def unknown_selector(domain: str) -> Finding:
         f"look for DKIM-Signature with d={domain} in a received `newsletter send-test`, then "
         "give the name behind its s= by --dkim-selector",
     )
+
+
+def record(algorithm: str, public: bytes) -> str:
+    """Returns the text of the record that publishes a key.
+
+    Args:
+        algorithm: `rsa` or `ed25519`.
+        public: the public key, as `p=` has it.
+    """
+    return f"v=DKIM1; k={algorithm}; p={base64.b64encode(public).decode()}"
+
+
+def zone_line(name: str, text: str) -> str:
+    """Returns the line of a zone file for a record, in strings of at most 255 characters."""
+    strings = (text[start : start + _STRING] for start in range(0, len(text), _STRING))
+    return f"{name}. TXT " + " ".join(f'"{string}"' for string in strings)
+
+
+def evaluate_own(domain: str, selector: str, wanted: str, answer: Answer) -> Finding:
+    """Checks whether the public key of mail signed here is published under its selector.
+
+    Args:
+        wanted: the text of the record to publish.
+    """
+    name = f"{selector}._domainkey.{domain}"
+    if isinstance(answer, Unanswered):
+        return inconclusive(f"the DKIM key {name}", answer)
+    keys = [parse_tags(text) for text in answer if "p" in parse_tags(text)]
+    line = zone_line(name, wanted)
+    if not keys:
+        return failure(f"mail is signed, but no key is published at {name}", _PUBLISH, line)
+    if any(_public(key) != _public(parse_tags(wanted)) for key in keys):
+        return failure(f"{name} publishes another key than the one that signs", _PUBLISH, line)
+    return evaluate(domain, selector, answer)
+
+
+def _public(tag: Mapping[str, str]) -> str:
+    return "".join(tag["p"].split())
 
 
 def evaluate(domain: str, selector: str, answer: Answer) -> Finding:

@@ -1,0 +1,194 @@
+"""Erased addresses: gone from the database's files, and not only from its tables.
+
+SQLite overwrites a row that it deletes (`secure_delete`). Two kinds of copies stay:
+
+- Older versions of pages, in the database file and its write-ahead log, until the log is copied
+  into the file and emptied. That is possible only while no connection reads from it.
+- In the unused bytes of a page, copies of rows that SQLite moved to another page before. `VACUUM`
+  would remove them, but it copies the whole database while all writers wait. Here the unused bytes
+  of the pages that contain an address are overwritten in the file itself.
+
+That is safe only as `_overwrite` does it: no other process writes, since this one has the lock; the
+log is empty, so the pages in the file are the current ones; no byte is changed that SQLite reads;
+and a commit follows, after which every connection discards the pages that it has in memory.
+
+A transaction that erases sets a note, committed with it, which is removed when all is done: a
+number in the file's header that SQLite leaves to applications, `user_version`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from newsletter.storage import free_space
+from newsletter.storage.free_space import Layout
+from newsletter.storage.write_ahead_log import WriteAheadLog
+
+INTERVAL = 10.0
+"""Seconds between two attempts of a process that keeps running."""
+PATIENCE = 2.0
+"""Seconds that a command tries for."""
+
+_WAIT = 1.0
+"""Seconds to wait for another writer, which keeps no one waiting."""
+_PAUSE = 0.05
+"""Seconds between two attempts of a command."""
+_MOST_PAGES = 1_000
+"""Pages that are overwritten in one transaction, while writers wait."""
+_TRIES = 5
+"""Attempts to empty the log, or to find it empty in a transaction, while others write."""
+_CHUNK = 1 << 20
+"""Bytes to read at a time; a multiple of every page size."""
+_SIGN = b"@"
+"""What every address contains."""
+_LARGEST = 2**31 - 1
+
+
+def note(tx: Connection) -> None:
+    """Records that the files still contain what this transaction erases."""
+    tx.exec_driver_sql(f"PRAGMA user_version={noted(tx) % _LARGEST + 1}")
+
+
+def noted(tx: Connection) -> int:
+    """Returns a number that is 0 if nothing erased is left in the files, and else changes with
+    every erasure."""
+    return int(tx.exec_driver_sql("PRAGMA user_version").scalar_one())
+
+
+def note_in(database: sqlite3.Connection) -> None:
+    """Does the same as `note` in a transaction that SQLite's own interface began."""
+    database.execute(f"PRAGMA user_version={_noted(database) % _LARGEST + 1}")
+
+
+class Erasures:
+    """Completes the erasures in one database.
+
+    Args:
+        database: the file of the database.
+        clock: a monotonic clock in seconds.
+    """
+
+    def __init__(self, database: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = database
+        self._log = WriteAheadLog(database)
+        self._clock = clock
+        self._tried_at = clock() - INTERVAL
+        self._descriptor: int | None = None
+
+    def finish_if_due(self) -> None:
+        """Calls `finish`, unless that was done within the last `INTERVAL` seconds."""
+        if self._clock() - self._tried_at >= INTERVAL:
+            self._tried_at = self._clock()
+            self.finish()
+
+    def finish_patiently(self) -> bool:
+        """Calls `finish` until it succeeds, for `PATIENCE` seconds at most."""
+        give_up = self._clock() + PATIENCE
+        while not self.finish():
+            if self._clock() > give_up:
+                return False
+            time.sleep(_PAUSE)
+        return True
+
+    def finish(self) -> bool:
+        """Empties the log, and removes what is left of erased addresses.
+
+        Returns whether both are done. If not, another process reads or writes the database, and a
+        later attempt succeeds. No one waits for it for more than a tenth of a second at a time.
+        """
+        try:
+            with closing(self._connected()) as connection:
+                number = _noted(connection)
+                tries = _TRIES if number else 1
+                if not any(self._log.empty() for _ in range(tries)):
+                    return False
+                return not number or self._is_finished(connection, number)
+        except (sqlite3.Error, OSError):
+            return False  # busy, or a fault that the next transaction meets as well
+
+    def close(self) -> None:
+        """Closes the file. Not before all other connections of the process to the database are
+        closed: it frees their locks."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _is_finished(self, connection: sqlite3.Connection, number: int) -> bool:
+        file = self._file()
+        pages = free_space.layout(os.pread(file, 100, 0))
+        if pages is None:
+            return False
+        found = list(_pages_with_addresses(file, pages))
+        for first in range(0, len(found), _MOST_PAGES):
+            some = found[first : first + _MOST_PAGES]
+            if not any(self._overwrite(connection, some, pages) for _ in range(_TRIES)):
+                return False
+        os.fsync(file)
+        with _writing(connection):
+            is_last = _noted(connection) == number
+            if is_last:
+                connection.execute("PRAGMA user_version=0")
+        return is_last
+
+    def _overwrite(self, connection: sqlite3.Connection, offsets: list[int], pages: Layout) -> bool:
+        """Overwrites the unused bytes of these pages. Returns `False` if the log is not empty."""
+        if not self._log.empty():
+            return False
+        file = self._file()
+        with _writing(connection):
+            if not self._log.is_empty():
+                return False
+            for offset in offsets:
+                page = os.pread(file, pages.page, offset)
+                for start, end in free_space.unused(page, pages):
+                    os.pwrite(file, bytes(end - start), offset + start)
+            # Writes the first page, though it does not change, so that there is a commit.
+            connection.execute(f"PRAGMA user_version={_noted(connection)}")
+        return True
+
+    def _connected(self) -> sqlite3.Connection:
+        address = f"{self._path.absolute().as_uri()}?mode=rw"
+        return sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
+
+    def _file(self) -> int:
+        """Returns a descriptor of the database file, which stays open until `close`."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+        return self._descriptor
+
+
+def _pages_with_addresses(file: int, pages: Layout) -> Iterator[int]:
+    """Yields the offsets of pages with an address in their unused bytes.
+
+    The first page is left out: it has only the names of tables.
+    """
+    offset = pages.page
+    while data := os.pread(file, _CHUNK, offset):
+        whole = data[: len(data) // pages.page * pages.page]
+        for start in free_space.pages_with(_SIGN, whole, pages):
+            yield offset + start
+        if not whole:
+            return
+        offset += len(whole)
+
+
+def _noted(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextmanager
+def _writing(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
