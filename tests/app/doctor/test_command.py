@@ -156,7 +156,8 @@ def test_json_output(tmp_path: Path) -> None:
     configure(tmp_path)
     done = newsletter("doctor", "--offline", "--json", cwd=tmp_path)
     *rows, last = rows_of(done)
-    assert all(list(row) == ["check", "level", "what", "hint", "record"] for row in rows)
+    keys = ["check", "level", "what", "hint", "record", "excerpt"]
+    assert all(list(row) == keys for row in rows)
     assert [row["check"] for row in rows][:3] == ["config", "database", "templates"]
     assert all((row["hint"] is None) == (row["level"] == "ok") for row in rows)
     assert last == {"ok": len(rows) - 1, "warnings": 1, "failures": 0}
