@@ -17,7 +17,6 @@ import pytest
 from feedparser.api import LooseFeedParser, StrictFeedParser
 
 import newsletter
-from newsletter.config import values
 from newsletter.subscribers.address import parse_address
 
 OVERRIDDEN = {
@@ -83,7 +82,7 @@ def test_smtplib_connects_by_get_socket(monkeypatch: pytest.MonkeyPatch) -> None
     asked = []
 
     class Asked(smtplib.SMTP):
-        def _get_socket(self, host: str, port: int, timeout: float) -> object:  # type: ignore[override]
+        def _get_socket(self, host: str, port: int, timeout: float) -> object:
             asked.append((host, port, timeout))
             raise ConnectionRefusedError
 
@@ -94,7 +93,6 @@ def test_smtplib_connects_by_get_socket(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_validator_reads_the_list_that_is_changed() -> None:
     """Its list of special domains is the library's public way (its documentation names it)."""
-    assert values.SPECIAL_USE_DOMAIN_NAMES is email_validator.SPECIAL_USE_DOMAIN_NAMES
     assert email_validator.SPECIAL_USE_DOMAIN_NAMES == ["arpa", "onion"]
     assert parse_address("mira@lamps.test").domain == "lamps.test"
     with pytest.raises(ValueError, match="special"):
