@@ -8,17 +8,22 @@ and is left out.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from typing import TYPE_CHECKING, cast
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import hugging_face, page_cards
 from newsletter.formats.base import Document, Format, iso_day
-from newsletter.formats.html_tags import Tag, tags
-from newsletter.formats.markup import unescaped
-from newsletter.formats.page_cards import Cards, Piece
+from newsletter.formats.page_cards import Card, Cards, Piece
 from newsletter.models import Snapshot
 from newsletter.text.clean import clean
 from newsletter.text.dates import MONTHS, month_number
+
+if TYPE_CHECKING:
+    from bs4 import Tag
+
+    from newsletter.formats.web_page import Page
 
 NAME = "daily-papers-cards"
 _CARD = re.compile(
@@ -32,7 +37,15 @@ _PAGE = re.compile(
 _DATED = re.compile(r"/papers(?:/date/|\?date=)(\d{4}-\d\d-\d\d)")
 _OTHER_VIEW = re.compile(r"/papers(?:/(?:week|month|trending)\b|\?q=)")
 _SHOWN = re.compile(rf"\b({'|'.join(month[:3] for month in MONTHS)})[a-z]* (\d{{1,2}})\b")
-_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_END = re.compile(r"</(?:html|body|main)\b", re.IGNORECASE)
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_BARE = _HEADINGS | {"article", "main"}
+_ATTRIBUTES = {
+    "a": ("href",),
+    "meta": ("property", "content"),
+    "link": ("rel", "href"),
+    "time": ("datetime",),
+}
 
 
 def recognise(document: Document) -> str | None:
@@ -48,8 +61,11 @@ def parse(document: Document) -> Snapshot:
     Raises:
         SnapshotUnreadable: there are no cards.
     """
+    from newsletter.formats import web_page  # slow to import
+
+    strained = web_page.strained(document.text, _wanted)
     page = _DailyPapersPage()
-    page.read(document.text)
+    page.read(strained.soup)
     day, notes = _day(page)
     papers = tuple(paper for card in page.cards.all if (paper := card.paper(day)))
     if not papers:
@@ -59,8 +75,31 @@ def parse(document: Document) -> Snapshot:
     bare = sum(paper.abstract is None for paper in papers)
     notes.insert(0, "read by its cards: the page has no list of papers that can be used")
     notes.append(f"{bare} of {len(papers)} papers came without an abstract")
-    doubts = () if page.ended else ("the page does not end as a page does; it may be cut",)
+    doubts = tuple(_doubts(document.text, page.cards.all, strained))
     return Snapshot(NAME, papers, tuple(notes), doubts)
+
+
+def _wanted(tag: str, attributes: Mapping[str, str]) -> dict[str, str] | None:
+    """Keeps headings, the bounds of cards, and links, facts and times that say anything."""
+    if tag in _BARE:
+        return {}
+    names = _ATTRIBUTES.get(tag, ())
+    return {name: attributes[name] for name in names if name in attributes} or None
+
+
+def _doubts(html: str, cards: Sequence[Card], page: Page) -> Iterator[str]:
+    """Yields a doubt if the page may be cut, and one if a paper that it links to is not read."""
+    last = 0
+    for link in _CARD.finditer(html):
+        last = link.end()
+    if not page.whole or not _END.search(html, last):
+        yield "the page does not end as a page does; it may be cut"
+    hidden = (page_cards.linked_paper(found.get("href", "")) for found in page.hidden)
+    ids = dict.fromkeys([*(card.id for card in cards if not card.title), *filter(None, hidden)])
+    read = {card.id for card in cards if card.title}
+    if missing := [name for name in ids if name and name not in read]:
+        what = "1 paper that has" if len(missing) == 1 else f"{len(missing)} papers that have"
+        yield f"it links to {what} no card ({', '.join(missing[:3])})"
 
 
 class _DailyPapersPage:
@@ -72,7 +111,6 @@ class _DailyPapersPage:
         time: the day of the first `time` element before all cards, if it is complete.
         shown: the texts before the first card.
         dated: the days of other lists that the page links to.
-        ended: whether the closing tags at the end of a page are present.
     """
 
     def __init__(self) -> None:
@@ -81,36 +119,49 @@ class _DailyPapersPage:
         self.time: date | None = None
         self.shown: list[str] = []
         self.dated: list[date] = []
-        self.ended = False
         self._link: str | None = None
         self._text: list[str] = []
         self._heading = False
 
-    def read(self, html: str) -> None:
+    def read(self, page: Tag) -> None:
         """Reads the whole page."""
-        for tag in tags(html):
-            self._take_text(tag.before)
-            self._take_tag(tag)
+        self._read(page)
         self._end_link()
 
-    def _take_tag(self, tag: Tag) -> None:
-        if tag.name == "a":
-            self._end_link()
-            if not tag.closes:
-                self._link = tag.attributes.get("href", "")
-                self._note_date(self._link)
-        elif tag.name in _HEADINGS:
-            self._heading = not tag.closes
-        elif tag.name == "article" or (tag.closes and tag.name == "main"):
-            self._leave()
-        elif tag.name in ("meta", "link", "time") and not tag.closes:
-            self._take_fact(tag.name, tag.attributes)
-        self.ended = self.ended or (tag.closes and tag.name in ("html", "body", "main"))
+    def _read(self, element: Tag) -> None:
+        for child in element.children:
+            if isinstance(child, str):
+                self._take_text(child)
+            else:
+                inner = cast("Tag", child)
+                self._begin(inner.name, {name: str(value) for name, value in inner.attrs.items()})
+                self._read(inner)
+                self._end(inner.name)
 
-    def _take_text(self, html: str) -> None:
+    def _begin(self, name: str, attributes: dict[str, str]) -> None:
+        if name == "a":
+            self._end_link()
+            self._link = attributes["href"]
+            self._note_date(self._link)
+        elif name in _HEADINGS:
+            self._heading = True
+        elif name == "article":
+            self._leave()
+        elif name in ("meta", "link", "time"):
+            self._take_fact(name, attributes)
+
+    def _end(self, name: str) -> None:
+        if name == "a":
+            self._end_link()
+        elif name in _HEADINGS:
+            self._heading = False
+        elif name in ("article", "main"):
+            self._leave()
+
+    def _take_text(self, text: str) -> None:
         if self._link is not None:
-            self._text.append(unescaped(html))
-        elif text := clean(unescaped(html)):
+            self._text.append(text)
+        elif text := clean(text):
             self.cards.take(Piece(text))
             if len(self.shown) < 1_000 and not self.cards.started:
                 self.shown.append(text)

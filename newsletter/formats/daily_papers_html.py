@@ -14,16 +14,16 @@ from typing import Any
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats import daily_papers_cards, hugging_face
 from newsletter.formats.base import Document, Format, iso_day, load_json
-from newsletter.formats.html_tags import tags
 from newsletter.models import Snapshot
 
 NAME = "daily-papers-html"
+_ATTRIBUTE = "data-props"
 _KEY = "dailyPapers"
 
 
 def recognise(document: Document) -> str | None:
     """Recognises a web page with a list of daily papers in a `data-props`."""
-    if not document.is_html or "data-props" not in document.text:
+    if not document.is_html or _ATTRIBUTE not in document.text:
         return None
     marked = _KEY in document.text or 'data-target="DailyPapers"' in document.text
     return "a web page with Daily Papers in data-props" if marked else None
@@ -44,16 +44,22 @@ def parse(document: Document) -> Snapshot:
 
 
 def _props(document: Document) -> Mapping[str, Any]:
-    for tag in tags(document.text):
-        if "data-props" not in tag.values or _KEY not in tag.values:
-            continue
-        props = load_json(tag.attributes.get("data-props", ""), "the list in the page")
+    from newsletter.formats import web_page  # slow to import
+
+    page = web_page.strained(document.text, _wanted, texts=False)
+    for element in page.soup.find_all(True):
+        props = load_json(str(element[_ATTRIBUTE]), "the list in the page")
         if isinstance(props, Mapping) and isinstance(props.get(_KEY), list):
             return props
     raise SnapshotUnreadable(
         "a Daily Papers page in which no list of papers was found",
         hint="it may be cut short, or changed: capture it again, or look at it",
     )
+
+
+def _wanted(_tag: str, attributes: Mapping[str, str]) -> dict[str, str] | None:
+    value = attributes.get(_ATTRIBUTE, "")
+    return {_ATTRIBUTE: value} if _KEY in value else None
 
 
 def _day(props: Mapping[str, Any]) -> date | None:

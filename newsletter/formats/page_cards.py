@@ -192,6 +192,12 @@ def _describe(card: Card, text: str, url: str) -> None:
         card.organisation = card.organisation or text
 
 
+def linked_paper(url: str) -> str | None:
+    """Returns the id of the paper that a URL links to, or `None`."""
+    found = _PAPER.fullmatch(unquote(url))
+    return found[1] if found else None
+
+
 def votes_in(text: str) -> int | None:
     """Returns the count of a vote button: `94`, `Upvote 57`, `[-] 5`, `1.2k`, `-` for zero."""
     text = clean(text)

@@ -57,7 +57,7 @@ def _feedparser(data: bytes) -> Facts:
 
 
 def _soup(data: bytes) -> Facts:
-    element = BeautifulSoup(data.decode(), "html.parser").find(None, {"data-props": True})
+    element = BeautifulSoup(data.decode(), "lxml").find(None, {"data-props": True})
     return _facts(json.loads(str(element["data-props"]))["dailyPapers"] if element else [])
 
 

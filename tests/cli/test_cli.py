@@ -384,7 +384,7 @@ def test_help_imports_little(tmp_path: Path) -> None:
         "try:\n    from newsletter.cli import main; main()\n"
         "except SystemExit: pass\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'sqlalchemy', 'jinja2', 'bs4',"
-        " 'pydantic', 'mjml', 'alembic', 'httpx2'}))"
+        " 'lxml', 'pydantic', 'mjml', 'alembic', 'httpx2'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

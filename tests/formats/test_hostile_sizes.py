@@ -16,7 +16,7 @@ import pytest
 import newsletter.text
 from newsletter import formats
 from newsletter.errors import SnapshotUnreadable
-from newsletter.formats import html_tags, page_cards, xml_text
+from newsletter.formats import page_cards, xml_text
 from newsletter.models import Paper, Snapshot
 from newsletter.text import excerpt, fingerprint, tex_formulas, urls
 from newsletter.text.clean import normalised
@@ -214,12 +214,6 @@ def test_the_canonical_link_of_a_page() -> None:
     link = '<link rel="canonical" href="https://huggingface.co/' + "/papers?" * (HUGE // 8) + '">'
     data = put(cards_of_2026, b"<head>", "<head>" + link)
     assert titles(data, "daily-papers-cards") == ["Lamps", "Oil"]
-
-
-def test_attributes_without_a_value() -> None:
-    """Every character was tried as the beginning of a name."""
-    (tag, _) = html_tags.tags(f"<a {'a' * HUGE} href='b' {'a' * HUGE}>")
-    assert tag.attributes == {"href": "b"}
 
 
 def test_the_version_of_an_arxiv_id() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import date
 
 import pytest
@@ -131,12 +130,10 @@ def test_a_page_cut_in_its_cards_waits() -> None:
     "piece", ["<div>", "</div>", "<a ", '<a x="', "<p x='\"", "<!--", "</", "<svg>", "<a href=x>"]
 )
 def test_deep_and_broken_pages_are_read_in_one_pass(piece: str) -> None:
-    """Thirty thousand of anything: no `RecursionError`, and in bounded time."""
+    """Thirty thousand of anything, without a `RecursionError`."""
     page = captures.cards_of_2026(MADE[:1]).decode()
-    began = time.perf_counter()
     snapshot = read(page.replace("</article>", "</article>" + piece * 30_000, 1))
     assert titles(snapshot) == [MADE[0].title]
-    assert time.perf_counter() - began < 5
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from newsletter.papers.parser_process import Limits
 from newsletter.papers.parsers import Parsers
 from newsletter.papers.report import CaptureReport
 from newsletter.papers.snapshot_review import SnapshotReview
+from newsletter.sources.files import MAX_BYTES
 from newsletter.storage import log, snapshots, sources
 from newsletter.storage.database import Database
 from tests.support import hostile_reader
@@ -66,6 +67,17 @@ def test_a_good_capture_among_hostile_ones(database: Database, *, opened: bool) 
     assert [report.held is None for report in reports] == [False] * 20 + [True]
     assert announced(database)[-1] == "Lantern number 2"
     assert TOO_LONG in (reports[0].held or "")
+
+
+@pytest.mark.parametrize("piece", [b"<a href=x>", b"<h1>", b"<b>x"])
+def test_the_largest_page_is_held_within_the_limits(database: Database, piece: bytes) -> None:
+    """If there is no end to reading it, its time or memory has one, and the next is announced."""
+    start = b"<!doctype html><title>Daily Papers - Hugging Face</title><a href=/papers/2611.00009>A"
+    page = start + piece * ((MAX_BYTES - len(start)) // len(piece))
+    large, small = take_in(database, [page, good(2)])
+    assert (large.held or "").startswith("reading it ")
+    assert small.held is None
+    assert announced(database) == ["Lantern number 2"]
 
 
 @pytest.mark.parametrize("opened", [False, True])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from newsletter.app.doctor.findings import Finding, failure, ok, warning
+from newsletter.app.doctor.findings import Finding, Level, failure, ok, warning
 from newsletter.app.doctor.records.answers import Answer, Unanswered, inconclusive
 from newsletter.app.doctor.records.domain_names import is_subdomain
 from newsletter.app.doctor.records.syntax import parse_tags, quoted
@@ -21,6 +21,15 @@ _POLICIES = ("none", "quarantine", "reject")
 
 _REMOVED = ("pct", "rf", "ri")
 """Tags of RFC 7489 that RFC 9989 dropped."""
+
+
+_VALUES = {
+    "adkim": ("r", "s"),
+    "aspf": ("r", "s"),
+    "psd": ("y", "n", "u"),
+    "t": ("y", "n"),
+}
+"""The values of other tags. Receivers ignore a tag with another value."""
 
 
 _MAILTO = re.compile(r"mailto:[^@\s]+@[^@\s]+", re.IGNORECASE)
@@ -48,6 +57,11 @@ class TreeWalk:
             if isinstance(answer, tuple)
         }
         return {name: parse_tags(texts[0]) for name, texts in found.items() if len(texts) == 1}
+
+    def text(self, name: str) -> str:
+        """The record of a domain that has exactly one."""
+        answer = dict(self.answers)[name]
+        return dmarc_records(answer)[0] if isinstance(answer, tuple) else ""
 
     @property
     def unanswered(self) -> Unanswered | None:
@@ -109,7 +123,10 @@ def evaluate(walk: TreeWalk, report_address: str) -> Finding:
     where = next((name for name in (domain, walk.organizational_domain) if name in records), "")
     where = where or next(iter(records), "")
     if where:
-        return _evaluate_record(domain, where, records[where])
+        finding = _evaluate_record(domain, where, records[where])
+        return (
+            _ignored(where, walk.text(where)) or finding if finding.level is Level.OK else finding
+        )
     if walk.unanswered:
         return inconclusive(f"the DMARC records above {domain}", walk.unanswered)
     return _missing(domain, own, report_address)
@@ -149,15 +166,37 @@ def _evaluate_record(domain: str, where: str, tag: Mapping[str, str]) -> Finding
             f"{name} has {', '.join(old)}, which RFC 9989 removed",
             "take it out" + ("; t=y says that the policy is on trial" if "pct" in old else ""),
         )
-    reports = [uri.strip() for uri in tag.get("rua", "").split(",") if uri.strip()]
+    listed = f"{tag.get('rua', '')},{tag.get('ruf', '')}"
+    reports = [uri.strip() for uri in listed.split(",") if uri.strip()]
     if wrong := [uri for uri in reports if not _MAILTO.fullmatch(uri)]:
         return warning(
-            f"{name} has reports sent to {quoted(wrong[0])}", "write rua=mailto: and an address"
+            f"{name} has reports sent to {quoted(wrong[0])}",
+            "write rua=mailto: (or ruf=mailto:) and an address",
         )
     policy = tag["p"] if where == domain else tag.get("sp", tag["p"])
     trial = ", on trial" if tag.get("t", "").lower() == "y" else ""
     above = "" if where == domain else f", from {where} above it"
     return ok(f"{domain} has p={policy.lower()}{trial}{above}")
+
+
+def _ignored(where: str, record: str) -> Finding | None:
+    """Returns a finding for the first part of a record that receivers ignore, if any."""
+    parts = [part.strip() for part in record.split(";")]
+    seen = set[str]()
+    for part in parts[:-1] if parts[-1] == "" else parts:
+        name, _, value = (text.strip().lower() for text in part.partition("="))
+        options = value.split(":") if name == "fo" else [value]
+        allowed = ("0", "1", "d", "s") if name == "fo" else _VALUES.get(name, options)
+        if not name or not value or name in seen or not set(options) <= set(allowed):
+            why = "twice" if name in seen and value else "which receivers ignore"
+            said = quoted(name if why == "twice" else part)
+            return warning(
+                f"the DMARC record _dmarc.{where} has {said}"
+                + (f" {why}" if why == "twice" else f", {why}"),
+                "take it out, or correct it",
+            )
+        seen.add(name)
+    return None
 
 
 def evaluate_alignment(sender: TreeWalk, bounces: TreeWalk) -> Finding:

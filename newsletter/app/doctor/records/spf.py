@@ -24,6 +24,16 @@ _MECHANISM = re.compile(
 _MODIFIER = re.compile(r"([a-z][a-z0-9_.-]*)=(.*)", re.IGNORECASE)
 
 
+_DUAL_PREFIX = re.compile(r"([^/]*)(?:/(0|[1-9]\d?))?(?://(0|[1-9]\d{0,2}))?")
+"""A domain, and the prefix lengths of `a` and `mx` for IPv4 and IPv6."""
+
+
+_MACRO_TEXT = re.compile(
+    r"(?:[^%]|%[%_-]|%\{[slodiphv](?:[1-9]\d*)?r?[.,+/_=-]*\})*", re.IGNORECASE
+)
+"""Text with macros (RFC 7208 7.1), without those that only an explanation may have."""
+
+
 _WITH_LOOKUP = ("include", "a", "mx", "ptr", "exists")
 """Mechanisms that need a DNS lookup."""
 
@@ -53,7 +63,8 @@ def spf_records(texts: Sequence[str]) -> list[str]:
 
 def parse(record: str) -> SpfRecord:
     """Parses an SPF record. Mechanisms after `all` are checked, but have no effect."""
-    invalid_term, default, redirect, references, lookups = "", "", "", [], 0
+    invalid_term, default, references, lookups = "", "", list[str](), 0
+    modifiers: dict[str, str] = {}
     for term in record.split()[1:]:
         mechanism, modifier = _MECHANISM.fullmatch(term), _MODIFIER.fullmatch(term)
         if mechanism and _is_well_formed(mechanism):
@@ -65,10 +76,11 @@ def parse(record: str) -> SpfRecord:
                 references.append(_normalized(mechanism[4]))
             elif kind == "all":
                 default = f"{mechanism[1] or '+'}all"
-        elif modifier:
-            redirect = modifier[2] if modifier[1].lower() == "redirect" else redirect
+        elif modifier and _may_stand(modifier, modifiers):
+            modifiers[modifier[1].lower()] = modifier[2]
         else:
             invalid_term = invalid_term or term
+    redirect = modifiers.get("redirect")
     if redirect and not default:
         default = f"redirect={redirect}"
         references.append(_normalized(redirect))
@@ -193,14 +205,34 @@ def is_resolvable(name: str) -> bool:
 def _is_well_formed(mechanism: re.Match[str]) -> bool:
     kind, sign, value = mechanism[2].lower(), mechanism[3], mechanism[4]
     if kind in ("ip4", "ip6"):
+        _, slash, prefix = (value or "").partition("/")
         try:
             found = ipaddress.ip_network(value or "", strict=False)
         except ValueError:
             return False
-        return sign == ":" and found.version == int(kind[2])
+        plain = not slash or prefix == str(found.prefixlen)  # no mask, no leading zero
+        return sign == ":" and plain and found.version == int(kind[2])
+    if kind == "all":
+        return sign is None
     if kind in ("include", "exists"):
-        return sign == ":"
-    return kind != "all" or sign is None
+        return sign == ":" and _MACRO_TEXT.fullmatch(value) is not None
+    text = value or ""
+    found_prefix = _DUAL_PREFIX.fullmatch(f"/{text}" if sign == "/" else text)
+    if not _MACRO_TEXT.fullmatch(text):
+        return False
+    if "%" in text:  # a macro may contain slashes
+        return True
+    return found_prefix is not None and (
+        int(found_prefix[2] or 0) <= 32 and int(found_prefix[3] or 0) <= 128
+    )
+
+
+def _may_stand(modifier: re.Match[str], before: Mapping[str, str]) -> bool:
+    """Returns whether a modifier is valid: `redirect` and `exp` have a domain, and occur once."""
+    name, value = modifier[1].lower(), modifier[2]
+    if not _MACRO_TEXT.fullmatch(value):
+        return False
+    return name not in ("redirect", "exp") or bool(value and name not in before)
 
 
 def _normalized(name: str) -> str:
