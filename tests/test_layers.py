@@ -36,7 +36,8 @@ delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusa
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
 app: clock! open_files!
-app: undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
+app: reason_words source_remarks backup_rotation alert_reports alert_channels! | undelivered
+app: idle
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
 app: inspection!
 app: trace! subscriber_use_cases! | composition! | maintenance!

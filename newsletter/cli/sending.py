@@ -133,16 +133,27 @@ def _remarks(app: App, *, as_json: bool) -> list[str]:
 def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
 
-    quiet = not (result.summary.done or result.planned.subscribers or result.stopped)
-    idle_reason = app.status.read().idle_reason if quiet else None
+    reasons = _idle_reasons(app, result)
     if as_json:
-        output.print_json({**mail_output.ran_row(result, idle_reason), "remarks": remarks})
+        output.print_json({**mail_output.ran_row(result, reasons), "remarks": remarks})
     else:
-        for line in mail_output.ran_lines(result, idle_reason):
+        for line in mail_output.ran_lines(result, reasons):
             say(line)
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
     return FAILED if mail_output.wants_attention(result) else 0
+
+
+def _idle_reasons(app: App, result: RunResult) -> tuple[str, ...]:
+    """Returns why nothing was sent, if that is so and the database can tell."""
+    if result.summary.done or result.planned.subscribers:
+        return ()
+    try:
+        return app.status.read().idle_reasons
+    except StorageError:
+        if not result.stopped:
+            raise
+        return ()  # it is why the run stopped
 
 
 def _backed_up(app: App, config: Config, signals: Signals) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -39,24 +40,17 @@ def preview(
             lifecycle = app.subscribers.lifecycle
             cursor = lifecycle.find(address_of(subscriber)).cursor if subscriber else None
             edition = app.planner.next_edition(cursor)
+            reasons = app.status.read().idle_reasons
             if edition is None:
-                return _silent(app.status.read().idle_reason, as_json=as_json)
+                return _silent(reasons, as_json=as_json)
             written = app.previews.write(edition, Path(out))
     except DatabaseMissing as missing:
         return _silent(_nothing_yet(missing), as_json=as_json)
     if as_json:
-        output.print_json(
-            {
-                "files": [str(path) for path in written.files],
-                "papers": len(edition.entries),
-                "subject": edition.parts[0].subject,
-                "titles": list(edition.titles),
-            }
-        )
+        output.print_json(output.preview_row(written, reasons))
     else:
-        say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
-        for path in written.files:
-            say(f"  {path}")
+        for line in output.preview_lines(written, reasons):
+            say(line)
         if not (loaded.newsletter.base_url or loaded.newsletter.owner):
             say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
     _show(Path(out), written.files[0], open_it=open_it, serve=serve, as_json=as_json)
@@ -95,14 +89,18 @@ def status(*, as_json: bool) -> int:
     return 0
 
 
-def _nothing_yet(missing: DatabaseMissing) -> str:
+def _nothing_yet(missing: DatabaseMissing) -> tuple[str, ...]:
     from newsletter.app.status import no_database
 
     return no_database(missing.where)
 
 
-def _silent(idle_reason: str, *, as_json: bool) -> int:
+def _silent(reasons: Sequence[str], *, as_json: bool) -> int:
+    from newsletter.app.idle import joined
     from newsletter.cli import output
 
-    output.print_json({"silence": idle_reason}) if as_json else say(idle_reason)
+    if as_json:
+        output.print_json({"silence": joined(reasons), "reasons": list(reasons)})
+    for reason in reasons if not as_json else ():
+        say(reason)
     return 0

@@ -93,7 +93,7 @@ def test_a_relay_that_refuses_everybody(
     assert room.people("suppressed") == set()
     assert room.states_of(people)["refused"] == 0
     said_now = room.silence()
-    assert said_now.startswith(f"held: {MANY - len(touched):,} mails wait since ")
+    assert said_now.startswith(f"held: {MANY - len(touched):,} mails have been waiting since ")
     assert STORMS[storm].say in said_now
     assert "newsletter continue" in said_now
     assert_all_served_once(room, server, people)
@@ -109,7 +109,7 @@ def test_one_domain_that_refuses_leaves_the_others_alone(
     assert summary(done)["sent"] == len(PEOPLE)
     assert summary(done)["deferred"] <= MOST
     assert [row["domain"] for row in summary(done)["breakers"]] == ["big.example"]
-    assert "mail to big.example is held back" in room.silence()
+    assert "mail to big.example has been held back" in room.silence()
     server.plan()
     room.command("continue")
     room.run()
@@ -228,7 +228,7 @@ def test_mail_that_a_killed_run_left_is_said(room: Newsroom, server: MailServer)
     run.communicate()
     waiting = room.states_of(PEOPLE)["queued"]
     assert waiting
-    assert room.silence().startswith(f"held: {waiting:,} mails wait since ")
+    assert room.silence().startswith(f"held: {waiting:,} mails have been waiting since ")
     assert "`newsletter run` sends them" in room.silence()
 
 
