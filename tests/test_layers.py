@@ -35,12 +35,12 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! open_files!
+app: clock! open_files! temporary_folder!
 app: reason_words source_remarks backup_rotation alert_reports alert_channels! | undelivered
-app: idle
+app: idle unsent_reasons!
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
 app: inspection!
-app: trace! subscriber_use_cases! | composition! | maintenance!
+app: trace! subscriber_use_cases! | composition! | maintenance! dry_run!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!
 web: archive_content!

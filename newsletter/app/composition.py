@@ -5,7 +5,6 @@ Does nothing else: commands, pages and the service call the use cases directly.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsletter.app.clock import now
+from newsletter.app.temporary_folder import temporary_folder
 from newsletter.config.schema import Config
-from newsletter.errors import StorageError
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.parsers import Parsers
 from newsletter.papers.snapshot_review import SnapshotReview
@@ -280,20 +279,8 @@ def opened(config: Config, *, create: bool = True) -> Iterator[App]:
 @contextmanager
 def throw_away() -> Iterator[App]:
     """Opens the use cases with a temporary database and the default configuration."""
-    with _temporary_folder() as folder, Parsers() as parsers:
+    with temporary_folder() as folder, Parsers() as parsers:
         parsers.start()  # it starts while the database is made
         database = Database(f"sqlite:///{folder}/replay.db")
         with closing(App(Config(), database, parsers=parsers)) as app:
             yield app
-
-
-@contextmanager
-def _temporary_folder() -> Iterator[str]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="newsletter-")
-    except OSError as exc:
-        raise StorageError(
-            f"no temporary folder can be made ({exc.strerror})", hint="make room, or set TMPDIR"
-        ) from exc
-    with folder as path:
-        yield path

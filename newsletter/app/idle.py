@@ -188,7 +188,8 @@ def _not_due(facts: IdleFacts) -> Iterator[str]:
         return
     first = f"the first subscriber is due {facts.next_due}; " if facts.next_due else ""
     them = "them" if facts.waiting > 1 else "it"
-    now = f"sends {them} now" if facts.waiting and not _is_stopped(facts) else "does not wait"
+    is_sent = facts.waiting and not _is_stopped(facts)
+    now = f"sends {them} now" if is_sent else "does not wait until then"
     yield f"nobody due: {papers}{first}`newsletter run --due-now` {now}"
 
 

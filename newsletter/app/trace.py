@@ -108,7 +108,10 @@ def _to_come(tx: Connection, found: Subscriber, status: Status) -> Iterator[Trac
         "papers": waiting,
     }
     yield TraceEvent(None, "due", words, details)
-    reasons = {"silence": status.idle_reason, "reasons": list(status.idle_reasons)}
+    reasons: dict[str, object] = {
+        "silence": status.idle_reason,
+        "reasons": list(status.idle_reasons),
+    }
     yield TraceEvent(None, "silence", "\n".join(status.idle_reasons), reasons)
 
 

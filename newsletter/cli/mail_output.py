@@ -205,16 +205,22 @@ def ran_lines(result: RunResult, idle_reasons: Sequence[str]) -> Iterator[str]:
             else f"{result.planned.subscribers:,} people"
         )
         yield f"Planned {what} for {who}."
-    for row in result.planned.held if not idle_reasons else ():  # which say so too
-        yield f"held: {edition_held(row.id, row.reason or '')}"
     if summary.done:
         facts = [f"{summary[state]:,} {state}" for state in _SHOWN if summary[state]]
         if summary.notices:
             facts.append(plural(summary.notices, "notice"))
         yield f"{' · '.join(facts)} · {summary.seconds:.1f} s"
     if summary.suppressed:
-        addresses = plural(summary.suppressed, "address").replace("addresss", "addresses")
+        addresses = plural(summary.suppressed, "address")
         yield f"{addresses} suppressed."
+    yield from held_back_lines(result, idle_reasons)
+
+
+def held_back_lines(result: RunResult, idle_reasons: Sequence[str]) -> Iterator[str]:
+    """Yields what a run holds back, and why nothing is sent, as readable lines."""
+    summary = result.summary
+    for row in result.planned.held if not idle_reasons else ():  # which say so too
+        yield f"held: {edition_held(row.id, row.reason or '')}"
     yield from map(circuit_line, summary.circuits)
     if summary.limited:
         yield "The day's limit (max_per_day) is reached; the next run goes on."

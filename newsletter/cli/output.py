@@ -253,7 +253,7 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
 
 def plural(count: int, noun: str) -> str:
     """Returns a count with its noun: `1 paper`, `2 papers`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -24,6 +24,20 @@ def holds_secret(text: str) -> bool:
     return any(secrets) or any("@" in url.partition("?")[0] for url in urls)
 
 
+def refuse_writable(file: Path) -> None:
+    """Raises an error if every account on this machine may change the configuration.
+
+    Raises:
+        ConfigError: it may, and so what is run and sent.
+    """
+    if file.stat().st_mode & stat.S_IWOTH:
+        raise ConfigError(
+            ["every account on this machine may change it, and with it what is run and sent"],
+            where=str(file),
+            hint=f"run `chmod o-rwx {shlex.quote(str(file))}`",
+        )
+
+
 def tighten(file: Path, config: Config) -> None:
     """Makes the files with secrets unreadable for other accounts, where that is possible.
 
@@ -33,12 +47,7 @@ def tighten(file: Path, config: Config) -> None:
     Raises:
         ConfigError: others may change the configuration, and so what is run and sent.
     """
-    if file.stat().st_mode & stat.S_IWOTH:
-        raise ConfigError(
-            ["every account on this machine may change it, and with it what is run and sent"],
-            where=str(file),
-            hint=f"run `chmod o-rwx {shlex.quote(str(file))}`",
-        )
+    refuse_writable(file)
     password_file = config.transports.smtp.password_file
     secret = [file] if holds_secret(file.read_text("utf-8")) else []
     for path in [*secret, *([Path(password_file)] if password_file else [])]:

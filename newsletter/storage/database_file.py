@@ -6,7 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from newsletter.errors import DatabaseForeign, DiskFull, StorageError
+from newsletter.errors import DatabaseForeign, DatabaseMissing, DiskFull, StorageError
 from newsletter.storage import locks
 
 APPLICATION_ID = 0x50415045
@@ -87,11 +87,24 @@ def is_there(path: Path) -> bool:
         raise locks.unreachable(path, exc) from exc
 
 
-def refuse_foreign(path: Path) -> None:
+def missing(path: Path, what: str = "there is no database") -> DatabaseMissing:
+    """Returns the error for a database that does not exist or is empty."""
+    return DatabaseMissing(
+        what,
+        where=str(path),
+        hint="`newsletter ingest` makes a new one, `newsletter restore FILE` brings back a "
+        "backup; if its volume is not mounted, mount it",
+    )
+
+
+def refuse_foreign(path: Path, *, tighten: bool = True) -> None:
     """Checks the file's header, so that nothing is written to another program's file.
 
     An empty file is accepted, and so is a file with a single page, whose first transaction may
     still be in its write-ahead log. `Database` checks again with SQL.
+
+    Args:
+        tighten: whether to make our own file unreadable for other accounts.
 
     Raises:
         DatabaseForeign: it is no database, or one of another program.
@@ -111,7 +124,8 @@ def refuse_foreign(path: Path) -> None:
         what = "this database belongs to another program"
     else:
         try:
-            path.chmod(0o600)
+            if tighten:
+                path.chmod(0o600)
         except OSError as exc:
             raise locks.unreachable(path, exc) from exc
         return

@@ -268,7 +268,7 @@ def last_waiting(tx: Connection, after: int) -> int:
     return int(tx.execute(_waiting(func.max(entries.c.position), after)).scalar() or 0)
 
 
-def _waiting(what: ColumnElement[int], after: int) -> Select[tuple[int]]:
+def _waiting(what: ColumnElement[int], after: int) -> Select[Any]:
     return (
         select(what)
         .join_from(entries, papers, papers.c.id == entries.c.paper_id)

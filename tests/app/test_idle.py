@@ -145,7 +145,7 @@ def test_paused_says_how_to_continue() -> None:
     """The command that starts sending again; `--due-now` is not said to send meanwhile."""
     paused, due = idle_reasons(IdleFacts(**WELL, paused=True))
     assert "newsletter continue" in paused
-    assert due.endswith("`newsletter run --due-now` does not wait")
+    assert due.endswith("`newsletter run --due-now` does not wait until then")
 
 
 @pytest.mark.parametrize(
