@@ -162,8 +162,8 @@ def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: boo
 
 
 def idle_reasons(app: App, result: RunResult) -> tuple[str, ...]:
-    """Returns why nothing was sent, if that is so and the database can tell."""
-    if result.summary.done or result.planned.subscribers:
+    """Returns why no edition was sent, if that is so and the database can tell."""
+    if result.summary.done > result.summary.notices or result.planned.subscribers:
         return ()
     try:
         return app.status.read().idle_reasons

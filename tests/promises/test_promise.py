@@ -30,8 +30,15 @@ from hypothesis.stateful import (
     rule,
 )
 
-from newsletter.app import maintenance
-from newsletter.config.schema import Config, DatabaseSection
+from newsletter.app import factories, maintenance
+from newsletter.app.dry_run import dry_run
+from newsletter.config.schema import (
+    Config,
+    DatabaseSection,
+    DeliverySection,
+    NewsletterSection,
+    ThemeSection,
+)
 from newsletter.delivery.personalise import Origin, Personaliser
 from newsletter.delivery.recorder import Limits, RunSummary
 from newsletter.delivery.run import DeliveryRun
@@ -66,6 +73,7 @@ from tests.support.planning_room import (
     PlanningRoom,
     without_papers,
 )
+from tests.support.rehearsals import contents, rehearsed
 from tests.support.scripted_transport import Act, Died, ScriptedTransport, papers_in
 from tests.support.soak import SOAK
 
@@ -88,6 +96,8 @@ NAMES = ("mira", "jonas", "ana", "yuki")
 GIVE_UP = timedelta(days=3)
 DAYS_COUNT = timedelta(days=3)
 """How long papers without days may come before newcomers no longer begin with the last day."""
+CONFIGURED = replace(RULES, tz_version=factories.rules(Config()).tz_version)
+"""The rules as the program derives them from a configuration."""
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """In memory where there is such a folder: only processes die here, no machine."""
 
@@ -199,7 +209,7 @@ class Promise(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=FOLDER)
         self.url = f"sqlite:///{self.folder.name}/test.db"
-        self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"))
+        self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"), CONFIGURED)
         self.post = ScriptedTransport()
         self.model = Model()
         self.limits = Limits(sessions=1, give_up_after=GIVE_UP, pause=0.0)
@@ -438,7 +448,7 @@ class Promise(RuleBasedStateMachine):
         """Another hour, zone, holiday or time zone database."""
         skip = frozenset({self.time.date(), self.time.date() + A_DAY} if skips else ())
         self.room.rules = replace(
-            RULES, send_at=time(hour), time_zone=zone or "UTC", skip_dates=skip
+            CONFIGURED, send_at=time(hour), time_zone=zone or "UTC", skip_dates=skip
         )
 
     @rule()
@@ -556,6 +566,55 @@ class Promise(RuleBasedStateMachine):
         return Config(database=DatabaseSection(url=self.url))
 
     # --- runs
+
+    @rule(comes=several, due_now=mostly)
+    def a_dry_run_says_what_the_run_sends(self, comes: int, *, due_now: bool) -> None:
+        """The same editions to the same addresses; the dry run itself changes nothing."""
+        self._prepare(comes, due_now=due_now)
+        before = contents(Path(self.folder.name))
+        with dry_run(self._whole_config(), self.room.clock) as dry:
+            stopped = rehearsed(dry, due_now=due_now).stopped
+            said = sorted(
+                (one.address, one.part, self._positions(dry.app.database, one.edition))
+                for one in dry.sent()
+            )
+        assert contents(Path(self.folder.name)) == before
+        if self.was_wrong and stopped:  # by the clock, which the next run may set right first
+            assert said == []
+            return
+        taken = len(self.post.taken)
+        assert self._run(due_now=due_now)
+        went = [(one.recipient, self.seen[delivery_of(one)]) for one in self.post.taken[taken:]]
+        assert said == sorted(
+            (address, row.part, self._positions(self.room.database, row.edition))
+            for address, row in went
+        )
+
+    def _positions(self, database: Database, key: str) -> tuple[int, ...]:
+        with database.read() as tx:
+            row = editions.find(tx, key)
+        assert row
+        return row.positions
+
+    def _whole_config(self) -> Config:
+        """The configuration of everything that the machine changes."""
+        rules, limits = self.room.rules, self.limits
+        return Config(
+            newsletter=NewsletterSection(
+                time_zone=rules.time_zone,
+                send_at=rules.send_at,
+                skip_dates=tuple(sorted(rules.skip_dates)),
+            ),
+            database=DatabaseSection(url=self.url),
+            delivery=DeliverySection(
+                sessions=limits.sessions,
+                max_per_day=limits.max_per_day,
+                unknown=limits.unknown,
+                give_up_after=limits.give_up_after,
+                catch_up=rules.catch_up,
+            ),
+            theme=ThemeSection(templates_dir=str(self.room.templates or "")),
+        )
 
     @rule(comes=several, failing=st.booleans())
     def the_next_are_due(self, comes: int, *, failing: bool) -> None:
