@@ -32,13 +32,7 @@ from hypothesis.stateful import (
 
 from newsletter.app import factories, maintenance
 from newsletter.app.dry_run import dry_run
-from newsletter.config.schema import (
-    Config,
-    DatabaseSection,
-    DeliverySection,
-    NewsletterSection,
-    ThemeSection,
-)
+from newsletter.config.schema import Config, DatabaseSection
 from newsletter.delivery.personalise import Origin, Personaliser
 from newsletter.delivery.recorder import Limits, RunSummary
 from newsletter.delivery.run import DeliveryRun
@@ -573,6 +567,7 @@ class Promise(RuleBasedStateMachine):
         self._prepare(comes, due_now=due_now)
         before = contents(Path(self.folder.name))
         with dry_run(self._whole_config(), self.room.clock) as dry:
+            dry.app.builder = self.room.builder()  # whose templates are compiled already
             stopped = rehearsed(dry, due_now=due_now).stopped
             said = sorted(
                 (one.address, one.part, self._positions(dry.app.database, one.edition))
@@ -599,22 +594,23 @@ class Promise(RuleBasedStateMachine):
     def _whole_config(self) -> Config:
         """The configuration of everything that the machine changes."""
         rules, limits = self.room.rules, self.limits
-        return Config(
-            newsletter=NewsletterSection(
-                time_zone=rules.time_zone,
-                send_at=rules.send_at,
-                skip_dates=tuple(sorted(rules.skip_dates)),
-            ),
-            database=DatabaseSection(url=self.url),
-            delivery=DeliverySection(
-                sessions=limits.sessions,
-                max_per_day=limits.max_per_day,
-                unknown=limits.unknown,
-                give_up_after=limits.give_up_after,
-                catch_up=rules.catch_up,
-            ),
-            theme=ThemeSection(templates_dir=str(self.room.templates or "")),
-        )
+        sections: dict[str, dict[str, object]] = {
+            "newsletter": {
+                "time_zone": rules.time_zone,
+                "send_at": f"{rules.send_at:%H:%M}",
+                "skip_dates": sorted(rules.skip_dates),
+            },
+            "database": {"url": self.url},
+            "delivery": {
+                "sessions": limits.sessions,
+                "max_per_day": limits.max_per_day,
+                "unknown": limits.unknown,
+                "give_up_after": f"{limits.give_up_after.days}d",
+                "catch_up": f"{rules.catch_up // timedelta(hours=1)}h",
+            },
+            "theme": {"templates_dir": str(self.room.templates or "")},
+        }
+        return Config.model_validate(sections)
 
     @rule(comes=several, failing=st.booleans())
     def the_next_are_due(self, comes: int, *, failing: bool) -> None:
