@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
 import subprocess
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pytest
 from tests.support.captures import api_json, made
 from tests.support.commands import Here, rows_of
 from tests.support.databases import new_file
+from tests.support.http_server import Server, reply
 from tests.support.rehearsals import contents
 
 CONFIG = """
@@ -165,3 +169,52 @@ def test_the_exit_status_is_that_of_the_run(newsletter: Here) -> None:
     missing = newsletter("run", "--dry-run")
     assert missing.returncode == newsletter("run").returncode == 3
     assert "there is no database" in missing.stderr
+
+
+def fetch_from(server: Server) -> None:
+    """Configures a page as the only source, and a URL that healthy runs are reported to."""
+    Path("config.toml").write_text(
+        f'[newsletter]\nping_url = "{server.url("/ping")}"\n[[sources]]\nname = "page"\n'
+        f'url = "{server.url("/papers")}"\nallow_private = true\n'
+    )
+
+
+def test_only_the_sources_are_asked(newsletter: Here) -> None:
+    """The run that follows asks them as if they had never been asked, and reports itself."""
+    page = reply(api_json(made("Lamps")), ETag='"1"')
+    server = Server({"/papers": page, "/ping": reply()})
+    try:
+        prepare(newsletter, {"ada"})
+        fetch_from(server)
+        before = contents(Path())
+        assert newsletter("run", "--dry-run", "--due-now").returncode == 0
+        assert contents(Path()) == before
+        assert newsletter("run", "--due-now").returncode == 0
+    finally:
+        server.close()
+    assert server.paths() == ["/papers", "/papers", "/ping"]
+    assert "if-none-match" not in server.requests[1].headers
+
+
+def test_an_interrupted_dry_run_leaves_nothing(
+    newsletter: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a source is asked: the copy is deleted."""
+
+    def interrupt(_connection: socket.socket, over: threading.Event) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        over.wait()
+
+    prepare(newsletter, {"ada"})
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    server = Server({"/papers": interrupt})
+    try:
+        fetch_from(server)
+        before = contents(Path())
+        done = newsletter("run", "--dry-run")
+    finally:
+        server.close()
+    assert done.returncode == 130
+    assert contents(Path()) == before
+    assert list((tmp_path / "temporary").iterdir()) == []
