@@ -228,6 +228,8 @@ class Promise(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once more everything catches up; nothing is left behind."""
         try:
+            if not self.has_dry_run:
+                self.a_dry_run_says_what_the_run_sends(comes=1, due_now=True)
             self.everything_catches_up()
         finally:
             self.room.database.close()
