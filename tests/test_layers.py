@@ -36,12 +36,13 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! open_files!
-app: undelivered source_remarks source_places! backup_rotation alert_reports alert_channels! | idle
+app: clock! open_files! temporary_folder!
+app: reason_words source_remarks source_places! backup_rotation alert_reports alert_channels!
+app: undelivered | idle unsent_reasons!
 app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!
 app: status! alerts!
 app: inspection! site | template_samples! edition_previews! | template_check!
-app: trace! subscriber_use_cases! | composition! | maintenance! throw_away!
+app: trace! subscriber_use_cases! | composition! | maintenance! throw_away! dry_run!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!
 web: archive_content!

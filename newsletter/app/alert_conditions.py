@@ -9,6 +9,14 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from newsletter.app.edition_factories import owner_address
+from newsletter.app.reason_words import (
+    circuit_open,
+    edition_held,
+    sentence,
+    snapshot_held,
+    source_failing,
+    utc,
+)
 from newsletter.config.schema import Config
 from newsletter.delivery.recorder import LIMITED
 from newsletter.editions.notices import REPORT, WEEKLY
@@ -117,13 +125,13 @@ class AlertConditions:
             if one.name not in self._source_names:
                 continue
             if one.failing_since:
-                since = f" since {_in_words(one.failing_since)}"
-                yield Alert(name, f"The source {one.name} has failed{since}: {one.failure}.")
+                words = source_failing(one.name, one.failing_since, one.failure or "")
+                yield Alert(name, f"The source {words}.")
             elif name in row.alerted and one.failed_at and at - one.failed_at < WELL_AGAIN:
                 yield Alert(
                     name,
                     f"The source {one.name} fails now and then, last at "
-                    f"{_in_words(one.failed_at)}. It counts as recovered after a day without "
+                    f"{utc(one.failed_at)}. It counts as recovered after a day without "
                     "a failure.",
                 )
 
@@ -162,7 +170,7 @@ class AlertConditions:
             return
         yield Alert(
             "nothing accepted",
-            f"No server has accepted any mail to subscribers since {_in_words(failing.since)}: "
+            f"No server has accepted any mail to subscribers since {utc(failing.since)}: "
             f"{failing.deferred:,} deferred, {failing.refused:,} refused. `newsletter deliveries "
             "--state deferred` (or `refused`) shows the servers' replies; deferred mail is tried "
             "again by itself, and `newsletter deliveries retry --state refused` sends the rest "
@@ -185,24 +193,18 @@ def _held(tx: Connection) -> Iterator[Alert]:
     for snapshot in snapshots.listed(tx, SnapshotState.HELD):
         yield Alert(
             f"snapshot {snapshot.id}",
-            f"Snapshot {snapshot.id} of {snapshot.source} is held: {snapshot.reason}. "
-            f"`newsletter snapshots release {snapshot.id}` or `reject` it.",
+            sentence(snapshot_held(snapshot.id, snapshot.source, snapshot.reason or "")),
         )
     for edition in editions.listed(tx, EditionState.HELD):
         yield Alert(
             f"edition {edition.id}",
-            f"Edition {edition.id} is held: {edition.reason}. "
-            f"`newsletter editions release {edition.id}` or `reject` it.",
+            sentence(edition_held(edition.id, edition.reason or "")),
         )
 
 
 def _breaker(row: Circuit) -> Alert:
-    what = f"Mail to {row.domain}" if row.domain else "All mail"
-    return Alert(
-        f"breaker {row.domain}" if row.domain else "breaker",
-        f"{what} has been stopped since {_in_words(row.opened_at)}: {row.reason}. Nothing is lost. "
-        "Fix the cause, then run `newsletter continue`. Until then one message an hour is tried.",
-    )
+    name = f"breaker {row.domain}" if row.domain else "breaker"
+    return Alert(name, sentence(circuit_open(row)))
 
 
 def _stopped(row: Installation, at: datetime) -> Iterator[Alert]:
@@ -214,7 +216,7 @@ def _stopped(row: Installation, at: datetime) -> Iterator[Alert]:
     if row.stopped and row.stopped != LIMITED and since and at - since >= PASSES:
         yield Alert(
             "sending",
-            f"Sending has been stopped since {_in_words(since)}: {row.stopped}. Every run tries "
+            f"Sending has been stopped since {utc(since)}: {row.stopped}. Every run tries "
             "again; `newsletter doctor` looks for the cause.",
         )
 
@@ -239,7 +241,3 @@ _UNSETTLED = {
         "--state expired` lists them; `newsletter deliveries retry --state expired` tries again."
     ),
 }
-
-
-def _in_words(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

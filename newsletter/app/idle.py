@@ -2,134 +2,198 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from newsletter.app.undelivered import MailFacts, undelivered_mail
+from newsletter.models import DeliveryState
+
+_NAMED = 5
+"""Held snapshots or editions that are described one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdleFacts:
-    """The facts that the idle reason is derived from.
+    """The facts that the idle reasons are derived from.
 
     Attributes:
-        held: ids of the held snapshots.
-        held_reason: why the first of them is held.
-        failing: names of the failing sources.
-        failure: the error of the first of them.
+        held: the held snapshots; each described as in `reason_words`.
+        failing: the failing sources, described in the same way.
         captured: number of snapshots ever captured.
         waiting: number of announced papers that at least one active subscriber has not been
             planned; without any, the number that a new subscriber would be sent.
         subscribers: number of active subscribers.
         paused: whether all sending is paused.
-        next_due: when the first subscriber is due, as text.
-        editions: ids of the held editions.
-        editions_reason: why the first of them is held.
+        next_due: when the first subscriber is due for whom papers are waiting, as text; without
+            waiting papers, when the first subscriber is due.
+        is_due: whether that time has come.
+        editions: the held editions; each described as in `reason_words`.
         clock: what is wrong with the clock; empty if nothing is.
         paused_subscribers: number of paused subscribers.
+        pending_subscribers: number of subscribers that have not confirmed yet.
         suppressed_subscribers: number of suppressed subscribers: their servers reported that the
             mailbox does not exist.
         mail: undelivered mail; `stopped` and the breaker's circuits are among its facts.
-        overdue: since when a due subscriber has not been planned, as text; empty if none is, or
-            only for a short time.
+        overdue: since when a due subscriber for whom papers are waiting has not been planned, as
+            text; empty if there is none, or only for a short time.
         older: why nothing may be sent from this copy of the database; empty if that is not so.
     """
 
-    held: tuple[int, ...] = ()
-    held_reason: str = ""
+    held: tuple[str, ...] = ()
     failing: tuple[str, ...] = ()
-    failure: str = ""
     captured: int = 0
     waiting: int = 0
     subscribers: int = 0
     paused: bool = False
     next_due: str = ""
-    editions: tuple[int, ...] = ()
-    editions_reason: str = ""
+    is_due: bool = False
+    editions: tuple[str, ...] = ()
     clock: str = ""
     paused_subscribers: int = 0
+    pending_subscribers: int = 0
     suppressed_subscribers: int = 0
     overdue: str = ""
     mail: MailFacts = field(default_factory=MailFacts)
     older: str = ""
 
 
-def idle_reason(facts: IdleFacts) -> str:
-    """Returns the most important reason and what to do; it starts with one of six fixed phrases."""
-    return _stopped(facts) or _held(facts) or _quiet(facts)
+def idle_reasons(facts: IdleFacts) -> tuple[str, ...]:
+    """Returns every reason that holds and what to do about it, the most important first.
+
+    There is always one. Each starts with one of six fixed phrases and a colon.
+    """
+    return (
+        *_stopped(facts),
+        *_held(facts),
+        *(f"source failing: {source}" for source in facts.failing),
+        *_nothing_new(facts),
+        *_no_subscriber(facts),
+        *_not_due(facts),
+    )
 
 
-def _stopped(facts: IdleFacts) -> str:
+def joined(reasons: Sequence[str]) -> str:
+    """Returns the reasons as one line, which starts with the most important one."""
+    return "; ".join(reasons)
+
+
+def _stopped(facts: IdleFacts) -> Iterator[str]:
     if facts.paused:
-        also = f"; also held: {facts.older}" if facts.older else ""
-        return f"paused: all sending is stopped; `newsletter continue` starts it{also}"
+        yield "paused: all sending is stopped; `newsletter continue` starts it"
     if facts.older:
-        return f"held: {facts.older}"
-    return f"paused: {facts.clock}" if facts.clock else ""
+        yield f"held: {facts.older}"
+    if facts.clock:
+        yield f"paused: {facts.clock}"
 
 
-def _held(facts: IdleFacts) -> str:
-    if mail := undelivered_mail(facts.mail):
-        return f"held: {mail}"
-    if facts.held:
-        numbers = ", ".join(map(str, facts.held[:5]))
-        return (
-            f"held: snapshot {numbers} waits for you ({facts.held_reason}); "
-            f"`newsletter snapshots release {facts.held[0]}` or `reject` it"
+def _held(facts: IdleFacts) -> Iterator[str]:
+    yield from (f"held: {words}" for words in undelivered_mail(facts.mail))
+    yield from _each(facts.held, "snapshots")
+    yield from _each(facts.editions, "editions")
+    if _is_overdue(facts):
+        yield f"held: {_overdue(facts)}"
+    elif _has_failed(facts):
+        yield (
+            f"held: the last run ended early ({facts.mail.stopped}); the next run tries again, "
+            "`newsletter doctor` looks for the cause"
         )
-    if facts.editions:
-        numbers = ", ".join(map(str, facts.editions[:5]))
-        return (
-            f"held: edition {numbers} waits for you ({facts.editions_reason}); "
-            f"`newsletter editions release {facts.editions[0]}` or `reject` it"
-        )
-    if facts.mail.stopped and _is_overdue(facts):
-        return (
-            f"held: {_papers(facts)} since {facts.overdue}, because the last run ended early "
-            f"({facts.mail.stopped}); the next run tries again, `newsletter doctor` looks for the "
-            "cause"
-        )
-    return ""
+
+
+def _has_failed(facts: IdleFacts) -> bool:
+    """Whether the last run ended early, papers are waiting, and queued mail does not tell so."""
+    is_queued = any(one.state is DeliveryState.QUEUED for one in facts.mail.undelivered)
+    is_told = is_queued or facts.mail.is_sending
+    return bool(facts.mail.stopped and facts.waiting and facts.subscribers and not is_told)
+
+
+def _each(held: Sequence[str], what: str) -> Iterator[str]:
+    """Yields the first of the held snapshots or editions, and the number of the others."""
+    yield from (f"held: {words}" for words in held[:_NAMED])
+    if (more := len(held) - _NAMED) > 0:
+        yield f"held: {more:,} more {what}; `newsletter {what} list --state held` lists them"
 
 
 def _is_overdue(facts: IdleFacts) -> bool:
-    return bool(facts.overdue and facts.waiting)
+    """Whether papers should have been sent by now, and no other reason says why they were not."""
+    is_stopped = facts.paused or facts.older or facts.clock or facts.editions
+    return bool(facts.overdue and facts.waiting and facts.subscribers and not is_stopped)
 
 
-def _papers(facts: IdleFacts) -> str:
-    return "1 new paper waits" if facts.waiting == 1 else f"{facts.waiting:,} new papers wait"
+def _overdue(facts: IdleFacts) -> str:
+    papers = _papers(facts, "has been waiting", "have been waiting")
+    if facts.mail.stopped:
+        return (
+            f"{papers} since {facts.overdue}, because the last run ended early "
+            f"({facts.mail.stopped}); the next run tries again, `newsletter doctor` looks for the "
+            "cause"
+        )
+    return (
+        f"{papers} since {facts.overdue}, and nothing has run since; `newsletter run` sends them, "
+        "`newsletter serve` or a timer does so by itself"
+    )
 
 
-def _quiet(facts: IdleFacts) -> str:
-    if facts.failing:
-        return f"source failing: {facts.failing[0]} ({facts.failure})"
+def _papers(facts: IdleFacts, one: str, several: str) -> str:
+    if facts.waiting == 1:
+        return f"1 new paper {one}"
+    return f"{facts.waiting:,} new papers {several}"
+
+
+def _nothing_new(facts: IdleFacts) -> Iterator[str]:
     if not facts.captured:
-        return "nothing new: nothing has been captured yet; run `newsletter ingest`"
-    if not facts.waiting:
-        if facts.subscribers:
-            return "nothing new: everybody has, or is about to get, all that is known"
-        return "nothing new: no capture had a paper that was not known"
-    if not facts.subscribers:
-        return _nobody(facts)
-    if _is_overdue(facts):
-        return (
-            f"held: {_papers(facts)} since {facts.overdue}, and nothing has run since; "
-            "`newsletter run` sends them, `newsletter serve` or a timer does it by itself"
-        )
-    when = f" ({facts.next_due})" if facts.next_due else ""
-    return f"nobody due: {_papers(facts)} for the next due time{when}"
+        yield "nothing new: nothing has been captured yet; run `newsletter ingest`"
+    elif not facts.waiting and facts.subscribers:
+        yield "nothing new: no paper is waiting that an active subscriber has not been sent yet"
+    elif not facts.waiting:
+        yield "nothing new: no capture had a paper that was not known before"
 
 
-def _nobody(facts: IdleFacts) -> str:
-    if facts.paused_subscribers:
-        return (
-            f"nobody subscribed: all {facts.paused_subscribers:,} are paused; "
-            "`newsletter subscribers resume ADDRESS` ends a pause"
+def _no_subscriber(facts: IdleFacts) -> Iterator[str]:
+    if facts.subscribers:
+        return
+    known = (
+        (
+            facts.paused_subscribers,
+            "paused; `newsletter subscribers resume ADDRESS` ends a pause",
+        ),
+        (
+            facts.suppressed_subscribers,
+            "suppressed, because their servers say that there is no such mailbox; if that is "
+            "wrong, `newsletter subscribers add --unsuppress ADDRESS` brings a subscriber back",
+        ),
+        (facts.pending_subscribers, "not confirmed yet"),
+    )
+    parts = [f"{_are(many)} {words}" for many, words in known if many]
+    if facts.waiting:
+        ready = _papers(facts, "is ready", "are ready")
+        parts.append(f"{ready}; `newsletter preview` shows the next edition")
+    elif not parts:
+        parts.append("`newsletter subscribers add ADDRESS` adds a subscriber")
+    yield f"nobody subscribed: {'; '.join(parts)}"
+
+
+def _are(many: int) -> str:
+    return "1 subscriber is" if many == 1 else f"{many:,} subscribers are"
+
+
+def _not_due(facts: IdleFacts) -> Iterator[str]:
+    if not facts.subscribers or facts.overdue or (facts.is_due and not facts.waiting):
+        return
+    papers = f"{_papers(facts, 'is waiting', 'are waiting')}; " if facts.waiting else ""
+    if facts.is_due:
+        yield (
+            f"nobody due: {papers}the first subscriber became due {facts.next_due} and is served "
+            "by the next `newsletter run`; `newsletter run --due-now` serves all subscribers now"
         )
-    if facts.suppressed_subscribers:
-        return (
-            f"nobody subscribed: {facts.suppressed_subscribers:,} are suppressed, because their "
-            "servers say that there is no such mailbox; if that is wrong, "
-            "`newsletter subscribers add --unsuppress ADDRESS` brings a subscriber back"
-        )
-    ready = "1 new paper is" if facts.waiting == 1 else f"{facts.waiting:,} new papers are"
-    return f"nobody subscribed: {ready} ready; `newsletter preview` shows what comes"
+        return
+    first = f"the first subscriber is due {facts.next_due}; " if facts.next_due else ""
+    them = "them" if facts.waiting > 1 else "it"
+    is_sent = facts.waiting and not _is_stopped(facts)
+    now = f"sends {them} now" if is_sent else "does not wait until then"
+    yield f"nobody due: {papers}{first}`newsletter run --due-now` {now}"
+
+
+def _is_stopped(facts: IdleFacts) -> bool:
+    """Whether a run would not send new papers, even to subscribers who are due."""
+    is_held = any(circuit.domain == "" for circuit in facts.mail.circuits) or facts.editions
+    return bool(facts.paused or facts.older or facts.clock or facts.mail.stopped or is_held)

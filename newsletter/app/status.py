@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from newsletter.app import automatic_backups
 from newsletter.app.alert_conditions import AlertConditions
-from newsletter.app.idle import IdleFacts, idle_reason
+from newsletter.app.idle import IdleFacts, idle_reasons, joined
+from newsletter.app.reason_words import edition_held, local, snapshot_held, source_failing, utc
 from newsletter.app.source_remarks import KnownSource, Remark, source_remarks
 from newsletter.app.undelivered import MailFacts, Undelivered
 from newsletter.config.schema import Config
@@ -50,7 +51,7 @@ class Status:
         next_due_at: when the first subscriber is due.
         queued: number of messages that can be sent now.
         ended: number of messages, by state, that ended otherwise than sent or wait for a retry.
-        idle_reason: why nothing is sent.
+        idle_reasons: why nothing is sent, the most important reason first.
         remarks: sources that are new in the configuration or gone from it.
         configured: names of the configured sources.
         backups: number of automatic backups that are kept; 0 if none are made.
@@ -66,13 +67,18 @@ class Status:
     next_due_at: datetime | None
     queued: int
     ended: dict[DeliveryState, int]
-    idle_reason: str
+    idle_reasons: tuple[str, ...]
     remarks: list[Remark] = field(default_factory=list)
     configured: frozenset[str] = frozenset()
     backups: int = 0
     newest_backup: date | None = None
     untold: tuple[str, ...] = ()
     is_erasing: bool = False
+
+    @property
+    def idle_reason(self) -> str:
+        """Why nothing is sent, in one line that starts with the most important reason."""
+        return joined(self.idle_reasons)
 
 
 class StatusReader:
@@ -161,7 +167,7 @@ def _status(
         next_due_at=due,
         queued=queued,
         ended=deliveries.ended_otherwise(tx),
-        idle_reason=idle_reason(replace(facts, older=older)),
+        idle_reasons=idle_reasons(replace(facts, older=older)),
         remarks=remarks(config, captured, at),
         configured=_names(config),
     )
@@ -199,26 +205,26 @@ def _facts(
     due: datetime | None,
     is_sending: bool,
 ) -> IdleFacts:
-    """Returns the facts that the idle reason is derived from."""
+    """Returns the facts that the idle reasons are derived from."""
     row = installation.get(tx)
-    names = _names(config)
-    failing = [one for one in source_statuses if one.failing_since and one.name in names]
+    waiting, last = _waiting(tx, at)
+    if waiting:
+        due = subscribers.first_due(tx, behind=last)
     return IdleFacts(
-        held=tuple(snapshot.id for snapshot in held),
-        held_reason=(held[0].reason or "") if held else "",
-        failing=tuple(source.name for source in failing),
-        failure=(failing[0].failure or "") if failing else "",
+        held=tuple(snapshot_held(one.id, one.source, one.reason or "") for one in held),
+        failing=tuple(_failing(source_statuses, _names(config))),
         captured=sum(source.snapshots for source in source_statuses),
-        waiting=_waiting(tx, at),
+        waiting=waiting,
         subscribers=counts.get(SubscriberState.ACTIVE, 0),
         paused=row.paused_at is not None,
-        next_due=_in_words(due) if due else "",
-        editions=tuple(edition.id for edition in stuck),
-        editions_reason=(stuck[0].reason or "") if stuck else "",
+        next_due=local(due, config.newsletter.time_zone) if due else "",
+        is_due=due is not None and due <= at,
+        editions=tuple(edition_held(one.id, one.reason or "") for one in stuck),
         clock=_clock(row, at),
         paused_subscribers=counts.get(SubscriberState.PAUSED, 0),
+        pending_subscribers=counts.get(SubscriberState.PENDING, 0),
         suppressed_subscribers=counts.get(SubscriberState.SUPPRESSED, 0),
-        overdue=_in_words(due) if due and due < at - _SOON else "",
+        overdue=utc(due) if due and waiting and due < at - _SOON else "",
         mail=MailFacts(
             [Undelivered(*one) for one in deliveries.undelivered(tx, at)],
             breakers.listed(tx),
@@ -228,22 +234,30 @@ def _facts(
     )
 
 
+def _failing(found: Sequence[SourceStatus], configured: Collection[str]) -> Iterator[str]:
+    """Yields a description of each configured source that fails."""
+    for one in found:
+        if one.failing_since and one.name in configured:
+            yield source_failing(one.name, one.failing_since, one.failure or "")
+
+
 def nothing_yet(config: Config, where: str) -> Status:
     """Returns the state where there is no database: not yet, or no longer."""
-    silent = no_database(where)
-    return Status(_never_asked(config), [], [], {}, None, 0, {}, silent, configured=_names(config))
+    reasons = no_database(where)
+    return Status(_never_asked(config), [], [], {}, None, 0, {}, reasons, configured=_names(config))
 
 
-def no_database(where: str) -> str:
+def no_database(where: str) -> tuple[str, ...]:
     """Returns why nothing is sent where there is no database, by what lies beside its place."""
     file = Path(where)
     backup = automatic_backups.newest(file)
     if backup is None and not generations.is_beside(file):
-        return f"{idle_reason(IdleFacts())} (no database at {where})"
+        first, *others = idle_reasons(IdleFacts())
+        return (f"{first} (no database at {where})", *others)
     last = f"; the newest automatic backup is of {backup}" if backup else ""
     return (
         f"held: the database is gone from {where}{last}; mount its volume, or bring a backup back "
-        "with `newsletter restore FILE`"
+        "with `newsletter restore FILE`",
     )
 
 
@@ -251,16 +265,15 @@ def _never_asked(config: Config) -> list[SourceStatus]:
     return [SourceStatus.never_asked(section.name) for section in config.sources]
 
 
-def _in_words(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+def _waiting(tx: Connection, at: datetime) -> tuple[int, int]:
+    """Returns the number of papers that are waiting, and the position of the last of them.
 
-
-def _waiting(tx: Connection, at: datetime) -> int:
-    """Returns how many papers the subscriber furthest behind, or a new one, would be planned."""
+    They are those that the subscriber furthest behind, or a new one, would be planned.
+    """
     cursor = subscribers.oldest_cursor(tx, everyone=True)
     if cursor is None:
         cursor = log.newcomer_cursor(tx, rules.latest_day(at))
-    return log.waiting(tx, cursor)
+    return log.waiting(tx, cursor), log.last_waiting(tx, cursor)
 
 
 def _clock(row: installation.Installation, at: datetime) -> str:

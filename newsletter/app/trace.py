@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter.app.status import StatusReader
+from newsletter.app.status import Status, StatusReader
 from newsletter.delivery.records import DeliveryRecords
 from newsletter.errors import UsageError
 from newsletter.masks import masked_url
@@ -31,7 +31,7 @@ class TraceEvent:
     Attributes:
         at: when it happened; `None` if it describes the present.
         what: the kind of the event, for scripts.
-        words: a sentence for the operator.
+        words: a sentence for the operator; several reasons are on one line each.
         details: further facts, for scripts.
     """
 
@@ -47,7 +47,7 @@ class Trace:
     Args:
         database: the installation's database.
         records: provides the Message-IDs of deliveries.
-        status: provides the idle reason.
+        status: provides the idle reasons.
     """
 
     def __init__(self, database: Database, records: DeliveryRecords, status: StatusReader) -> None:
@@ -61,7 +61,7 @@ class Trace:
         Raises:
             UsageError: there is no such subscriber or paper.
         """
-        idle_reason = self._status.read().idle_reason
+        status = self._status.read()
         own_key = self._database.keys.own
         with self._database.read() as tx:
             if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
@@ -71,11 +71,11 @@ class Trace:
             except ValueError:
                 return list(_of_paper(tx, asked))
             suppression = tokens.suppression_hash(own_key, address.normal)
-            return list(_of_reader(tx, self._records, address, suppression, idle_reason))
+            return list(_of_reader(tx, self._records, address, suppression, status))
 
 
 def _of_reader(
-    tx: Connection, records: DeliveryRecords, address: Address, suppression: bytes, idle_reason: str
+    tx: Connection, records: DeliveryRecords, address: Address, suppression: bytes, status: Status
 ) -> Iterator[TraceEvent]:
     reason = subscribers.suppressed(tx, [suppression]).get(suppression)
     found = subscribers.find(tx, address.normal)
@@ -94,20 +94,25 @@ def _of_reader(
             None, "suppressed", f"Must not be written to: {reason}.", {"reason": reason}
         )
     if found and found.next_due_at:
-        yield from _to_come(tx, found, idle_reason)
+        yield from _to_come(tx, found, status)
 
 
-def _to_come(tx: Connection, found: Subscriber, idle_reason: str) -> Iterator[TraceEvent]:
+def _to_come(tx: Connection, found: Subscriber, status: Status) -> Iterator[TraceEvent]:
     waiting = log.waiting(tx, found.cursor)
     due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
-    words = f"Due next at {due} ({found.preferences.cadence}); {waiting:,} new papers wait for it."
+    papers = "1 new paper is" if waiting == 1 else f"{waiting:,} new papers are"
+    words = f"Due next at {due} ({found.preferences.cadence}); {papers} waiting."
     details: dict[str, object] = {
         "due": iso(found.next_due_at),
         "cadence": found.preferences.cadence,
         "papers": waiting,
     }
     yield TraceEvent(None, "due", words, details)
-    yield TraceEvent(None, "silence", f"At the moment: {idle_reason}", {"silence": idle_reason})
+    reasons: dict[str, object] = {
+        "silence": status.idle_reason,
+        "reasons": list(status.idle_reasons),
+    }
+    yield TraceEvent(None, "silence", "\n".join(status.idle_reasons), reasons)
 
 
 def _mail(row: deliveries.DeliveryRow, records: DeliveryRecords) -> TraceEvent:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from newsletter.app.reason_words import circuit_open, utc
 from newsletter.models import Circuit, DeliveryState
 
 
@@ -42,36 +43,23 @@ class MailFacts:
     is_sending: bool = False
 
 
-def undelivered_mail(facts: MailFacts) -> str:
-    """Returns what there is to say of undelivered mail; empty if there is none."""
+def undelivered_mail(facts: MailFacts) -> list[str]:
+    """Describes undelivered mail, and the open circuits that hold it back."""
     found = {one.state: one for one in facts.undelivered if one.many}
-    parts = [say(found[state], facts) for state, say in _WORDS.items() if state in found]
-    if found:
-        parts[1:1] = _circuits(facts)
-    return "; and ".join(filter(None, parts))
+    words = [say(found[state], facts) for state, say in _WORDS.items() if state in found]
+    return [*words[:1], *map(circuit_open, _circuits(facts, bool(found))), *words[1:]]
 
 
-def circuit_words(circuit: Circuit) -> str:
-    """Returns why a circuit is open, and what happens next."""
-    what = f"mail to {circuit.domain} is held back" if circuit.domain else "all mail is held back"
-    return (
-        f"{what} since {_at(circuit.opened_at)} ({circuit.reason}); one delivery is tried at "
-        f"{_at(circuit.probe_at)}, and once the cause is fixed, `newsletter continue` lets the "
-        "next run send all of it"
-    )
-
-
-def _circuits(facts: MailFacts) -> Iterator[str]:
-    for circuit in facts.circuits:
-        yield circuit_words(circuit)
-        if not circuit.domain:
-            return
+def _circuits(facts: MailFacts, has_undelivered: bool) -> list[Circuit]:
+    """Returns the circuits to describe: that of all mail if it is open, else those of domains."""
+    everything = [circuit for circuit in facts.circuits if not circuit.domain]
+    return everything or (list(facts.circuits) if has_undelivered else [])
 
 
 def _queued(one: Undelivered, facts: MailFacts) -> str:
     if facts.is_sending:
         return f"{_mails(one.many, 'is', 'are')} being sent"
-    waits = f"{_mails(one.many, 'waits', 'wait')} since {_at(one.since)}"
+    waits = f"{_mails(one.many, 'has', 'have')} been waiting since {utc(one.since)}"
     if facts.circuits:
         return waits
     if facts.stopped:
@@ -79,13 +67,13 @@ def _queued(one: Undelivered, facts: MailFacts) -> str:
             f"{waits}, because the last run ended early ({facts.stopped}); the next run tries "
             "again, `newsletter doctor` looks for the cause"
         )
-    return f"{waits}; `newsletter run` sends them, `newsletter serve` or a timer does it by itself"
+    return f"{waits}; `newsletter run` sends them, `newsletter serve` or a timer does so by itself"
 
 
 def _deferred(one: Undelivered, facts: MailFacts) -> str:
     then = "" if facts.circuits else "; the next runs try again"
     return (
-        f"{_mails(one.many, 'was deferred', 'were deferred')}, the first on {_at(one.since)}"
+        f"{_mails(one.many, 'was deferred', 'were deferred')}, the first on {utc(one.since)}"
         f"{_because(one)}{then}"
     )
 
@@ -100,7 +88,7 @@ def _unknown(one: Undelivered, _facts: MailFacts) -> str:
 def _ended(verb: str, state: DeliveryState) -> Callable[[Undelivered, MailFacts], str]:
     def say(one: Undelivered, _facts: MailFacts) -> str:
         return (
-            f"{_mails(one.many, f'was {verb}', f'were {verb}')}, the first on {_at(one.since)}"
+            f"{_mails(one.many, f'was {verb}', f'were {verb}')}, the first on {utc(one.since)}"
             f"{_because(one)}; `newsletter deliveries --state {state}` lists them, `deliveries "
             f"retry --state {state}` sends them again, `deliveries settle --state {state}` "
             "leaves it at that"
@@ -124,7 +112,3 @@ def _mails(many: int, one: str = "", several: str = "") -> str:
 
 def _because(one: Undelivered) -> str:
     return f" ({one.reply})" if one.reply else ""
-
-
-def _at(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"

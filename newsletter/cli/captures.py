@@ -193,7 +193,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
             output.print_json(output.snapshot_row(row))
         else:
             about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
-            day = f"{row.captured_at:%Y-%m-%d %H:%M}"
+            day = f"{row.captured_at:%Y-%m-%d %H:%M} UTC"
             place = masked_url(row.origin)
             say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {place}: {about}")
 

@@ -34,7 +34,8 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
         else:
             about = row.reason if row.state == "held" else row.subject
             papers = output.plural(len(row.positions), "paper")
-            say(f"{row.id:>5}  {row.state:<8}  {row.frozen_at:%Y-%m-%d %H:%M}  {papers}: {about}")
+            at = f"{row.frozen_at:%Y-%m-%d %H:%M} UTC"
+            say(f"{row.id:>5}  {row.state:<8}  {at}  {papers}: {about}")
 
 
 @editions.command("release")

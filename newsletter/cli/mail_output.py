@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from typing import Any
 
+from newsletter.app.idle import joined
+from newsletter.app.reason_words import circuit_open, edition_held, sentence
 from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery.recorder import RunSummary
@@ -139,7 +141,7 @@ def delivery_line(row: DeliveryRow) -> str:
     again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
     said = f": {row.reply}" if row.reply else ""
     address = row.address or "(gone)"
-    at = f"{row.changed_at:%Y-%m-%d %H:%M}"
+    at = f"{row.changed_at:%Y-%m-%d %H:%M} UTC"
     return f"{at}  {row.state:<9}  {address}  {name}{tries}{again}{said}"
 
 
@@ -169,14 +171,10 @@ def circuit_row(circuit: Circuit) -> dict[str, Any]:
 
 def circuit_line(circuit: Circuit) -> str:
     """Returns an open circuit of the breaker as a readable line."""
-    what = f"Mail to {circuit.domain} is held back" if circuit.domain else "All mail is held back"
-    return (
-        f"{what}: {circuit.reason}. One delivery is tried at {circuit.probe_at:%H:%M} UTC; once "
-        "the cause is fixed, `newsletter continue` lets the next run send all of it."
-    )
+    return sentence(circuit_open(circuit))
 
 
-def ran_row(result: RunResult, idle_reason: str | None) -> dict[str, Any]:
+def ran_row(result: RunResult, idle_reasons: Sequence[str]) -> dict[str, Any]:
     """Returns the result of a run as a JSON row."""
     return {
         **{str(state): result.summary[state] for state in _SHOWN},
@@ -190,12 +188,13 @@ def ran_row(result: RunResult, idle_reason: str | None) -> dict[str, Any]:
         "stopped": result.stopped or None,
         "breakers": [circuit_row(circuit) for circuit in result.summary.circuits],
         "limited": result.summary.limited,
-        "silence": idle_reason,
+        "silence": joined(idle_reasons) or None,
+        "reasons": list(idle_reasons),
         "seconds": round(result.summary.seconds, 3),
     }
 
 
-def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
+def ran_lines(result: RunResult, idle_reasons: Sequence[str]) -> Iterator[str]:
     """Yields the result of a run as readable lines."""
     summary = result.summary
     if result.planned.subscribers:
@@ -206,26 +205,28 @@ def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
             else f"{result.planned.subscribers:,} people"
         )
         yield f"Planned {what} for {who}."
-    for row in result.planned.held:
-        yield (
-            f"held: edition {row.id} waits for you ({row.reason}); "
-            f"`newsletter editions release {row.id}` or `reject` it"
-        )
     if summary.done:
         facts = [f"{summary[state]:,} {state}" for state in _SHOWN if summary[state]]
         if summary.notices:
             facts.append(plural(summary.notices, "notice"))
         yield f"{' · '.join(facts)} · {summary.seconds:.1f} s"
     if summary.suppressed:
-        addresses = plural(summary.suppressed, "address").replace("addresss", "addresses")
+        addresses = plural(summary.suppressed, "address")
         yield f"{addresses} suppressed."
+    yield from held_back_lines(result, idle_reasons)
+
+
+def held_back_lines(result: RunResult, idle_reasons: Sequence[str]) -> Iterator[str]:
+    """Yields what a run holds back, and why nothing is sent, as readable lines."""
+    summary = result.summary
+    for row in result.planned.held if not idle_reasons else ():  # which say so too
+        yield f"held: {edition_held(row.id, row.reason or '')}"
     yield from map(circuit_line, summary.circuits)
     if summary.limited:
         yield "The day's limit (max_per_day) is reached; the next run goes on."
     elif summary.queued:
         yield f"{plural(summary.queued, 'mail')} still waiting; the next run goes on."
-    if idle_reason and not result.planned.held:  # which give the same reason
-        yield idle_reason
+    yield from idle_reasons
 
 
 def wants_attention(result: RunResult) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from newsletter.app.status import Status
 from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of
+from newsletter.editions.preview import Written
 from newsletter.errors import one_line
 from newsletter.masks import masked_url
 from newsletter.models import Snapshot
@@ -157,6 +158,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
         }
     yield {
         "silence": found.idle_reason,
+        "reasons": list(found.idle_reasons),
         "subscribers": {str(state): many for state, many in found.subscribers.items()},
         "next_due_at": iso(found.next_due_at),
         "queued": found.queued,
@@ -170,7 +172,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
 
 
 def status_lines(found: Status) -> Iterator[str]:
-    """Yields the state as readable lines, with the idle reason last."""
+    """Yields the state as readable lines, with the idle reasons last."""
     for source in found.sources:
         gone = source.watched and source.name not in found.configured
         yield _source_line(source) + (" · not in the configuration" if gone else "")
@@ -197,7 +199,7 @@ def status_lines(found: Status) -> Iterator[str]:
             "`newsletter serve` or the next `newsletter run` removes them"
         )
     yield from (f"not reported to the owner yet: {words}" for words in found.untold)
-    yield found.idle_reason
+    yield from found.idle_reasons
 
 
 def _source_line(source: SourceStatus) -> str:
@@ -214,6 +216,29 @@ def _source_line(source: SourceStatus) -> str:
     if source.failing_since:
         facts.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC")
     return f"{source.name}: " + " · ".join(facts)
+
+
+def preview_row(written: Written, reasons: Sequence[str]) -> dict[str, Any]:
+    """Returns a preview as a JSON row.
+
+    Args:
+        reasons: why the edition has not been sent yet.
+    """
+    return {
+        "files": [str(path) for path in written.files],
+        "papers": len(written.edition.entries),
+        "subject": written.edition.parts[0].subject,
+        "titles": list(written.edition.titles),
+        "reasons": list(reasons),
+    }
+
+
+def preview_lines(written: Written, reasons: Sequence[str]) -> Iterator[str]:
+    """Yields a preview as readable lines; the arguments are those of `preview_row`."""
+    edition = written.edition
+    yield f"{plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}"
+    yield from (f"  {path}" for path in written.files)
+    yield from (f"  {reason}" for reason in reasons)
 
 
 def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
@@ -234,7 +259,7 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
 
 def plural(count: int, noun: str) -> str:
     """Returns a count with its noun: `1 paper`, `2 papers`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,13 +34,23 @@ if TYPE_CHECKING:
     from newsletter.config.schema import Config
     from newsletter.delivery.run import Progress
     from newsletter.delivery.sending import RunResult
+    from newsletter.papers.report import CaptureReport
     from newsletter.planning.plan import PlanResult
 
 
 @click.command()
-@click.option("--due-now", is_flag=True, help="As if everybody were due; due times stay.")
+@click.option(
+    "--due-now", is_flag=True, help="Treat every subscriber as due; schedules do not change."
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show what would be sent to whom, and why others get nothing; change nothing. The sources "
+    "are read and the database is copied, which takes a while if it is large. The mail server is "
+    "not contacted, so what it would refuse cannot be foreseen.",
+)
 @json_option
-def run(*, due_now: bool, as_json: bool) -> int:
+def run(*, due_now: bool, dry_run: bool, as_json: bool) -> int:
     """Do the whole job once: take in what is new, plan for who is due, send. Safe from cron."""
     from newsletter.app.composition import opened
     from newsletter.app.factories import sending_problems
@@ -48,6 +58,10 @@ def run(*, due_now: bool, as_json: bool) -> int:
     from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
+    if dry_run:
+        from newsletter.cli.dry_run import rehearse
+
+        return rehearse(loaded, due_now=due_now, as_json=as_json)
     secure_files(loaded)
     if problems := sending_problems(loaded):
         with suppress(StorageError), opened(loaded, create=False) as app:
@@ -56,14 +70,12 @@ def run(*, due_now: bool, as_json: bool) -> int:
         raise ConfigError(problems, hint="`newsletter config check` lists them")
     status = 0
     with Signals() as signals, opened(loaded, create=False) as app:
-        remarks = _remarks(app, as_json=as_json)
+        remarks = remarked(app, as_json=as_json)
         try:
             with signals.ends_at_once():
-                found = (
-                    app.sources.ingest_configured() if loaded.sources else app.ingest.leftovers()
-                )
+                found = captures_of(app, loaded)
                 status = reported(found, as_json=as_json, decide=True)
-            result = _ran(app, signals, due_now=due_now)
+            result = ran(app, signals, due_now=due_now)
         except Stopped:
             result = _nothing()
         status = max(status, _summarised(app, result, remarks, as_json=as_json))
@@ -72,7 +84,12 @@ def run(*, due_now: bool, as_json: bool) -> int:
         return signals.exit_status if signals.number else status
 
 
-def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
+def captures_of(app: App, config: Config) -> Iterator[CaptureReport]:
+    """Ingests what the sources have, and what interrupted runs left."""
+    return app.sources.ingest_configured() if config.sources else app.ingest.leftovers()
+
+
+def ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
     """Plans and sends. Errors become the reason why the run stopped."""
     from newsletter.cli import mail_output
     from newsletter.planning.plan import PlanResult
@@ -137,7 +154,7 @@ def _nothing(stopped: str = "") -> RunResult:
     return RunResult(stopped=stopped)
 
 
-def _remarks(app: App, *, as_json: bool) -> list[str]:
+def remarked(app: App, *, as_json: bool) -> list[str]:
     """Returns the remarks about sources as they are before the run, and shows them to people."""
     remarks = [remark.text for remark in app.status.source_remarks()]
     for remark in remarks if not as_json else ():
@@ -148,17 +165,28 @@ def _remarks(app: App, *, as_json: bool) -> list[str]:
 def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: bool) -> int:
     from newsletter.cli import mail_output, output
 
-    quiet = not (result.summary.done or result.planned.subscribers or result.stopped)
-    idle_reason = app.status.read().idle_reason if quiet else None
+    reasons = idle_reasons(app, result)
     if as_json:
-        output.print_json({**mail_output.ran_row(result, idle_reason), "remarks": remarks})
+        output.print_json({**mail_output.ran_row(result, reasons), "remarks": remarks})
     else:
-        for line in mail_output.ran_lines(result, idle_reason):
+        for line in mail_output.ran_lines(result, reasons):
             say(line)
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
             show_excerpt(result.excerpt)
     return FAILED if mail_output.wants_attention(result) else 0
+
+
+def idle_reasons(app: App, result: RunResult) -> tuple[str, ...]:
+    """Returns why no edition was sent, if that is so and the database can tell."""
+    if result.summary.done > result.summary.notices or result.planned.subscribers:
+        return ()
+    try:
+        return app.status.read().idle_reasons
+    except StorageError:
+        if not result.stopped:
+            raise
+        return ()  # it is why the run stopped
 
 
 def _backed_up(app: App, config: Config, signals: Signals) -> int:

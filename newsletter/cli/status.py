@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ from newsletter.errors import DatabaseMissing, UsageError
 from newsletter.models import SubscriberState
 
 if TYPE_CHECKING:
+    from newsletter.app.composition import App
     from newsletter.config.schema import Config
     from newsletter.editions.build import Edition
     from newsletter.editions.preview import Written
@@ -57,11 +60,10 @@ def preview(
     if theme:
         loaded = with_theme(loaded, theme)
     found = _previewed(loaded, subscriber, last=last, sample=sample)
-    if isinstance(found, str):
-        return _silent(found, as_json=as_json, hint=_INSTEAD)
-    edition, person = found
-    written = _write(loaded, edition, person, Path(out))
-    _print_preview(loaded, edition, person, written, as_json=as_json)
+    if not isinstance(found, _Preview):
+        return _silent(found, as_json=as_json)
+    written = _write(loaded, found, Path(out))
+    _print_preview(loaded, found, written, as_json=as_json)
     _show(Path(out), written.files[0], open_it=open_it, serve=serve, as_json=as_json)
     return 0
 
@@ -72,38 +74,60 @@ _INSTEAD = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Preview:
+    """The edition to show.
+
+    Attributes:
+        edition: the edition.
+        person: the subscriber that it is for, if one was named.
+        reasons: why it has not been sent yet, if it is the next one.
+    """
+
+    edition: Edition
+    person: Subscriber | None = None
+    reasons: Sequence[str] = ()
+
+
 def _previewed(
     loaded: Config, address: str | None, *, last: bool, sample: bool
-) -> tuple[Edition, Subscriber | None] | str:
-    """Returns the edition to show and the subscriber it is for, or why there is none."""
+) -> _Preview | Sequence[str]:
+    """Returns the edition to show, or why there is none."""
     from newsletter.app.composition import opened
     from newsletter.app.edition_previews import sample_edition
     from newsletter.subscribers.lifecycle import address_of
 
     if sample and not address:
-        return sample_edition(loaded), None
+        return _Preview(sample_edition(loaded))
     try:
         with opened(loaded, create=False) as app:
             person = app.subscribers.lifecycle.find(address_of(address)) if address else None
             if sample:
-                return sample_edition(loaded), person
+                return _Preview(sample_edition(loaded), person)
             if last:
-                edition = app.edition_previews.last(person)
-                to = f" to {person.address}" if person else ""
-                return (edition, person) if edition else f"nothing new: nothing was sent{to} yet"
-            if person and person.state not in RECEIVING:
-                return f"nothing new: {person.address} is {person.state} and gets no editions"
-            edition = app.edition_previews.next(person)
-            if edition:
-                return edition, person
-            if person:
-                return f"nothing new: every paper so far was sent to {person.address}"
-            return app.status.read().idle_reason
+                return _last(app, person)
+            return _next(app, person)
     except DatabaseMissing as missing:
         return _nothing_yet(missing)
 
 
-def _write(loaded: Config, edition: Edition, person: Subscriber | None, folder: Path) -> Written:
+def _last(app: App, person: Subscriber | None) -> _Preview | Sequence[str]:
+    edition = app.edition_previews.last(person)
+    to = f" to {person.address}" if person else ""
+    return _Preview(edition, person) if edition else [f"nothing new: nothing was sent{to} yet"]
+
+
+def _next(app: App, person: Subscriber | None) -> _Preview | Sequence[str]:
+    if person and person.state not in RECEIVING:
+        return [f"nothing new: {person.address} is {person.state} and gets no editions"]
+    edition = app.edition_previews.next(person)
+    if not edition and person:
+        return [f"nothing new: every paper so far was sent to {person.address}"]
+    reasons = app.status.read().idle_reasons
+    return _Preview(edition, person, reasons) if edition else reasons
+
+
+def _write(loaded: Config, found: _Preview, folder: Path) -> Written:
     from email.headerregistry import Address
 
     from newsletter.app.clock import now
@@ -111,33 +135,26 @@ def _write(loaded: Config, edition: Edition, person: Subscriber | None, folder: 
     from newsletter.subscribers.address import parse_address
 
     writer = preview_writer(loaded, now)
-    if person is None:
-        return writer.write(edition, folder)
-    to = parse_address(person.address)
-    return writer.write(edition, folder, Address("", to.local, to.domain))
+    if found.person is None:
+        return writer.write(found.edition, folder)
+    to = parse_address(found.person.address)
+    return writer.write(found.edition, folder, Address("", to.local, to.domain))
 
 
-def _print_preview(
-    loaded: Config, edition: Edition, person: Subscriber | None, written: Written, *, as_json: bool
-) -> None:
+def _print_preview(loaded: Config, found: _Preview, written: Written, *, as_json: bool) -> None:
     from newsletter.cli import mail_output, output
 
+    person = found.person
     if as_json:
-        row = {
-            "files": [str(path) for path in written.files],
-            "papers": len(edition.entries),
-            "subject": edition.parts[0].subject,
-            "titles": list(edition.titles),
-        }
+        row = output.preview_row(written, found.reasons)
         output.print_json(
             {**row, "subscriber": mail_output.subscriber_row(person)} if person else row
         )
         return
-    say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
     if person:
-        say(f"  for {person.address}: {_preferences(loaded, person)}")
-    for path in written.files:
-        say(f"  {path}")
+        say(f"for {person.address}: {_preferences(loaded, person)}")
+    for line in output.preview_lines(written, found.reasons):
+        say(line)
     if loaded.newsletter.base_url:
         say("  note: its personal links are placeholders, which work for no subscriber")
     elif not loaded.newsletter.owner:
@@ -192,18 +209,19 @@ def status(*, as_json: bool) -> int:
     return 0
 
 
-def _nothing_yet(missing: DatabaseMissing) -> str:
+def _nothing_yet(missing: DatabaseMissing) -> tuple[str, ...]:
     from newsletter.app.status import no_database
 
     return no_database(missing.where)
 
 
-def _silent(idle_reason: str, *, as_json: bool, hint: str) -> int:
+def _silent(reasons: Sequence[str], *, as_json: bool) -> int:
+    from newsletter.app.idle import joined
     from newsletter.cli import output
 
     if as_json:
-        output.print_json({"silence": idle_reason, "hint": hint})
-    else:
-        say(idle_reason)
-        say(hint)
+        row = {"silence": joined(reasons), "reasons": list(reasons), "hint": _INSTEAD}
+        output.print_json(row)
+    for line in [*reasons, _INSTEAD] if not as_json else ():
+        say(line)
     return 0

@@ -19,7 +19,6 @@ from sqlalchemy.pool import NullPool
 
 from newsletter.errors import (
     DatabaseForeign,
-    DatabaseMissing,
     DatabaseNewer,
     DatabaseOutdated,
     DatabaseReplaced,
@@ -30,6 +29,7 @@ from newsletter.storage.database_file import (
     check_room,
     is_there,
     made_private,
+    missing,
     refuse_foreign,
     sqlite_path,
 )
@@ -65,7 +65,7 @@ class Database:
         # Lock files are beside the real file, even if the path is a symbolic link.
         self._path = Path(os.path.realpath(sqlite_path(url)))
         if not create and not is_there(self._path):
-            raise self._missing("there is no database")
+            raise missing(self._path)
         self._identity = made_private(self._path, create=create)
         refuse_foreign(self._path)
         self.erasures = Erasures(self._path)
@@ -193,19 +193,11 @@ class Database:
         if revision == HEAD:
             return
         if revision is None and not create:
-            raise self._missing("this database is empty")
+            raise missing(self._path, "this database is empty")
         with self.write() as connection:
             # Another process may have migrated while we waited for the lock.
             if self._revision(connection) != HEAD:
                 _upgrade(connection)
-
-    def _missing(self, what: str) -> DatabaseMissing:
-        return DatabaseMissing(
-            what,
-            where=str(self._path),
-            hint="`newsletter ingest` makes a new one, `newsletter restore FILE` brings back a "
-            "backup; if its volume is not mounted, mount it",
-        )
 
     def _revision(self, connection: Connection) -> str | None:
         """Returns the schema revision, or `None` for an empty database."""

@@ -7,7 +7,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from newsletter.errors import DatabaseForeign, DiskFull, StorageError
+from newsletter.errors import DatabaseForeign, DatabaseMissing, DiskFull, StorageError
 from newsletter.storage import locks
 
 APPLICATION_ID = 0x50415045
@@ -91,12 +91,25 @@ def is_there(path: Path) -> bool:
         raise locks.unreachable(path, exc) from exc
 
 
-def refuse_foreign(path: Path) -> None:
+def missing(path: Path, what: str = "there is no database") -> DatabaseMissing:
+    """Returns the error for a database that does not exist or is empty."""
+    return DatabaseMissing(
+        what,
+        where=str(path),
+        hint="`newsletter ingest` makes a new one, `newsletter restore FILE` brings back a "
+        "backup; if its volume is not mounted, mount it",
+    )
+
+
+def refuse_foreign(path: Path, *, tighten: bool = True) -> None:
     """Checks the file's header, so that nothing is written to another program's file.
 
     An empty file is accepted, and so is a file with a single page, whose first transaction may
     still be in its write-ahead log. `Database` checks again with SQL. Takes the file from other
     accounts; what its group may do is the operator's choice.
+
+    Args:
+        tighten: whether to make our own file unreadable for other accounts.
 
     Raises:
         DatabaseForeign: it is no database, or one of another program, or so is a file beside it.
@@ -117,7 +130,8 @@ def refuse_foreign(path: Path) -> None:
     elif owner != APPLICATION_ID and (owner or pages > 1):
         what = "this database belongs to another program"
     else:
-        _take_from_others(path, about)
+        if tighten:
+            _take_from_others(path, about)
         return
     raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
 

@@ -142,6 +142,26 @@ def rewrite(database: Path, number: int) -> None:
         _create(path, number)
 
 
+def copy(database: Path, target: Path) -> None:
+    """Copies the file beside a database, if there is one, to beside the place of a copy of it.
+
+    Creates no lock file. The database must be copied afterwards: the other way round, another
+    process could raise both in between.
+
+    Raises:
+        StorageError: the file cannot be read or written.
+    """
+    path = _beside(database)
+    with _explained(path):
+        try:
+            descriptor = files.open_regular(path, os.O_RDONLY)
+        except FileNotFoundError:
+            return
+        with os.fdopen(descriptor, "rb") as file:
+            content = file.read(_MOST)
+        _beside(target).write_bytes(content)
+
+
 class Counter:
     """Raises the counter during one run.
 

@@ -260,17 +260,24 @@ def _last_at(tx: Connection, which: ColumnElement[bool]) -> datetime | None:
 
 def waiting(tx: Connection, after: int) -> int:
     """Returns the number of announced papers after a cursor."""
-    return int(
-        tx.execute(
-            select(func.count())
-            .join_from(entries, papers, papers.c.id == entries.c.paper_id)
-            .where(
-                entries.c.kind == EntryKind.NEW,
-                entries.c.position > after,
-                not_withdrawn(),
-                entries.c.position.not_in(select(passed.c.position)),
-            )
-        ).scalar_one()
+    return int(tx.execute(_waiting(func.count(), after)).scalar_one())
+
+
+def last_waiting(tx: Connection, after: int) -> int:
+    """Returns the position of the last announced paper after a cursor; 0 if there is none."""
+    return int(tx.execute(_waiting(func.max(entries.c.position), after)).scalar() or 0)
+
+
+def _waiting(what: ColumnElement[int], after: int) -> Select[Any]:
+    return (
+        select(what)
+        .join_from(entries, papers, papers.c.id == entries.c.paper_id)
+        .where(
+            entries.c.kind == EntryKind.NEW,
+            entries.c.position > after,
+            not_withdrawn(),
+            entries.c.position.not_in(select(passed.c.position)),
+        )
     )
 
 

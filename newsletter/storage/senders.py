@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from newsletter.storage import locks
@@ -43,6 +43,20 @@ def dead(database: Path, names: Iterable[str]) -> Iterator[str]:
                 yield name
 
 
+def alive(database: Path) -> set[str]:
+    """Returns the senders at work. A file that cannot be checked counts as alive."""
+    return {name for name in locks.senders(database) if locks.is_sender_alive(database, name)}
+
+
+@contextmanager
+def counted_as_alive(database: Path, names: Iterable[str]) -> Iterator[None]:
+    """Counts these senders as alive beside a copy of their database."""
+    with ExitStack() as held:
+        for name in names:
+            held.enter_context(locks.sender(database, name))
+        yield
+
+
 def any_alive(database: Path) -> bool:
     """Whether any sender is at work. A file that cannot be checked counts as alive."""
-    return any(locks.is_sender_alive(database, name) for name in locks.senders(database))
+    return bool(alive(database))

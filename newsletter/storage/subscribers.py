@@ -220,9 +220,16 @@ def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
     return tx.execute(query).scalar()
 
 
-def first_due(tx: Connection) -> datetime | None:
-    """Returns when the next subscriber is due, or `None`."""
-    return tx.execute(select(func.min(subscribers.c.next_due_at))).scalar()
+def first_due(tx: Connection, *, behind: int | None = None) -> datetime | None:
+    """Returns when the next subscriber is due, or `None`.
+
+    Args:
+        behind: only subscribers whose cursor is lower.
+    """
+    query = select(func.min(subscribers.c.next_due_at))
+    if behind is not None:
+        query = query.where(subscribers.c.cursor < behind)
+    return tx.execute(query).scalar()
 
 
 def added_since(tx: Connection, at: datetime) -> int:

@@ -93,7 +93,7 @@ def test_a_password_that_cannot_be_read(place: Path) -> None:
     (place / "config.toml").write_text(CONFIG + SMTP)
     assert newsletter("run", cwd=place).returncode == 2
     said = idle_reason(place)
-    assert said.startswith("held: 1 mail waits since ")
+    assert said.startswith("held: 1 mail has been waiting since ")
     assert "password_file: cannot be read" in said
 
 
@@ -105,7 +105,7 @@ def test_the_limit_of_a_day(place: Path) -> None:
         row = rows_of(done)[-1]
         assert (done.returncode, row["sent"], row["limited"]) == (3, expected, True)
     assert "max_per_day" in row["silence"]
-    assert idle_reason(place).startswith("held: 1 mail waits since ")
+    assert idle_reason(place).startswith("held: 1 mail has been waiting since ")
     assert "max_per_day" in idle_reason(place)
     (place / "config.toml").write_text(CONFIG + EML)
     assert newsletter("run", cwd=place).returncode == 0
@@ -120,7 +120,7 @@ def test_a_theme_that_is_broken(place: Path) -> None:
     assert newsletter("run", "--due-now", cwd=place).returncode == 3
     with closing(_opened(place, datetime.now(UTC) + timedelta(days=2))) as app:
         said = app.status.read().idle_reason
-    assert said.startswith("held: 2 new papers wait since ")
+    assert said.startswith("held: 2 new papers have been waiting since ")
     assert "fix the template" in said
     file.unlink()
     assert newsletter("run", "--due-now", cwd=place).returncode == 0
@@ -187,7 +187,7 @@ def test_a_service_with_a_broken_theme_sends_queued_mail(office: _Office, place:
     office.live(48)
     assert office.mails() == [*readers, "keeper@example.org"]
     said = office.app.status.read().idle_reason
-    assert said.startswith("held: 1 new paper waits since 2100-01-06 07:30 UTC, because")
+    assert said.startswith("held: 1 new paper has been waiting since 2100-01-06 07:30 UTC, because")
     file.unlink()
     office.restart()
     office.live(3)
@@ -200,7 +200,7 @@ def test_no_run_happened_when_a_subscriber_was_due(office: _Office) -> None:
     for job in office.jobs.captures_due():
         job()
     said = office.app.status.read().idle_reason
-    assert said.startswith("held: 2 new papers wait since ")
+    assert said.startswith("held: 2 new papers have been waiting since ")
     assert "nothing has run since" in said
 
 

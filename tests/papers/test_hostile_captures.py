@@ -74,7 +74,7 @@ def test_the_largest_page_is_held_within_the_limits(database: Database, piece: b
     """If there is no end to reading it, its time or memory has one, and the next is announced."""
     start = b"<!doctype html><title>Daily Papers - Hugging Face</title><a href=/papers/2611.00009>A"
     page = start + piece * ((MAX_BYTES - len(start)) // len(piece))
-    large, small = take_in(database, [page, good(2)])
+    large, small = ingest_round(database, [page, good(2)])
     assert (large.held or "").startswith("reading it ")
     assert small.held is None
     assert announced(database) == ["Lantern number 2"]

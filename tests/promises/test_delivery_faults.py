@@ -674,7 +674,7 @@ def test_why_mail_waits(room: Newsroom, server: MailServer) -> None:
     room.subscribe([ANA, BEN])
     room.run()
     why = rows_of(room.command("status", "--json"))[-1]["silence"]
-    assert why.startswith("held: 2 mails wait since ")
+    assert why.startswith("held: 2 mails have been waiting since ")
     assert ", because the last run ended early (" in why
     assert "554 5.3.2 no" in why
     server.plan()

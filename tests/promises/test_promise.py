@@ -30,7 +30,8 @@ from hypothesis.stateful import (
     rule,
 )
 
-from newsletter.app import maintenance
+from newsletter.app import factories, maintenance
+from newsletter.app.dry_run import dry_run
 from newsletter.config.schema import Config, DatabaseSection
 from newsletter.delivery.personalise import Origin, Personaliser
 from newsletter.delivery.recorder import Limits, RunSummary
@@ -66,6 +67,7 @@ from tests.support.planning_room import (
     PlanningRoom,
     without_papers,
 )
+from tests.support.rehearsals import contents, rehearsed
 from tests.support.scripted_transport import Act, Died, ScriptedTransport, papers_in
 from tests.support.soak import SOAK
 
@@ -89,6 +91,8 @@ GIVE_UP = timedelta(days=3)
 DAYS_COUNT = timedelta(days=3)
 """How long only papers without days may arrive before new subscribers no longer start at the
 latest day."""
+CONFIGURED = replace(RULES, tz_version=factories.rules(Config()).tz_version)
+"""The rules as the program derives them from a configuration."""
 FOLDER = "/dev/shm" if Path("/dev/shm").is_dir() else None
 """In memory if possible, because only processes die here, and no machine."""
 
@@ -200,13 +204,14 @@ class Promise(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory(dir=FOLDER)
         self.url = f"sqlite:///{self.folder.name}/test.db"
-        self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"))
+        self.room = PlanningRoom(new_database(Path(self.folder.name) / "test.db"), CONFIGURED)
         self.post = ScriptedTransport()
         self.model = Model()
         self.limits = Limits(sessions=1, give_up_after=GIVE_UP, retry_interval=0.0)
         self.time = MORNING
         self.ahead = timedelta()
         self.was_wrong = False
+        self.has_dry_run = False
         self.numbers = 0
         self.seen: dict[int, Row] = {}
         self.doubts: set[int] = set()
@@ -224,6 +229,8 @@ class Promise(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Lets everything catch up once more, and removes everything."""
         try:
+            if not self.has_dry_run:
+                self.a_dry_run_says_what_the_run_sends(comes=1, due_now=True)
             self.everything_catches_up()
         finally:
             self.room.database.close()
@@ -439,7 +446,7 @@ class Promise(RuleBasedStateMachine):
         """Another send time, time zone, holiday or time zone database."""
         skip = frozenset({self.time.date(), self.time.date() + A_DAY} if skips else ())
         self.room.rules = replace(
-            RULES, send_at=time(hour), time_zone=zone or "UTC", skip_dates=skip
+            CONFIGURED, send_at=time(hour), time_zone=zone or "UTC", skip_dates=skip
         )
 
     @rule()
@@ -557,6 +564,59 @@ class Promise(RuleBasedStateMachine):
         return Config(database=DatabaseSection(url=self.url))
 
     # --- runs
+
+    @precondition(lambda self: SOAK or not self.has_dry_run)
+    @rule(comes=several, due_now=mostly)
+    def a_dry_run_says_what_the_run_sends(self, comes: int, *, due_now: bool) -> None:
+        """The same editions to the same addresses; the dry run itself changes nothing."""
+        self.has_dry_run = True  # once in each short history, because it takes long
+        self._prepare(comes, due_now=due_now)
+        before = contents(Path(self.folder.name))
+        with dry_run(self._whole_config(), self.room.clock) as dry:
+            dry.app.builder = self.room.builder()  # whose templates are compiled already
+            stopped = rehearsed(dry, due_now=due_now).stopped
+            said = sorted(
+                (one.address, one.part, self._positions(dry.app.database, one.edition))
+                for one in dry.sent()
+            )
+        assert contents(Path(self.folder.name)) == before
+        if self.was_wrong and stopped:  # by the clock, which the next run may set right first
+            assert said == []
+            return
+        taken = len(self.post.taken)
+        assert self._run(due_now=due_now)
+        went = [(one.recipient, self.seen[delivery_of(one)]) for one in self.post.taken[taken:]]
+        assert said == sorted(
+            (address, row.part, self._positions(self.room.database, row.edition))
+            for address, row in went
+        )
+
+    def _positions(self, database: Database, key: str) -> tuple[int, ...]:
+        with database.read() as tx:
+            row = editions.find(tx, key)
+        assert row
+        return row.positions
+
+    def _whole_config(self) -> Config:
+        """The configuration of everything that the machine changes."""
+        rules, limits = self.room.rules, self.limits
+        sections: dict[str, dict[str, object]] = {
+            "newsletter": {
+                "time_zone": rules.time_zone,
+                "send_at": f"{rules.send_at:%H:%M}",
+                "skip_dates": sorted(rules.skip_dates),
+            },
+            "database": {"url": self.url},
+            "delivery": {
+                "sessions": limits.sessions,
+                "max_per_day": limits.max_per_day,
+                "unknown": limits.unknown,
+                "give_up_after": f"{limits.give_up_after.days}d",
+                "catch_up": f"{rules.catch_up // timedelta(hours=1)}h",
+            },
+            "theme": {"templates_dir": str(self.room.templates or "")},
+        }
+        return Config.model_validate(sections)
 
     @rule(comes=several, failing=st.booleans())
     def the_next_are_due(self, comes: int, *, failing: bool) -> None:

@@ -93,7 +93,7 @@ def test_a_relay_that_refuses_every_recipient(
     assert room.people("suppressed") == set()
     assert room.states_of(subscribers)["refused"] == 0
     said_now = room.silence()
-    assert said_now.startswith(f"held: {MANY - len(touched):,} mails wait since ")
+    assert said_now.startswith(f"held: {MANY - len(touched):,} mails have been waiting since ")
     assert STORMS[storm].say in said_now
     assert "newsletter continue" in said_now
     assert_all_served_once(room, server, subscribers)
@@ -109,7 +109,7 @@ def test_one_domain_that_refuses_does_not_affect_the_others(
     assert summary(done)["sent"] == len(SUBSCRIBERS)
     assert summary(done)["deferred"] <= MOST
     assert [row["domain"] for row in summary(done)["breakers"]] == ["big.example"]
-    assert "mail to big.example is held back" in room.silence()
+    assert "mail to big.example has been held back" in room.silence()
     server.plan()
     room.command("continue")
     room.run()
@@ -230,7 +230,7 @@ def test_mail_left_by_a_killed_run_is_reported(room: Newsroom, server: MailServe
     run.communicate()
     waiting = room.states_of(SUBSCRIBERS)["queued"]
     assert waiting
-    assert room.silence().startswith(f"held: {waiting:,} mails wait since ")
+    assert room.silence().startswith(f"held: {waiting:,} mails have been waiting since ")
     assert "`newsletter run` sends them" in room.silence()
 
 
