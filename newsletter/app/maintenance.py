@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, count
@@ -11,11 +13,19 @@ from pathlib import Path
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.errors import DatabaseDamaged, SourceMissing, StorageError, UsageError
+from newsletter.errors import (
+    DatabaseDamaged,
+    DatabaseForeign,
+    DatabaseNewer,
+    DatabaseOutdated,
+    SourceMissing,
+    StorageError,
+    UsageError,
+)
 from newsletter.messages import tokens
 from newsletter.storage import backups, generations, installation, locks, pruning
 from newsletter.storage.database import Database
-from newsletter.storage.database_file import sqlite_path
+from newsletter.storage.database_file import BACKUP_HINT, refuse_as_backup, sqlite_path
 from newsletter.subscribers.preferences import UNDO_FOR
 
 
@@ -64,8 +74,7 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
     Raises:
         StorageError: the file is not a backup of ours, or the database is in use.
     """
-    if not file.is_file():
-        raise SourceMissing("no such file", where=str(file), hint="name a backup")
+    _check_is_backup(file)
     target = _file(config)
     # Brings up the schema of the database that is replaced, for the merge. One that cannot be
     # opened is not merged.
@@ -133,8 +142,9 @@ def _put_in_place(
     fresh = target.with_name(f".{target.name}.restoring")
     _remove(fresh)
     try:
-        backups.copy(file, fresh)
-        _check_ours(fresh)
+        with _about_backup(file):
+            backups.copy(file, fresh)
+            _check_ours(fresh)
         kept, noted = _free_name(target, now), _noted(target)
         trusted = merge and noted is not None and backups.grew_from(target, fresh, at_least=noted)
         done = _brought_up(config, fresh, target, kept, now, trusted=trusted)
@@ -145,6 +155,35 @@ def _put_in_place(
     finally:
         _remove(fresh)
     return done
+
+
+def _check_is_backup(file: Path) -> None:
+    """Raises what is wrong with a file that is to be restored, as far as its header tells."""
+    if file.is_dir():
+        raise SourceMissing("this is a folder", where=str(file), hint=BACKUP_HINT)
+    if not file.is_file():
+        raise SourceMissing("there is no such file", where=str(file), hint=BACKUP_HINT)
+    refuse_as_backup(file)
+
+
+@contextmanager
+def _about_backup(file: Path) -> Iterator[None]:
+    """Names the backup in errors about its content, which are found in the copy of it."""
+    try:
+        yield
+    except (DatabaseForeign, DatabaseNewer, DatabaseOutdated) as error:
+        hint = "update this program first" if isinstance(error, DatabaseNewer) else BACKUP_HINT
+        raise type(error)(error.what, where=str(file), hint=hint) from error
+    except StorageError as error:
+        code = getattr(error.__cause__, "sqlite_errorcode", None)
+        if isinstance(error, DatabaseDamaged) or code in _DAMAGED:
+            raise DatabaseDamaged(
+                "this backup is damaged", where=str(file), hint="give another one"
+            ) from error
+        raise
+
+
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def _check_ours(fresh: Path) -> None:

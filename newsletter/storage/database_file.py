@@ -17,6 +17,11 @@ _SQLITE = "sqlite:///"
 _HEADER = 100
 """Size of a SQLite file's header, in bytes."""
 
+BACKUP_HINT = (
+    "give a file that `newsletter backup` wrote, or one of the folder `backups` beside the database"
+)
+"""What can be restored."""
+
 _ROOM = 1 << 16
 """Bytes that must be free on the disk: enough for a transaction of a few deliveries."""
 
@@ -97,22 +102,41 @@ def refuse_foreign(path: Path) -> None:
         DatabaseForeign: it is no database, or one of another program.
         StorageError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_HEADER)
-    except OSError as exc:
-        raise locks.unreachable(path, exc) from exc
-    if not head:
-        return
-    pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
-    if not head.startswith(b"SQLite format 3\0"):
-        what = "this file is no database"
-    elif owner != APPLICATION_ID and (owner or pages > 1):
-        what = "this database belongs to another program"
-    else:
+    head = _header(path)
+    if what := _foreign(head):
+        raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
+    if head:
         try:
             path.chmod(0o600)
         except OSError as exc:
             raise locks.unreachable(path, exc) from exc
-        return
-    raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
+
+
+def refuse_as_backup(path: Path) -> None:
+    """Checks that a file can be a copy of a database of this program, and does not change it.
+
+    Raises:
+        DatabaseForeign: it cannot.
+        StorageError: it cannot be read.
+    """
+    head = _header(path)
+    if what := _foreign(head) if head else "this file is empty":
+        raise DatabaseForeign(what, where=str(path), hint=BACKUP_HINT)
+
+
+def _header(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEADER)
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
+
+
+def _foreign(head: bytes) -> str:
+    """Returns why a file with this header is not one of ours; empty if it may be."""
+    if head and not head.startswith(b"SQLite format 3\0"):
+        return "this file is not a newsletter database"
+    pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
+    if owner != APPLICATION_ID and (owner or pages > 1):
+        return "this database belongs to another program"
+    return ""

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from newsletter.app.composition import App
 from newsletter.config.schema import NewsletterSection
+from newsletter.messages.links import SETTINGS_FOR
 from newsletter.models import SubscriberState
 from newsletter.subscribers.address import parse_public_address
 from newsletter.subscribers.csv_columns import parse_column
@@ -131,7 +132,7 @@ class PreferencePages:
             return self._pages.say(*TOO_OFTEN, 429)
         self._signup.ask_settings(number, self._visitors.network_of(request))
         self._wake()
-        return self._pages.page("sent")
+        return self._pages.page("sent", what="settings", days=SETTINGS_FOR.days)
 
     def _left(self, token: str, *, undone: bool = False, reason_saved: bool = False) -> Response:
         return self._pages.page(

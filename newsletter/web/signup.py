@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from newsletter.app.composition import App
 from newsletter.errors import NewsletterError
+from newsletter.messages.links import CONFIRM_FOR
 from newsletter.storage.requests import RequestKind
 from newsletter.subscribers.address import parse_public_address
 from newsletter.subscribers.signup import Confirmed, LinkState
@@ -103,7 +104,7 @@ class SignupPages:
             network = self._visitors.network_of(request)
             self._signup.ask(address, network, form.get("time_zone", ""))
             self._wake()
-        return self._pages.page("sent")
+        return self._pages.page("sent", what="confirm", days=CONFIRM_FOR.days)
 
     def confirm(self, request: Request) -> Response:
         """Shows the button. Opening the page changes nothing, because mail scanners do that."""

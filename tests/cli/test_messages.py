@@ -1,0 +1,86 @@
+"""What commands, pages and mails say: what happened, where, and what to do next."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import Here
+from tests.support.databases import new_file
+from tests.support.website import opened as opened_site
+
+Made = Callable[[Path], None]
+"""Puts something at a path."""
+
+
+@pytest.fixture
+def newsletter(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Here:
+    """Runs commands in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    return Here(capfd, monkeypatch)
+
+
+def test_the_page_after_a_request_says_how_long_its_own_link_is_valid(tmp_path: Path) -> None:
+    """Three days for a confirmation, thirty for a link to the settings."""
+    with opened_site(tmp_path) as site:
+        asked = site.subscribe().text
+        number = site.joined()
+        mailed = site.post(site.leaving(number), {"do": "settings"}).text
+    assert "confirm" in asked
+    assert "valid for 3 days" in asked
+    assert "link to your settings" in mailed
+    assert "valid for 30 days" in mailed
+    assert "misspelt" not in mailed
+
+
+def _of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE bookmarks (url)")
+        other.execute("CREATE TABLE folders (name)")
+        other.commit()
+
+
+def _of_a_newer_version(path: Path) -> None:
+    with closing(sqlite3.connect(new_file(path))) as newer:
+        newer.execute("UPDATE alembic_version SET version_num = '9999'")
+        newer.commit()
+
+
+def _damaged(path: Path) -> None:
+    whole = new_file(path).read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (lambda path: path.write_text('name = "x"\n'), "not a newsletter database"),
+        (lambda path: path.touch(), "this file is empty"),
+        (lambda _: None, "no such file"),
+        (Path.mkdir, "this is a folder"),
+        (_of_another_program, "belongs to another program"),
+        (_of_a_newer_version, "written by a newer version"),
+        (_damaged, "this backup is damaged"),
+    ],
+)
+def test_restore_says_what_is_wrong_with_a_file_that_is_no_backup(
+    newsletter: Here, tmp_path: Path, put: Made, said: str
+) -> None:
+    """It names that file and what to give instead, and leaves the database alone."""
+    newsletter("init")
+    before = (tmp_path / "newsletter.db").read_bytes()
+    put(tmp_path / "given")
+    done = newsletter("restore", "given")
+    assert done.returncode in (2, 3)
+    assert done.stderr.startswith("error: given: ")
+    assert said in done.stderr
+    assert "; " in done.stderr  # what to do
+    assert "make room" not in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert (tmp_path / "newsletter.db").read_bytes() == before
