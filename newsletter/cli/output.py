@@ -83,7 +83,8 @@ def print_report(report: CaptureReport, subject: str = "", page: Path | None = N
     name = Path(report.origin).name if "://" not in report.origin else report.origin
     if report.held is not None:
         what = f"held (snapshot {report.snapshot})" if report.snapshot else "failed"
-        say(f"{name}  {what}: {report.held}", err=True)
+        reason = report.held.removeprefix(f"{report.origin}: ")
+        say(f"{name}  {what}: {reason}", err=True)
         return
     if report.unchanged:
         say(f"{name}  unchanged since snapshot {report.snapshot}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -84,3 +85,17 @@ def test_restore_says_what_is_wrong_with_a_file_that_is_no_backup(
     assert "make room" not in done.stderr
     assert done.stderr.count("\n") == 1
     assert (tmp_path / "newsletter.db").read_bytes() == before
+
+
+def configure(text: str = "", **newsletter: object) -> None:
+    """Writes a configuration without sources of the internet into the current folder."""
+    lines = [f"{key} = {json.dumps(value)}" for key, value in newsletter.items()]
+    Path("config.toml").write_text("\n".join(["[newsletter]", *lines, "", text]))
+
+
+def test_a_failed_fetch_names_its_address_once(newsletter: Here) -> None:
+    """The line begins with the address; the error does not repeat it."""
+    configure('[[sources]]\nname = "shut"\nurl = "http://127.0.0.1:9/papers"\n')
+    said = newsletter("ingest").stderr
+    assert said.startswith("http://127.0.0.1:9/papers  failed: 127.0.0.1 is a loopback address; ")
+    assert said.count("http://") == 1

@@ -305,7 +305,7 @@ def test_name_that_does_not_exist(fetcher: Fetcher, fake: Time) -> None:
         fake.slept.clear()
         with (
             Fetcher(resolve=fail, clock=fake.clock, sleep=fake.sleep) as fetcher,
-            pytest.raises(FetchError, match="host name is not found"),
+            pytest.raises(FetchError, match="“papers.example” cannot be found"),
         ):
             fetcher.get("http://papers.example/")
         assert len(fake.slept) == pauses
@@ -314,7 +314,7 @@ def test_name_that_does_not_exist(fetcher: Fetcher, fake: Time) -> None:
 def test_name_that_no_name_server_takes(guarded: Fetcher) -> None:
     """A label that is too long or empty is the same as an unknown host."""
     for host in ("a" * 64 + ".example", "a..example"):
-        with pytest.raises(FetchError, match="host name is not found"):
+        with pytest.raises(FetchError, match="host name “"):
             guarded.get(f"http://{host}/")
 
 
@@ -490,10 +490,10 @@ def test_a_timeout_shows_no_secret_either(serve: Serve) -> None:
     server = serve({HIDDEN: idle_reason})
     with Fetcher(IMPATIENT) as impatient, pytest.raises(FetchError) as caught:
         impatient.get(server.url(HIDDEN))
-    assert f"{SHOWN}: not done within" in str(caught.value)
+    assert f"{SHOWN}: timed out after" in str(caught.value)
     with Fetcher(LOCAL) as local, pytest.raises(FetchError) as caught:
         local.get(f"http://{'h' * 70}.example{HIDDEN}")
-    assert f"{SHOWN}: the host name is not found" in str(caught.value)
+    assert f"{SHOWN}: the host name “" in str(caught.value)
 
 
 @given(st.text(max_size=40))
@@ -721,7 +721,7 @@ def test_refused_connection_is_tried_again(fetcher: Fetcher, fake: Time) -> None
     """Nobody listening may be a server that restarts."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    with pytest.raises(FetchError, match="connection failed"):
+    with pytest.raises(FetchError, match=": connection refused; "):
         fetcher.get(f"http://127.0.0.1:{port}/")
     assert fake.slept == [1.0, 2.0]
 
@@ -756,7 +756,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def test_deadline_ends_everything(serve: Serve, slow: Answer) -> None:
     """A byte now and then does not keep us: the time is counted for the whole."""
     server = serve(slow)
-    with Fetcher(IMPATIENT) as fetcher, pytest.raises(FetchError, match=r"not done within 0\.3 s"):
+    with Fetcher(IMPATIENT) as fetcher, pytest.raises(FetchError, match=r"timed out after 0\.3 s"):
         fetcher.get(server.url())
     assert len(server.requests) == 1
 
@@ -767,7 +767,7 @@ def test_deadline_ends_a_tls_greeting(serve: Serve) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as mute,
         Fetcher(IMPATIENT) as fetcher,
-        pytest.raises(FetchError, match=r"not done within 0\.3 s"),
+        pytest.raises(FetchError, match=r"timed out after 0\.3 s"),
     ):
         fetcher.get(f"https://127.0.0.1:{mute.getsockname()[1]}/")
 
@@ -981,7 +981,7 @@ def test_certificate_is_checked_by_name(
 def test_tls_to_a_server_without_it(serve: Serve, fetcher: Fetcher) -> None:
     """https to a port that speaks http is an error of one line."""
     server = serve(then_close(reply(b"papers")))
-    with pytest.raises(FetchError, match="connection failed") as caught:
+    with pytest.raises(FetchError, match=r"no secure connection .*\(wrong version number\)") as caught:
         fetcher.get(server.url().replace("http:", "https:"))
     assert str(caught.value).isprintable()
 
@@ -1014,7 +1014,7 @@ def test_arxiv_pause_fits_the_deadline(serve: Serve, fake: Time) -> None:
         policy, resolve=Names(["127.0.0.1"]), clock=fake.clock, sleep=fake.sleep
     ) as fetcher:
         fetcher.get(server.url(host="arxiv.org"))
-        with pytest.raises(FetchError, match="not done within 2 s"):
+        with pytest.raises(FetchError, match="timed out after 2 s"):
             fetcher.get(server.url(host="arxiv.org"))
     assert len(server.requests) == 1
     assert fake.slept == []
