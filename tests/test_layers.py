@@ -16,7 +16,7 @@ masks
 errors models
 text: clean dates colour json_line tex_symbols | urls tex_formulas | tex | excerpt fingerprint
 text: files!
-config: values | schema | parse permissions! | file!
+config: values | schema | problems | parse permissions! | file!
 sources!
 formats
 messages: tokens mime! | links personalised!

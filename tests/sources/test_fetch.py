@@ -981,7 +981,9 @@ def test_certificate_is_checked_by_name(
 def test_tls_to_a_server_without_it(serve: Serve, fetcher: Fetcher) -> None:
     """https to a port that speaks http is an error of one line."""
     server = serve(then_close(reply(b"papers")))
-    with pytest.raises(FetchError, match=r"no secure connection .*\(wrong version number\)") as caught:
+    with pytest.raises(
+        FetchError, match=r"no secure connection .*\(wrong version number\)"
+    ) as caught:
         fetcher.get(server.url().replace("http:", "https:"))
     assert str(caught.value).isprintable()
 
