@@ -28,6 +28,7 @@ from newsletter.cli import (
     trace,
 )
 from newsletter.cli.base import complain
+from newsletter.cli.options import takes_global_options
 from newsletter.cli.terminal import prepare, show_usage
 from newsletter.errors import NewsletterError
 
@@ -51,9 +52,8 @@ def main() -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--config", metavar="FILE", help="The configuration. [default: ./config.toml]")
 @click.version_option(__version__, message="newsletter %(version)s")
-def cli(config: str | None) -> None:  # read by `with_app`
+def cli() -> None:
     """New research papers by email: each one once, to each subscriber."""
 
 
@@ -81,3 +81,4 @@ for command in (
     doctor.doctor,
 ):
     cli.add_command(command)
+takes_global_options(cli)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from newsletter.cli.options import config_option, is_verbose
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, NewsletterError
 
@@ -31,12 +32,6 @@ def complain(error: NewsletterError) -> None:
             say(f"  {problem}", err=True)
     else:
         say(f"error: {error}", err=True)
-
-
-def config_option() -> str | None:
-    """Returns the path given by `--config`, or `None`."""
-    path: str | None = click.get_current_context().find_root().params["config"]
-    return path
 
 
 def secure_files(config: Config) -> None:
@@ -102,6 +97,8 @@ def reported(
             files = written(report)
         except NewsletterError as error:
             report = replace(report, held=str(error))
+        if is_verbose():
+            _log(report)
         failed += report.held is not None
         waiting += bool(decide and report.held and report.snapshot and not report.postponed)
         progress.clear()
@@ -115,3 +112,9 @@ def reported(
     if waiting and not as_json:
         say(f"{waiting} held: `newsletter snapshots release N` or `reject N` decides", err=True)
     return FAILED if failed else 0
+
+
+def _log(report: CaptureReport) -> None:
+    from newsletter.service.capture_log import log_report
+
+    log_report(report)

@@ -10,12 +10,12 @@ import click
 
 from newsletter.cli.base import (
     FAILED,
-    config_option,
     format_option,
     json_option,
     reported,
     with_app,
 )
+from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
 from newsletter.errors import StorageError
 from newsletter.masks import MASK, masked_url

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from newsletter.cli.base import FAILED, config_option, json_option
+from newsletter.cli.base import FAILED, json_option
+from newsletter.cli.options import config_option, is_quiet
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, UsageError
 
@@ -99,7 +100,7 @@ def _print(name: str, finding: Finding, *, as_json: bool) -> None:
         output.print_json(_row(name, finding))
         return
     for line in _lines(name, finding):
-        say(line)
+        say(line, err=is_quiet() and finding.level == "failure")
 
 
 def _print_summary(levels: Counter[str], *, as_json: bool) -> None:

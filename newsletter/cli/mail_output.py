@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
+from newsletter.cli.options import is_quiet
 from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery.recorder import RunSummary
@@ -38,7 +39,7 @@ class SendingProgress:
     """A progress line on a terminal: messages done, total, rate and time left."""
 
     def __init__(self) -> None:
-        self._active = sys.stderr.isatty()
+        self._active = sys.stderr.isatty() and not is_quiet()
         self._began = monotonic()
         self._shown = 0.0
 

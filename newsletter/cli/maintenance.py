@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from newsletter.cli.base import config_option, json_option
+from newsletter.cli.base import json_option
+from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
 
 if TYPE_CHECKING:

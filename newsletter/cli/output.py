@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.app.status import Status
+from newsletter.cli.options import is_quiet
 from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of
@@ -34,7 +35,7 @@ class Progress:
     def __init__(self, *, as_json: bool, always: bool = False) -> None:
         # Where every item prints a line of its own, those lines show the progress.
         quiet = as_json and not sys.stdout.isatty()
-        self._active = sys.stderr.isatty() and (always or quiet)
+        self._active = sys.stderr.isatty() and (always or quiet) and not is_quiet()
         self._done = 0
 
     def show(self, last: str) -> None:

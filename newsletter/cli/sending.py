@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import FAILED, config_option, json_option, reported, secure_files, with_app
-from newsletter.cli.terminal import say
+from newsletter.cli.base import FAILED, json_option, reported, secure_files, with_app
+from newsletter.cli.options import config_option, is_quiet, is_verbose
+from newsletter.cli.terminal import note, say
 from newsletter.errors import (
     ClockBehind,
     ConfigError,
@@ -75,6 +76,7 @@ def _ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
             try:
                 app.sending.refuse(app.clock())
                 planned = app.planner.plan(due_now=due_now)
+                _log("planned", subscribers=planned.subscribers, editions=planned.editions)
             except RenderError as error:  # frozen editions can still be sent
                 planned, fault = PlanResult(), str(error)
         return _sent(app, planned, signals, progress.show, fault)
@@ -103,6 +105,7 @@ def _sent(
 ) -> RunResult:
     """Sends, says whom a report did not reach, and pings after a healthy run."""
     result = app.sending.send(planned, signals.stop, progress, fault)
+    _log("sent", **{str(state): many for state, many in result.summary.counts.items()})
     _say_faults(app)
     if not signals.stop.is_set() and not result.stopped:
         with suppress(StorageError):
@@ -116,6 +119,14 @@ def _say_faults(app: App) -> None:
         say(f"error: {fault}", err=True)
 
 
+def _log(step: str, **facts: object) -> None:
+    """Logs a step, if --verbose asks for that."""
+    if is_verbose():
+        import structlog
+
+        structlog.get_logger(__name__).info(step, **facts)
+
+
 def _nothing(stopped: str = "") -> RunResult:
     from newsletter.delivery.sending import RunResult
 
@@ -126,7 +137,7 @@ def _remarks(app: App, *, as_json: bool) -> list[str]:
     """Returns the remarks about sources as they are before the run, and shows them to people."""
     remarks = [remark.text for remark in app.status.source_remarks()]
     for remark in remarks if not as_json else ():
-        say(f"note: {remark}", err=True)
+        note(remark)
     return remarks
 
 
@@ -138,8 +149,9 @@ def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: boo
     if as_json:
         output.print_json({**mail_output.ran_row(result, idle_reason), "remarks": remarks})
     else:
+        urgent = is_quiet() and mail_output.wants_attention(result)
         for line in mail_output.ran_lines(result, idle_reason):
-            say(line)
+            say(line, err=urgent)
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
     return FAILED if mail_output.wants_attention(result) else 0
@@ -152,7 +164,8 @@ def _backed_up(app: App, config: Config, signals: Signals) -> int:
 
     try:
         with signals.ends_at_once():
-            automatic_backups.make_if_due(config, app.database, app.clock())
+            made = automatic_backups.make_if_due(config, app.database, app.clock())
+            _log("backup", made=made)
     except Stopped:
         return 0
     except StorageError as error:
@@ -177,7 +190,8 @@ def send_test(app: App, address: str, *, as_json: bool) -> int:
     if as_json:
         output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
     else:
-        say(f"{row.state}: {row.reply or 'nothing was said'}")
+        failed = row.state != "sent"
+        say(f"{row.state}: {row.reply or 'the server said nothing'}", err=failed and is_quiet())
     return 0 if row.state == "sent" else FAILED
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from newsletter.cli.base import config_option, secure_files
+from newsletter.cli.base import secure_files
+from newsletter.cli.options import config_option, is_quiet, is_verbose
 
 log_option = click.option(
     "--log",
@@ -26,7 +27,7 @@ def serve(form: str) -> int:
 
     loaded = load_config(config_option())
     secure_files(loaded)
-    logs.configure(form)  # type: ignore[arg-type]
+    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())  # type: ignore[arg-type]
     with Signals() as signals:
         run.serve(loaded, signals.stop)
     return 0
@@ -42,7 +43,7 @@ def web(form: str) -> int:
 
     loaded = load_config(config_option())
     secure_files(loaded)
-    logs.configure(form)  # type: ignore[arg-type]
+    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())  # type: ignore[arg-type]
     with Signals() as signals:
         web_only.serve_pages(loaded, signals.stop)
     return 0

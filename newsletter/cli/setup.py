@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import complain, config_option, json_option, with_app
-from newsletter.cli.terminal import say
+from newsletter.cli.base import complain, json_option, with_app
+from newsletter.cli.options import config_option
+from newsletter.cli.terminal import note, say
 from newsletter.errors import ConfigError, DatabaseMissing
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def config_check(*, as_json: bool) -> int:
         if not problems:
             say("The configuration is fine.")
         for remark in remarks:
-            say(f"note: {remark}", err=True)
+            note(remark)
     return 2 if problems else 0
 
 

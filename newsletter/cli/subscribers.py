@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from newsletter.cli.base import FAILED, json_option, with_app
-from newsletter.cli.terminal import say, write
+from newsletter.cli.terminal import note, say, write
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -41,7 +41,7 @@ def subscribers() -> None:
 def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | None) -> None:
     """Make a subscriber active: from the latest day's papers on, or from where they were."""
     from newsletter.app.composition import opened
-    from newsletter.cli.base import config_option
+    from newsletter.cli.options import config_option
     from newsletter.config.file import load_config
     from newsletter.subscribers.lifecycle import line_of
 
@@ -93,7 +93,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
 
     from newsletter.app.composition import opened
     from newsletter.cli import mail_output, output
-    from newsletter.cli.base import config_option
+    from newsletter.cli.options import config_option
     from newsletter.config.file import load_config
     from newsletter.errors import UsageError
     from newsletter.subscribers.csv_import import read
@@ -108,7 +108,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
         except ValueError as fault:
             raise UsageError(str(fault), where=file) from fault
         for name in found.ignored:
-            say(f"note: the column “{name}” is ignored", err=True)
+            note(f"the column “{name}” is ignored")
         for bad in app.subscribers.list_import.add(found.rows, done, progress.count):
             progress.clear()
             if as_json:
@@ -147,7 +147,7 @@ def export(app: App, state: str, *, as_json: bool) -> None:
     paused = app.status.read().subscribers.get(SubscriberState.PAUSED, 0)
     if paused and wanted is SubscriberState.ACTIVE:  # an import would end their pause
         who = "1 person is" if paused == 1 else f"{paused:,} people are"
-        say(f"note: {who} paused and not in it; `--state paused` writes them", err=True)
+        note(f"{who} paused and not in it; `--state paused` writes them")
 
 
 def _simple(name: str, said: str, words: str) -> click.Command:

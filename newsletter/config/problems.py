@@ -48,10 +48,8 @@ def _words(problem: ErrorDetails) -> str:
         path = ".".join(step for step in loc if isinstance(step, str))
         return f"write it as a section, {'[[sources]]' if loc[0] == 'sources' else f'[{path}]'}"
     if kind == "tuple_type":
-        is_source = loc == ("sources",)
-        return (
-            f"write it as {'sections, [[sources]]' if is_source else 'a list in square brackets'}"
-        )
+        kind = "sections, [[sources]]" if loc == ("sources",) else "a list in square brackets"
+        return f"write it as {kind}"
     if kind.startswith(("greater_than", "less_than")):
         return _range(loc, limits)
     return _WORDS.get(kind.partition("_")[0], "this value is not allowed")

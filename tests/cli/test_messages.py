@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from tests.support.commands import Here
+from tests.support.captures import api_json, made
+from tests.support.commands import Here, rows_of
 from tests.support.databases import new_file
 from tests.support.website import opened as opened_site
 
@@ -99,3 +102,67 @@ def test_a_failed_fetch_names_its_address_once(newsletter: Here) -> None:
     said = newsletter("ingest").stderr
     assert said.startswith("http://127.0.0.1:9/papers  failed: 127.0.0.1 is a loopback address; ")
     assert said.count("http://") == 1
+
+
+def test_config_is_taken_before_and_after_the_command(newsletter: Here) -> None:
+    """Also after a command below another; the last one counts."""
+    configure()
+    Path("config.toml").rename("x.toml")
+    for line in (
+        ("--config", "x.toml", "sources", "list"),
+        ("sources", "--config", "x.toml", "list"),
+        ("sources", "list", "--config", "x.toml"),
+        ("--config", "y.toml", "sources", "list", "--config", "x.toml"),
+    ):
+        assert newsletter(*line).returncode == 0
+    assert "y.toml: there is no configuration" in newsletter("status", "--config", "y.toml").stderr
+
+
+def with_papers(*, held: bool = False) -> None:
+    """Configures a folder with a day's papers, and one subscriber who gets mail as files."""
+    Path("papers").mkdir()
+    data = b"<html>nothing of papers</html>" if held else api_json(made("Lamps", "Oil"))
+    Path("papers/2026-11-20.json").write_bytes(data)
+    os.utime("papers/2026-11-20.json", (1, 1))
+    configure('[[sources]]\nname = "desk"\npath = "papers"\n', sender="a@lamps.example")
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_quiet_prints_nothing_when_all_is_well(newsletter: Here, *, before: bool) -> None:
+    """Neither what was done nor why nothing was; JSON is as ever."""
+    with_papers()
+
+    def quiet(*command: str) -> subprocess.CompletedProcess[str]:
+        return newsletter("-q", *command) if before else newsletter(*command, "--quiet")
+
+    newsletter("subscribers", "add", "mira@example.org")
+    for command in (("ingest",), ("run",), ("status",), ("run", "--due-now")):
+        done = quiet(*command)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), command
+    assert rows_of(quiet("run", "--json"))[-1]["sent"] == 0
+    assert len(quiet("subscribers", "export").stdout.splitlines()) == 2  # data, not a message
+
+
+def test_quiet_prints_what_needs_attention(newsletter: Here) -> None:
+    """A held capture, an error."""
+    with_papers(held=True)
+    newsletter("subscribers", "add", "mira@example.org")
+    done = newsletter("run", "--quiet")
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert "2026-11-20.json  held (snapshot 1): " in done.stderr
+    assert "no subscriber" in newsletter("-q", "subscribers", "pause", "x@example.org").stderr
+
+
+def test_verbose_logs_each_step_to_standard_error(newsletter: Here) -> None:
+    """What is printed stays as it is, JSON included."""
+    with_papers()
+    newsletter("subscribers", "add", "mira@example.org")
+    for line in (("run", "-v", "--json"), ("--verbose", "run", "--json")):
+        done = newsletter(*line)
+        assert rows_of(done)[-1]["stopped"] is None
+        events = [json.loads(one)["event"] for one in done.stderr.splitlines()]
+        assert {"planned", "sent", "backup"} <= set(events)
+        assert {"captured", "unchanged"} & set(events)
+    assert newsletter("-q", "-v", "status").returncode == 2
+    assert newsletter("-q", "status", "-v").returncode == 2

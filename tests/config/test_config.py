@@ -293,7 +293,10 @@ def test_a_value_of_the_wrong_kind_is_a_problem(text: str) -> None:
     assert all(line.split(":")[0].startswith(tuple(section)) for line in problems(text))
 
 
-WRONG = (None, True, 3, -5, 10**30, 1.5, float("nan"), "", "x\ny", "zzz", "x" * 400, [], [3], ["x"])
+WRONG: tuple[Any, ...] = (
+    *(None, True, 3, -5, 10**30, 1.5, float("nan")),
+    *("", "x\ny", "zzz", "x" * 400, [], [3], ["x"]),
+)
 FOREIGN = re.compile(
     r"Input|[Ss]tring should|Value error|validation error|[Ff]ield required|Extra inputs|valid "
     r"(tuple|dictionary)|instance of|pattern|Datetimes|\[key\]"
