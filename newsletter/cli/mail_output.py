@@ -13,6 +13,7 @@ from newsletter.cli.terminal import write
 from newsletter.delivery.recorder import RunSummary
 from newsletter.delivery.sending import RunResult
 from newsletter.models import Circuit, DeliveryState
+from newsletter.planning.edition_review import EditionProgress
 from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.subscribers import Subscriber
@@ -156,6 +157,25 @@ def edition_row(row: EditionRow) -> dict[str, Any]:
         "frozen_at": iso(row.frozen_at),
         "planned_at": iso(row.planned_at),
     }
+
+
+MAIL_COUNTS = ("sent", "waiting", "failed", "unknown", "cancelled")
+"""What is counted of the mails of an edition."""
+
+
+def progress_row(one: EditionProgress) -> dict[str, Any]:
+    """Returns an edition and what became of its mails as a JSON row."""
+    counts = {name: getattr(one, name) for name in MAIL_COUNTS}
+    return {**edition_row(one.row), "progress": one.word, "mails": counts}
+
+
+def progress_line(one: EditionProgress) -> str:
+    """Returns an edition and what became of its mails as a readable line."""
+    row = one.row
+    about = row.reason if row.state == "held" else row.subject
+    mails = [f"{count:,} {name}" for name in MAIL_COUNTS if (count := getattr(one, name))]
+    facts = " · ".join([plural(len(row.positions), "paper"), *mails])
+    return f"{row.id:>5}  {one.word:<8}  {row.frozen_at:%Y-%m-%d %H:%M} UTC  {facts}: {about}"
 
 
 def circuit_row(circuit: Circuit) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import FAILED, json_option, reported, secure_files, with_app
+from newsletter.cli.base import FAILED, json_option, reported, secure_files
 from newsletter.cli.options import config_option, is_quiet, is_verbose
 from newsletter.cli.terminal import note, say
 from newsletter.errors import (
@@ -178,17 +178,21 @@ def _backed_up(app: App, config: Config, signals: Signals) -> int:
 @click.command("send-test")
 @click.argument("address")
 @json_option
-@with_app
-def send_test(app: App, address: str, *, as_json: bool) -> int:
-    """Send a test mail the way editions go, and say what became of it."""
+def send_test(address: str, *, as_json: bool) -> int:
+    """Send a test mail to ADDRESS the way editions are sent, and show the result."""
+    from newsletter.app.composition import opened
     from newsletter.cli import mail_output, output
     from newsletter.cli.signals import Signals
+    from newsletter.config.file import load_config
     from newsletter.subscribers.lifecycle import address_of
 
-    with Signals() as signals:
-        row = app.test_mail.send(address_of(address), signals.stop)
+    to, loaded = address_of(address), load_config(config_option())
+    # Before anything was ingested, the database that records the mail is created.
+    with Signals() as signals, opened(loaded) as app:
+        row = app.test_mail.send(to, signals.stop)
+        message_id = app.records.message_id(row)
     if as_json:
-        output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
+        output.print_json(mail_output.delivery_row(row, message_id))
     else:
         failed = row.state != "sent"
         say(f"{row.state}: {row.reply or 'the server said nothing'}", err=failed and is_quiet())

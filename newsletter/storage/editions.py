@@ -193,6 +193,11 @@ def pass_over(tx: Connection, positions: Iterable[int]) -> None:
     tx.execute(insert(passed).on_conflict_do_nothing(), [{"position": one} for one in positions])
 
 
+def passed_over(tx: Connection) -> set[int]:
+    """Returns the entries that are not sent any more."""
+    return set(tx.execute(select(passed.c.position)).scalars())
+
+
 def note_planned(tx: Connection, number: int, at: datetime) -> None:
     """Records when the edition was first planned for a subscriber."""
     tx.execute(

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from newsletter.app.composition import opened
+from newsletter.config.file import load_config
+from newsletter.models import DeliveryState, EditionState
+from newsletter.planning.edition_review import EditionProgress
+from newsletter.storage.editions import EditionRow
 from tests.support.captures import api_json, made
 from tests.support.commands import Here, rows_of
 from tests.support.databases import new_file
@@ -166,3 +173,63 @@ def test_verbose_logs_each_step_to_standard_error(newsletter: Here) -> None:
         assert {"captured", "unchanged"} & set(events)
     assert newsletter("-q", "-v", "status").returncode == 2
     assert newsletter("-q", "status", "-v").returncode == 2
+
+
+def test_editions_say_what_became_of_them_and_of_their_mails(newsletter: Here) -> None:
+    """In words an operator knows; scripts find the state they know, too."""
+    with_papers()
+    newsletter("subscribers", "add", "mira@example.org")
+    newsletter("subscribers", "add", "ana@example.org")
+    with opened(load_config(None)) as app:
+        list(app.sources.ingest_configured())
+        app.planner.plan(due_now=True)
+    assert "  waiting   " in newsletter("editions", "list").stdout
+    newsletter("subscribers", "pause", "ana@example.org")
+    newsletter("run")
+    (line,) = newsletter("editions", "list").stdout.splitlines()
+    assert re.search(r"^ +1  sent      \S+ \S+ UTC  2 papers · 1 sent · 1 cancelled: ", line)
+    (row,) = rows_of(newsletter("editions", "list", "--json"))
+    assert (row["state"], row["progress"], row["papers"]) == ("frozen", "sent", 2)
+    wanted = {"sent": 1, "waiting": 0, "failed": 0, "unknown": 0, "cancelled": 1}
+    assert row["mails"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("state", "planned", "skipped", "counts", "word"),
+    [
+        (EditionState.HELD, False, False, {}, "held"),
+        (EditionState.REJECTED, False, False, {}, "rejected"),
+        (EditionState.REJECTED, False, True, {}, "skipped"),
+        (EditionState.FROZEN, False, False, {}, "released"),
+        (EditionState.FROZEN, True, False, {DeliveryState.QUEUED: 2}, "waiting"),
+        (
+            EditionState.FROZEN,
+            True,
+            False,
+            {DeliveryState.SENT: 1, DeliveryState.DEFERRED: 1},
+            "sending",
+        ),
+        (EditionState.FROZEN, True, False, {DeliveryState.UNKNOWN: 1}, "sent"),
+        (EditionState.FROZEN, True, False, {DeliveryState.REFUSED: 1}, "not sent"),
+        (EditionState.FROZEN, True, False, {}, "sent"),  # its records were pruned
+    ],
+)
+def test_what_became_of_an_edition(
+    state: EditionState,
+    planned: bool,
+    skipped: bool,
+    counts: dict[DeliveryState, int],
+    word: str,
+) -> None:
+    """By its own state and those of its mails."""
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    row = EditionRow(1, "k", (1,), state, None, "Lamps", at, at if planned else None, None)
+    assert EditionProgress(row, counts, skipped=skipped).word == word
+
+
+def test_a_test_mail_needs_no_database_yet(newsletter: Here) -> None:
+    """It is the first thing that one tries with a new configuration."""
+    configure(sender="a@lamps.example")
+    done = newsletter("send-test", "mira@example.org")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("sent")
