@@ -14,8 +14,8 @@ import newsletter
 LAYERS = """
 masks
 errors models
-text: clean dates colour json_line tex_symbols | urls tex_formulas | tex | excerpt fingerprint
-text: files!
+text: clean counted dates colour json_line tex_symbols zones | urls tex_formulas | tex
+text: excerpt fingerprint files!
 config: values | schema | problems | parse permissions! | file!
 sources!
 formats
@@ -27,7 +27,7 @@ papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
 editions: content | paper_block | subject | compose | templating! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
-subscribers: address | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
+subscribers: address pause_end | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
 subscribers: settings_links! | preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!

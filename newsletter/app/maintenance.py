@@ -49,12 +49,17 @@ class Restored:
     away: int = 0
 
 
-def backup(config: Config, target: Path) -> int:
-    """Copies the database, which may be in use. Returns the size of the copy in bytes.
+def backup(config: Config, target: Path, *, replace: bool = False) -> tuple[Path, int]:
+    """Copies the database, which may be in use. Returns the copy and its size in bytes.
+
+    Args:
+        config: the configuration.
+        target: the file, or the folder to put the copy in.
+        replace: whether to replace an existing file.
 
     Raises:
         StorageError: the copy cannot be made.
-        UsageError: the target is the database itself.
+        UsageError: the target is the database itself, or exists and is not to be replaced.
     """
     source = sqlite_path(config.database.url)
     Database(config.database.url, create=False).close()  # raises unless it exists and is ours
@@ -64,8 +69,14 @@ def backup(config: Config, target: Path) -> int:
         raise UsageError(
             "that is the database itself", where=str(target), hint="name another file or folder"
         )
+    if target.exists() and not replace:
+        raise UsageError(
+            "this file exists already",
+            where=str(target),
+            hint="give another name, or --force to replace it",
+        )
     backups.copy(source, target)
-    return target.stat().st_size
+    return target, target.stat().st_size
 
 
 def restore(config: Config, file: Path, now: datetime) -> Restored:

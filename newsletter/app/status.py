@@ -36,6 +36,7 @@ from newsletter.storage.editions import EditionRow
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 
+_RECENT = timedelta(days=7)
 _SOON = timedelta(minutes=15)
 """How long a due subscriber may wait for the next run before being reported as overdue."""
 
@@ -55,6 +56,7 @@ class Status:
         backups: number of automatic backups that are kept; 0 if none are made.
         newest_backup: the day of the newest of them.
         untold: the problems that no report to the owner has reached them with yet.
+        at: when it was read.
     """
 
     sources: list[SourceStatus]
@@ -70,6 +72,17 @@ class Status:
     backups: int = 0
     newest_backup: date | None = None
     untold: tuple[str, ...] = ()
+    at: datetime | None = None
+
+    def concerns(self, source: SourceStatus) -> bool:
+        """Returns whether a source is of interest now.
+
+        Files and folders that were named once for `ingest` are not for ever: a week after the
+        last capture, they are only if one of their captures is held.
+        """
+        if source.name in self.configured or source.watched or source.held:
+            return True
+        return not (self.at and source.captured_at and source.captured_at < self.at - _RECENT)
 
 
 class StatusReader:
@@ -158,6 +171,7 @@ def _status(
         ended=deliveries.ended_otherwise(tx),
         idle_reason=idle_reason(replace(facts, older=older)),
         remarks=remarks(config, captured, at),
+        at=at,
         configured=_names(config),
     )
 

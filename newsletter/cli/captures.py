@@ -16,9 +16,10 @@ from newsletter.cli.base import (
     with_app,
 )
 from newsletter.cli.options import config_option
-from newsletter.cli.terminal import say
+from newsletter.cli.terminal import note, say
 from newsletter.errors import StorageError
 from newsletter.masks import MASK, masked_url
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -53,6 +54,7 @@ def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> in
     loaded = load_config(config_option())
     try:
         with opened(loaded) as app:
+            _note_subfolders(locations or configured_locations(loaded))
             if locations:
                 return reported(
                     app.sources.ingest_named(locations, format), as_json=as_json, decide=True
@@ -101,6 +103,7 @@ def _replay(
     with Signals() as signals:
         try:
             with throw_away() as app, signals.ends_at_once():
+                _note_subfolders(locations)
                 return reported(
                     app.sources.replay(locations, format), as_json=as_json, written=writer(app)
                 )
@@ -108,6 +111,13 @@ def _replay(
             return signals.exit_status
         except StorageError as error:
             return _all_failed(locations, error, as_json=as_json)
+
+
+def _note_subfolders(locations: Iterable[str]) -> None:
+    from newsletter.sources.files import subfolders_note
+
+    for remark in filter(None, map(subfolders_note, locations)):
+        note(remark)
 
 
 def _all_failed(locations: Iterable[str], error: StorageError, *, as_json: bool) -> int:
@@ -184,8 +194,8 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
         if as_json:
             output.print_json(output.snapshot_row(row))
         else:
-            about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
-            day = f"{row.captured_at:%Y-%m-%d %H:%M}"
+            about = row.reason or f"{plural(row.counts.papers, 'paper')}, {row.counts.new} new"
+            day = f"{row.captured_at:%Y-%m-%d %H:%M} UTC"
             place = masked_url(row.origin)
             say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {place}: {about}")
 

@@ -15,6 +15,7 @@ from newsletter.cli.base import FAILED, json_option
 from newsletter.cli.options import config_option, is_quiet
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, UsageError
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.doctor.findings import Finding
@@ -110,7 +111,7 @@ def _print_summary(levels: Counter[str], *, as_json: bool) -> None:
     if as_json:
         output.print_json({"ok": passed, "warnings": warnings, "failures": failures})
         return
-    others = (output.plural(warnings, "warning"), output.plural(failures, "failure"))
+    others = (plural(warnings, "warning"), plural(failures, "failure"))
     say(", ".join([f"{passed} ok", *others]))
 
 

@@ -8,6 +8,7 @@ import click
 
 from newsletter.cli.base import json_option, with_app
 from newsletter.cli.terminal import say
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -65,4 +66,4 @@ def _decided(row: EditionRow, *, as_json: bool) -> None:
         output.print_json(mail_output.edition_row(row))
     else:
         state = "released" if row.state == "frozen" else row.state
-        say(f"Edition {row.id} is {state} ({output.plural(len(row.positions), 'paper')}).")
+        say(f"Edition {row.id} is {state} ({plural(len(row.positions), 'paper')}).")

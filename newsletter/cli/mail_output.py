@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 from newsletter.cli.options import is_quiet
-from newsletter.cli.output import plural
 from newsletter.cli.terminal import write
 from newsletter.delivery.recorder import RunSummary
 from newsletter.delivery.sending import RunResult
@@ -18,6 +17,7 @@ from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.list_import import Imported
+from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 
 _SHOWN = (
@@ -141,7 +141,7 @@ def delivery_line(row: DeliveryRow) -> str:
     again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
     said = f": {row.reply}" if row.reply else ""
     address = row.address or "(gone)"
-    at = f"{row.changed_at:%Y-%m-%d %H:%M}"
+    at = f"{row.changed_at:%Y-%m-%d %H:%M} UTC"
     return f"{at}  {row.state:<9}  {address}  {name}{tries}{again}{said}"
 
 

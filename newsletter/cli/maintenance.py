@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @json_option
-def backup(file: str, *, as_json: bool) -> None:
-    """Copy the database to FILE, also while it is in use. It holds addresses: keep it private."""
+def backup(file: str, *, force: bool, as_json: bool) -> None:
+    """Copy the database to FILE or into a folder, also while it is in use.
+
+    The copy contains addresses and keys: keep it private.
+    """
     from newsletter.app import maintenance
     from newsletter.cli import output
     from newsletter.config.file import load_config
 
-    size = maintenance.backup(load_config(config_option()), Path(file))
+    config = load_config(config_option())
+    copy, size = maintenance.backup(config, Path(file), replace=force)
     if as_json:
-        output.print_json({"file": file, "bytes": size})
+        output.print_json({"file": str(copy), "bytes": size})
         return
-    say(f"Copied {size / 1e6:,.1f} MB to {file}.")
+    say(f"Copied {size / 1e6:,.1f} MB to {copy}.")
 
 
 @click.command()
@@ -90,7 +95,7 @@ def _restored_row(done: Restored) -> dict[str, Any]:
 
 
 def _say_what_is_unknown(unknown: int) -> None:
-    from newsletter.cli.output import plural
+    from newsletter.text.counted import plural
 
     say("What was sent since the backup is not known, so nothing of it is sent again:")
     say(f"- {plural(unknown, 'mail')} unknown; `newsletter deliveries` shows them")
@@ -114,10 +119,11 @@ def prune(older_than: str, *, as_json: bool) -> None:
     """Let old captured bytes and records of sent mails go. No paper comes back as new."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
-    from newsletter.cli.output import plural, print_json
+    from newsletter.cli.output import print_json
     from newsletter.config import values
     from newsletter.config.file import load_config
     from newsletter.errors import UsageError
+    from newsletter.text.counted import plural
 
     try:
         length = values.duration(older_than)

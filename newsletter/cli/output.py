@@ -20,6 +20,7 @@ from newsletter.papers.report import CaptureReport
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 from newsletter.text.clean import cut
+from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 from newsletter.text.json_line import json_line
 
@@ -122,7 +123,9 @@ def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict
 
 def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> None:
     """Prints the result of an inspection."""
-    say(f"{place}: {name}, recognised by {sign}; {plural(len(snapshot.papers), 'paper')}")
+    many = len(snapshot.papers)
+    shown = f", the first {SHOWN} of them:" if many > SHOWN else ""
+    say(f"{place}: {name}, recognised by {sign}; {plural(many, 'paper')}{shown}")
     for kind, lines in (("note", snapshot.notes), ("doubt", snapshot.doubts)):
         for line in lines:
             say(f"    {kind}: {line}")
@@ -172,7 +175,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
 
 def status_lines(found: Status) -> Iterator[str]:
     """Yields the state as readable lines, with the idle reason last."""
-    for source in found.sources:
+    for source in filter(found.concerns, found.sources):
         gone = source.watched and source.name not in found.configured
         yield _source_line(source) + (" · not in the configuration" if gone else "")
         yield from (f"    note: {note}" for note in source.notes)
@@ -226,11 +229,6 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
         "new": row.counts.new,
         "size": row.size,
     }
-
-
-def plural(count: int, noun: str) -> str:
-    """Returns a count with its noun: `1 paper`, `2 papers`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from newsletter.cli.base import json_option
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
 from newsletter.errors import DatabaseMissing
+from newsletter.text.counted import plural
 
 
 @click.command()
@@ -55,7 +56,7 @@ def preview(
             }
         )
     else:
-        say(f"{output.plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
+        say(f"{plural(len(edition.entries), 'paper')} · {edition.parts[0].subject}")
         for path in written.files:
             say(f"  {path}")
         if not (loaded.newsletter.base_url or loaded.newsletter.owner):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -164,10 +165,33 @@ def _simple(name: str, said: str, words: str) -> click.Command:
     return click.command(name, help=words)(click.argument("address")(command))
 
 
-subscribers.add_command(
-    _simple("pause", "is paused", "Send nothing for a while; what is new waits for them.")
+@subscribers.command()
+@click.argument("address")
+@click.option(
+    "--until",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DATE",
+    help="Resume on this day, such as 2026-12-24. [default: until `resume`]",
 )
-subscribers.add_command(_simple("resume", "is active", "End a pause: nothing was skipped."))
+@json_option
+@with_app
+def pause(app: App, address: str, until: datetime | None, *, as_json: bool) -> None:
+    """Send a subscriber nothing for a while; new papers wait until they resume."""
+    from newsletter.cli import mail_output, output
+    from newsletter.subscribers.lifecycle import address_of
+
+    day = until.date() if until else None
+    row = app.subscribers.lifecycle.pause(address_of(address), day)
+    if as_json:
+        paused_until = day.isoformat() if day else None
+        output.print_json({**mail_output.subscriber_row(row), "paused_until": paused_until})
+    else:
+        say(f"{row.address} is paused" + (f" until {day}" if day else ""))
+
+
+subscribers.add_command(
+    _simple("resume", "is active", "End a pause; no papers were skipped meanwhile.")
+)
 subscribers.add_command(
     _simple(
         "revoke",

@@ -31,7 +31,8 @@ def undo(app: App, since: str, *, as_json: bool) -> None:
     subscribers who unsubscribed or asked to be forgotten stay away. They get what they missed
     with their next edition; `newsletter deliveries retry --edition` sends one again at once.
     """
-    from newsletter.cli.output import plural, print_json
+    from newsletter.cli.output import print_json
+    from newsletter.text.counted import plural
 
     back = app.subscribers.suppression_undo.undo(_time(since, app.clock()))
     if as_json:

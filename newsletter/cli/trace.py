@@ -26,5 +26,5 @@ def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
         if as_json:
             output.print_json({"at": iso(fact.at), "what": fact.what, **fact.details})
         else:
-            when = f"{fact.at:%Y-%m-%d %H:%M}" if fact.at else " " * 16
+            when = f"{fact.at:%Y-%m-%d %H:%M} UTC" if fact.at else " " * 20
             say(f"{when}  {fact.words}")

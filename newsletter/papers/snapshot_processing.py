@@ -232,8 +232,13 @@ class SnapshotProcessor:
         row = parsed.row
         owners = log.owners(tx, (key for line in lines for key in line.keys))
         identities = Identities(owners)
+        sizes, feed_sizes = snapshots.sizes_before(tx, row.source_id), None
+        if row.source in sources.OF_SEVERAL_FEEDS:
+            before = snapshots.accepted_before(tx, row.source_id)
+            sizes, feed_sizes = review.of_one_feed(content.format, row.origin, before)
         history = review.History(
-            sizes=snapshots.sizes_before(tx, row.source_id),
+            sizes=sizes,
+            feed_sizes=feed_sizes,
             renamed=identities.renamed(line.keys for line in lines),
             restored=sources.is_restored(tx, row.source_id),
         )

@@ -19,6 +19,7 @@ from newsletter.service.backup_job import BackupJob
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
+from newsletter.sources.files import subfolders_note
 from newsletter.storage.database import Database
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
@@ -69,6 +70,9 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
         address=f"http://{config.web.host}:{wire.getsockname()[1]}",
         sources=len(config.sources),
     )
+    for section in config.sources:
+        if section.path and (remark := subfolders_note(section.path)):
+            log.warning("subfolders are not read", source=section.name, reason=remark)
     systemd.notify(systemd.READY)
     health.watch(stop)
     scheduler.run()

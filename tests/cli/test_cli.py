@@ -474,7 +474,7 @@ def test_a_page_that_shrank_is_remarked_upon(configured: Path) -> None:
     for number in range(6):
         newsletter("ingest", f"{number}.json", cwd=configured)
     shown = newsletter("status", cwd=configured).stdout
-    assert "1 papers, where 9 are usual" in shown
+    assert "1 paper, where 9 are usual" in shown
     assert "it begins “[{" in shown
 
 

@@ -9,16 +9,19 @@ import sqlite3
 import subprocess
 from collections.abc import Callable
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from newsletter.app.composition import opened
+from newsletter.app.status import StatusReader
+from newsletter.cli.output import status_lines
 from newsletter.config.file import load_config
 from newsletter.models import DeliveryState, EditionState
 from newsletter.planning.edition_review import EditionProgress
 from newsletter.storage.editions import EditionRow
+from newsletter.subscribers.address import parse_address
 from tests.support.captures import api_json, made
 from tests.support.commands import Here, rows_of
 from tests.support.databases import new_file
@@ -233,3 +236,132 @@ def test_a_test_mail_needs_no_database_yet(newsletter: Here) -> None:
     done = newsletter("send-test", "mira@example.org")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("sent")
+
+
+def test_replayed_feeds_are_not_compared_with_each_other(newsletter: Here) -> None:
+    """A small feed beside a large one has not shrunk."""
+    for day in range(10, 16):
+        large = made(*(f"Lamp {number} of day {day}" for number in range(30)))
+        Path(f"large-2026-11-{day}.json").write_bytes(api_json(large))
+    Path("small-2026-11-16.json").write_bytes(api_json(made("Oil")))
+    Path("large-2026-11-16.json").write_bytes(api_json(made("Wicks")))
+    folder = sorted(str(path) for path in Path().glob("*.json"))
+    of_large, of_small = newsletter("replay", *folder).stdout.split("small-")
+    assert "1 paper, where 30 are usual" in of_large
+    assert "usual" not in of_small
+
+
+def test_an_inspection_says_of_how_many_papers_it_shows_the_first(newsletter: Here) -> None:
+    """No more than that is said of a short list."""
+    Path("long.json").write_bytes(api_json(made(*(f"Lamp {number}" for number in range(35)))))
+    Path("short.json").write_bytes(api_json(made("Lamp")))
+    assert "; 35 papers, the first 5 of them:\n" in newsletter("inspect", "long.json").stdout
+    assert newsletter("inspect", "short.json").stdout.splitlines()[0].endswith("; 1 paper")
+
+
+def test_subfolders_that_are_not_read_are_told_of(newsletter: Here) -> None:
+    """With how many they are and how they are read."""
+    with_papers()
+    for name in ("papers/2025", "papers/2026", "papers/.cache"):
+        Path(name).mkdir()
+    for command in (("ingest",), ("ingest", "papers"), ("replay", "papers")):
+        said = newsletter(*command).stderr
+        assert "papers: 2 subfolders are not read, such as " in said
+        assert "[[sources]]" in said
+    assert newsletter("ingest", "papers/2025", "--quiet").stderr == ""
+
+
+def test_a_backup_replaces_no_file_unless_told_to(newsletter: Here) -> None:
+    """Neither by its name nor by that of its folder."""
+    newsletter("init")
+    Path("copies").mkdir()
+    assert newsletter("backup", "copies").stdout.endswith(" to copies/newsletter.db.\n")
+    Path("copies/newsletter.db").write_text("mine")
+    for target in ("copies", "copies/newsletter.db"):
+        done = newsletter("backup", target)
+        assert done.returncode == 2
+        assert done.stderr == (
+            "error: copies/newsletter.db: this file exists already; give another name, or --force "
+            "to replace it\n"
+        )
+        assert Path("copies/newsletter.db").read_text() == "mine"
+    assert newsletter("backup", "copies", "--force").returncode == 0
+    assert Path("copies/newsletter.db").read_bytes().startswith(b"SQLite")
+
+
+def test_a_pause_may_have_an_end(newsletter: Here) -> None:
+    """A later one replaces it; a date that is over, or too far off, is refused."""
+    newsletter("init")
+    newsletter("subscribers", "add", "mira@example.org")
+    today = datetime.now(UTC).date()
+    for days in (30, 10):
+        until = str(today + timedelta(days=days))
+        done = newsletter("subscribers", "pause", "mira@example.org", "--until", until)
+        assert done.stdout == f"mira@example.org is paused until {until}\n"
+    with opened(load_config(None)) as app:
+        number = app.subscribers.lifecycle.find(parse_address("mira@example.org")).id
+        view = app.subscribers.preference_centre.view(number)
+    assert view
+    assert str(view.details.paused_until) == until
+    for days in (0, 400):
+        wrong = str(today + timedelta(days=days))
+        done = newsletter("subscribers", "pause", "mira@example.org", "--until", wrong)
+        assert done.returncode == 2
+        assert "write a date from tomorrow on, at most a year from now" in done.stderr
+
+
+def test_what_was_ingested_once_leaves_the_status_after_a_week(newsletter: Here) -> None:
+    """A configured source does not; neither does what is held."""
+    with_papers()
+    Path("once").mkdir()
+    Path("once/x.json").write_bytes(api_json(made("Wicks")))
+    newsletter("ingest")
+    newsletter("ingest", "once", "once/x.json")
+    config = load_config(None)
+
+    def shown(days: int) -> str:
+        later = datetime.now(UTC) + timedelta(days=days)
+        with opened(config) as app:
+            found = StatusReader(config, app.database, lambda: later).read()
+        return "\n".join(status_lines(found))
+
+    now, later = shown(0), shown(8)
+    assert str(Path("once").resolve()) in now
+    assert "manual: " in now
+    assert str(Path("once").resolve()) not in later
+    assert "manual: " not in later
+    assert "desk: " in later
+    Path("bad.json").write_text("{")
+    newsletter("ingest", "bad.json")
+    assert "manual: " in shown(8)
+
+
+def test_every_time_of_day_names_its_zone(newsletter: Here) -> None:
+    """In what commands print."""
+    with_papers()
+    newsletter("subscribers", "add", "mira@example.org")
+    newsletter("run", "--due-now")
+    for command in (
+        ("status",),
+        ("sources", "list"),
+        ("snapshots", "list"),
+        ("editions", "list"),
+        ("deliveries", "list"),
+        ("subscribers", "list"),
+        ("why", "mira@example.org"),
+        ("why", "Lamps"),
+    ):
+        said = newsletter(*command).stdout
+        assert re.search(r"\d\d:\d\d", said), command
+        assert not re.search(r"\d\d:\d\d(?!:| UTC|\d)", said), said
+
+
+def test_the_pages_name_the_zone_of_a_time_of_day(tmp_path: Path) -> None:
+    """Where a subscriber reads when the next edition comes."""
+    with opened_site(tmp_path) as site:
+        site.subscribe(form={"time_zone": "America/New_York"})
+        site.work()
+        page = site.post(site.link("confirm")).text
+        settings = site.get(site.settings(site.number())).text
+    assert re.search(r"\w+day 07:30 \(America/New York time\)", page)
+    assert "In your time zone, which is below. Leave it empty for 07:30" in settings
