@@ -27,7 +27,8 @@ papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
 editions: content | paper_block | subject | compose | templating! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
-subscribers: address pause_end | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
+subscribers: address pause_end | csv_columns | csv_import csv_export
+subscribers: suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
 subscribers: settings_links! | preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!

@@ -11,6 +11,7 @@ import click
 from newsletter.cli.options import config_option, is_verbose
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, NewsletterError
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.config.schema import Config
@@ -27,7 +28,7 @@ def complain(error: NewsletterError) -> None:
     """Prints an error to standard error; several configuration problems one per line."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         where = error.where or "the configuration"
-        say(f"{where}: {len(error.problems)} problems", err=True)
+        say(f"{where}: {plural(len(error.problems), 'problem')}", err=True)
         for problem in error.problems:
             say(f"  {problem}", err=True)
     else:

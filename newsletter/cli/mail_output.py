@@ -113,10 +113,10 @@ def imported_line(done: Imported) -> str:
         (done.known, "known already"),
         (done.left, "unsubscribed, and stay so"),
         (done.suppressed, "suppressed, and stay so"),
-        (done.bad, "bad line" if done.bad == 1 else "bad lines"),
     ]
     others = [f"{count:,} {what}" for count, what in facts if count]
-    return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others]) + "."
+    bad = [plural(done.bad, "bad line")] if done.bad else []
+    return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others, *bad]) + "."
 
 
 def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
 def delivery_line(row: DeliveryRow) -> str:
     """Returns a delivery as a readable line."""
     name = row.edition[:12] + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
-    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
+    tries = f" after {plural(row.attempts, 'attempt')}" if row.attempts > 1 else ""
     again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
     said = f": {row.reply}" if row.reply else ""
     address = row.address or "(gone)"
@@ -221,12 +221,7 @@ def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
     summary = result.summary
     if result.planned.subscribers:
         what = plural(len(result.planned.editions), "edition")
-        who = (
-            "1 person"
-            if result.planned.subscribers == 1
-            else f"{result.planned.subscribers:,} people"
-        )
-        yield f"Planned {what} for {who}."
+        yield f"Planned {what} for {plural(result.planned.subscribers, 'subscriber')}."
     for row in result.planned.held:
         yield (
             f"held: edition {row.id} waits for you ({row.reason}); "
@@ -238,8 +233,7 @@ def ran_lines(result: RunResult, idle_reason: str | None) -> Iterator[str]:
             facts.append(plural(summary.notices, "notice"))
         yield f"{' · '.join(facts)} · {summary.seconds:.1f} s"
     if summary.suppressed:
-        addresses = plural(summary.suppressed, "address").replace("addresss", "addresses")
-        yield f"{addresses} suppressed."
+        yield f"{plural(summary.suppressed, 'address', 'addresses')} suppressed."
     yield from map(circuit_line, summary.circuits)
     if summary.limited:
         yield "The day's limit (max_per_day) is reached; the next run goes on."

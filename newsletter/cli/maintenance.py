@@ -10,6 +10,7 @@ import click
 from newsletter.cli.base import json_option
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.maintenance import Restored
@@ -54,7 +55,7 @@ def restore(file: str, *, as_json: bool) -> None:
     if done.kept:
         say(f"The database that was there is {done.kept.name}.")
     if done.merged:
-        say("What was sent since the backup, and what people did, is taken over from it.")
+        say("What was sent since the backup, and what subscribers did, is taken over from it.")
         _say_who_is_back(done.back, done.away)
         return
     _say_what_is_unknown(done.unknown)
@@ -95,8 +96,6 @@ def _restored_row(done: Restored) -> dict[str, Any]:
 
 
 def _say_what_is_unknown(unknown: int) -> None:
-    from newsletter.text.counted import plural
-
     say("What was sent since the backup is not known, so nothing of it is sent again:")
     say(f"- {plural(unknown, 'mail')} unknown; `newsletter deliveries` shows them")
     say("- the first capture of every source is held; `newsletter snapshots release` decides")
@@ -105,11 +104,14 @@ def _say_what_is_unknown(unknown: int) -> None:
 
 def _say_who_is_back(back: int, away: int) -> None:
     if back:
-        who = "1 person who was" if back == 1 else f"{back:,} people who were"
-        say(f"- {who} removed since the backup: back")
+        who = plural(back, "subscriber who was", "subscribers who were")
+        say(f"- {who} removed since the backup: restored")
     if away:
-        who = "1 person who was" if away == 1 else f"{away:,} people who were"
-        say(f"- {who} removed since: not back; they had left, were forgotten or had moved")
+        who = plural(away, "subscriber who was", "subscribers who were")
+        say(
+            f"- {who} removed since the backup: not restored; they had unsubscribed, were "
+            "forgotten or had changed their address"
+        )
 
 
 @click.command()
@@ -123,7 +125,6 @@ def prune(older_than: str, *, as_json: bool) -> None:
     from newsletter.config import values
     from newsletter.config.file import load_config
     from newsletter.errors import UsageError
-    from newsletter.text.counted import plural
 
     try:
         length = values.duration(older_than)

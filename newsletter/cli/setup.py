@@ -11,6 +11,7 @@ from newsletter.cli.base import complain, json_option, with_app
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import note, say
 from newsletter.errors import ConfigError, DatabaseMissing
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -125,6 +126,6 @@ def sources_import(opml: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"added": added})
     else:
-        say(f"Added {len(added)} sources.")
+        say(f"Added {plural(len(added), 'source')}.")
         for name in added:
             say(f"  {name}")

@@ -11,6 +11,7 @@ import click
 
 from newsletter.cli.base import FAILED, json_option, with_app
 from newsletter.cli.terminal import note, say, write
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -147,8 +148,8 @@ def export(app: App, state: str, *, as_json: bool) -> None:
         write(line.rstrip("\r\n"))
     paused = app.status.read().subscribers.get(SubscriberState.PAUSED, 0)
     if paused and wanted is SubscriberState.ACTIVE:  # an import would end their pause
-        who = "1 person is" if paused == 1 else f"{paused:,} people are"
-        note(f"{who} paused and not in it; `--state paused` writes them")
+        who = plural(paused, "paused subscriber is", "paused subscribers are")
+        note(f"{who} not in it; `--state paused` exports them")
 
 
 def _simple(name: str, said: str, words: str) -> click.Command:

@@ -18,6 +18,7 @@ from newsletter.formats.markup import unescaped
 from newsletter.formats.page_cards import Cards, Piece
 from newsletter.models import Snapshot
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 from newsletter.text.dates import MONTHS, month_number
 
 NAME = "daily-papers-cards"
@@ -58,7 +59,7 @@ def parse(document: Document) -> Snapshot:
         )
     bare = sum(paper.abstract is None for paper in papers)
     notes.insert(0, "read by its cards: the page has no list of papers that can be used")
-    notes.append(f"{bare} of {len(papers)} papers came without an abstract")
+    notes.append(f"{bare} of {plural(len(papers), 'paper')} came without an abstract")
     doubts = () if page.ended else ("the page does not end as a page does; it may be cut",)
     return Snapshot(NAME, papers, tuple(notes), doubts)
 

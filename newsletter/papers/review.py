@@ -97,7 +97,7 @@ def reason_to_hold(snapshot: Snapshot, history: History) -> str | None:
         return snapshot.doubts[0]
     if len(usual) >= ENOUGH_HISTORY and rows > FLOOD * median(usual):
         return (
-            f"{rows:,} papers, more than {FLOOD} times the usual {median(usual):,.0f} "
+            f"{plural(rows, 'paper')}, more than {FLOOD} times the usual {median(usual):,.0f} "
             "of this source: it may be an archive"
         )
     if rows >= ENOUGH_ROWS and 2 * history.renamed > rows:
@@ -116,5 +116,5 @@ def reason_to_hold_edition(papers: int, sizes: Sequence[int]) -> str | None:
         sizes: numbers of papers in earlier editions.
     """
     if len(sizes) >= ENOUGH_HISTORY and papers > FLOOD * median(sizes):
-        return f"{papers:,} papers, more than {FLOOD} times the usual {median(sizes):,.0f}"
+        return f"{plural(papers, 'paper')}, more than {FLOOD} times the usual {median(sizes):,.0f}"
     return None

@@ -33,6 +33,7 @@ from newsletter.storage import log, sightings, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 
 
 class Parse(Protocol):
@@ -257,7 +258,7 @@ class SnapshotProcessor:
         if few := review.remark(content, history):
             notes += [few, parsed.beginning]
         if twice := len(lines) - len(made):
-            notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
+            notes.append(f"{twice} of {plural(len(lines), 'row')} repeated papers of the same list")
         return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
 
 

@@ -65,14 +65,7 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
     threading.Thread(
         target=_end_when, args=(stop, scheduler, app), name="stop", daemon=True
     ).start()
-    log.info(
-        "serving",
-        address=f"http://{config.web.host}:{wire.getsockname()[1]}",
-        sources=len(config.sources),
-    )
-    for section in config.sources:
-        if section.path and (remark := subfolders_note(section.path)):
-            log.warning("subfolders are not read", source=section.name, reason=remark)
+    _log_start(config, wire.getsockname()[1])
     systemd.notify(systemd.READY)
     health.watch(stop)
     scheduler.run()
@@ -82,6 +75,13 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
     _end(jobs)
     app.close()
     log.info("ended")
+
+
+def _log_start(config: Config, port: int) -> None:
+    log.info("serving", address=f"http://{config.web.host}:{port}", sources=len(config.sources))
+    for section in config.sources:
+        if section.path and (remark := subfolders_note(section.path)):
+            log.warning("subfolders are not read", source=section.name, reason=remark)
 
 
 def _end_when(stop: threading.Event, scheduler: Scheduler, app: App) -> None:

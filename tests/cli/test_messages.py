@@ -365,3 +365,32 @@ def test_the_pages_name_the_zone_of_a_time_of_day(tmp_path: Path) -> None:
         settings = site.get(site.settings(site.number())).text
     assert re.search(r"\w+day 07:30 \(America/New York time\)", page)
     assert "In your time zone, which is below. Leave it empty for 07:30" in settings
+
+
+ONE_OF_MANY = re.compile(
+    r"(?<![\d.,-])1 (?:new |bad |active )*(?:paper|subscriber|mail|edition|source|capture|address"
+    r"|problem|row|line|attempt|notice|warning|failure)e?s\b|\b1 people\b|\ball 1\b"
+)
+
+
+def test_one_is_never_told_in_the_plural(newsletter: Here) -> None:
+    """One paper, one subscriber, one mail; in commands, files of the edition and the trace."""
+    Path("papers").mkdir()
+    Path("papers/2026-11-20.json").write_bytes(api_json(made("Lamps")))
+    os.utime("papers/2026-11-20.json", (1, 1))
+    configure('[[sources]]\nname = "desk"\npath = "papers"\n', sender="a@lamps.example")
+    Path("list.csv").write_text("address\nmira@example.org\nbroken\n")
+    Path("feeds.opml").write_text('<opml><body><outline xmlUrl="http://x.example/"/></body></opml>')
+    lines = [
+        *(("ingest",), ("subscribers", "import", "list.csv"), ("status",), ("preview",)),
+        *(("why", "mira@example.org"), ("why", "Lamps"), ("run", "--due-now"), ("status",)),
+        *(("editions", "list"), ("snapshots", "list"), ("deliveries",), ("inspect",)),
+        *(("sources", "import", "feeds.opml"), ("prune", "--older-than", "1s")),
+        *(("subscribers", "pause", "mira@example.org"), ("subscribers", "export"), ("status",)),
+        *(("replay", "papers"), ("config", "check")),
+    ]
+    for line in lines:
+        done = newsletter(*line)
+        assert not ONE_OF_MANY.search(done.stdout + done.stderr), done
+    for file in Path("preview").iterdir():
+        assert not ONE_OF_MANY.search(file.read_text()), file

@@ -485,7 +485,7 @@ def test_an_empty_first_capture_opens_nothing(boy: Paperboy) -> None:
 def test_rows_that_were_one_paper_are_counted_in_a_note(boy: Paperboy) -> None:
     """Nine rows and seven papers: the difference is said."""
     (report,) = boy(api(row(1), row(2), row(1)))
-    assert report.notes == ("1 of 3 rows were papers listed before in it",)
+    assert report.notes == ("1 of 3 rows repeated papers of the same list",)
 
 
 def test_an_archive_is_held_without_history_too(boy: Paperboy) -> None:
