@@ -39,7 +39,7 @@ delivery: sending! records! | send_test!
 app: clock! open_files!
 app: undelivered source_remarks backup_rotation alert_reports alert_channels! | idle
 app: edition_factories! automatic_backups! | factories! alert_conditions! | status! alerts!
-app: inspection!
+app: inspection! unfinished
 app: trace! subscriber_use_cases! | composition! | maintenance!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!

@@ -49,12 +49,14 @@ def secure_files(config: Config) -> None:
 
 def json_option(command: Callable[P, Any]) -> Callable[P, Any]:
     """Adds `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")(
+        command
+    )
 
 
 def format_option(command: Callable[P, Any]) -> Callable[P, Any]:
     """Adds `--format`."""
-    text = "Read them as this format instead of recognising it (see `newsletter formats`)."
+    text = "Read as this format instead of detecting it (see `newsletter formats`)."
     return click.option("--format", metavar="NAME", help=text)(command)
 
 

@@ -26,10 +26,12 @@ _WIDTH = 9
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Ask nobody but this machine.")
-@click.option("--dkim-selector", metavar="NAME", default="", help="Look at this DKIM key.")
-@click.option("--nameserver", metavar="ADDRESS", help="Ask this name server about the domain.")
-@click.option("--send", "send_to", metavar="ADDRESS", help="Send a test mail too.")
+@click.option("--offline", is_flag=True, help="Make no network requests.")
+@click.option(
+    "--dkim-selector", metavar="NAME", default="", help="Check the DKIM key of this selector."
+)
+@click.option("--nameserver", metavar="ADDRESS", help="Use this DNS server.")
+@click.option("--send", "send_to", metavar="ADDRESS", help="Also send a test mail to this address.")
 @json_option
 def doctor(
     dkim_selector: str,
@@ -39,7 +41,7 @@ def doctor(
     offline: bool,
     as_json: bool,
 ) -> int:
-    """Look at everything that must be right before mail arrives. Sends nothing unless asked."""
+    """Check everything that mail needs to arrive. Sends nothing without --send."""
     from newsletter.app.doctor.checks import run_checks
     from newsletter.app.doctor.context import Context, Options
     from newsletter.cli.signals import Signals
@@ -78,7 +80,7 @@ def _load(path: str | None, *, as_json: bool) -> Config:
         return load_config(path)
     except ConfigError as error:
         for problem in error.problems if as_json else ():
-            found = failure(problem, error.hint or f"mend it in {error.where}")
+            found = failure(problem, error.hint or f"fix it in {error.where}")
             output.print_json(_row("config", found))
         raise
 

@@ -29,7 +29,7 @@ def editions() -> None:
 @json_option
 @with_app
 def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
-    """List the editions, oldest first, with their numbers of papers and mails."""
+    """List the editions, oldest first, with what became of them."""
     from newsletter.cli import mail_output, output
     from newsletter.models import EditionState
 
@@ -45,7 +45,7 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
 @json_option
 @with_app
 def editions_release(app: App, edition: int, *, as_json: bool) -> None:
-    """Release a held edition: the next run sends it to subscribers who are due."""
+    """Release a held edition; the next run sends it."""
     _decided(app.edition_review.release(edition, app.clock()), as_json=as_json)
 
 
@@ -55,7 +55,10 @@ def editions_release(app: App, edition: int, *, as_json: bool) -> None:
 @json_option
 @with_app
 def editions_reject(app: App, edition: int, *, pass_over: bool, as_json: bool) -> None:
-    """Reject a held edition: its papers wait for the next one, unless --pass is given."""
+    """Reject a held edition.
+
+    Its papers wait for the next one, unless --pass is given.
+    """
     _decided(app.edition_review.reject(edition, app.clock(), pass_over=pass_over), as_json=as_json)
 
 

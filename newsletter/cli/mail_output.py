@@ -89,8 +89,7 @@ def subscriber_row(row: Subscriber) -> dict[str, Any]:
 def subscriber_line(row: Subscriber) -> str:
     """Returns a subscriber as a readable line."""
     due = f"due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
-    topics = f"topics: {'; '.join(row.preferences.topics)}" if row.preferences.topics else ""
-    facts = [row.preferences.cadence, due, topics]
+    facts = [row.preferences.cadence, due]
     return f"{row.state:<12}  {row.address}  {' · '.join(filter(None, facts))}"
 
 

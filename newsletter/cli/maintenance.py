@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @json_option
 def backup(file: str, *, force: bool, as_json: bool) -> None:
-    """Copy the database to FILE or into a folder, also while it is in use.
+    """Copy the database to a file, even while it is in use.
 
-    The copy contains addresses and keys: keep it private.
+    FILE may be a folder. The copy contains addresses and keys: keep it private.
     """
     from newsletter.app import maintenance
     from newsletter.cli import output
@@ -41,7 +41,7 @@ def backup(file: str, *, force: bool, as_json: bool) -> None:
 @click.argument("file")
 @json_option
 def restore(file: str, *, as_json: bool) -> None:
-    """Put a backup in the place of the database. Nothing is sent twice because of it."""
+    """Replace the database with a backup; nothing is sent twice."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli import output
@@ -62,10 +62,14 @@ def restore(file: str, *, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--nothing-sent", is_flag=True, help="Nothing was sent since the copy was made.")
+@click.option(
+    "--nothing-sent",
+    is_flag=True,
+    help="Nothing was sent since the copy was made: accept it unchanged.",
+)
 @json_option
 def restored(*, nothing_sent: bool, as_json: bool) -> None:
-    """Accept an older copy of the database that was put in place without `restore`."""
+    """Accept an older database put in place by other means."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli import output
@@ -115,10 +119,15 @@ def _say_who_is_back(back: int, away: int) -> None:
 
 
 @click.command()
-@click.option("--older-than", default="90d", show_default=True, metavar="LENGTH")
+@click.option(
+    "--older-than", default="90d", show_default=True, metavar="AGE", help="Such as 90d or 12w."
+)
 @json_option
 def prune(older_than: str, *, as_json: bool) -> None:
-    """Let old captured bytes and records of sent mails go. No paper comes back as new."""
+    """Delete old captures and records of sent mails.
+
+    No paper becomes new again by that.
+    """
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli.output import print_json
@@ -134,7 +143,7 @@ def prune(older_than: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"captures": done.captures, "mails": done.mails})
         return
-    say(f"Let go of {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
+    say(f"Deleted {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
 
 
 COMMANDS = (backup, restore, restored, prune)

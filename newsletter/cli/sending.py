@@ -31,10 +31,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--due-now", is_flag=True, help="As if everybody were due; due times stay.")
+@click.option(
+    "--due-now", is_flag=True, help="Treat every subscriber as due; schedules do not change."
+)
 @json_option
 def run(*, due_now: bool, as_json: bool) -> int:
-    """Do the whole job once: take in what is new, plan for who is due, send. Safe from cron."""
+    """Ingest, plan and send once; for cron or a timer. Overlapping runs are safe."""
     from newsletter.app.composition import opened
     from newsletter.app.factories import sending_problems
     from newsletter.cli.signals import Signals, Stopped
@@ -179,7 +181,7 @@ def _backed_up(app: App, config: Config, signals: Signals) -> int:
 @click.argument("address")
 @json_option
 def send_test(address: str, *, as_json: bool) -> int:
-    """Send a test mail to ADDRESS the way editions are sent, and show the result."""
+    """Send a test mail the way editions are sent."""
     from newsletter.app.composition import opened
     from newsletter.cli import mail_output, output
     from newsletter.cli.signals import Signals
@@ -202,7 +204,7 @@ def send_test(address: str, *, as_json: bool) -> int:
 @click.command()
 @json_option
 def pause(*, as_json: bool) -> None:
-    """Stop all sending. Nothing is lost: `newsletter continue` goes on."""
+    """Stop all sending until `continue`; nothing is lost."""
     said = "Sending is stopped. `newsletter continue` starts it."
     _set_sending("pause", {"paused": True}, said, as_json=as_json)
 
@@ -210,8 +212,8 @@ def pause(*, as_json: bool) -> None:
 @click.command("continue")
 @json_option
 def go_on(*, as_json: bool) -> None:
-    """Start sending again; also says that the clock is right now."""
-    said = "Sending goes on with the next `newsletter run`."
+    """Resume sending; also after the clock was corrected."""
+    said = "Sending resumes with the next `newsletter run`."
     _set_sending("resume", {"paused": False}, said, as_json=as_json)
 
 

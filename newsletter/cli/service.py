@@ -13,14 +13,17 @@ log_option = click.option(
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
     show_default=True,
-    help="How it logs; auto is JSON unless on a terminal.",
+    help="Format of the log; auto is console on a terminal, else json.",
 )
 
 
 @click.command()
 @log_option
 def serve(form: str) -> int:
-    """Capture, plan and send, each when it is time, until told to end. Ends with status 0."""
+    """Run as a service: ingest, send and serve the web pages.
+
+    Runs until it is stopped by a signal; then it ends with status 0.
+    """
     from newsletter.cli.signals import Signals
     from newsletter.config.file import load_config
     from newsletter.service import logs, run
@@ -36,7 +39,10 @@ def serve(form: str) -> int:
 @click.command()
 @log_option
 def web(form: str) -> int:
-    """Serve the pages for readers alone, and send the mails they ask for. Ends with status 0."""
+    """Serve only the web pages, with the mails they cause.
+
+    Runs until it is stopped by a signal; then it ends with status 0.
+    """
     from newsletter.cli.signals import Signals
     from newsletter.config.file import load_config
     from newsletter.service import logs, web_only

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", default="config.toml")
 def init(path: str) -> None:
-    """Write a commented configuration to PATH [config.toml], and create the database."""
+    """Write a configuration file, and create the database.
+
+    PATH is config.toml by default.
+    """
     from newsletter.config.file import init as write_config
     from newsletter.config.file import load_config
     from newsletter.storage.database import Database
@@ -32,13 +35,14 @@ def init(path: str) -> None:
 
 @click.group()
 def config() -> None:
-    """Look at the configuration."""
+    """Check the configuration."""
 
 
 @config.command("check")
 @json_option
 def config_check(*, as_json: bool) -> int:
-    """List every problem of the configuration at once."""
+    """List all problems of the configuration."""
+    from newsletter.app import unfinished
     from newsletter.app.inspection import deeper_problems, remarks_on_sources
     from newsletter.cli import output
     from newsletter.config.file import load_config
@@ -48,7 +52,10 @@ def config_check(*, as_json: bool) -> int:
     try:
         loaded = load_config(path)
         problems = deeper_problems(loaded)
-        remarks = [remark.text for remark in remarks_on_sources(loaded)]
+        remarks = [
+            *unfinished.remarks(loaded),
+            *(remark.text for remark in remarks_on_sources(loaded)),
+        ]
     except ConfigError as error:
         problems = list(error.problems)
         if not as_json:
@@ -70,7 +77,7 @@ def config_check(*, as_json: bool) -> int:
 @json_option
 @click.pass_context
 def sources(context: click.Context, *, as_json: bool) -> None:
-    """Where papers come from; without a command, all of them."""
+    """List, rename and import sources. Lists them by default."""
     if context.invoked_subcommand is None:
         context.invoke(sources_list, as_json=as_json)
 
@@ -78,7 +85,7 @@ def sources(context: click.Context, *, as_json: bool) -> None:
 @sources.command("list")
 @json_option
 def sources_list(*, as_json: bool) -> None:
-    """The sources of the configuration, and those captured before."""
+    """List the configured sources, and those captured before."""
     from newsletter.app.composition import opened
     from newsletter.app.status import nothing_yet
     from newsletter.cli import source_output
@@ -103,7 +110,7 @@ def sources_list(*, as_json: bool) -> None:
 @json_option
 @with_app
 def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
-    """Continue the source OLD under the name NEW, with everything known of it."""
+    """Rename the source OLD to NEW, with everything known of it."""
     from newsletter.cli import source_output
     from newsletter.cli.output import print_json
 
@@ -115,7 +122,7 @@ def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
 
 
 @sources.command("import")
-@click.argument("opml")
+@click.argument("opml", metavar="FILE")
 @json_option
 def sources_import(opml: str, *, as_json: bool) -> None:
     """Add the feeds of an OPML file to the configuration."""

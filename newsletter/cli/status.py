@@ -14,9 +14,11 @@ from newsletter.text.counted import plural
 
 
 @click.command()
-@click.option("--out", default="preview", show_default=True, help="Folder for its files.")
-@click.option("--theme", help="Another theme than the configured one.")
-@click.option("--subscriber", metavar="ADDRESS", help="What this subscriber would get.")
+@click.option(
+    "--out", default="preview", show_default=True, metavar="DIR", help="Folder for its files."
+)
+@click.option("--theme", metavar="NAME", help="Use this theme instead of the configured one.")
+@click.option("--subscriber", metavar="ADDRESS", help="Show what this subscriber would get.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 @click.option("--serve", is_flag=True, help="Serve the folder on this machine until Ctrl-C.")
 @json_option
@@ -29,7 +31,10 @@ def preview(
     serve: bool,
     as_json: bool,
 ) -> int:
-    """Write the next edition's files, exactly as they would be sent. Changes nothing."""
+    """Write the next edition to files, as it would be sent.
+
+    Changes nothing.
+    """
     from newsletter.app.composition import opened
     from newsletter.cli import output
     from newsletter.config.file import load_config, with_theme
@@ -78,7 +83,7 @@ def _show(folder: Path, page: Path, *, open_it: bool, serve: bool, as_json: bool
 @click.command()
 @json_option
 def status(*, as_json: bool) -> int:
-    """How every source fares, and why nothing went out."""
+    """Show the sources, the mails, and why nothing is sent."""
     from newsletter.app.composition import opened
     from newsletter.app.status import nothing_yet
     from newsletter.cli import output

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from newsletter.cli.base import FAILED, json_option, with_app
+from newsletter.cli.base import json_option, with_app
+from newsletter.cli.subscriber_import import import_subscribers
 from newsletter.cli.terminal import note, say, write
 from newsletter.text.counted import plural
 
@@ -21,10 +21,18 @@ if TYPE_CHECKING:
 def _preferences(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds the options for preferences, which are named like the columns of a CSV file."""
     for option in (
-        click.option("--topics", help="Separated by “;”; none for everything."),
-        click.option("--send-at", metavar="HH:MM", help="Local time. [default: the newsletter's]"),
-        click.option("--time-zone", metavar="ZONE", help="[default: the newsletter's]"),
-        click.option("--cadence", help="daily, weekdays, weekly:mon or monthly:1."),
+        click.option("--topics", hidden=True),  # kept, and without effect so far
+        click.option(
+            "--send-at",
+            metavar="HH:MM",
+            help="Local time, such as 07:30. [default: the newsletter's]",
+        ),
+        click.option(
+            "--time-zone", metavar="ZONE", help="Such as Europe/Berlin. [default: the newsletter's]"
+        ),
+        click.option(
+            "--cadence", metavar="CADENCE", help="daily, weekdays, weekly:mon or monthly:1."
+        ),
     ):
         command = option(command)
     return command
@@ -32,16 +40,20 @@ def _preferences(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def subscribers() -> None:
-    """Add people, change what they get, and let them go."""
+    """Add, change, pause, remove, import and export subscribers."""
 
 
 @subscribers.command()
 @click.argument("address")
 @_preferences
-@click.option("--unsuppress", is_flag=True, help="Also if it must not be written to so far.")
+@click.option("--unsuppress", is_flag=True, help="Lift the suppression on this address first.")
 @json_option
 def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | None) -> None:
-    """Make a subscriber active: from the latest day's papers on, or from where they were."""
+    """Add a subscriber, or make one active again.
+
+    A new subscriber starts with the papers of the latest day; one who returns, with what they
+    missed.
+    """
     from newsletter.app.composition import opened
     from newsletter.cli.options import config_option
     from newsletter.config.file import load_config
@@ -50,6 +62,7 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | N
     line = line_of(address, **preferences)
     with opened(load_config(config_option())) as app:
         row, added = app.subscribers.lifecycle.add(line, unsuppress=unsuppress)
+    _note_topics(preferences)
     said = "is active" if added else "is active already; `newsletter subscribers change` changes it"
     _show(row, said, as_json=as_json)
 
@@ -60,10 +73,14 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | N
 @json_option
 @with_app
 def change(app: App, address: str, *, as_json: bool, **preferences: str | None) -> None:
-    """Change when a subscriber gets mail, and of what; "" goes back to the newsletter's own."""
+    """Change a subscriber's schedule.
+
+    An empty value ("") restores the newsletter's own.
+    """
     from newsletter.subscribers.lifecycle import address_of, preferences_of
 
     row = app.subscribers.lifecycle.change(address_of(address), **preferences_of(**preferences))
+    _note_topics(preferences)
     _show(row, "is changed", as_json=as_json)
 
 
@@ -71,11 +88,12 @@ def change(app: App, address: str, *, as_json: bool, **preferences: str | None) 
 @click.option(
     "--state",
     type=click.Choice(["pending", "active", "paused", "unsubscribed", "suppressed"]),
+    help="Only subscribers in this state.",
 )
 @json_option
 @with_app
 def list_subscribers(app: App, state: str | None, *, as_json: bool) -> None:
-    """All subscribers, in the order they came."""
+    """List the subscribers in the order they were added."""
     from newsletter.cli import mail_output, output
     from newsletter.models import SubscriberState
 
@@ -86,56 +104,21 @@ def list_subscribers(app: App, state: str | None, *, as_json: bool) -> None:
             say(mail_output.subscriber_line(row))
 
 
-@subscribers.command("import")
-@click.argument("file", type=click.Path(allow_dash=True))
-@json_option
-def import_subscribers(file: str, *, as_json: bool) -> int:
-    """Add the people of a CSV file; its first line is address,cadence,time_zone,send_at,topics."""
-    from time import monotonic
-
-    from newsletter.app.composition import opened
-    from newsletter.cli import mail_output, output
-    from newsletter.cli.options import config_option
-    from newsletter.config.file import load_config
-    from newsletter.errors import UsageError
-    from newsletter.subscribers.csv_import import read
-    from newsletter.subscribers.list_import import Imported
-
-    done, began = Imported(), monotonic()
-    progress = output.Progress(as_json=as_json, always=True)
-    loaded = load_config(config_option())
-    with _lines(file) as lines, opened(loaded) as app:
-        try:
-            found = read(lines)
-        except ValueError as fault:
-            raise UsageError(str(fault), where=file) from fault
-        for name in found.ignored:
-            note(f"the column “{name}” is ignored")
-        for bad in app.subscribers.list_import.add(found.rows, done, progress.count):
-            progress.clear()
-            if as_json:
-                problem = {
-                    "line": bad.number,
-                    "text": bad.problem.text,
-                    "problem": bad.problem.what,
-                }
-                output.print_json(problem)
-            else:
-                say(f"line {bad.number}: {bad.problem.what} ({bad.problem.text})", err=True)
-    progress.clear()
-    row = mail_output.imported_row(done, monotonic() - began)
-    output.print_json(row) if as_json else say(mail_output.imported_line(done))
-    return FAILED if done.bad else 0
-
-
 @subscribers.command()
 @click.option(
-    "--state", type=click.Choice(["active", "paused"]), default="active", show_default=True
+    "--state",
+    type=click.Choice(["active", "paused"]),
+    default="active",
+    show_default=True,
+    help="Whom to export.",
 )
 @json_option
 @with_app
 def export(app: App, state: str, *, as_json: bool) -> None:
-    """Everybody active, as CSV that `import` reads; no spreadsheet runs its cells."""
+    """Print the active subscribers as CSV, which `import` reads.
+
+    Cells that a spreadsheet would run as formulas are escaped.
+    """
     from newsletter.cli import mail_output, output
     from newsletter.models import SubscriberState
 
@@ -177,7 +160,7 @@ def _simple(name: str, said: str, words: str) -> click.Command:
 @json_option
 @with_app
 def pause(app: App, address: str, until: datetime | None, *, as_json: bool) -> None:
-    """Send a subscriber nothing for a while; new papers wait until they resume."""
+    """Pause a subscriber; new papers wait until they resume."""
     from newsletter.cli import mail_output, output
     from newsletter.subscribers.lifecycle import address_of
 
@@ -196,13 +179,12 @@ subscribers.add_command(
 subscribers.add_command(
     _simple(
         "revoke",
-        "can use no link mailed before, except to unsubscribe",
-        "End the links to their settings and those that wait to be confirmed, but none to "
-        "unsubscribe.",
+        "can no longer use links mailed before, except to unsubscribe",
+        "End a subscriber's links, except those to unsubscribe.",
     )
 )
 subscribers.add_command(
-    _simple("unsubscribe", "is unsubscribed", "Somebody leaves; an import brings them not back.")
+    _simple("unsubscribe", "is unsubscribed", "Unsubscribe an address; imports do not undo it.")
 )
 
 
@@ -224,12 +206,12 @@ def remove(app: App, address: str, *, as_json: bool) -> None:
 @json_option
 @with_app
 def forget(app: App, address: str, *, as_json: bool) -> None:
-    """Delete a subscriber with all that was said of them, and never write to the address again."""
+    """Delete all data about a subscriber; suppress the address."""
     from newsletter.cli.output import print_json
     from newsletter.subscribers.lifecycle import address_of
 
     app.subscribers.lifecycle.remove(address_of(address), forget=True)
-    said = f"Forgot {address}; only a keyed hash is kept, so that it is never written to again."
+    said = f"Deleted all data about {address}; a keyed hash is kept, so that it gets no mail again."
     print_json({"address": address, "forgotten": True}) if as_json else say(said)
 
 
@@ -243,14 +225,11 @@ def _show(row: Subscriber, said: str, *, as_json: bool) -> None:
         say(f"{row.address} {said}{due}")
 
 
-@contextmanager
-def _lines(file: str) -> Iterator[IO[str]]:
-    """Opens a file as text. Invalid bytes become U+FFFD, which no address contains."""
-    from newsletter.errors import SourceMissing
+def _note_topics(preferences: Mapping[str, str | None]) -> None:
+    from newsletter.app import unfinished
 
-    try:
-        # The parser needs the original line ends.
-        with click.open_file(file, encoding="utf-8", errors="replace") as opened:
-            yield opened
-    except OSError as exc:
-        raise SourceMissing(f"cannot be read ({exc.strerror})", where=file) from exc
+    if preferences.get("topics"):
+        note(unfinished.TOPICS)
+
+
+subscribers.add_command(import_subscribers)

@@ -213,10 +213,12 @@ class PreferencePages:
             "cadence": parse_column("cadence", _cadence(form)),
             "send_at": parse_column("send_at", at),
             "time_zone": parse_column("time_zone", zone),
-            "topics": parse_column("topics", ";".join(form.get("topics", "").splitlines())),
         }
+        if "topics" in form:  # the page does not offer them yet
+            topics = ";".join(form["topics"].splitlines())
+            preferences["topics"] = parse_column("topics", topics)
         self._preference_centre.change(number, **preferences)
-        return "Your wishes are saved."
+        return "Your preferences are saved."
 
     def _pause(self, number: int, form: Mapping[str, str], _request: Request) -> str:
         written = form.get("until", "").strip()

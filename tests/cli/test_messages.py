@@ -7,17 +7,20 @@ import os
 import re
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 
+from newsletter import cli
 from newsletter.app.composition import opened
 from newsletter.app.status import StatusReader
+from newsletter.app.unfinished import TOPICS
 from newsletter.cli.output import status_lines
-from newsletter.config.file import load_config
+from newsletter.config.file import example_config, load_config
 from newsletter.models import DeliveryState, EditionState
 from newsletter.planning.edition_review import EditionProgress
 from newsletter.storage.editions import EditionRow
@@ -394,3 +397,79 @@ def test_one_is_never_told_in_the_plural(newsletter: Here) -> None:
         assert not ONE_OF_MANY.search(done.stdout + done.stderr), done
     for file in Path("preview").iterdir():
         assert not ONE_OF_MANY.search(file.read_text()), file
+
+
+def test_what_has_no_effect_yet_is_accepted_and_said(newsletter: Here, tmp_path: Path) -> None:
+    """Topics and the domain of bounces; help, pages and the example do not offer them."""
+    configure(bounce_domain="bounces.lamps.example", owner="o@lamps.example")
+    assert "note: newsletter.bounce_domain: " in newsletter("config", "check").stderr
+    newsletter("ingest", "nothing")  # makes the database
+    Path("list.csv").write_text("address,topics\nmira@example.org,oil\nana@example.org,\n")
+    done = newsletter("subscribers", "import", "list.csv")
+    assert done.returncode == 0
+    assert done.stderr == f"note: {TOPICS}\n"
+    assert TOPICS in newsletter("subscribers", "change", "ana@example.org", "--topics", "x").stderr
+    assert newsletter("subscribers", "change", "ana@example.org", "--cadence", "daily").stderr == ""
+    assert "oil" in newsletter("subscribers", "export").stdout
+    for command in ("add", "change", "import"):
+        assert "topic" not in newsletter("subscribers", command, "--help").stdout
+    assert "bounce_domain" not in example_config()
+    with opened_site(tmp_path) as site:
+        number = site.joined()
+        site.post(site.settings(number), {"do": "wishes", "cadence": "daily", "topics": "oil"})
+        site.post(site.settings(number), {"do": "wishes", "cadence": "weekdays"})
+        assert "opic" not in site.get(site.settings(number)).text
+        assert site.person()["topics"] == '["oil"]'
+
+
+def test_a_faulty_line_of_an_import_says_where_and_what_next(newsletter: Here) -> None:
+    """One line each, and how to go on."""
+    newsletter("init")
+    Path("list.csv").write_text("address,cadence\nmira@example.org,\nbroken,hourly\nx@y@z,\n")
+    done = newsletter("subscribers", "import", "list.csv")
+    first, second, then = done.stderr.splitlines()
+    assert first.startswith('line 3: address: an address has one "@"; cadence: ')
+    assert first.endswith("(“broken,hourly”)")
+    assert second.startswith("line 4: ")
+    assert then == "2 lines were left out: fix and import the file again; the others stay"
+    done = newsletter("subscribers", "add", "broken")
+    assert done.stderr == 'error: broken: an address has one "@"\n'
+    done = newsletter("subscribers", "add", "mira@example.org", "--cadence", "hourly")
+    assert done.stderr.startswith("error: --cadence hourly: write ")
+
+
+def _commands(
+    command: click.Command, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    for name, one in getattr(command, "commands", {}).items():
+        yield from _commands(one, (*path, name))
+
+
+_SUMMARY = 80 - len("  suppressions  ") - 2  # what a terminal of usual width has room for
+COMMANDS = {" ".join(path): command for path, command in _commands(cli.cli)}
+ODD = re.compile(r"\b([Nn]obody|[Ss]omebody|[Ee]verybody|[Ww]hoever|people|readers?|fares?|mend)\b")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_explains_every_option_in_a_line(name: str) -> None:
+    """The summary of a command is not cut where commands are listed; options are explained."""
+    command = COMMANDS[name]
+    with click.Context(command, info_name=name) as context:
+        summary = command.get_short_help_str(limit=_SUMMARY)
+        assert not summary.endswith("..."), summary
+        for option in command.params:
+            if isinstance(option, click.Option) and not option.hidden:
+                assert option.help, option
+                assert option.help.endswith((".", "]")), option.help
+        text = command.get_help(context)
+    assert not ODD.search(text), text
+    assert name == "" or "--config FILE, -q and -v" in text
+
+
+def test_the_list_of_commands_is_not_cut(newsletter: Here) -> None:
+    """In a terminal of usual width."""
+    said = newsletter("--help").stdout.partition("Commands:")[2]
+    assert "..." not in said
+    for name in (name for name in COMMANDS if name and " " not in name):
+        assert f"  {name} " in said

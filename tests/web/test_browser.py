@@ -88,7 +88,7 @@ def come(visitor: Visitor, address: str) -> EmailMessage:
 
 
 def parse_preference(visitor: Visitor, address: str) -> None:
-    """Another rhythm, zone, hour and topics: all are kept, and shown again."""
+    """Another rhythm, zone and hour: all are kept, and shown again."""
     page = visitor.page
     day = page.get_by_label("On", exact=True)
     expect(day).to_be_hidden()
@@ -96,16 +96,14 @@ def parse_preference(visitor: Visitor, address: str) -> None:
     day.select_option("Thursday")
     page.get_by_label("Time of day").fill("06:15")
     page.get_by_label("Time zone").select_option("Asia/Tokyo")
-    page.get_by_label("Topics").fill("lamps\nship’s light")
     visitor.press("Save", "Your settings")
-    expect(page.get_by_role("status")).to_have_text("Your wishes are saved.")
+    expect(page.get_by_role("status")).to_have_text("Your preferences are saved.")
     kept = visitor.room.subscribers()[address].preferences
-    assert kept == Preferences("weekly:thu", "Asia/Tokyo", "06:15", ("lamps", "ship’s light"))
+    assert kept == Preferences("weekly:thu", "Asia/Tokyo", "06:15")
     expect(page.get_by_label("Once a week")).to_be_checked()
     expect(day).to_have_value("thu")
     expect(page.get_by_label("Time of day")).to_have_value("06:15")
     expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
-    expect(page.get_by_label("Topics")).to_have_value("lamps\nship’s light")
 
 
 def pause_and_resume(visitor: Visitor, address: str) -> None:
