@@ -41,7 +41,7 @@ class Notices:
             filled = self._templates.get_template(name).render(**facts)
         except FAULTS as exc:
             raise RenderError(
-                f"the template is wrong ({exc})", where=name, hint="mend the template"
+                f"the template is wrong ({exc})", where=name, hint="fix the template"
             ) from exc
         subject, _, text = filled.partition("\n")
         return subject.strip(), text.strip() + "\n"

@@ -146,7 +146,7 @@ class Renderer:
             )
         line = f", line {exc.lineno}" if isinstance(exc, TemplateSyntaxError) else ""
         return RenderError(
-            f"its template is wrong{line} ({_said(exc)})", where=theme, hint="mend the template"
+            f"its template is wrong{line} ({_said(exc)})", where=theme, hint="fix the template"
         )
 
 

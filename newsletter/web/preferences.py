@@ -26,13 +26,13 @@ from newsletter.web.visitors import Visitors
 
 _LONGEST_REASON = 500
 _NO_LINK = (
-    "This link does not hold",
-    "It may have been cut, be too old, or have been ended, as a change of address does. Each mail "
-    "has a link to unsubscribe that always works; its page mails you a new link to your settings.",
+    "This link is invalid or has expired",
+    "It may be incomplete or too old, or was ended, for example by a change of address. The link "
+    "to unsubscribe in any mail always works; its page can mail you a new link to your settings.",
 )
 _LINKS_ENDED = (
     "Your links have ended",
-    "No link to your settings works any more, nor one that waited to be confirmed. For a new one, "
+    "Links to your settings, and links that waited to be confirmed, no longer work. For a new one, "
     "open the Unsubscribe page of any mail. Unsubscribe links keep working.",
 )
 _ELSEWHERE = ("Not from another site", "Please open the link again.")
@@ -114,7 +114,7 @@ class PreferencePages:
         if self._preference_centre.undo(number):
             return self._left(token, undone=True)
         return self._pages.say(
-            "That was too long ago", "Please subscribe again on the front page.", 409
+            "That is no longer possible", "Please subscribe again on the front page.", 409
         )
 
     def _explain(
@@ -199,9 +199,9 @@ class PreferencePages:
         if what == "delete" and form.get("sure"):
             self._preference_centre.delete(number)
             return self._pages.say(
-                "You are forgotten",
-                "All that was known of you is deleted. Only a keyed hash of your address is kept, "
-                "so that it is never written to again.",
+                "Your data is deleted",
+                "All data about you is deleted. Only a keyed hash of your address is kept, so that "
+                "no mail is sent to it again.",
             )
         problem = "Please tick the box to say that you are sure." if what == "delete" else ""
         return self._settings(token, problem=problem or "Please use the form.", status=422)
@@ -228,11 +228,11 @@ class PreferencePages:
             raise ValueError("write a date such as 2026-12-24") from None
         if problem := self._preference_centre.pause(number, until):
             raise ValueError(problem)
-        return "Paused. What is new meanwhile waits for you."
+        return "Paused. New papers wait for you."
 
     def _resume(self, number: int, _form: Mapping[str, str], _request: Request) -> str:
         self._preference_centre.resume(number)
-        return "You get mail again."
+        return "You will receive mail again."
 
     def _change_address(self, number: int, form: Mapping[str, str], request: Request) -> str:
         address = parse_public_address(form.get("address", ""))
@@ -242,7 +242,7 @@ class PreferencePages:
             network = self._visitors.network_of(request)
             self._signup.ask_change(number, address, network)
             self._wake()
-        return "A mail to the new address is on its way. The link in it makes the change."
+        return "A mail to the new address is on its way. Open the link in it to confirm."
 
     def _settings(
         self, token: str, *, saved: str = "", problem: str = "", status: int = 200

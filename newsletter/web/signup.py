@@ -31,11 +31,11 @@ _ONCE = (
     "again, use the form on the front page."
 )
 _USED = ("This link has been used", _ONCE)
-_NOT_NEEDED = ("This link is not needed any more", f"Another one was used instead of it. {_ONCE}")
+_NOT_NEEDED = ("This link is no longer needed", f"Another one was used instead of it. {_ONCE}")
 _OVER = (
-    "This link does not hold any more",
-    "Links in mails hold for three days, unless they are ended or replaced. Ask for a new one: on "
-    "the front page to subscribe, in your settings to change your address.",
+    "This link is invalid or has expired",
+    f"Links to confirm are valid for {CONFIRM_FOR.days} days, unless they are ended or replaced. "
+    "Request a new one: on the front page to subscribe, in your settings to change your address.",
 )
 
 
@@ -89,7 +89,7 @@ class SignupPages:
     def _subscribe(self, request: Request, form: Mapping[str, str]) -> Response:
         site = self._pages.site
         if not site.can_subscribe:
-            return self._pages.say("Nobody can subscribe here", "Ask the owner.", 403)
+            return self._pages.say("You cannot subscribe here", "Please ask the operator.", 403)
         if self._visitors.is_from_elsewhere(request):
             return self._pages.say("Not from another site", "Please use the form here.", 403)
         written = form.get("address", "").strip()

@@ -456,7 +456,7 @@ def test_help_explains_every_option_in_a_line(name: str) -> None:
     """The summary of a command is not cut where commands are listed; options are explained."""
     command = COMMANDS[name]
     with click.Context(command, info_name=name) as context:
-        summary = command.get_short_help_str(limit=_SUMMARY)
+        summary = command.get_short_help_str(limit=_SUMMARY if name else 80)
         assert not summary.endswith("..."), summary
         for option in command.params:
             if isinstance(option, click.Option) and not option.hidden:
@@ -473,3 +473,26 @@ def test_the_list_of_commands_is_not_cut(newsletter: Here) -> None:
     assert "..." not in said
     for name in (name for name in COMMANDS if name and " " not in name):
         assert f"  {name} " in said
+
+
+def test_pages_and_mails_speak_plainly(tmp_path: Path) -> None:
+    """The front page says what comes and when; no page or mail has an odd turn."""
+    odd = re.compile(r"[Ss]omebody|[Nn]obody|we hope|\bholds?\b|slip\b|can get it|[Nn]othing more")
+    with opened_site(tmp_path) as site:
+        front = site.get("/").text
+        promise = 'class="promise">Every day at 07:30 in your time zone: the new papers'
+        assert promise in front
+        assert "each one once.</p>" in front
+        number = site.joined()
+        pages = [site.get(site.leaving(number)), site.post(site.leaving(number))]
+        pages += [site.post(site.leaving(number), {"do": "undo"}), site.get("/preferences/x")]
+        pages += [site.get("/confirm/x"), site.get(site.settings(number)), site.subscribe()]
+        site.work()
+        site.post(site.settings(number), {"do": "address", "address": "jonas@example.org"})
+        site.work()
+        mails = [words for _, words in site.mails()]
+    assert "Unsubscribed by mistake?" in pages[1].text
+    assert "This link is invalid or has expired" in pages[3].text
+    assert any("Someone (hopefully you) asked" in words for words in mails)
+    for words in (front, *(page.text for page in pages), *mails):
+        assert not odd.search(re.sub(r"<style.*?</style>|<[^>]+>", "", words)), words

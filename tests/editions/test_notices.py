@@ -235,7 +235,7 @@ def test_a_broken_template_is_said(text: str | bytes, says: str, tmp_path: Path)
     said = str(caught.value)
     assert said.startswith("mail/test.txt.j2: the template is wrong (")
     assert says in said
-    assert said.endswith("; mend the template")
+    assert said.endswith("; fix the template")
     assert said == clean(said)
 
 

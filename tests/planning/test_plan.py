@@ -968,7 +968,7 @@ def test_a_theme_that_is_no_theme_moves_nobody(room: PlanningRoom, theme: Path) 
     room.templates = theme.parents[1]
     room.papers(1)
     before = room.join("mira")
-    with pytest.raises(RenderError, match="mend the template"):
+    with pytest.raises(RenderError, match="fix the template"):
         room.plan(DUE)
     assert room.person("mira") == before
     assert (room.editions(), room.states()) == ([], {})

@@ -169,15 +169,15 @@ def go_for_ever(visitor: Visitor, edition: EmailMessage, address: str) -> None:
     settings = room.link(room.mail_to(address), "preferences")
     visitor.open(settings, "Your settings")
     visitor.press("End all links", "Your links have ended")
-    visitor.open(settings, "This link does not hold")
+    visitor.open(settings, "This link is invalid or has expired")
     visitor.open(room.link(edition, "unsubscribe"), "Unsubscribe")
     visitor.press("Mail me a link to my settings", "Check your inbox")
     settings = room.link(room.mail_to(address), "preferences")
     visitor.open(settings, "Your settings")
     page.get_by_label("I am sure").check()
-    visitor.press("Delete my data", "You are forgotten")
+    visitor.press("Delete my data", "Your data is deleted")
     assert address not in room.subscribers()
-    visitor.open(settings, "This link does not hold")
+    visitor.open(settings, "This link is invalid or has expired")
     had = len(room.mails_to(address))
     sign_up(visitor, address)
     with room.opened() as app:
@@ -227,7 +227,7 @@ def test_what_everybody_reads(browser: Browser, room: WebRoom, view: View) -> No
             page.get_by_label("Search the papers").fill(words)
             visitor.press("Search", "Archive")
             expect(page.locator("#found")).to_contain_text(found)
-        visitor.open(f"{room.base}/nothing", "There is no such page")
+        visitor.open(f"{room.base}/nothing", "Page not found")
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -240,8 +240,8 @@ def test_what_one_reader_sees(browser: Browser, room: WebRoom, view: View) -> No
         leaving = f"{room.base}/unsubscribe/{links.unsubscribe_token(first.id)}"
     with visiting(browser, room, view) as visitor:
         page = visitor.page
-        visitor.open(f"{room.base}/confirm/x", "This link does not hold any more")
-        visitor.open(f"{room.base}/preferences/x", "This link does not hold")
+        visitor.open(f"{room.base}/confirm/x", "This link is invalid or has expired")
+        visitor.open(f"{room.base}/preferences/x", "This link is invalid or has expired")
         visitor.open(settings, "Your settings")
         page.get_by_label("Until (optional)").fill("2020-01-01")
         visitor.press("Pause", "Your settings")

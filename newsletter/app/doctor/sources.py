@@ -28,7 +28,7 @@ def check(context: Context) -> Iterator[Finding]:
         if section.path and not os.access(section.path, os.R_OK):
             yield failure(
                 f"{section.name}: {section.path} is not there, or cannot be read",
-                "make it, or mend its path under [[sources]]",
+                "make it, or fix its path under [[sources]]",
             )
         elif known is not None:
             yield _captures(section, known.get(section.name), context.clock())

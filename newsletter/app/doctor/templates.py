@@ -11,7 +11,7 @@ from newsletter.app.doctor.findings import Finding, failure, ok
 def check(context: Context) -> Iterator[Finding]:
     """Checks the configured theme on a trial edition of the bundled sample."""
     problems = context.theme_problems
-    hint = "mend it, or choose another under [theme]"
+    hint = "fix it, or choose another under [theme]"
     yield from (failure(problem, hint) for problem in problems)
     if not problems:
         yield ok(f"a trial edition in the theme {context.config.theme.name} passes its checks")
