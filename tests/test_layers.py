@@ -14,9 +14,9 @@ import newsletter
 LAYERS = """
 masks
 errors models
-text: clean dates colour json_line tex_symbols | urls tex_formulas | tex | excerpt fingerprint
-text: files!
-config: values | schema | parse permissions! | file!
+text: clean counted dates colour json_line tex_symbols zones | urls tex_formulas | tex
+text: excerpt fingerprint files!
+config: values | schema | problems | parse permissions! | file!
 sources!
 formats
 messages: feedback_id tokens slots | mime! | dkim links | personalised!
@@ -28,7 +28,8 @@ editions: content | paper_block | subject | compose | template_errors! mjml! | t
 editions: skeleton! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
-subscribers: address | csv_columns | csv_import csv_export | suppression! activation! visitor_mail!
+subscribers: address pause_end | csv_columns | csv_import csv_export
+subscribers: suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
 subscribers: settings_links! | preferences!
 transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
@@ -41,7 +42,7 @@ app: reason_words source_remarks source_places! backup_rotation alert_reports al
 app: undelivered | idle unsent_reasons!
 app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!
 app: status! alerts!
-app: inspection! site | template_samples! edition_previews! | template_check!
+app: inspection! site unfinished | template_samples! edition_previews! | template_check!
 app: trace! subscriber_use_cases! | composition! | maintenance! throw_away! dry_run!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!

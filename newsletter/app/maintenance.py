@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain, count
@@ -11,11 +13,19 @@ from pathlib import Path
 
 from newsletter.app.composition import App
 from newsletter.config.schema import Config
-from newsletter.errors import DatabaseDamaged, SourceMissing, StorageError, UsageError
+from newsletter.errors import (
+    DatabaseDamaged,
+    DatabaseForeign,
+    DatabaseNewer,
+    DatabaseOutdated,
+    SourceMissing,
+    StorageError,
+    UsageError,
+)
 from newsletter.messages import tokens
 from newsletter.storage import backups, generations, installation, locks, pruning
 from newsletter.storage.database import Database
-from newsletter.storage.database_file import sqlite_path
+from newsletter.storage.database_file import BACKUP_HINT, refuse_as_backup, sqlite_path
 from newsletter.subscribers.preferences import UNDO_FOR
 from newsletter.text import files
 
@@ -40,12 +50,17 @@ class Restored:
     away: int = 0
 
 
-def backup(config: Config, target: Path) -> int:
-    """Copies the database, which may be in use. Returns the size of the copy in bytes.
+def backup(config: Config, target: Path, *, replace: bool = False) -> tuple[Path, int]:
+    """Copies the database, which may be in use. Returns the copy and its size in bytes.
+
+    Args:
+        config: the configuration.
+        target: the file, or the folder to put the copy in.
+        replace: whether to replace an existing file.
 
     Raises:
         StorageError: the copy cannot be made.
-        UsageError: the target is the database itself.
+        UsageError: the target is the database itself, or exists and is not to be replaced.
     """
     source = sqlite_path(config.database.url)
     Database(config.database.url, create=False).close()  # raises unless it exists and is ours
@@ -55,8 +70,14 @@ def backup(config: Config, target: Path) -> int:
         raise UsageError(
             "that is the database itself", where=str(target), hint="name another file or folder"
         )
+    if target.exists() and not replace:
+        raise UsageError(
+            "this file exists already",
+            where=str(target),
+            hint="give another name, or --force to replace it",
+        )
     backups.copy(source, target)
-    return target.stat().st_size
+    return target, target.stat().st_size
 
 
 def restore(config: Config, file: Path, now: datetime) -> Restored:
@@ -65,8 +86,7 @@ def restore(config: Config, file: Path, now: datetime) -> Restored:
     Raises:
         StorageError: the file is not a backup of ours, or the database is in use.
     """
-    if not file.is_file():
-        raise SourceMissing("no such file", where=str(file), hint="name a backup")
+    _check_is_backup(file)
     target = _file(config)
     # Brings up the schema of the database that is replaced, for the merge. One that cannot be
     # opened is not merged.
@@ -134,8 +154,9 @@ def _put_in_place(
     fresh = target.with_name(f".{target.name}.restoring")
     _remove(fresh)
     try:
-        backups.copy(file, fresh)
-        _check_ours(fresh)
+        with _about_backup(file):
+            backups.copy(file, fresh)
+            _check_ours(fresh)
         kept, noted = _free_name(target, now), _noted(target)
         trusted = merge and noted is not None and backups.grew_from(target, fresh, at_least=noted)
         done = _brought_up(config, fresh, target, kept, now, trusted=trusted)
@@ -146,6 +167,35 @@ def _put_in_place(
     finally:
         _remove(fresh)
     return done
+
+
+def _check_is_backup(file: Path) -> None:
+    """Raises what is wrong with a file that is to be restored, as far as its header tells."""
+    if file.is_dir():
+        raise SourceMissing("this is a folder", where=str(file), hint=BACKUP_HINT)
+    if not file.is_file():
+        raise SourceMissing("there is no such file", where=str(file), hint=BACKUP_HINT)
+    refuse_as_backup(file)
+
+
+@contextmanager
+def _about_backup(file: Path) -> Iterator[None]:
+    """Names the backup in errors about its content, which are found in the copy of it."""
+    try:
+        yield
+    except (DatabaseForeign, DatabaseNewer, DatabaseOutdated) as error:
+        hint = "update this program first" if isinstance(error, DatabaseNewer) else BACKUP_HINT
+        raise type(error)(error.what, where=str(file), hint=hint) from error
+    except StorageError as error:
+        code = getattr(error.__cause__, "sqlite_errorcode", None)
+        if isinstance(error, DatabaseDamaged) or code in _DAMAGED:
+            raise DatabaseDamaged(
+                "this backup is damaged", where=str(file), hint="give another one"
+            ) from error
+        raise
+
+
+_DAMAGED = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT)
 
 
 def _check_ours(fresh: Path) -> None:

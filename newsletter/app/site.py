@@ -18,6 +18,7 @@ class Site:
         root: the path prefix of all pages; usually empty.
         owner: the public contact address; empty if there is none.
         can_subscribe: whether visitors can subscribe.
+        send_at: the time of day at which editions are sent, in each subscriber's time zone.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Site:
     owner: str
     language: str
     can_subscribe: bool
+    send_at: str
 
 
 def site(config: Config) -> Site:
@@ -44,4 +46,5 @@ def site(config: Config) -> Site:
         owner=name_and_address(section.reply_to)[1],
         language=section.language,
         can_subscribe=bool(section.base_url),
+        send_at=f"{section.send_at:%H:%M}",
     )

@@ -38,6 +38,7 @@ from newsletter.storage.editions import EditionRow
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 
+_RECENT = timedelta(days=7)
 _SOON = timedelta(minutes=15)
 """How long a due subscriber may wait for the next run before being reported as overdue."""
 
@@ -58,6 +59,7 @@ class Status:
         newest_backup: the day of the newest of them.
         untold: the problems that no report to the owner has reached them with yet.
         is_erasing: whether addresses that were erased may still be in the database's files.
+        at: when it was read.
     """
 
     sources: list[SourceStatus]
@@ -74,11 +76,22 @@ class Status:
     newest_backup: date | None = None
     untold: tuple[str, ...] = ()
     is_erasing: bool = False
+    at: datetime | None = None
 
     @property
     def idle_reason(self) -> str:
         """Why nothing is sent, in one line that starts with the most important reason."""
         return joined(self.idle_reasons)
+
+    def concerns(self, source: SourceStatus) -> bool:
+        """Returns whether a source is of interest now.
+
+        Files and folders that were named once for `ingest` are not for ever: a week after the
+        last capture, they are only if one of their captures is held.
+        """
+        if source.name in self.configured or source.watched or source.held:
+            return True
+        return not (self.at and source.captured_at and source.captured_at < self.at - _RECENT)
 
 
 class StatusReader:
@@ -169,6 +182,7 @@ def _status(
         ended=deliveries.ended_otherwise(tx),
         idle_reasons=idle_reasons(replace(facts, older=older)),
         remarks=remarks(config, captured, at),
+        at=at,
         configured=_names(config),
     )
 

@@ -21,6 +21,7 @@ from newsletter.storage.deliveries import Filter
 from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.address import Address, parse_address
 from newsletter.text import urls
+from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 
 
@@ -100,7 +101,7 @@ def _of_reader(
 def _to_come(tx: Connection, found: Subscriber, status: Status) -> Iterator[TraceEvent]:
     waiting = log.waiting(tx, found.cursor)
     due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
-    papers = "1 new paper is" if waiting == 1 else f"{waiting:,} new papers are"
+    papers = plural(waiting, "new paper is", "new papers are")
     words = f"Due next at {due} ({found.preferences.cadence}); {papers} waiting."
     details: dict[str, object] = {
         "due": iso(found.next_due_at),
@@ -119,7 +120,7 @@ def _mail(row: deliveries.DeliveryRow, records: DeliveryRecords) -> TraceEvent:
     what = f"a {row.edition} mail" if row.notice else f"edition {row.edition[:12]}"
     part = f", part {row.part} of {row.parts}" if row.parts > 1 else ""
     said = f": {row.reply}" if row.reply else ""
-    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
+    tries = f" after {plural(row.attempts, 'attempt')}" if row.attempts > 1 else ""
     return TraceEvent(
         row.changed_at,
         "delivery",
@@ -171,7 +172,10 @@ def _where_announced(tx: Connection, position: int) -> Iterator[TraceEvent]:
         )
     left = trace.still_to_come(tx, position)
     yield TraceEvent(
-        None, "to come", f"{left:,} active subscribers have yet to come to it.", {"n": left}
+        None,
+        "to come",
+        f"{plural(left, 'active subscriber has', 'active subscribers have')} yet to get it.",
+        {"n": left},
     )
 
 

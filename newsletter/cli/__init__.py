@@ -29,6 +29,7 @@ from newsletter.cli import (
     trace,
 )
 from newsletter.cli.base import complain
+from newsletter.cli.options import takes_global_options
 from newsletter.cli.terminal import prepare, show_usage
 from newsletter.errors import NewsletterError
 
@@ -52,9 +53,8 @@ def main() -> None:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("--config", metavar="FILE", help="The configuration. [default: ./config.toml]")
 @click.version_option(__version__, message="newsletter %(version)s")
-def cli(config: str | None) -> None:  # read by `with_app`
+def cli() -> None:
     """New research papers by email: each one once, to each subscriber."""
 
 
@@ -83,3 +83,4 @@ for command in (
     dkim.dkim,
 ):
     cli.add_command(command)
+takes_global_options(cli)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
+from newsletter.cli.options import config_option, is_verbose
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, NewsletterError
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.config.schema import Config
@@ -26,7 +28,7 @@ def complain(error: NewsletterError) -> None:
     """Prints an error to standard error; several configuration problems one per line."""
     if isinstance(error, ConfigError) and len(error.problems) > 1:
         where = error.where or "the configuration"
-        say(f"{where}: {len(error.problems)} problems", err=True)
+        say(f"{where}: {plural(len(error.problems), 'problem')}", err=True)
         for problem in error.problems:
             say(f"  {problem}", err=True)
     else:
@@ -40,12 +42,6 @@ def show_excerpt(lines: Iterable[str]) -> None:
         say(f"    {line}", err=True)
 
 
-def config_option() -> str | None:
-    """Returns the path given by `--config`, or `None`."""
-    path: str | None = click.get_current_context().find_root().params["config"]
-    return path
-
-
 def secure_files(config: Config) -> None:
     """Makes the files with secrets private."""
     from newsletter.config.file import config_path
@@ -56,12 +52,14 @@ def secure_files(config: Config) -> None:
 
 def json_option(command: Callable[P, Any]) -> Callable[P, Any]:
     """Adds `--json`."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")(command)
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")(
+        command
+    )
 
 
 def format_option(command: Callable[P, Any]) -> Callable[P, Any]:
     """Adds `--format`."""
-    text = "Read them as this format instead of recognising it (see `newsletter formats`)."
+    text = "Read as this format instead of detecting it (see `newsletter formats`)."
     return click.option("--format", metavar="NAME", help=text)(command)
 
 
@@ -107,6 +105,8 @@ def reported(
         except NewsletterError as error:
             report = replace(report, held=str(error))
             excerpt = error.excerpt
+        if is_verbose():
+            _log(report)
         failed += report.held is not None
         waiting += bool(decide and report.held and report.snapshot and not report.postponed)
         progress.clear()
@@ -121,3 +121,9 @@ def reported(
     if waiting and not as_json:
         say(f"{waiting} held: `newsletter snapshots release N` or `reject N` decides", err=True)
     return FAILED if failed else 0
+
+
+def _log(report: CaptureReport) -> None:
+    from newsletter.service.capture_log import log_report
+
+    log_report(report)

@@ -10,15 +10,16 @@ import click
 
 from newsletter.cli.base import (
     FAILED,
-    config_option,
     format_option,
     json_option,
     reported,
     with_app,
 )
-from newsletter.cli.terminal import say
+from newsletter.cli.options import config_option
+from newsletter.cli.terminal import note, say
 from newsletter.errors import StorageError
 from newsletter.masks import MASK, masked_url
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--out", default="demo", show_default=True, help="Folder for the editions.")
+@click.option(
+    "--out", default="demo", show_default=True, metavar="DIR", help="Folder for the editions."
+)
 def demo(out: str) -> int:
-    """Show what it does, on a bundled sample of two days.
+    """Make two editions from a bundled sample, without any setup.
 
     With --config, the editions look as configured there.
     """
@@ -49,13 +52,14 @@ def demo(out: str) -> int:
 @format_option
 @json_option
 def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> int:
-    """Take in captures: those named, or what every configured source has now."""
+    """Read all configured sources, or given files and URLs."""
     from newsletter.app.composition import opened
     from newsletter.config.file import configured_locations, load_config
 
     loaded = load_config(config_option())
     try:
         with opened(loaded) as app:
+            _note_subfolders(locations or configured_locations(loaded))
             if locations:
                 return reported(
                     app.sources.ingest_named(locations, format), as_json=as_json, decide=True
@@ -67,11 +71,11 @@ def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> in
 
 @click.command()
 @click.argument("locations", nargs=-1, required=True, metavar="PATH...")
-@click.option("--out", help="Folder for an edition per capture.")
+@click.option("--out", metavar="DIR", help="Write the edition of each capture into this folder.")
 @format_option
 @json_option
 def replay(locations: Sequence[str], out: str | None, format: str | None, *, as_json: bool) -> int:
-    """Run captures through a throw-away database, in order; needs no configuration.
+    """Try captures in a temporary database, without any setup.
 
     With --config, the editions look as configured there.
     """
@@ -109,6 +113,7 @@ def _replay(
     with Signals() as signals:
         try:
             with throw_away(config) as app, signals.ends_at_once():
+                _note_subfolders(locations)
                 return reported(
                     app.sources.replay(locations, format), as_json=as_json, written=writer(app)
                 )
@@ -116,6 +121,13 @@ def _replay(
             return signals.exit_status
         except StorageError as error:
             return _all_failed(locations, error, as_json=as_json)
+
+
+def _note_subfolders(locations: Iterable[str]) -> None:
+    from newsletter.sources.files import subfolders_note
+
+    for remark in filter(None, map(subfolders_note, locations)):
+        note(remark)
 
 
 def _all_failed(locations: Iterable[str], error: StorageError, *, as_json: bool) -> int:
@@ -147,7 +159,7 @@ def _stem(origin: str, taken: set[str]) -> str:
 @click.command("formats")
 @json_option
 def list_formats(*, as_json: bool) -> None:
-    """What can be read."""
+    """List the formats that can be read."""
     from newsletter.cli import output
     from newsletter.formats import FORMATS
 
@@ -163,7 +175,7 @@ def list_formats(*, as_json: bool) -> None:
 @format_option
 @json_option
 def inspect(location: str, format: str | None, *, as_json: bool) -> None:
-    """What was recognised in a capture, by which sign, and its first papers."""
+    """Show how a capture is recognised, and its first papers."""
     from newsletter.app import inspection
     from newsletter.cli import output
 
@@ -176,15 +188,19 @@ def inspect(location: str, format: str | None, *, as_json: bool) -> None:
 
 @click.group()
 def snapshots() -> None:
-    """Look at what was captured, and decide about what is held."""
+    """List captured snapshots, and release or reject held ones."""
 
 
 @snapshots.command("list")
-@click.option("--state", type=click.Choice(["captured", "accepted", "held", "rejected"]))
+@click.option(
+    "--state",
+    type=click.Choice(["captured", "accepted", "held", "rejected"]),
+    help="Only snapshots in this state.",
+)
 @json_option
 @with_app
 def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
-    """All snapshots, oldest first."""
+    """List the snapshots, oldest first."""
     from newsletter.cli import output
     from newsletter.models import SnapshotState
 
@@ -192,7 +208,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
         if as_json:
             output.print_json(output.snapshot_row(row))
         else:
-            about = row.reason or f"{row.counts.papers} papers, {row.counts.new} new"
+            about = row.reason or f"{plural(row.counts.papers, 'paper')}, {row.counts.new} new"
             day = f"{row.captured_at:%Y-%m-%d %H:%M} UTC"
             place = masked_url(row.origin)
             say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {place}: {about}")
@@ -200,7 +216,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
 
 @snapshots.command("release")
 @click.argument("snapshot", type=click.IntRange(1, 2**63 - 1))
-@click.option("--silent", is_flag=True, help="Learn its papers without announcing them.")
+@click.option("--silent", is_flag=True, help="Remember its papers as known, without sending them.")
 @format_option
 @json_option
 @with_app
@@ -212,7 +228,7 @@ def snapshots_release(
     silent: bool,
     as_json: bool,
 ) -> int:
-    """Take a held snapshot in after all."""
+    """Accept a held snapshot: its new papers are sent."""
     return reported(
         [app.snapshot_review.release(snapshot, silent=silent, format=format)], as_json=as_json
     )
@@ -223,7 +239,7 @@ def snapshots_release(
 @json_option
 @with_app
 def snapshots_reject(app: App, snapshot: int, *, as_json: bool) -> None:
-    """Leave a held snapshot out for good; its bytes are kept."""
+    """Reject a held snapshot; its bytes are kept."""
     from newsletter.cli import output
 
     row = app.snapshot_review.reject(snapshot)

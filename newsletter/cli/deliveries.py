@@ -17,10 +17,22 @@ if TYPE_CHECKING:
 STATES = ["queued", "sending", "sent", "deferred", "refused", "expired", "cancelled", "unknown"]
 
 
+_state_option = click.option(
+    "--state",
+    type=click.Choice(STATES),
+    metavar="STATE",
+    help=f"Only mails in this state: {', '.join(STATES[:-1])} or {STATES[-1]}.",
+)
+_address_option = click.option("--address", metavar="ADDRESS", help="Only mails to this address.")
+_edition_option = click.option(
+    "--edition", metavar="KEY", help="Only mails of this edition: its number or key."
+)
+
+
 @click.group(invoke_without_command=True)
-@click.option("--state", type=click.Choice(STATES))
-@click.option("--address")
-@click.option("--edition", metavar="KEY")
+@_state_option
+@_address_option
+@_edition_option
 @json_option
 @click.pass_context
 def deliveries(
@@ -31,7 +43,7 @@ def deliveries(
     *,
     as_json: bool,
 ) -> None:
-    """What became of every mail; try some again, or settle what is unknown."""
+    """List mails and what became of them; retry or settle some."""
     if context.invoked_subcommand is None:
         _list(state, address, edition, as_json=as_json)
     elif as_json or (state, address, edition) != (None, None, None):
@@ -40,14 +52,14 @@ def deliveries(
 
 
 @deliveries.command("list")
-@click.option("--state", type=click.Choice(STATES))
-@click.option("--address")
-@click.option("--edition", metavar="KEY")
+@_state_option
+@_address_option
+@_edition_option
 @json_option
 def deliveries_list(
     state: str | None, address: str | None, edition: str | None, *, as_json: bool
 ) -> None:
-    """The mails, in the order they were planned."""
+    """List the mails in the order they were planned."""
     _list(state, address, edition, as_json=as_json)
 
 
@@ -65,17 +77,18 @@ def _list(
 
 
 @deliveries.command()
-@click.option("--state", type=click.Choice(STATES))
-@click.option("--address")
-@click.option("--edition", metavar="KEY")
+@_state_option
+@_address_option
+@_edition_option
 @json_option
 @with_app
 def retry(
     app: App, state: str | None, address: str | None, edition: str | None, *, as_json: bool
 ) -> None:
-    """Queue refused, expired, cancelled or deferred mails again.
+    """Queue mails that were not sent for another attempt.
 
-    Unknown ones may have arrived: they are sent again only with --state unknown or --address.
+    These are refused, expired, cancelled and deferred ones. Unknown ones may have arrived: they
+    are sent again only with --state unknown or --address.
     """
     from newsletter.cli.output import print_json
 
@@ -89,10 +102,20 @@ def retry(
 
 
 @deliveries.command()
-@click.option("--as", "as_what", type=click.Choice(["sent", "lost"]))
-@click.option("--state", type=click.Choice(["unknown", "refused", "expired"]))
-@click.option("--address")
-@click.option("--edition", metavar="KEY")
+@click.option(
+    "--as",
+    "as_what",
+    type=click.Choice(["sent", "lost"]),
+    help="What became of unknown mails.",
+)
+@click.option(
+    "--state",
+    type=click.Choice(["unknown", "refused", "expired"]),
+    metavar="STATE",
+    help="Only mails in this state: unknown, refused or expired.",
+)
+@_address_option
+@_edition_option
 @json_option
 @with_app
 def settle(
@@ -104,10 +127,10 @@ def settle(
     *,
     as_json: bool,
 ) -> None:
-    """Decide about mails that did not end as sent.
+    """Record what became of mails that did not end as sent.
 
     With --as: what became of unknown ones. Without: accept that refused and expired ones were
-    not delivered; `newsletter status` no longer speaks of them.
+    not delivered; `newsletter status` no longer mentions them.
     """
     from newsletter.cli.output import print_json
 
@@ -129,7 +152,9 @@ def _filter(state: str | None, address: str | None, edition: str | None) -> Filt
     from newsletter.subscribers.lifecycle import address_of
 
     if edition is not None and not re.fullmatch(r"[0-9]{1,18}|[0-9a-f]{8,32}|[a-z-]+", edition):
-        raise click.UsageError("--edition is a number, or 8 or more signs of the edition's key")
+        raise click.UsageError(
+            "--edition is a number, or 8 or more characters of the edition's key"
+        )
     return Filter(
         DeliveryState(state) if state else None,
         address_of(address).normal if address is not None else None,

@@ -6,7 +6,8 @@ import re
 
 import click
 
-from newsletter.cli.base import config_option, json_option
+from newsletter.cli.base import json_option
+from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, UsageError
 

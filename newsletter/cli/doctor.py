@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from newsletter.cli.base import FAILED, config_option, json_option
+from newsletter.cli.base import FAILED, json_option
+from newsletter.cli.options import config_option, is_quiet
 from newsletter.cli.terminal import say
 from newsletter.errors import ConfigError, UsageError
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.doctor.findings import Finding
@@ -24,10 +26,12 @@ _WIDTH = 9
 
 
 @click.command()
-@click.option("--offline", is_flag=True, help="Ask nobody but this machine.")
-@click.option("--dkim-selector", metavar="NAME", default="", help="Look at this DKIM key.")
-@click.option("--nameserver", metavar="ADDRESS", help="Ask this name server about the domain.")
-@click.option("--send", "send_to", metavar="ADDRESS", help="Send a test mail too.")
+@click.option("--offline", is_flag=True, help="Make no network requests.")
+@click.option(
+    "--dkim-selector", metavar="NAME", default="", help="Check the DKIM key of this selector."
+)
+@click.option("--nameserver", metavar="ADDRESS", help="Use this DNS server.")
+@click.option("--send", "send_to", metavar="ADDRESS", help="Also send a test mail to this address.")
 @json_option
 def doctor(
     dkim_selector: str,
@@ -37,7 +41,7 @@ def doctor(
     offline: bool,
     as_json: bool,
 ) -> int:
-    """Look at everything that must be right before mail arrives. Sends nothing unless asked."""
+    """Check everything that mail needs to arrive. Sends nothing without --send."""
     from newsletter.app.doctor.checks import run_checks
     from newsletter.app.doctor.context import Context, Options
     from newsletter.cli.signals import Signals
@@ -76,7 +80,7 @@ def _load(path: str | None, *, as_json: bool) -> Config:
         return load_config(path, to_check=True)
     except ConfigError as error:
         for problem in error.problems if as_json else ():
-            found = failure(problem, error.hint or f"mend it in {error.where}")
+            found = failure(problem, error.hint or f"fix it in {error.where}")
             output.print_json(_row("config", found))
         raise
 
@@ -99,7 +103,7 @@ def _print(name: str, finding: Finding, *, as_json: bool) -> None:
         output.print_json(_row(name, finding))
         return
     for line in _lines(name, finding):
-        say(line)
+        say(line, err=is_quiet() and finding.level == "failure")
 
 
 def _print_summary(levels: Counter[str], *, as_json: bool) -> None:
@@ -109,7 +113,7 @@ def _print_summary(levels: Counter[str], *, as_json: bool) -> None:
     if as_json:
         output.print_json({"ok": passed, "warnings": warnings, "failures": failures})
         return
-    others = (output.plural(warnings, "warning"), output.plural(failures, "failure"))
+    others = (plural(warnings, "warning"), plural(failures, "failure"))
     say(", ".join([f"{passed} ok", *others]))
 
 

@@ -141,7 +141,7 @@ def _lines(
 
 def _sent_lines(messages: Iterable[SentMessage]) -> Iterator[str]:
     """Yields the messages by subject, those that are queued already first."""
-    from newsletter.cli.output import plural
+    from newsletter.text.counted import plural
 
     groups: dict[tuple[bool, str, int, str, int], _Group] = {}
     for one in messages:
@@ -150,7 +150,7 @@ def _sent_lines(messages: Iterable[SentMessage]) -> Iterator[str]:
     for (was_queued, subject, _part, _edition, papers), group in groups.items():
         about = f" ({plural(papers, 'paper')})" if papers else ""
         queued = "is queued and " if was_queued else ""
-        yield f"“{subject}”{about} {queued}would be sent to {plural(group.count, 'address')}:"
+        yield f"“{subject}”{about} {queued}would be sent to {plural(group.count, 'address', 'addresses')}:"
         yield from (f"  {address}" for address in group.first)
         if group.rest:
             yield f"  and {group.rest:,} more"
@@ -158,7 +158,7 @@ def _sent_lines(messages: Iterable[SentMessage]) -> Iterator[str]:
 
 def _unsent_lines(unsent: Iterable[Unsent]) -> Iterator[str]:
     """Yields the subscribers who would receive nothing, by reason."""
-    from newsletter.cli.output import plural
+    from newsletter.text.counted import plural
 
     groups: dict[str, _Group] = {}
     for one in unsent:

@@ -8,6 +8,7 @@ import click
 
 from newsletter.cli.base import json_option, with_app
 from newsletter.cli.terminal import say
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -16,26 +17,27 @@ if TYPE_CHECKING:
 
 @click.group()
 def editions() -> None:
-    """Look at what was frozen, and decide about what is held."""
+    """List editions, and release or reject held ones."""
 
 
 @editions.command("list")
-@click.option("--state", type=click.Choice(["frozen", "held", "rejected"]))
+@click.option(
+    "--state",
+    type=click.Choice(["frozen", "held", "rejected"]),
+    help="Only these; frozen ones are sent, or may be.",
+)
 @json_option
 @with_app
 def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
-    """All editions, oldest first."""
+    """List the editions, oldest first, with what became of them."""
     from newsletter.cli import mail_output, output
     from newsletter.models import EditionState
 
-    for row in app.edition_review.listed(EditionState(state) if state else None):
+    for one in app.edition_review.progress(EditionState(state) if state else None):
         if as_json:
-            output.print_json(mail_output.edition_row(row))
+            output.print_json(mail_output.progress_row(one))
         else:
-            about = row.reason if row.state == "held" else row.subject
-            papers = output.plural(len(row.positions), "paper")
-            at = f"{row.frozen_at:%Y-%m-%d %H:%M} UTC"
-            say(f"{row.id:>5}  {row.state:<8}  {at}  {papers}: {about}")
+            say(mail_output.progress_line(one))
 
 
 @editions.command("release")
@@ -43,17 +45,20 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
 @json_option
 @with_app
 def editions_release(app: App, edition: int, *, as_json: bool) -> None:
-    """Let a held edition go as it is; who is due gets it with the next run."""
+    """Release a held edition; the next run sends it."""
     _decided(app.edition_review.release(edition, app.clock()), as_json=as_json)
 
 
 @editions.command("reject")
 @click.argument("edition", type=click.IntRange(1, 2**63 - 1))
-@click.option("--pass", "pass_over", is_flag=True, help="Nobody gets its papers any more.")
+@click.option("--pass", "pass_over", is_flag=True, help="Skip its papers permanently.")
 @json_option
 @with_app
 def editions_reject(app: App, edition: int, *, pass_over: bool, as_json: bool) -> None:
-    """Drop a held edition; its papers wait for the next due time, unless they are passed."""
+    """Reject a held edition.
+
+    Its papers wait for the next one, unless --pass is given.
+    """
     _decided(app.edition_review.reject(edition, app.clock(), pass_over=pass_over), as_json=as_json)
 
 
@@ -63,4 +68,5 @@ def _decided(row: EditionRow, *, as_json: bool) -> None:
     if as_json:
         output.print_json(mail_output.edition_row(row))
     else:
-        say(f"Edition {row.id} is {row.state} ({output.plural(len(row.positions), 'paper')}).")
+        state = "released" if row.state == "frozen" else row.state
+        say(f"Edition {row.id} is {state} ({plural(len(row.positions), 'paper')}).")

@@ -9,15 +9,17 @@ from typing import Any
 
 from newsletter.app.idle import joined
 from newsletter.app.reason_words import circuit_open, edition_held, sentence
-from newsletter.cli.output import plural
+from newsletter.cli.options import is_quiet
 from newsletter.cli.terminal import write
 from newsletter.delivery.recorder import RunSummary
 from newsletter.delivery.sending import RunResult
 from newsletter.models import Circuit, DeliveryState
+from newsletter.planning.edition_review import EditionProgress
 from newsletter.storage.deliveries import DeliveryRow
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.list_import import Imported
+from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 
 _SHOWN = (
@@ -40,7 +42,7 @@ class SendingProgress:
     """A progress line on a terminal: messages done, total, rate and time left."""
 
     def __init__(self) -> None:
-        self._active = sys.stderr.isatty()
+        self._active = sys.stderr.isatty() and not is_quiet()
         self._began = monotonic()
         self._shown = 0.0
 
@@ -89,8 +91,7 @@ def subscriber_row(row: Subscriber) -> dict[str, Any]:
 def subscriber_line(row: Subscriber) -> str:
     """Returns a subscriber as a readable line."""
     due = f"due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
-    topics = f"topics: {'; '.join(row.preferences.topics)}" if row.preferences.topics else ""
-    facts = [row.preferences.cadence, due, topics]
+    facts = [row.preferences.cadence, due]
     return f"{row.state:<12}  {row.address}  {' · '.join(filter(None, facts))}"
 
 
@@ -113,10 +114,10 @@ def imported_line(done: Imported) -> str:
         (done.known, "known already"),
         (done.left, "unsubscribed, and stay so"),
         (done.suppressed, "suppressed, and stay so"),
-        (done.bad, "bad line" if done.bad == 1 else "bad lines"),
     ]
     others = [f"{count:,} {what}" for count, what in facts if count]
-    return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others]) + "."
+    bad = [plural(done.bad, "bad line")] if done.bad else []
+    return ", ".join([f"Added {plural(done.added, 'subscriber')}", *others, *bad]) + "."
 
 
 def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
@@ -137,7 +138,7 @@ def delivery_row(row: DeliveryRow, message_id: str) -> dict[str, Any]:
 def delivery_line(row: DeliveryRow) -> str:
     """Returns a delivery as a readable line."""
     name = row.edition[:12] + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
-    tries = f" after {row.attempts} attempts" if row.attempts > 1 else ""
+    tries = f" after {plural(row.attempts, 'attempt')}" if row.attempts > 1 else ""
     again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
     said = f": {row.reply}" if row.reply else ""
     address = row.address or "(gone)"
@@ -157,6 +158,25 @@ def edition_row(row: EditionRow) -> dict[str, Any]:
         "frozen_at": iso(row.frozen_at),
         "planned_at": iso(row.planned_at),
     }
+
+
+MAIL_COUNTS = ("sent", "waiting", "failed", "unknown", "cancelled")
+"""What is counted of the mails of an edition."""
+
+
+def progress_row(one: EditionProgress) -> dict[str, Any]:
+    """Returns an edition and what became of its mails as a JSON row."""
+    counts = {name: getattr(one, name) for name in MAIL_COUNTS}
+    return {**edition_row(one.row), "progress": one.word, "mails": counts}
+
+
+def progress_line(one: EditionProgress) -> str:
+    """Returns an edition and what became of its mails as a readable line."""
+    row = one.row
+    about = row.reason if row.state == "held" else row.subject
+    mails = [f"{count:,} {name}" for name in MAIL_COUNTS if (count := getattr(one, name))]
+    facts = " · ".join([plural(len(row.positions), "paper"), *mails])
+    return f"{row.id:>5}  {one.word:<8}  {row.frozen_at:%Y-%m-%d %H:%M} UTC  {facts}: {about}"
 
 
 def circuit_row(circuit: Circuit) -> dict[str, Any]:
@@ -199,20 +219,14 @@ def ran_lines(result: RunResult, idle_reasons: Sequence[str]) -> Iterator[str]:
     summary = result.summary
     if result.planned.subscribers:
         what = plural(len(result.planned.editions), "edition")
-        who = (
-            "1 person"
-            if result.planned.subscribers == 1
-            else f"{result.planned.subscribers:,} people"
-        )
-        yield f"Planned {what} for {who}."
+        yield f"Planned {what} for {plural(result.planned.subscribers, 'subscriber')}."
     if summary.done:
         facts = [f"{summary[state]:,} {state}" for state in _SHOWN if summary[state]]
         if summary.notices:
             facts.append(plural(summary.notices, "notice"))
         yield f"{' · '.join(facts)} · {summary.seconds:.1f} s"
     if summary.suppressed:
-        addresses = plural(summary.suppressed, "address")
-        yield f"{addresses} suppressed."
+        yield f"{plural(summary.suppressed, 'address', 'addresses')} suppressed."
     yield from held_back_lines(result, idle_reasons)
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from newsletter.cli.base import config_option, json_option
+from newsletter.cli.base import json_option
+from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.maintenance import Restored
@@ -16,25 +18,30 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @json_option
-def backup(file: str, *, as_json: bool) -> None:
-    """Copy the database to FILE, also while it is in use. It holds addresses: keep it private."""
+def backup(file: str, *, force: bool, as_json: bool) -> None:
+    """Copy the database to a file, even while it is in use.
+
+    FILE may be a folder. The copy contains addresses and keys: keep it private.
+    """
     from newsletter.app import maintenance
     from newsletter.cli import output
     from newsletter.config.file import load_config
 
-    size = maintenance.backup(load_config(config_option()), Path(file))
+    config = load_config(config_option())
+    copy, size = maintenance.backup(config, Path(file), replace=force)
     if as_json:
-        output.print_json({"file": file, "bytes": size})
+        output.print_json({"file": str(copy), "bytes": size})
         return
-    say(f"Copied {size / 1e6:,.1f} MB to {file}.")
+    say(f"Copied {size / 1e6:,.1f} MB to {copy}.")
 
 
 @click.command()
 @click.argument("file")
 @json_option
 def restore(file: str, *, as_json: bool) -> None:
-    """Put a backup in the place of the database. Nothing is sent twice because of it."""
+    """Replace the database with a backup; nothing is sent twice."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli import output
@@ -48,17 +55,21 @@ def restore(file: str, *, as_json: bool) -> None:
     if done.kept:
         say(f"The database that was there is {done.kept.name}.")
     if done.merged:
-        say("What was sent since the backup, and what people did, is taken over from it.")
+        say("What was sent since the backup, and what subscribers did, is taken over from it.")
         _say_who_is_back(done.back, done.away)
         return
     _say_what_is_unknown(done.unknown)
 
 
 @click.command()
-@click.option("--nothing-sent", is_flag=True, help="Nothing was sent since the copy was made.")
+@click.option(
+    "--nothing-sent",
+    is_flag=True,
+    help="Nothing was sent since the copy was made: accept it unchanged.",
+)
 @json_option
 def restored(*, nothing_sent: bool, as_json: bool) -> None:
-    """Accept an older copy of the database that was put in place without `restore`."""
+    """Accept an older database put in place by other means."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli import output
@@ -89,8 +100,6 @@ def _restored_row(done: Restored) -> dict[str, Any]:
 
 
 def _say_what_is_unknown(unknown: int) -> None:
-    from newsletter.cli.output import plural
-
     say("What was sent since the backup is not known, so nothing of it is sent again:")
     say(f"- {plural(unknown, 'mail')} unknown; `newsletter deliveries` shows them")
     say("- the first capture of every source is held; `newsletter snapshots release` decides")
@@ -99,21 +108,29 @@ def _say_what_is_unknown(unknown: int) -> None:
 
 def _say_who_is_back(back: int, away: int) -> None:
     if back:
-        who = "1 person who was" if back == 1 else f"{back:,} people who were"
-        say(f"- {who} removed since the backup: back")
+        who = plural(back, "subscriber who was", "subscribers who were")
+        say(f"- {who} removed since the backup: restored")
     if away:
-        who = "1 person who was" if away == 1 else f"{away:,} people who were"
-        say(f"- {who} removed since: not back; they had left, were forgotten or had moved")
+        who = plural(away, "subscriber who was", "subscribers who were")
+        say(
+            f"- {who} removed since the backup: not restored; they had unsubscribed, were "
+            "forgotten or had changed their address"
+        )
 
 
 @click.command()
-@click.option("--older-than", default="90d", show_default=True, metavar="LENGTH")
+@click.option(
+    "--older-than", default="90d", show_default=True, metavar="AGE", help="Such as 90d or 12w."
+)
 @json_option
 def prune(older_than: str, *, as_json: bool) -> None:
-    """Let old captured bytes and records of sent mails go. No paper comes back as new."""
+    """Delete old captures and records of sent mails.
+
+    No paper becomes new again by that.
+    """
     from newsletter.app import maintenance
     from newsletter.app.clock import now
-    from newsletter.cli.output import plural, print_json
+    from newsletter.cli.output import print_json
     from newsletter.config import values
     from newsletter.config.file import load_config
     from newsletter.errors import UsageError
@@ -126,7 +143,7 @@ def prune(older_than: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"captures": done.captures, "mails": done.mails})
         return
-    say(f"Let go of {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
+    say(f"Deleted {plural(done.captures, 'capture')} and {plural(done.mails, 'mail')}.")
 
 
 COMMANDS = (backup, restore, restored, prune)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.app.status import Status
+from newsletter.cli.options import is_quiet
 from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of
@@ -20,6 +21,7 @@ from newsletter.papers.report import CaptureReport
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 from newsletter.text.clean import cut
+from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 from newsletter.text.json_line import json_line
 
@@ -35,7 +37,7 @@ class Progress:
     def __init__(self, *, as_json: bool, always: bool = False) -> None:
         # Where every item prints a line of its own, those lines show the progress.
         quiet = as_json and not sys.stdout.isatty()
-        self._active = sys.stderr.isatty() and (always or quiet)
+        self._active = sys.stderr.isatty() and (always or quiet) and not is_quiet()
         self._done = 0
 
     def show(self, last: str) -> None:
@@ -84,7 +86,8 @@ def print_report(report: CaptureReport, subject: str = "", page: Path | None = N
     name = Path(report.origin).name if "://" not in report.origin else report.origin
     if report.held is not None:
         what = f"held (snapshot {report.snapshot})" if report.snapshot else "failed"
-        say(f"{name}  {what}: {report.held}", err=True)
+        reason = report.held.removeprefix(f"{report.origin}: ")
+        say(f"{name}  {what}: {reason}", err=True)
         return
     if report.unchanged:
         say(f"{name}  unchanged since snapshot {report.snapshot}")
@@ -121,7 +124,9 @@ def inspection_row(place: str, name: str, sign: str, snapshot: Snapshot) -> dict
 
 def print_inspection(place: str, name: str, sign: str, snapshot: Snapshot) -> None:
     """Prints the result of an inspection."""
-    say(f"{place}: {name}, recognised by {sign}; {plural(len(snapshot.papers), 'paper')}")
+    many = len(snapshot.papers)
+    shown = f", the first {SHOWN} of them:" if many > SHOWN else ""
+    say(f"{place}: {name}, recognised by {sign}; {plural(many, 'paper')}{shown}")
     for kind, lines in (("note", snapshot.notes), ("doubt", snapshot.doubts)):
         for line in lines:
             say(f"    {kind}: {line}")
@@ -173,7 +178,7 @@ def status_rows(found: Status) -> Iterator[dict[str, Any]]:
 
 def status_lines(found: Status) -> Iterator[str]:
     """Yields the state as readable lines, with the idle reasons last."""
-    for source in found.sources:
+    for source in filter(found.concerns, found.sources):
         gone = source.watched and source.name not in found.configured
         yield _source_line(source) + (" · not in the configuration" if gone else "")
         yield from (f"    note: {note}" for note in source.notes)
@@ -255,11 +260,6 @@ def snapshot_row(row: SnapshotRow) -> dict[str, Any]:
         "new": row.counts.new,
         "size": row.size,
     }
-
-
-def plural(count: int, noun: str) -> str:
-    """Returns a count with its noun: `1 paper`, `2 papers`."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "es" if noun.endswith("s") else "s")
 
 
 def print_json(row: dict[str, Any]) -> None:

@@ -10,14 +10,13 @@ import click
 
 from newsletter.cli.base import (
     FAILED,
-    config_option,
     json_option,
     reported,
     secure_files,
     show_excerpt,
-    with_app,
 )
-from newsletter.cli.terminal import say
+from newsletter.cli.options import config_option, is_quiet, is_verbose
+from newsletter.cli.terminal import note, say
 from newsletter.errors import (
     ClockBehind,
     ConfigError,
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def run(*, due_now: bool, dry_run: bool, as_json: bool) -> int:
-    """Do the whole job once: take in what is new, plan for who is due, send. Safe from cron."""
+    """Ingest, plan and send once; for cron or a timer. Overlapping runs are safe."""
     from newsletter.app.composition import opened
     from newsletter.app.factories import sending_problems
     from newsletter.cli.signals import Signals, Stopped
@@ -101,6 +100,7 @@ def ran(app: App, signals: Signals, *, due_now: bool) -> RunResult:
             try:
                 app.sending.refuse(app.clock())
                 planned = app.planner.plan(due_now=due_now)
+                _log("planned", subscribers=planned.subscribers, editions=planned.editions)
             except RenderError as error:  # frozen editions can still be sent
                 planned, fault = PlanResult(), error
         return _sent(app, planned, signals, progress.show, fault)
@@ -135,6 +135,7 @@ def _sent(
     result = app.sending.send(planned, signals.stop, progress, str(fault or ""))
     if fault and result.stopped == str(fault):
         result.excerpt = fault.excerpt
+    _log("sent", **{str(state): many for state, many in result.summary.counts.items()})
     _say_faults(app)
     if not signals.stop.is_set() and not result.stopped:
         with suppress(StorageError):
@@ -148,6 +149,14 @@ def _say_faults(app: App) -> None:
         say(f"error: {fault}", err=True)
 
 
+def _log(step: str, **facts: object) -> None:
+    """Logs a step, if --verbose asks for that."""
+    if is_verbose():
+        import structlog
+
+        structlog.get_logger(__name__).info(step, **facts)
+
+
 def _nothing(stopped: str = "") -> RunResult:
     from newsletter.delivery.sending import RunResult
 
@@ -158,7 +167,7 @@ def remarked(app: App, *, as_json: bool) -> list[str]:
     """Returns the remarks about sources as they are before the run, and shows them to people."""
     remarks = [remark.text for remark in app.status.source_remarks()]
     for remark in remarks if not as_json else ():
-        say(f"note: {remark}", err=True)
+        note(remark)
     return remarks
 
 
@@ -169,8 +178,9 @@ def _summarised(app: App, result: RunResult, remarks: list[str], *, as_json: boo
     if as_json:
         output.print_json({**mail_output.ran_row(result, reasons), "remarks": remarks})
     else:
+        urgent = is_quiet() and mail_output.wants_attention(result)
         for line in mail_output.ran_lines(result, reasons):
-            say(line)
+            say(line, err=urgent)
         if result.stopped:
             say(f"error: {result.stopped}", err=True)
             show_excerpt(result.excerpt)
@@ -196,7 +206,8 @@ def _backed_up(app: App, config: Config, signals: Signals) -> int:
 
     try:
         with signals.ends_at_once():
-            automatic_backups.make_if_due(config, app.database, app.clock())
+            made = automatic_backups.make_if_due(config, app.database, app.clock())
+            _log("backup", made=made)
     except Stopped:
         return 0
     except StorageError as error:
@@ -209,26 +220,31 @@ def _backed_up(app: App, config: Config, signals: Signals) -> int:
 @click.command("send-test")
 @click.argument("address")
 @json_option
-@with_app
-def send_test(app: App, address: str, *, as_json: bool) -> int:
-    """Send a test mail the way editions go, and say what became of it."""
+def send_test(address: str, *, as_json: bool) -> int:
+    """Send a test mail the way editions are sent."""
+    from newsletter.app.composition import opened
     from newsletter.cli import mail_output, output
     from newsletter.cli.signals import Signals
+    from newsletter.config.file import load_config
     from newsletter.subscribers.lifecycle import address_of
 
-    with Signals() as signals:
-        row = app.test_mail.send(address_of(address), signals.stop)
+    to, loaded = address_of(address), load_config(config_option())
+    # Before anything was ingested, the database that records the mail is created.
+    with Signals() as signals, opened(loaded) as app:
+        row = app.test_mail.send(to, signals.stop)
+        message_id = app.records.message_id(row)
     if as_json:
-        output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
+        output.print_json(mail_output.delivery_row(row, message_id))
     else:
-        say(f"{row.state}: {row.reply or 'nothing was said'}")
+        failed = row.state != "sent"
+        say(f"{row.state}: {row.reply or 'the server said nothing'}", err=failed and is_quiet())
     return 0 if row.state == "sent" else FAILED
 
 
 @click.command()
 @json_option
 def pause(*, as_json: bool) -> None:
-    """Stop all sending. Nothing is lost: `newsletter continue` goes on."""
+    """Stop all sending until `continue`; nothing is lost."""
     said = "Sending is stopped. `newsletter continue` starts it."
     _set_sending("pause", {"paused": True}, said, as_json=as_json)
 
@@ -236,8 +252,8 @@ def pause(*, as_json: bool) -> None:
 @click.command("continue")
 @json_option
 def go_on(*, as_json: bool) -> None:
-    """Start sending again; also says that the clock is right now."""
-    said = "Sending goes on with the next `newsletter run`."
+    """Resume sending; also after the clock was corrected."""
+    said = "Sending resumes with the next `newsletter run`."
     _set_sending("resume", {"paused": False}, said, as_json=as_json)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from newsletter.cli.base import config_option, secure_files
+from newsletter.cli.base import secure_files
+from newsletter.cli.options import config_option, is_quiet, is_verbose
 
 log_option = click.option(
     "--log",
@@ -12,21 +13,24 @@ log_option = click.option(
     type=click.Choice(["auto", "console", "json"]),
     default="auto",
     show_default=True,
-    help="How it logs; auto is JSON unless on a terminal.",
+    help="Format of the log; auto is console on a terminal, else json.",
 )
 
 
 @click.command()
 @log_option
 def serve(form: str) -> int:
-    """Capture, plan and send, each when it is time, until told to end. Ends with status 0."""
+    """Run as a service: ingest, send and serve the web pages.
+
+    Runs until it is stopped by a signal; then it ends with status 0.
+    """
     from newsletter.cli.signals import Signals
     from newsletter.config.file import load_config
     from newsletter.service import logs, run
 
     loaded = load_config(config_option())
     secure_files(loaded)
-    logs.configure(form)  # type: ignore[arg-type]
+    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())  # type: ignore[arg-type]
     with Signals() as signals:
         run.serve(loaded, signals.stop)
     return 0
@@ -35,14 +39,17 @@ def serve(form: str) -> int:
 @click.command()
 @log_option
 def web(form: str) -> int:
-    """Serve the pages for readers alone, and send the mails they ask for. Ends with status 0."""
+    """Serve only the web pages, with the mails they cause.
+
+    Runs until it is stopped by a signal; then it ends with status 0.
+    """
     from newsletter.cli.signals import Signals
     from newsletter.config.file import load_config
     from newsletter.service import logs, web_only
 
     loaded = load_config(config_option())
     secure_files(loaded)
-    logs.configure(form)  # type: ignore[arg-type]
+    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())  # type: ignore[arg-type]
     with Signals() as signals:
         web_only.serve_pages(loaded, signals.stop)
     return 0

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import complain, config_option, json_option, with_app
-from newsletter.cli.terminal import say
+from newsletter.cli.base import complain, json_option, with_app
+from newsletter.cli.options import config_option
+from newsletter.cli.terminal import note, say
 from newsletter.errors import ConfigError, DatabaseMissing, NewsletterError
 from newsletter.masks import masked
+from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("path", default="config.toml")
 def init(path: str) -> None:
-    """Write a commented configuration to PATH [config.toml], and create the database."""
+    """Write a configuration file, and create the database.
+
+    PATH is config.toml by default.
+    """
     from newsletter.config.file import init as write_config
     from newsletter.config.file import load_config
     from newsletter.storage.database import Database
@@ -32,13 +37,14 @@ def init(path: str) -> None:
 
 @click.group()
 def config() -> None:
-    """Look at the configuration."""
+    """Check the configuration."""
 
 
 @config.command("check")
 @json_option
 def config_check(*, as_json: bool) -> int:
-    """List every problem of the configuration at once."""
+    """List all problems of the configuration."""
+    from newsletter.app import unfinished
     from newsletter.app.inspection import deeper_problems, remarks_on_sources
     from newsletter.app.source_places import unusable_places
     from newsletter.app.template_check import TemplateCheck
@@ -55,8 +61,11 @@ def config_check(*, as_json: bool) -> int:
         errors += [ConfigError([problem]) for problem in deeper_problems(loaded)]
         errors += TemplateCheck(loaded).faults()
         warnings = [masked(str(place)) for place in unusable_places(loaded.sources)]
-        remarks = permissions.remarks(config_path(path))
-        remarks += [remark.text for remark in remarks_on_sources(loaded)]
+        remarks = [
+            *permissions.remarks(config_path(path)),
+            *unfinished.remarks(loaded),
+            *(remark.text for remark in remarks_on_sources(loaded)),
+        ]
     except ConfigError as invalid:
         errors = [invalid]
     if as_json:
@@ -66,9 +75,10 @@ def config_check(*, as_json: bool) -> int:
     else:
         for error in errors:
             complain(error)
-        for kind, texts in (("warning", warnings), ("note", remarks)):
-            for text in texts:
-                say(f"{kind}: {text}", err=True)
+        for warning in warnings:
+            say(f"warning: {warning}", err=True)
+        for remark in remarks:
+            note(remark)
         if not errors:
             say("The configuration is fine." if not warnings else _USABLE)
     return 2 if errors else 0
@@ -85,7 +95,7 @@ def _problems(error: NewsletterError) -> Sequence[str]:
 @json_option
 @click.pass_context
 def sources(context: click.Context, *, as_json: bool) -> None:
-    """Where papers come from; without a command, all of them."""
+    """List, rename and import sources. Lists them by default."""
     if context.invoked_subcommand is None:
         context.invoke(sources_list, as_json=as_json)
 
@@ -93,7 +103,7 @@ def sources(context: click.Context, *, as_json: bool) -> None:
 @sources.command("list")
 @json_option
 def sources_list(*, as_json: bool) -> None:
-    """The sources of the configuration, and those captured before."""
+    """List the configured sources, and those captured before."""
     from newsletter.app.composition import opened
     from newsletter.app.status import nothing_yet
     from newsletter.cli import source_output
@@ -118,7 +128,7 @@ def sources_list(*, as_json: bool) -> None:
 @json_option
 @with_app
 def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
-    """Continue the source OLD under the name NEW, with everything known of it."""
+    """Rename the source OLD to NEW, with everything known of it."""
     from newsletter.cli import source_output
     from newsletter.cli.output import print_json
 
@@ -130,7 +140,7 @@ def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
 
 
 @sources.command("import")
-@click.argument("opml")
+@click.argument("opml", metavar="FILE")
 @json_option
 def sources_import(opml: str, *, as_json: bool) -> None:
     """Add the feeds of an OPML file to the configuration."""
@@ -141,6 +151,6 @@ def sources_import(opml: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json({"added": added})
     else:
-        say(f"Added {len(added)} sources.")
+        say(f"Added {plural(len(added), 'source')}.")
         for name in added:
             say(f"  {name}")

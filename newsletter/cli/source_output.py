@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from newsletter.app.status import Status
-from newsletter.cli.output import plural
 from newsletter.config.schema import Config
 from newsletter.masks import masked_url
 from newsletter.papers.source_rename import Renamed
+from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import config_option, json_option
+from newsletter.cli.base import json_option
+from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
 from newsletter.errors import DatabaseMissing, UsageError
 from newsletter.models import SubscriberState
@@ -26,13 +27,13 @@ RECEIVING = (SubscriberState.ACTIVE, SubscriberState.PAUSED)
 
 
 @click.command()
-@click.option("--out", default="preview", show_default=True, help="Folder for its files.")
-@click.option("--theme", help="Another theme than the configured one.")
 @click.option(
-    "--subscriber", metavar="ADDRESS", help="The edition of this subscriber, addressed to them."
+    "--out", default="preview", show_default=True, metavar="DIR", help="Folder for its files."
 )
-@click.option("--last", is_flag=True, help="The edition that was sent last.")
-@click.option("--sample", is_flag=True, help="An edition of bundled sample papers.")
+@click.option("--theme", metavar="NAME", help="Use this theme instead of the configured one.")
+@click.option("--subscriber", metavar="ADDRESS", help="Show what this subscriber would get.")
+@click.option("--last", is_flag=True, help="Show the edition that was sent last.")
+@click.option("--sample", is_flag=True, help="Show an edition of bundled sample papers.")
 @click.option("--open", "open_it", is_flag=True, help="Open it in the browser.")
 @click.option("--serve", is_flag=True, help="Serve the folder on this machine until Ctrl-C.")
 @json_option
@@ -47,7 +48,9 @@ def preview(
     serve: bool,
     as_json: bool,
 ) -> int:
-    """Write the next edition's files, exactly as they would be sent. Changes nothing.
+    """Write the next edition to files, as it would be sent.
+
+    Changes nothing.
 
     The personal links in a preview are placeholders, which work for no subscriber.
     """
@@ -190,7 +193,7 @@ def _show(folder: Path, page: Path, *, open_it: bool, serve: bool, as_json: bool
 @click.command()
 @json_option
 def status(*, as_json: bool) -> int:
-    """How every source fares, and why nothing went out."""
+    """Show the sources, the mails, and why nothing is sent."""
     from newsletter.app.composition import opened
     from newsletter.app.status import nothing_yet
     from newsletter.cli import output

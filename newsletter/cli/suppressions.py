@@ -17,21 +17,27 @@ if TYPE_CHECKING:
 
 @click.group()
 def suppressions() -> None:
-    """Addresses that must not be written to."""
+    """Lift suppressions of addresses that get no mail."""
 
 
 @suppressions.command()
-@click.option("--since", required=True, metavar="TIME", help="2026-11-29, 2026-11-29T07:30 or 2h.")
+@click.option(
+    "--since",
+    required=True,
+    metavar="TIME",
+    help="2026-11-29, 2026-11-29T07:30 (UTC), or 2h for two hours ago.",
+)
 @json_option
 @with_app
 def undo(app: App, since: str, *, as_json: bool) -> None:
-    """Make subscribers active again that were suppressed since then.
+    """Reactivate subscribers that were suppressed since a time.
 
     For the time after your own mail server refused all mail. Only what servers refused is undone:
     subscribers who unsubscribed or asked to be forgotten stay away. They get what they missed
     with their next edition; `newsletter deliveries retry --edition` sends one again at once.
     """
-    from newsletter.cli.output import plural, print_json
+    from newsletter.cli.output import print_json
+    from newsletter.text.counted import plural
 
     back = app.subscribers.suppression_undo.undo(_time(since, app.clock()))
     if as_json:

@@ -14,6 +14,7 @@ from io import StringIO
 
 import click
 
+from newsletter.cli.options import is_quiet
 from newsletter.errors import OutputError, printable
 from newsletter.masks import masked
 
@@ -56,8 +57,20 @@ def _say_masked(text: str) -> None:
 
 
 def say(line: str = "", *, err: bool = False) -> None:
-    """Prints a line without control sequences."""
-    write(printable(line), err=err)
+    """Prints a line for people, without control sequences. With --quiet, only errors are printed.
+
+    Args:
+        line: the line.
+        err: whether it is an error, or something else that needs attention.
+    """
+    if err or not is_quiet():
+        write(printable(line), err=err)
+
+
+def note(line: str) -> None:
+    """Prints a remark to standard error, unless --quiet is given."""
+    if not is_quiet():
+        say(f"note: {line}", err=True)
 
 
 def write(line: str, *, err: bool = False, end: bool = True) -> None:

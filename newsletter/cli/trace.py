@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 @json_option
 @with_app
 def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
-    """The story of one reader (an address), or of one paper (an id, a URL or a title)."""
+    """Explain what happened to a subscriber or a paper.
+
+    Give an address, or the id, URL or title of a paper.
+    """
     from newsletter.cli import output
     from newsletter.text.dates import iso
 

@@ -6,16 +6,16 @@ text and variables are arguments; `file` reads the file.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from newsletter.config import values
-from newsletter.config.schema import Config, SourceSection
+from newsletter.config.problems import in_words
+from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
 
 ENVIRONMENT = "NEWSLETTER__"
@@ -37,7 +37,7 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
     try:
         tables = tomllib.loads(text)
     except (ValueError, RecursionError) as exc:  # also overlong numbers, deep nesting
-        raise ConfigError([str(exc)], where=where, hint="mend the line, then check again") from exc
+        raise ConfigError([str(exc)], where=where, hint="fix the line, then check again") from exc
     problems = [
         problem
         for path, value in _overrides(environment)
@@ -47,7 +47,7 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
     try:
         config = Config.model_validate(tables)
     except ValidationError as exc:
-        problems += _problems(exc)
+        problems += in_words(exc)
     if problems:
         hint = "`newsletter config check` lists them"
         raise ConfigError(problems, where=where, hint=hint) from None
@@ -126,37 +126,3 @@ def _join(name: str, table: dict[str, Any], key: str, folder: Path) -> str | Non
         except RuntimeError:
             return f"{name}: there is no such user for “~”"
     return None
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_url=False, include_context=False, include_input=False):
-        path = _path(problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            yield f"{path}: no such setting{_meant(problem['loc'])}"
-        else:
-            yield f"{path}: {problem['msg'].removeprefix('Value error, ')}"
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    path = ""
-    for step in loc:
-        if isinstance(step, int):
-            path += f"[{step + 1}]"
-        else:
-            path += f".{step}" if path else step
-    return path
-
-
-def _meant(loc: tuple[int | str, ...]) -> str:
-    model: type[BaseModel] = Config
-    for step in loc[:-1]:
-        if isinstance(step, str):
-            model = _section_of(model, step)
-    asked = str(loc[-1]).lower().replace("-", "_")
-    near = difflib.get_close_matches(asked, model.model_fields, n=1)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
-def _section_of(model: type[BaseModel], key: str) -> type[BaseModel]:
-    kind: Any = SourceSection if key == "sources" else model.model_fields[key].annotation
-    return kind if isinstance(kind, type) and issubclass(kind, BaseModel) else model

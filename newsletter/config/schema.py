@@ -206,7 +206,7 @@ class TransportsSection(_Section):
 class ThemeSection(_Section):
     """The theme and its settings."""
 
-    name: str = Field("default", pattern=r"^[\w-]+$")
+    name: Annotated[str, AfterValidator(values.theme_name)] = "default"
     templates_dir: str = ""
     accent: Annotated[str, AfterValidator(values.readable_on(colour.PAGE_LIGHT))] = "#1d4fb8"
     accent_dark: Annotated[str, AfterValidator(values.readable_on(colour.PAGE_DARK))] = ""

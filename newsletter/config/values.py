@@ -113,6 +113,13 @@ def named_domain(value: str) -> str:
     return domain(value)
 
 
+def theme_name(value: str) -> str:
+    """Accepts the name of a theme, which is that of its folder."""
+    if not re.fullmatch(r"[\w-]+", value):
+        raise ValueError('write the name of a theme: letters, digits, "-" and "_"')
+    return value
+
+
 def one_line(value: str) -> str:
     """Accepts text for a header: no control characters, no surrounding white space."""
     if value != clean(value):

@@ -15,6 +15,7 @@ from newsletter.formats.feed_reader import Item
 from newsletter.models import Paper, Snapshot
 from newsletter.text import urls
 from newsletter.text.clean import clean, clean_or_none
+from newsletter.text.counted import plural
 
 NAME = "arxiv-feed"
 CREDIT = Credit(
@@ -53,7 +54,7 @@ def parse(document: Document) -> Snapshot:
     if missing := len(feed.items) - len(papers):
         notes.append(f"{missing} of {len(feed.items)} items had no title and were left out")
     if again := sum(paper.revision for paper in papers):
-        notes.append(f"{again} of {len(papers)} items are new versions of older papers")
+        notes.append(f"{again} of {plural(len(papers), 'item')} are new versions of older papers")
     return Snapshot(NAME, papers, tuple(notes), feed.doubts)
 
 

@@ -18,6 +18,7 @@ from newsletter.formats.base import Document, Format, iso_day
 from newsletter.formats.page_cards import Card, Cards, Piece
 from newsletter.models import Snapshot
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 from newsletter.text.dates import MONTHS, month_number
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def parse(document: Document) -> Snapshot:
         )
     bare = sum(paper.abstract is None for paper in papers)
     notes.insert(0, "read by its cards: the page has no list of papers that can be used")
-    notes.append(f"{bare} of {len(papers)} papers came without an abstract")
+    notes.append(f"{bare} of {plural(len(papers), 'paper')} came without an abstract")
     doubts = tuple(_doubts(document.text, page.cards.all, strained))
     return Snapshot(NAME, papers, tuple(notes), doubts)
 

@@ -16,6 +16,7 @@ from newsletter.formats.feed_reader import Item, ParsedFeed
 from newsletter.models import Paper, Snapshot
 from newsletter.text import urls
 from newsletter.text.clean import clean_or_none, cut
+from newsletter.text.counted import plural
 
 NAME = "feed"
 OPENING = 80
@@ -58,7 +59,7 @@ def _notes(feed: ParsedFeed, papers: list[Paper], listed: date | None) -> tuple[
     if missing := len(feed.items) - len(papers):
         notes.append(f"{missing} of {len(feed.items)} items had neither title nor text")
     if bare := sum(paper.abstract is None for paper in papers):
-        notes.append(f"{bare} of {len(papers)} papers came without an abstract")
+        notes.append(f"{bare} of {plural(len(papers), 'paper')} came without an abstract")
     if listed:
         notes.append(f"all items carry the same time: {listed} is taken as the day of the list")
     return tuple(notes)

@@ -13,6 +13,7 @@ from newsletter.formats.base import Credit, iso_day
 from newsletter.models import Paper, Snapshot
 from newsletter.text import urls
 from newsletter.text.clean import clean_or_none
+from newsletter.text.counted import plural
 
 CREDIT = Credit(
     "Hugging Face Daily Papers, by AK and the research community", "https://huggingface.co/papers"
@@ -38,9 +39,10 @@ def snapshot_of(name: str, rows: Sequence[object], day: date | None) -> Snapshot
         )
     notes, missing = [], len(rows) - len(papers)
     if missing:
-        notes.append(f"{missing} of {len(rows)} rows had neither title nor id and were left out")
+        of_rows = plural(len(rows), "row")
+        notes.append(f"{missing} of {of_rows} left out for having neither title nor id")
     if bare := sum(paper.abstract is None for paper in papers):
-        notes.append(f"{bare} of {len(papers)} papers came without an abstract")
+        notes.append(f"{bare} of {plural(len(papers), 'paper')} came without an abstract")
     return Snapshot(name, tuple(papers), tuple(notes))
 
 

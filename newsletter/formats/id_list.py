@@ -10,6 +10,7 @@ from newsletter.formats.base import Document, Format
 from newsletter.models import Paper, Snapshot
 from newsletter.text import urls
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 
 NAME = "id-list"
 _COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -40,9 +41,9 @@ def parse(document: Document) -> Snapshot:
         Paper(title=f"arXiv:{found}", arxiv_id=found, url=arxiv_feed.PAPER_PAGE + found)
         for found in ids
     )
-    notes = [f"titles are not known: the {len(papers)} papers are called by their ids"]
+    notes = [f"titles are not known: {plural(len(papers), 'paper')} listed by id"]
     if missing := sum(_id(line) is None for line in lines):
-        notes.append(f"{missing} lines are no arXiv id and were left out")
+        notes.append(f"{plural(missing, 'line is', 'lines are')} no arXiv id and left out")
     cut = f"the last line is no arXiv id (“{lines[-1][:40]}”); the list may be cut"
     return Snapshot(NAME, papers, tuple(notes), () if _id(lines[-1]) else (cut,))
 

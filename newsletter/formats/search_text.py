@@ -19,6 +19,7 @@ from newsletter.formats.base import Document, Format, iso_day
 from newsletter.formats.page_cards import SHORTEST_ABSTRACT, Card, Cards, Piece
 from newsletter.models import Snapshot
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 
 NAME = "search-text"
 _PAPER = rf"https://huggingface\.co/papers/(?:{page_cards.PAPER_ID})"
@@ -72,9 +73,9 @@ def parse(document: Document) -> Snapshot:
     if not papers:
         raise SnapshotUnreadable("the papers page as text, and no papers", hint="capture it again")
     if without := sum(not paper.arxiv_id for paper in papers):
-        notes.append(f"{without} of {len(papers)} papers came without an id")
+        notes.append(f"{without} of {plural(len(papers), 'paper')} came without an id")
     if bare := sum(paper.abstract is None for paper in papers):
-        notes.append(f"{bare} of {len(papers)} papers came without an abstract")
+        notes.append(f"{bare} of {plural(len(papers), 'paper')} came without an abstract")
     return Snapshot(NAME, papers, tuple(notes), tuple(_doubts(text, cards)))
 
 

@@ -17,6 +17,7 @@ from newsletter.formats import hugging_face
 from newsletter.formats.base import Document, Format
 from newsletter.models import Paper, Snapshot
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 from newsletter.text.dates import MONTHS, month_number
 
 NAME = "text-capture"
@@ -66,7 +67,7 @@ def parse(document: Document) -> Snapshot:
         for pair in pairs
     )
     if bare := sum(pair.abstract is None for pair in pairs):
-        notes.append(f"{bare} of {len(pairs)} papers came without an abstract")
+        notes.append(f"{bare} of {plural(len(pairs), 'paper')} came without an abstract")
     return Snapshot(NAME, papers, tuple(notes), tuple(_doubts(pairs)))
 
 

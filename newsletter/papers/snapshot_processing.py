@@ -33,6 +33,7 @@ from newsletter.storage import log, sightings, snapshots, sources
 from newsletter.storage.database import Database
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.text.clean import clean
+from newsletter.text.counted import plural
 
 
 class Parse(Protocol):
@@ -232,8 +233,13 @@ class SnapshotProcessor:
         row = parsed.row
         owners = log.owners(tx, (key for line in lines for key in line.keys))
         identities = Identities(owners)
+        sizes, feed_sizes = snapshots.sizes_before(tx, row.source_id), None
+        if row.source in sources.OF_SEVERAL_FEEDS:
+            before = snapshots.accepted_before(tx, row.source_id)
+            sizes, feed_sizes = review.of_one_feed(content.format, row.origin, before)
         history = review.History(
-            sizes=snapshots.sizes_before(tx, row.source_id),
+            sizes=sizes,
+            feed_sizes=feed_sizes,
             renamed=identities.renamed(line.keys for line in lines),
             restored=sources.is_restored(tx, row.source_id),
         )
@@ -252,7 +258,7 @@ class SnapshotProcessor:
         if few := review.remark(content, history):
             notes += [few, parsed.beginning]
         if twice := len(lines) - len(made):
-            notes.append(f"{twice} of {len(lines)} rows were papers listed before in it")
+            notes.append(f"{twice} of {plural(len(lines), 'row')} repeated papers of the same list")
         return snapshots.accept(tx, row, content, notes, _counts(len(lines), made))
 
 

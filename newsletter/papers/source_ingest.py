@@ -18,7 +18,7 @@ from newsletter.config.schema import SourceSection
 from newsletter.errors import ConfigError
 from newsletter.papers.ingest import Ingest
 from newsletter.papers.report import CaptureReport
-from newsletter.papers.source_rename import MANUAL, Renamed, SourceRename
+from newsletter.papers.source_rename import Renamed, SourceRename
 from newsletter.sources import Captured
 from newsletter.sources.factories import FetcherFor, SourceRecord, configured, fetching, named
 from newsletter.sources.files import RESTED, is_folder
@@ -100,7 +100,7 @@ class SourceIngest:
                     yield from self._one(section, fetcher, format, rested=0)
                 else:
                     captured = (one for location in found for one in location.captures())
-                    whole = source != MANUAL
+                    whole = source != sources.MANUAL
                     yield from self._ingest.captures(
                         source, captured, whole_folder=whole, format=format
                     )
@@ -130,7 +130,7 @@ class SourceIngest:
                 for one in named(location, fetcher, self._today).captures()
             )
             yield from self._ingest.captures(
-                "replay", captured, announce_all=True, hurried=False, format=format
+                sources.REPLAY, captured, announce_all=True, hurried=False, format=format
             )
 
     def rename(self, old: str, new: str) -> Renamed:
@@ -191,7 +191,7 @@ class SourceIngest:
         for section in self._sections:
             if section.url == location or (section.path and os.path.realpath(section.path) == path):
                 return section.name
-        return path if is_folder(location) else MANUAL
+        return path if is_folder(location) else sources.MANUAL
 
     def _today(self) -> datetime:
         return self._clock().astimezone(self._zone)

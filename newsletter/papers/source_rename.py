@@ -13,9 +13,6 @@ from newsletter.storage import source_renames, sources
 from newsletter.storage.database import Database
 from newsletter.storage.source_renames import Moved
 
-MANUAL = "manual"
-"""The source of files and URLs named on the command line."""
-
 
 @dataclass(frozen=True, slots=True)
 class Renamed:
@@ -70,7 +67,7 @@ class SourceRename:
     def _check(self, old: str, new: str) -> None:
         if old == new:
             raise UsageError(f"the source is called {old} already", hint="give it another name")
-        if not new.strip() or new == MANUAL:
+        if not new.strip() or new == sources.MANUAL:
             raise UsageError(
                 f"a source cannot be renamed to “{new}”",
                 hint="use the name that its [[sources]] section has",

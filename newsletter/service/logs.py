@@ -21,8 +21,14 @@ Form = Literal["auto", "console", "json"]
 _Event = MutableMapping[str, Any]
 
 
-def configure(form: Form) -> None:
-    """Configures logging to standard error, in one format for our logs and those of libraries."""
+def configure(form: Form, *, verbose: bool = False, quiet: bool = False) -> None:
+    """Configures logging to standard error, in one format for our logs and those of libraries.
+
+    Args:
+        form: the format.
+        verbose: whether our debug messages are logged.
+        quiet: whether only warnings and errors are logged.
+    """
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -53,7 +59,8 @@ def configure(form: Form) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.INFO)
+    root.setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.getLogger("newsletter").setLevel(logging.DEBUG if verbose else logging.NOTSET)
     for name in ("apscheduler", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.access").disabled = True  # its URLs would contain tokens

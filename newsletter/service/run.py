@@ -19,6 +19,7 @@ from newsletter.service.backup_job import BackupJob
 from newsletter.service.health import Health
 from newsletter.service.jobs import Jobs
 from newsletter.service.scheduler import Scheduler
+from newsletter.sources.files import subfolders_note
 from newsletter.storage.database import Database
 from newsletter.web.background import BackgroundTasks, run_background_tasks
 from newsletter.web.pages import pages
@@ -64,11 +65,7 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
     threading.Thread(
         target=_stop_when, args=(stop, scheduler, app), name="stop", daemon=True
     ).start()
-    log.info(
-        "serving",
-        address=f"http://{config.web.host}:{wire.getsockname()[1]}",
-        sources=len(config.sources),
-    )
+    _log_start(config, wire.getsockname()[1])
     systemd.notify(systemd.READY)
     health.watch(stop)
     scheduler.run()
@@ -78,6 +75,13 @@ def serve(config: Config, stop: threading.Event, parsers: Parsers | None = None)
     _finish(jobs)
     app.close()
     log.info("stopped")
+
+
+def _log_start(config: Config, port: int) -> None:
+    log.info("serving", address=f"http://{config.web.host}:{port}", sources=len(config.sources))
+    for section in config.sources:
+        if section.path and (remark := subfolders_note(section.path)):
+            log.warning("subfolders are not read", source=section.name, reason=remark)
 
 
 def _stop_when(stop: threading.Event, scheduler: Scheduler, app: App) -> None:

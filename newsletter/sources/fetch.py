@@ -209,7 +209,9 @@ class Fetcher:
             httpcore2.ProtocolError,
         ) as error:
             late = self._too_late() if job.ends <= self._clock() else None
-            raise _placed(exchange_failure(error, late), url) from error
+            connecting = isinstance(error, httpcore2.ConnectTimeout)
+            seconds = self._policy.connect_timeout if connecting else self._policy.read_timeout
+            raise _placed(exchange_failure(error, url.host, seconds, late), url) from error
 
     def _headers(self, url: httpx2.URL, job: _Job) -> list[tuple[bytes, bytes]]:
         headers = {
@@ -252,8 +254,7 @@ class Fetcher:
 
     def _too_late(self) -> FetchError:
         return FetchError(
-            f"not done within {self._policy.deadline:g} s",
-            hint="the server is slow; try again later",
+            f"timed out after {self._policy.deadline:g} s", hint="the server is slow; try later"
         )
 
 

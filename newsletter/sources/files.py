@@ -12,6 +12,7 @@ from pathlib import Path
 from newsletter.errors import SourceError, SourceMissing, SourceUnreadable
 from newsletter.masks import masked_url
 from newsletter.models import Capture, DatedBy
+from newsletter.text.counted import plural
 from newsletter.text.dates import day_in
 
 MAX_BYTES = 20 * 1024 * 1024
@@ -37,7 +38,7 @@ class FileSource:
 
 
 class FolderSource:
-    """All files of a folder, in order of name. Hidden files and sub-folders are skipped.
+    """All files of a folder, in order of name. Hidden files and subfolders are skipped.
 
     Args:
         path: the folder.
@@ -92,6 +93,23 @@ class FolderSource:
             return 0.0  # reading it reports what is wrong
         # A time in the future is due to a wrong clock.
         return max(0.0, self._rested - age) if age >= 0 else 0.0
+
+
+def subfolders_note(path: str | Path) -> str:
+    """Returns a remark about the folders in a folder, which are not read; empty if it has none."""
+    try:
+        found = sorted(one.name for one in os.scandir(path) if one.is_dir())
+    except OSError:
+        return ""  # reading it reports what is wrong
+    names = [name for name in found if not name.startswith(".")]
+    if not names:
+        return ""
+    which = plural(len(names), "subfolder is", "subfolders are")
+    one = _shown(Path(path) / names[0])
+    return (
+        f"{_shown(Path(path))}: {which} not read, such as {one}; to read it, give it a [[sources]] "
+        "section, or name it in `newsletter ingest`"
+    )
 
 
 def is_folder(path: str | Path) -> bool:

@@ -54,8 +54,17 @@ def body(response: httpcore2.Response, limit: int) -> bytes:
         raise TransientFetchError("the page is incomplete", hint="try again later") from error
 
 
-def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchError:
-    """Returns the error for a failed exchange; `too_late` if it failed for lack of time."""
+def exchange_failure(
+    error: Exception, host: str, seconds: float, too_late: FetchError | None
+) -> FetchError:
+    """Returns the error for a failed exchange; `too_late` if it failed for lack of time.
+
+    Args:
+        error: what the library raised.
+        host: the host name in the URL.
+        seconds: the timeout of the step that failed.
+        too_late: the error to return if the deadline of the whole operation has passed.
+    """
     cause = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return FetchError(
@@ -71,17 +80,28 @@ def exchange_failure(error: Exception, too_late: FetchError | None) -> FetchErro
             f"the response is malformed: {without_quotation(error)}", hint="try again later"
         )
     if isinstance(error, httpcore2.TimeoutException):
-        return TransientFetchError("the server does not answer in time", hint="try again later")
+        return TransientFetchError(f"timed out after {seconds:g} s", hint="try again later")
     if isinstance(cause, socket.gaierror | UnicodeError):
         lasting = not (isinstance(cause, OSError) and cause.errno == socket.EAI_AGAIN)
         kind = FetchError if lasting else TransientFetchError
         return kind(
-            f"the host name is not found: {clean(str(cause))}",
-            hint="check the URL and the network",
+            f"the host name “{clean(host)}” cannot be found", hint="check the URL and the network"
         )
-    return TransientFetchError(
-        f"the connection failed: {clean(str(error))}", hint="check the network"
-    )
+    return TransientFetchError(_connection_words(cause), hint="check the URL and the network")
+
+
+def _connection_words(cause: object) -> str:
+    """Returns what became of a connection, without the numbers and names of the system's errors."""
+    if isinstance(cause, ssl.SSLError):
+        reason = (cause.reason or "").lower().replace("_", " ")
+        return "no secure connection could be made" + (f" ({reason})" if reason else "")
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(cause, ConnectionError):
+        return "the server closed the connection"
+    if isinstance(cause, OSError):
+        return f"the connection failed ({(cause.strerror or 'no reason given').lower()})"
+    return f"the connection failed ({clean(str(cause))})"
 
 
 def status_error(response: httpcore2.Response) -> FetchError:

@@ -21,6 +21,11 @@ _SQLITE = "sqlite:///"
 _HEADER = 100
 """Size of a SQLite file's header, in bytes."""
 
+BACKUP_HINT = (
+    "give a file that `newsletter backup` wrote, or one of the folder `backups` beside the database"
+)
+"""What can be restored."""
+
 _ROOM = 1 << 16
 """Bytes that must be free on the disk: enough for a transaction of a few deliveries."""
 
@@ -115,25 +120,43 @@ def refuse_foreign(path: Path, *, tighten: bool = True) -> None:
         DatabaseForeign: it is no database, or one of another program, or so is a file beside it.
         StorageError: it cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            head, about = file.read(_HEADER), os.fstat(file.fileno())
-    except OSError as exc:
-        raise locks.unreachable(path, exc) from exc
+    head, about = _header(path)
     for suffix in BESIDE:
         _refuse_planted(path.with_name(path.name + suffix), about)
-    if not head:
-        return
+    if what := _foreign(head):
+        raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
+    if head and tighten:
+        _take_from_others(path, about)
+
+
+def refuse_as_backup(path: Path) -> None:
+    """Checks that a file can be a copy of a database of this program, and does not change it.
+
+    Raises:
+        DatabaseForeign: it cannot.
+        StorageError: it cannot be read.
+    """
+    head, _ = _header(path)
+    if what := _foreign(head) if head else "this file is empty":
+        raise DatabaseForeign(what, where=str(path), hint=BACKUP_HINT)
+
+
+def _header(path: Path) -> tuple[bytes, os.stat_result]:
+    try:
+        with path.open("rb") as file:
+            return file.read(_HEADER), os.fstat(file.fileno())
+    except OSError as exc:
+        raise locks.unreachable(path, exc) from exc
+
+
+def _foreign(head: bytes) -> str:
+    """Returns why a file with this header is not one of ours; empty if it may be."""
+    if head and not head.startswith(b"SQLite format 3\0"):
+        return "this file is not a newsletter database"
     pages, owner = (int.from_bytes(head[at : at + 4], "big") for at in (28, 68))
-    if not head.startswith(b"SQLite format 3\0"):
-        what = "this file is no database"
-    elif owner != APPLICATION_ID and (owner or pages > 1):
-        what = "this database belongs to another program"
-    else:
-        if tighten:
-            _take_from_others(path, about)
-        return
-    raise DatabaseForeign(what, where=str(path), hint="name another file in [database] url")
+    if owner != APPLICATION_ID and (owner or pages > 1):
+        return "this database belongs to another program"
+    return ""
 
 
 def _take_from_others(path: Path, about: os.stat_result) -> None:

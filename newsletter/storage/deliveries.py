@@ -110,6 +110,19 @@ def counts(tx: Connection, wanted: Filter | None = None) -> dict[DeliveryState, 
     return {DeliveryState(row.state): row.many for row in tx.execute(query)}
 
 
+def counts_by_edition(tx: Connection) -> dict[int, dict[DeliveryState, int]]:
+    """Counts the deliveries of each edition by state."""
+    query = (
+        select(deliveries.c.edition_id, deliveries.c.state, func.count().label("many"))
+        .where(deliveries.c.edition_id.is_not(None))
+        .group_by(deliveries.c.edition_id, deliveries.c.state)
+    )
+    found: dict[int, dict[DeliveryState, int]] = {}
+    for row in tx.execute(query):
+        found.setdefault(row.edition_id, {})[DeliveryState(row.state)] = row.many
+    return found
+
+
 def ended_otherwise(
     tx: Connection, *, notices: bool = True, acknowledged: bool = True
 ) -> dict[DeliveryState, int]:

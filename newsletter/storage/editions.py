@@ -212,6 +212,11 @@ def latest_in(
     return tx.execute(query).scalar()
 
 
+def passed_over(tx: Connection) -> set[int]:
+    """Returns the entries that are not sent any more."""
+    return set(tx.execute(select(passed.c.position)).scalars())
+
+
 def note_planned(tx: Connection, number: int, at: datetime) -> None:
     """Records when the edition was first planned for a subscriber."""
     tx.execute(

@@ -201,6 +201,17 @@ def sizes_before(tx: Connection, source: int) -> Sequence[int]:
     )
 
 
+def accepted_before(tx: Connection, source: int) -> Sequence[tuple[str, str, int]]:
+    """Returns format, origin and size of the source's accepted snapshots, newest first."""
+    rows = tx.execute(
+        select(snapshots.c.format, snapshots.c.origin, snapshots.c.papers)
+        .where(snapshots.c.source_id == source, snapshots.c.state == SnapshotState.ACCEPTED)
+        .order_by(snapshots.c.id.desc())
+        .limit(HISTORY)
+    )
+    return [(row.format or "", row.origin, row.papers) for row in rows]
+
+
 def was_accepted(tx: Connection, source: int, snapshot: int) -> bool:
     """Whether the same bytes were accepted before: then they need no review."""
     same = snapshots.alias()

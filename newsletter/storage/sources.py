@@ -29,6 +29,13 @@ class SourceRow:
     """The snapshot it announces if days are not known. Set once all bytes are stored."""
 
 
+MANUAL = "manual"
+"""The source of files and URLs that were named on the command line."""
+REPLAY = "replay"
+"""The source of everything that is replayed."""
+OF_SEVERAL_FEEDS = (MANUAL, REPLAY)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
     """The status of a source, for `status`."""

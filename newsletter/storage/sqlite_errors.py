@@ -78,7 +78,7 @@ _EXPLANATIONS: Mapping[int, tuple[type[StorageError], str, str]] = {
     sqlite3.SQLITE_IOERR: (
         DiskFull,
         "the disk failed or is full",
-        "make room or repair the disk, then run this again",
+        "make room or fix the disk, then run this again",
     ),
     sqlite3.SQLITE_READONLY: _READ_ONLY,
     sqlite3.SQLITE_PERM: _READ_ONLY,

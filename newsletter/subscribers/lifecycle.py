@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -24,6 +24,7 @@ from newsletter.subscribers import csv_export
 from newsletter.subscribers.activation import newcomer, newcomer_cursor, reactivate
 from newsletter.subscribers.address import Address, parse_address
 from newsletter.subscribers.csv_columns import SubscriberRow, parse_column
+from newsletter.subscribers.pause_end import pause_problem
 
 _FORGOTTEN = "asked to be forgotten"
 _WHEN_REMOVED = {
@@ -93,13 +94,21 @@ class Lifecycle:
             subscribers.change(tx, found.id, wanted, due if active else None)
             return self._found(tx, address)
 
-    def pause(self, address: Address) -> Subscriber:
+    def pause(self, address: Address, until: date | None = None) -> Subscriber:
         """Pauses a subscriber. Their queued deliveries are sent after they resume.
 
+        Args:
+            address: their address.
+            until: the date on which they resume, in their time zone; by default they do not
+                until they are resumed.
+
         Raises:
-            UsageError: there is no such subscriber, or they are not active.
+            UsageError: there is no such subscriber, they are not active, or the date is not one
+                from tomorrow to a year from now.
         """
-        return self._stop(address, SubscriberState.PAUSED, outbox.PAUSED)
+        if problem := pause_problem(until, self._clock()):
+            raise UsageError(problem, where=f"--until {until}")
+        return self._stop(address, SubscriberState.PAUSED, outbox.PAUSED, until)
 
     def unsubscribe(self, address: Address) -> Subscriber:
         """Unsubscribes; the address is kept so that an import does not subscribe it again.
@@ -179,7 +188,9 @@ class Lifecycle:
         """Returns the lines of a CSV file with the subscribers in one state."""
         return csv_export.write(_line(one) for one in self.listed(state))
 
-    def _stop(self, address: Address, state: SubscriberState, why: str) -> Subscriber:
+    def _stop(
+        self, address: Address, state: SubscriberState, why: str, until: date | None = None
+    ) -> Subscriber:
         now = self._clock()
         with self._database.write() as tx:
             found = self._found(tx, address)
@@ -192,6 +203,8 @@ class Lifecycle:
             if may and found.state is not state:
                 subscribers.stop(tx, found.id, state, now)
                 cancellations.cancel(tx, found.id, now, why)
+            if state is SubscriberState.PAUSED:
+                requests.note_pause(tx, found.id, until)
             return self._found(tx, address)
 
     def _due(self, preferences: Preferences, found: Subscriber, now: datetime) -> datetime:

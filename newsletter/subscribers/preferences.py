@@ -21,11 +21,12 @@ from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.activation import reactivate
 from newsletter.subscribers.address import Address, parse_address
 from newsletter.subscribers.lifecycle import Lifecycle
+from newsletter.subscribers.pause_end import pause_problem
 from newsletter.text.dates import WEEKDAYS, iso
+from newsletter.text.zones import in_words
 
 UNDO_FOR = timedelta(days=1)
 """How long an unsubscribe can be undone through the link that was used for it."""
-LONGEST_PAUSE = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +76,8 @@ class PreferenceCentre:
         Returns what is wrong with the date, or an empty string.
         """
         now = self._clock()
-        if until and not now.date() < until <= (now + LONGEST_PAUSE).date():
-            return "choose a date between tomorrow and a year from now"
+        if problem := pause_problem(until, now):
+            return problem
         with self._database.write() as tx:
             row = requests.subscriber(tx, number)
             if row and row.state is SubscriberState.ACTIVE:
@@ -156,12 +157,12 @@ class PreferenceCentre:
         }
 
     def due_in_words(self, subscriber: Subscriber) -> str:
-        """Returns a subscriber's next due time in their own time zone, such as `Monday 07:30`."""
+        """Returns a subscriber's next due time, such as `Monday 07:30 (Europe/Berlin time)`."""
         if subscriber.next_due_at is None:
             return ""
         zone = self._rules.schedule(subscriber.preferences).zone
         at = subscriber.next_due_at.astimezone(ZoneInfo(zone))
-        return f"{WEEKDAYS[at.weekday()]} {at:%H:%M}"
+        return f"{WEEKDAYS[at.weekday()]} {at:%H:%M} ({in_words(zone)})"
 
     def _address(self, number: int) -> Address | None:
         found = self.view(number)

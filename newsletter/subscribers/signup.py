@@ -29,7 +29,7 @@ from newsletter.subscribers.address import Address, parse_address_or_none
 from newsletter.subscribers.suppression import is_taken
 from newsletter.subscribers.visitor_mail import VisitorMail
 
-CONSENT_TEXT = "2026-11"
+CONSENT_TEXT = "2026-11-29"
 """Version of the consent wording on the page and in the mail; change it with the wording."""
 
 

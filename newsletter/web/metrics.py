@@ -39,38 +39,48 @@ class Figures(Collector):
         status = self._status
         yield _labelled(
             "newsletter_subscribers",
-            "People by state.",
+            "Number of subscribers, by state.",
             "state",
             {str(state): many for state, many in status.subscribers.items()},
         )
         yield _labelled(
             "newsletter_mails",
-            "Mails that ended otherwise than sent, or wait for another try.",
+            "Number of mails that were not sent or wait for another attempt, by state.",
             "state",
             {str(state): many for state, many in status.ended.items()},
         )
-        yield GaugeMetricFamily(
-            "newsletter_mails_waiting", "Mails that may go now.", value=status.queued
-        )
-        yield GaugeMetricFamily(
-            "newsletter_held_snapshots", "Snapshots that wait.", value=len(status.snapshots)
-        )
-        yield GaugeMetricFamily(
-            "newsletter_held_editions", "Editions that wait.", value=len(status.editions)
-        )
-        failing = {one.name: float(one.failing_since is not None) for one in status.sources}
-        yield _labelled("newsletter_source_failing", "1 while it fails.", "source", failing)
-        ages = {
-            one.name: (self._now - one.captured_at).total_seconds()
-            for one in status.sources
-            if one.captured_at
-        }
-        yield _labelled("newsletter_source_age_seconds", "Since it gave anything.", "source", ages)
+        for name, about, count in (
+            ("mails_waiting", "Number of mails that can be sent now.", status.queued),
+            ("held_snapshots", "Number of snapshots held for review.", len(status.snapshots)),
+            ("held_editions", "Number of editions held for review.", len(status.editions)),
+        ):
+            yield GaugeMetricFamily(f"newsletter_{name}", about, value=count)
+        yield from self._sources()
         if status.next_due_at:
-            seconds = (status.next_due_at - self._now).total_seconds()
             yield GaugeMetricFamily(
-                "newsletter_next_due_seconds", "Until a subscriber is due.", value=seconds
+                "newsletter_next_due_seconds",
+                "Seconds until the next subscriber is due; negative if overdue.",
+                value=(status.next_due_at - self._now).total_seconds(),
             )
+
+    def _sources(self) -> Iterator[Metric]:
+        sources = self._status.sources
+        yield _labelled(
+            "newsletter_source_failing",
+            "Whether the last attempt to read the source failed: 1 if it did, 0 if not.",
+            "source",
+            {one.name: float(one.failing_since is not None) for one in sources},
+        )
+        yield _labelled(
+            "newsletter_source_age_seconds",
+            "Seconds since the source was last read successfully.",
+            "source",
+            {
+                one.name: (self._now - one.captured_at).total_seconds()
+                for one in sources
+                if one.captured_at
+            },
+        )
 
 
 def _labelled(name: str, about: str, label: str, values: dict[str, float]) -> Metric:

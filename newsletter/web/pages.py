@@ -29,9 +29,9 @@ from newsletter.web.visitors import Visitors
 log = structlog.get_logger()
 
 _WORDS = {
-    404: ("There is no such page", "It may have been written differently."),
-    405: ("That is not done here", "Please go back and use the form."),
-    413: ("That is too much", "Please send less."),
+    404: ("Page not found", "Please check the address."),
+    405: ("This is not possible here", "Please go back and use the form."),
+    413: ("This is too large", "Please send less."),
 }
 
 
@@ -88,6 +88,6 @@ def _unavailable(filled: Pages, request: Request, error: Exception) -> Response:
     # The path may contain a subscriber's token, and the error may contain an address.
     reason = type(error).__name__ if isinstance(error, UsageError) else str(error)
     log.warning("page failed", page=request.url.path.split("/")[1], reason=reason)
-    answer = filled.say("Not at the moment", "Please try again in a minute.", 503)
+    answer = filled.say("Temporarily unavailable", "Please try again in a minute.", 503)
     answer.headers["Retry-After"] = "60"
     return answer

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from newsletter.app.composition import App
 from newsletter.config.schema import NewsletterSection
+from newsletter.messages.links import SETTINGS_FOR
 from newsletter.models import SubscriberState
 from newsletter.subscribers.address import parse_public_address
 from newsletter.subscribers.csv_columns import parse_column
@@ -25,13 +26,13 @@ from newsletter.web.visitors import Visitors
 
 _LONGEST_REASON = 500
 _NO_LINK = (
-    "This link does not hold",
-    "It may have been cut, be too old, or have been ended, as a change of address does. Each mail "
-    "has a link to unsubscribe that always works; its page mails you a new link to your settings.",
+    "This link is invalid or has expired",
+    "It may be incomplete or too old, or was ended, for example by a change of address. The link "
+    "to unsubscribe in any mail always works; its page can mail you a new link to your settings.",
 )
 _LINKS_ENDED = (
     "Your links have ended",
-    "No link to your settings works any more, nor one that waited to be confirmed. For a new one, "
+    "Links to your settings, and links that waited to be confirmed, no longer work. For a new one, "
     "open the Unsubscribe page of any mail. Unsubscribe links keep working.",
 )
 _ELSEWHERE = ("Not from another site", "Please open the link again.")
@@ -113,7 +114,7 @@ class PreferencePages:
         if self._preference_centre.undo(number):
             return self._left(token, undone=True)
         return self._pages.say(
-            "That was too long ago", "Please subscribe again on the front page.", 409
+            "That is no longer possible", "Please subscribe again on the front page.", 409
         )
 
     def _explain(
@@ -131,7 +132,7 @@ class PreferencePages:
             return self._pages.say(*TOO_OFTEN, 429)
         self._signup.ask_settings(number, self._visitors.network_of(request))
         self._wake()
-        return self._pages.page("sent")
+        return self._pages.page("sent", what="settings", days=SETTINGS_FOR.days)
 
     def _left(self, token: str, *, undone: bool = False, reason_saved: bool = False) -> Response:
         return self._pages.page(
@@ -198,9 +199,9 @@ class PreferencePages:
         if what == "delete" and form.get("sure"):
             self._preference_centre.delete(number)
             return self._pages.say(
-                "You are forgotten",
-                "All that was known of you is deleted. Only a keyed hash of your address is kept, "
-                "so that it is never written to again.",
+                "Your data is deleted",
+                "All data about you is deleted. Only a keyed hash of your address is kept, so that "
+                "no mail is sent to it again.",
             )
         problem = "Please tick the box to say that you are sure." if what == "delete" else ""
         return self._settings(token, problem=problem or "Please use the form.", status=422)
@@ -212,10 +213,12 @@ class PreferencePages:
             "cadence": parse_column("cadence", _cadence(form)),
             "send_at": parse_column("send_at", at),
             "time_zone": parse_column("time_zone", zone),
-            "topics": parse_column("topics", ";".join(form.get("topics", "").splitlines())),
         }
+        if "topics" in form:  # the page does not offer them yet
+            topics = ";".join(form["topics"].splitlines())
+            preferences["topics"] = parse_column("topics", topics)
         self._preference_centre.change(number, **preferences)
-        return "Your wishes are saved."
+        return "Your preferences are saved."
 
     def _pause(self, number: int, form: Mapping[str, str], _request: Request) -> str:
         written = form.get("until", "").strip()
@@ -225,11 +228,11 @@ class PreferencePages:
             raise ValueError("write a date such as 2026-12-24") from None
         if problem := self._preference_centre.pause(number, until):
             raise ValueError(problem)
-        return "Paused. What is new meanwhile waits for you."
+        return "Paused. New papers wait for you."
 
     def _resume(self, number: int, _form: Mapping[str, str], _request: Request) -> str:
         self._preference_centre.resume(number)
-        return "You get mail again."
+        return "You will receive mail again."
 
     def _change_address(self, number: int, form: Mapping[str, str], request: Request) -> str:
         address = parse_public_address(form.get("address", ""))
@@ -239,7 +242,7 @@ class PreferencePages:
             network = self._visitors.network_of(request)
             self._signup.ask_change(number, address, network)
             self._wake()
-        return "A mail to the new address is on its way. The link in it makes the change."
+        return "A mail to the new address is on its way. Open the link in it to confirm."
 
     def _settings(
         self, token: str, *, saved: str = "", problem: str = "", status: int = 200

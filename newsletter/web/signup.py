@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from newsletter.app.composition import App
 from newsletter.errors import NewsletterError
+from newsletter.messages.links import CONFIRM_FOR
 from newsletter.storage.requests import RequestKind
 from newsletter.subscribers.address import parse_public_address
 from newsletter.subscribers.signup import Confirmed, LinkState
@@ -30,11 +31,11 @@ _ONCE = (
     "again, use the form on the front page."
 )
 _USED = ("This link has been used", _ONCE)
-_NOT_NEEDED = ("This link is not needed any more", f"Another one was used instead of it. {_ONCE}")
+_NOT_NEEDED = ("This link is no longer needed", f"Another one was used instead of it. {_ONCE}")
 _OVER = (
-    "This link does not hold any more",
-    "Links in mails hold for three days, unless they are ended or replaced. Ask for a new one: on "
-    "the front page to subscribe, in your settings to change your address.",
+    "This link is invalid or has expired",
+    f"Links to confirm are valid for {CONFIRM_FOR.days} days, unless they are ended or replaced. "
+    "Request a new one: on the front page to subscribe, in your settings to change your address.",
 )
 
 
@@ -88,7 +89,7 @@ class SignupPages:
     def _subscribe(self, request: Request, form: Mapping[str, str]) -> Response:
         site = self._pages.site
         if not site.can_subscribe:
-            return self._pages.say("Nobody can subscribe here", "Ask the owner.", 403)
+            return self._pages.say("You cannot subscribe here", "Please ask the operator.", 403)
         if self._visitors.is_from_elsewhere(request):
             return self._pages.say("Not from another site", "Please use the form here.", 403)
         written = form.get("address", "").strip()
@@ -103,7 +104,7 @@ class SignupPages:
             network = self._visitors.network_of(request)
             self._signup.ask(address, network, form.get("time_zone", ""))
             self._wake()
-        return self._pages.page("sent")
+        return self._pages.page("sent", what="confirm", days=CONFIRM_FOR.days)
 
     def confirm(self, request: Request) -> Response:
         """Shows the button. Opening the page changes nothing, because mail scanners do that."""

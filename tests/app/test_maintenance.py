@@ -244,7 +244,7 @@ def test_pruned_papers_are_never_new_again(place: Path) -> None:
     with closing(sqlite3.connect(place / "newsletter.db", isolation_level=None)) as database:
         database.execute("UPDATE deliveries SET changed_at = '2026-01-01 00:00:00.000000'")
     done = newsletter("prune", "--older-than", "1d", cwd=place)
-    assert done.stdout == "Let go of 1 capture and 4 mails.\n"
+    assert done.stdout == "Deleted 1 capture and 4 mails.\n"
     with closing(sqlite3.connect(place / "newsletter.db")) as database:
         assert database.execute("SELECT count(*) FROM blobs").fetchone() == (0,)
         assert database.execute("SELECT count(*) FROM paper_keys").fetchone()[0] > 0

@@ -478,7 +478,7 @@ def test_a_page_that_shrank_is_remarked_upon(configured: Path) -> None:
     for number in range(6):
         newsletter("ingest", f"{number}.json", cwd=configured)
     shown = newsletter("status", cwd=configured).stdout
-    assert "1 papers, where 9 are usual" in shown
+    assert "1 paper, where 9 are usual" in shown
     assert "it begins “[{" in shown
 
 
@@ -776,7 +776,9 @@ def test_the_operator_ends_the_links_of_a_subscriber(configured: Path) -> None:
     assert not opens(before)
     assert opens(settings())
     done = newsletter("subscribers", "revoke", "root@localhost", cwd=configured)
-    assert "root@localhost can use no link mailed before, except to unsubscribe" in done.stdout
+    assert (
+        "root@localhost can no longer use links mailed before, except to unsubscribe" in done.stdout
+    )
     done = newsletter("subscribers", "revoke", "ana@example.org", cwd=configured)
     assert done.returncode == 2
     assert "there is no subscriber ana@example.org" in done.stderr

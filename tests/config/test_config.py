@@ -4,8 +4,9 @@ shows a secret.
 
 from __future__ import annotations
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from newsletter.config import parse as parsing
 from newsletter.config.file import example_config
-from newsletter.config.schema import Config
+from newsletter.config.problems import in_words
+from newsletter.config.schema import Config, SourceSection
 from newsletter.errors import ConfigError
 from newsletter.text import colour
 
@@ -291,6 +294,70 @@ def test_a_value_of_the_wrong_kind_is_a_problem(text: str) -> None:
     """It names the path of the key and never raises anything else."""
     section = tomllib.loads(text)
     assert all(line.split(":")[0].startswith(tuple(section)) for line in problems(text))
+
+
+WRONG: tuple[Any, ...] = (
+    *(None, True, 3, -5, 10**30, 1.5, float("nan")),
+    *("", "x\ny", "zzz", "x" * 400, [], [3], ["x"]),
+)
+FOREIGN = re.compile(
+    r"Input|[Ss]tring should|Value error|validation error|[Ff]ield required|Extra inputs|valid "
+    r"(tuple|dictionary)|instance of|pattern|Datetimes|\[key\]"
+)
+"""The wordings of the library that validates."""
+
+
+def _keys(model: type[BaseModel], path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of every section and key."""
+    for name, field in model.model_fields.items():
+        yield (*path, name)
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _keys(field.annotation, (*path, name))
+
+
+KEYS = [*_keys(Config), ("delivery", "per_domain", "a.example"), ("delivery", "per_domain", "-")]
+SOURCE_KEYS = [("sources", "0", name) for name in SourceSection.model_fields]
+
+
+@pytest.mark.parametrize("path", [*KEYS, *SOURCE_KEYS, ("zap",), ("web", "zap")], ids=".".join)
+def test_every_problem_is_in_our_own_words(path: tuple[str, ...]) -> None:
+    """It names the key and what is allowed, whatever the value is."""
+    for value in (*WRONG, {"zap": 1}, date(2026, 1, 1), time(1, 1)):
+        section: Any = value
+        for step in reversed(path):
+            section = [{"name": "n", "path": "p", **section}] if step == "0" else {step: section}
+        try:
+            Config.model_validate(section)
+        except ValidationError as error:
+            for line in in_words(error):
+                assert line.startswith(path[0]), line
+                assert not FOREIGN.search(line), line
+                assert "not allowed" not in line, line  # what is?
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[newsletter]\nlanguage = 'xx'", 'newsletter.language: write "en"'),
+        ("[theme]\nname = '../x'", "theme.name: write the name of a theme: letters, digits,"),
+        ("[web]\nport = 0", "web.port: write a whole number from 1 to 65535"),
+        ("[web]\nport = 'x'", "web.port: write a whole number"),
+        ("[delivery]\nmax_per_day = 0", "delivery.max_per_day: write a number greater than 0"),
+        ("[newsletter]\nname = ''", "newsletter.name: it must not be empty"),
+        ("[newsletter]\nname = 5", "newsletter.name: write text in quotation marks"),
+        ("[newsletter]\nweekly_report = 'x'", "newsletter.weekly_report: write true or false"),
+        ("[newsletter]\nskip_dates = '2026'", "newsletter.skip_dates: write it as a list in"),
+        ("[newsletter]\nskip_dates = ['x']", 'newsletter.skip_dates[1]: write a date, such as "2'),
+        ("[transports]\nsmtp = 'x'", "transports.smtp: write it as a section, [transports.smtp]"),
+        ("sources = 5", "sources: write it as sections, [[sources]]"),
+        ("sources = [5]", "sources[1]: write it as a section, [[sources]]"),
+        ("[[sources]]\npath = 'x'", "sources[1].name: this setting is required"),
+        ("[delivery]\nunknown = 'x'", 'delivery.unknown: write "hold" or "resend"'),
+    ],
+)
+def test_a_wrong_value_says_what_is_allowed(text: str, said: str) -> None:
+    """After the path of its key."""
+    assert problem(text).startswith(said)
 
 
 def test_one_wrong_value_is_one_problem() -> None:

@@ -106,9 +106,9 @@ def test_the_text_of_a_test_mail() -> None:
     subject, text = words(TEST)
     assert subject == "A test mail from Lamps"
     assert text == (
-        "This mail was sent to see whether mail from Lamps arrives. It did.\n\n"
-        "It left at 2026-11-20 07:30 UTC through mail.example.org:465.\n\n"
-        "Editions leave the same way, each with a link to unsubscribe.\n"
+        "This is a test of whether mail from Lamps arrives. It did.\n\n"
+        "It was sent at 2026-11-20 07:30 UTC through mail.example.org:465.\n\n"
+        "Editions are sent the same way, each with a link to unsubscribe.\n"
     )
 
 
@@ -127,7 +127,7 @@ def test_a_report_counts_its_troubles(troubles: list[str], subject: str) -> None
     assert found == subject
     assert re.findall(r"^- (.*)$", text, re.MULTILINE) == troubles
     assert ("Everything that was reported before is settled." in text) is (not troubles)
-    assert "`newsletter status` says how things stand now." in text.replace("\n", " ")
+    assert "`newsletter status` shows the current state." in text.replace("\n", " ")
 
 
 def test_a_long_trouble_is_not_cut() -> None:

@@ -489,7 +489,7 @@ def test_an_empty_first_capture_does_not_open_the_source(harness: IngestHarness)
 def test_repeated_papers_are_counted_in_a_note(harness: IngestHarness) -> None:
     """Nine rows may be seven papers; the note explains the difference."""
     (report,) = harness(api(row(1), row(2), row(1)))
-    assert report.notes == ("1 of 3 rows were papers listed before in it",)
+    assert report.notes == ("1 of 3 rows repeated papers of the same list",)
 
 
 def test_an_archive_is_held_even_without_history(harness: IngestHarness) -> None:

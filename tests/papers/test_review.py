@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.models import Snapshot
-from newsletter.papers.review import History, reason_to_hold
+from newsletter.papers.review import History, of_one_feed, reason_to_hold, remark
 from tests.support.builders import paper
 
 PAPERS = tuple(paper(number) for number in range(1, 301))
@@ -84,3 +84,14 @@ def test_a_reason_has_its_numbers() -> None:
     """The operator sees the numbers on which to decide."""
     assert "101 papers" in (reason(101, 10, 10, 10, 10, 10) or "")
     assert "11 of 20" in (reason(20, renamed=11) or "")
+
+
+def test_sizes_are_compared_within_a_feed() -> None:
+    """Where captures of several feeds are in one source: by format, and by name but its numbers."""
+    before = [("rss", f"lg-2026-11-{day:02}.xml", 200) for day in range(1, 7)]
+    before += [("rss", "math-2026-11-01.xml", 4), ("json", "lg-2026-11-01.json", 9)]
+    alike, feed = of_one_feed("rss", "math-2026-11-02.xml", before)
+    assert (list(alike), list(feed)) == ([200] * 6 + [4], [4])
+    assert remark(snapshot(3), History(alike, feed_sizes=feed)) is None
+    assert remark(snapshot(3), History(alike)) == "3 papers, where 200 are usual"
+    assert of_one_feed("html", "lg-2026-11-09.xml", before) == ([], [])

@@ -336,8 +336,8 @@ def test_the_command_reports_restored_subscribers(tmp_path: Path) -> None:
     newsletter("subscribers", "remove", "ada@example.net", cwd=tmp_path)
     newsletter("subscribers", "forget", "bob@example.net", cwd=tmp_path)
     done = newsletter("restore", "copy.db", cwd=tmp_path)
-    assert "1 person who was removed since the backup: back" in done.stdout
-    assert "1 person who was removed since: not back" in done.stdout
+    assert "1 subscriber who was removed since the backup: restored" in done.stdout
+    assert "1 subscriber who was removed since the backup: not restored" in done.stdout
     (row,) = rows_of(newsletter("restore", "copy.db", "--json", cwd=tmp_path))
     assert (row["merged"], row["back"], row["away"]) == (True, 0, 1)
 

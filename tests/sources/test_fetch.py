@@ -309,7 +309,7 @@ def test_only_temporary_failures_of_the_name_server_are_retried(
         fake.slept.clear()
         with (
             Fetcher(resolve=fail, clock=fake.clock, sleep=fake.sleep) as fetcher,
-            pytest.raises(FetchError, match="host name is not found"),
+            pytest.raises(FetchError, match=r"“papers\.example” cannot be found"),
         ):
             fetcher.get("http://papers.example/")
         assert len(fake.slept) == pauses
@@ -318,7 +318,7 @@ def test_only_temporary_failures_of_the_name_server_are_retried(
 def test_an_invalid_host_name_is_an_unknown_host(guarded: Fetcher) -> None:
     """A label is too long, or empty."""
     for host in ("a" * 64 + ".example", "a..example"):
-        with pytest.raises(FetchError, match="host name is not found"):
+        with pytest.raises(FetchError, match="host name “"):
             guarded.get(f"http://{host}/")
 
 
@@ -494,10 +494,10 @@ def test_a_timeout_does_not_show_a_secret(serve: Serve) -> None:
     server = serve({HIDDEN: no_response})
     with Fetcher(IMPATIENT) as impatient, pytest.raises(FetchError) as caught:
         impatient.get(server.url(HIDDEN))
-    assert f"{SHOWN}: not done within" in str(caught.value)
+    assert f"{SHOWN}: timed out after" in str(caught.value)
     with Fetcher(LOCAL) as local, pytest.raises(FetchError) as caught:
         local.get(f"http://{'h' * 70}.example{HIDDEN}")
-    assert f"{SHOWN}: the host name is not found" in str(caught.value)
+    assert f"{SHOWN}: the host name “" in str(caught.value)
 
 
 @given(st.text(max_size=40))
@@ -723,7 +723,7 @@ def test_a_refused_connection_is_retried(fetcher: Fetcher, fake: Time) -> None:
     """The server may be restarting."""
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
-    with pytest.raises(FetchError, match="connection failed"):
+    with pytest.raises(FetchError, match=": connection refused; "):
         fetcher.get(f"http://127.0.0.1:{port}/")
     assert fake.slept == [1.0, 2.0]
 
@@ -758,7 +758,7 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 def test_the_deadline_covers_the_whole_response(serve: Serve, slow: Answer) -> None:
     """A server that sends a byte now and then cannot extend it."""
     server = serve(slow)
-    with Fetcher(IMPATIENT) as fetcher, pytest.raises(FetchError, match=r"not done within 0\.3 s"):
+    with Fetcher(IMPATIENT) as fetcher, pytest.raises(FetchError, match=r"timed out after 0\.3 s"):
         fetcher.get(server.url())
     assert len(server.requests) == 1
 
@@ -769,7 +769,7 @@ def test_the_deadline_covers_the_tls_handshake(serve: Serve) -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as mute,
         Fetcher(IMPATIENT) as fetcher,
-        pytest.raises(FetchError, match=r"not done within 0\.3 s"),
+        pytest.raises(FetchError, match=r"timed out after 0\.3 s"),
     ):
         fetcher.get(f"https://127.0.0.1:{mute.getsockname()[1]}/")
 
@@ -989,7 +989,7 @@ def test_the_certificate_is_checked_for_the_host_name(
 def test_tls_to_a_plain_http_server_is_an_error(serve: Serve, fetcher: Fetcher) -> None:
     """The error is one line."""
     server = serve(then_close(reply(b"papers")))
-    with pytest.raises(FetchError, match="connection failed") as caught:
+    with pytest.raises(FetchError, match=r"no secure .*\(wrong version number\)") as caught:
         fetcher.get(server.url().replace("http:", "https:"))
     assert str(caught.value).isprintable()
 
@@ -1022,7 +1022,7 @@ def test_a_crawl_delay_beyond_the_deadline_is_an_error(serve: Serve, fake: Time)
         policy, resolve=Names(["127.0.0.1"]), clock=fake.clock, sleep=fake.sleep
     ) as fetcher:
         fetcher.get(server.url(host="arxiv.org"))
-        with pytest.raises(FetchError, match="not done within 2 s"):
+        with pytest.raises(FetchError, match="timed out after 2 s"):
             fetcher.get(server.url(host="arxiv.org"))
     assert len(server.requests) == 1
     assert fake.slept == []

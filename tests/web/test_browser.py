@@ -90,7 +90,7 @@ def join(visitor: Visitor, address: str) -> EmailMessage:
 
 
 def change_preferences(visitor: Visitor, address: str) -> None:
-    """Changes schedule, zone, time and topics; all of them are stored and displayed."""
+    """Changes schedule, zone and time; all of them are stored and displayed."""
     page = visitor.page
     day = page.get_by_label("On", exact=True)
     expect(day).to_be_hidden()
@@ -98,16 +98,14 @@ def change_preferences(visitor: Visitor, address: str) -> None:
     day.select_option("Thursday")
     page.get_by_label("Time of day").fill("06:15")
     page.get_by_label("Time zone").select_option("Asia/Tokyo")
-    page.get_by_label("Topics").fill("lamps\nship’s light")
     visitor.press("Save", "Your settings")
-    expect(page.get_by_role("status")).to_have_text("Your wishes are saved.")
+    expect(page.get_by_role("status")).to_have_text("Your preferences are saved.")
     kept = visitor.room.subscribers()[address].preferences
-    assert kept == Preferences("weekly:thu", "Asia/Tokyo", "06:15", ("lamps", "ship’s light"))
+    assert kept == Preferences("weekly:thu", "Asia/Tokyo", "06:15")
     expect(page.get_by_label("Once a week")).to_be_checked()
     expect(day).to_have_value("thu")
     expect(page.get_by_label("Time of day")).to_have_value("06:15")
     expect(page.get_by_label("Time zone")).to_have_value("Asia/Tokyo")
-    expect(page.get_by_label("Topics")).to_have_value("lamps\nship’s light")
 
 
 def pause_and_resume(visitor: Visitor, address: str) -> None:
@@ -175,15 +173,15 @@ def leave_permanently(visitor: Visitor, edition: EmailMessage, address: str) -> 
     settings = room.link(room.mail_to(address), "preferences")
     visitor.open(settings, "Your settings")
     visitor.press("End all links", "Your links have ended")
-    visitor.open(settings, "This link does not hold")
+    visitor.open(settings, "This link is invalid or has expired")
     visitor.open(room.link(edition, "unsubscribe"), "Unsubscribe")
     visitor.press("Mail me a link to my settings", "Check your inbox")
     settings = room.link(room.mail_to(address), "preferences")
     visitor.open(settings, "Your settings")
     page.get_by_label("I am sure").check()
-    visitor.press("Delete my data", "You are forgotten")
+    visitor.press("Delete my data", "Your data is deleted")
     assert address not in room.subscribers()
-    visitor.open(settings, "This link does not hold")
+    visitor.open(settings, "This link is invalid or has expired")
     had = len(room.mails_to(address))
     sign_up(visitor, address)
     with room.opened() as app:
@@ -237,7 +235,7 @@ def test_accessibility_of_public_pages(browser: Browser, room: WebRoom, view: Vi
             page.get_by_label("Search the papers").fill(words)
             visitor.press("Search", "Archive")
             expect(page.locator("#found")).to_contain_text(found)
-        visitor.open(f"{room.base}/nothing", "There is no such page")
+        visitor.open(f"{room.base}/nothing", "Page not found")
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=str)
@@ -250,8 +248,8 @@ def test_accessibility_of_personal_pages(browser: Browser, room: WebRoom, view: 
         leaving = f"{room.base}/unsubscribe/{links.unsubscribe_token(first.id)}"
     with visiting(browser, room, view) as visitor:
         page = visitor.page
-        visitor.open(f"{room.base}/confirm/x", "This link does not hold any more")
-        visitor.open(f"{room.base}/preferences/x", "This link does not hold")
+        visitor.open(f"{room.base}/confirm/x", "This link is invalid or has expired")
+        visitor.open(f"{room.base}/preferences/x", "This link is invalid or has expired")
         visitor.open(settings, "Your settings")
         page.get_by_label("Until (optional)").fill("2020-01-01")
         visitor.press("Pause", "Your settings")

@@ -20,9 +20,9 @@ from tests.support.website import MIRA, ONE_CLICK, Site, opened
 
 SECOND, THIRD = "mira.new@example.org", "mira.third@example.org"
 USED = "This link has been used"
-NOT_NEEDED = "This link is not needed any more"
+NOT_NEEDED = "This link is no longer needed"
 END = {"do": "links"}
-HOLD_NO_MORE = "This link does not hold any more"
+HOLD_NO_MORE = "This link is invalid or has expired"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from newsletter.app import unfinished
 from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.config import permissions
@@ -14,9 +15,12 @@ from newsletter.config import permissions
 def check(context: Context) -> Iterator[Finding]:
     """Checks the configuration file, and the password file it names."""
     file, problems = context.config_file, context.configuration_problems
-    yield from (failure(problem, f"mend it in {file}") for problem in problems)
+    yield from (failure(problem, f"fix it in {file}") for problem in problems)
     if not problems:
         yield ok(f"{file} has no problem")
+    for remark in unfinished.remarks(context.config):
+        setting, _, what = remark.partition(": ")
+        yield warning(setting, what)
     yield from _permissions(file, secret=permissions.holds_secret(file.read_text("utf-8")))
     password_file = context.config.transports.smtp.password_file
     if context.is_password_file_unreadable:

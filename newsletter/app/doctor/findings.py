@@ -58,7 +58,7 @@ def from_error(error: NewsletterError | OSError) -> Finding:
     """Returns the finding for an error that ended a check."""
     if isinstance(error, NewsletterError):
         what = f"{error.where}: {error.what}" if error.where else error.what
-        found = failure(what, error.hint or "mend that, then run this again")
+        found = failure(what, error.hint or "fix that, then run this again")
         return replace(found, excerpt=error.excerpt)
     where = f"{error.filename}: " if error.filename else ""
     return failure(f"{where}{error.strerror or error}", "check its owner and mode")

@@ -24,4 +24,4 @@ def check(context: Context) -> Iterator[Finding]:
     if row.state is DeliveryState.SENT:
         yield ok(what)
     else:
-        yield failure(what, "mend what it says, then send another")
+        yield failure(what, "fix what it says, then send another")

@@ -78,9 +78,9 @@ def _unknown_host(host: str, port: int) -> Finding | None:
                 f"{host} could not be looked up: {error.strerror}",
                 "check this machine's network and its name server",
             )
-        return failure(f"there is no host {host}", "mend host under [transports.smtp]")
+        return failure(f"there is no host {host}", "fix host under [transports.smtp]")
     except UnicodeError:
-        return failure(f"{host} is no name of a host", "mend host under [transports.smtp]")
+        return failure(f"{host} is no name of a host", "fix host under [transports.smtp]")
     return None
 
 

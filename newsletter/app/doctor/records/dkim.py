@@ -78,7 +78,7 @@ def evaluate(domain: str, selector: str, answer: Answer) -> Finding:
     if not keys:
         return failure(
             f"there is no DKIM key at {name}",
-            "publish the record that your relay gives you, or mend the selector's name",
+            "publish the record that your relay gives you, or fix the selector's name",
             f'{name}. TXT "v=DKIM1; k=rsa; p=…"',
         )
     if len(keys) > 1:

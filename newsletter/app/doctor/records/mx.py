@@ -39,6 +39,6 @@ def evaluate(domain: str, answer: Answer, addresses: Mapping[str, Answer], purpo
     if known and not any(known):  # no answer counts as an address
         return failure(
             f"none of the servers that take mail for {domain} has an address: {', '.join(answer)}",
-            "mend their names in its MX records",
+            "fix their names in its MX records",
         )
     return ok(f"{purpose} to {domain} go to {cut(', '.join(answer), MAX_WIDTH)}")

@@ -122,7 +122,7 @@ def _evaluate_record(domain: str, text: str, referenced: Mapping[str, Answer]) -
     if record.invalid_term:
         return failure(
             f"the SPF record of {domain} cannot be read at {quoted(record.invalid_term)}",
-            f"mend that term in {shown}",
+            f"fix that term in {shown}",
         )
     if record.default == "+all":
         return failure(
@@ -135,7 +135,7 @@ def _evaluate_record(domain: str, text: str, referenced: Mapping[str, Answer]) -
     if problem:
         return failure(
             f"the SPF record of {domain} refers to {quoted(problem)}, which has none",
-            f"take it out of {shown}, or mend its name",
+            f"take it out of {shown}, or fix its name",
         )
     if lookups > MAX_LOOKUPS:
         return warning(

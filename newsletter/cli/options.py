@@ -1,0 +1,84 @@
+"""The options that every command takes, before or after its name: --config, --quiet, --verbose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+_CONFIG, _QUIET, _VERBOSE = (f"{__name__}.{name}" for name in ("config", "quiet", "verbose"))
+_EPILOG = "Every command also takes --config FILE, -q and -v: see `newsletter --help`."
+
+
+def takes_global_options(command: click.Command, *, hidden: bool = False) -> None:
+    """Adds the options to a command and to all below it, which show them in one line of help."""
+    command.params[:0] = [
+        click.Option(
+            ["--config"],
+            metavar="FILE",
+            help="Configuration file. [default: $NEWSLETTER_CONFIG, else ./config.toml]",
+            callback=_remember(_CONFIG),
+            expose_value=False,
+            hidden=hidden,
+        ),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            help="Print only errors and what needs attention, for cron. --json is unaffected.",
+            callback=_remember(_QUIET),
+            expose_value=False,
+            hidden=hidden,
+        ),
+        click.Option(
+            ["-v", "--verbose"],
+            is_flag=True,
+            help="Also log each step to standard error.",
+            callback=_remember(_VERBOSE),
+            expose_value=False,
+            hidden=hidden,
+        ),
+    ]
+    if hidden:
+        command.epilog = _EPILOG
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            takes_global_options(one, hidden=True)
+
+
+def config_option() -> str | None:
+    """Returns the path given by `--config`, or `None`."""
+    path: str | None = click.get_current_context().meta.get(_CONFIG)
+    return path
+
+
+def is_quiet() -> bool:
+    """Returns whether only errors and what needs attention are printed."""
+    return _given(_QUIET)
+
+
+def is_verbose() -> bool:
+    """Returns whether each step is logged."""
+    return _given(_VERBOSE)
+
+
+def _given(name: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return bool(context and context.meta.get(name))
+
+
+def _remember(name: str) -> Any:
+    """Returns the callback of an option. What is written after a command wins."""
+
+    def remember(
+        context: click.Context, _option: click.Parameter, value: str | bool | None
+    ) -> None:
+        if value:
+            context.meta[name] = value
+        if value and name == _VERBOSE:
+            from newsletter.service import logs
+
+            logs.configure("auto", verbose=True)
+        if context.meta.get(_QUIET) and context.meta.get(_VERBOSE):
+            raise click.UsageError("--quiet and --verbose exclude each other")
+
+    return remember
