@@ -150,7 +150,8 @@ def _sent_lines(messages: Iterable[SentMessage]) -> Iterator[str]:
     for (was_queued, subject, _part, _edition, papers), group in groups.items():
         about = f" ({plural(papers, 'paper')})" if papers else ""
         queued = "is queued and " if was_queued else ""
-        yield f"“{subject}”{about} {queued}would be sent to {plural(group.count, 'address', 'addresses')}:"
+        to = plural(group.count, "address", "addresses")
+        yield f"“{subject}”{about} {queued}would be sent to {to}:"
         yield from (f"  {address}" for address in group.first)
         if group.rest:
             yield f"  and {group.rest:,} more"

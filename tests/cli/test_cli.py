@@ -12,13 +12,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from newsletter.app.composition import opened
 from newsletter.app.inspection import sample
+from newsletter.cli import cli
 from newsletter.config.file import load_config
 from newsletter.formats import FORMATS
 from tests.support.commands import INTERRUPTIBLE, assert_one_line_each, newsletter, rows_of
@@ -47,6 +50,24 @@ def test_demo_shows_two_days_and_leaves_their_files(tmp_path: Path) -> None:
     for day in ("2026-11-19", "2026-11-20"):
         names = {path.name for path in (tmp_path / "demo" / day).iterdir()}
         assert names == {"edition.html", "edition.txt", "edition.eml"}
+
+
+def commands(group: click.Group, path: str) -> Iterator[str]:
+    """Yields the commands of a group with their full names."""
+    for name, command in group.commands.items():
+        yield f"{path} {name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+
+
+def test_every_command_is_documented() -> None:
+    """The page of commands has a heading for each; for groups, those of their commands."""
+    page = (Path(__file__).parents[2] / "docs" / "commands.md").read_text("utf-8")
+    headings = re.findall(r"^### (.*)$", page, re.MULTILINE)
+    text = "\n".join(headings).replace("[", "").replace("]", "") + "\n"
+    every = list(commands(cli, "newsletter"))
+    assert len(every) > 40
+    assert [name for name in every if not re.search(rf"{name}\b", text)] == []
 
 
 def test_replay_rows_have_the_names_scripts_rely_on(tmp_path: Path) -> None:

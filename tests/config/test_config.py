@@ -19,12 +19,13 @@ from pydantic import BaseModel, ValidationError
 from newsletter.config import parse as parsing
 from newsletter.config.file import example_config
 from newsletter.config.problems import in_words
-from newsletter.config.schema import Config, SourceSection
+from newsletter.config.schema import Config, SourceSection, TransportsSection
 from newsletter.errors import ConfigError
 from newsletter.text import colour
 
 FOLDER = Path("/etc/papers")
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
 SECRET = "hunter2-do-not-tell"
 
 
@@ -85,6 +86,31 @@ def test_every_commented_line_of_the_example_is_a_setting() -> None:
                 parse(f"{section}\n{bare}\n" + ('host = "mail.example.org"' * (key == "security")))
                 switched += 1
     assert switched > 10
+
+
+def keys() -> Iterator[tuple[str, str]]:
+    """Yields every key of the configuration with the name of its section."""
+    for name, section in Config.model_fields.items():
+        if name == "transports":
+            for transport, field in TransportsSection.model_fields.items():
+                yield from fields_of(f"transports.{transport}", field.annotation)
+        else:
+            yield from fields_of(name, SourceSection if name == "sources" else section.annotation)
+
+
+def fields_of(name: str, section: Any) -> Iterator[tuple[str, str]]:
+    """Yields the keys of one section."""
+    for key in section.model_fields:
+        yield name, key
+
+
+def test_every_key_is_documented() -> None:
+    """The configuration page describes each key under the heading of its section."""
+    parts = re.split(r"^## `\[+([a-z.]+)\]+`$", PAGE.read_text("utf-8"), flags=re.MULTILINE)
+    documented = dict(zip(parts[1::2], parts[2::2], strict=True))
+    every = list(keys())
+    assert len(every) > 40
+    assert [(name, key) for name, key in every if f"`{key}`" not in documented[name]] == []
 
 
 EVERYTHING = """
