@@ -37,7 +37,7 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! open_files! temporary_folder!
+app: clock! open_files! temporary_folder! service_units
 app: reason_words source_remarks source_places! backup_rotation alert_reports alert_channels!
 app: undelivered | idle unsent_reasons!
 app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!
