@@ -28,7 +28,7 @@ editions: content | paper_block | subject | compose | template_errors! mjml! | t
 editions: skeleton! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
-subscribers: address pause_end | csv_columns | csv_import csv_export
+subscribers: address pause_end other_services | csv_columns | csv_import csv_export
 subscribers: suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
 subscribers: settings_links! | preferences!
