@@ -67,7 +67,7 @@ _FLAGS = {
 @_options
 @json_option
 def install_service(*, as_json: bool, **flags: bool) -> None:
-    """Print what makes this machine run the newsletter all the time.
+    """Print or install a service that runs the newsletter.
 
     That is a systemd unit, on macOS a launchd job, or with --cron a line for a crontab.
     It starts and stops nothing itself.
