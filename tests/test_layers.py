@@ -28,7 +28,7 @@ editions: content | paper_block | subject | compose | template_errors! mjml! | t
 editions: skeleton! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!
-subscribers: address pause_end | csv_columns | csv_import csv_export
+subscribers: address pause_end other_services | csv_columns | csv_import csv_export
 subscribers: suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
 subscribers: settings_links! | preferences!
@@ -37,7 +37,7 @@ transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
 delivery: recorder! workers! | dead_claims! | loop! | run!
 delivery: sending! records! | send_test!
-app: clock! open_files! temporary_folder!
+app: clock! open_files! temporary_folder! service_units
 app: reason_words source_remarks source_places! backup_rotation alert_reports alert_channels!
 app: undelivered | idle unsent_reasons!
 app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!

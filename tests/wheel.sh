@@ -26,6 +26,8 @@ test "$(find demo -name 'edition.*' | wc -l)" = 6
 "$newsletter" ingest "$checkout"/newsletter/sample/2026-11-19.json
 "$newsletter" preview
 test -s preview/edition.html
+"$newsletter" install-service --user >unit
+grep -q serve unit
 case $("$work/venv/bin/python" -c 'import newsletter; print(newsletter.__file__)') in
   "$work"/*) echo "The wheel works." ;;
   *) echo "The checkout was used instead of the wheel."; exit 1 ;;

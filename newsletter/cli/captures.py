@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--out", default="demo", show_default=True, metavar="DIR", help="Folder for the editions."
 )
 def demo(out: str) -> int:
-    """Make two editions from a bundled sample, without any setup.
+    """Make two editions from a bundled sample; needs no setup.
 
     With --config, the editions look as configured there.
     """

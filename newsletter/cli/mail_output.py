@@ -104,6 +104,9 @@ def imported_row(done: Imported, seconds: float) -> dict[str, Any]:
         "unsubscribed": done.left,
         "suppressed": done.suppressed,
         "bad": done.bad,
+        "newly_unsubscribed": done.newly_unsubscribed,
+        "newly_suppressed": done.newly_suppressed,
+        "unconfirmed": done.unconfirmed,
         "seconds": round(seconds, 3),
     }
 
@@ -114,6 +117,9 @@ def imported_line(done: Imported) -> str:
         (done.known, "known already"),
         (done.left, "unsubscribed, and stay so"),
         (done.suppressed, "suppressed, and stay so"),
+        (done.newly_unsubscribed, "now unsubscribed"),
+        (done.newly_suppressed, "now suppressed"),
+        (done.unconfirmed, "left out, as they never confirmed"),
     ]
     others = [f"{count:,} {what}" for count, what in facts if count]
     bad = [plural(done.bad, "bad line")] if done.bad else []

@@ -41,7 +41,7 @@ def backup(file: str, *, force: bool, as_json: bool) -> None:
 @click.argument("file")
 @json_option
 def restore(file: str, *, as_json: bool) -> None:
-    """Replace the database with a backup; nothing is sent twice."""
+    """Replace the database with a backup; sends nothing twice."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli import output

@@ -14,7 +14,7 @@ from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.subscribers.csv_columns import SubscriberRow
-    from newsletter.subscribers.csv_import import Problem
+    from newsletter.subscribers.csv_import import Problem, SubscriberFile
 
 
 @click.command("import")
@@ -24,7 +24,8 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     """Add the subscribers in a CSV file; `-` reads standard input.
 
     Its first line names the columns: address, and optionally cadence, time_zone and send_at.
-    Unsubscribed and suppressed addresses stay so, and known subscribers are not changed.
+    Exports of listmonk, Mailchimp, Substack, Buttondown and Ghost are read as they are.
+    Unsubscribed and suppressed addresses stay so, and known subscribers keep their preferences.
     """
     from time import monotonic
 
@@ -46,8 +47,7 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
             found = read(lines)
         except ValueError as fault:
             raise UsageError(str(fault), where=file) from fault
-        for name in found.ignored:
-            note(f"the column “{name}” is ignored")
+        _describe(found)
         rows = _noting_topics(found.rows, with_topics)
         for bad in app.subscribers.list_import.add(rows, done, progress.count):
             progress.clear()
@@ -69,6 +69,15 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
         lines_are = plural(done.bad, "line was", "lines were")
         say(f"{lines_are} left out: fix and import the file again; the others stay", err=True)
     return FAILED if done.bad else 0
+
+
+def _describe(found: SubscriberFile) -> None:
+    if found.service:
+        note(f"this is an export of {found.service.name}")
+        if found.service.remark:
+            say(f"warning: {found.service.remark}", err=True)
+    for name in found.ignored:
+        note(f"the column “{name}” is ignored")
 
 
 def _noting_topics(

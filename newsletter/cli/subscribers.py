@@ -40,7 +40,7 @@ def _preferences(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.group()
 def subscribers() -> None:
-    """Add, change, pause, remove, import and export subscribers."""
+    """Add, change, pause, remove, import, export subscribers."""
 
 
 @subscribers.command()

@@ -79,14 +79,21 @@ class Newcomer:
         address: as written.
         normal: the normal form, for comparison; see `subscribers.address.Address`.
         domain: domain of the address, in ASCII.
-        next_due_at: when they are first due.
+        next_due_at: when they are first due; `None` if they are not active.
+        state: active or unsubscribed.
+        since: when they consented or, if they are unsubscribed, left, as another service
+            recorded it.
+        consent_text: where their consent is recorded, if not here.
     """
 
     address: str
     normal: str
     domain: str
     preferences: Preferences
-    next_due_at: datetime
+    next_due_at: datetime | None
+    state: SubscriberState = SubscriberState.ACTIVE
+    since: datetime | None = None
+    consent_text: str | None = None
 
 
 def find(tx: Connection, normal: str) -> Subscriber | None:
@@ -142,26 +149,31 @@ def states(tx: Connection, normals: Collection[str]) -> dict[str, SubscriberStat
 
 
 def add(tx: Connection, newcomers: Sequence[Newcomer], cursor: int, at: datetime) -> None:
-    """Adds active subscribers, all with the same cursor."""
+    """Adds subscribers, all with the same cursor.
+
+    Those who left another service long ago do not count as added or unsubscribed today.
+    """
     if not newcomers:
         return
-    tx.execute(
-        insert(subscribers),
-        [
-            {
-                "address": one.address,
-                "normal": one.normal,
-                "domain": one.domain,
-                "state": SubscriberState.ACTIVE,
-                **_columns(one.preferences),
-                "cursor": cursor,
-                "next_due_at": one.next_due_at,
-                "added_at": at,
-                "changed_at": at,
-            }
-            for one in newcomers
-        ],
-    )
+    tx.execute(insert(subscribers), [_newcomer_columns(one, cursor, at) for one in newcomers])
+
+
+def _newcomer_columns(one: Newcomer, cursor: int, at: datetime) -> dict[str, Any]:
+    is_active = one.state is SubscriberState.ACTIVE
+    noted_at = at if is_active else one.since or at
+    return {
+        "address": one.address,
+        "normal": one.normal,
+        "domain": one.domain,
+        "state": one.state,
+        **_columns(one.preferences),
+        "cursor": cursor,
+        "next_due_at": one.next_due_at,
+        "added_at": noted_at,
+        "changed_at": noted_at,
+        "consented_at": one.since if is_active else None,
+        "consent_text": one.consent_text,
+    }
 
 
 def activate(tx: Connection, subscriber_id: int, cursor: int, due: datetime, at: datetime) -> None:

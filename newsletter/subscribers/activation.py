@@ -15,10 +15,16 @@ from newsletter.planning.rules import Rules, latest_day
 from newsletter.storage import cancellations, log, subscribers
 from newsletter.storage.subscribers import Newcomer, Preferences, Subscriber
 from newsletter.subscribers.csv_columns import SubscriberRow
+from newsletter.subscribers.other_services import Fate
 
 
 def newcomer(row: SubscriberRow, rules: Rules, now: datetime) -> Newcomer:
-    """Returns a subscriber to be added, due at the next time that their preferences give."""
+    """Returns a subscriber to be added, due at the next time that their preferences give.
+
+    If another service recorded that they unsubscribed, they are not due at all.
+    """
+    record = row.record
+    is_active = record is None or record.fate is Fate.ACTIVE
     address, preferences = (
         row.address,
         Preferences(row.cadence, row.time_zone, row.send_at, row.topics),
@@ -28,7 +34,10 @@ def newcomer(row: SubscriberRow, rules: Rules, now: datetime) -> Newcomer:
         normal=address.normal,
         domain=address.domain,
         preferences=preferences,
-        next_due_at=rules.schedule(preferences).next_due(now),
+        next_due_at=rules.schedule(preferences).next_due(now) if is_active else None,
+        state=SubscriberState.ACTIVE if is_active else SubscriberState.UNSUBSCRIBED,
+        since=min(record.since, now) if record and record.since else None,
+        consent_text=f"imported from {record.service}" if record and is_active else None,
     )
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from newsletter.config import values
 from newsletter.planning.cadence import Cadence
 from newsletter.subscribers.address import Address, parse_address
+from newsletter.subscribers.other_services import Record
 from newsletter.text.clean import clean, clean_or_none
 
 DAILY = "daily"
@@ -39,6 +40,7 @@ class SubscriberRow:
         time_zone: a time zone name, or `None` for that of the newsletter.
         send_at: a time such as `07:30`, or `None` for that of the newsletter.
         topics: as returned by `topics`.
+        record: what another service recorded, if the row is from its export.
     """
 
     address: Address
@@ -46,6 +48,7 @@ class SubscriberRow:
     time_zone: str | None = None
     send_at: str | None = None
     topics: tuple[str, ...] = ()
+    record: Record | None = None
 
 
 def topics(text: str) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """CSV of subscribers → rows and problems, line by line.
 
 Spreadsheets differ in separator, order of columns and byte order mark: all are accepted,
-and a line that cannot be parsed does not affect the lines after it. Storing the rows is
-the work of `list_import`. Pure.
+and a line that cannot be parsed does not affect the lines after it. The exports of other
+newsletter services are recognised by their columns. Storing the rows is the work of
+`list_import`. Pure.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any
 
 from newsletter.subscribers.address import parse_address
-from newsletter.subscribers.csv_columns import COLUMNS, SubscriberRow, unguarded
+from newsletter.subscribers.csv_columns import COLUMNS, SubscriberRow, parse_column, unguarded
+from newsletter.subscribers.other_services import SERVICES, Service, recognised
 from newsletter.text.clean import clean, cut
 
 _Record = tuple[int, list[str]]  # number of the first line, and the lines of one record
@@ -27,7 +29,7 @@ _BLANK = _MARK + " \t\r\n"
 _SEPARATORS = ",;\t"
 _LONGEST_RECORD = 20  # lines a cell may span: notes in other columns do, our columns never
 _SHOWN = 60
-_ALIASES = {"email": "address", "e_mail": "address"}
+_ALIASES = dict.fromkeys(("email", "e_mail", "email_address"), "address")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +50,29 @@ class SubscriberFile:
     """A CSV file whose header has been read.
 
     Attributes:
-        ignored: names of unknown columns, safe to display.
+        ignored: names of unknown columns, safe to display; empty for another service's export.
+        service: the other service that exported it, if any.
         rows: line numbers with the rows after the header; a lazy iterator, usable once.
     """
 
     ignored: tuple[str, ...]
+    service: Service | None
     rows: Iterator[tuple[int, SubscriberRow | Problem]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """The header: the separator, all cells, and the indexes of our columns."""
+    """The header: the separator, all cells, and the indexes of our columns.
+
+    If another service wrote it, the only column of ours is the address, and `names` are the
+    indexes of all its columns.
+    """
 
     separator: str
     cells: tuple[str, ...]
     columns: Mapping[str, int]
+    service: Service | None = None
+    names: Mapping[str, int] = field(default_factory=dict)
 
 
 def read(lines: Iterable[str]) -> SubscriberFile:
@@ -82,7 +92,8 @@ def read(lines: Iterable[str]) -> SubscriberFile:
     next(rows)  # the header
     ours = set(header.columns.values())
     others = (clean(cell) for at, cell in enumerate(header.cells) if at not in ours)
-    return SubscriberFile(tuple(cut(name, _SHOWN) for name in others if name), _rows(rows, header))
+    ignored = () if header.service else tuple(cut(name, _SHOWN) for name in others if name)
+    return SubscriberFile(ignored, header.service, _rows(rows, header))
 
 
 def _records(lines: Iterable[str]) -> Iterator[_Record]:
@@ -135,21 +146,30 @@ def _belong_together(lines: list[str], separator: str) -> bool:
 def _header(record: _Record) -> _Header:
     """Parses the header with the separator that yields the most known columns."""
     headers = [_split(record, separator) for separator in _SEPARATORS]
-    best = max(headers, key=lambda header: len(header.columns))
+    best = max(headers, key=lambda header: (header.service is not None, len(header.columns)))
     if "address" in best.columns:
         return best
     if any(_is_address(header.cells[0]) for header in headers if header.cells):
         raise ValueError(f"it begins with an address; add a first line: {_columns()}")
-    raise ValueError(f'its first line has no column "address"; write {_columns()}')
+    known = ", ".join(service.name for service in SERVICES)
+    raise ValueError(
+        f'its first line has no column "address"; write {_columns()}, '
+        f"or import an export of one of: {known}"
+    )
 
 
 def _split(record: _Record, separator: str) -> _Header:
     _, _, cells = next(_cells([record], separator))
     if isinstance(cells, str):
         return _Header(separator, (), {})
+    names = [re.sub(r"[ -]", "_", clean(cell).casefold()) for cell in cells]
+    if service := recognised(names):
+        # The first of several columns with one name: the others are fields of its own users.
+        first = {name: at for at, name in reversed(list(enumerate(names)))}
+        address = next(name for name in service.address if name in first)
+        return _Header(separator, tuple(cells), {"address": first[address]}, service, first)
     columns: dict[str, int] = {}
-    for at, cell in enumerate(cells):
-        name = re.sub(r"[ -]", "_", clean(cell).casefold())
+    for at, name in enumerate(names):
         name = _ALIASES.get(name, name)
         if name in columns:
             raise ValueError(f'its first line has two columns "{name}"')
@@ -175,13 +195,22 @@ def _line(cells: list[str], header: _Header) -> SubscriberRow | str | None:
     if len(cells) > len(header.cells):
         wrong.append('more cells than the first line (a cell with separators in it needs "…")')
     found: dict[str, Any] = {}
-    for column, parse in COLUMNS.items():
-        at = header.columns.get(column, len(cells))
+    for column in COLUMNS:
         try:
-            found[column] = parse(cells[at].strip() if at < len(cells) else "")
+            found[column] = parse_column(column, _cell(cells, header.columns.get(column)))
         except ValueError as exc:
             wrong.append(f"{column}: {exc}")
+    if header.service:
+        named = {name: _cell(cells, at).strip() for name, at in header.names.items()}
+        try:
+            found["record"] = header.service.record(named)
+        except ValueError as exc:
+            wrong.append(str(exc))
     return "; ".join(wrong) or SubscriberRow(**found)
+
+
+def _cell(cells: list[str], at: int | None) -> str:
+    return cells[at] if at is not None and at < len(cells) else ""
 
 
 def _columns() -> str:

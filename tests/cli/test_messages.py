@@ -496,3 +496,22 @@ def test_pages_and_mails_speak_plainly(tmp_path: Path) -> None:
     assert any("Someone (hopefully you) asked" in words for words in mails)
     for words in (front, *(page.text for page in pages), *mails):
         assert not odd.search(re.sub(r"<style.*?</style>|<[^>]+>", "", words)), words
+
+
+def test_an_import_from_another_service_says_what_became_of_its_subscribers(
+    newsletter: Here,
+) -> None:
+    """It names the service, warns of what its export leaves out, and counts each fate."""
+    newsletter("init")
+    Path("list.csv").write_text(
+        "uuid,email,name,attributes,status,created_at,updated_at\n"
+        "1,mira@example.org,Mira,{},enabled,,\n"
+        "2,jonas@example.org,Jonas,{},disabled,,\n"
+        "3,ana@example.org,Ana,{},asleep,,\n"
+    )
+    done = newsletter("subscribers", "import", "list.csv")
+    service, warning, bad, _ = done.stderr.splitlines()
+    assert service == "note: this is an export of listmonk"
+    assert warning.startswith("warning: listmonk's export does not say who left a list")
+    assert bad.startswith("line 4: status: “asleep” is not one of enabled, disabled, blocklisted")
+    assert done.stdout == "Added 1 subscriber, 1 now unsubscribed, 1 bad line.\n"

@@ -127,8 +127,8 @@ def test_the_image_is_built_from_files_of_the_repository() -> None:
     others = [".git/config", "tests/conftest.py", "config.toml", "newsletter.db", "smtp-password"]
     others += ["newsletter/cli/__pycache__/base.cpython-313.pyc", "docs/design.md"]
     assert not [path for path in others if is_sent(path)]
-    here = (path.name for path in REPOSITORY.iterdir())
-    assert {name for name in here if is_sent(name)} == copied
+    here = (path.relative_to(REPOSITORY) for path in [*REPOSITORY.iterdir(), *DEPLOY.iterdir()])
+    assert {path.as_posix() for path in here if is_sent(path.as_posix())} == copied
     inside = (p for name in copied for p in [REPOSITORY / name, *(REPOSITORY / name).rglob("*")])
     size = sum(
         p.stat().st_size

@@ -217,6 +217,91 @@ def test_a_long_file_is_imported_in_chunks(office: Office) -> None:
     assert office.rows("SELECT count(*) FROM subscribers") == [(2 * CHUNK,)]
 
 
+LISTMONK = "uuid,email,name,attributes,status,created_at,updated_at"
+
+
+def listmonk(name: str, status: str, at: str = "2025-06-01 08:30:00 +0000 UTC") -> str:
+    """Returns a row of a listmonk export."""
+    return f"u-{name},{name}@example.org,{name},{{}},{status},{at},{at}"
+
+
+def test_an_export_of_another_service_subscribes_only_its_active_subscribers(
+    office: Office,
+) -> None:
+    """The others get nothing; when they consented and left is kept."""
+    done, bad = office.import_lines(
+        LISTMONK,
+        listmonk("mira", "enabled"),
+        listmonk("left", "disabled"),
+        listmonk("gone", "blocklisted"),
+        listmonk("odd", "asleep"),
+        listmonk("ana", "enabled", at="soon"),
+    )
+    assert (done.added, done.newly_unsubscribed, done.newly_suppressed) == (2, 1, 1)
+    assert (done.bad, done.lines) == (1, 5)
+    assert [line.number for line in bad] == [5]
+    assert office.rows(
+        "SELECT normal, state, substr(consented_at, 1, 10), consent_text FROM subscribers"
+        " WHERE normal IN ('mira@example.org', 'left@example.org') ORDER BY normal DESC"
+    ) == [
+        ("mira@example.org", "active", "2025-06-01", "imported from listmonk"),
+        ("left@example.org", "unsubscribed", None, None),
+    ]
+    assert office.person("left").changed_at == datetime(2025, 6, 1, 8, 30, tzinfo=UTC)
+    assert office.person("mira").next_due_at == DUE
+    assert office.person("left").next_due_at is None
+    again = office.imported("address", *(f"{name}@example.org" for name in ("left", "gone")))
+    assert (again.left, again.suppressed) == (1, 1)
+
+
+def test_an_export_never_reactivates(office: Office) -> None:
+    """Unsubscribed and suppressed addresses stay so."""
+    for name in ("mira", "jonas"):
+        office.join(name)
+    office.lifecycle.unsubscribe(MIRA)
+    office.suppress("jonas")
+    rows = [listmonk(name, "enabled") for name in ("mira", "jonas")]
+    done = office.imported(LISTMONK, *rows)
+    assert (done.added, done.left, done.suppressed) == (0, 1, 1)
+    rows = [listmonk(name, "disabled") for name in ("mira", "jonas")]
+    done = office.imported(LISTMONK, *rows)
+    assert (done.newly_unsubscribed, done.left, done.suppressed) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(("status", "hashes"), [("disabled", 0), ("blocklisted", 1)])
+def test_an_export_ends_a_subscription_here(office: Office, status: str, hashes: int) -> None:
+    """Queued mail is cancelled, and lifting suppressions of a bad day does not bring it back."""
+    office.join("mira")
+    office.papers(1)
+    office.plan(DUE)
+    assert office.states_of("mira") == [QUEUED]
+    done = office.imported(LISTMONK, listmonk("mira", status))
+    assert done.newly_unsubscribed + done.newly_suppressed == 1
+    assert office.state_of("mira") is SubscriberState.UNSUBSCRIBED
+    assert office.states_of("mira") == [CANCELLED]
+    assert office.rows("SELECT count(*) FROM suppressions") == [(hashes,)]
+    again = office.imported("address", "mira@example.org")
+    assert (again.left, again.suppressed) == (1 - hashes, hashes)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_rows_of_an_address_the_one_without_mail_counts(office: Office, order: int) -> None:
+    """The order does not matter."""
+    rows = [listmonk("mira", "enabled"), listmonk("mira", "disabled")][::order]
+    done = office.imported(LISTMONK, *rows)
+    assert (done.added, done.newly_unsubscribed, done.known, done.lines) == (0, 1, 1, 2)
+    assert office.state_of("mira") is SubscriberState.UNSUBSCRIBED
+
+
+def test_unconfirmed_addresses_are_left_out(office: Office) -> None:
+    """Nothing about them is kept."""
+    done = office.imported(
+        "email,type,creation_date", "mira@example.org,unactivated,2025-06-01T08:30:00Z"
+    )
+    assert (done.unconfirmed, done.lines) == (1, 1)
+    assert office.rows("SELECT count(*) FROM subscribers") == [(0,)]
+
+
 # --- a pause
 
 
