@@ -72,10 +72,10 @@ def sources_add(
     no_check: bool,
     as_json: bool,
 ) -> None:
-    """Read a place once, show its papers, and add it to the configuration.
+    """Add a feed, a folder or a preset, and show its papers.
 
-    PLACE is a URL, a file, a folder, or a preset: hf-daily, arxiv CATEGORY…, arxiv-query QUERY,
-    biorxiv [SUBJECT] or medrxiv [SUBJECT].
+    It is read once before it is written to the configuration. PLACE is a URL, a file, a folder, or
+    a preset: hf-daily, arxiv CATEGORY…, arxiv-query QUERY, biorxiv [SUBJECT] or medrxiv [SUBJECT].
     """
     from newsletter.app import source_setup
     from newsletter.cli import source_output
@@ -136,7 +136,10 @@ def sources_test(names: tuple[str, ...], *, as_json: bool) -> int:
 @click.argument("name")
 @json_option
 def sources_remove(name: str, *, as_json: bool) -> None:
-    """Remove the source NAME from the configuration, and nothing from the database."""
+    """Remove the source NAME from the configuration.
+
+    Its captures and papers stay in the database.
+    """
     from newsletter.app import source_setup
     from newsletter.cli.output import print_json
     from newsletter.cli.source_output import RESTART

@@ -82,10 +82,12 @@ def draft(path: str | None) -> ConfigDraft:
     Raises:
         ConfigError: it is missing, unreadable or invalid.
     """
-    config = load_config(path)
+    load_config(path)
     named = config_path(path).absolute()
     file = named.resolve()
-    return ConfigDraft(file, named.parent, file.read_bytes(), config)
+    content = file.read_bytes()
+    config = parse(content.decode(), os.environ, where=str(file), folder=named.parent)
+    return ConfigDraft(file, named.parent, content, config)
 
 
 def with_sources(text: str, tables: Sequence[Mapping[str, str]]) -> str:
