@@ -16,7 +16,7 @@ masks
 errors models
 text: clean counted dates colour json_line tex_symbols zones | urls tex_formulas | tex
 text: excerpt fingerprint files!
-config: values | schema | problems | parse permissions! | file!
+config: values | schema | problems | parse permissions! | file! | edit!
 sources!
 formats
 messages: feedback_id tokens slots | mime! | dkim links | personalised!
@@ -42,7 +42,8 @@ app: reason_words source_remarks source_places! backup_rotation alert_reports al
 app: undelivered | idle unsent_reasons!
 app: edition_factories! automatic_backups! | dkim_keys! alert_conditions! | factories!
 app: status! alerts!
-app: inspection! site unfinished | template_samples! edition_previews! | template_check!
+app: inspection! site source_checks! source_setup! unfinished
+app: template_samples! edition_previews! | template_check!
 app: trace! subscriber_use_cases! | composition! | maintenance! throw_away! dry_run!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!

@@ -11,10 +11,8 @@ from newsletter.app.clock import now
 from newsletter.app.factories import sending_problems
 from newsletter.app.source_remarks import Remark
 from newsletter.app.status import remarks
-from newsletter.config.file import add_sources
 from newsletter.config.schema import Config
 from newsletter.errors import SourceError, StorageError, UsageError
-from newsletter.formats import opml
 from newsletter.models import Entry, EntryKind, Snapshot
 from newsletter.papers.parsers import Parsers
 from newsletter.sources.files import read
@@ -63,20 +61,6 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
     with Parsers() as parsers:
         one = parsers.read(found.data, day=found.day, dated_by=found.dated_by, format=format)
     return one.format, one.sign, one.snapshot
-
-
-def import_sources(config_path: str | None, opml_file: Path) -> list[str]:
-    """Appends the feeds of an OPML file to the configuration. Returns the names of those added.
-
-    Raises:
-        SourceError: the file cannot be read.
-        SnapshotUnreadable: the file is not OPML.
-        ConfigError: the configuration is invalid, before or after the change.
-    """
-    found = read(opml_file)
-    if isinstance(found, SourceError):
-        raise found
-    return add_sources(config_path, opml.sources(found.data))
 
 
 def sample() -> list[Path]:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import complain, json_option, with_app
+from newsletter.cli.base import complain, json_option
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import note, say
-from newsletter.errors import ConfigError, DatabaseMissing, NewsletterError
+from newsletter.errors import ConfigError, NewsletterError
 from newsletter.masks import masked
-from newsletter.text.counted import plural
-
-if TYPE_CHECKING:
-    from newsletter.app.composition import App
 
 
 @click.command()
@@ -89,68 +84,3 @@ _USABLE = "The configuration has no errors."
 
 def _problems(error: NewsletterError) -> Sequence[str]:
     return error.problems if isinstance(error, ConfigError) else (str(error),)
-
-
-@click.group(invoke_without_command=True)
-@json_option
-@click.pass_context
-def sources(context: click.Context, *, as_json: bool) -> None:
-    """List, rename and import sources. Lists them by default."""
-    if context.invoked_subcommand is None:
-        context.invoke(sources_list, as_json=as_json)
-
-
-@sources.command("list")
-@json_option
-def sources_list(*, as_json: bool) -> None:
-    """List the configured sources, and those captured before."""
-    from newsletter.app.composition import opened
-    from newsletter.app.status import nothing_yet
-    from newsletter.cli import source_output
-    from newsletter.cli.output import print_json
-    from newsletter.config.file import load_config
-
-    loaded = load_config(config_option())
-    try:
-        with opened(loaded, create=False) as app:
-            found = app.status.read()
-    except DatabaseMissing as missing:
-        found = nothing_yet(loaded, missing.where)
-    for row in source_output.source_rows(loaded, found) if as_json else ():
-        print_json(row)
-    for line in source_output.source_lines(loaded, found) if not as_json else ():
-        say(line)
-
-
-@sources.command("rename")
-@click.argument("old")
-@click.argument("new")
-@json_option
-@with_app
-def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
-    """Rename the source OLD to NEW, with everything known of it."""
-    from newsletter.cli import source_output
-    from newsletter.cli.output import print_json
-
-    renamed = app.sources.rename(old, new)
-    if as_json:
-        print_json(source_output.renamed_row(renamed))
-    for line in source_output.renamed_lines(renamed) if not as_json else ():
-        say(line)
-
-
-@sources.command("import")
-@click.argument("opml", metavar="FILE")
-@json_option
-def sources_import(opml: str, *, as_json: bool) -> None:
-    """Add the feeds of an OPML file to the configuration."""
-    from newsletter.app import inspection
-    from newsletter.cli import output
-
-    added = inspection.import_sources(config_option(), Path(opml))
-    if as_json:
-        output.print_json({"added": added})
-    else:
-        say(f"Added {plural(len(added), 'source')}.")
-        for name in added:
-            say(f"  {name}")

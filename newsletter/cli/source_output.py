@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from newsletter.app.source_checks import SourceCheck
 from newsletter.app.status import Status
 from newsletter.config.schema import Config
 from newsletter.masks import masked_url
 from newsletter.papers.source_rename import Renamed
 from newsletter.text.counted import plural
 from newsletter.text.dates import iso
+
+if TYPE_CHECKING:  # it imports every format
+    from newsletter.app.source_setup import NewSource
+
+RESTART = "If `newsletter serve` is running, restart it: it reads the configuration at its start."
 
 
 def source_rows(config: Config, found: Status) -> Iterator[dict[str, Any]]:
@@ -73,4 +79,58 @@ def renamed_lines(renamed: Renamed) -> Iterator[str]:
         yield f"{moved.pruned} of them cannot be read again, because their bytes were pruned."
     if not renamed.configured:
         yield f"{new} is not in the configuration yet: change the name in its [[sources]] section."
-    yield "If `newsletter serve` is running, restart it: it reads the configuration at its start."
+    yield RESTART
+
+
+def check_row(check: SourceCheck) -> dict[str, Any]:
+    """Returns what a source has as a JSON row."""
+    return {
+        "source": check.source,
+        "ok": check.error is None,
+        "format": check.format,
+        "papers": check.papers,
+        "day": str(check.day) if check.day else None,
+        "titles": check.titles,
+        "notes": check.notes,
+        "doubts": check.doubts,
+        "error": str(check.error) if check.error else None,
+    }
+
+
+def check_lines(check: SourceCheck) -> Iterator[str]:
+    """Yields what a source has, as readable lines; nothing if it could not be read."""
+    if check.error:
+        return
+    day = f" of {check.day}" if check.day else ""
+    form = f", read as {check.format}" if check.format else ""
+    yield f"{check.source}: {plural(check.papers, 'paper')}{day}{form}"
+    yield from (f"    {title}" for title in check.titles)
+    if check.papers > len(check.titles):
+        yield f"    and {check.papers - len(check.titles)} more"
+    yield from (f"    note: {note}" for note in check.notes)
+    yield from (f"    doubt: {doubt}" for doubt in check.doubts)
+
+
+def added_row(source: NewSource, check: SourceCheck | None) -> dict[str, Any]:
+    """Returns a source that was added as a JSON row, with what it has unless it was not read."""
+    section = source.section
+    row = check_row(check or SourceCheck(section.name))
+    return row | {
+        "ok": row["ok"] if check else None,
+        "papers": row["papers"] if check else None,
+        "format": row["format"] or section.format or None,
+        "location": masked_url(section.url or section.path),
+        "every": int(section.every.total_seconds()),
+        "dates": source.dates,
+    }
+
+
+def added_lines(source: NewSource, check: SourceCheck | None) -> Iterator[str]:
+    """Yields what a source has, and that it was added, as readable lines."""
+    section = source.section
+    if check:
+        yield from check_lines(check)
+    yield source.dates
+    where = masked_url(section.url or section.path)
+    yield f"Added {section.name} to the configuration: {where}"
+    yield RESTART

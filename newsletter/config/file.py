@@ -1,15 +1,11 @@
-"""The configuration file: finds, reads, creates and extends it.
+"""The configuration file: finds, reads and creates it.
 
 Does not interpret the text: `parse` does.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Iterable, Iterator
-from itertools import count
 from pathlib import Path
 
 from newsletter.config.parse import parse
@@ -95,37 +91,3 @@ def init(path: Path) -> None:
         OutputError: the file exists already, or cannot be written.
     """
     files.create(path, example_config().encode(), 0o600)
-
-
-def add_sources(path: str | None, found: Iterable[tuple[str, str]]) -> list[str]:
-    """Appends sources, given as names and URLs, and returns the names of those added.
-
-    URLs that are configured already or are not http(s) are left out.
-
-    Raises:
-        ConfigError: the configuration has problems, before or after the change.
-    """
-    file = config_path(path)
-    loaded = load_config(path)
-    known = {section.url for section in loaded.sources}
-    names = {section.name for section in loaded.sources}
-    added: list[str] = []
-    text = file.read_text("utf-8").rstrip("\n") + "\n"
-    for name, url in found:
-        if url in known or not re.match(r"https?://[^/]", url):
-            continue
-        known.add(url)
-        unique = next(candidate for candidate in _numbered(name) if candidate not in names)
-        names.add(unique)
-        added.append(unique)
-        quoted = (json.dumps(value, ensure_ascii=False) for value in (unique, url))
-        text += "\n[[sources]]\nname = {}\nurl = {}\n".format(*quoted)
-    parse(text, os.environ, where=str(file), folder=file.absolute().parent)
-    # Through a link, which an operator may have set up, to the file itself.
-    files.write(file.resolve(), text.encode(), file.stat().st_mode & 0o777)
-    return added
-
-
-def _numbered(name: str) -> Iterator[str]:
-    yield name
-    yield from (f"{name} {number}" for number in count(2))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
@@ -32,6 +32,7 @@ _END = re.compile(r"</(?:[\w.-]+:)?(?:rss|feed|RDF)\s*>")
 _ITEM_END = re.compile(r"</(?:[\w.-]+:)?(?:item|entry)\s*>", re.IGNORECASE)
 _NO_TAG = re.compile(r"<(?![A-Za-z_/!?])|<(?=/(?![A-Za-z_]))")
 _MOST_LINKS = 5
+_INITIALS = re.compile(r"(?:[^\W\d_]\.[ -]?)+")
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -182,10 +183,28 @@ def names_of(item: Item) -> tuple[str, ...]:
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Splits `Ada Lovelace, Alan Turing` into two names. `Lovelace, Ada` stays one."""
+    """Splits `Ada Lovelace, Alan Turing` into two names. `Lovelace, Ada` stays one.
+
+    Initials after a comma belong to the name before it: bioRxiv writes `Lovelace, A., Turing, A.`.
+    """
     parts = [part for part in (name.strip() for name in text.split(",")) if part]
+    if any(map(_INITIALS.fullmatch, parts[1:])):
+        return _with_initials(parts)
     several = len(parts) > 2 or all(" " in part for part in parts)
     return tuple(parts) if several else (text,)
+
+
+def _with_initials(parts: Sequence[str]) -> tuple[str, ...]:
+    names: list[str] = []
+    open_name = False
+    for part in parts:
+        if open_name and _INITIALS.fullmatch(part):
+            names[-1] = f"{part} {names[-1]}"
+            open_name = False
+        else:
+            names.append(part)
+            open_name = True
+    return tuple(names)
 
 
 def categories_of(item: Item) -> tuple[str, ...]:

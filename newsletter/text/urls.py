@@ -21,6 +21,7 @@ _DOI_HOSTS = ("doi.org", "dx.doi.org")
 _DOI = re.compile(r"(?:doi:\s*)?(10\.\d{4,9}/\S+)", re.IGNORECASE)
 _ARXIV_DOI = re.compile(rf"(?:doi:\s*)?10\.48550/arxiv\.{_ARXIV}(?:v\d+)?", re.IGNORECASE)
 _TRACKING = re.compile(r"^(utm_\w+|fbclid|gclid|mc_[ce]id)$")
+_PUBMED_PAPER = re.compile(r"pubmed\.ncbi\.nlm\.nih\.gov/\d+")
 
 _URL = re.compile(
     r"(?:https?://|(?<![\w./@-])(?=(?:www\.|github\.com/)))[^\s{}<>\"\\^`|]+", re.IGNORECASE
@@ -93,8 +94,10 @@ def canonical(url: str) -> str | None:
     if parts.port and parts.port not in (80, 443):
         host = f"{host}:{parts.port}"
     query = [(k, v) for k, v in parse_qsl(parts.query, True) if not _TRACKING.match(k)]
-    path = parts.path.rstrip("/")
-    return host + path + (f"?{urlencode(query)}" if query else "")
+    page = host + parts.path.rstrip("/")
+    if _PUBMED_PAPER.fullmatch(page):  # in its feeds, followed by the time of the fetch
+        return page
+    return page + (f"?{urlencode(query)}" if query else "")
 
 
 def safe(url: str | None) -> str | None:

@@ -403,7 +403,7 @@ def test_help_imports_little(tmp_path: Path) -> None:
         "try:\n    from newsletter.cli import main; main()\n"
         "except SystemExit: pass\n"
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'sqlalchemy', 'jinja2', 'bs4',"
-        " 'lxml', 'pydantic', 'mjml', 'alembic', 'httpx2'}))"
+        " 'lxml', 'pydantic', 'mjml', 'alembic', 'httpx2', 'tomlkit'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
@@ -466,10 +466,15 @@ def test_sources_are_imported_from_opml(configured: Path) -> None:
         'text="daily-papers"/></outline></body></opml>'
     )
     before = (configured / "config.toml").read_text()
+    shown = newsletter("sources", "import", "feeds.opml", "--dry-run", cwd=configured)
+    assert shown.stdout.splitlines()[0] == "Would add 2 sources."
+    assert (configured / "config.toml").read_text() == before
     (row,) = rows_of(newsletter("sources", "import", "feeds.opml", "--json", cwd=configured))
-    assert row["added"] == ['Lamps "n" Harbours', "daily-papers 2"]
+    assert row == {"added": ['Lamps "n" Harbours', "daily-papers 2"], "dry_run": False}
     after = (configured / "config.toml").read_text()
-    assert after.startswith(before.rstrip("\n"))
+    start, end = before.split("\n# A folder of saved pages")
+    assert after.startswith(start)
+    assert after.endswith(end)
     assert newsletter("config", "check", cwd=configured).returncode == 0
     (again,) = rows_of(newsletter("sources", "import", "feeds.opml", "--json", cwd=configured))
     assert again["added"] == []

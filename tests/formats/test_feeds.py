@@ -35,6 +35,28 @@ def rss(item: str, channel: str = "") -> str:
     )
 
 
+PUBMED = """<rss version="2.0" xmlns:content="http://purl.org/rss/1.0/modules/content/"
+ xmlns:dc="http://purl.org/dc/elements/1.1/"><channel>
+<title>lamps: Latest results from PubMed</title><link>https://pubmed.ncbi.nlm.nih.gov/rss-feed/?feed_id=lamps</link><item>
+<title>Lamps in harbours</title>
+<link>https://pubmed.ncbi.nlm.nih.gov/40000001/?utm_medium=rss&amp;ff=20261118020000&amp;v=2.18</link>
+<description>CONCLUSION: A moon saves oil.</description>
+<content:encoded><![CDATA[<p>J Lamps. 2026 Nov 17. doi: 10.1234/lamps.1.</p>]]></content:encoded>
+<guid isPermaLink="false">pubmed:40000001</guid><pubDate>Tue, 17 Nov 2026 06:00:00 -0500</pubDate>
+<dc:creator>Mira Okafor</dc:creator><dc:creator>Jonas Lindqvist</dc:creator>
+<dc:identifier>pmid:40000001</dc:identifier><dc:identifier>doi:10.1234/lamps.1</dc:identifier>
+</item></channel></rss>"""
+
+
+def test_a_feed_of_a_pubmed_search_is_read() -> None:
+    """Its papers have a DOI, their authors, the abstract and the day of their entry."""
+    paper = only(PUBMED)
+    assert paper.doi == "10.1234/lamps.1"
+    assert paper.authors == ("Mira Okafor", "Jonas Lindqvist")
+    assert paper.abstract == "CONCLUSION: A moon saves oil."
+    assert paper.published_on == date(2026, 11, 17)
+
+
 # arXiv
 
 

@@ -153,6 +153,8 @@ VALUES = {
 }  # fmt: skip
 """Values of required parameters, by name. Names of files to write come from the test."""
 WORDS = {
+    ("sources", "add"): ["{well}&page={fresh}", "--no-check"],
+    ("sources", "remove"): ["gone"],
     ("replay",): ["{well}", "{moved}", "--out", "out"],
     ("snapshots", "release"): ["2", "--silent"],
     ("snapshots", "reject"): ["2"],

@@ -157,6 +157,40 @@ def arxiv_api(papers: Sequence[Paper]) -> bytes:
     )
 
 
+def preprint_rss(papers: Sequence[Paper], server: str = "biorxiv") -> bytes:
+    """The newest preprints of a subject on bioRxiv or medRxiv, as RSS 1.0."""
+    items = "".join(
+        f"""<item rdf:about="https://www.{server}.org/content/10.64898/2026.11.17.70{n:04}v1?rss=1">
+<title><![CDATA[{paper.title}]]></title>
+<link>https://www.{server}.org/content/10.64898/2026.11.17.70{n:04}v1?rss=1</link>
+<description><![CDATA[{paper.abstract}]]></description>
+<dc:creator><![CDATA[ Okafor, M. A., Lindqvist, J., Lamp Consortium ]]></dc:creator>
+<dc:date>2026-11-{18 + n % 2}</dc:date>
+<dc:identifier>doi:10.64898/2026.11.17.70{n:04}</dc:identifier>
+<dc:title><![CDATA[{paper.title}]]></dc:title>
+<dc:publisher>openRxiv</dc:publisher>
+<prism:publicationDate>2026-11-{18 + n % 2}</prism:publicationDate>
+<prism:section></prism:section>
+</item>
+"""
+        for n, paper in enumerate(papers)
+    )
+    return _bytes(
+        f"""<?xml version="1.0" encoding="UTF-8" ?>
+<rdf:RDF xmlns:admin="http://webns.net/mvcb/" xmlns="http://purl.org/rss/1.0/"
+ xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+ xmlns:prism="http://purl.org/rss/1.0/modules/prism/" xmlns:dc="http://purl.org/dc/elements/1.1/">
+<channel rdf:about="http://{server}.org">
+<title>{server} Subject Collection: Neuroscience</title>
+<link>http://{server}.org</link>
+<description>This feed contains articles for the subject collection "Neuroscience"</description>
+<items><rdf:Seq/></items>
+</channel>
+{items}</rdf:RDF>
+"""
+    )
+
+
 def page_rss(papers: Sequence[Paper]) -> bytes:
     """A feed made from the papers page, with labelled paragraphs as the description."""
     return rss(

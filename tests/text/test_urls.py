@@ -199,6 +199,16 @@ def test_one_page_has_one_canonical_url(url: str) -> None:
     assert urls.canonical(url) == "example.org/p/1"
 
 
+def test_links_in_a_pubmed_feed_are_the_same_at_every_fetch() -> None:
+    """They contain the time of the fetch and the version of the site."""
+    page = "pubmed.ncbi.nlm.nih.gov/40000001"
+    for query in ("?utm_source=x&fc=20261117&ff=20261117020000&v=2.18", "?ff=20261118020000", ""):
+        assert urls.canonical(f"https://{page}/{query}") == page
+    assert urls.canonical("https://pubmed.ncbi.nlm.nih.gov/?term=lamps") != (
+        urls.canonical("https://pubmed.ncbi.nlm.nih.gov/?term=oil")
+    )
+
+
 @pytest.mark.parametrize(
     "url",
     [

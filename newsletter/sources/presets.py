@@ -1,0 +1,152 @@
+"""Presets: well-known sources by name, each of which is one URL that a format reads. Pure.
+
+URLs are built as the site documents them. OpenReview and PubMed are no presets: see `_IMPOSSIBLE`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote_plus
+
+from newsletter.errors import UsageError
+
+MOST_RESULTS = 100
+"""Papers that a query asks for. arXiv would send up to 2,000 at a time."""
+
+_CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)?(?:\.(?:[A-Z]{2}|[a-z]+-[a-z]+|[a-z]{4,}))?")
+_SUBJECT = re.compile(r"[a-z]+(?:_[a-z]+)*")
+
+_IMPOSSIBLE = {
+    "openreview": (
+        "OpenReview answers its API only for browsers and signed-in users",
+        "save its pages in a folder, and add that",
+    ),
+    "pubmed": (
+        "PubMed's API needs two requests for a search",
+        "choose “Create RSS” under the search on pubmed.ncbi.nlm.nih.gov, and add that URL",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a preset stands for with its arguments.
+
+    Attributes:
+        name: the name of the source unless another is given.
+        url: where it is read.
+        every: how often.
+        dates: what the dates of its papers mean, as one sentence.
+    """
+
+    name: str
+    url: str
+    every: str
+    dates: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A well-known source.
+
+    Attributes:
+        usage: its name and arguments.
+        about: what it lists.
+        choose: builds the source from the arguments.
+    """
+
+    usage: str
+    about: str
+    choose: Callable[[Sequence[str]], Chosen]
+
+
+def chosen(name: str, arguments: Sequence[str]) -> Chosen | None:
+    """Returns the source of a preset; `None` if there is no preset with that name.
+
+    Raises:
+        UsageError: the arguments do not fit, or the site cannot be read by one URL.
+    """
+    if name in _IMPOSSIBLE:
+        what, hint = _IMPOSSIBLE[name]
+        raise UsageError(what, where=name, hint=hint)
+    preset = PRESETS.get(name)
+    return preset.choose(arguments) if preset else None
+
+
+def _hugging_face(arguments: Sequence[str]) -> Chosen:
+    if arguments:
+        raise _wrong("hf-daily", "it takes no arguments")
+    return Chosen(
+        "hf-daily",
+        "https://huggingface.co/api/daily_papers?date={date}",
+        "3h",
+        "The date is the day on which Hugging Face listed the papers.",
+    )
+
+
+def _arxiv(arguments: Sequence[str]) -> Chosen:
+    wrong = [one for one in arguments if not _CATEGORY.fullmatch(one)]
+    if wrong:
+        raise _wrong("arxiv", f"“{wrong[0]}” is not a category such as cs.CL or hep-ph")
+    if not arguments:
+        raise _wrong("arxiv", "it needs a category")
+    categories = list(dict.fromkeys(arguments))
+    return Chosen(
+        "-".join(("arxiv", *categories)),
+        f"https://rss.arxiv.org/rss/{'+'.join(categories)}",
+        "6h",
+        "The date is the day on which arXiv announced the papers; the feed has only the latest "
+        "day, and none on weekends.",
+    )
+
+
+def _arxiv_query(arguments: Sequence[str]) -> Chosen:
+    query = " ".join(" ".join(arguments).split())
+    if not query:
+        raise _wrong("arxiv-query", "it needs a query")
+    return Chosen(
+        "arxiv-query",
+        f"https://export.arxiv.org/api/query?search_query={quote_plus(query, safe=':')}"
+        f"&sortBy=submittedDate&sortOrder=descending&max_results={MOST_RESULTS}",
+        "12h",
+        "The date is the day on which the first version was submitted; arXiv lists a paper a few "
+        "days later.",
+    )
+
+
+def _preprints(server: str, called: str) -> Callable[[Sequence[str]], Chosen]:
+    def choose(arguments: Sequence[str]) -> Chosen:
+        subject = re.sub(r"[\s_-]+", "_", " ".join(arguments).strip().lower()) or "all"
+        if not _SUBJECT.fullmatch(subject):
+            raise _wrong(server, f"“{' '.join(arguments)}” is not a subject such as {example}")
+        return Chosen(
+            f"{server}-{subject.replace('_', '-')}",
+            f"https://connect.{server}.org/{server}_xml.php?subject={subject}",
+            "3h",
+            f"The date is the day on which {called} posted the paper; the feed has only the "
+            "newest ones.",
+        )
+
+    example = "neuroscience" if server == "biorxiv" else "epidemiology"
+    return choose
+
+
+def _wrong(name: str, what: str) -> UsageError:
+    hint = f"write `newsletter sources add {PRESETS[name].usage}`"
+    return UsageError(what, where=name, hint=hint)
+
+
+PRESETS = {
+    "hf-daily": Preset("hf-daily", "Hugging Face Daily Papers", _hugging_face),
+    "arxiv": Preset("arxiv CATEGORY…", "new papers of arXiv categories", _arxiv),
+    "arxiv-query": Preset("arxiv-query QUERY", "papers that match an arXiv query", _arxiv_query),
+    "biorxiv": Preset(
+        "biorxiv [SUBJECT]", "preprints of a bioRxiv subject", _preprints("biorxiv", "bioRxiv")
+    ),
+    "medrxiv": Preset(
+        "medrxiv [SUBJECT]", "preprints of a medRxiv subject", _preprints("medrxiv", "medRxiv")
+    ),
+}
+"""The presets by name."""
