@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from importlib.resources import files as resource_files
 from pathlib import Path
@@ -13,8 +14,9 @@ from newsletter.app.source_remarks import Remark
 from newsletter.app.status import remarks
 from newsletter.config.file import add_sources
 from newsletter.config.schema import Config
-from newsletter.errors import SourceError, StorageError, UsageError
+from newsletter.errors import SnapshotUnreadable, SourceError, StorageError, UsageError
 from newsletter.formats import opml
+from newsletter.masks import masked_url
 from newsletter.models import Entry, EntryKind, Snapshot
 from newsletter.papers.parsers import Parsers
 from newsletter.sources.files import read
@@ -56,12 +58,22 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
     """
     if place == STANDARD_INPUT:
         (found,) = StdinSource(standard_input(), now).captures()
+    elif re.match(r"https?://", place, re.IGNORECASE):
+        raise UsageError(
+            "only files can be inspected",
+            where=masked_url(place),
+            hint="save the page, and give that file",
+        )
     else:
         found = read(Path(place))
     if isinstance(found, SourceError):
         raise found
     with Parsers() as parsers:
-        one = parsers.read(found.data, day=found.day, dated_by=found.dated_by, format=format)
+        try:
+            one = parsers.read(found.data, day=found.day, dated_by=found.dated_by, format=format)
+        except SnapshotUnreadable as error:
+            error.where = error.where or masked_url(place)
+            raise
     return one.format, one.sign, one.snapshot
 
 
@@ -76,7 +88,12 @@ def import_sources(config_path: str | None, opml_file: Path) -> list[str]:
     found = read(opml_file)
     if isinstance(found, SourceError):
         raise found
-    return add_sources(config_path, opml.sources(found.data))
+    try:
+        feeds = opml.sources(found.data)
+    except SnapshotUnreadable as error:
+        error.where = error.where or str(opml_file)
+        raise
+    return add_sources(config_path, feeds)
 
 
 def sample() -> list[Path]:

@@ -112,8 +112,8 @@ def imported_line(done: Imported) -> str:
     """Returns the result of an import as a readable line."""
     facts = [
         (done.known, "known already"),
-        (done.left, "unsubscribed, and stay so"),
-        (done.suppressed, "suppressed, and stay so"),
+        (done.left, "left unsubscribed"),
+        (done.suppressed, "left suppressed"),
     ]
     others = [f"{count:,} {what}" for count, what in facts if count]
     bad = [plural(done.bad, "bad line")] if done.bad else []

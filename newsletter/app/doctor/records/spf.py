@@ -105,7 +105,7 @@ def evaluate(
     records = spf_records(answer)
     if not records:
         return warning(
-            f"{domain} has no SPF record, so nobody can tell who may send for it",
+            f"{domain} has no SPF record, so mail servers cannot tell which hosts may send for it",
             "publish one; your relay says what to include for it",
             f'{domain}. TXT "{suggestion}"',
         )
