@@ -39,7 +39,7 @@ def main() -> None:
     """Runs the command line and exits with its status."""
     prepare()
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="newsletter", standalone_mode=False)
     except click.exceptions.Exit as exc:
         status = exc.exit_code
     except click.Abort:

@@ -450,7 +450,7 @@ def test_a_faulty_line_of_an_import_says_where_and_what_next(newsletter: Here) -
         ("web extra", "newsletter web: unexpected argument: extra; "),
         ("subscribers add", "newsletter subscribers add: ADDRESS is missing; see `newsletter "),
         ("suppressions undo", "newsletter suppressions undo: --since is missing; "),
-        ("status --config", "newsletter status: --config needs a value; "),
+        ("status --config", "newsletter: --config needs a value; see `newsletter --help`"),
         ("editions release x", "newsletter editions release: EDITION: write its number, such as 3"),
         ("subscribers export --state x", "newsletter subscribers export: --state: write active or"),
         ("deliveries --state x", "newsletter deliveries: --state: write queued, sending, "),
