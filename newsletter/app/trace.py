@@ -156,9 +156,7 @@ def _of_paper(tx: Connection, asked: str) -> Iterator[TraceEvent]:
         if mention.kind is EntryKind.NEW:
             yield from _where_announced(tx, mention.position)
         if mention.passed:
-            yield TraceEvent(
-                None, "passed", "The operator passed it over: nobody gets it any more."
-            )
+            yield TraceEvent(None, "passed", "The operator skipped it: it is not sent any more.")
 
 
 def _where_announced(tx: Connection, position: int) -> Iterator[TraceEvent]:
@@ -168,7 +166,7 @@ def _where_announced(tx: Connection, position: int) -> Iterator[TraceEvent]:
         yield TraceEvent(
             part.at,
             "edition",
-            f"In edition {part.edition}, {part.state}{reason}: {mails or 'planned for nobody'}",
+            f"In edition {part.edition}, {part.state}{reason}: {mails or 'planned for no one'}",
             {"id": part.edition, "edition": part.key, "state": part.state, "counts": part.counts},
         )
     left = trace.still_to_come(tx, position)

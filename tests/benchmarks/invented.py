@@ -90,7 +90,7 @@ def _api_row(paper: Invented, day: date, more_votes: int) -> dict[str, Any]:
             "publishedAt": listed,
             "submittedOnDailyAt": listed,
             "title": paper.title,
-            "submittedOnDailyBy": {"fullname": paper.authors[0], "name": "nobody", "type": "user"},
+            "submittedOnDailyBy": {"fullname": paper.authors[0], "name": "keeper", "type": "user"},
             "summary": paper.abstract,
             "upvotes": paper.votes + more_votes,
             "githubRepo": f"https://github.com/example/{paper.arxiv_id}",

@@ -674,13 +674,13 @@ def test_a_database_file_is_relative_to_the_file(url: str, absolute: str) -> Non
 
 
 def test_a_missing_home_folder() -> None:
-    """`~nobody-here/x` is a problem, or a path that is found missing later."""
+    """`~no-such-user/x` is a problem, or a path that is found missing later."""
     try:
-        made = parse("[[sources]]\nname = 'a'\npath = '~nobody-here-at-all/x'")
+        made = parse("[[sources]]\nname = 'a'\npath = '~no-such-user-at-all/x'")
     except ConfigError as error:
         assert error.problems[0].startswith("sources[1]")
     else:
-        assert "nobody-here-at-all" in made.sources[0].path
+        assert "no-such-user-at-all" in made.sources[0].path
 
 
 # --- the environment

@@ -556,6 +556,10 @@ class Promise(RuleBasedStateMachine):
             DeliveryState.SENDING,
         }
         self._note_doubts()
+        # A subscriber who has just left may have returned, and then got the cancelled mail.
+        self.cancelled.difference_update(
+            row.id for row in self._rows() if row.state is DeliveryState.UNKNOWN
+        )
         for reader in self.model.readers.values():
             if reader.state not in (ACTIVE, PAUSED):
                 reader.start = max(reader.start, len(self.model.papers))

@@ -162,14 +162,14 @@ def test_an_import_counts_every_kind_of_line(office: Office) -> None:
         "left@example.org,,,,",
         "gone@example.org,,,,",
         "forgotten@example.org,,,,",
-        "nobody,,,,",
+        "no-one,,,,",
         "jonas@example.org,hourly,,,",
         "MIRA@example.org,daily,,,",
         "",
     )
     assert (done.added, done.known, done.left, done.suppressed, done.bad) == (1, 4, 1, 2, 2)
     assert done.lines == 10
-    assert [(line.number, line.problem.text[:6]) for line in bad] == [(9, "nobody"), (10, "jonas@")]
+    assert [(line.number, line.problem.text[:6]) for line in bad] == [(9, "no-one"), (10, "jonas@")]
     assert "hourly" not in bad[0].problem.what
     assert {name: office.person(name) for name in before} == before
     preferences = subscribers.Preferences(

@@ -27,7 +27,7 @@ HOSTILE = (
     "A \ufffe Character that Is None",
     "Right \u202eto left\u202c and \u2067back\u2069 again",
     "A \x00 Bell \x07 and \x1b[31m Red",
-    "Report =?UTF-8?Q?=0ABcc:_x@y?= to Nobody",
+    "Report =?UTF-8?Q?=0ABcc:_x@y?= to No One",
     "\"Quoted\" & 'Ticked' <script>alert(1)</script>",
     "&lt;b&gt; &amp;amp; &#60; written out",
     "\x1aunsubscribe\x1a me",

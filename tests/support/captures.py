@@ -35,7 +35,7 @@ MADE = (
     ),
     Paper(
         "Oil",
-        "Oil is the oldest of the harbour's questions, and nobody has asked it in this way before. "
+        "Oil is the oldest of the harbour's questions, and no one has asked it in this way before. "
         "We study (1) how it burns, (2) who pays for it, and (3) what the keepers say at night; "
         'the answers differ, and the keepers call them "good enough" for a first winter.',
         arxiv_id="2611.00042",

@@ -64,4 +64,4 @@ def _schedule(database: Database, at: datetime, zone: ZoneInfo) -> Iterator[Find
             f"a subscriber was due on {when}", f"{SCHEDULER_HINT}; `newsletter status` says why"
         )
     else:
-        yield ok(f"the next edition is due on {when}")
+        yield ok(f"the next is due on {when}")

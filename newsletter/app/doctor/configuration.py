@@ -17,7 +17,7 @@ def check(context: Context) -> Iterator[Finding]:
     file, problems = context.config_file, context.configuration_problems
     yield from (failure(problem, f"fix it in {file}") for problem in problems)
     if not problems:
-        yield ok(f"{file} has no problems")
+        yield ok(f"{file} has no problem")
     for remark in unfinished.remarks(context.config):
         setting, _, what = remark.partition(": ")
         yield warning(setting, what)

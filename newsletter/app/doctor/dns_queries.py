@@ -12,8 +12,8 @@ from newsletter.app.edition_factories import sender
 def check(context: Context) -> Iterator[Finding]:
     """Explains why the following checks query nothing, if that is the case."""
     if context.options.offline:
-        yield ok("not asked (--offline)")
+        yield ok("not queried (--offline)")
     elif not context.sender_domain and context.config.newsletter.sender:
-        yield ok(f"not asked: {sender(context.config).domain} is for one network or for tests")
+        yield ok(f"not queried: {sender(context.config).domain} is for one network or for tests")
     elif not context.sender_domain:
-        yield ok("not asked: no sender is configured")
+        yield ok("not queried: no sender is configured")

@@ -17,15 +17,15 @@ def check(context: Context) -> Iterator[Finding]:
         yield _from_address(context)
     elif not context.uses_smtp:  # with SMTP, the configuration check reports this
         yield warning(
-            f"mail comes from {sender(context.config).address.addr_spec}, which is nobody's",
+            f"mail comes from {sender(context.config).address.addr_spec}, which does not exist",
             'set sender = "Name <address>" under [newsletter]',
         )
     if not section.owner:
-        yield warning("nobody gets reports", "set owner under [newsletter] to your address")
+        yield warning("reports go to no one", "set owner under [newsletter] to your address")
     yield from _unsubscribe(context)
     if not section.postal_address:
         yield warning(
-            "mails contain no postal address, which some laws require",
+            "no postal address stands in the mails, which some laws want",
             "set postal_address under [newsletter]",
         )
 
@@ -34,7 +34,7 @@ def _from_address(context: Context) -> Finding:
     name = sender(context.config).domain
     is_public = context.uses_smtp and not context.is_mail_server_local
     if is_public and is_example(name):
-        return warning(f"nobody takes mail from {name}", "set sender to an address of yours")
+        return warning(f"no server accepts mail from {name}", "set sender to an address of yours")
     return ok(f"mail comes from {context.config.newsletter.sender}")
 
 

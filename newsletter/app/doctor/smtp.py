@@ -42,7 +42,7 @@ def check(context: Context) -> Iterator[Finding]:
         return
     where = f"{section.host}:{section.port}"
     if context.options.offline and not context.is_mail_server_local:
-        yield ok(f"{where} is not asked (--offline)")
+        yield ok(f"{where} is not contacted (--offline)")
         return
     if unknown := _unknown_host(section.host, section.port):
         yield unknown

@@ -19,4 +19,4 @@ def check(context: Context) -> Iterator[Finding]:
     if counts.get(SubscriberState.ACTIVE):
         yield ok(", ".join(f"{count:,} {state}" for state, count in sorted(counts.items())))
     else:
-        yield warning("nobody is subscribed", "`newsletter subscribers add ADDRESS`")
+        yield warning("there are no subscribers", "`newsletter subscribers add ADDRESS`")

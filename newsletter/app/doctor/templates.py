@@ -16,5 +16,5 @@ def check(context: Context) -> Iterator[Finding]:
     if not faults:
         yield ok(
             "the pages, the notices and an edition in the theme "
-            f"{context.config.theme.name} render without errors"
+            f"{context.config.theme.name} render without a fault"
         )

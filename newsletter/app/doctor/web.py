@@ -15,7 +15,7 @@ def check(context: Context) -> Iterator[Finding]:
     yield from _open_files()
     base_url, web = context.config.newsletter.base_url, context.config.web
     if not base_url:
-        yield ok("no base_url: the pages are for this machine only, and have no sign-up")
+        yield ok("no base_url: the pages are served to this machine only, without sign-up")
     elif base_url.startswith("https:") and web.host in LOOPBACK and not web.trusted_hops:
         yield warning(
             f"{base_url} leads through a web server here, which counts as the only visitor",

@@ -20,7 +20,7 @@ def test_the_clock_and_the_next_due_time(tmp_path: Path) -> None:
     ingest_sample(tmp_path, at=NOW)
     says, due = findings(tmp_path)["clock"]
     assert "2026-11-20 12:00 UTC, 21:00 in Asia/Tokyo" in says.what
-    assert due.what == "the next edition is due on Saturday 2026-11-21 07:30 in Asia/Tokyo"
+    assert due.what == "the next is due on Saturday 2026-11-21 07:30 in Asia/Tokyo"
     late = findings(tmp_path, at=NOW + timedelta(days=2))["clock"][1]
     assert late.level is Level.WARNING
     assert "newsletter serve" in late.hint

@@ -68,7 +68,7 @@ def test_a_fresh_installation_has_no_failure(tmp_path: Path) -> None:
     found = not_ok(run(tmp_path, "--offline"))
     assert all(one.startswith("warning ") for one in found)
     assert any("there is no database yet" in one and "newsletter ingest" in one for one in found)
-    assert any("nobody gets reports" in one for one in found)
+    assert any("reports go to no one" in one for one in found)
     assert not list(tmp_path.glob("newsletter.db*"))
 
 
@@ -179,7 +179,7 @@ def test_a_configuration_that_cannot_be_loaded(tmp_path: Path) -> None:
     "arguments",
     [
         ("--offline", "--send", "mira@inbox.quay"),
-        ("--send", "nobody"),
+        ("--send", "no-address"),
         ("--nameserver", "ns.quay"),
         ("--dkim-selector", "a b"),
     ],
@@ -204,7 +204,7 @@ def test_a_test_message_is_sent_on_request(
     found = run(tmp_path, *asked, "mira@inbox.quay")
     assert found[-1] == ("ok", "test: the mail to mira@inbox.quay is sent: 250 2.0.0 taken")
     assert [one.rcpt for one in server.received] == ["TO:<mira@inbox.quay>"]
-    server.options.faults["RCPT"] = [b"550 5.1.1 nobody of that name\r\n"]
+    server.options.faults["RCPT"] = [b"550 5.1.1 no one of that name\r\n"]
     found = run(tmp_path, *asked, "nora@inbox.quay", status=3)
     assert found[-1][0] == "failure"
-    assert "nobody of that name" in found[-1][1]
+    assert "no one of that name" in found[-1][1]

@@ -22,8 +22,9 @@ def test_offline_makes_no_connections(
     monkeypatch.setattr(socket, "getaddrinfo", None)
     server = names()
     found = findings(tmp_path, resolver=Resolver("127.0.0.1", server.port))
-    assert [one.what for one in found["smtp"]] == ["smtp.relay.quay:465 is not asked (--offline)"]
-    assert [one.what for one in found["DNS"]] == ["not asked (--offline)"]
+    (one,) = found["smtp"]
+    assert one.what == "smtp.relay.quay:465 is not contacted (--offline)"
+    assert [one.what for one in found["DNS"]] == ["not queried (--offline)"]
     assert server.queries == []
 
 

@@ -16,7 +16,7 @@ def test_sender_address_and_way_to_unsubscribe(tmp_path: Path) -> None:
         transports_smtp={"host": "smtp.relay.quay"},
     )
     sender, leave = findings(tmp_path)["sender"]
-    assert "nobody takes mail from example.org" in sender.what
+    assert "no server accepts mail from example.org" in sender.what
     assert "only this machine reaches" in leave.what
     configure(tmp_path, newsletter={"base_url": ""})
     assert findings(tmp_path)["sender"][1].what == f"Unsubscribe writes to owner@{HOME}"

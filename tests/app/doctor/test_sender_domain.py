@@ -45,7 +45,7 @@ def test_a_name_server_that_fails_says_nothing_about_the_domain(
     for kind in ("SPF", "DKIM", "DMARC", "MX"):
         (one,) = found[kind]
         assert one.level is Level.WARNING
-        assert "could not be asked: the name servers fail or refuse" in one.what
+        assert "could not be queried: the name servers fail or refuse" in one.what
         assert not one.record
 
 

@@ -13,7 +13,7 @@ from tests.support.doctor import configure, findings
 @pytest.mark.parametrize(
     ("base_url", "web", "level", "says"),
     [
-        ("", {}, Level.OK, "for this machine only"),
+        ("", {}, Level.OK, "to this machine only"),
         ("https://papers.example.org", {"trusted_hops": 0}, Level.WARNING, "only visitor"),
         ("https://papers.example.org", {}, Level.OK, "answers for"),
         (

@@ -21,6 +21,6 @@ Answer = tuple[str, ...] | Unanswered
 def inconclusive(subject: str, unanswered: Unanswered) -> Finding:
     """Returns the finding for a subject whose query got no answer."""
     return warning(
-        f"{subject} could not be asked: {unanswered.reason}",
+        f"{subject} could not be queried: {unanswered.reason}",
         "that says nothing about it; run this again, or ask another by --nameserver",
     )

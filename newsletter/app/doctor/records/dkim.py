@@ -108,7 +108,7 @@ def _evaluate_key(name: str, tag: Mapping[str, str]) -> Finding:
         )
     if "y" in tag.get("t", "").lower().split(":"):
         return warning(
-            f"the DKIM key {name} is on trial (t=y), so receivers may pass over it",
+            f"the DKIM key {name} is in test mode (t=y), so receivers may ignore it",
             "take t=y out once mail arrives",
         )
     return ok(f"{name} has a key")

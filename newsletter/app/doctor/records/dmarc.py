@@ -164,7 +164,7 @@ def _evaluate_record(domain: str, where: str, tag: Mapping[str, str]) -> Finding
     if old := [key for key in _REMOVED if key in tag]:
         return warning(
             f"{name} has {', '.join(old)}, which RFC 9989 removed",
-            "take it out" + ("; t=y says that the policy is on trial" if "pct" in old else ""),
+            "take it out" + ("; t=y says that the policy is being tested" if "pct" in old else ""),
         )
     listed = f"{tag.get('rua', '')},{tag.get('ruf', '')}"
     reports = [uri.strip() for uri in listed.split(",") if uri.strip()]
@@ -174,7 +174,7 @@ def _evaluate_record(domain: str, where: str, tag: Mapping[str, str]) -> Finding
             "write rua=mailto: (or ruf=mailto:) and an address",
         )
     policy = tag["p"] if where == domain else tag.get("sp", tag["p"])
-    trial = ", on trial" if tag.get("t", "").lower() == "y" else ""
+    trial = ", in test mode" if tag.get("t", "").lower() == "y" else ""
     above = "" if where == domain else f", from {where} above it"
     return ok(f"{domain} has p={policy.lower()}{trial}{above}")
 

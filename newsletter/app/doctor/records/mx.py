@@ -27,7 +27,7 @@ def evaluate(domain: str, answer: Answer, addresses: Mapping[str, Answer], purpo
             return inconclusive(f"who takes mail for {domain}", own)
         return warning(
             f"{domain} has no MX record, so {purpose} "
-            + ("go to the machine of that name" if own else "come back to nobody"),
+            + ("go to the machine of that name" if own else "get lost"),
             f"publish the server that takes mail for it: {domain}. MX 10 and its name",
         )
     if not any(answer):

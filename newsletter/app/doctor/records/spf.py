@@ -105,7 +105,7 @@ def evaluate(
     records = spf_records(answer)
     if not records:
         return warning(
-            f"{domain} has no SPF record, so mail servers cannot tell which hosts may send for it",
+            f"{domain} has no SPF record, so receivers cannot tell which servers may send its mail",
             "publish one; your relay says what to include for it",
             f'{domain}. TXT "{suggestion}"',
         )
@@ -126,7 +126,7 @@ def _evaluate_record(domain: str, text: str, referenced: Mapping[str, Answer]) -
         )
     if record.default == "+all":
         return failure(
-            f"the SPF record of {domain} lets everybody send for it: {shown}",
+            f"the SPF record of {domain} lets every server on the Internet send its mail: {shown}",
             "write ~all or -all at its end instead of +all",
         )
     lookups, problem = _resolve(record, referenced)

@@ -29,7 +29,7 @@ from tests.support.dns_answers import HOME, PUBLISH, SILENT, assert_finding, tre
 )
 def test_a_failed_query_is_inconclusive(finding: Finding) -> None:
     """It is a warning, and no record to publish is suggested."""
-    assert_finding(finding, Level.WARNING, "could not be asked: nobody answered")
+    assert_finding(finding, Level.WARNING, "could not be queried: no answer")
     assert not finding.record
 
 

@@ -41,7 +41,7 @@ def test_valid_keys(record: str) -> None:
         (("v=DKIM1; p=no key!",), Level.FAILURE, "damaged"),
         ((f"p={base64.b64encode(bytes(94)).decode()}",), Level.FAILURE, "2048"),
         ((f"p={base64.b64encode(bytes(162)).decode()}",), Level.WARNING, "2048"),
-        ((f"p={KEY}; t=y:s",), Level.WARNING, "on trial"),
+        ((f"p={KEY}; t=y:s",), Level.WARNING, "in test mode"),
     ],
 )
 def test_invalid_keys(texts: Answer, level: Level, words: str) -> None:

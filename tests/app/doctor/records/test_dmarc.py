@@ -69,7 +69,7 @@ def test_without_dmarc_the_record_to_publish_is_printed() -> None:
     [
         ("v=DMARC1; p=none", "p=none"),
         ("v=DMARC1;p=reject;rua=mailto:a@papers.harbour,mailto:b@papers.harbour;", "p=reject"),
-        ("v = DMARC1 ; p = Quarantine ; t=y ; unknown=1", "p=quarantine, on trial"),
+        ("v = DMARC1 ; p = Quarantine ; t=y ; unknown=1", "p=quarantine, in test mode"),
     ],
 )
 def test_valid_dmarc_records(record: str, words: str) -> None:

@@ -23,8 +23,8 @@ def test_mail_exchangers_in_order_of_preference() -> None:
     ("answer", "addresses", "level", "words"),
     [
         ((), {HOME: ("192.0.2.1",)}, Level.WARNING, "the machine of that name"),
-        ((), {HOME: ()}, Level.WARNING, "come back to nobody"),
-        ((), {HOME: SILENT}, Level.WARNING, "could not be asked"),
+        ((), {HOME: ()}, Level.WARNING, "get lost"),
+        ((), {HOME: SILENT}, Level.WARNING, "could not be queried"),
         (("",), {}, Level.WARNING, "takes no mail"),
         (("mx.quay",), {"mx.quay": ()}, Level.FAILURE, "has an address"),
     ],

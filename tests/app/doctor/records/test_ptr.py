@@ -25,8 +25,8 @@ def test_an_address_has_a_name_and_the_name_the_address() -> None:
         ((), {}, "no name (PTR)"),
         (("other.quay",), {"other.quay": ("192.0.2.9",)}, "another address"),
         (("other.quay",), {"other.quay": ()}, "another address"),
-        (("other.quay",), {"other.quay": SILENT}, "could not be asked"),
-        (SILENT, {}, "could not be asked"),
+        (("other.quay",), {"other.quay": SILENT}, "could not be queried"),
+        (SILENT, {}, "could not be queried"),
     ],
 )
 def test_a_missing_or_different_name(names: Answer, back: dict[str, Answer], words: str) -> None:
@@ -39,7 +39,7 @@ def test_a_missing_or_different_name(names: Answer, back: dict[str, Answer], wor
 
 def test_a_private_address() -> None:
     """The public address that mail leaves from is not known."""
-    for addresses, words in (((), "no public address"), (SILENT, "could not be asked")):
+    for addresses, words in (((), "no public address"), (SILENT, "could not be queried")):
         (finding,) = ptr.evaluate("desk", addresses, [])
         assert_finding(finding, Level.WARNING, words)
     assert not ptr.is_public("192.168.1.2")

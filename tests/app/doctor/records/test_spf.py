@@ -43,8 +43,8 @@ def test_without_spf_the_record_to_publish_is_printed() -> None:
     ("records", "level", "words"),
     [
         (["v=spf1 mx ~all", "v=spf1 a ~all"], Level.FAILURE, "2 SPF records"),
-        (["v=spf1 mx +all"], Level.FAILURE, "everybody"),
-        (["v=spf1 mx all"], Level.FAILURE, "everybody"),
+        (["v=spf1 mx +all"], Level.FAILURE, "every server"),
+        (["v=spf1 mx all"], Level.FAILURE, "every server"),
         (["v=spf1 mx ip4:192.0.2 ~all"], Level.FAILURE, "ip4:192.0.2"),
         (["v=spf1 ip4:2001:db8:: ~all"], Level.FAILURE, "ip4:2001:db8::"),
         (["v=spf1 mail.papers.harbour ~all"], Level.FAILURE, "mail.papers.harbour"),
