@@ -82,7 +82,7 @@ class ParserProcess:
             self._receive(messages.LENGTH.size + len(messages.READY))
         except (OSError, EOFError) as exc:
             why = f"after {_START_SECONDS:g} s" if isinstance(exc, TimeoutError) else self._status()
-            raise _unstarted(why) from exc
+            raise _unstarted(str(why)) from exc
         self._ready = True
 
     def ask(self, request: bytes, data: bytes) -> tuple[dict[str, Any], list[Paper]]:

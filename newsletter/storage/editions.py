@@ -184,9 +184,9 @@ def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> Ed
     """
     row = get(tx, number)
     if row.state is not EditionState.HELD:
-        state = "released already" if row.state is EditionState.FROZEN else row.state
+        is_now = "released already" if row.state is EditionState.FROZEN else row.state
         hint = "`newsletter editions list --state held` shows the held ones"
-        raise UsageError(f"edition {number} is not held: it is {state}", hint=hint)
+        raise UsageError(f"edition {number} is not held: it is {is_now}", hint=hint)
     tx.execute(update(editions).where(editions.c.id == number).values(state=state, decided_at=at))
     return get(tx, number)
 
