@@ -28,7 +28,7 @@ def unreachable(path: Path, exc: OSError) -> StorageError:
     """Returns the error for a database file that cannot be opened or checked."""
     kind = DiskFull if exc.errno in NO_ROOM else StorageError
     hint = "check that its folder exists and is writable"
-    if path.exists():
+    if isinstance(exc, PermissionError):
         hint = "check the owner and mode of the file and its folder"
     return kind(f"cannot open the database ({exc.strerror})", where=str(path), hint=hint)
 
