@@ -98,7 +98,7 @@ def sending_problems(config: Config) -> list[str]:
         problems.append("newsletter.sender: mail by SMTP needs the address it comes from")
     if not config.newsletter.owner and not config.newsletter.base_url:
         problems.append(
-            "newsletter.owner: mail needs a way to unsubscribe: this address, or a base_url"
+            "newsletter.owner: mail needs a way to unsubscribe: set this address, or base_url"
         )
     if not config.transports.smtp.host:
         problems.append("transports.smtp.host: mail by SMTP needs a server")

@@ -143,9 +143,9 @@ def _nothing_new(facts: IdleFacts) -> Iterator[str]:
     if not facts.captured:
         yield "nothing new: nothing has been captured yet; run `newsletter ingest`"
     elif not facts.waiting and facts.subscribers:
-        yield "nothing new: no paper is waiting that an active subscriber has not been sent yet"
+        yield "nothing new: no new papers are waiting for an active subscriber"
     elif not facts.waiting:
-        yield "nothing new: no capture had a paper that was not known before"
+        yield "nothing new: every captured paper was known before"
 
 
 def _no_subscriber(facts: IdleFacts) -> Iterator[str]:
@@ -166,8 +166,8 @@ def _no_subscriber(facts: IdleFacts) -> Iterator[str]:
     parts = [f"{_are(many)} {words}" for many, words in known if many]
     if facts.waiting:
         ready = _papers(facts, "is ready", "are ready")
-        parts.append(f"{ready}; `newsletter preview` shows the next edition")
-    elif not parts:
+        parts.append(ready)
+    if not any(many for many, _ in known):
         parts.append("`newsletter subscribers add ADDRESS` adds a subscriber")
     yield f"nobody subscribed: {'; '.join(parts)}"
 

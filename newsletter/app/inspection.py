@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from importlib.resources import files as resource_files
 from pathlib import Path
@@ -12,7 +13,8 @@ from newsletter.app.factories import sending_problems
 from newsletter.app.source_remarks import Remark
 from newsletter.app.status import remarks
 from newsletter.config.schema import Config
-from newsletter.errors import SourceError, StorageError, UsageError
+from newsletter.errors import SnapshotUnreadable, SourceError, StorageError, UsageError
+from newsletter.masks import masked_url
 from newsletter.models import Entry, EntryKind, Snapshot
 from newsletter.papers.parsers import Parsers
 from newsletter.sources.files import read
@@ -54,12 +56,22 @@ def inspect(place: str, format: str | None) -> tuple[str, str, Snapshot]:
     """
     if place == STANDARD_INPUT:
         (found,) = StdinSource(standard_input(), now).captures()
+    elif re.match(r"https?://", place, re.IGNORECASE):
+        raise UsageError(
+            "only files can be inspected",
+            where=masked_url(place),
+            hint="save the page, and give that file",
+        )
     else:
         found = read(Path(place))
     if isinstance(found, SourceError):
         raise found
     with Parsers() as parsers:
-        one = parsers.read(found.data, day=found.day, dated_by=found.dated_by, format=format)
+        try:
+            one = parsers.read(found.data, day=found.day, dated_by=found.dated_by, format=format)
+        except SnapshotUnreadable as error:
+            error.where = error.where or masked_url(place)
+            raise
     return one.format, one.sign, one.snapshot
 
 

@@ -19,9 +19,10 @@ def utc(at: datetime) -> str:
 
 
 def local(at: datetime, zone: str) -> str:
-    """Formats a time as `on Monday 2026-11-30 at 07:30 (Europe/Berlin)`."""
+    """Formats a time as `on Monday 2026-11-30 at 07:30 (Europe/Berlin)`; `07:30 UTC` in UTC."""
     there = at.astimezone(ZoneInfo(zone))
-    return f"on {WEEKDAYS[there.weekday()]} {there:%Y-%m-%d} at {there:%H:%M} ({zone})"
+    name = zone if zone == "UTC" else f"({zone})"
+    return f"on {WEEKDAYS[there.weekday()]} {there:%Y-%m-%d} at {there:%H:%M} {name}"
 
 
 def sentence(clause: str) -> str:

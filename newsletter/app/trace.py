@@ -66,7 +66,7 @@ class Trace:
         own_key = self._database.keys.own
         with self._database.read() as tx:
             if not asked.strip() or asked != asked.encode("utf-8", "replace").decode():
-                raise UsageError("name an address, or a paper", hint="`newsletter why --help`")
+                raise UsageError("give an address or a paper", hint="see `newsletter why --help`")
             try:
                 address = parse_address(asked)
             except ValueError:
@@ -83,13 +83,14 @@ def _of_reader(
     mails = [_mail(row, records) for row in deliveries.listed(tx, Filter(address=address.normal))]
     if found is None and reason is None and not mails:
         raise UsageError(
-            f"nothing is on record of {address.display}", hint="`newsletter subscribers list`"
+            f"there is no record of {address.display}",
+            hint="`newsletter subscribers list` shows the subscribers",
         )
     if found:
         yield TraceEvent(found.added_at, "added", f"{found.address} was added.")
     yield from mails
     if found:
-        yield TraceEvent(found.changed_at, str(found.state), f"Is {found.state} since then.")
+        yield TraceEvent(found.changed_at, str(found.state), f"Has been {found.state} since then.")
     if reason:
         yield TraceEvent(
             None, "suppressed", f"Must not be written to: {reason}.", {"reason": reason}
@@ -191,5 +192,5 @@ def _paper(tx: Connection, asked: str) -> int:
         if key in owners:
             return owners[key]
     raise UsageError(
-        f"no paper is known as {asked}", hint="name its arXiv id, its DOI, its page or its title"
+        f"no known paper matches “{asked}”", hint="give its arXiv id, DOI, URL or title"
     )

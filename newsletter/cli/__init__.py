@@ -29,10 +29,11 @@ from newsletter.cli import (
     subscribers,
     suppressions,
     trace,
+    usage,
 )
 from newsletter.cli.base import complain
 from newsletter.cli.options import takes_global_options
-from newsletter.cli.terminal import prepare, show_usage
+from newsletter.cli.terminal import prepare, show_help
 from newsletter.errors import NewsletterError
 
 
@@ -40,13 +41,16 @@ def main() -> None:
     """Runs the command line and exits with its status."""
     prepare()
     try:
-        status = cli.main(standalone_mode=False)
+        status = cli.main(prog_name="newsletter", standalone_mode=False)
     except click.exceptions.Exit as exc:
         status = exc.exit_code
     except click.Abort:
         status = 130
+    except click.exceptions.NoArgsIsHelpError as exc:
+        show_help(exc)
+        status = exc.exit_code
     except click.ClickException as exc:
-        show_usage(exc)
+        complain(usage.in_words(exc))
         status = 2
     except NewsletterError as exc:
         complain(exc)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from newsletter.papers.report import CaptureReport
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 FAILED = 3
 """Exit status when something was held, refused or failed."""
@@ -40,6 +41,19 @@ def show_excerpt(lines: Iterable[str]) -> None:
     """Prints the lines that belong to an error, indented, to standard error."""
     for line in lines:
         say(f"    {line}", err=True)
+
+
+def listed(rows: Iterable[T], show: Callable[[T], None], *, as_json: bool) -> None:
+    """Prints every row; without any, says so to people."""
+    rest = iter(rows)
+    for row in rest:
+        show(row)
+        break
+    else:
+        if not as_json:
+            say("Nothing to list.")
+    for row in rest:
+        show(row)
 
 
 def secure_files(config: Config) -> None:

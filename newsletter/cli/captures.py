@@ -12,6 +12,7 @@ from newsletter.cli.base import (
     FAILED,
     format_option,
     json_option,
+    listed,
     reported,
     with_app,
 )
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from newsletter.app.composition import App
     from newsletter.editions.preview import Written
     from newsletter.papers.report import CaptureReport
+    from newsletter.storage.snapshots import SnapshotRow
 
 
 @click.command()
@@ -204,7 +206,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import output
     from newsletter.models import SnapshotState
 
-    for row in app.snapshot_review.listed(SnapshotState(state) if state else None):
+    def show(row: SnapshotRow) -> None:
         if as_json:
             output.print_json(output.snapshot_row(row))
         else:
@@ -212,6 +214,9 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
             day = f"{row.captured_at:%Y-%m-%d %H:%M} UTC"
             place = masked_url(row.origin)
             say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {place}: {about}")
+
+    found = app.snapshot_review.listed(SnapshotState(state) if state else None)
+    listed(found, show, as_json=as_json)
 
 
 @snapshots.command("release")

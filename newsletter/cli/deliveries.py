@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import json_option, with_app
+from newsletter.cli.base import json_option, listed, with_app
 from newsletter.cli.terminal import say
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
-    from newsletter.storage.deliveries import Filter
+    from newsletter.storage.deliveries import DeliveryRow, Filter
 
 STATES = ["queued", "sending", "sent", "deferred", "refused", "expired", "cancelled", "unknown"]
 
@@ -48,7 +48,7 @@ def deliveries(
         _list(state, address, edition, as_json=as_json)
     elif as_json or (state, address, edition) != (None, None, None):
         # If these were ignored, the command would change more than was asked for.
-        raise click.UsageError(f"write options behind {context.invoked_subcommand}")
+        raise click.UsageError(f"write options after {context.invoked_subcommand}")
 
 
 @deliveries.command("list")
@@ -69,11 +69,13 @@ def _list(
 ) -> None:
     from newsletter.cli import mail_output, output
 
-    for row in app.records.listed(_filter(state, address, edition)):
+    def show(row: DeliveryRow) -> None:
         if as_json:
             output.print_json(mail_output.delivery_row(row, app.records.message_id(row)))
         else:
             say(mail_output.delivery_line(row))
+
+    listed(app.records.listed(_filter(state, address, edition)), show, as_json=as_json)
 
 
 @deliveries.command()
@@ -98,7 +100,7 @@ def retry(
     elif many:
         say(f"{many:,} queued; `newsletter run` sends them.")
     else:
-        say("None of these can be sent again; `newsletter deliveries` lists them.")
+        say("No matching mail can be sent again; `newsletter deliveries` lists all mails.")
 
 
 @deliveries.command()
@@ -164,5 +166,5 @@ def _filter(state: str | None, address: str | None, edition: str | None) -> Filt
 
 def _some(wanted: Filter) -> Filter:
     if wanted.state is None and wanted.address is None and wanted.edition is None:
-        raise click.UsageError("name some: --state, --address or --edition")
+        raise click.UsageError("give at least one of --state, --address and --edition")
     return wanted

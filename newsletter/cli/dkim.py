@@ -14,7 +14,7 @@ from newsletter.errors import ConfigError, UsageError
 
 @click.group()
 def dkim() -> None:
-    """Sign mail with DKIM."""
+    """Make the keys that sign mail with DKIM."""
 
 
 @dkim.command()
@@ -22,7 +22,10 @@ def dkim() -> None:
 @click.option("--ed25519", is_flag=True, help="Make an Ed25519 key, for use beside the RSA key.")
 @json_option
 def generate(selector: str | None, *, ed25519: bool, as_json: bool) -> None:
-    """Make a key, write it to a private file beside the configuration, and show what to publish."""
+    """Make a key, and show the DNS record to publish.
+
+    The key is written to a private file beside the configuration.
+    """
     from newsletter.app import dkim_keys
     from newsletter.app.doctor.records import dkim as records
     from newsletter.cli.output import print_json
@@ -36,10 +39,10 @@ def generate(selector: str | None, *, ed25519: bool, as_json: bool) -> None:
     section = config.dkim
     selector = selector or (section.ed25519_selector if ed25519 else section.selector)
     if not re.fullmatch(values.SELECTOR, selector):
-        raise UsageError("write letters, digits, hyphens and dots", where="--selector")
+        raise UsageError("write letters, digits, hyphens and dots", where=f"--selector {selector}")
     file = config_path(config_option()).parent / f"dkim-{selector}.pem"
     if file.exists():
-        raise UsageError("there is a key already", where=str(file), hint="give another --selector")
+        raise UsageError("this key exists already", where=str(file), hint="give another --selector")
     key = dkim_keys.generate(config, selector, file, ed25519=ed25519)
     name = f"{selector}._domainkey.{key.domain}"
     text = records.record(key.algorithm, key.public)

@@ -49,7 +49,9 @@ def doctor(
     from newsletter.subscribers.lifecycle import address_of
 
     if not re.fullmatch(r"[A-Za-z0-9_.-]*", dkim_selector):
-        raise UsageError("no selector has such a name", where="--dkim-selector")
+        raise UsageError(
+            "write letters, digits, hyphens and dots", where=f"--dkim-selector {dkim_selector}"
+        )
     if offline and send_to:
         raise UsageError("--send and --offline exclude each other")
     options = Options(offline, dkim_selector, address_of(send_to) if send_to else None)

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import json_option, with_app
+from newsletter.cli.base import json_option, listed, with_app
 from newsletter.cli.terminal import say
 from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
+    from newsletter.planning.edition_review import EditionProgress
     from newsletter.storage.editions import EditionRow
 
 
@@ -33,11 +34,14 @@ def editions_list(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import mail_output, output
     from newsletter.models import EditionState
 
-    for one in app.edition_review.progress(EditionState(state) if state else None):
+    def show(one: EditionProgress) -> None:
         if as_json:
             output.print_json(mail_output.progress_row(one))
         else:
             say(mail_output.progress_line(one))
+
+    found = app.edition_review.progress(EditionState(state) if state else None)
+    listed(found, show, as_json=as_json)
 
 
 @editions.command("release")

@@ -115,8 +115,8 @@ def imported_line(done: Imported) -> str:
     """Returns the result of an import as a readable line."""
     facts = [
         (done.known, "known already"),
-        (done.left, "unsubscribed, and stay so"),
-        (done.suppressed, "suppressed, and stay so"),
+        (done.left, "left unsubscribed"),
+        (done.suppressed, "left suppressed"),
         (done.newly_unsubscribed, "now unsubscribed"),
         (done.newly_suppressed, "now suppressed"),
         (done.unconfirmed, "left out, as they never confirmed"),

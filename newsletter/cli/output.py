@@ -25,6 +25,9 @@ from newsletter.text.counted import plural
 from newsletter.text.dates import iso
 from newsletter.text.json_line import json_line
 
+_UNTOLD = 5
+"""Problems not reported yet that the status describes one by one."""
+
 
 class Progress:
     """A progress line for a long job; shown only on a terminal.
@@ -203,7 +206,9 @@ def status_lines(found: Status) -> Iterator[str]:
             "erased addresses are still in the database's files; "
             "`newsletter serve` or the next `newsletter run` removes them"
         )
-    yield from (f"not reported to the owner yet: {words}" for words in found.untold)
+    yield from (f"not reported to the owner yet: {words}" for words in found.untold[:_UNTOLD])
+    if (more := len(found.untold) - _UNTOLD) > 0:
+        yield f"not reported to the owner yet: {plural(more, 'further problem')}"
     yield from found.idle_reasons
 
 

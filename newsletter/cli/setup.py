@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -15,19 +14,20 @@ from newsletter.masks import masked
 
 
 @click.command()
-@click.argument("path", default="config.toml")
-def init(path: str) -> None:
+@click.argument("path", required=False)
+def init(path: str | None) -> None:
     """Write a configuration file, and create the database.
 
-    PATH is config.toml by default.
+    PATH is by default the file that --config or $NEWSLETTER_CONFIG names, else config.toml.
     """
+    from newsletter.config.file import config_path, load_config
     from newsletter.config.file import init as write_config
-    from newsletter.config.file import load_config
     from newsletter.storage.database import Database
 
-    write_config(Path(path))
-    Database(load_config(path).database.url).close()
-    say(f"Wrote {path}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
+    file = config_path(path or config_option())
+    write_config(file)
+    Database(load_config(str(file)).database.url).close()
+    say(f"Wrote {file}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
 
 
 @click.group()
@@ -53,7 +53,8 @@ def config_check(*, as_json: bool) -> int:
     remarks: list[str] = []
     try:
         loaded = load_config(path, to_check=True)
-        errors += [ConfigError([problem]) for problem in deeper_problems(loaded)]
+        if problems := deeper_problems(loaded):
+            errors.append(ConfigError(problems, where=str(config_path(path))))
         errors += TemplateCheck(loaded).faults()
         warnings = [masked(str(place)) for place in unusable_places(loaded.sources)]
         remarks = [
@@ -64,8 +65,8 @@ def config_check(*, as_json: bool) -> int:
     except ConfigError as invalid:
         errors = [invalid]
     if as_json:
-        problems = [problem for error in errors for problem in _problems(error)]
-        row = {"ok": not errors, "problems": problems, "warnings": warnings, "remarks": remarks}
+        found = [problem for error in errors for problem in _problems(error)]
+        row = {"ok": not errors, "problems": found, "warnings": warnings, "remarks": remarks}
         output.print_json(row)
     else:
         for error in errors:

@@ -64,17 +64,15 @@ def preview(
         loaded = with_theme(loaded, theme)
     found = _previewed(loaded, subscriber, last=last, sample=sample)
     if not isinstance(found, _Preview):
-        return _silent(found, as_json=as_json)
+        return _silent(found, "" if last else _LAST, as_json=as_json)
     written = _write(loaded, found, Path(out))
     _print_preview(loaded, found, written, as_json=as_json)
     _show(Path(out), written.files[0], open_it=open_it, serve=serve, as_json=as_json)
     return 0
 
 
-_INSTEAD = (
-    "`newsletter preview --last` shows the edition sent last, "
-    "`newsletter preview --sample` one of sample papers"
-)
+_LAST = "`newsletter preview --last` shows the edition sent last, "
+_SAMPLE = "`newsletter preview --sample` shows one of sample papers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +159,7 @@ def _print_preview(loaded: Config, found: _Preview, written: Written, *, as_json
     if loaded.newsletter.base_url:
         say("  note: its personal links are placeholders, which work for no subscriber")
     elif not loaded.newsletter.owner:
-        say("  note: Unsubscribe leads nowhere until [newsletter] owner or base_url is set")
+        say("  note: the Unsubscribe link works only once [newsletter] owner or base_url is set")
 
 
 def _preferences(loaded: Config, person: Subscriber) -> str:
@@ -218,13 +216,13 @@ def _nothing_yet(missing: DatabaseMissing) -> tuple[str, ...]:
     return no_database(missing.where)
 
 
-def _silent(reasons: Sequence[str], *, as_json: bool) -> int:
+def _silent(reasons: Sequence[str], hint: str, *, as_json: bool) -> int:
     from newsletter.app.idle import joined
     from newsletter.cli import output
 
+    hint += _SAMPLE
     if as_json:
-        row = {"silence": joined(reasons), "reasons": list(reasons), "hint": _INSTEAD}
-        output.print_json(row)
-    for line in [*reasons, _INSTEAD] if not as_json else ():
+        output.print_json({"silence": joined(reasons), "reasons": list(reasons), "hint": hint})
+    for line in [*reasons, hint] if not as_json else ():
         say(line)
     return 0

@@ -67,7 +67,8 @@ def import_subscribers(file: str, *, as_json: bool) -> int:
     output.print_json(row) if as_json else say(mail_output.imported_line(done))
     if done.bad and not as_json:
         lines_are = plural(done.bad, "line was", "lines were")
-        say(f"{lines_are} left out: fix and import the file again; the others stay", err=True)
+        again = "fix them and import the file again: subscribers already added do not change"
+        say(f"{lines_are} left out; {again}", err=True)
     return FAILED if done.bad else 0
 
 
@@ -100,4 +101,7 @@ def _lines(file: str) -> Iterator[IO[str]]:
         with click.open_file(file, encoding="utf-8", errors="replace") as opened:
             yield opened
     except OSError as exc:
-        raise SourceMissing(f"cannot be read ({exc.strerror})", where=file) from exc
+        if isinstance(exc, FileNotFoundError):
+            raise SourceMissing("no such file", where=file, hint="check the path") from exc
+        what = f"cannot be read ({exc.strerror})"
+        raise SourceMissing(what, where=file, hint="name a file that may be read") from exc

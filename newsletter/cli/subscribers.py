@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from newsletter.cli.base import json_option, with_app
+from newsletter.cli.base import json_option, listed, with_app
 from newsletter.cli.subscriber_import import import_subscribers
 from newsletter.cli.terminal import note, say, write
 from newsletter.text.counted import plural
@@ -63,7 +63,8 @@ def add(address: str, *, unsuppress: bool, as_json: bool, **preferences: str | N
     with opened(load_config(config_option())) as app:
         row, added = app.subscribers.lifecycle.add(line, unsuppress=unsuppress)
     _note_topics(preferences)
-    said = "is active" if added else "is active already; `newsletter subscribers change` changes it"
+    known = "is active already; `newsletter subscribers change` changes the schedule"
+    said = "is active" if added else known
     _show(row, said, as_json=as_json)
 
 
@@ -79,9 +80,11 @@ def change(app: App, address: str, *, as_json: bool, **preferences: str | None) 
     """
     from newsletter.subscribers.lifecycle import address_of, preferences_of
 
+    if all(value is None for value in preferences.values()):
+        raise click.UsageError("give at least one of --cadence, --time-zone and --send-at")
     row = app.subscribers.lifecycle.change(address_of(address), **preferences_of(**preferences))
     _note_topics(preferences)
-    _show(row, "is changed", as_json=as_json)
+    _show(row, "was changed", as_json=as_json)
 
 
 @subscribers.command("list")
@@ -97,11 +100,14 @@ def list_subscribers(app: App, state: str | None, *, as_json: bool) -> None:
     from newsletter.cli import mail_output, output
     from newsletter.models import SubscriberState
 
-    for row in app.subscribers.lifecycle.listed(SubscriberState(state) if state else None):
+    def show(row: Subscriber) -> None:
         if as_json:
             output.print_json(mail_output.subscriber_row(row))
         else:
             say(mail_output.subscriber_line(row))
+
+    found = app.subscribers.lifecycle.listed(SubscriberState(state) if state else None)
+    listed(found, show, as_json=as_json)
 
 
 @subscribers.command()
@@ -110,7 +116,7 @@ def list_subscribers(app: App, state: str | None, *, as_json: bool) -> None:
     type=click.Choice(["active", "paused"]),
     default="active",
     show_default=True,
-    help="Whom to export.",
+    help="Which subscribers to export.",
 )
 @json_option
 @with_app
@@ -153,24 +159,33 @@ def _simple(name: str, said: str, words: str) -> click.Command:
 @click.argument("address")
 @click.option(
     "--until",
-    type=click.DateTime(["%Y-%m-%d"]),
     metavar="DATE",
     help="Resume on this day, such as 2026-12-24. [default: until `resume`]",
 )
 @json_option
 @with_app
-def pause(app: App, address: str, until: datetime | None, *, as_json: bool) -> None:
+def pause(app: App, address: str, until: str | None, *, as_json: bool) -> None:
     """Pause a subscriber; new papers wait until they resume."""
     from newsletter.cli import mail_output, output
     from newsletter.subscribers.lifecycle import address_of
 
-    day = until.date() if until else None
+    day = _day(until) if until is not None else None
     row = app.subscribers.lifecycle.pause(address_of(address), day)
     if as_json:
         paused_until = day.isoformat() if day else None
         output.print_json({**mail_output.subscriber_row(row), "paused_until": paused_until})
     else:
         say(f"{row.address} is paused" + (f" until {day}" if day else ""))
+
+
+def _day(text: str) -> date:
+    from newsletter.errors import UsageError
+
+    try:
+        return date.fromisoformat(text)
+    except ValueError as fault:
+        where = f"--until {text}"
+        raise UsageError("write a date, such as 2026-12-24", where=where) from fault
 
 
 subscribers.add_command(

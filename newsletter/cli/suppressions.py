@@ -44,7 +44,7 @@ def undo(app: App, since: str, *, as_json: bool) -> None:
         for address in back:
             print_json({"address": address, "state": "active"})
     else:
-        say(f"{plural(len(back), 'subscriber')} active again.")
+        say(f"Reactivated {plural(len(back), 'subscriber')}.")
 
 
 def _time(text: str, now: datetime) -> datetime:
@@ -64,10 +64,9 @@ def _time(text: str, now: datetime) -> datetime:
         try:
             return now - values.duration(text)
         except ValueError as fault:
-            raise UsageError(
-                "this is no time", where="--since", hint="write 2026-11-29, 2026-11-29T07:30 or 2h"
-            ) from fault
+            what = "write a time, such as 2026-11-29, 2026-11-29T07:30 or 2h"
+            raise UsageError(what, where=f"--since {text}") from fault
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     if at > now:
-        raise UsageError("this time has not come yet", where="--since")
+        raise UsageError("write a time in the past", where=f"--since {text}")
     return at

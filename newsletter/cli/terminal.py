@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import traceback
-from io import StringIO
 
 import click
 
@@ -41,19 +40,14 @@ def prepare() -> None:
 
 def _print_traceback(error: BaseException | None) -> None:
     if error is not None:
-        _say_masked("".join(traceback.format_exception(error)))
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            say(masked(line), err=True)
 
 
-def show_usage(error: click.ClickException) -> None:
-    """Prints what is wrong with a command line, to standard error."""
-    text = StringIO()
-    error.show(text)
-    _say_masked(text.getvalue())
-
-
-def _say_masked(text: str) -> None:
-    for line in text.splitlines():
-        say(masked(line), err=True)
+def show_help(error: click.exceptions.NoArgsIsHelpError) -> None:
+    """Prints the help of a group of commands, none of which was named, to standard error."""
+    for line in error.format_message().splitlines():
+        say(line, err=True)
 
 
 def say(line: str = "", *, err: bool = False) -> None:

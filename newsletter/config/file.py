@@ -58,12 +58,17 @@ def load_config(path: str | None, *, to_check: bool = False) -> Config:
 
 
 def load_named_config(path: str | None) -> Config | None:
-    """Loads the configuration at `path`, else `$NEWSLETTER_CONFIG`; `None` if neither is given.
+    """Loads the configuration at `path`, else at `$NEWSLETTER_CONFIG` if it exists.
+
+    Returns `None` if there is neither: a container names its configuration before it has one.
 
     Raises:
         ConfigError: the file is missing or unreadable, or the configuration has problems.
     """
-    return load_config(path) if path or os.environ.get(CONFIG_VARIABLE) else None
+    named = os.environ.get(CONFIG_VARIABLE)
+    if not path and not (named and Path(named).exists()):
+        return None
+    return load_config(path)
 
 
 def with_theme(config: Config, theme: str) -> Config:

@@ -49,8 +49,9 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
     except ValidationError as exc:
         problems += in_words(exc)
     if problems:
-        hint = "`newsletter config check` lists them"
-        raise ConfigError(problems, where=where, hint=hint) from None
+        hint = "fix it, then run `newsletter config check`"
+        named = [_with_variable(problem, environment) for problem in problems]
+        raise ConfigError(named, where=where, hint=hint) from None
     return config
 
 
@@ -62,6 +63,13 @@ def _overrides(environment: Mapping[str, str]) -> Iterator[tuple[list[str], str]
     for name, value in sorted(environment.items()):
         if name.startswith(ENVIRONMENT):
             yield name.removeprefix(ENVIRONMENT).lower().split("__"), value
+
+
+def _with_variable(problem: str, environment: Mapping[str, str]) -> str:
+    """Adds to a problem the variable that sets its key, if one does."""
+    key = problem.partition(":")[0].partition("[")[0]
+    variable = f"{ENVIRONMENT}{key.replace('.', '__').upper()}"
+    return f"{problem} (set by {variable})" if variable in environment else problem
 
 
 def _override(tables: dict[str, Any], path: Sequence[str], value: str) -> str | None:

@@ -43,7 +43,7 @@ def refuse_shared(file: Path, mode: int) -> None:
 def remarks(file: Path) -> list[str]:
     """Returns what `refuse_shared` would say of a configuration that is only checked."""
     is_shared = file.stat().st_mode & stat.S_IWOTH
-    return [f"{_SHARED}; {_remedy(file)}"] if is_shared else []
+    return [f"{file}: {_SHARED}; {_remedy(file)}"] if is_shared else []
 
 
 def tighten(file: Path, config: Config) -> None:

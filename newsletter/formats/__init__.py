@@ -136,8 +136,8 @@ def sniff(document: Document) -> tuple[Format, str]:
         if sign := candidate.recognise(document):
             return candidate, sign
     raise SnapshotUnreadable(
-        f"not a capture of papers in a format we know: {_looks_like(document)}",
-        hint=f"known are {', '.join(f.name for f in FORMATS)}",
+        f"not a capture of papers in a known format: {_looks_like(document)}",
+        hint="`newsletter formats` lists the known formats",
     )
 
 

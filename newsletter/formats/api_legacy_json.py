@@ -1,4 +1,4 @@
-"""The Daily Papers API as archivers spoilt it: rows as Python's `repr`, or in a wrapper.
+"""The Daily Papers API as archives altered it: rows as Python's `repr`, or in a wrapper.
 
 From December 2024 each row was a Python dict as a string; later the list was wrapped in
 `{"status", "date", "count", "data"}`.

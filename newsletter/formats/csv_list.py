@@ -1,4 +1,4 @@
-"""CSV or TSV with a header line, one paper a line, under names of its own."""
+"""CSV or TSV with one paper per line; the header line may use its own column names."""
 
 from __future__ import annotations
 

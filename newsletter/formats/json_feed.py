@@ -1,4 +1,4 @@
-"""JSON Feed 1.0 and 1.1, and whatever later version keeps its items."""
+"""JSON Feed 1.0 and 1.1, and later versions with the same items."""
 
 from __future__ import annotations
 

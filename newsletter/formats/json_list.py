@@ -1,4 +1,4 @@
-"""JSON with a list of papers, as archives of such pages keep it, under names of their own."""
+"""JSON with a list of papers, as archives of such pages keep it; field names may differ."""
 
 from __future__ import annotations
 

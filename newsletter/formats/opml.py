@@ -19,7 +19,7 @@ def sources(data: bytes) -> list[tuple[str, str]]:
     text = xml_text.decoded(data)
     xml_text.refuse_harm(text)
     if xml_text.root(text) != "opml":
-        raise SnapshotUnreadable("no OPML", hint="export the list of feeds again")
+        raise SnapshotUnreadable("not an OPML file", hint="export the list of feeds again")
     found: dict[str, str] = {}
 
     def started(name: str, attributes: dict[str, str]) -> None:

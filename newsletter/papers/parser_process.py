@@ -82,7 +82,7 @@ class ParserProcess:
             self._receive(messages.LENGTH.size + len(messages.READY))
         except (OSError, EOFError) as exc:
             why = f"after {_START_SECONDS:g} s" if isinstance(exc, TimeoutError) else self._status()
-            raise _unstarted(f"it did not start: {why}") from exc
+            raise _unstarted(str(why)) from exc
         self._ready = True
 
     def ask(self, request: bytes, data: bytes) -> tuple[dict[str, Any], list[Paper]]:
@@ -183,7 +183,6 @@ def _stopped(what: str) -> ParsingStopped:
 
 def _unstarted(why: str) -> ParserFailed:
     return ParserFailed(
-        "captures cannot be read: their process failed",
-        where=why,
+        f"the process that parses captures could not be started ({why})",
         hint="nothing is lost; make memory and processes available, then run it again",
     )

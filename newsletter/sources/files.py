@@ -157,6 +157,5 @@ def read(path: Path, *, dated: bool = False) -> Capture | SourceError:
 def _explained(path: Path, exc: OSError) -> SourceError:
     if isinstance(exc, FileNotFoundError):
         return SourceMissing("no such file or folder", where=_shown(path), hint="check the path")
-    return SourceUnreadable(
-        f"cannot be read ({exc.strerror})", where=_shown(path), hint="check its owner and mode"
-    )
+    hint = "check its owner and mode" if isinstance(exc, PermissionError) else "check the path"
+    return SourceUnreadable(f"cannot be read ({exc.strerror})", where=_shown(path), hint=hint)

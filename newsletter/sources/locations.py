@@ -33,7 +33,8 @@ def checked_url(url: str) -> httpx2.URL:
     try:
         parsed = httpx2.URL(url).copy_with(fragment=None)
     except (httpx2.InvalidURL, ValueError) as error:
-        raise FetchError(without_quotation(error), where=shown(url), hint=HINTS[404]) from error
+        what = f"the URL is malformed ({without_quotation(error)})"
+        raise FetchError(what, where=shown(url), hint=HINTS[404]) from error
     if parsed.scheme not in ("http", "https"):
         scheme = f"the scheme {parsed.scheme!r} is not supported"
         raise AddressRefused(

@@ -122,7 +122,8 @@ def get(tx: Connection, number: int) -> EditionRow:
     """
     row = tx.execute(_query().where(editions.c.id == number)).one_or_none()
     if row is None:
-        raise UsageError(f"there is no edition {number}", hint="`newsletter editions list`")
+        hint = "`newsletter editions list` shows them"
+        raise UsageError(f"there is no edition {number}", hint=hint)
     return _row(row)
 
 
@@ -183,7 +184,9 @@ def decide(tx: Connection, number: int, state: EditionState, at: datetime) -> Ed
     """
     row = get(tx, number)
     if row.state is not EditionState.HELD:
-        raise UsageError(f"edition {number} is {row.state}, not held")
+        is_now = "released already" if row.state is EditionState.FROZEN else row.state
+        hint = "`newsletter editions list --state held` shows the held ones"
+        raise UsageError(f"edition {number} is not held: it is {is_now}", hint=hint)
     tx.execute(update(editions).where(editions.c.id == number).values(state=state, decided_at=at))
     return get(tx, number)
 

@@ -159,7 +159,7 @@ def copy(database: Path, target: Path) -> None:
             return
         with os.fdopen(descriptor, "rb") as file:
             content = file.read(_MOST)
-        _beside(target).write_bytes(content)
+        files.create(_beside(target), content, 0o600)
 
 
 class Counter:

@@ -27,11 +27,10 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 def unreachable(path: Path, exc: OSError) -> StorageError:
     """Returns the error for a database file that cannot be opened or checked."""
     kind = DiskFull if exc.errno in NO_ROOM else StorageError
-    return kind(
-        f"cannot open the database ({exc.strerror})",
-        where=str(path),
-        hint="check that its folder exists and is writable",
-    )
+    hint = "check that its folder exists and is writable"
+    if isinstance(exc, PermissionError):
+        hint = "check the owner and mode of the file and its folder"
+    return kind(f"cannot open the database ({exc.strerror})", where=str(path), hint=hint)
 
 
 def open_private(path: Path, *, create: bool = True) -> int:

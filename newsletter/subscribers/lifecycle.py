@@ -199,7 +199,10 @@ class Lifecycle:
                 and found.state is not SubscriberState.SUPPRESSED
             )
             if not may and found.state is not state:
-                raise UsageError(f"{found.address} is {found.state}, not active")
+                raise UsageError(
+                    f"{found.address} is {found.state}, not active",
+                    hint="only an active subscriber can be paused",
+                )
             if may and found.state is not state:
                 subscribers.stop(tx, found.id, state, now)
                 cancellations.cancel(tx, found.id, now, why)
@@ -242,7 +245,8 @@ class Lifecycle:
         found = subscribers.find(tx, address.normal)
         if found is None:
             raise UsageError(
-                f"there is no subscriber {address.display}", hint="`newsletter subscribers list`"
+                f"there is no subscriber {address.display}",
+                hint="`newsletter subscribers list` shows them",
             )
         return found
 

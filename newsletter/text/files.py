@@ -279,8 +279,12 @@ def _in_words(path: Path) -> Iterator[None]:
     try:
         yield
     except FileExistsError as exc:
-        raise OutputError("is there already", where=str(path), hint="name another file") from exc
+        what, hint = "this file exists already", "give another name"
+        raise OutputError(what, where=str(path), hint=hint) from exc
     except OSError as exc:
+        if isinstance(exc, FileNotFoundError) and not path.parent.is_dir():
+            what, hint = "its folder does not exist", "create it, or name another"
+            raise OutputError(what, where=str(path), hint=hint) from exc
         full = exc.errno in _FULL
         raise OutputError(
             "no room left on the disk" if full else f"cannot be written ({exc.strerror})",

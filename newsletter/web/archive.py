@@ -20,7 +20,7 @@ from newsletter.web.feeds import FEEDS, Feed
 from newsletter.web.site import Pages
 
 _LONGEST_QUERY = 200
-_NOT_HERE = "There is no such page", "It may have been written differently."
+_NOT_HERE = "There is no such page", "Please check the address, or look in the archive."
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 
 

@@ -431,11 +431,113 @@ def test_a_faulty_line_of_an_import_says_where_and_what_next(newsletter: Here) -
     assert first.startswith('line 3: address: an address has one "@"; cadence: ')
     assert first.endswith("(“broken,hourly”)")
     assert second.startswith("line 4: ")
-    assert then == "2 lines were left out: fix and import the file again; the others stay"
+    assert then == (
+        "2 lines were left out; fix them and import the file again: subscribers already added do "
+        "not change"
+    )
     done = newsletter("subscribers", "add", "broken")
     assert done.stderr == 'error: broken: an address has one "@"\n'
     done = newsletter("subscribers", "add", "mira@example.org", "--cadence", "hourly")
     assert done.stderr.startswith("error: --cadence hourly: write ")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("nosuch", "newsletter: there is no command nosuch; see `newsletter --help`"),
+        ("config chek", "newsletter config: there is no command chek (did you mean check?); "),
+        ("ingest --formt x", "newsletter ingest: there is no option --formt (did you mean "),
+        ("web extra", "newsletter web: unexpected argument: extra; "),
+        ("subscribers add", "newsletter subscribers add: ADDRESS is missing; see `newsletter "),
+        ("suppressions undo", "newsletter suppressions undo: --since is missing; "),
+        ("status --config", "newsletter: --config needs a value; see `newsletter --help`"),
+        ("editions release x", "newsletter editions release: EDITION: write its number, such as 3"),
+        ("subscribers export --state x", "newsletter subscribers export: --state: write active or"),
+        ("deliveries --state x", "newsletter deliveries: --state: write queued, sending, "),
+        ("deliveries retry", "newsletter deliveries retry: give at least one of --state, "),
+        ("subscribers change mira@example.org", "newsletter subscribers change: give at least "),
+        ("subscribers pause mira@example.org --until soon", "--until soon: write a date, such as"),
+        ("subscribers resume x@example.org", "there is no subscriber x@example.org; `newsletter "),
+        ("subscribers import no.csv", "no.csv: no such file; check the path"),
+        ("suppressions undo --since x", "--since x: write a time, such as "),
+        ("suppressions undo --since 2999-01-01", "--since 2999-01-01: write a time in the past"),
+        ("editions release 9", "there is no edition 9; `newsletter editions list` shows them"),
+        ("why Oil", "no known paper matches “Oil”; give its arXiv id, DOI, URL or title"),
+        ("why x@example.org", "there is no record of x@example.org; `newsletter subscribers list`"),
+        ("inspect config.toml", "config.toml: not a capture of papers in a known format: "),
+        ("inspect http://x.example/a", "http://x.example/a: only files can be inspected; save "),
+        ("sources import config.toml", "config.toml: not an OPML file; export the list"),
+        ("init", "config.toml: this file exists already; give another name"),
+        ("init no/x.toml", "no/x.toml: its folder does not exist; create it, or name another"),
+        ("--config no/x.toml init", "no/x.toml: its folder does not exist; "),
+        ("dkim generate", "newsletter.sender: a signature needs the domain that the mail "),
+        ("doctor --dkim-selector a/b", "--dkim-selector a/b: write letters, digits, hyphens and "),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(newsletter: Here, line: str, said: str) -> None:
+    """The line says where, what is wrong, and what to write; it is not the parser's own."""
+    newsletter("init")
+    newsletter("subscribers", "add", "mira@example.org")
+    done = newsletter(*line.split())
+    assert done.returncode in (2, 3)
+    assert done.stderr.startswith(f"error: {said}"), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def test_the_configuration_is_written_where_it_is_looked_for(newsletter: Here) -> None:
+    """A command that misses a configuration names the file that `init` then writes."""
+    missing = newsletter("--config", "x.toml", "status")
+    assert missing.stderr.startswith("error: x.toml: there is no configuration; `newsletter init`")
+    assert newsletter("--config", "x.toml", "init").stdout.startswith("Wrote x.toml. ")
+    assert newsletter("--config", "x.toml", "status").returncode == 0
+    assert not Path("config.toml").exists()
+
+
+def test_problems_of_the_configuration_name_their_file_and_variable(
+    newsletter: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also those that only sending would meet; a single one does not refer to a list."""
+    configure('[delivery]\ntransport = "smtp"\n')
+    first, *others = newsletter("config", "check").stderr.splitlines()
+    assert first == "config.toml: 3 problems"
+    assert [one.partition(":")[0].strip() for one in others] == [
+        "newsletter.sender",
+        "newsletter.owner",
+        "transports.smtp.host",
+    ]
+    configure()
+    monkeypatch.setenv("NEWSLETTER__DELIVERY__SESSIONS", "many")
+    assert newsletter("status").stderr == (
+        "error: config.toml: delivery.sessions: write a whole number (set by "
+        "NEWSLETTER__DELIVERY__SESSIONS); fix it, then run `newsletter config check`\n"
+    )
+    monkeypatch.delenv("NEWSLETTER__DELIVERY__SESSIONS")
+    Path("config.toml").chmod(0o666)
+    assert "note: config.toml: every account" in newsletter("config", "check").stderr
+
+
+def test_an_empty_list_is_said_to_be_empty(newsletter: Here) -> None:
+    """To people; scripts get no row."""
+    newsletter("init")
+    for what in ("snapshots", "editions", "deliveries", "subscribers"):
+        assert newsletter(what, "list").stdout == "Nothing to list.\n"
+        assert newsletter(what, "list", "--json").stdout == ""
+
+
+def test_a_preview_without_an_edition_offers_only_what_there_is(newsletter: Here) -> None:
+    """`--last` does not refer to itself; papers without subscribers lead to adding one."""
+    with_papers()
+    newsletter("ingest", "papers")
+    last = newsletter("preview", "--last").stdout
+    assert "--sample" in last
+    assert "--last" not in last
+    reason = (
+        "nobody subscribed: 2 new papers are ready; `newsletter subscribers add ADDRESS` adds a "
+        "subscriber"
+    )
+    assert reason in newsletter("preview").stdout
+    assert reason in newsletter("status").stdout
 
 
 def _commands(

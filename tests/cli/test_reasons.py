@@ -113,6 +113,8 @@ def test_all_commands_give_the_same_reasons(newsletter: Here, name: str) -> None
     assert said == [said[0]] * len(commands)
     for one in commands:
         lines = newsletter(*one).stdout.splitlines()
+        if lines[-1].startswith("`newsletter preview --"):  # what else it can show
+            del lines[-1]
         assert [line.strip() for line in lines[-len(expected) :]] == said[0], one
 
 

@@ -206,7 +206,7 @@ def test_a_planted_sending_counter_is_refused(folder: Path, how: str) -> None:
 def test_a_written_file_replaces_an_existing_one(folder: Path, how: str) -> None:
     """A file that must be new is refused instead."""
     plant(folder / "edition.html", how)
-    with pytest.raises(OutputError, match="there already"):
+    with pytest.raises(OutputError, match="exists already"):
         files.create(folder / "edition.html", b"new", 0o600)
     files.write(folder / "edition.html", b"new")
     assert (folder / "edition.html").read_bytes() == b"new"
