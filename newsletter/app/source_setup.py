@@ -15,7 +15,7 @@ from newsletter import formats
 from newsletter.config.edit import ConfigDraft, draft, with_sources, without_source
 from newsletter.config.problems import in_words
 from newsletter.config.schema import SourceSection
-from newsletter.errors import SourceError, UsageError
+from newsletter.errors import SnapshotUnreadable, SourceError, UsageError
 from newsletter.formats import opml
 from newsletter.masks import masked
 from newsletter.sources import presets
@@ -129,11 +129,16 @@ def import_sources(config_path: str | None, opml_file: Path, *, dry_run: bool) -
     capture = read(opml_file)
     if isinstance(capture, SourceError):
         raise capture
+    try:
+        feeds = opml.sources(capture.data)
+    except SnapshotUnreadable as error:
+        error.where = error.where or str(opml_file)
+        raise
     found = draft(config_path)
     urls = {section.url for section in found.config.sources}
     names = {section.name for section in found.config.sources}
     tables = []
-    for name, url in opml.sources(capture.data):
+    for name, url in feeds:
         if url not in urls and _URL.match(url):
             free = _free(name, names)
             names.add(free)

@@ -23,7 +23,8 @@ def recognise(document: Document) -> str | None:
     """
     text = document.text[:_BEGINNING]
     is_other = _TITLE.search(text) and not _PAPER.search(text)
-    return "a JSON array of rows" if _ARRAY_OF_ROWS.match(text) and not is_other else None
+    is_array = _ARRAY_OF_ROWS.match(text[:4096])
+    return "a JSON array of rows" if is_array and not is_other else None
 
 
 def parse(document: Document) -> Snapshot:

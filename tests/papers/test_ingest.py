@@ -494,7 +494,7 @@ def test_repeated_papers_are_counted_in_a_note(harness: IngestHarness) -> None:
 
 def test_an_archive_is_held_even_without_history(harness: IngestHarness) -> None:
     """No list of a day has 20,000 papers."""
-    rows = [{"title": f"Lamp {n}"} for n in range(20_001)]
+    rows = [{"paper": {"title": f"Lamp {n}"}} for n in range(20_001)]
     (held,) = harness(Capture(json.dumps(rows).encode(), "a", NOW))
     assert held.held is not None
     assert "20,001 papers" in held.held
