@@ -15,11 +15,13 @@ from collections.abc import Iterator
 import email_validator
 import pytest
 from feedparser.api import LooseFeedParser, StrictFeedParser
+from jinja2 import Environment
 
 import newsletter
 from newsletter.subscribers.address import parse_address
 
 OVERRIDDEN = {
+    "newsletter.editions.templating.TemplateEnvironment._generate": Environment,
     "newsletter.formats.linear_feedparser._Bounded._sync_author_detail": StrictFeedParser,
     "newsletter.transports.wire.Wire._get_socket": smtplib.SMTP,
 }

@@ -83,7 +83,7 @@ def find(item: Mapping[str, Any], key: str | None, day: date | None) -> Found | 
     title = clean_or_none(fields.get("title"))
     abstract = clean_or_none(fields.get("abstract"))
     links = [link for name in ("url", "pdf") for link in _texts(fields.get(name))]
-    ids = [*_identifiers(fields.get("id")), *([key] if key else []), *links]
+    ids = [*_identifiers([*fields.get("id", []), key]), *links]
     arxiv, doi = _first(urls.arxiv_id, ids), _first(urls.doi, ids)
     openreview = _first(urls.openreview_id, links)
     if not title or not (abstract or links or arxiv or doi):
@@ -131,7 +131,8 @@ def _identifiers(values: object) -> list[str]:
     found: list[str] = []
     for value in values if isinstance(values, list) else ():
         parts = value.values() if isinstance(value, Mapping) else [value]
-        found += (str(part) for part in parts if isinstance(part, str) and len(part) < 300)
+        texts = (clean_or_none(part) for part in parts if isinstance(part, str) and len(part) < 300)
+        found += (text for text in texts if text)
     return found
 
 

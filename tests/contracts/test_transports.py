@@ -441,7 +441,7 @@ def test_a_deleted_folder_is_our_fault(kind: str, tmp_path: Path) -> None:
         shutil.rmtree(folder)
         reply = session.send(place.message("k.1.t", MESSAGE))
         assert (reply.kind, reply.stage) == (ReplyKind.OURS, "data")
-        assert "No such file or directory" in reply.text
+        assert "its folder does not exist" in reply.text
         assert not folder.exists()
         session.open()
         assert sent(session.send(place.message("k.1.t", MESSAGE)))
