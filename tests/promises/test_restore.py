@@ -102,7 +102,7 @@ class Room(PlanningRoom):
 
     def backup(self) -> None:
         """Makes a copy; the clock is then an hour later."""
-        maintenance.backup(self.config, self.copy)
+        maintenance.backup(self.config, self.copy, replace=True)
         self.now += HOUR
 
     def restore(self, *, lost: bool = False) -> Restored:
@@ -420,7 +420,7 @@ def test_onto_nothing_a_held_edition_says_that_it_may_have_been_sent(room: Room)
         assert row.reason == (
             f"{held.reason}; the database is a backup; the edition may have been sent since"
         )
-        maintenance.backup(room.config, room.copy)
+        maintenance.backup(room.config, room.copy, replace=True)
 
 
 def test_onto_nothing_ids_are_not_reused(room: Room) -> None:
