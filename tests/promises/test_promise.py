@@ -532,7 +532,7 @@ class Promise(RuleBasedStateMachine):
     def a_backup_is_restored(self, comes: int, script: list[Act]) -> None:
         """Mail sent since the backup is known from the database that it replaces."""
         backup = Path(self.folder.name) / "backup.db"
-        maintenance.backup(self._config(), backup)
+        maintenance.backup(self._config(), backup, replace=True)
         self._run(script, comes=comes, due_now=True)
         before = self._rows()
         self.room.database.close()
