@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -20,6 +20,7 @@ from newsletter.cli.terminal import note, say
 from newsletter.errors import (
     ClockBehind,
     ConfigError,
+    DatabaseMissing,
     DatabaseOlder,
     NewsletterError,
     RenderError,
@@ -222,15 +223,13 @@ def _backed_up(app: App, config: Config, signals: Signals) -> int:
 @json_option
 def send_test(address: str, *, as_json: bool) -> int:
     """Send a test mail the way editions are sent."""
-    from newsletter.app.composition import opened
     from newsletter.cli import mail_output, output
     from newsletter.cli.signals import Signals
     from newsletter.config.file import load_config
     from newsletter.subscribers.lifecycle import address_of
 
     to, loaded = address_of(address), load_config(config_option())
-    # Before anything was ingested, the database that records the mail is created.
-    with Signals() as signals, opened(loaded) as app:
+    with Signals() as signals, _opened_or_temporary(loaded) as app:
         row = app.test_mail.send(to, signals.stop)
         message_id = app.records.message_id(row)
     if as_json:
@@ -239,6 +238,23 @@ def send_test(address: str, *, as_json: bool) -> int:
         failed = row.state != "sent"
         say(f"{row.state}: {row.reply or 'the server said nothing'}", err=failed and is_quiet())
     return 0 if row.state == "sent" else FAILED
+
+
+@contextmanager
+def _opened_or_temporary(config: Config) -> Iterator[App]:
+    """Opens the use cases, before the first ingest with a database that is thrown away.
+
+    Creating the configured one would hide that it is missing.
+    """
+    from newsletter.app.composition import opened
+    from newsletter.app.throw_away import throw_away
+
+    with ExitStack() as stack:
+        try:
+            app = stack.enter_context(opened(config, create=False))
+        except DatabaseMissing:
+            app = stack.enter_context(throw_away(config))
+        yield app
 
 
 @click.command()
