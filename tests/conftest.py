@@ -16,7 +16,9 @@ from tests.support.databases import new_database
 from tests.support.soak import SOAK
 
 # Fixed seeds, so that a failure can be reproduced; random seeds only in the soak.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None, database=None)
+hypothesis.settings.register_profile(
+    "ci", derandomize=True, deadline=None, database=None, max_examples=60
+)
 hypothesis.settings.register_profile(
     "soak", derandomize=False, deadline=None, database=None, max_examples=5_000
 )

@@ -187,7 +187,7 @@ def edited(data: bytes, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
 
 
 @pytest.mark.parametrize(("name", "build"), WAYS)
-@settings(max_examples=5_000 if SOAK else 150)
+@settings(max_examples=5_000 if SOAK else 80)
 @given(edits=EDITS)
 def test_corrupted_captures_raise_only_our_errors(
     name: str, build: Builder, edits: list[tuple[int, int, bytes]]
@@ -378,7 +378,7 @@ ROWS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=5_000 if SOAK else 200)
+@settings(max_examples=5_000 if SOAK else 100)
 @given(st.lists(ROWS | VALUES, max_size=3))
 def test_rows_may_contain_values_of_any_type(rows: list[Any]) -> None:
     """Values of the wrong type are ignored, and the other rows are still read."""

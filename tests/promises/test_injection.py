@@ -57,7 +57,7 @@ from tests.support.personalised import (
 from tests.support.smtp_server import Options, Server
 from tests.support.soak import SOAK
 
-FUZZED = 10_000 if SOAK else 1_000
+FUZZED = 10_000 if SOAK else 500
 NUMBERS = count()
 A_LIST = 5
 """Titles in one capture, because parsing and rendering them is the slow part."""

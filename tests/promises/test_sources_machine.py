@@ -246,7 +246,7 @@ def announced(database: Database) -> list[int]:
 
 TestSources = Sources.TestCase
 TestSources.settings = settings(
-    max_examples=1_000 if SOAK else 40, stateful_step_count=25, deadline=None
+    max_examples=1_000 if SOAK else 28, stateful_step_count=25, deadline=None
 )
 
 
@@ -290,7 +290,7 @@ def _said(name: str, rows: Sequence[Row]) -> list[Row]:
     return [Row(row.number) for row in rows]
 
 
-@settings(max_examples=500 if SOAK else 30, deadline=None)
+@settings(max_examples=500 if SOAK else 15, deadline=None)
 @given(st.fixed_dictionaries(dict.fromkeys(FORMATS, steps)), st.data())
 def test_the_order_in_which_sources_are_read_changes_nothing(
     given: dict[str, list[list[list[Row]]]], data: st.DataObject

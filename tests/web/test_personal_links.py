@@ -426,7 +426,7 @@ def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield one
 
 
-@settings(max_examples=10_000 if SOAK else 300)
+@settings(max_examples=10_000 if SOAK else 150)
 @given(_METHODS, _PATHS, _FORMS, _HEADERS, _bodies())
 def test_no_request_causes_a_server_error(
     open_site: Site,
