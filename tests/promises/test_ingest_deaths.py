@@ -267,7 +267,7 @@ def test_a_foreign_database_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_a_database_is_refused(tmp_path: Path) -> None:
     """A text file is not overwritten."""
     (tmp_path / "other.db").write_text("my diary, twenty pages of it\n" * 50)
-    _refused(tmp_path, word="no database", status=2)
+    _refused(tmp_path, word="not a newsletter database", status=2)
     assert (tmp_path / "other.db").read_text().startswith("my diary")
 
 
