@@ -7,17 +7,23 @@ from dataclasses import replace
 from datetime import datetime
 from email.headerregistry import Address
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address
-from newsletter.editions.build import EditionBuilder
-from newsletter.editions.preview import PreviewWriter
-from newsletter.editions.render import Renderer, ThemeSettings
 from newsletter.messages.mime import NO_OWNER, NOWHERE, Sender
+
+# Imported where they are used: most commands need only addresses, and rendering loads much.
+if TYPE_CHECKING:
+    from newsletter.editions.build import EditionBuilder
+    from newsletter.editions.preview import PreviewWriter
+    from newsletter.editions.render import ThemeSettings
 
 
 def theme_settings(config: Config) -> ThemeSettings:
     """Returns the settings that a theme receives."""
+    from newsletter.editions.render import ThemeSettings
+
     return ThemeSettings(
         name=config.newsletter.name,
         theme=config.theme.name,
@@ -34,6 +40,9 @@ def builder(config: Config) -> EditionBuilder:
     Raises:
         RenderError: the templates folder does not exist.
     """
+    from newsletter.editions.build import EditionBuilder
+    from newsletter.editions.render import Renderer
+
     templates = config.theme.templates_dir
     renderer = Renderer(theme_settings(config), Path(templates) if templates else None)
     return EditionBuilder(
@@ -43,6 +52,8 @@ def builder(config: Config) -> EditionBuilder:
 
 def preview_writer(config: Config, clock: Callable[[], datetime]) -> PreviewWriter:
     """Returns the writer of previews."""
+    from newsletter.editions.preview import PreviewWriter
+
     return PreviewWriter(sender(config), config.newsletter.base_url, clock)
 
 

@@ -193,7 +193,7 @@ class Papers(RuleBasedStateMachine):
 
 TestPapers = Papers.TestCase
 TestPapers.settings = settings(
-    max_examples=1_500 if SOAK else 28, stateful_step_count=30, deadline=None
+    max_examples=1_500 if SOAK else 20, stateful_step_count=30, deadline=None
 )
 
 

@@ -1022,7 +1022,7 @@ def delivery_of(message: OutgoingMessage) -> int:
 
 TestPromise = pytest.mark.timeout(4 * 3600 if SOAK else 1_200)(Promise.TestCase)
 TestPromise.settings = settings(
-    max_examples=1_000 if SOAK else 28, stateful_step_count=50 if SOAK else 30, deadline=None
+    max_examples=1_000 if SOAK else 20, stateful_step_count=50 if SOAK else 30, deadline=None
 )
 
 
