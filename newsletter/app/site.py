@@ -1,12 +1,25 @@
-"""The values available to every web page. Pure."""
+"""The values that templates of web pages receive. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address
+
+EMPTY_ARCHIVE: Mapping[str, Any] = {
+    "query": "",
+    "found": None,
+    "more_url": "",
+    "days": [],
+    "editions": [],
+    "older_url": "",
+    "newer_url": "",
+}
+"""The values of the archive page without results, days and editions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 
 from newsletter.app.inspection import sample_entries
+from newsletter.app.site import EMPTY_ARCHIVE
 from newsletter.editions.build import credits_of
 from newsletter.editions.compose import compose
 from newsletter.editions.content import Content, Detail
@@ -75,15 +76,7 @@ def page_samples() -> Mapping[str, Sequence[Facts]]:
 
 def _archives(content: Content) -> list[Facts]:
     row = {"url": "/sample", "label": "Thursday 19 November 2026", "count": 2}
-    empty: Facts = {
-        "query": "",
-        "found": None,
-        "more_url": "",
-        "days": [],
-        "editions": [],
-        "older_url": "",
-        "newer_url": "",
-    }
+    empty = EMPTY_ARCHIVE
     return [
         empty,
         {**empty, "query": "sample", "found": []},
@@ -107,7 +100,6 @@ def _settings(action: str) -> list[Facts]:
         "monthday": 1,
         "send_at": "07:30",
         "time_zone": "Europe/Berlin",
-        "topics": "cs.CL",
         "paused_until": "",
     }
     facts: Facts = {

@@ -10,10 +10,11 @@ import click
 
 from newsletter.cli.options import config_option, is_verbose
 from newsletter.cli.terminal import say
-from newsletter.errors import ConfigError, NewsletterError
+from newsletter.errors import ConfigError, DatabaseMissing, NewsletterError
 from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
+    from newsletter.app.status import Status
     from newsletter.config.schema import Config
     from newsletter.editions.preview import Written
     from newsletter.papers.report import CaptureReport
@@ -89,6 +90,18 @@ def with_app(command: Callable[..., int | None]) -> Callable[..., int | None]:
             return command(app, *args, **options)
 
     return wrapped
+
+
+def read_status(config: Config) -> Status:
+    """Returns the state of the installation; before the first ingest, an empty one."""
+    from newsletter.app.composition import opened
+    from newsletter.app.status import nothing_yet
+
+    try:
+        with opened(config, create=False) as app:
+            return app.status.read()
+    except DatabaseMissing as missing:
+        return nothing_yet(config, missing.where)
 
 
 def reported(

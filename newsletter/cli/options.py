@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,29 +14,26 @@ _EPILOG = "Every command also takes --config FILE, -q and -v: see `newsletter --
 def takes_global_options(command: click.Command, *, hidden: bool = False) -> None:
     """Adds the options to a command and to all below it, which show them in one line of help."""
     command.params[:0] = [
-        click.Option(
+        _option(
             ["--config"],
+            _CONFIG,
+            "Configuration file. [default: $NEWSLETTER_CONFIG, else ./config.toml]",
+            hidden=hidden,
             metavar="FILE",
-            help="Configuration file. [default: $NEWSLETTER_CONFIG, else ./config.toml]",
-            callback=_remember(_CONFIG),
-            expose_value=False,
-            hidden=hidden,
         ),
-        click.Option(
+        _option(
             ["-q", "--quiet"],
-            is_flag=True,
-            help="Print only errors and what needs attention, for cron. --json is unaffected.",
-            callback=_remember(_QUIET),
-            expose_value=False,
+            _QUIET,
+            "Print only errors and what needs attention, for cron. --json is unaffected.",
             hidden=hidden,
+            is_flag=True,
         ),
-        click.Option(
+        _option(
             ["-v", "--verbose"],
-            is_flag=True,
-            help="Also log each step to standard error.",
-            callback=_remember(_VERBOSE),
-            expose_value=False,
+            _VERBOSE,
+            "Also log each step to standard error.",
             hidden=hidden,
+            is_flag=True,
         ),
     ]
     if hidden:
@@ -43,6 +41,16 @@ def takes_global_options(command: click.Command, *, hidden: bool = False) -> Non
     if isinstance(command, click.Group):
         for one in command.commands.values():
             takes_global_options(one, hidden=True)
+
+
+def _option(
+    names: Sequence[str], meaning: str, text: str, *, hidden: bool, **kind: Any
+) -> click.Option:
+    """Returns an option that is kept under `meaning`, and not passed to the command."""
+    callback = _remember(meaning)
+    return click.Option(
+        names, help=text, callback=callback, expose_value=False, hidden=hidden, **kind
+    )
 
 
 def config_option() -> str | None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from newsletter.cli.base import secure_files
 from newsletter.cli.options import config_option, is_quiet, is_verbose
+
+if TYPE_CHECKING:
+    from newsletter.service.logs import Form
 
 log_option = click.option(
     "--log",
@@ -19,7 +24,7 @@ log_option = click.option(
 
 @click.command()
 @log_option
-def serve(form: str) -> int:
+def serve(form: Form) -> int:
     """Run as a service: ingest, send and serve the web pages.
 
     Runs until it is stopped by a signal; then it ends with status 0.
@@ -30,7 +35,7 @@ def serve(form: str) -> int:
 
     loaded = load_config(config_option())
     secure_files(loaded)
-    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())  # type: ignore[arg-type]
+    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())
     with Signals() as signals:
         run.serve(loaded, signals.stop)
     return 0
@@ -38,7 +43,7 @@ def serve(form: str) -> int:
 
 @click.command()
 @log_option
-def web(form: str) -> int:
+def web(form: Form) -> int:
     """Serve only the web pages, with the mails they cause.
 
     Runs until it is stopped by a signal; then it ends with status 0.
@@ -49,7 +54,7 @@ def web(form: str) -> int:
 
     loaded = load_config(config_option())
     secure_files(loaded)
-    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())  # type: ignore[arg-type]
+    logs.configure(form, verbose=is_verbose(), quiet=is_quiet())
     with Signals() as signals:
         web_only.serve_pages(loaded, signals.stop)
     return 0

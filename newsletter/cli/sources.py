@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import FAILED, format_option, json_option, with_app
+from newsletter.cli.base import FAILED, format_option, json_option, read_status, with_app
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
-from newsletter.errors import DatabaseMissing
 from newsletter.masks import masked_url
 from newsletter.text.counted import plural
 
@@ -36,18 +35,12 @@ def sources(context: click.Context, *, as_json: bool) -> None:
 @json_option
 def sources_list(*, as_json: bool) -> None:
     """List the configured sources, and those captured before."""
-    from newsletter.app.composition import opened
-    from newsletter.app.status import nothing_yet
     from newsletter.cli import source_output
     from newsletter.cli.output import print_json
     from newsletter.config.file import load_config
 
     loaded = load_config(config_option())
-    try:
-        with opened(loaded, create=False) as app:
-            found = app.status.read()
-    except DatabaseMissing as missing:
-        found = nothing_yet(loaded, missing.where)
+    found = read_status(loaded)
     for row in source_output.source_rows(loaded, found) if as_json else ():
         print_json(row)
     for line in source_output.source_lines(loaded, found) if not as_json else ():

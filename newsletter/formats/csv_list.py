@@ -7,8 +7,7 @@ import io
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats.base import Document, Format
-from newsletter.formats.field_names import find, names_field
-from newsletter.formats.json_list import snapshot_of
+from newsletter.formats.field_names import find, names_field, snapshot_of
 from newsletter.models import Snapshot
 
 NAME = "csv-list"

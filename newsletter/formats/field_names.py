@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from newsletter.formats.base import iso_day
-from newsletter.models import Paper
+from newsletter.models import Paper, Snapshot
 from newsletter.text import urls
 from newsletter.text.clean import clean_or_none
 
@@ -108,6 +108,31 @@ def find(item: Mapping[str, Any], key: str | None, day: date | None) -> Found | 
     )
     named_so = any(normal(name) in ("abstract", "paperabstract", "abstracttext") for name in item)
     return Found(paper, bool(arxiv or doi or openreview or (abstract and named_so)))
+
+
+def snapshot_of(name: str, found: list[Found], many: int, *, others: int = 0) -> Snapshot:
+    """Returns a snapshot of papers that were found by the names of their fields.
+
+    Args:
+        name: the format.
+        found: the papers.
+        many: the number of objects among which they were found.
+        others: the number of further lists that might be meant.
+    """
+    notes, doubts = [], []
+    if missing := many - len(found):
+        notes.append(f"{missing} of {many} objects have no title, or nothing beside it")
+    if 2 * len(found) < many:
+        doubts.append(f"only {len(found)} of {many} objects look like papers")
+    scholarly = sum(one.is_scholarly for one in found)
+    if 2 * scholarly < len(found):
+        doubts.append(
+            f"{len(found) - scholarly} of {len(found)} have neither an abstract nor an id of a "
+            "paper: it may be a list of something else"
+        )
+    if others:
+        doubts.append(f"it has {others + 1} lists of papers, and only the longest was read")
+    return Snapshot(name, tuple(one.paper for one in found), tuple(notes), tuple(doubts))
 
 
 def _fields(item: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from newsletter.errors import SnapshotUnreadable
 from newsletter.formats.base import Document, Format, iso_day, load_json
-from newsletter.formats.field_names import Found, find, normal
+from newsletter.formats.field_names import Found, find, normal, snapshot_of
 from newsletter.models import Snapshot
 
 NAME = "json-list"
@@ -54,31 +54,6 @@ def parse(document: Document) -> Snapshot:
         )
     papers, chosen = max(found, key=lambda pair: len(pair[0]))
     return snapshot_of(NAME, papers, len(chosen.items), others=len(found) - 1)
-
-
-def snapshot_of(name: str, found: list[Found], many: int, *, others: int = 0) -> Snapshot:
-    """Returns a snapshot of papers that were found by the names of their fields.
-
-    Args:
-        name: the format.
-        found: the papers.
-        many: the number of objects among which they were found.
-        others: the number of further lists that might be meant.
-    """
-    notes, doubts = [], []
-    if missing := many - len(found):
-        notes.append(f"{missing} of {many} objects have no title, or nothing beside it")
-    if 2 * len(found) < many:
-        doubts.append(f"only {len(found)} of {many} objects look like papers")
-    scholarly = sum(one.is_scholarly for one in found)
-    if 2 * scholarly < len(found):
-        doubts.append(
-            f"{len(found) - scholarly} of {len(found)} have neither an abstract nor an id of a "
-            "paper: it may be a list of something else"
-        )
-    if others:
-        doubts.append(f"it has {others + 1} lists of papers, and only the longest was read")
-    return Snapshot(name, tuple(one.paper for one in found), tuple(notes), tuple(doubts))
 
 
 def _loaded(text: str) -> Any:

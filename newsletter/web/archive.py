@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from newsletter.app.site import EMPTY_ARCHIVE
 from newsletter.messages.links import SubscriberLinks
 from newsletter.text.dates import long_day
 from newsletter.web.archive_content import LISTED, ArchiveReader, EditionPage
@@ -191,16 +191,7 @@ class ArchivePages:
         )
 
     def _archive_page(self, **facts: object) -> Response:
-        nothing: dict[str, Any] = {
-            "query": "",
-            "found": None,
-            "more_url": "",
-            "days": [],
-            "editions": [],
-            "older_url": "",
-            "newer_url": "",
-        }
-        return self._pages.page("archive", private=False, **(nothing | facts))
+        return self._pages.page("archive", private=False, **{**EMPTY_ARCHIVE, **facts})
 
     def _feed(self, request: Request, about: str, fill: Callable[[Feed], Feed]) -> Response:
         path = request.url.path

@@ -176,7 +176,7 @@ class PreferencePages:
         if self._visitors.is_from_elsewhere(request):
             return self._pages.say(*_ELSEWHERE, 403)
         acts = {
-            "wishes": self._change_preferences,
+            "preferences": self._change_preferences,
             "pause": self._pause,
             "resume": self._resume,
             "address": self._change_address,
@@ -286,7 +286,6 @@ def _shown(person: SubscriberView) -> Mapping[str, object]:
         "monthday": int(detail) if kind == "monthly" else 1,
         "send_at": preferences.send_at or "",
         "time_zone": preferences.time_zone or "",
-        "topics": "\n".join(preferences.topics),
         "paused_until": until.isoformat() if until else "",
     }
 
