@@ -26,8 +26,8 @@ TIMEOUT = 30.0
 HOST = "papers.example.org"
 
 
-def nginx(folder: Path, port: int, upstream: int) -> list[str]:
-    """Configures nginx as documented, except for ports, certificate and folders."""
+def nginx(folder: Path, port: int, upstream: int, patience: int) -> list[str]:
+    """Configures nginx as documented, except for ports, certificate, folders and its patience."""
     site = (DEPLOY / "nginx.conf").read_text()
     site = re.sub(r" *ssl_certificate.*\n", "", site)
     site = site.replace("listen 443 ssl", f"listen 127.0.0.1:{port}")
@@ -38,12 +38,12 @@ def nginx(folder: Path, port: int, upstream: int) -> list[str]:
     )
     (folder / "proxy.conf").write_text(
         f"daemon off; pid {folder}/pid; error_log {folder}/proxy.log info;\n"
-        f"events {{}}\nhttp {{ proxy_read_timeout 1s; {temporary} {site} }}\n"
+        f"events {{}}\nhttp {{ proxy_read_timeout {patience}s; {temporary} {site} }}\n"
     )
     return ["nginx", "-p", str(folder), "-e", f"{folder}/proxy.log", "-c", f"{folder}/proxy.conf"]
 
 
-def caddy(folder: Path, port: int, upstream: int) -> list[str]:
+def caddy(folder: Path, port: int, upstream: int, patience: int) -> list[str]:
     """Configures Caddy as documented, except for ports and storage."""
     site = (DEPLOY / "Caddyfile").read_text()
     site = site.replace(
@@ -55,13 +55,19 @@ def caddy(folder: Path, port: int, upstream: int) -> list[str]:
     return ["caddy", "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
 
 
-Proxy = Callable[[Path, int, int], list[str]]
+Proxy = Callable[[Path, int, int, int], list[str]]
 PROXIES: dict[str, Proxy] = {"nginx": nginx, "caddy": caddy}
 
 
 @contextmanager
-def proxied(name: str, folder: Path, upstream: int) -> Iterator[int]:
-    """Runs a web server in front of `upstream`. Yields its port."""
+def proxied(
+    name: str, folder: Path, upstream: int, patience: int = round(TIMEOUT)
+) -> Iterator[int]:
+    """Runs a web server in front of `upstream`. Yields its port.
+
+    Args:
+        patience: seconds that nginx waits for a response.
+    """
     if shutil.which(name) is None:
         if os.environ.get("CI"):
             pytest.fail(f"{name} is missing")
@@ -70,7 +76,7 @@ def proxied(name: str, folder: Path, upstream: int) -> Iterator[int]:
     port = free_port()
     with (folder / "proxy.log").open("ab") as log:
         process = subprocess.Popen(
-            PROXIES[name](folder, port, upstream),
+            PROXIES[name](folder, port, upstream, patience),
             cwd=folder,
             stdout=log,
             stderr=log,
@@ -165,7 +171,7 @@ def test_logs_contain_no_personal_links(tmp_path: Path, name: str, upstream: str
             wire.listen()
         accepting = threading.Thread(target=_accept, args=(wire, upstream), daemon=True)
         accepting.start()
-        with proxied(name, tmp_path / "proxy", wire.getsockname()[1]) as port:
+        with proxied(name, tmp_path / "proxy", wire.getsockname()[1], 1) as port:
             for page in ("unsubscribe", "preferences", "confirm"):
                 with socket.create_connection(("127.0.0.1", port), timeout=2) as client:
                     head = f"GET /{page}/{token} HTTP/1.1\r\nHost: {HOST}\r\n\r\n"
