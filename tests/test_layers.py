@@ -45,6 +45,7 @@ app: status! alerts!
 app: inspection! site source_checks! source_setup! unfinished
 app: template_samples! edition_previews! | template_check!
 app: trace! subscriber_use_cases! | composition! | maintenance! throw_away! dry_run!
+app: service_install!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!
 web: archive_content!

@@ -15,7 +15,6 @@ from newsletter.app.reason_words import (
     sentence,
     snapshot_held,
     source_failing,
-    utc,
 )
 from newsletter.config.schema import Config
 from newsletter.delivery.recorder import LIMITED
@@ -37,6 +36,7 @@ from newsletter.storage import (
 from newsletter.storage.database import Database
 from newsletter.storage.installation import Installation
 from newsletter.subscribers.address import normal_form
+from newsletter.text.dates import utc
 
 WELL_AGAIN = timedelta(days=1)
 """How long a source must not have failed before it is reported as recovered."""

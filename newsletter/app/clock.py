@@ -1,4 +1,4 @@
-"""The current time: the only place that asks for it, but for what measures how long it waits."""
+"""The current time. Only this module reads the clock; time-outs use monotonic time."""
 
 from __future__ import annotations
 

@@ -103,17 +103,12 @@ class DryRun:
 
 
 @contextmanager
-def dry_run(
-    config: Config,
-    clock: Callable[[], datetime] = now,
-    progress: Callable[[], None] = lambda: None,
-) -> Iterator[DryRun]:
+def dry_run(config: Config, clock: Callable[[], datetime] = now) -> Iterator[DryRun]:
     """Opens a dry run. Changes nothing in the installation's database or beside it.
 
     Args:
         config: the configuration.
         clock: returns the current time, timezone-aware.
-        progress: called again and again while the database is copied; may raise an exception.
 
     Raises:
         DatabaseMissing: there is no database.
@@ -127,7 +122,7 @@ def dry_run(
         folder = Path(os.path.realpath(name))
         copy = folder / original.name
         try:
-            alive = _copied(original, copy, progress)
+            alive = _copied(original, copy)
             with (
                 senders.counted_as_alive(copy, alive),
                 closing(App(_harmless(config, copy), _opened(copy), clock)) as app,
@@ -138,11 +133,11 @@ def dry_run(
             raise
 
 
-def _copied(original: Path, copy: Path, progress: Callable[[], None]) -> set[str]:
+def _copied(original: Path, copy: Path) -> set[str]:
     """Copies the database and its sending counter. Returns the senders that are at work."""
     alive = senders.alive(original)
     generations.copy(original, copy)
-    backups.copy(original, copy, progress)
+    backups.copy(original, copy)
     return alive | senders.alive(original)
 
 

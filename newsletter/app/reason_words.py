@@ -10,12 +10,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from newsletter.models import Circuit
-from newsletter.text.dates import WEEKDAYS
-
-
-def utc(at: datetime) -> str:
-    """Formats a UTC time as `2026-11-30 07:30 UTC`."""
-    return f"{at:%Y-%m-%d %H:%M} UTC"
+from newsletter.text.dates import WEEKDAYS, utc
 
 
 def local(at: datetime, zone: str) -> str:

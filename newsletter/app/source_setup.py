@@ -15,6 +15,7 @@ from newsletter import formats
 from newsletter.config.edit import ConfigDraft, draft, with_sources, without_source
 from newsletter.config.problems import in_words
 from newsletter.config.schema import SourceSection
+from newsletter.config.values import duration
 from newsletter.errors import SnapshotUnreadable, SourceError, UsageError
 from newsletter.formats import opml
 from newsletter.masks import masked
@@ -167,7 +168,8 @@ def named(sections: Iterable[SourceSection], names: Sequence[str]) -> list[Sourc
 def _place(found: ConfigDraft, place: str, arguments: Sequence[str]) -> tuple[dict[str, str], str]:
     """Returns the keys of a place, and what its dates mean."""
     if chosen := presets.chosen(place, arguments):
-        every = {"every": chosen.every} if chosen.every != "3h" else {}
+        usual = SourceSection.model_fields["every"].default
+        every = {"every": chosen.every} if duration(chosen.every) != usual else {}
         return {"name": chosen.name, "url": chosen.url, **every}, chosen.dates
     if arguments:
         raise UsageError(

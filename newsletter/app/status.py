@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from newsletter.app import automatic_backups
 from newsletter.app.alert_conditions import AlertConditions
 from newsletter.app.idle import IdleFacts, idle_reasons, joined
-from newsletter.app.reason_words import edition_held, local, snapshot_held, source_failing, utc
+from newsletter.app.reason_words import edition_held, local, snapshot_held, source_failing
 from newsletter.app.source_remarks import KnownSource, Remark, source_remarks
 from newsletter.app.undelivered import MailFacts, Undelivered
 from newsletter.config.schema import Config
@@ -37,6 +37,7 @@ from newsletter.storage.database import Database
 from newsletter.storage.editions import EditionRow
 from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
+from newsletter.text.dates import utc
 
 _RECENT = timedelta(days=7)
 _SOON = timedelta(minutes=15)

@@ -22,7 +22,7 @@ from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.address import Address, parse_address
 from newsletter.text import urls
 from newsletter.text.counted import plural
-from newsletter.text.dates import iso
+from newsletter.text.dates import iso, utc
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,18 @@ def _of_reader(
             None, "suppressed", f"Must not be written to: {reason}.", {"reason": reason}
         )
     if found and found.next_due_at:
-        yield from _to_come(tx, found, status)
+        yield from _to_come(tx, found, found.next_due_at, status)
 
 
-def _to_come(tx: Connection, found: Subscriber, status: Status) -> Iterator[TraceEvent]:
+def _to_come(
+    tx: Connection, found: Subscriber, due_at: datetime, status: Status
+) -> Iterator[TraceEvent]:
     waiting = log.waiting(tx, found.cursor)
-    due = f"{found.next_due_at:%Y-%m-%d %H:%M} UTC"
+    due = utc(due_at)
     papers = plural(waiting, "new paper is", "new papers are")
     words = f"Due next at {due} ({found.preferences.cadence}); {papers} waiting."
     details: dict[str, object] = {
-        "due": iso(found.next_due_at),
+        "due": iso(due_at),
         "cadence": found.preferences.cadence,
         "papers": waiting,
     }
@@ -173,7 +175,7 @@ def _where_announced(tx: Connection, position: int) -> Iterator[TraceEvent]:
     yield TraceEvent(
         None,
         "to come",
-        f"{plural(left, 'active subscriber has', 'active subscribers have')} yet to get it.",
+        f"Not sent yet to {plural(left, 'active subscriber')}.",
         {"n": left},
     )
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from newsletter.app.reason_words import circuit_open, utc
+from newsletter.app.reason_words import circuit_open
 from newsletter.models import Circuit, DeliveryState
+from newsletter.text.dates import utc
 
 
 @dataclass(frozen=True, slots=True)

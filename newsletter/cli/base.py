@@ -46,15 +46,12 @@ def show_excerpt(lines: Iterable[str]) -> None:
 
 def listed(rows: Iterable[T], show: Callable[[T], None], *, as_json: bool) -> None:
     """Prints every row; without any, says so to people."""
-    rest = iter(rows)
-    for row in rest:
+    found = False
+    for row in rows:
+        found = True
         show(row)
-        break
-    else:
-        if not as_json:
-            say("Nothing to list.")
-    for row in rest:
-        show(row)
+    if not found and not as_json:
+        say("Nothing to list.")
 
 
 def secure_files(config: Config) -> None:

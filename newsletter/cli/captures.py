@@ -21,6 +21,7 @@ from newsletter.cli.terminal import note, say
 from newsletter.errors import StorageError
 from newsletter.masks import MASK, masked_url
 from newsletter.text.counted import plural
+from newsletter.text.dates import utc
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -211,7 +212,7 @@ def snapshots_list(app: App, state: str | None, *, as_json: bool) -> None:
             output.print_json(output.snapshot_row(row))
         else:
             about = row.reason or f"{plural(row.counts.papers, 'paper')}, {row.counts.new} new"
-            day = f"{row.captured_at:%Y-%m-%d %H:%M} UTC"
+            day = utc(row.captured_at)
             place = masked_url(row.origin)
             say(f"{row.id:>5}  {row.state:<8}  {day}  {row.source}  {place}: {about}")
 

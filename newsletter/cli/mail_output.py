@@ -20,7 +20,7 @@ from newsletter.storage.editions import EditionRow
 from newsletter.storage.subscribers import Subscriber
 from newsletter.subscribers.list_import import Imported
 from newsletter.text.counted import plural
-from newsletter.text.dates import iso
+from newsletter.text.dates import iso, utc
 
 _SHOWN = (
     DeliveryState.SENT,
@@ -90,7 +90,7 @@ def subscriber_row(row: Subscriber) -> dict[str, Any]:
 
 def subscriber_line(row: Subscriber) -> str:
     """Returns a subscriber as a readable line."""
-    due = f"due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
+    due = f"due {utc(row.next_due_at)}" if row.next_due_at else ""
     facts = [row.preferences.cadence, due]
     return f"{row.state:<12}  {row.address}  {' · '.join(filter(None, facts))}"
 
@@ -145,10 +145,10 @@ def delivery_line(row: DeliveryRow) -> str:
     """Returns a delivery as a readable line."""
     name = row.edition[:12] + (f" {row.part}/{row.parts}" if row.parts > 1 else "")
     tries = f" after {plural(row.attempts, 'attempt')}" if row.attempts > 1 else ""
-    again = f", next {row.try_at:%Y-%m-%d %H:%M} UTC" if row.try_at and row.attempts else ""
+    again = f", next {utc(row.try_at)}" if row.try_at and row.attempts else ""
     said = f": {row.reply}" if row.reply else ""
     address = row.address or "(gone)"
-    at = f"{row.changed_at:%Y-%m-%d %H:%M} UTC"
+    at = utc(row.changed_at)
     return f"{at}  {row.state:<9}  {address}  {name}{tries}{again}{said}"
 
 
@@ -182,7 +182,7 @@ def progress_line(one: EditionProgress) -> str:
     about = row.reason if row.state == "held" else row.subject
     mails = [f"{count:,} {name}" for name in MAIL_COUNTS if (count := getattr(one, name))]
     facts = " · ".join([plural(len(row.positions), "paper"), *mails])
-    return f"{row.id:>5}  {one.word:<8}  {row.frozen_at:%Y-%m-%d %H:%M} UTC  {facts}: {about}"
+    return f"{row.id:>5}  {one.word:<8}  {utc(row.frozen_at)}  {facts}: {about}"
 
 
 def circuit_row(circuit: Circuit) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from newsletter.storage.snapshots import SnapshotRow
 from newsletter.storage.sources import SourceStatus
 from newsletter.text.clean import cut
 from newsletter.text.counted import plural
-from newsletter.text.dates import iso
+from newsletter.text.dates import iso, utc
 from newsletter.text.json_line import json_line
 
 _UNTOLD = 5
@@ -194,7 +194,7 @@ def status_lines(found: Status) -> Iterator[str]:
         yield f"    {edition.reason}"
     if found.subscribers:
         counts = ", ".join(f"{many:,} {state}" for state, many in sorted(found.subscribers.items()))
-        due = f"; first due {found.next_due_at:%Y-%m-%d %H:%M} UTC" if found.next_due_at else ""
+        due = f"; first due {utc(found.next_due_at)}" if found.next_due_at else ""
         yield f"subscribers: {counts}{due}"
     if found.queued or found.ended:
         facts = [(found.queued, "waiting"), *((many, s) for s, many in sorted(found.ended.items()))]
@@ -215,7 +215,7 @@ def status_lines(found: Status) -> Iterator[str]:
 def _source_line(source: SourceStatus) -> str:
     facts = ["never captured"]
     if source.captured_at:
-        facts = [f"last captured {source.captured_at:%Y-%m-%d %H:%M} UTC"]
+        facts = [f"last captured {utc(source.captured_at)}"]
     if source.snapshots:
         facts.append(f"{source.new} new of {source.papers} in the newest")
     if source.learnt:
@@ -224,7 +224,7 @@ def _source_line(source: SourceStatus) -> str:
     if source.held:
         facts.append(f"{source.held} held")
     if source.failing_since:
-        facts.append(f"failing since {source.failing_since:%Y-%m-%d %H:%M} UTC")
+        facts.append(f"failing since {utc(source.failing_since)}")
     return f"{source.name}: " + " · ".join(facts)
 
 

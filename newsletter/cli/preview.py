@@ -120,7 +120,7 @@ def _last(app: App, person: Subscriber | None) -> _Preview | Sequence[str]:
 
 def _next(app: App, person: Subscriber | None) -> _Preview | Sequence[str]:
     if person and person.state not in RECEIVING:
-        return [f"nothing new: {person.address} is {person.state} and gets no editions"]
+        return [f"nobody subscribed: {person.address} is {person.state} and gets no editions"]
     edition = app.edition_previews.next(person)
     if not edition and person:
         return [f"nothing new: every paper so far was sent to {person.address}"]

@@ -11,7 +11,7 @@ from newsletter.config.schema import Config
 from newsletter.masks import masked_url
 from newsletter.papers.source_rename import Renamed
 from newsletter.text.counted import plural
-from newsletter.text.dates import iso
+from newsletter.text.dates import iso, utc
 
 if TYPE_CHECKING:  # it imports every format
     from newsletter.app.source_setup import NewSource
@@ -37,7 +37,7 @@ def source_lines(config: Config, found: Status) -> Iterator[str]:
     places = _places(config)
     for source in found.sources:
         at = source.captured_at
-        captured = f"last captured {at:%Y-%m-%d %H:%M} UTC" if at else "never captured"
+        captured = f"last captured {utc(at)}" if at else "never captured"
         yield f"{source.name}: {places.get(source.name, 'not in the configuration')} · {captured}"
         yield from (f"    note: {one.text}" for one in found.remarks if one.source == source.name)
 

@@ -12,6 +12,7 @@ from newsletter.cli.base import json_option, listed, with_app
 from newsletter.cli.subscriber_import import import_subscribers
 from newsletter.cli.terminal import note, say, write
 from newsletter.text.counted import plural
+from newsletter.text.dates import utc
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
@@ -253,7 +254,7 @@ def _show(row: Subscriber, said: str, *, as_json: bool) -> None:
     if as_json:
         output.print_json(mail_output.subscriber_row(row))
     else:
-        due = f"; due {row.next_due_at:%Y-%m-%d %H:%M} UTC" if row.next_due_at else ""
+        due = f"; due {utc(row.next_due_at)}" if row.next_due_at else ""
         say(f"{row.address} {said}{due}")
 
 

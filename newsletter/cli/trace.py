@@ -23,12 +23,12 @@ def why(app: App, whom_or_what: str, *, as_json: bool) -> None:
     Give an address, or the id, URL or title of a paper.
     """
     from newsletter.cli import output
-    from newsletter.text.dates import iso
+    from newsletter.text.dates import iso, utc
 
     for fact in app.trace.of(whom_or_what):
         if as_json:
             output.print_json({"at": iso(fact.at), "what": fact.what, **fact.details})
         else:
-            when = f"{fact.at:%Y-%m-%d %H:%M} UTC" if fact.at else " " * 20
+            when = utc(fact.at) if fact.at else " " * 20
             for line in fact.words.splitlines():
                 say(f"{when}  {line}")

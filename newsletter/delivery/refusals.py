@@ -47,8 +47,8 @@ class Refusal:
 class SettledRefusals:
     """The refusals that one transaction settles; applied to memory once it is committed.
 
-    put_back: those that were deferred, because a circuit opened.
-        believed: those that are final.
+    Attributes:
+        put_back: those that were deferred, because a circuit opened.
         believed: those that are final.
         suppressed: number of subscribers that were suppressed.
         closed: domains of circuits that the operator has closed since.

@@ -16,6 +16,7 @@ from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow
 from newsletter.subscribers.address import Address
+from newsletter.text.dates import utc
 
 
 class TestMail:
@@ -74,7 +75,7 @@ class TestMail:
 
     def _queued(self, address: Address, at: datetime) -> int:
         subject, text = self._notices.words(
-            TEST, name=self._name, at=f"{at:%Y-%m-%d %H:%M} UTC", through=self._through
+            TEST, name=self._name, at=utc(at), through=self._through
         )
         suppression = tokens.suppression_hash(self._database.keys.own, address.normal)
         with self._database.write() as tx:

@@ -89,7 +89,7 @@ class PreviewWriter:
         html, text, eml = (stem.with_name(f"{stem.name}.{end}") for end in ("html", "txt", "eml"))
         files.write(html, mime.html_for(part, link).encode())
         files.write(text, mime.text_for(part, link).encode())
-        files.write(eml, mail, 0o600)  # it contains live links
+        files.write(eml, mail, 0o600)  # it may name a subscriber
         return [html, text, eml]
 
 

@@ -43,8 +43,8 @@ def parse(document: Document) -> Snapshot:
     )
     notes = [f"titles are not known: {plural(len(papers), 'paper')} listed by id"]
     if missing := sum(_id(line) is None for line in lines):
-        notes.append(f"{plural(missing, 'line is', 'lines are')} no arXiv id and left out")
-    cut = f"the last line is no arXiv id (“{lines[-1][:40]}”); the list may be cut"
+        notes.append(f"{plural(missing, 'line is not an id', 'lines are not ids')} and left out")
+    cut = f"the last line is not an arXiv id (“{lines[-1][:40]}”); the list may be cut"
     return Snapshot(NAME, papers, tuple(notes), () if _id(lines[-1]) else (cut,))
 
 

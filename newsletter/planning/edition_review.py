@@ -78,11 +78,6 @@ class EditionReview:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def listed(self, state: EditionState | None = None) -> list[EditionRow]:
-        """Returns all editions, or those in one state, oldest first."""
-        with self._database.read() as tx:
-            return editions.listed(tx, state)
-
     def progress(self, state: EditionState | None = None) -> list[EditionProgress]:
         """Returns what became of each edition, or of those in one state, oldest first."""
         with self._database.read() as tx:

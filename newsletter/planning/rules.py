@@ -10,6 +10,7 @@ from newsletter.errors import ClockBehind
 from newsletter.planning.cadence import Cadence, Schedule
 from newsletter.storage.installation import Installation
 from newsletter.storage.subscribers import Preferences
+from newsletter.text.dates import utc
 
 SLACK = timedelta(minutes=1)
 """How far the clock may go back without an error: time servers correct it by seconds."""
@@ -65,7 +66,6 @@ def refuse_old_clock(row: Installation, now: datetime) -> None:
     """
     if row.latest_at and now < row.latest_at - SLACK:
         raise ClockBehind(
-            f"the clock says {now:%Y-%m-%d %H:%M} UTC, but something was recorded at "
-            f"{row.latest_at:%Y-%m-%d %H:%M} UTC",
+            f"the clock says {utc(now)}, but something was recorded at {utc(row.latest_at)}",
             hint="set the clock; if it is right now, run `newsletter continue`",
         )

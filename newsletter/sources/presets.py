@@ -1,6 +1,6 @@
 """Presets: well-known sources by name, each of which is one URL that a format reads. Pure.
 
-URLs are built as the site documents them. OpenReview and PubMed are no presets: see `_IMPOSSIBLE`.
+URLs are built as the site documents them. OpenReview and PubMed have none: see `_WITHOUT_PRESET`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_RESULTS = 100
 _CATEGORY = re.compile(r"[a-z]+(?:-[a-z]+)?(?:\.(?:[A-Z]{2}|[a-z]+-[a-z]+|[a-z]{4,}))?")
 _SUBJECT = re.compile(r"[a-z]+(?:_[a-z]+)*")
 
-_IMPOSSIBLE = {
+_WITHOUT_PRESET = {
     "openreview": (
         "OpenReview answers its API only for browsers and signed-in users",
         "save its pages in a folder, and add that",
@@ -53,12 +53,10 @@ class Preset:
 
     Attributes:
         usage: its name and arguments.
-        about: what it lists.
         choose: builds the source from the arguments.
     """
 
     usage: str
-    about: str
     choose: Callable[[Sequence[str]], Chosen]
 
 
@@ -68,8 +66,8 @@ def chosen(name: str, arguments: Sequence[str]) -> Chosen | None:
     Raises:
         UsageError: the arguments do not fit, or the site cannot be read by one URL.
     """
-    if name in _IMPOSSIBLE:
-        what, hint = _IMPOSSIBLE[name]
+    if name in _WITHOUT_PRESET:
+        what, hint = _WITHOUT_PRESET[name]
         raise UsageError(what, where=name, hint=hint)
     preset = PRESETS.get(name)
     return preset.choose(arguments) if preset else None
@@ -139,14 +137,10 @@ def _wrong(name: str, what: str) -> UsageError:
 
 
 PRESETS = {
-    "hf-daily": Preset("hf-daily", "Hugging Face Daily Papers", _hugging_face),
-    "arxiv": Preset("arxiv CATEGORY…", "new papers of arXiv categories", _arxiv),
-    "arxiv-query": Preset("arxiv-query QUERY", "papers that match an arXiv query", _arxiv_query),
-    "biorxiv": Preset(
-        "biorxiv [SUBJECT]", "preprints of a bioRxiv subject", _preprints("biorxiv", "bioRxiv")
-    ),
-    "medrxiv": Preset(
-        "medrxiv [SUBJECT]", "preprints of a medRxiv subject", _preprints("medrxiv", "medRxiv")
-    ),
+    "hf-daily": Preset("hf-daily", _hugging_face),
+    "arxiv": Preset("arxiv CATEGORY…", _arxiv),
+    "arxiv-query": Preset("arxiv-query QUERY", _arxiv_query),
+    "biorxiv": Preset("biorxiv [SUBJECT]", _preprints("biorxiv", "bioRxiv")),
+    "medrxiv": Preset("medrxiv [SUBJECT]", _preprints("medrxiv", "medRxiv")),
 }
 """The presets by name."""

@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -72,27 +72,25 @@ class Erasures:
 
     Args:
         database: the file of the database.
-        clock: a monotonic clock in seconds.
     """
 
-    def __init__(self, database: Path, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, database: Path) -> None:
         self._path = database
         self._log = WriteAheadLog(database)
-        self._clock = clock
-        self._tried_at = clock() - INTERVAL
+        self._tried_at = time.monotonic() - INTERVAL
         self._descriptor: int | None = None
 
     def finish_if_due(self) -> None:
         """Calls `finish`, unless that was done within the last `INTERVAL` seconds."""
-        if self._clock() - self._tried_at >= INTERVAL:
-            self._tried_at = self._clock()
+        if time.monotonic() - self._tried_at >= INTERVAL:
+            self._tried_at = time.monotonic()
             self.finish()
 
     def finish_patiently(self) -> bool:
         """Calls `finish` until it succeeds, for `PATIENCE` seconds at most."""
-        give_up = self._clock() + PATIENCE
+        give_up = time.monotonic() + PATIENCE
         while not self.finish():
-            if self._clock() > give_up:
+            if time.monotonic() > give_up:
                 return False
             time.sleep(_PAUSE)
         return True
@@ -109,7 +107,7 @@ class Erasures:
                 tries = _TRIES if number else 1
                 if not any(self._log.empty() for _ in range(tries)):
                     return False
-                return not number or self._is_finished(connection, number)
+                return not number or self._finish_pages(connection, number)
         except (sqlite3.Error, OSError):
             return False  # busy, or a fault that the next transaction meets as well
 
@@ -120,7 +118,7 @@ class Erasures:
         if descriptor is not None:
             os.close(descriptor)
 
-    def _is_finished(self, connection: sqlite3.Connection, number: int) -> bool:
+    def _finish_pages(self, connection: sqlite3.Connection, number: int) -> bool:
         file = self._file()
         pages = free_space.layout(os.pread(file, 100, 0))
         if pages is None:

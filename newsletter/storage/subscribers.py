@@ -222,13 +222,13 @@ def remove(tx: Connection, subscriber_id: int) -> None:
 def oldest_cursor(tx: Connection, *, everyone: bool) -> int | None:
     """Returns the lowest cursor of active subscribers, or `None` if there are none.
 
-    Unless `everyone` is set, only daily subscribers without topics count.
+    Unless `everyone` is set, only daily subscribers count.
     """
     query = select(func.min(subscribers.c.cursor)).where(
         subscribers.c.state == SubscriberState.ACTIVE
     )
     if not everyone:
-        query = query.where(subscribers.c.cadence == "daily", subscribers.c.topics == [])
+        query = query.where(subscribers.c.cadence == "daily")
     return tx.execute(query).scalar()
 
 

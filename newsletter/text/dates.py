@@ -15,6 +15,11 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 _NAMED_DAY = re.compile(r"(?<![0-9A-Za-z])(20\d\d)([-_]?)(\d\d)\2(\d\d)(?![0-9])")
 
 
+def utc(at: datetime) -> str:
+    """Formats a UTC time as `2026-11-30 07:30 UTC`."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
 def month_number(name: str) -> int:
     """Returns 1 to 12 for a month's English name or its first three letters."""
     return next(i for i, month in enumerate(MONTHS, 1) if month.startswith(name[:3]))

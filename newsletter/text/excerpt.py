@@ -43,7 +43,7 @@ _FORMULA = re.compile(
 _URL = re.compile(
     r"(?:https?://|www\.)\S+|\b[\w-]{1,60}(?:\.[\w-]{1,60}){0,4}\.(?:com|org|io|net|ai|edu)/\S+"
 )
-_WELE = re.compile(f"{_FORMULA.pattern}|{_URL.pattern}")
+_WHOLE = re.compile(f"{_FORMULA.pattern}|{_URL.pattern}")
 
 
 def sentences(text: str) -> list[str]:
@@ -178,7 +178,7 @@ def _choose(candidates: list[str]) -> int:
 def _shortened(sentence: str, limit: int) -> str:
     """Cuts the sentence at the end of a word and appends ` …`."""
     room = limit - len(_CUT)
-    whole = _ranges_of(_WELE, sentence[: limit + _LONGEST_FORMULA])
+    whole = _ranges_of(_WHOLE, sentence[: limit + _LONGEST_FORMULA])
     for at in range(room, 0, -1):
         if _may_cut(sentence, at) and not _inside(whole, at):
             kept = _tidy(sentence[:at])

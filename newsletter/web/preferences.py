@@ -214,9 +214,6 @@ class PreferencePages:
             "send_at": parse_column("send_at", at),
             "time_zone": parse_column("time_zone", zone),
         }
-        if "topics" in form:  # the page does not offer them yet
-            topics = ";".join(form["topics"].splitlines())
-            preferences["topics"] = parse_column("topics", topics)
         self._preference_centre.change(number, **preferences)
         return "Your preferences are saved."
 

@@ -167,7 +167,7 @@ def test_a_subscriber_who_gets_nothing(here: Here) -> None:
     )
     here("subscribers", "unsubscribe", "ada@example.org")
     said = here("preview", "--subscriber", "ada@example.org").stdout
-    assert "nothing new: ada@example.org is unsubscribed and gets no editions\n" in said
+    assert "nobody subscribed: ada@example.org is unsubscribed and gets no editions\n" in said
 
 
 # --- `replay` and `demo`

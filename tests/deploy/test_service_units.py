@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from newsletter.app import service_units
+from newsletter.app.service_install import ServiceFile, install, uninstall
 from newsletter.app.service_units import MARKER, Service
-from newsletter.cli.install_service import Installation, install, uninstall
 from newsletter.errors import UsageError
 from tests.support.commands import Here, rows_of
 
@@ -270,7 +270,7 @@ def test_a_file_is_written_replaced_and_removed(here: Here, tmp_path: Path) -> N
 def test_the_link_to_a_removed_unit_is_removed(tmp_path: Path) -> None:
     """It is the one that `systemctl enable` made; links of others stay."""
     path = tmp_path / "newsletter.service"
-    found = Installation("systemd", path, f"# {MARKER}\n", [], system=False)
+    found = ServiceFile("systemd", path, f"# {MARKER}\n", [], system=False)
     install(found, force=False)
     wants = tmp_path / "default.target.wants"
     wants.mkdir()
@@ -285,7 +285,7 @@ def test_a_masked_unit_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "newsletter.service"
     path.symlink_to("/dev/null")
     with pytest.raises(UsageError, match="was not written"):
-        install(Installation("systemd", path, "", [], system=False), force=False)
+        install(ServiceFile("systemd", path, "", [], system=False), force=False)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from newsletter.errors import ClockBehind
 from newsletter.planning.rules import refuse_old_clock
 from newsletter.storage import installation, subscribers
 from newsletter.storage.database import Database
+from newsletter.text.dates import utc
 
 _FIRST_YEAR = 2025
 """A clock that shows an earlier year has not been set."""
@@ -32,13 +33,10 @@ def check(context: Context) -> Iterator[Finding]:
         )
         return
     if at.year < _FIRST_YEAR:
-        yield failure(f"the clock says {at:%Y-%m-%d %H:%M} UTC", "set it; let NTP keep it")
+        yield failure(f"the clock says {utc(at)}", "set it; let NTP keep it")
         return
     tz_version = factories.rules(context.config).tz_version.removeprefix("# version ")
-    yield ok(
-        f"it is {at:%Y-%m-%d %H:%M} UTC, {at.astimezone(zone):%H:%M} in {name} "
-        f"(time zones {tz_version})"
-    )
+    yield ok(f"it is {utc(at)}, {at.astimezone(zone):%H:%M} in {name} (time zones {tz_version})")
     if context.database:
         yield from _schedule(context.database, at, zone)
 
@@ -48,7 +46,7 @@ def _schedule(database: Database, at: datetime, zone: ZoneInfo) -> Iterator[Find
         row, due = installation.get(tx), subscribers.first_due(tx)
     if row.paused_at:
         yield warning(
-            f"all sending is stopped since {row.paused_at:%Y-%m-%d %H:%M} UTC",
+            f"all sending is stopped since {utc(row.paused_at)}",
             "`newsletter continue` starts it",
         )
     try:

@@ -25,7 +25,7 @@ def check(context: Context) -> Iterator[Finding]:
     yield from _unsubscribe(context)
     if not section.postal_address:
         yield warning(
-            "no postal address stands in the mails, which some laws want",
+            "mails have no postal address, which some laws require",
             "set postal_address under [newsletter]",
         )
 

@@ -12,6 +12,7 @@ from newsletter.app.source_places import unusable_place
 from newsletter.config.schema import SourceSection
 from newsletter.storage import sources
 from newsletter.storage.sources import SourceStatus
+from newsletter.text.dates import utc
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -43,7 +44,7 @@ def _captures(section: SourceSection, status: SourceStatus | None, at: datetime)
     """Reports when a source was last captured, or since when it has been failing."""
     if status and status.failing_since:
         report = failure if at - status.failing_since > _DAY else warning
-        since = f"{section.name} fails since {status.failing_since:%Y-%m-%d %H:%M} UTC"
+        since = f"{section.name} fails since {utc(status.failing_since)}"
         hint = "try `newsletter ingest`"
         return report(f"{since}: {status.failure}", hint)
     if status is None or status.captured_at is None:
