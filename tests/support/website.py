@@ -38,7 +38,7 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 MIRA = "mira@example.org"
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 CHOICES = (
-    {"do": "preferences", "cadence": "weekly", "day": "tue", "topics": "oil"},
+    {"do": "preferences", "cadence": "weekly", "day": "tue"},
     {"do": "pause"},
     {"do": "resume"},
     {"do": "address", "address": "jonas@example.org"},
