@@ -63,7 +63,11 @@ def backup(config: Config, target: Path, *, replace: bool = False) -> tuple[Path
         UsageError: the target is the database itself, or exists and is not to be replaced.
     """
     source = sqlite_path(config.database.url)
-    Database(config.database.url, create=False).close()  # raises unless it exists and is ours
+    with Database(config.database.url, create=False):  # which keeps it from being replaced
+        return _backed_up(source, target, replace=replace)
+
+
+def _backed_up(source: Path, target: Path, *, replace: bool) -> tuple[Path, int]:
     if target.is_dir():
         target /= source.name
     if target.resolve() == source.resolve():
@@ -247,5 +251,6 @@ def _free_name(target: Path, now: datetime) -> Path:
 
 def _remove(fresh: Path) -> None:
     # Also the folders in which earlier copies were made, by processes that died.
-    for path in fresh.parent.glob(f"*{fresh.name}*"):
-        files.discard(path)
+    for path in fresh.parent.iterdir():
+        if path.name.startswith((fresh.name, f".{fresh.name}")):
+            files.discard(path)

@@ -20,45 +20,64 @@ if TYPE_CHECKING:
 @click.argument("file")
 @click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @json_option
-def backup(file: str, *, force: bool, as_json: bool) -> None:
+def backup(file: str, *, force: bool, as_json: bool) -> int:
     """Copy the database to a file, even while it is in use.
 
     FILE may be a folder. The copy contains addresses and keys: keep it private.
     """
     from newsletter.app import maintenance
     from newsletter.cli import output
+    from newsletter.cli.signals import Signals, Stopped
     from newsletter.config.file import load_config
 
     config = load_config(config_option())
-    copy, size = maintenance.backup(config, Path(file), replace=force)
+    with Signals() as signals:
+        try:
+            with signals.ends_at_once():
+                copy, size = maintenance.backup(config, Path(file), replace=force)
+        except Stopped:  # what was copied so far is removed
+            return signals.exit_status
     if as_json:
         output.print_json({"file": str(copy), "bytes": size})
-        return
-    say(f"Copied {size / 1e6:,.1f} MB to {copy}.")
+    else:
+        say(f"Copied {size / 1e6:,.1f} MB to {copy}.")
+    return 0
 
 
 @click.command()
 @click.argument("file")
 @json_option
-def restore(file: str, *, as_json: bool) -> None:
+def restore(file: str, *, as_json: bool) -> int:
     """Replace the database with a backup; sends nothing twice."""
     from newsletter.app import maintenance
     from newsletter.app.clock import now
     from newsletter.cli import output
+    from newsletter.cli.signals import Signals, Stopped
     from newsletter.config.file import load_config
 
-    done = maintenance.restore(load_config(config_option()), Path(file), now())
+    config = load_config(config_option())
+    with Signals() as signals:
+        try:
+            with signals.ends_at_once():
+                done = maintenance.restore(config, Path(file), now())
+        except Stopped:  # the database is the old one, or the restored one
+            return signals.exit_status
     if as_json:
         output.print_json(_restored_row(done))
-        return
+    else:
+        _say_what_was_restored(file, done)
+    return 0
+
+
+def _say_what_was_restored(file: str, done: Restored) -> None:
     say(f"Restored {file}.")
     if done.kept:
         say(f"The database that was there is {done.kept.name}.")
     if done.merged:
         say("What was sent since the backup, and what subscribers did, is taken over from it.")
         _say_who_is_back(done.back, done.away)
-        return
-    _say_what_is_unknown(done.unknown)
+    else:
+        _say_what_is_unknown(done.unknown)
 
 
 @click.command()

@@ -173,7 +173,6 @@ class Database:
     def close(self) -> None:
         """Closes all connections and releases the lock."""
         self._engine.dispose()
-        self.erasures.close()
         self._in_use.release()
 
     def __enter__(self) -> Self:

@@ -4,13 +4,15 @@ SQLite overwrites a row that it deletes (`secure_delete`). Two kinds of copies s
 
 - Older versions of pages, in the database file and its write-ahead log, until the log is copied
   into the file and emptied. That is possible only while no connection reads from it.
-- In the unused bytes of a page, copies of rows that SQLite moved to another page before. `VACUUM`
-  would remove them, but it copies the whole database while all writers wait. Here the unused bytes
-  of the pages that contain an address are overwritten in the file itself.
+- In the unused bytes of a page, whole rows that SQLite moved to another page before, and parts of
+  them. `VACUUM` would remove them, but it copies the whole database while all writers wait. Here
+  unused bytes that are not zero are overwritten with zeros in the file itself.
 
 That is safe only as `_overwrite` does it: no other process writes, since this one has the lock; the
 log is empty, so the pages in the file are the current ones; no byte is changed that SQLite reads;
-and a commit follows, after which every connection discards the pages that it has in memory.
+and a commit follows, after which every connection discards the pages that it has in memory. An
+attempt that ended before its commit may have left pages that others still have in memory as they
+were, so each attempt begins with a commit.
 
 A transaction that erases sets a note, committed with it, which is removed when all is done: a
 number in the file's header that SQLite leaves to applications, `user_version`.
@@ -19,6 +21,7 @@ number in the file's header that SQLite leaves to applications, `user_version`.
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -46,25 +49,27 @@ _TRIES = 5
 """Attempts to empty the log, or to find it empty in a transaction, while others write."""
 _CHUNK = 1 << 20
 """Bytes to read at a time; a multiple of every page size."""
-_SIGN = b"@"
-"""What every address contains."""
 _LARGEST = 2**31 - 1
 
 
 def note(tx: Connection) -> None:
     """Records that the files still contain what this transaction erases."""
-    tx.exec_driver_sql(f"PRAGMA user_version={noted(tx) % _LARGEST + 1}")
+    tx.exec_driver_sql(f"PRAGMA user_version={_new_note()}")
 
 
 def noted(tx: Connection) -> int:
-    """Returns a number that is 0 if nothing erased is left in the files, and else changes with
-    every erasure."""
+    """Returns 0 if nothing erased is left in the files, and otherwise the last erasure's number."""
     return int(tx.exec_driver_sql("PRAGMA user_version").scalar_one())
 
 
 def note_in(database: sqlite3.Connection) -> None:
     """Does the same as `note` in a transaction that SQLite's own interface began."""
-    database.execute(f"PRAGMA user_version={_noted(database) % _LARGEST + 1}")
+    database.execute(f"PRAGMA user_version={_new_note()}")
+
+
+def _new_note() -> int:
+    """Returns a random number: an earlier one would pass for an erasure that is completed."""
+    return secrets.randbelow(_LARGEST) + 1
 
 
 class Erasures:
@@ -104,33 +109,29 @@ class Erasures:
         try:
             with closing(self._connected()) as connection:
                 number = _noted(connection)
-                tries = _TRIES if number else 1
-                if not any(self._log.empty() for _ in range(tries)):
+                if not number:
+                    return self._log.empty()
+                with _writing(connection):
+                    pass
+                if not any(self._log.empty() for _ in range(_TRIES)):
                     return False
-                return not number or self._finish_pages(connection, number)
+                return self._finish_pages(connection, number)
         except (sqlite3.Error, OSError):
             return False  # busy, or a fault that the next transaction meets as well
-
-    def close(self) -> None:
-        """Closes the file. Not before all other connections of the process to the database are
-        closed: it frees their locks."""
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
 
     def _finish_pages(self, connection: sqlite3.Connection, number: int) -> bool:
         file = self._file()
         pages = free_space.layout(os.pread(file, 100, 0))
         if pages is None:
             return False
-        found = list(_pages_with_addresses(file, pages))
+        found = list(_pages_to_overwrite(file, pages))
         for first in range(0, len(found), _MOST_PAGES):
             some = found[first : first + _MOST_PAGES]
             if not any(self._overwrite(connection, some, pages) for _ in range(_TRIES)):
                 return False
         os.fsync(file)
         with _writing(connection):
-            is_last = _noted(connection) == number
+            is_last = _noted(connection) == number and self._is_in_place()
             if is_last:
                 connection.execute("PRAGMA user_version=0")
         return is_last
@@ -141,14 +142,12 @@ class Erasures:
             return False
         file = self._file()
         with _writing(connection):
-            if not self._log.is_empty():
+            if not (self._log.is_empty() and self._is_in_place()):
                 return False
             for offset in offsets:
                 page = os.pread(file, pages.page, offset)
                 for start, end in free_space.unused(page, pages):
                     os.pwrite(file, bytes(end - start), offset + start)
-            # Writes the first page, though it does not change, so that there is a commit.
-            connection.execute(f"PRAGMA user_version={_noted(connection)}")
         return True
 
     def _connected(self) -> sqlite3.Connection:
@@ -156,21 +155,32 @@ class Erasures:
         return sqlite3.connect(address, uri=True, timeout=_WAIT, isolation_level=None)
 
     def _file(self) -> int:
-        """Returns a descriptor of the database file, which stays open until `close`."""
+        """Returns a descriptor of the database file, which stays open as long as the process.
+
+        Closing it would release all locks that the process has on the file, and so those of
+        connections in use.
+        """
         if self._descriptor is None:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
         return self._descriptor
 
+    def _is_in_place(self) -> bool:
+        """Returns whether the file that is open is still the one at the path; forgets it if not."""
+        is_same = os.path.samestat(os.fstat(self._file()), self._path.stat())
+        if not is_same:
+            self._descriptor = None
+        return is_same
 
-def _pages_with_addresses(file: int, pages: Layout) -> Iterator[int]:
-    """Yields the offsets of pages with an address in their unused bytes.
+
+def _pages_to_overwrite(file: int, pages: Layout) -> Iterator[int]:
+    """Yields the offsets of pages whose unused bytes are not all zero.
 
     The first page is left out: it has only the names of tables.
     """
     offset = pages.page
     while data := os.pread(file, _CHUNK, offset):
         whole = data[: len(data) // pages.page * pages.page]
-        for start in free_space.pages_with(_SIGN, whole, pages):
+        for start in free_space.pages_to_overwrite(whole, pages):
             yield offset + start
         if not whole:
             return
@@ -183,8 +193,11 @@ def _noted(connection: sqlite3.Connection) -> int:
 
 @contextmanager
 def _writing(connection: sqlite3.Connection) -> Iterator[None]:
+    """Opens a write transaction that always changes the file, so that others notice its commit."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        # Writes the first page, although the number stays the same.
+        connection.execute(f"PRAGMA user_version={_noted(connection)}")
         yield
         connection.execute("COMMIT")
     except BaseException:

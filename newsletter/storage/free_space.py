@@ -46,17 +46,16 @@ def layout(header: bytes) -> Layout | None:
     return Layout(page, page - header[20])
 
 
-def pages_with(mark: bytes, data: bytes, pages: Layout) -> Iterator[int]:
-    """Yields the offsets of the pages in `data` that have the mark in unused bytes.
+def pages_to_overwrite(data: bytes, pages: Layout) -> Iterator[int]:
+    """Yields the offsets of the pages in `data` whose unused bytes are not all zero.
 
     Args:
         data: whole pages, without the first one of the file.
     """
     for start in range(0, len(data), pages.page):
-        if data[start] in _HEADERS and data.find(mark, start, start + pages.page) >= 0:
-            page = data[start : start + pages.page]
-            if any(mark in page[first:end] for first, end in unused(page, pages)):
-                yield start
+        page = data[start : start + pages.page]
+        if any(page[first:end].strip(b"\0") for first, end in unused(page, pages)):
+            yield start
 
 
 def unused(page: bytes, pages: Layout) -> list[tuple[int, int]]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import glob
 import hashlib
 import os
 from collections.abc import Iterator
@@ -160,7 +161,8 @@ def sender(database: Path, identifier: str) -> Iterator[None]:
 
 def senders(database: Path) -> set[str]:
     """Returns the identifiers of the senders that have a lock file, dead or alive."""
-    pattern = _sender_lock(database, "*").name
+    escaped = database.with_name(glob.escape(database.name))
+    pattern = _sender_lock(escaped, "*").name
     return {path.name.split(".")[-2] for path in database.parent.glob(pattern)}
 
 

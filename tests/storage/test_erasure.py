@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import closing
@@ -19,7 +21,7 @@ from newsletter.config.schema import Config
 from newsletter.models import Circuit
 from newsletter.storage import breakers, erasure, health, installation, subscribers
 from newsletter.storage.database import Database
-from newsletter.storage.free_space import Layout, layout, unused
+from newsletter.storage.free_space import Layout, layout, pages_to_overwrite, unused
 from newsletter.storage.subscriber_tables import subscribers as table
 from newsletter.storage.subscribers import Newcomer, Preferences
 from newsletter.storage.write_ahead_log import WriteAheadLog
@@ -144,6 +146,70 @@ def test_copies_in_unused_bytes_are_erased(app: App, tmp_path: Path) -> None:
         assert list(subscribers.listed(tx)) == before
         assert health.damages(tx) == []
         assert not erasure.noted(tx)
+    content = file.read_bytes()  # also parts of addresses are gone, whatever they begin with
+    pages = layout(content[:100])
+    assert pages
+    assert list(pages_to_overwrite(content[pages.page :], pages)) == []
+
+
+def test_a_later_erasure_is_not_taken_for_an_earlier_one(app: App) -> None:
+    """An attempt that began before it must not report it as completed."""
+    numbers = set()
+    for _ in range(3):
+        with app.database.write() as tx:
+            erasure.note(tx)
+            numbers.add(erasure.noted(tx))
+        assert app.database.erasures.finish()
+    assert len(numbers) == 3
+
+
+def test_every_attempt_makes_others_read_again(app: App) -> None:
+    """They may have pages in memory from before an attempt that never committed."""
+    assert app.database.erasures.finish()
+    with app.database.write() as tx:
+        erasure.note(tx)
+    with closing(sqlite3.connect(app.database.file)) as other:
+        before = other.execute("PRAGMA data_version").fetchone()
+        other.execute("SELECT count(*) FROM subscribers").fetchone()
+        assert app.database.erasures.finish()
+        assert other.execute("PRAGMA data_version").fetchone() > before
+
+
+def test_closing_keeps_the_locks_of_transactions_in_progress(app: App) -> None:
+    """Another process would take itself for the last one, and delete what they write."""
+    with app.database.write() as tx:
+        erasure.note(tx)
+    assert app.database.erasures.finish()
+    look = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM {}')"
+    command = [sys.executable, "-c", look.format("subscribers"), str(app.database.file)]
+    with app.database.write() as tx:
+        tx.exec_driver_sql("UPDATE subscribers SET cadence = 'weekdays'")
+        app.database.close()
+        subprocess.run([*command], check=True)
+    app.database.close()
+    with closing(sqlite3.connect(app.database.file)) as after:
+        assert after.execute("SELECT DISTINCT cadence FROM subscribers").fetchall() == [
+            ("weekdays",)
+        ]
+
+
+def test_a_database_that_was_replaced_is_not_written_to(app: App, tmp_path: Path) -> None:
+    """Only the file at the path is completed, by a later attempt."""
+    file, erasures = app.database.file, app.database.erasures
+    with app.database.write() as tx:
+        erasure.note(tx)
+    assert erasures.finish()
+    with app.database.write() as tx:
+        erasure.note(tx)
+    assert WriteAheadLog(file).empty()
+    app.database.close()
+    (tmp_path / "copy.db").write_bytes(file.read_bytes())
+    file.rename(tmp_path / "old.db")
+    (tmp_path / "copy.db").rename(file)
+    old = (tmp_path / "old.db").read_bytes()
+    assert not erasures.finish()
+    assert erasures.finish()
+    assert (tmp_path / "old.db").read_bytes() == old
 
 
 PAGES = Layout(512, 512)
