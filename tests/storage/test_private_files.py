@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,6 +106,40 @@ def test_what_a_killed_restore_left_is_removed(tmp_path: Path) -> None:
     (left / "papers.db").touch()
     maintenance.restore(config, tmp_path / "backup.db", NOW)
     assert not left.exists()
+
+
+def test_a_restore_removes_nothing_of_a_database_with_a_similar_name(tmp_path: Path) -> None:
+    """Whose own restore may be in progress."""
+    config = Config.model_validate({"database": {"url": f"sqlite:///{tmp_path}/papers.db"}})
+    Database(config.database.url).close()
+    maintenance.backup(config, tmp_path / "backup.db")
+    other = tmp_path / ".more.papers.db.restoring"
+    other.touch()
+    maintenance.restore(config, tmp_path / "backup.db", NOW)
+    assert other.exists()
+
+
+@pytest.mark.parametrize("name", ["papers[1].db", "pap?rs*.db"])
+def test_senders_of_a_database_with_an_unusual_name(tmp_path: Path, name: str) -> None:
+    """Characters of file patterns stand for themselves."""
+    with locks.sender(tmp_path / name, "ab12"):
+        assert locks.senders(tmp_path / name) == {"ab12"}
+
+
+def test_an_interrupted_backup_leaves_nothing(tmp_path: Path) -> None:
+    """A copy that nothing would remove, with all addresses."""
+    (tmp_path / "config.toml").write_text("")
+    with Database(f"sqlite:///{tmp_path}/newsletter.db") as database, database.write() as tx:
+        tx.exec_driver_sql("CREATE TABLE large AS SELECT zeroblob(60000000) AS content")
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    command = [sys.executable, "-m", "newsletter", "backup", "copies/copy.db"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+    while process.poll() is None and not list(folder.iterdir()):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    status = process.wait(30)
+    assert (status, list(folder.iterdir())) in [(143, []), (0, [folder / "copy.db"])]
 
 
 def test_a_copy_is_not_written_to_another_file(folder: Path, tmp_path: Path) -> None:
