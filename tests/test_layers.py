@@ -16,7 +16,8 @@ masks
 errors models
 text: clean counted dates colour json_line tex_symbols zones | urls tex_formulas | tex
 text: excerpt fingerprint files!
-config: values | schema | problems | parse permissions! | file! | edit!
+config: toml_lines | toml_settings toml_sources values
+config: schema | problems | parse permissions! | file! | edit!
 sources!
 formats
 messages: feedback_id tokens slots | mime! | dkim links | personalised!

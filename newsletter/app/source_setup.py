@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from newsletter import formats
-from newsletter.config.edit import ConfigDraft, draft, with_sources, without_source
+from newsletter.config.edit import ConfigDraft, draft
 from newsletter.config.problems import in_words
 from newsletter.config.schema import SourceSection
+from newsletter.config.toml_sources import with_sources, without_source
 from newsletter.config.values import duration
 from newsletter.errors import SnapshotUnreadable, SourceError, UsageError
 from newsletter.formats import opml

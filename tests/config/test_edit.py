@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from newsletter.config.edit import draft, with_sources, without_source
+from newsletter.config.edit import draft
 from newsletter.config.file import example_config
+from newsletter.config.toml_sources import with_sources, without_source
 from newsletter.errors import ConfigError, OutputError
 
 NEW = {"name": 'La "mps"', "url": "https://example.org/ü?a=1&b={date}", "every": "6h"}
