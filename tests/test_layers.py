@@ -33,7 +33,7 @@ subscribers: address pause_end other_services | csv_columns | csv_import csv_exp
 subscribers: suppression! activation! visitor_mail!
 subscribers: lifecycle! list_import! suppression_undo! visitor_requests! expiry! signup!
 subscribers: settings_links! | preferences!
-transports: replies | wire! | base! | filing! opening! smtp_checks! | smtp_session!
+transports: replies mail_servers | wire! | base! | filing! opening! smtp_checks! | smtp_session!
 transports: eml! maildir! null! smtp! | table!
 delivery: retry throttle | outcomes | breaker queue! stop! personalise! | refusals!
 delivery: recorder! workers! | dead_claims! | loop! | run!
@@ -46,7 +46,7 @@ app: status! alerts!
 app: inspection! site source_checks! source_setup! unfinished
 app: template_samples! edition_previews! | template_check!
 app: trace! subscriber_use_cases! | composition! | maintenance! throw_away! dry_run!
-app: service_install!
+app: service_install! initial_setup! source_renaming! | setup_answers!
 app: doctor.findings | doctor.records | doctor!
 web: feeds networks strict_http repetitions! | limits! connections! cache! heartbeat!
 web: archive_content!

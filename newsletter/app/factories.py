@@ -103,7 +103,7 @@ def sending_problems(config: Config) -> list[str]:
     if not config.transports.smtp.host:
         problems.append("transports.smtp.host: mail by SMTP needs a server")
     try:
-        _password(config)
+        smtp_password(config)
     except ConfigError as error:
         problems += error.problems
     return problems
@@ -116,12 +116,17 @@ def _smtp(config: Config) -> SmtpSettings:
         port=section.port,
         security=section.security,
         username=section.username,
-        password=_password(config),
+        password=smtp_password(config),
         token_command=section.token_command,
     )
 
 
-def _password(config: Config) -> str:
+def smtp_password(config: Config) -> str:
+    """Returns the password of the mail server; empty if there is none.
+
+    Raises:
+        ConfigError: the file that has it cannot be read.
+    """
     section = config.transports.smtp
     if not section.password_file:
         return section.password.get_secret_value()

@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
+from newsletter.app.clock import now
 from newsletter.config.schema import SourceSection
 from newsletter.errors import NewsletterError
 from newsletter.models import Capture, NotModified
@@ -97,3 +99,9 @@ def _read(captured: Capture, section: SourceSection, parsers: Parsers, made: Sou
         made.titles = [paper.title for paper in papers[:_SHOWN]]
     made.notes += one.snapshot.notes
     made.doubts += one.snapshot.doubts
+
+
+def local_clock(zone: str) -> Callable[[], datetime]:
+    """Returns the clock in a time zone, which determines the days of `{date}`."""
+    place = ZoneInfo(zone)
+    return lambda: now().astimezone(place)

@@ -43,7 +43,7 @@ class NewSource:
 
 
 def new_source(
-    config_path: str | None,
+    found: ConfigDraft,
     place: str,
     arguments: Sequence[str],
     *,
@@ -54,7 +54,7 @@ def new_source(
     """Returns the source that a preset, a URL, a file or a folder stands for.
 
     Args:
-        config_path: the configuration that it is to be added to.
+        found: the configuration that it is to be added to.
         place: the name of a preset, a URL or a path.
         arguments: arguments of the preset.
         name: the name of the source; by default, one that is free.
@@ -62,10 +62,8 @@ def new_source(
         format: the format it is read as instead of recognising it.
 
     Raises:
-        ConfigError: the configuration is missing or invalid.
         UsageError: there is no such place, or it is configured already, or an option is invalid.
     """
-    found = draft(config_path)
     if format:
         formats.named(format)
     known = {section.name for section in found.config.sources}

@@ -15,16 +15,17 @@ import click
 from newsletter import __version__
 from newsletter.cli import (
     captures,
+    config_check,
     deliveries,
     dkim,
     doctor,
     editions,
+    init,
     install_service,
     maintenance,
     preview,
     sending,
     service,
-    setup,
     sources,
     status,
     subscribers,
@@ -67,8 +68,8 @@ def cli() -> None:
 
 for command in (
     captures.demo,
-    setup.init,
-    setup.config,
+    init.init,
+    config_check.config,
     sources.sources,
     captures.ingest,
     captures.replay,

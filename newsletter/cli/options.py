@@ -59,6 +59,11 @@ def config_option() -> str | None:
     return path
 
 
+def use_config(path: str) -> None:
+    """Makes the commands that are run from now on use this configuration."""
+    click.get_current_context().meta[_CONFIG] = path
+
+
 def is_quiet() -> bool:
     """Returns whether only errors and what needs attention are printed."""
     return _given(_QUIET)

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from newsletter.cli.base import FAILED, format_option, json_option, read_status, with_app
+from newsletter.cli.base import FAILED, format_option, json_option, read_status
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import say
 from newsletter.masks import masked_url
 from newsletter.text.counted import plural
 
 if TYPE_CHECKING:
-    from newsletter.app.composition import App
     from newsletter.app.source_checks import SourceCheck
     from newsletter.app.source_setup import NewSource
     from newsletter.config.schema import Config
@@ -68,16 +65,18 @@ def sources_add(
     """Add a feed, a folder or a preset, and show its papers.
 
     It is read once before it is written to the configuration. PLACE is a URL, a file, a folder, or
-    a preset: hf-daily, arxiv CATEGORY…, arxiv-query QUERY, biorxiv [SUBJECT] or medrxiv [SUBJECT].
+    a preset: hf-daily, arxiv CATEGORY…, arxiv-query QUERY, pubmed QUERY, biorxiv [SUBJECT] or
+    medrxiv [SUBJECT].
     """
     from newsletter.app import source_setup
     from newsletter.cli import source_output
     from newsletter.cli.output import print_json
-    from newsletter.config.file import load_config
+    from newsletter.config.edit import draft
 
     path = config_option()
-    source = source_setup.new_source(path, place, arguments, name=name, every=every, format=format)
-    check = None if no_check else _checked(load_config(path), source)
+    found = draft(path)
+    source = source_setup.new_source(found, place, arguments, name=name, every=every, format=format)
+    check = None if no_check else _checked(found.config, source)
     source_setup.add(path, source)
     if as_json:
         print_json(source_output.added_row(source, check))
@@ -87,9 +86,9 @@ def sources_add(
 
 def _checked(config: Config, source: NewSource) -> SourceCheck:
     """Returns what a source has, or raises the error if it cannot be read."""
-    from newsletter.app.source_checks import checks
+    from newsletter.app.source_checks import checks, local_clock
 
-    (check,) = checks([source.section], _clock(config))
+    (check,) = checks([source.section], local_clock(config.newsletter.time_zone))
     if check.error:
         check.error.hint += "; nothing was written: --no-check adds it unread"
         raise check.error
@@ -104,7 +103,7 @@ def sources_test(names: tuple[str, ...], *, as_json: bool) -> int:
 
     Without NAME, reads all of them.
     """
-    from newsletter.app.source_checks import checks
+    from newsletter.app.source_checks import checks, local_clock
     from newsletter.app.source_setup import named
     from newsletter.cli import source_output
     from newsletter.cli.output import print_json
@@ -112,7 +111,8 @@ def sources_test(names: tuple[str, ...], *, as_json: bool) -> int:
 
     config = load_config(config_option())
     failed = 0
-    for check in checks(named(config.sources, names), _clock(config)):
+    clock = local_clock(config.newsletter.time_zone)
+    for check in checks(named(config.sources, names), clock):
         failed += check.error is not None
         if as_json:
             print_json(source_output.check_row(check))
@@ -153,13 +153,16 @@ def sources_remove(name: str, *, as_json: bool) -> None:
 @click.argument("old")
 @click.argument("new")
 @json_option
-@with_app
-def sources_rename(app: App, old: str, new: str, *, as_json: bool) -> None:
-    """Rename the source OLD to NEW, with everything known of it."""
+def sources_rename(old: str, new: str, *, as_json: bool) -> None:
+    """Rename a source, with everything known of it.
+
+    The source OLD becomes NEW in the configuration and in the database.
+    """
+    from newsletter.app.source_renaming import rename
     from newsletter.cli import source_output
     from newsletter.cli.output import print_json
 
-    renamed = app.sources.rename(old, new)
+    renamed = rename(config_option(), old, new)
     if as_json:
         print_json(source_output.renamed_row(renamed))
     for line in source_output.renamed_lines(renamed) if not as_json else ():
@@ -182,13 +185,3 @@ def sources_import(opml: str, *, dry_run: bool, as_json: bool) -> None:
         say(f"{'Would add' if dry_run else 'Added'} {plural(len(added), 'source')}.")
         for name in added:
             say(f"  {name}")
-
-
-def _clock(config: Config) -> Callable[[], datetime]:
-    """Returns the clock in the newsletter's time zone, which determines the day of `{date}`."""
-    from zoneinfo import ZoneInfo
-
-    from newsletter.app.clock import now
-
-    zone = ZoneInfo(config.newsletter.time_zone)
-    return lambda: now().astimezone(zone)

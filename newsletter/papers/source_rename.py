@@ -33,6 +33,21 @@ class Renamed:
     moved: Moved
 
 
+def refuse_name(old: str, new: str) -> None:
+    """Refuses a name that no source can be renamed to.
+
+    Raises:
+        UsageError: it is the old one, empty, or reserved.
+    """
+    if old == new:
+        raise UsageError(f"the source is called {old} already", hint="give it another name")
+    if not new.strip() or new == sources.MANUAL:
+        raise UsageError(
+            f"a source cannot be renamed to “{new}”",
+            hint="use the name that its [[sources]] section has",
+        )
+
+
 class SourceRename:
     """Renames sources.
 
@@ -65,13 +80,7 @@ class SourceRename:
                 return self._rename(tx, old, new)
 
     def _check(self, old: str, new: str) -> None:
-        if old == new:
-            raise UsageError(f"the source is called {old} already", hint="give it another name")
-        if not new.strip() or new == sources.MANUAL:
-            raise UsageError(
-                f"a source cannot be renamed to “{new}”",
-                hint="use the name that its [[sources]] section has",
-            )
+        refuse_name(old, new)
         if old in self._configured:
             raise UsageError(
                 f"the source {old} is still in the configuration and would start over there",

@@ -1,6 +1,6 @@
 """Presets: well-known sources by name, each of which is one URL that a format reads. Pure.
 
-URLs are built as the site documents them. OpenReview and PubMed have none: see `_WITHOUT_PRESET`.
+URLs are built as the site documents them. OpenReview has none: see `_WITHOUT_PRESET`.
 """
 
 from __future__ import annotations
@@ -22,10 +22,6 @@ _WITHOUT_PRESET = {
     "openreview": (
         "OpenReview answers its API only for browsers and signed-in users",
         "save its pages in a folder, and add that",
-    ),
-    "pubmed": (
-        "PubMed's API needs two requests for a search",
-        "choose “Create RSS” under the search on pubmed.ncbi.nlm.nih.gov, and add that URL",
     ),
 }
 
@@ -114,6 +110,21 @@ def _arxiv_query(arguments: Sequence[str]) -> Chosen:
     )
 
 
+def _pubmed(arguments: Sequence[str]) -> Chosen:
+    query = " ".join(" ".join(arguments).split())
+    if not query:
+        raise _wrong("pubmed", "it needs a query")
+    searched = quote_plus(f"({query}) AND SRC:MED", safe=":")
+    return Chosen(
+        "pubmed",
+        f"https://www.ebi.ac.uk/europepmc/webservices/rest/search?query={searched}"
+        f"&resultType=core&format=json&pageSize={MOST_RESULTS}&sort=P_PDATE_D+desc",
+        "12h",
+        "The date is the day on which the paper was first published; PubMed lists it days or "
+        "weeks later. PubMed is searched through Europe PMC, whose query syntax applies.",
+    )
+
+
 def _preprints(server: str, called: str) -> Callable[[Sequence[str]], Chosen]:
     def choose(arguments: Sequence[str]) -> Chosen:
         subject = re.sub(r"[\s_-]+", "_", " ".join(arguments).strip().lower()) or "all"
@@ -140,6 +151,7 @@ PRESETS = {
     "hf-daily": Preset("hf-daily", _hugging_face),
     "arxiv": Preset("arxiv CATEGORY…", _arxiv),
     "arxiv-query": Preset("arxiv-query QUERY", _arxiv_query),
+    "pubmed": Preset("pubmed QUERY", _pubmed),
     "biorxiv": Preset("biorxiv [SUBJECT]", _preprints("biorxiv", "bioRxiv")),
     "medrxiv": Preset("medrxiv [SUBJECT]", _preprints("medrxiv", "medRxiv")),
 }

@@ -743,7 +743,7 @@ def test_a_rename_says_what_remains_to_be_done(configured: Path) -> None:
     newsletter("ingest", days()[0], cwd=configured)
     for old, new, said in (
         ("no", "b", "there is no source no; known sources: manual"),
-        ("daily-papers", "b", "is still in the configuration"),
+        ("no", "no", "the source is called no already"),
     ):
         done = newsletter("sources", "rename", old, new, cwd=configured)
         assert done.returncode == 2

@@ -468,7 +468,7 @@ def test_a_faulty_line_of_an_import_says_where_and_what_next(newsletter: Here) -
         ("inspect config.toml", "config.toml: not a capture of papers in a known format: "),
         ("inspect http://x.example/a", "http://x.example/a: only files can be inspected; save "),
         ("sources import config.toml", "config.toml: not an OPML file; export the list"),
-        ("init", "config.toml: this file exists already; give another name"),
+        ("init", "config.toml: this file exists already; options change it, and on a terminal so "),
         ("init no/x.toml", "no/x.toml: its folder does not exist; create it, or name another"),
         ("--config no/x.toml init", "no/x.toml: its folder does not exist; "),
         ("dkim generate", "newsletter.sender: a signature needs the domain that the mail "),
@@ -490,7 +490,7 @@ def test_the_configuration_is_written_where_it_is_looked_for(newsletter: Here) -
     """A command that misses a configuration names the file that `init` then writes."""
     missing = newsletter("--config", "x.toml", "status")
     assert missing.stderr.startswith("error: x.toml: there is no configuration; `newsletter init`")
-    assert newsletter("--config", "x.toml", "init").stdout.startswith("Wrote x.toml. ")
+    assert newsletter("--config", "x.toml", "init").stdout.startswith("Wrote x.toml.\n")
     assert newsletter("--config", "x.toml", "status").returncode == 0
     assert not Path("config.toml").exists()
 

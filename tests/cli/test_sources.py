@@ -90,7 +90,7 @@ def test_names_are_distinct(here: Here) -> None:
     [
         (["hf-daily"], "it is configured already, as the source daily-papers"),
         (["arxiv"], "arxiv: it needs a category; write `newsletter sources add arxiv CATEGORY…`"),
-        (["pubmed", "x"], "pubmed: PubMed's API needs two requests"),
+        (["openreview", "x"], "openreview: OpenReview answers its API only for browsers"),
         (["arxivv", "cs.CL"], "“arxivv” is not a preset, so nothing can follow it"),
         (["nowhere"], "there is no preset, file or folder “nowhere”; name a URL"),
         (["medrxiv", "--name", "daily-papers"], "there is a source daily-papers already"),
@@ -195,3 +195,47 @@ def test_a_source_is_removed_with_its_history_kept(here: Here) -> None:
     assert load_config("config.toml").sources == ()
     done = here("sources", "test")
     assert done.stdout.startswith("There are no sources in the configuration.")
+
+
+def test_a_source_is_renamed_in_the_configuration_and_the_database(here: Here) -> None:
+    """Its captures go on under the new name; the rest of the file stays."""
+    Path("captures").mkdir()
+    for file in sample():
+        (Path("captures") / file.name).write_bytes(file.read_bytes())
+    here("sources", "add", "captures", "--no-check")
+    here("sources", "remove", "daily-papers")
+    here("ingest")
+    before = config()
+    (row,) = rows_of(here("sources", "rename", "captures", "pages", "--json"))
+    assert (row["source"], row["configured"], row["merged"]) == ("pages", True, False)
+    assert config() == before.replace('name = "captures"', 'name = "pages"')
+    (row,) = rows_of(here("sources", "--json"))
+    assert (row["source"], row["configured"], row["snapshots"]) == ("pages", True, len(sample()))
+
+
+def test_a_source_that_was_never_captured_is_renamed(here: Here) -> None:
+    """Before there is a database, and with one that does not know it."""
+    assert here("sources", "rename", "daily-papers", "hf").returncode == 0
+    assert not Path("newsletter.db").exists()
+    here("subscribers", "add", "ada@example.org")
+    assert here("sources", "rename", "hf", "daily").returncode == 0
+    assert [section.name for section in load_config("config.toml").sources] == ["daily"]
+
+
+def test_a_name_that_cannot_be_given_changes_nothing(here: Here) -> None:
+    """The configuration is as it was, whether the name is taken or refused by the database."""
+    Path("captures").mkdir()
+    here("sources", "add", "captures", "--no-check")
+    here("subscribers", "add", "ada@example.org")
+    before = config()
+    for name in ("daily-papers", "manual", " ", "captures"):
+        done = here("sources", "rename", "captures", name)
+        assert (done.returncode, config()) == (2, before)
+    for file in sample():
+        (Path("captures") / file.name).write_bytes(file.read_bytes())
+    here("ingest")
+    done = here("sources", "rename", "captures", "manual")
+    assert (done.returncode, config()) == (2, before)
+    assert "a source cannot be renamed to “manual”" in done.stderr
+    done = here("sources", "rename", "nothing", "other")
+    assert (done.returncode, config()) == (2, before)

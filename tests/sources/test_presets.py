@@ -82,6 +82,20 @@ def test_a_query_is_encoded(query: str) -> None:
     assert "{date}" not in url
 
 
+def test_a_query_of_pubmed_is_encoded() -> None:
+    """Europe PMC gets it in brackets, for PubMed only, newest first and with abstracts."""
+    url = choose("pubmed", 'TITLE:"lamp {date}"', "OR buoy & bell").url
+    asked = parse_qs(urlsplit(url).query, strict_parsing=True)
+    assert asked == {
+        "query": ['(TITLE:"lamp {date}" OR buoy & bell) AND SRC:MED'],
+        "resultType": ["core"],
+        "format": ["json"],
+        "pageSize": ["100"],
+        "sort": ["P_PDATE_D desc"],
+    }
+    assert "{date}" not in url
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -92,7 +106,7 @@ def test_a_query_is_encoded(query: str) -> None:
         (["arxiv-query", " "], "needs a query"),
         (["biorxiv", "a&b"], "“a&b” is not a subject such as neuroscience"),
         (["openreview", "ICLR.cc/2026/Conference"], "browsers and signed-in users"),
-        (["pubmed", "lamps"], "Create RSS"),
+        (["pubmed", ""], "needs a query"),
     ],
 )
 def test_wrong_arguments(words: Sequence[str], said: str) -> None:
@@ -113,6 +127,7 @@ ANSWERS = {
     "hf-daily": ([], api_json(MADE), "api-json"),
     "arxiv": (["cs.LG"], captures.arxiv_rss(MADE), "arxiv-feed"),
     "arxiv-query": (["all:lamps"], captures.arxiv_api(MADE), "arxiv-api"),
+    "pubmed": (["lamps"], captures.europe_pmc(MADE), "europe-pmc"),
     "biorxiv": (["neuroscience"], captures.preprint_rss(MADE), "feed"),
     "medrxiv": ([], captures.preprint_rss(MADE, "medrxiv"), "feed"),
 }

@@ -14,6 +14,11 @@ from typing import Any
 import pytest
 
 from newsletter import cli
+from tests.support import preloaded
+
+_PATIENCE = 120  # seconds
+_AT_THE_START = ("PYTHON", "LC_", "LANG")
+"""Variables that an interpreter reads when it starts."""
 
 INTERRUPTIBLE = [
     sys.executable,
@@ -29,17 +34,27 @@ def newsletter(
     *arguments: str, cwd: Path, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs `newsletter` in the folder `cwd`, with additional environment variables."""
-    done = subprocess.run(
+    if any(name.startswith(_AT_THE_START) for name in environment):
+        done = _newly_started(arguments, cwd, {**os.environ, **environment}, stdin)
+    else:
+        done = preloaded.run(arguments, cwd, {**os.environ, **environment}, stdin, _PATIENCE)
+    out, err = done.stdout.decode(), done.stderr.decode()
+    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
+
+
+def _newly_started(
+    arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], stdin: bytes
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs `newsletter` in a new interpreter."""
+    return subprocess.run(
         [sys.executable, "-m", "newsletter", *arguments],
         cwd=cwd,
-        env={**os.environ, **environment},
+        env=environment,
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=_PATIENCE,
     )
-    out, err = done.stdout.decode(), done.stderr.decode()
-    return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 
 
 @dataclass(frozen=True)

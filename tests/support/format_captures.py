@@ -253,6 +253,37 @@ def json_feed(papers: Sequence[Paper]) -> bytes:
     return json.dumps({"version": version, "title": "Lamps", "items": items}, indent=1).encode()
 
 
+def europe_pmc(papers: Sequence[Paper]) -> bytes:
+    """Results of the Europe PMC API, with the fields of `resultType=core`."""
+    results = [
+        {
+            "id": str(40_000_000 + number),
+            "source": "MED",
+            "pmid": str(40_000_000 + number),
+            "doi": f"10.48550/arXiv.{paper.arxiv_id}",
+            "title": _xml(paper.title),
+            "authorString": "Okafor M, Lindqvist J.",
+            "authorList": {
+                "author": [
+                    {"fullName": "Okafor M", "firstName": "Mira", "lastName": "Okafor"},
+                    {"collectiveName": "The Harbour Group"},
+                ]
+            },
+            "abstractText": _xml(paper.abstract),
+            "keywordList": {"keyword": ["Lamps", "Harbours"]},
+            "firstPublicationDate": "2026-11-18",
+        }
+        for number, paper in enumerate(papers)
+    ]
+    answer = {
+        "version": "6.9",
+        "hitCount": len(results),
+        "request": {"queryString": "lamps AND SRC:MED", "resultType": "core", "pageSize": 100},
+        "resultList": {"result": results},
+    }
+    return json.dumps(answer).encode()
+
+
 def legacy_rows(papers: Sequence[Paper]) -> bytes:
     """Rows written as Python dicts."""
     return json.dumps([repr(_row(paper)) for paper in papers], indent=4).encode()
@@ -532,6 +563,7 @@ CAPTURES: Mapping[str, tuple[Builder, ...]] = {
     "feed": (rss, page_rss, atom),
     "search-text": (search_markdown, search_lines, search_footnotes),
     "json-feed": (json_feed,),
+    "europe-pmc": (europe_pmc,),
     "api-legacy-json": (legacy_rows, legacy_wrapped),
     "daily-papers-cards": (cards_of_2024, cards_of_2026),
     "bibtex": (bibtex,),

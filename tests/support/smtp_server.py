@@ -32,9 +32,10 @@ class Server:
 
     Args:
         port: 0 for any.
+        host: the address it listens on.
     """
 
-    def __init__(self, options: Options, port: int = 0) -> None:
+    def __init__(self, options: Options, port: int = 0, host: str = "127.0.0.1") -> None:
         self.options = options
         self.received: list[Received] = []
         self.commands: list[str] = []
@@ -43,7 +44,7 @@ class Server:
         """Those received without TLS."""
         self.connections = 0
         self.over = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", port))
+        self._listener = socket.create_server((host, port))
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []

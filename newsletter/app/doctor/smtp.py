@@ -15,6 +15,7 @@ from newsletter.app.doctor.context import Context
 from newsletter.app.doctor.findings import Finding, failure, ok, warning
 from newsletter.storage import health
 from newsletter.transports.base import SessionFailed
+from newsletter.transports.mail_servers import port_hint
 from newsletter.transports.opening import opened
 from newsletter.transports.wire import BROKEN, SmtpSettings, Wire
 
@@ -26,13 +27,6 @@ _CERTIFICATE_WARNING = timedelta(days=14)
 
 _CONNECT_TIMEOUT = 10.0
 """Seconds to wait for the mail server."""
-
-_PORT_HINTS = {
-    (465, "starttls"): 'port 465 usually wants security = "tls"',
-    (587, "tls"): 'port 587 usually wants security = "starttls"',
-    (25, "tls"): 'port 25 usually wants security = "starttls"; many networks block it, try 587',
-    (25, "starttls"): "many networks block port 25; try port 587",
-}
 
 
 def check(context: Context) -> Iterator[Finding]:
@@ -52,7 +46,7 @@ def check(context: Context) -> Iterator[Finding]:
     try:
         wire = opened(settings, None, time.monotonic)
     except SessionFailed as error:
-        usual = _PORT_HINTS.get((section.port, section.security), "")
+        usual = port_hint(section.port, section.security)
         hint = "; ".join(filter(None, (error.hint, usual))) or "ask who runs the server"
         yield failure(f"{where}: {error.what}", hint)
         return

@@ -1,4 +1,4 @@
-"""Commands that write and check the configuration."""
+"""`config`: checks the configuration."""
 
 from __future__ import annotations
 
@@ -11,23 +11,6 @@ from newsletter.cli.options import config_option
 from newsletter.cli.terminal import note, say
 from newsletter.errors import ConfigError, NewsletterError
 from newsletter.masks import masked
-
-
-@click.command()
-@click.argument("path", required=False)
-def init(path: str | None) -> None:
-    """Write a configuration file, and create the database.
-
-    PATH is by default the file that --config or $NEWSLETTER_CONFIG names, else config.toml.
-    """
-    from newsletter.config.file import config_path, load_config
-    from newsletter.config.file import init as write_config
-    from newsletter.storage.database import Database
-
-    file = config_path(path or config_option())
-    write_config(file)
-    Database(load_config(str(file)).database.url).close()
-    say(f"Wrote {file}. Look at it, then run `newsletter ingest` and `newsletter preview`.")
 
 
 @click.group()

@@ -1,0 +1,85 @@
+"""Questions on the terminal: each says what it is for, and Enter accepts the suggestion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import click
+from pydantic import BaseModel, ValidationError
+
+from newsletter.cli.terminal import say
+from newsletter.config.problems import in_words
+
+
+def ask(about: str, label: str, default: str, check: Callable[[str], object] = str) -> str:
+    """Returns the answer to a question.
+
+    Args:
+        about: what the answer is for, as one or two sentences.
+        label: a word or two before the answer.
+        default: the answer if only Enter is pressed. It may be empty.
+        check: raises `ValueError` with what to write instead if an answer is not valid.
+    """
+    say()
+    for line in about.splitlines():
+        say(line)
+    answer: str = click.prompt(
+        label, default=default, show_default=bool(default), value_proc=_checked(check)
+    )
+    return answer
+
+
+def ask_secret(about: str, label: str) -> str:
+    """Returns a secret, which is not shown as it is typed; it may be empty."""
+    say()
+    for line in about.splitlines():
+        say(line)
+    answer: str = click.prompt(label, default="", show_default=False, hide_input=True)
+    return answer.strip()
+
+
+def choose(about: str, choices: Sequence[str], default: int) -> int:
+    """Returns the index of the choice that was made.
+
+    Args:
+        about: what is to be chosen.
+        choices: one line each.
+        default: the index of the choice if only Enter is pressed.
+    """
+    say()
+    for line in about.splitlines():
+        say(line)
+    for number, choice in enumerate(choices, 1):
+        say(f"  {number}  {choice}")
+    answer: int = click.prompt("Number", type=click.IntRange(1, len(choices)), default=default + 1)
+    return answer - 1
+
+
+def confirm(question: str) -> bool:
+    """Returns whether the answer is yes, which it is if only Enter is pressed."""
+    say()
+    return click.confirm(question, default=True)
+
+
+def valid(section: type[BaseModel], key: str) -> Callable[[str], None]:
+    """Returns a check of answers for a key of the configuration. It raises `ValueError`."""
+
+    def check(answer: str) -> None:
+        try:
+            section.model_validate({key: answer})
+        except ValidationError as exc:
+            found = [problem.removeprefix(f"{key}: ") for problem in in_words(exc)]
+            raise ValueError("; ".join(found)) from exc
+
+    return check
+
+
+def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
+    def checked(answer: str) -> str:
+        try:
+            check(answer)
+        except ValueError as wrong:
+            raise click.UsageError(f"“{answer}”: {wrong}") from wrong
+        return answer.strip()
+
+    return checked
