@@ -62,7 +62,7 @@ def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> in
     loaded = load_config(config_option())
     try:
         with opened(loaded) as app:
-            _note_subfolders(locations or configured_locations(loaded))
+            _note_folders(locations or configured_locations(loaded))
             if locations:
                 return reported(
                     app.sources.ingest_named(locations, format), as_json=as_json, decide=True
@@ -116,7 +116,7 @@ def _replay(
     with Signals() as signals:
         try:
             with throw_away(config) as app, signals.ends_at_once():
-                _note_subfolders(locations)
+                _note_folders(locations)
                 return reported(
                     app.sources.replay(locations, format), as_json=as_json, written=writer(app)
                 )
@@ -126,11 +126,13 @@ def _replay(
             return _all_failed(locations, error, as_json=as_json)
 
 
-def _note_subfolders(locations: Iterable[str]) -> None:
-    from newsletter.sources.files import subfolders_note
+def _note_folders(locations: Sequence[str]) -> None:
+    """Says which folders have no files, and which have folders that are not read."""
+    from newsletter.sources.files import empty_note, subfolders_note
 
-    for remark in filter(None, map(subfolders_note, locations)):
-        note(remark)
+    for location in locations:
+        for remark in filter(None, (empty_note(location), subfolders_note(location))):
+            note(remark)
 
 
 def _all_failed(locations: Iterable[str], error: StorageError, *, as_json: bool) -> int:

@@ -10,7 +10,7 @@ import click
 
 from newsletter.cli.options import config_option, use_config
 from newsletter.cli.terminal import say
-from newsletter.errors import OutputError, UsageError
+from newsletter.errors import UsageError
 
 if TYPE_CHECKING:
     from newsletter.app.initial_setup import Answers, Owner, Setup
@@ -76,7 +76,7 @@ def init(path: str | None, sources: tuple[str, ...], *, yes: bool, **options: st
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
         return _talked(setup, given, sources)
     if not setup.is_new and not given and not sources:
-        raise OutputError(
+        raise UsageError(
             "this file exists already",
             where=setup.shown(setup.file),
             hint="options change it, and on a terminal so does `newsletter init`; or give another "

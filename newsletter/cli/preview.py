@@ -64,11 +64,20 @@ def preview(
         loaded = with_theme(loaded, theme)
     found = _previewed(loaded, subscriber, last=last, sample=sample)
     if not isinstance(found, _Preview):
+        if theme:
+            _refuse_faulty_theme(loaded)
         return _silent(found, "" if last else _LAST, as_json=as_json)
     written = _write(loaded, found, Path(out))
     _print_preview(loaded, found, written, as_json=as_json)
     _show(Path(out), written.files[0], open_it=open_it, serve=serve, as_json=as_json)
     return 0
+
+
+def _refuse_faulty_theme(loaded: Config) -> None:
+    """Reports a theme that does not exist or is wrong, although there is nothing to show in it."""
+    from newsletter.app.edition_previews import sample_edition
+
+    sample_edition(loaded)
 
 
 _LAST = "`newsletter preview --last` shows the edition sent last, "

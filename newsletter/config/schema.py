@@ -139,7 +139,7 @@ class DeliverySection(_Section):
 class SmtpSection(_Section):
     """A mail server."""
 
-    host: str = Field("", max_length=253)
+    host: Annotated[str, AfterValidator(values.host)] = Field("", max_length=253)
     port: int = Field(465, ge=1, le=65535)
     security: Literal["tls", "starttls", "none"] = "tls"
     username: str = ""
@@ -224,7 +224,7 @@ class ThemeSection(_Section):
 class WebSection(_Section):
     """The web server and its pages."""
 
-    host: str = "127.0.0.1"
+    host: Annotated[str, AfterValidator(values.host)] = "127.0.0.1"
     port: int = Field(8000, ge=1, le=65535)
     secret_keys: tuple[SecretStr, ...] = ()
     metrics_token: SecretStr = SecretStr("")

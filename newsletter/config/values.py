@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Callable
 from datetime import time, timedelta
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
@@ -104,6 +105,18 @@ def domain(value: str) -> str:
         return idna.encode(value, uts46=True).decode().lower()
     except idna.IDNAError as exc:
         raise ValueError('write a domain, such as "example.org"') from exc
+
+
+def host(value: str) -> str:
+    """Accepts the name or the IP address of a machine, or an empty string."""
+    if value and not re.fullmatch(r"[\w.-]+", value):
+        try:
+            ip_address(value)
+        except ValueError as exc:
+            raise ValueError(
+                'write a name or an IP address, such as "mail.example.org", without port'
+            ) from exc
+    return value
 
 
 def named_domain(value: str) -> str:

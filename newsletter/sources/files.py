@@ -112,6 +112,15 @@ def subfolders_note(path: str | Path) -> str:
     )
 
 
+def empty_note(path: str | Path) -> str:
+    """Returns a remark that there is no file to read in a folder; empty if there is one."""
+    try:
+        files = [one for one in os.scandir(path) if one.is_file() and not one.name.startswith(".")]
+    except OSError:
+        return ""  # reading it reports what is wrong, and a file is not a folder
+    return "" if files else f"{_shown(Path(path))}: there are no files in this folder yet"
+
+
 def is_folder(path: str | Path) -> bool:
     """Returns whether a path is a folder; false if that cannot be determined."""
     return os.path.isdir(path)  # noqa: PTH112  # `Path.is_dir` raises for names too long

@@ -262,6 +262,22 @@ def test_an_inspection_says_of_how_many_papers_it_shows_the_first(newsletter: He
     assert newsletter("inspect", "short.json").stdout.splitlines()[0].endswith("; 1 paper")
 
 
+def test_an_empty_folder_is_told_of(newsletter: Here) -> None:
+    """Rather than nothing at all."""
+    newsletter("init", "--yes", "--source", ".")
+    Path("papers/older").mkdir(parents=True)
+    for words in (["ingest", "papers"], ["replay", "papers"]):
+        assert "note: papers: there are no files in this folder yet" in newsletter(*words).stderr
+
+
+def test_a_theme_that_does_not_exist_is_told_of_without_papers(newsletter: Here) -> None:
+    """Although there is no edition to show in it."""
+    newsletter("init")
+    done = newsletter("preview", "--theme", "nope")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "nope" in done.stderr
+
+
 def test_subfolders_that_are_not_read_are_told_of(newsletter: Here) -> None:
     """With how many they are and how they are read."""
     with_papers()
