@@ -32,6 +32,7 @@ class Site:
         owner: the public contact address; empty if there is none.
         can_subscribe: whether visitors can subscribe.
         send_at: the time of day at which editions are sent, in each subscriber's time zone.
+        time_zone: that of subscribers without one of their own.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Site:
     language: str
     can_subscribe: bool
     send_at: str
+    time_zone: str
 
 
 def site(config: Config) -> Site:
@@ -60,4 +62,5 @@ def site(config: Config) -> Site:
         language=section.language,
         can_subscribe=bool(section.base_url),
         send_at=f"{section.send_at:%H:%M}",
+        time_zone=section.time_zone,
     )

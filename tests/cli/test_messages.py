@@ -599,7 +599,9 @@ def test_pages_and_mails_speak_plainly(tmp_path: Path) -> None:
     odd = re.compile(r"[Ss]omebody|[Nn]obody|we hope|\bholds?\b|slip\b|can get it|[Nn]othing more")
     with opened_site(tmp_path) as site:
         front = site.get("/").text
-        promise = 'class="promise">Every day at 07:30 in your time zone: the new papers'
+        promise = (
+            'class="promise">Every day at 07:30 <span class="zone">(UTC)</span>: the new papers'
+        )
         assert promise in front
         assert "each one once.</p>" in front
         number = site.joined()

@@ -369,7 +369,10 @@ def test_every_problem_is_in_our_own_words(path: tuple[str, ...]) -> None:
         ("[web]\nport = 0", "web.port: write a whole number from 1 to 65535"),
         ("[web]\nport = 'x'", "web.port: write a whole number"),
         ("[web]\nhost = 'a b'", "web.host: write a name or an IP address"),
-        ("[transports.smtp]\nhost = 'mail.example:25'", "transports.smtp.host: write a name or an IP"),
+        (
+            "[transports.smtp]\nhost = 'mail.example:25'",
+            "transports.smtp.host: write a name or an IP",
+        ),
         ("[delivery]\nmax_per_day = 0", "delivery.max_per_day: write a number greater than 0"),
         ("[newsletter]\nname = ''", "newsletter.name: it must not be empty"),
         ("[newsletter]\nname = 5", "newsletter.name: write text in quotation marks"),

@@ -198,6 +198,9 @@ def test_a_subscriber_from_sign_up_to_unsubscribing(
     """Uses every page and every setting once."""
     address, new = f"ada-{view}@reader.example", f"bea-{view}@reader.example"
     with visiting(browser, room, view) as visitor:
+        visitor.open(f"{room.base}/", NAME)
+        local = "in your time zone" if view.javascript else "(UTC)"
+        expect(visitor.page.locator(".promise")).to_contain_text(f"Every day at 07:30 {local}: the")
         edition = join(visitor, address)
         zone = "Europe/Lisbon" if view.javascript else None
         assert room.subscribers()[address].preferences == Preferences(time_zone=zone)
