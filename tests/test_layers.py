@@ -25,7 +25,8 @@ storage!
 papers: parser_messages reading_time identity | parser_worker! parser_process! | parsers!
 papers: changes review report! | capture_store! snapshot_processing!
 papers: parsed_spool! snapshot_review! source_rename! | ingest! | source_ingest!
-editions: content | paper_block | subject | compose | template_errors! mjml! | templating!
+editions: content notice_kinds | paper_block | subject | compose
+editions: template_errors! mjml! | templating!
 editions: skeleton! | render! notices!
 editions: validate | build! | preview!
 planning: cadence | rules! | view! due_times! edition_review! | freezing! | plan! | planner!

@@ -17,8 +17,7 @@ from newsletter.app.reason_words import (
     source_failing,
 )
 from newsletter.config.schema import Config
-from newsletter.delivery.recorder import LIMITED
-from newsletter.editions.notices import REPORT, WEEKLY
+from newsletter.editions.notice_kinds import REPORT, WEEKLY
 from newsletter.errors import ClockBehind, StorageError
 from newsletter.models import Circuit, DeliveryState, EditionState, SnapshotState, SubscriberState
 from newsletter.planning.rules import refuse_old_clock
@@ -34,7 +33,7 @@ from newsletter.storage import (
     subscribers,
 )
 from newsletter.storage.database import Database
-from newsletter.storage.installation import Installation
+from newsletter.storage.installation import LIMITED, Installation
 from newsletter.subscribers.address import normal_form
 from newsletter.text.dates import utc
 

@@ -12,7 +12,8 @@ from newsletter.app.alert_channels import AlertChannels
 from newsletter.app.alert_conditions import Alert, AlertConditions
 from newsletter.app.alert_reports import Report, Step, is_news, known_alerts, next_step
 from newsletter.config.schema import Config
-from newsletter.editions.notices import REPORT, WEEKLY, Notices
+from newsletter.editions.notice_kinds import REPORT, WEEKLY
+from newsletter.editions.notices import Notices
 from newsletter.errors import RenderError, StorageError
 from newsletter.models import DeliveryState, SubscriberState
 from newsletter.storage import deliveries, installation, subscribers, trace

@@ -22,7 +22,7 @@ from newsletter.app.temporary_folder import temporary_folder
 from newsletter.app.unsent_reasons import RunFacts, unsent_reason
 from newsletter.config.schema import Config
 from newsletter.delivery.sending import RunResult
-from newsletter.editions.notices import REPORT, WEEKLY
+from newsletter.editions.notice_kinds import REPORT, WEEKLY
 from newsletter.errors import NewsletterError
 from newsletter.models import EditionState, SubscriberState
 from newsletter.storage import backups, editions, generations, log, rehearsal, senders

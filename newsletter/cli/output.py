@@ -5,25 +5,27 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from newsletter.app.status import Status
 from newsletter.cli.options import is_quiet
 from newsletter.cli.terminal import knows_unicode, say, write
 from newsletter.editions.compose import in_order
 from newsletter.editions.paper_block import title_of
-from newsletter.editions.preview import Written
 from newsletter.errors import one_line
 from newsletter.masks import masked_url
-from newsletter.models import Snapshot
 from newsletter.papers.identity import keys_of
-from newsletter.papers.report import CaptureReport
-from newsletter.storage.snapshots import SnapshotRow
-from newsletter.storage.sources import SourceStatus
 from newsletter.text.clean import cut
 from newsletter.text.counted import plural
 from newsletter.text.dates import iso, utc
 from newsletter.text.json_line import json_line
+
+if TYPE_CHECKING:
+    from newsletter.app.status import Status
+    from newsletter.editions.preview import Written
+    from newsletter.models import Snapshot
+    from newsletter.papers.report import CaptureReport
+    from newsletter.storage.snapshots import SnapshotRow
+    from newsletter.storage.sources import SourceStatus
 
 _UNTOLD = 5
 """Problems not reported yet that the status describes one by one."""

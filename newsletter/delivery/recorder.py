@@ -15,6 +15,7 @@ from newsletter.delivery.retry import Decision, decide, is_about_us
 from newsletter.models import Circuit, DeliveryState
 from newsletter.storage import generations, installation, outbox, subscribers
 from newsletter.storage.database import Database
+from newsletter.storage.installation import LIMITED
 from newsletter.storage.outbox import DeliveryUpdate, QueuedDelivery
 from newsletter.transports.replies import Reply
 
@@ -27,8 +28,6 @@ PAUSED = "all sending was stopped during the run; `newsletter continue` resumes 
 """Why a run ends if the operator pauses sending during it."""
 UNDER_WAY = "its end is not on record: it is still running, or was interrupted"
 """Replaces the previous run's reason, which is out of date once this run has claimed an edition."""
-LIMITED = "the day's limit (max_per_day) is reached"
-"""Why deliveries wait although there is no fault."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from newsletter.delivery.loop import BreakerGate, Loop
 from newsletter.delivery.outcomes import WINDOW
 from newsletter.delivery.personalise import Personaliser
 from newsletter.delivery.queue import PAGE, Queue
-from newsletter.delivery.recorder import LIMITED, Limits, Recorder, RunSummary
+from newsletter.delivery.recorder import Limits, Recorder, RunSummary
 from newsletter.delivery.stop import Retry, RunStop
 from newsletter.delivery.throttle import Rates
 from newsletter.delivery.workers import WorkerPool
@@ -31,6 +31,7 @@ from newsletter.storage import (
     subscribers,
 )
 from newsletter.storage.database import Database
+from newsletter.storage.installation import LIMITED
 from newsletter.storage.outbox import QueuedDelivery
 from newsletter.transports.base import Transport
 

@@ -6,15 +6,17 @@ import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from newsletter.delivery.recorder import LIMITED, RunSummary
+from newsletter.delivery.recorder import RunSummary
 from newsletter.delivery.sending import MakeDelivery, Sending
-from newsletter.editions.notices import TEST, Notices
+from newsletter.editions.notice_kinds import TEST
+from newsletter.editions.notices import Notices
 from newsletter.errors import SendingStopped, UsageError
 from newsletter.messages import tokens
 from newsletter.storage import deliveries, subscribers
 from newsletter.storage import notices as notice_rows
 from newsletter.storage.database import Database
 from newsletter.storage.deliveries import DeliveryRow
+from newsletter.storage.installation import LIMITED
 from newsletter.subscribers.address import Address
 from newsletter.text.dates import utc
 

@@ -7,15 +7,6 @@ from pathlib import Path
 from newsletter.editions.template_errors import FAULTS, template_error
 from newsletter.editions.templating import environment, loader
 
-TEST = "test"
-REPORT = "report"
-WEEKLY = "weekly"
-CONFIRM = "confirm"
-KNOWN = "known"
-SETTINGS = "settings"
-CHANGE = "change"
-CHANGED = "changed"
-
 
 class Notices:
     """Renders the templates in `mail/`. The first line of each is the subject.

@@ -14,6 +14,9 @@ from newsletter.storage.columns import Utc
 from newsletter.storage.schema import deliveries, editions, installation, notices, sendings, sources
 from newsletter.storage.subscriber_tables import requests, subscribers
 
+LIMITED = "the day's limit (max_per_day) is reached"
+"""Why a run ended early although there is no fault."""
+
 
 @dataclass(frozen=True, slots=True)
 class Installation:

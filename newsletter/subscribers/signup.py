@@ -16,7 +16,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from newsletter.config import values
-from newsletter.editions.notices import CHANGED
+from newsletter.editions.notice_kinds import CHANGED
 from newsletter.messages.links import SubscriberLinks
 from newsletter.models import SubscriberState
 from newsletter.planning.rules import Rules

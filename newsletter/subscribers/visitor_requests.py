@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from newsletter.editions.notices import CHANGE, CONFIRM, KNOWN, SETTINGS
+from newsletter.editions.notice_kinds import CHANGE, CONFIRM, KNOWN, SETTINGS
 from newsletter.messages.links import SubscriberLinks
 from newsletter.models import SubscriberState
 from newsletter.planning.rules import Rules

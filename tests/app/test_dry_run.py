@@ -13,7 +13,7 @@ from newsletter.app.dry_run import dry_run
 from newsletter.config.parse import parse
 from newsletter.config.schema import Config
 from newsletter.delivery.sending import RunResult
-from newsletter.editions.notices import SETTINGS
+from newsletter.editions.notice_kinds import SETTINGS
 from newsletter.errors import DatabaseForeign, DatabaseMissing
 from newsletter.models import Circuit
 from newsletter.storage import breakers, installation, locks, notices

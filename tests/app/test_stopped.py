@@ -18,7 +18,7 @@ from newsletter.config.parse import parse
 from newsletter.delivery.personalise import Origin, Personaliser
 from newsletter.delivery.recorder import Limits
 from newsletter.delivery.run import DeliveryRun
-from newsletter.editions.notices import SETTINGS
+from newsletter.editions.notice_kinds import SETTINGS
 from newsletter.messages.mime import Sender
 from newsletter.models import DeliveryState
 from newsletter.service.jobs import Jobs

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from newsletter.editions.notices import (
+from newsletter.editions.notice_kinds import (
     CHANGE,
     CHANGED,
     CONFIRM,
@@ -21,8 +21,8 @@ from newsletter.editions.notices import (
     SETTINGS,
     TEST,
     WEEKLY,
-    Notices,
 )
+from newsletter.editions.notices import Notices
 from newsletter.editions.templating import TEXT_COLUMNS, bundled_templates
 from newsletter.errors import RenderError
 from newsletter.text.clean import clean, width

@@ -26,7 +26,8 @@ from newsletter.app.inspection import sample
 from newsletter.delivery.personalise import Origin
 from newsletter.editions import preview
 from newsletter.editions.build import Edition
-from newsletter.editions.notices import REPORT, TEST, Notices
+from newsletter.editions.notice_kinds import REPORT, TEST
+from newsletter.editions.notices import Notices
 from newsletter.messages import mime, tokens
 from newsletter.messages.mime import Recipient, Sender
 from newsletter.messages.personalised import (

@@ -25,7 +25,8 @@ from newsletter import formats
 from newsletter.app import factories
 from newsletter.app.edition_factories import owner_address
 from newsletter.config.schema import Config
-from newsletter.editions.notices import REPORT, Notices
+from newsletter.editions.notice_kinds import REPORT
+from newsletter.editions.notices import Notices
 from newsletter.messages.mime import Sender
 from newsletter.messages.personalised import RecipientFields, edition_template
 from newsletter.models import UNSUBSCRIBE, Entry, EntryKind, Rendered

@@ -27,7 +27,7 @@ import pytest
 from newsletter.app.clock import now
 from newsletter.app.composition import App
 from newsletter.config.parse import parse
-from newsletter.editions.notices import SETTINGS
+from newsletter.editions.notice_kinds import SETTINGS
 from newsletter.models import SubscriberState
 from newsletter.service.jobs import Jobs
 from newsletter.storage import log, notices

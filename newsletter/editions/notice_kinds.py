@@ -1,0 +1,10 @@
+"""The kinds of notices, each of which is the name of its template. Pure."""
+
+TEST = "test"
+REPORT = "report"
+WEEKLY = "weekly"
+CONFIRM = "confirm"
+KNOWN = "known"
+SETTINGS = "settings"
+CHANGE = "change"
+CHANGED = "changed"
