@@ -81,11 +81,17 @@ def between(before: str, after: str, block: str) -> str:
 
 
 def with_value(
-    document: TOMLDocument, text: str, table: AbstractTable, key: str, value: str | int | None
+    document: TOMLDocument, text: str, table: Item, key: str, value: str | int | None
 ) -> str:
-    """Returns the text with another value of a key that is set; without the key if it is `None`."""
-    if not in_order(document, text):
-        raise by_hand("its sections are not in an order that can be kept")
+    """Returns the text with another value of a key that is set; without the key if it is `None`.
+
+    Raises:
+        ConfigError: the key is not on a line of its own in a section.
+    """
+    from tomlkit.items import Table
+
+    if not isinstance(table, Table) or not in_order(document, text):
+        raise by_hand(f"{key} is not written as a line of its section")
     item: Any = table.value.item(key)
     mark(item)
     before, _, after = split(text, marked(document))
@@ -95,8 +101,8 @@ def with_value(
     table[key] = value
     item = table.value.item(key)
     if item.trivia.comment:
-        room = len(item.trivia.comment_ws) + len(old) - len(item.as_string())
-        item.trivia.comment_ws = " " * max(2, room)
+        gap = len(item.trivia.comment_ws)
+        item.trivia.comment_ws = " " * max(min(gap, 2), gap + len(old) - len(item.as_string()))
     return before + document.as_string().split(MARK)[1] + after
 
 
@@ -120,7 +126,11 @@ def _lines(text: str) -> list[str]:
 
 
 def verified(changed: str, text: str, differing: Mapping[str, Any]) -> str:
-    """Returns the changed text if it differs from the old one in these sections only."""
+    """Returns the changed text if its tables are those of the old one, but for these.
+
+    Raises:
+        ConfigError: something else changed as well.
+    """
     expected = {"sources": [], **tomllib.loads(text), **differing}
     try:
         found = {"sources": [], **tomllib.loads(changed)}

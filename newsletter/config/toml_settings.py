@@ -37,21 +37,36 @@ def with_settings(text: str, settings: Mapping[str, str | int | None]) -> str:
     Raises:
         ConfigError: the text is written in a way in which they cannot be set.
     """
-    changed, expected = text, tomllib.loads(text)
+    changed = text if not text or text.endswith("\n") else f"{text}\n"
+    expected = tomllib.loads(text)
     for name, value in settings.items():
         section, _, key = name.rpartition(".")
-        held = expected
-        for part in section.split("."):
-            held = held.setdefault(part, {})
-        if value is None:
-            held.pop(key, None)
-        else:
-            held[key] = value
-        changed = _with_setting(changed, section, key, value)
+        if value is not None or key in _section(expected, section):
+            _expect(expected, section, key, value)
+            changed = _with_setting(changed, section, key, value)
     return verified(with_its_ends(changed, text), text, expected)
 
 
+def _section(tables: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """Returns a section, which may be missing."""
+    for part in section.split("."):
+        tables = tables.get(part, {})
+    return tables
+
+
+def _expect(tables: dict[str, Any], section: str, key: str, value: str | int | None) -> None:
+    """Changes a key in tables, as it is to be changed in the text."""
+    for part in section.split("."):
+        tables = tables.setdefault(part, {})
+    if value is None:
+        del tables[key]
+    else:
+        tables[key] = value
+
+
 def _with_setting(text: str, section: str, key: str, value: str | int | None) -> str:
+    from tomlkit.items import Table
+
     document = parsed(text)
     table = _table(document, section)
     if table is not None and key in table:
@@ -63,8 +78,10 @@ def _with_setting(text: str, section: str, key: str, value: str | int | None) ->
         return _with_setting(active, section, key, value)
     if table is None:
         return between(text, "", f"[{section}]\n{line}")
-    if not table.value.body or not in_order(document, text):
+    if not isinstance(table, Table) or not in_order(document, text):
         raise by_hand(f"[{section}] is written in a way that cannot be extended")
+    if not len(table):  # only comments
+        return _below_header(text, section, line)
     last_line(table, text).trivia.trail += MARK
     before, after = split(text, marked(document))
     return before + line + after
@@ -86,9 +103,21 @@ def _line(key: str, value: str | int) -> str:
     return f"{key} = {tomlkit.item(value).as_string()}\n"
 
 
+def _below_header(text: str, section: str, line: str) -> str:
+    """Returns the text with a line below the header of a section."""
+    header = _header(text, section)
+    if header is None:
+        raise by_hand(f"[{section}] is written in a way that cannot be extended")
+    return f"{text[: header.end()]}\n{line}{text[header.end() + 1 :]}"
+
+
+def _header(text: str, section: str) -> re.Match[str] | None:
+    return re.search(rf"^\[{re.escape(section)}\][ \t]*(#.*)?\r?$", text, re.MULTILINE)
+
+
 def _uncommented(text: str, section: str, key: str) -> str:
     """Returns the text with the first comment `# key = …` of a section as a line of it, or ""."""
-    header = re.search(rf"^\[{re.escape(section)}\][ \t]*(#.*)?\r?$", text, re.MULTILINE)
+    header = _header(text, section)
     if header is None:
         return ""
     start = header.end()

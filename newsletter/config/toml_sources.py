@@ -86,10 +86,16 @@ def with_source_renamed(text: str, old: str, new: str) -> str:
     Raises:
         ConfigError: the text is written in a way in which it cannot be renamed.
     """
+    from tomlkit.items import Array
+
     document = parsed(text)
     sources: Any = document["sources"]
     number = next(n for n, table in enumerate(sources) if table["name"] == old)
-    changed = with_value(document, text, sources[number], "name", new)
+    if isinstance(sources, Array):
+        sources[number]["name"] = new
+        changed = document.as_string()
+    else:
+        changed = with_value(document, text, sources[number], "name", new)
     renamed = _sources(text)
     renamed[number]["name"] = new
     return verified(changed, text, {"sources": renamed})

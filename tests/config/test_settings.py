@@ -62,7 +62,36 @@ def test_settings_are_added_and_removed() -> None:
     assert changed == (
         '[web]\nport = 1 # mine\nhost = "::1"\n\n[theme]\n\n[dkim]\nselector = "a"\n'
     )
-    assert with_settings(text, {"web.nothing": None}) == text
+    assert with_settings(text, {"web.nothing": None, "nowhere.x": None}) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("", '[web]\nhost = "a"\n'),
+        ("[web]", '[web]\nhost = "a"\n'),
+        ("[web] # mine\n# nothing yet\n\n[dkim]\n", None),
+        ("[web]\n[web.more]\nx = 1", None),
+        ("[web]\nport = 1", '[web]\nport = 1\nhost = "a"\n'),
+        ('[web]\nhost="b" # x\n', '[web]\nhost="a" # x\n'),
+        ('web.port = 1\nweb.host = "b"\n', None),
+        ('web = {host = "b"}\n', None),
+        ("[web.more]\nx = 1\n[dkim]\n[web]\nport = 1\n", None),
+        ('"web".host = "b"\n', None),
+        ('[[sources]]\nname = "web"\n[web]\n', None),
+    ],
+)
+def test_every_way_to_write_a_section(text: str, changed: str | None) -> None:
+    """The setting is changed and nothing else, or it is left to the operator in plain words."""
+    try:
+        made = with_settings(text, {"web.host": "a"})
+    except ConfigError as error:
+        assert changed is None
+        assert error.hint == "change it by hand"
+    else:
+        assert changed in (None, made)
+        before = tomllib.loads(text)
+        assert tomllib.loads(made) == {**before, "web": {**before.get("web", {}), "host": "a"}}
 
 
 def test_a_file_that_was_written_oddly_keeps_its_form() -> None:
@@ -111,3 +140,5 @@ def test_a_source_is_renamed_in_its_line() -> None:
         '-name = "daily-papers"',
         '+name = "the \\"new\\" one"',
     ]
+    inline = 'sources = [{name = "a", path = "b"}] # c\n'
+    assert with_source_renamed(inline, "a", "d") == 'sources = [{name = "d", path = "b"}] # c\n'
