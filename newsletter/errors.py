@@ -3,6 +3,7 @@
     NewsletterError                 exit status 3
     ├── ConfigError                 2   the configuration, all problems at once
     ├── UsageError                  2   the command line names something that does not exist
+    │   └── SourceKnown             2   the source is configured already
     ├── SourceError                     a source could not be read
     │   ├── SourceMissing               no such file or folder
     │   ├── SourceUnreadable            it exists but cannot be read
@@ -85,6 +86,10 @@ class UsageError(NewsletterError):
     """The command line names something that does not exist."""
 
     exit_status = 2
+
+
+class SourceKnown(UsageError):
+    """The source is configured already."""
 
 
 class SourceError(NewsletterError):

@@ -15,7 +15,7 @@ LAYERS = """
 masks
 errors models
 text: clean counted dates colour json_line tex_symbols zones | urls tex_formulas | tex
-text: excerpt fingerprint files!
+text: excerpt fingerprint files! | private_files!
 config: toml_lines | toml_settings toml_sources values
 config: schema | problems | parse permissions! | file! | edit!
 sources!

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
@@ -18,7 +19,7 @@ from newsletter.config.schema import Config, SmtpSection, SourceSection
 from newsletter.config.toml_settings import with_settings
 from newsletter.config.toml_sources import with_sources, without_source
 from newsletter.config.values import name_and_address
-from newsletter.errors import NewsletterError
+from newsletter.errors import OutputError
 from newsletter.models import SubscriberState
 from newsletter.storage import subscribers
 from newsletter.storage.database import Database
@@ -48,120 +49,110 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
+class NewConfig:
+    """A configuration that is to be written.
+
+    Attributes:
+        text: its TOML.
+        config: the same, parsed.
+        secret: the file for the password; `None` if there is no new one.
+        password: the password.
+    """
+
+    text: str
+    config: Config
+    secret: Path | None
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
 class Setup:
     """The configuration that is to be written or changed.
 
     Attributes:
-        found: the configuration as it is; the example if there is none yet.
+        current: the configuration as it is; the example if there is none yet.
         is_new: whether there is none yet.
     """
 
-    found: ConfigDraft
+    current: ConfigDraft
     is_new: bool
 
     @property
     def file(self) -> Path:
         """The file that is written."""
-        return self.found.file
+        return self.current.file
 
-    def shown(self, file: Path) -> str:
-        """Returns a path as people read it: from the current folder, if it is in there."""
-        return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
-
-    def is_path(self, place: str) -> bool:
-        """Returns whether a place is a file or folder, whose name may contain spaces."""
-        return Path(place).exists()
-
-    def source(self, place: str, arguments: Sequence[str]) -> list[NewSource]:
-        """Returns the source that a place stands for; nothing if it is configured already.
+    def source(
+        self, place: str, arguments: Sequence[str], beside: Sequence[NewSource] = ()
+    ) -> NewSource:
+        """Returns the source that a place stands for.
 
         Args:
             place: a URL, a path, or the name of a preset.
             arguments: the arguments of the preset.
+            beside: the sources that are added with it.
 
         Raises:
             UsageError: there is no such place.
+            SourceKnown: it is configured already, or among those beside it.
         """
-        others = self.found.config.model_copy(update={"sources": ()})
-        alone = replace(self.found, config=others)
-        made = new_source(alone, place, arguments, name=None, every=None, format=None)
-        if not self.is_new and _place(made.section) in self._places:
-            return []
-        if self.is_new:
-            return [made]
-        return [new_source(self.found, place, arguments, name=None, every=None, format=None)]
+        config = self.current.config
+        others = (*(() if self.is_new else config.sources), *(one.section for one in beside))
+        known = replace(self.current, config=config.model_copy(update={"sources": others}))
+        return new_source(known, place, arguments, name=None, every=None, format=None)
 
-    @property
-    def _places(self) -> set[tuple[str, str]]:
-        return {_place(section) for section in self.found.config.sources}
-
-    def text(self, answers: Answers) -> str:
-        """Returns the configuration with the answers.
-
-        Raises:
-            ConfigError: the existing one is written in a way that cannot be changed.
-        """
-        text, settings = self.found.text, dict(answers.settings)
-        if answers.password is not None and not self._password_file:
-            settings["transports.smtp.password_file"] = self.password_file().name
-        tables = [one.keys for one in answers.sources if _place(one.section) not in self._places]
-        if tables:
-            text = with_sources(text, tables)
-        if answers.sources and self.is_new:
-            kept = {_place(one.section) for one in answers.sources}
-            for example in self.found.config.sources:
-                if _place(example) not in kept:
-                    text = without_source(text, example.name)
-        return with_settings(text, settings)
-
-    def config(self, answers: Answers) -> Config:
+    def made(self, answers: Answers) -> NewConfig:
         """Returns the configuration that the answers make.
 
         Raises:
-            ConfigError: it has problems; lists all of them.
+            ConfigError: it has problems, or the existing one cannot be changed; lists all of them.
         """
-        text = self.text(answers)
-        return parse(text, os.environ, where=str(self.found.file), folder=self.found.folder)
+        settings, secret = dict(answers.settings), None
+        if answers.password is not None:
+            configured = self.current.config.transports.smtp.password_file
+            secret = Path(configured) if configured else self._free_file()
+            if not configured:
+                settings["transports.smtp.password_file"] = secret.name
+        text = with_settings(self._with_sources(answers.sources), settings)
+        where, folder = str(self.file), self.current.folder
+        config = parse(text, os.environ, where=where, folder=folder)
+        return NewConfig(text, config, secret, answers.password or "")
 
-    def password_file(self) -> Path:
-        """Returns where the password is kept: the configured file, or a new one."""
-        if self._password_file:
-            return Path(self._password_file)
+    def _with_sources(self, sources: Sequence[NewSource]) -> str:
+        """Returns the text with these sources; the example's are left out, unless among them."""
+        text, held = self.current.text, self.current.config.sources
+        for example in held if self.is_new and sources else ():
+            if all(_place(one.section) != _place(example) for one in sources):
+                text = without_source(text, example.name)
+        places = [_place(section) for section in held]
+        return with_sources(
+            text, [one.keys for one in sources if _place(one.section) not in places]
+        )
+
+    def _free_file(self) -> Path:
+        """Returns the path of a new file for the password."""
         names = (f"smtp-password{f'-{number}' if number > 1 else ''}" for number in count(1))
-        return next(path for name in names if not (path := self.found.folder / name).exists())
+        return next(path for name in names if not (path := self.current.folder / name).exists())
 
-    def write(self, answers: Answers) -> list[Path]:
+    def write(self, new: NewConfig) -> list[Path]:
         """Writes the configuration, and before it the password. Returns the files written.
 
         Raises:
-            ConfigError: the configuration would have problems.
-            OutputError: a file cannot be written, or was changed meanwhile.
+            OutputError: a file cannot be written, or was changed meanwhile; none is changed then.
         """
-        self.config(answers)
-        text = self.text(answers)
-        if answers.password is None:
-            return self._write_config(text)
-        secret = self.password_file()
-        files.write(secret, f"{answers.password}\n".encode(), 0o600)
-        try:
-            return [*self._write_config(text), secret]
-        except NewsletterError:
-            if not self._password_file:
-                files.remove(secret)
-            raise
+        if new.secret is None:
+            return self._write_config(new.text)
+        with _secret_written(new.secret, f"{new.password}\n".encode()):
+            return [*self._write_config(new.text), new.secret]
 
     def _write_config(self, text: str) -> list[Path]:
         if self.is_new:
-            files.create(self.found.file, text.encode(), 0o600)
-        elif text != self.found.text:
-            self.found.replace(text)
+            files.create(self.file, text.encode(), 0o600)
+        elif text != self.current.text:
+            self.current.replace(text)
         else:
             return []
-        return [self.found.file]
-
-    @property
-    def _password_file(self) -> str:
-        return self.found.config.transports.smtp.password_file
+        return [self.file]
 
 
 def begun(path: str | None) -> Setup:
@@ -169,14 +160,39 @@ def begun(path: str | None) -> Setup:
 
     Raises:
         ConfigError: there is one, and it is invalid.
+        OutputError: nothing can be written there.
     """
     file = config_path(path)
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        hint = "create it, or name another"
+        raise OutputError("its folder does not exist", where=str(file), hint=hint)
+    if not os.access(folder, os.W_OK):
+        hint = "choose a folder that may be written to"
+        raise OutputError("its folder cannot be written to", where=str(file), hint=hint)
     if file.exists() or file.is_symlink():
         return Setup(draft(path), is_new=False)
     text = example_config()
-    folder = file.absolute().parent
     config = parse(text, {}, where=str(file), folder=folder)
     return Setup(ConfigDraft(file, folder, text.encode(), config), is_new=True)
+
+
+@contextmanager
+def _secret_written(secret: Path, data: bytes) -> Iterator[None]:
+    """Writes a password, and takes that back if what follows fails."""
+    old = secret.read_bytes() if secret.exists() else None
+    if old is None:
+        files.create(secret, data, 0o600)
+    else:
+        files.rewrite_private(secret, data)
+    try:
+        yield
+    except BaseException:
+        if old is None:
+            files.remove(secret)
+        else:
+            files.rewrite_private(secret, old)
+        raise
 
 
 def try_login(section: SmtpSection, password: str) -> None:
@@ -209,7 +225,7 @@ class Owner:
         address: the owner's address.
         state: the state of the subscription.
         is_new: whether it was added now.
-        is_alone: whether there is no other subscriber.
+        is_alone: whether no other subscriber is active.
     """
 
     address: str
@@ -218,10 +234,12 @@ class Owner:
     is_alone: bool
 
 
-def subscribe_owner(config: Config) -> Owner | None:
-    """Creates the database and adds the owner, if there is one, as a subscriber.
+def subscribe_owner(config: Config, *, add: bool) -> Owner | None:
+    """Creates the database, and returns the owner as a subscriber, if they are one.
 
-    One who has left stays unsubscribed.
+    Args:
+        config: the configuration.
+        add: whether to add an unknown owner; a known one keeps their state.
 
     Raises:
         UsageError: the address is suppressed.
@@ -235,7 +253,10 @@ def subscribe_owner(config: Config) -> Owner | None:
     with opened(config) as app:
         with app.database.read() as tx:
             known = subscribers.find(tx, line.address.normal)
-            others = [one.normal for one in islice(subscribers.listed(tx), 2)]
+            active = subscribers.listed(tx, SubscriberState.ACTIVE)
+            others = [one.normal for one in islice(active, 2)]
+        if not (known or add):
+            return None
         row = known or app.subscribers.lifecycle.add(line)[0]
         is_alone = all(other == line.address.normal for other in others)
         return Owner(address, row.state, is_new=known is None, is_alone=is_alone)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import time as daytime
 
 import tzlocal
 
 from newsletter.app.initial_setup import Answers, Setup
+from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address, zone
 from newsletter.transports.mail_servers import provider_at
 
@@ -16,31 +18,44 @@ from newsletter.transports.mail_servers import provider_at
 def completed(setup: Setup, answers: Answers) -> Answers:
     """Returns the answers with what follows from them.
 
-    A host implies SMTP and, at a known provider, port and security. Mail by SMTP is from the owner
-    unless a sender is given. A new configuration gets this machine's time zone. Settings that an
+    A host implies SMTP and, at a known provider, port and security. Mail by SMTP is from the
+    account that logs in, if its name is an address, else from the owner, unless the operator chose
+    a sender. A new configuration gets this machine's time zone. Settings that an
     existing one has already are left out.
     """
-    settings, config = dict(answers.settings), setup.found.config
+    settings, config = dict(answers.settings), setup.current.config
     if "transports.smtp.host" in settings:
         settings.setdefault("delivery.transport", "smtp")
         provider = provider_at(str(settings["transports.smtp.host"]))
-        if provider and "transports.smtp.port" not in settings:
-            settings["transports.smtp.port"] = provider.port
+        if provider and settings.setdefault("transports.smtp.port", provider.port) == provider.port:
             settings.setdefault("transports.smtp.security", provider.security)
-    name = str(settings.get("newsletter.name") or config.newsletter.name)
-    owner = str(settings.get("newsletter.owner") or config.newsletter.owner)
-    if settings.get("delivery.transport") == "smtp" and owner and not config.newsletter.sender:
-        settings.setdefault("newsletter.sender", mailbox(name, owner))
+    if "newsletter.sender" not in settings and (sender := _sender(config, settings)):
+        settings["newsletter.sender"] = sender
     if setup.is_new:
         settings.setdefault("newsletter.time_zone", guessed_zone())
     needed = {name: value for name, value in settings.items() if _is_needed(setup, name, value)}
     return replace(answers, settings=needed)
 
 
-def mailbox(name: str, owner: str) -> str:
-    """Returns the owner's address with a name before it."""
-    _, address = name_and_address(owner)
+def _sender(config: Config, settings: Mapping[str, str | int | None]) -> str:
+    """Returns the sender of mail by SMTP; empty if the configured one is to stay."""
+    section, smtp = config.newsletter, config.transports.smtp
+    kind = settings.get("delivery.transport", config.delivery.transport)
+    derived = ("", *(_mailbox(section.name, one) for one in (section.owner, smtp.username)))
+    if kind != "smtp" or section.sender not in derived:
+        return ""
+    name = str(settings.get("newsletter.name") or section.name)
+    owner = str(settings.get("newsletter.owner") or section.owner)
+    user = str(settings.get("transports.smtp.username", smtp.username) or "")
+    return _mailbox(name, user) or _mailbox(name, owner)
+
+
+def _mailbox(name: str, address: str) -> str:
+    """Returns an address with a name before it; empty if it is no address."""
+    _, address = name_and_address(address)
     name = re.sub(r'["<>]', "", name)
+    if "@" not in address:
+        return ""
     return f'"{name}" <{address}>' if "," in name else f"{name} <{address}>"
 
 
@@ -57,7 +72,7 @@ def _is_needed(setup: Setup, name: str, value: str | int | None) -> bool:
     """Returns whether a setting has to be written: the configuration has another value so far."""
     if setup.is_new or value is None:
         return value != ""
-    current: object = setup.found.config
+    current: object = setup.current.config
     for part in name.split("."):
         current = getattr(current, part)
     return value != (f"{current:%H:%M}" if isinstance(current, daytime) else current)

@@ -17,7 +17,7 @@ from newsletter.config.problems import in_words
 from newsletter.config.schema import SourceSection
 from newsletter.config.toml_sources import with_sources, without_source
 from newsletter.config.values import duration
-from newsletter.errors import SnapshotUnreadable, SourceError, UsageError
+from newsletter.errors import SnapshotUnreadable, SourceError, SourceKnown, UsageError
 from newsletter.formats import opml
 from newsletter.masks import masked
 from newsletter.sources import presets
@@ -62,7 +62,8 @@ def new_source(
         format: the format it is read as instead of recognising it.
 
     Raises:
-        UsageError: there is no such place, or it is configured already, or an option is invalid.
+        UsageError: there is no such place, or an option is invalid.
+        SourceKnown: it is configured already.
     """
     if format:
         formats.named(format)
@@ -81,7 +82,7 @@ def new_source(
         raise UsageError("; ".join(in_words(exc))) from exc
     for other in found.config.sources:
         if (other.url, other.path) == (section.url, section.path):
-            raise UsageError(f"it is configured already, as the source {other.name}")
+            raise SourceKnown(f"it is configured already, as the source {other.name}")
     return NewSource(section, keys, dates)
 
 

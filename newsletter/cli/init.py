@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from newsletter.cli.options import config_option, use_config
 from newsletter.cli.terminal import say
-from newsletter.errors import UsageError
+from newsletter.errors import SourceKnown, UsageError
 
 if TYPE_CHECKING:
     from newsletter.app.initial_setup import Answers, Owner, Setup
@@ -44,7 +45,7 @@ _SETTINGS = {
 @click.option("--send-at", metavar="HH:MM", help="When editions are sent.")
 @click.option(
     "--source",
-    "sources",
+    "places",
     metavar="SOURCE",
     multiple=True,
     help='A URL, a folder, or a preset such as "arxiv cs.CL": see `newsletter sources add`.',
@@ -56,7 +57,7 @@ _SETTINGS = {
 @click.option("--smtp-username", metavar="USER", help="User name of the login.")
 @click.option("--smtp-password-file", metavar="FILE", help="File with the password.")
 @click.option("--smtp-token-command", metavar="COMMAND", help="Prints a token for XOAUTH2.")
-def init(path: str | None, sources: tuple[str, ...], *, yes: bool, **options: str | None) -> int:
+def init(path: str | None, places: tuple[str, ...], *, yes: bool, **options: str | None) -> int:
     """Write the configuration, and send the first papers.
 
     On a terminal it asks what no option gives, reads the source and logs in to the mail server
@@ -68,62 +69,56 @@ def init(path: str | None, sources: tuple[str, ...], *, yes: bool, **options: st
     """
     from newsletter.app import initial_setup, setup_answers
 
-    setup = initial_setup.begun(path or config_option())
-    use_config(str(setup.file))
+    if path:
+        use_config(path)
+    setup = initial_setup.begun(config_option())
     given: dict[str, str | int] = {
         _SETTINGS[name]: value for name, value in options.items() if value is not None
     }
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
-        return _talked(setup, given, sources)
-    if not setup.is_new and not given and not sources:
+        return _talked(setup, given, places)
+    if not setup.is_new and not given and not places:
         raise UsageError(
             "this file exists already",
-            where=setup.shown(setup.file),
-            hint="options change it, and on a terminal so does `newsletter init`; or give another "
-            "name",
+            where=path or config_option() or setup.file.name,
+            hint="`newsletter init` on a terminal changes it, and so do options; another PATH "
+            "makes a new one",
         )
-    chosen = [one for place in sources for one in source(setup, place)]
-    answers = setup_answers.completed(setup, initial_setup.Answers(given, chosen))
-    _, owner = _written(setup, answers)
-    if not owner:
-        say("Look at it, then run `newsletter ingest` and `newsletter preview`.")
-    else:
+    answers = initial_setup.Answers(given, _sources(setup, places))
+    _, owner = _written(setup, setup_answers.completed(setup, answers))
+    if owner:
         say("`newsletter run --due-now` sends the latest papers; `newsletter doctor` checks more.")
+    else:
+        say("Look at it, then run `newsletter ingest` and `newsletter preview`.")
     return 0
 
 
-def source(setup: Setup, place: str) -> list[NewSource]:
-    """Returns the source that one text stands for; nothing if it is configured already.
+def _sources(setup: Setup, places: Sequence[str]) -> list[NewSource]:
+    """Returns the sources that `--source` names, without those that are configured already."""
+    from newsletter.sources import presets
 
-    Args:
-        setup: the configuration.
-        place: a URL, a path, or a preset and its arguments.
-
-    Raises:
-        UsageError: there is no such place.
-    """
-    try:
-        first, *arguments = [place] if setup.is_path(place) else shlex.split(place)
-    except ValueError as exc:
-        raise UsageError(
-            f"“{place}” is not a source", hint="name a URL, a folder or a preset"
-        ) from exc
-    return setup.source(first, arguments)
+    found: list[NewSource] = []
+    for place in places:
+        first, *rest = place.split() or [""]
+        words = (first, rest) if first in presets.NAMES else (place, [])
+        with suppress(SourceKnown):
+            found.append(setup.source(*words, beside=found))
+    return found
 
 
-def _talked(setup: Setup, given: dict[str, str | int], places: tuple[str, ...]) -> int:
+def _talked(setup: Setup, given: dict[str, str | int], places: Sequence[str]) -> int:
     """Asks, writes, and offers to send the latest papers. Returns the exit status."""
     from newsletter.cli import init_questions
 
-    sources = [one for place in places for one in source(setup, place)]
+    sources = _sources(setup, places)
     try:
-        answers = init_questions.answers(setup, given, sources, skip_sources=bool(places))
-    except (click.Abort, KeyboardInterrupt, EOFError):
+        answers = init_questions.answers(setup, given, sources)
+    except (click.Abort, KeyboardInterrupt):
         say()
-        say("Nothing was written.", err=True)
+        say("Nothing was written. `newsletter init` starts again.", err=True)
         raise click.Abort from None
     if answers is None:
-        say("Nothing was written.")
+        say("Nothing was written. `newsletter init` starts again.")
         return 0
     config, owner = _written(setup, answers)
     if owner:
@@ -135,22 +130,23 @@ def _talked(setup: Setup, given: dict[str, str | int], places: tuple[str, ...]) 
 def _written(setup: Setup, answers: Answers) -> tuple[Config, Owner | None]:
     """Writes everything, and says what was written; a signal waits until that is done."""
     from newsletter.app import initial_setup
+    from newsletter.cli.init_questions import shown
     from newsletter.cli.signals import Signals
 
-    config = setup.config(answers)
+    new = setup.made(answers)
+    is_owner_new = setup.is_new or "newsletter.owner" in answers.settings
     with Signals():
-        files = setup.write(answers)
-        written = " and ".join(setup.shown(file) for file in files)
-        say(f"Wrote {written}." if files else f"{setup.shown(setup.file)} is as it was.")
-        owner = initial_setup.subscribe_owner(config)
+        written = " and ".join(map(shown, setup.write(new)))
+        say(f"Wrote {written}." if written else f"{shown(setup.file)} is as it was.")
+        owner = initial_setup.subscribe_owner(new.config, add=is_owner_new)
     if owner:
         known = "is a subscriber already" if owner.state == "active" else f"is {owner.state}"
         say(f"{owner.address} {'was added as a subscriber' if owner.is_new else known}.")
-    return config, owner
+    return new.config, owner
 
 
 def _sent_at_once(config: Config, owner: Owner) -> int:
-    """Offers to send the latest papers, if nobody but the owner would get them."""
+    """Offers to send the latest papers, if the owner is the only subscriber."""
     from newsletter.cli import init_questions
     from newsletter.cli.sending import run
 

@@ -27,11 +27,12 @@ from newsletter.transports.mail_servers import (
 Settings = dict[str, str | int | None]
 _SMTP = "transports.smtp."
 _FILES = "Just files for now, which any mail program opens"
-_SECURITIES = (
-    ("tls", "tls: encrypted from the start, usually on port 465"),
-    ("starttls", "starttls: encrypted after a greeting, usually on port 587"),
-    ("none", "none: not encrypted, on this machine only"),
-)
+_SECURITIES = {
+    "tls": "TLS from the start, usually on port 465",
+    "starttls": "STARTTLS, usually on port 587",
+    "none": "Not at all, which is for this machine only",
+}
+_CREDENTIALS = {"app password": "an app password", "token": "an access token (XOAUTH2)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def answers(setup: Setup, given: Settings) -> MailAnswers:
     _, address = name_and_address(str(given.get("newsletter.owner") or ""))
     if not address or given.get("delivery.transport") in ("eml", "maildir"):
         return MailAnswers()
-    files = MailAnswers({"delivery.transport": "eml"})
+    kind = setup.current.config.delivery.transport
+    files = MailAnswers({"delivery.transport": "eml"} if kind == "smtp" else {})
     while True:
         found = _Questions(setup, given, address).asked()
         if found is None:
@@ -77,107 +79,122 @@ class _Questions:
     def __init__(self, setup: Setup, given: Mapping[str, str | int | None], address: str) -> None:
         self._given = given
         self._address = address
-        self._current: SmtpSection = setup.found.config.transports.smtp
-        self._sends_already = setup.found.config.delivery.transport == "smtp"
+        self._is_new = setup.is_new
+        self._sends_already = setup.current.config.delivery.transport == "smtp"
+        self._current: SmtpSection = setup.current.config.transports.smtp
+        self._kept = SmtpSection()
+        """The current settings if the server stays the same: a login is for one server only."""
         self._settings: Settings = {"delivery.transport": "smtp"}
-        self._provider: Provider | None = None
 
     def asked(self) -> MailAnswers | None:
         """Returns the answers; `None` if mail is to be written to files."""
-        if self._option("host") is None:
-            number = self._way()
-            if number > len(PROVIDERS):
-                return None
-            self._provider = PROVIDERS[number] if number < len(PROVIDERS) else None
-        if self._provider:
-            server = self._provider
-            self._set(host=server.host, port=server.port, security=server.security)
-        else:
-            self._own_server()
-        return MailAnswers(self._settings, self._login())
+        host = self._option("host") or self._way()
+        if host is None:
+            return None
+        if host == self._current.host:
+            self._kept = self._current
+        provider = provider_at(str(host))
+        security = self._option("security") or self._security(str(host), provider)
+        port = self._option("port") or self._port(str(security), provider)
+        self._set(host=host, security=security, port=int(port))
+        if security == "none" and not self._option("username"):
+            return MailAnswers(self._without_login())
+        return MailAnswers(self._settings, self._login(provider))
 
-    def _way(self) -> int:
-        """Asks which server is used. Returns its number; providers come first."""
-        ways = [f"{one.name}, with an {_credential(one)}" for one in PROVIDERS]
-        known = provider_at(self._current.host) if self._sends_already else None
-        known = known or (None if self._sends_already else provider_of(self._address))
-        suggested = len(ways) + (0 if self._sends_already else 1)
-        return choose(
+    def _way(self) -> str | None:
+        """Asks which server is used. Returns its host; `None` for files."""
+        names = [f"{one.name}, with {_CREDENTIALS[one.login]}" for one in PROVIDERS]
+        suggested = len(PROVIDERS) + 1
+        if self._sends_already:
+            known, suggested = provider_at(self._current.host), len(PROVIDERS)
+        else:
+            known = provider_of(self._address) if self._is_new else None
+        number = choose(
             "How does mail leave this machine?",
-            [*ways, "Another mail server", _FILES],
+            [*names, "Another mail server", _FILES],
             PROVIDERS.index(known) if known else suggested,
         )
+        if number > len(PROVIDERS):
+            return None
+        return PROVIDERS[number].host if number < len(PROVIDERS) else self._host()
 
-    def _own_server(self) -> None:
-        host = self._option("host") or ask(
+    def _host(self) -> str:
+        return ask(
             "What is the name of the mail server that takes your mail (SMTP)?",
             "Server",
             self._current.host or "localhost",
             valid(SmtpSection, "host"),
         )
-        self._provider = provider_at(str(host))
-        security = self._option("security") or self._security(host in LOOPBACK)
-        usual = self._current.port if host == self._current.host else USUAL_PORTS[str(security)]
-        port = self._option("port") or ask(
-            "Which port does it listen on?", "Port", str(usual), valid(SmtpSection, "port")
+
+    def _security(self, host: str, provider: Provider | None) -> str:
+        if provider:
+            return self._kept.security if self._kept.host else provider.security
+        names = [name for name in _SECURITIES if name != "none" or host in LOOPBACK]
+        usual = "none" if host in LOOPBACK else "tls"
+        default = self._kept.security if self._kept.host else usual
+        number = choose(
+            "How is the connection encrypted?",
+            [_SECURITIES[name] for name in names],
+            names.index(default),
         )
-        self._set(host=str(host), port=int(port), security=str(security))
+        return names[number]
 
-    def _security(self, is_local: bool) -> str:
-        allowed = _SECURITIES if is_local else _SECURITIES[:2]
-        names = [name for name, _ in allowed]
-        current = self._current.security if self._sends_already else names[-1 if is_local else 0]
-        default = names.index(current) if current in names else 0
-        return names[
-            choose("How is the connection encrypted?", [line for _, line in allowed], default)
-        ]
+    def _port(self, security: str, provider: Provider | None) -> str | int:
+        same = bool(self._kept.host) and security == self._kept.security
+        if provider and security == provider.security:
+            return self._kept.port if same else provider.port
+        usual = self._kept.port if same else USUAL_PORTS[security]
+        return ask("Which port does it listen on?", "Port", str(usual), valid(SmtpSection, "port"))
 
-    def _login(self) -> str | None:
+    def _login(self, provider: Provider | None) -> str | None:
         """Asks for the login. Returns the new password, or `None`."""
-        user = self._option("username")
-        if user is None:
-            is_local = not self._provider and self._settings[f"{_SMTP}host"] in LOOPBACK
-            about = "What is the user name there? It is usually your address"
-            about += "; a server on this machine often needs none." if is_local else "."
-            default = self._current.username or ("" if is_local else self._address)
-            user = ask(about, "User name", default)
-        if not user:
-            self._set(username=None, password=None, password_file=None, token_command=None)
-            return None
-        self._set(username=str(user))
+        user = self._option("username") or ask(
+            "What is the user name there? It is usually your address.",
+            "User name",
+            self._kept.username or self._address,
+        )
+        self._set(username=user)
         if self._option("password_file"):
-            self._set(password=None, token_command=None)
+            self._authenticate_by("password_file", self._option("password_file"))
             return None
-        if self._wants_token():
-            self._token()
+        by_preset = provider is not None and provider.login == "token"
+        if by_preset or self._option("token_command") or self._kept.token_command:
+            self._authenticate_by("token_command", self._token(provider if by_preset else None))
             return None
-        return self._password()
+        return self._password(provider)
 
-    def _wants_token(self) -> bool:
-        if self._provider:
-            return self._provider.login == "token"
-        return bool(self._option("token_command") or self._current.token_command)
-
-    def _token(self) -> None:
-        advice = f"{self._provider.advice}\n" if self._provider else ""
-        command = self._option("token_command") or ask(
+    def _token(self, provider: Provider | None) -> str | int:
+        advice = f"{provider.advice}\n" if provider else ""
+        return self._option("token_command") or ask(
             f"{advice}Which command prints the token?",
             "Command",
-            self._current.token_command or f"oama access {self._address}",
+            self._kept.token_command or f"oama access {self._address}",
             valid(SmtpSection, "token_command"),
         )
-        self._set(token_command=command, password=None, password_file=None)
 
-    def _password(self) -> str | None:
-        about = f"{self._provider.advice}\n" if self._provider else ""
-        is_kept = bool(self._current.password_file or self._current.password.get_secret_value())
-        about += "It is kept in a file of its own that only you can read, and not shown here."
-        label = "Password (Enter keeps the current one)" if is_kept else "Password"
-        password = ask_secret(about, label.replace("P", "App p", 1) if self._provider else label)
-        if not password and is_kept:
+    def _password(self, provider: Provider | None) -> str | None:
+        advice = f"{provider.advice}\n" if provider else ""
+        name = "App password" if provider else "Password"
+        is_kept = bool(self._kept.password_file or self._kept.password.get_secret_value())
+        password = ask_secret(
+            f"{advice}It is kept in a file of its own that only you can read, and not shown here.",
+            f"{name} (Enter keeps the current one)" if is_kept else name,
+            required=not is_kept,
+        )
+        if not password:
             return None
-        self._set(password=None, token_command=None)
-        return "".join(password.split()) if self._provider else password
+        self._authenticate_by("password_file", self._current.password_file or None)
+        return "".join(password.split()) if provider else password
+
+    def _without_login(self) -> Settings:
+        self._set(username=None)
+        self._authenticate_by("", None)
+        return self._settings
+
+    def _authenticate_by(self, key: str, value: str | int | None) -> None:
+        """Sets the one secret that is used, and removes the others."""
+        secrets: Settings = {"password": None, "password_file": None, "token_command": None}
+        self._set(**{**secrets, **({key: value} if key else {})})
 
     def _option(self, key: str) -> str | int | None:
         return self._given.get(f"{_SMTP}{key}")
@@ -187,14 +204,10 @@ class _Questions:
             self._settings[f"{_SMTP}{key}"] = value
 
 
-def _credential(provider: Provider) -> str:
-    return "app password" if provider.login == "app password" else "access token (XOAUTH2)"
-
-
 def _logs_in(setup: Setup, settings: Settings, password: str | None) -> bool:
     """Tries the login, and says how it went."""
     try:
-        config = setup.config(Answers(settings, (), password))
+        config = setup.made(Answers(settings, (), password)).config
         smtp = config.transports.smtp
         say()
         say(f"Connecting to {smtp.host}:{smtp.port} …")
@@ -204,7 +217,7 @@ def _logs_in(setup: Setup, settings: Settings, password: str | None) -> bool:
         complain(error)
         return False
     except SessionFailed as error:
-        say(f"error: {error}", err=True)
+        say(f"error: {error.where}: {error.what}", err=True)
         say(login_advice(error.reply.stage, smtp.host, smtp.port, smtp.security), err=True)
         return False
     say("The login works." if smtp.username else "The server answers.")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from newsletter.app import setup_answers
 from newsletter.app.initial_setup import Answers, Owner, Setup
 from newsletter.app.source_checks import checks, local_clock
 from newsletter.cli import init_mail
+from newsletter.cli.base import complain
 from newsletter.cli.questions import ask, choose, confirm, valid
 from newsletter.cli.source_output import check_lines
 from newsletter.cli.terminal import say
@@ -22,36 +24,39 @@ if TYPE_CHECKING:
 Given = Mapping[str, str | int]
 
 
-def answers(
-    setup: Setup, given: Given, sources: Sequence[NewSource], *, skip_sources: bool
-) -> Answers | None:
+def answers(setup: Setup, given: Given, sources: Sequence[NewSource]) -> Answers | None:
     """Asks what no option gives. Returns the answers, or `None` if nothing is to be written.
 
     Args:
         setup: the configuration, whose values are the suggestions.
         given: the settings that options give.
         sources: the sources that options give.
-        skip_sources: do not ask for a source.
     """
-    say(f"This {'writes' if setup.is_new else 'changes'} {setup.shown(setup.file)}.")
+    say(f"This {'writes' if setup.is_new else 'changes'} {shown(setup.file)}.")
     say("Enter accepts the suggestion in brackets; Ctrl-C ends, and nothing is written.")
     settings: dict[str, str | int | None] = dict(given)
     for key, about, label, suggested in _questions(setup):
         if f"newsletter.{key}" not in given:
             answer = ask(about, label, suggested(), valid(NewsletterSection, key))
             settings[f"newsletter.{key}"] = answer
-    if not skip_sources:
-        sources = _source(setup, str(settings["newsletter.time_zone"]))
+    zone = str(settings["newsletter.time_zone"])
+    read = [source for source in sources if _is_read(source, zone)]
+    wanted = read or _source(setup, zone)
     mail = init_mail.answers(setup, settings)
     settings |= mail.settings
-    found = setup_answers.completed(setup, Answers(settings, sources, mail.password))
-    setup.config(found)  # its problems are shown before the last question
-    return found if confirm(f"Write {setup.shown(setup.file)}?") else None
+    found = setup_answers.completed(setup, Answers(settings, wanted, mail.password))
+    setup.made(found)  # its problems are shown before the last question
+    return found if confirm(f"Write {shown(setup.file)}?") else None
+
+
+def shown(file: Path) -> str:
+    """Returns a path as people read it: from the current folder, if it is in there."""
+    return str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
 
 
 def _questions(setup: Setup) -> list[tuple[str, str, str, Callable[[], str]]]:
     """Returns the first questions: key, what it is for, label and suggestion."""
-    current = setup.found.config.newsletter
+    current = setup.current.config.newsletter
     zone = setup_answers.guessed_zone if setup.is_new else lambda: current.time_zone
     return [
         (
@@ -63,7 +68,7 @@ def _questions(setup: Setup) -> list[tuple[str, str, str, Callable[[], str]]]:
         (
             "owner",
             "What is your email address? It gets the papers, and a report when something fails.\n"
-            "Without one, editions are only written as files.",
+            "Without one, for which you type a hyphen (-), editions are only written as files.",
             "Address",
             lambda: current.owner or os.environ.get("EMAIL", ""),
         ),
@@ -78,23 +83,22 @@ def _questions(setup: Setup) -> list[tuple[str, str, str, Callable[[], str]]]:
 
 
 def _source(setup: Setup, zone: str) -> list[NewSource]:
-    """Asks where papers come from, and reads it once."""
-    kept = [] if setup.is_new else [one.name for one in setup.found.config.sources]
+    """Asks where papers come from, and reads it once. Nothing is added if that is not to change."""
+    kept = [] if setup.is_new else [one.name for one in setup.current.config.sources]
     keep = [f"Keep what is configured: {', '.join(kept)}"] if kept else []
+    about, places = "Where do the papers come from?", [line for line, _ in _PLACES]
     while True:
-        number = choose(
-            "Where do the papers come from?", [*keep, *(line for line, _ in _PLACES)], 0
-        )
+        number = choose(about, [*keep, *places], 0)
         if keep and number == 0:
             return []
+        place, *arguments = _PLACES[number - len(keep)][1]()
         try:
-            place, *arguments = _PLACES[number - len(keep)][1]()
             found = setup.source(place, arguments)
         except UsageError as error:
-            say(f"error: {error}", err=True)
+            complain(error)
             continue
-        if not found or _is_read(found[0], zone):
-            return found
+        if _is_read(found, zone):
+            return [found]
 
 
 def _is_read(source: NewSource, zone: str) -> bool:
@@ -107,7 +111,7 @@ def _is_read(source: NewSource, zone: str) -> bool:
         if check.error is None:
             say(source.dates)
             return True
-        say(f"error: {check.error}", err=True)
+        complain(check.error)
         number = choose(
             "It cannot be read now.",
             [
@@ -132,7 +136,8 @@ def _url() -> list[str]:
 
 def _folder() -> list[str]:
     about = "Which folder? Pages that are saved there are read, in order of file name."
-    return [ask(about, "Folder", "captures")]
+    folder = ask(about, "Folder", "captures")
+    return [str(Path(folder).expanduser()) if folder.startswith("~/") else folder]
 
 
 _PLACES: list[tuple[str, Callable[[], list[str]]]] = [
@@ -154,7 +159,7 @@ def where_it_went(config: Config, owner: Owner) -> str:
     """Returns where to look for what was sent."""
     kind = config.delivery.transport
     if kind == "smtp":
-        return f"Look into the inbox of {owner.address}; if it is not there, into its spam folder."
+        return f"What is sent arrives in the inbox of {owner.address}, or in its spam folder."
     if kind == "null":
         return "The transport null sends nothing."
-    return f"The mail is in {getattr(config.transports, kind).folder}."
+    return f"What is sent is in {getattr(config.transports, kind).folder}."

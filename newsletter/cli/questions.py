@@ -12,7 +12,7 @@ from newsletter.config.problems import in_words
 
 
 def ask(about: str, label: str, default: str, check: Callable[[str], object] = str) -> str:
-    """Returns the answer to a question.
+    """Returns the answer to a question; empty if a hyphen is typed.
 
     Args:
         about: what the answer is for, as one or two sentences.
@@ -20,22 +20,28 @@ def ask(about: str, label: str, default: str, check: Callable[[str], object] = s
         default: the answer if only Enter is pressed. It may be empty.
         check: raises `ValueError` with what to write instead if an answer is not valid.
     """
-    say()
-    for line in about.splitlines():
-        say(line)
+    _introduce(about)
     answer: str = click.prompt(
         label, default=default, show_default=bool(default), value_proc=_checked(check)
     )
+    return "" if answer == "-" else answer
+
+
+def ask_secret(about: str, label: str, *, required: bool) -> str:
+    """Returns a secret, which is not shown as it is typed.
+
+    Args:
+        about: what the secret is for.
+        label: a word or two before it.
+        required: whether to ask again while it is empty.
+    """
+    _introduce(about)
+    answer = ""
+    while not answer:
+        answer = click.prompt(label, default="", show_default=False, hide_input=True).strip()
+        if not required:
+            break
     return answer
-
-
-def ask_secret(about: str, label: str) -> str:
-    """Returns a secret, which is not shown as it is typed; it may be empty."""
-    say()
-    for line in about.splitlines():
-        say(line)
-    answer: str = click.prompt(label, default="", show_default=False, hide_input=True)
-    return answer.strip()
 
 
 def choose(about: str, choices: Sequence[str], default: int) -> int:
@@ -46,9 +52,7 @@ def choose(about: str, choices: Sequence[str], default: int) -> int:
         choices: one line each.
         default: the index of the choice if only Enter is pressed.
     """
-    say()
-    for line in about.splitlines():
-        say(line)
+    _introduce(about)
     for number, choice in enumerate(choices, 1):
         say(f"  {number}  {choice}")
     answer: int = click.prompt("Number", type=click.IntRange(1, len(choices)), default=default + 1)
@@ -76,10 +80,17 @@ def valid(section: type[BaseModel], key: str) -> Callable[[str], None]:
 
 def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
     def checked(answer: str) -> str:
+        answer = answer.strip()
         try:
-            check(answer)
+            check("" if answer == "-" else answer)
         except ValueError as wrong:
             raise click.UsageError(f"“{answer}”: {wrong}") from wrong
-        return answer.strip()
+        return answer
 
     return checked
+
+
+def _introduce(about: str) -> None:
+    say()
+    for line in about.splitlines():
+        say(line)

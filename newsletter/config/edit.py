@@ -46,7 +46,7 @@ class ConfigDraft:
             found = self.file.stat()
             with files.replacing(self.file, found.st_mode & 0o777) as written:
                 written.write(text.encode())
-                _keep_owner(written.fileno(), found)
+                files.keep_owner(written.fileno(), found, found.st_mode & 0o777)
                 if self.file.read_bytes() != self.content:
                     raise OutputError(
                         "was changed meanwhile, so nothing was written",
@@ -73,11 +73,3 @@ def draft(path: str | None) -> ConfigDraft:
     content = file.read_bytes()
     config = parse(content.decode(), os.environ, where=str(file), folder=named.parent)
     return ConfigDraft(file, named.parent, content, config)
-
-
-def _keep_owner(descriptor: int, before: os.stat_result) -> None:
-    """Gives a new file the owner and the mode of the one that it replaces."""
-    made = os.fstat(descriptor)
-    if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
-        os.fchown(descriptor, before.st_uid, before.st_gid)
-    os.fchmod(descriptor, before.st_mode & 0o777)

@@ -1,4 +1,4 @@
-"""The configuration file: finds, reads and creates it.
+"""The configuration file: finds and reads it.
 
 Does not interpret the text: `parse` does.
 """
@@ -12,7 +12,6 @@ from newsletter.config.parse import parse
 from newsletter.config.permissions import refuse_shared
 from newsletter.config.schema import Config
 from newsletter.errors import ConfigError
-from newsletter.text import files
 
 CONFIG_VARIABLE = "NEWSLETTER_CONFIG"
 CONFIG_FILE = "config.toml"
@@ -87,12 +86,3 @@ def example_config() -> str:
     packaged = package / "config.example.toml"
     path = packaged if packaged.is_file() else package.parent / "config.example.toml"
     return path.read_text("utf-8")
-
-
-def init(path: Path) -> None:
-    """Writes the commented example configuration, readable only by the owner of the file.
-
-    Raises:
-        OutputError: the file exists already, or cannot be written.
-    """
-    files.create(path, example_config().encode(), 0o600)

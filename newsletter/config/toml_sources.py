@@ -38,6 +38,8 @@ def with_sources(text: str, tables: Sequence[Mapping[str, str]]) -> str:
     import tomlkit
     from tomlkit.items import AoT, Array
 
+    if not tables:
+        return text
     document = parsed(text)
     sources = document.get("sources")
     block = _sections(tables)

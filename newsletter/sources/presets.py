@@ -156,3 +156,6 @@ PRESETS = {
     "medrxiv": Preset("medrxiv [SUBJECT]", _preprints("medrxiv", "medRxiv")),
 }
 """The presets by name."""
+
+NAMES = (*PRESETS, *_WITHOUT_PRESET)
+"""The names that are not taken for paths."""

@@ -22,7 +22,7 @@ from newsletter.errors import DatabaseDamaged, StorageError
 from newsletter.storage import erasure, restore_sql
 from newsletter.storage.database_file import BESIDE
 from newsletter.storage.keys import own_of
-from newsletter.text import files
+from newsletter.text import files, private_files
 
 SuppressionHash = Callable[[bytes, str], bytes]
 """What a suppression is known by: of the database's own key, and an address or a number."""
@@ -58,13 +58,13 @@ def copy(source: Path, target: Path, progress: Callable[[], None] = lambda: None
     Raises:
         StorageError: the copy cannot be made.
     """
-    with _in_words(target), files.private(target) as part:
+    with _in_words(target), private_files.private(target) as part:
         fill(part, source, progress)
         part.replace(target)
 
 
 def fill(
-    part: files.PrivateFile, source: Path, progress: Callable[[], None] = lambda: None
+    part: private_files.PrivateFile, source: Path, progress: Callable[[], None] = lambda: None
 ) -> None:
     """Copies a database into a new file, and verifies the copy.
 
@@ -125,7 +125,7 @@ def _unchanging(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
 
 
-def _check(part: files.PrivateFile, *, is_ours: bool) -> None:
+def _check(part: private_files.PrivateFile, *, is_ours: bool) -> None:
     if not is_ours:
         raise StorageError(
             "another process replaced the copy while it was written",

@@ -8,7 +8,6 @@ import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -59,7 +58,7 @@ def replacing(path: Path, mode: int = 0o600, folder: Path | None = None) -> Iter
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _settle(path.parent)
+    sync_folder(path.parent)
 
 
 def temporary(path: Path, mode: int = 0o600, folder: Path | None = None) -> tuple[int, Path]:
@@ -76,71 +75,8 @@ def temporary(path: Path, mode: int = 0o600, folder: Path | None = None) -> tupl
     Raises:
         OSError: it cannot be created.
     """
-    part = (folder or path.parent) / _temporary_name(path)
+    part = (folder or path.parent) / temporary_name(path)
     return os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), part
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateFile:
-    """A new file in a new private folder, for code that opens files by name.
-
-    Attributes:
-        path: its path. Where others may write to the folder around the private one, they can
-            rename that, and `path` then leads to another file.
-        descriptor: the file, open for reading and writing.
-        folder: descriptor of the private folder, in which no other account can change a name.
-    """
-
-    path: Path
-    descriptor: int
-    folder: int
-
-    def is_in_place(self) -> bool:
-        """Returns whether `path` leads to the file."""
-        try:
-            found = self.path.lstat()
-        except OSError:
-            return False
-        return os.path.samestat(found, os.fstat(self.descriptor))
-
-    def replace(self, target: Path) -> None:
-        """Moves the file itself, whatever `path` leads to. It survives a power cut afterwards.
-
-        Raises:
-            OSError: it cannot be moved.
-        """
-        os.fsync(self.descriptor)
-        os.replace(self.path.name, target, src_dir_fd=self.folder)
-        _settle(target.parent)
-
-
-@contextmanager
-def private(path: Path) -> Iterator[PrivateFile]:
-    """Yields a new file that is to become `path`, and removes it at the end if it has not.
-
-    It is in a folder of its own beside `path`, so on the same file system.
-
-    Raises:
-        OSError: it cannot be created.
-    """
-    folder = path.with_name(_temporary_name(path))
-    folder.mkdir(0o700)
-    try:
-        inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            how = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            descriptor = os.open(path.name, how, 0o600, dir_fd=inside)
-            try:
-                yield PrivateFile(folder / path.name, descriptor, inside)
-            finally:
-                os.close(descriptor)
-                with suppress(FileNotFoundError):
-                    os.unlink(path.name, dir_fd=inside)
-        finally:
-            os.close(inside)
-    finally:
-        with suppress(OSError):  # another has taken its place, which was reported
-            folder.rmdir()
 
 
 def open_regular(path: Path, how: int, mode: int = 0o600) -> int:
@@ -168,19 +104,51 @@ def settle(folder: Path) -> None:
         OutputError: it cannot be synced.
     """
     with _in_words(folder):
-        _settle(folder)
+        sync_folder(folder)
 
 
 def create(path: Path, data: bytes, mode: int) -> None:
-    """Writes a new file.
+    """Writes a new file, which survives a power cut; none is left if that fails.
 
     Raises:
         OutputError: the path exists already, or cannot be written.
     """
     with _in_words(path):
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        sync_folder(path.parent)
+
+
+def rewrite_private(path: Path, data: bytes) -> None:
+    """Replaces the content of a file, which keeps its owner; others may not read it from then on.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with _in_words(path):
+        before = path.stat()
+        with replacing(path, 0o600) as file:
             file.write(data)
+            keep_owner(file.fileno(), before, before.st_mode & 0o770)
+
+
+def keep_owner(descriptor: int, before: os.stat_result, mode: int) -> None:
+    """Gives a new file the owner of the one that it replaces, and a mode.
+
+    Raises:
+        OSError: that is not allowed.
+    """
+    made = os.fstat(descriptor)
+    if (made.st_uid, made.st_gid) != (before.st_uid, before.st_gid):
+        os.fchown(descriptor, before.st_uid, before.st_gid)
+    os.fchmod(descriptor, mode)
 
 
 def folder(path: Path, mode: int = 0o777) -> Path:
@@ -196,7 +164,7 @@ def folder(path: Path, mode: int = 0o777) -> Path:
         missing = [one for one in (path, *path.parents) if not one.exists()]
         path.mkdir(mode, parents=True, exist_ok=True)
         for made in missing:
-            _settle(made.parent)
+            sync_folder(made.parent)
     return path
 
 
@@ -259,11 +227,17 @@ def may_pass(error: OutputError) -> bool:
     return isinstance(cause, OSError) and cause.errno in _PASSING
 
 
-def _temporary_name(path: Path) -> str:
+def temporary_name(path: Path) -> str:
+    """Returns a random name for what is to become a path."""
     return f".{path.name}.{os.urandom(8).hex()}.part"
 
 
-def _settle(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Syncs a folder, so that its current entries survive a power cut.
+
+    Raises:
+        OSError: it cannot be synced.
+    """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -96,7 +96,7 @@ def login_advice(stage: str, host: str, port: int, security: str) -> str:
     """Returns what to try when a connection to a mail server fails, as a sentence.
 
     Args:
-        stage: where it failed: "auth", "starttls", or an earlier one.
+        stage: where it failed: "auth", or another one.
         host: the server.
         port: its port.
         security: how the connection is encrypted.

@@ -96,7 +96,7 @@ def test_the_first_edition_as_a_file(folder: Path) -> None:
     talk.answer("Write the latest papers to files now")
     assert talk.ended() == 0
     assert f"{ADDRESS} was added as a subscriber." in talk.said
-    assert f"The mail is in {folder}/outbox." in talk.said
+    assert f"What is sent is in {folder}/outbox." in talk.said
     made = config(folder)
     section = made["newsletter"]
     assert (section["name"], section["owner"]) == ("Harbour papers", ADDRESS)
@@ -115,7 +115,6 @@ def test_the_first_edition_in_the_inbox(folder: Path, server: Callable[..., Serv
     running = server()
     talk = begun(folder)
     own_server(talk, running.port)
-    talk.answer("User name")
     assert "The server answers." in talk.answer("Write config.toml?")
     talk.answer("Send the latest papers to")
     assert talk.ended() == 0
@@ -210,7 +209,6 @@ def test_a_server_that_does_not_answer(folder: Path, server: Callable[..., Serve
     running = server(faults={"connect": [silence()]})
     talk = begun(folder)
     own_server(talk, running.port)
-    talk.answer("User name")
     assert "Check that a mail server on this machine listens" in talk.answer("Number", "2")
     declined(talk, "y")
     assert config(folder)["transports"]["smtp"]["port"] == running.port
@@ -221,10 +219,8 @@ def test_answers_are_given_again(folder: Path, server: Callable[..., Server]) ->
     running = server()
     talk = begun(folder)
     own_server(talk, 1)
-    talk.answer("User name")
     assert "error: 127.0.0.1:1: " in talk.answer("Number")
     own_server(talk, running.port)
-    talk.answer("User name")
     assert "The server answers." in declined(talk, "y")
 
 
@@ -247,25 +243,32 @@ def test_a_source_that_cannot_be_read(folder: Path) -> None:
     assert "newsletter preview --open" in talk.said
 
 
-@pytest.mark.parametrize("questions", range(9))
+ALL_ANSWERS = (
+    ("Name", "N"),
+    ("Address", ADDRESS),
+    ("Time zone", "UTC"),
+    ("Time", "8:00"),
+    ("Number", "4"),
+    ("Folder", "captures"),
+    ("Number", "5"),
+    ("Server", "127.0.0.1"),
+    ("Number", "1"),
+    ("Port", "1"),
+    ("User name", "papers"),
+    ("Password", "secret"),
+    ("Number", "2"),
+)
+
+
+@pytest.mark.parametrize("questions", range(len(ALL_ANSWERS) + 1))
 def test_interrupted_at_every_question(folder: Path, questions: int) -> None:
     """Nothing is written, whatever was answered before."""
     talk = Talk(folder, "init")
-    given = [
-        ("Name", "N"),
-        ("Address", ADDRESS),
-        ("Time zone", "UTC"),
-        ("Time", "8:00"),
-        ("Number", "4"),
-        ("Folder", "captures"),
-        ("Number", "5"),
-        ("Server", "127.0.0.1"),
-    ]
-    for label, text in given[:questions]:
+    for label, text in ALL_ANSWERS[:questions]:
         talk.answer(label, text)
     talk.interrupt()
     assert talk.ended() == 130
-    assert talk.said.rstrip().endswith("Nothing was written.")
+    assert talk.said.rstrip().endswith("Nothing was written. `newsletter init` starts again.")
     assert [path.name for path in folder.iterdir()] == ["captures"]
 
 
@@ -306,9 +309,8 @@ def test_a_second_time_it_changes_only_what_is_answered(
     assert "Keep what is configured: captures" in again()
     assert (folder / "config.toml").read_text() == before
     again("Lamps")
-    assert (folder / "config.toml").read_text() == before.replace(
-        'name = "Harbour papers"  ', 'name = "Lamps"           ', 1
-    )
+    text = (folder / "config.toml").read_text()
+    assert text.replace("Lamps", "Harbour papers").split() == before.split()
     assert (folder / "smtp-password").read_text() == "secret\n"
     assert running.verbs().count("AUTH") == 3
 
@@ -317,11 +319,10 @@ def test_what_is_not_ours_is_not_overwritten(folder: Path, server: Callable[...,
     """A file with the name of the password's file, and a configuration written meanwhile."""
     (folder / "smtp-password").write_text("theirs")
     running = server()
-    talk = begun(folder, "--smtp-security", "none")
+    talk = begun(folder, "--smtp-security", "none", "--smtp-username", "papers")
     talk.answer("Number", str(len(PROVIDERS) + 1))
     talk.answer("Server", "127.0.0.1")
     talk.answer("Port", str(running.port))
-    talk.answer("User name", "papers")
     talk.answer("Password", "secret")
     assert "a password is never sent in clear text" in talk.answer("Number", "2")
     (folder / "config.toml").write_text("# theirs\n")
@@ -385,7 +386,7 @@ def test_options_change_an_existing_configuration(tmp_path: Path) -> None:
         (["--time-zone", "Mars"], "newsletter.time_zone: no such time zone"),
         (["--smtp-host", "mail.example", "--smtp-security", "none"], "for this machine itself"),
         (["--source", "nowhere"], "there is no preset, file or folder “nowhere”"),
-        (["--source", 'arxiv "cs'], "is not a source; name a URL, a folder or a preset"),
+        (["--source", 'arxiv "cs'], "is not a category such as cs.CL"),
         (["--owner", "ada"], 'newsletter.owner: write "Name <address>" or an address'),
     ],
 )

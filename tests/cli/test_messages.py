@@ -484,7 +484,7 @@ def test_a_faulty_line_of_an_import_says_where_and_what_next(newsletter: Here) -
         ("inspect config.toml", "config.toml: not a capture of papers in a known format: "),
         ("inspect http://x.example/a", "http://x.example/a: only files can be inspected; save "),
         ("sources import config.toml", "config.toml: not an OPML file; export the list"),
-        ("init", "config.toml: this file exists already; options change it, and on a terminal so "),
+        ("init", "config.toml: this file exists already; `newsletter init` on a terminal changes "),
         ("init no/x.toml", "no/x.toml: its folder does not exist; create it, or name another"),
         ("--config no/x.toml init", "no/x.toml: its folder does not exist; "),
         ("dkim generate", "newsletter.sender: a signature needs the domain that the mail "),

@@ -20,7 +20,7 @@ from newsletter.config.schema import Config
 from newsletter.errors import DatabaseForeign, OutputError, StorageError
 from newsletter.storage import backups, generations, locks
 from newsletter.storage.database import Database
-from newsletter.text import files
+from newsletter.text import files, private_files
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 SECRET = "zephyrine@quillwharf.example"
@@ -148,7 +148,10 @@ def test_a_copy_is_not_written_to_another_file(folder: Path, tmp_path: Path) -> 
     with closing(sqlite3.connect(planted)) as other, other:
         other.execute("CREATE TABLE mark (value)")
     content = planted.read_bytes()
-    with files.private(folder / "backup.db") as part, Database(f"sqlite:///{tmp_path}/p.db") as own:
+    with (
+        private_files.private(folder / "backup.db") as part,
+        Database(f"sqlite:///{tmp_path}/p.db") as own,
+    ):
         part.path.unlink()
         part.path.symlink_to(planted)
         with pytest.raises(StorageError, match="replaced the copy"):
@@ -258,6 +261,6 @@ def test_files_are_created_in_one_place() -> None:
         path.relative_to(package).as_posix(): path.read_text() for path in package.rglob("*.py")
     }
     creating = {name for name, text in modules.items() if "O_CREAT" in text}
-    assert creating == {"text/files.py", "storage/locks.py"}
+    assert creating == {"text/files.py", "text/private_files.py", "storage/locks.py"}
     assert not [name for name, text in modules.items() if ".write_text(" in text]
     assert not [name for name, text in modules.items() if ".write_bytes(" in text]
