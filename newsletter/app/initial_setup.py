@@ -19,7 +19,7 @@ from newsletter.config.schema import Config, SmtpSection, SourceSection
 from newsletter.config.toml_settings import with_settings
 from newsletter.config.toml_sources import with_sources, without_source
 from newsletter.config.values import name_and_address
-from newsletter.errors import OutputError
+from newsletter.errors import DatabaseMissing, OutputError
 from newsletter.models import SubscriberState
 from newsletter.storage import subscribers
 from newsletter.storage.database import Database
@@ -81,6 +81,12 @@ class Setup:
     def file(self) -> Path:
         """The file that is written."""
         return self.current.file
+
+    def relative(self, path: str) -> str:
+        """Returns a path as it is written: relative to the configuration if it is beside it."""
+        absolute, folder = Path(path).absolute(), self.current.folder
+        inside = absolute.is_relative_to(folder)
+        return str(absolute.relative_to(folder) if inside else absolute)
 
     def source(
         self, place: str, arguments: Sequence[str], beside: Sequence[NewSource] = ()
@@ -239,7 +245,8 @@ def subscribe_owner(config: Config, *, add: bool) -> Owner | None:
 
     Args:
         config: the configuration.
-        add: whether to add an unknown owner; a known one keeps their state.
+        add: whether to add an unknown owner also if there is a database already; a known one keeps
+            their state.
 
     Raises:
         UsageError: the address is suppressed.
@@ -250,6 +257,7 @@ def subscribe_owner(config: Config, *, add: bool) -> Owner | None:
         Database(config.database.url).close()
         return None
     line = line_of(address)
+    add = add or _is_without_database(config)
     with opened(config) as app:
         with app.database.read() as tx:
             known = subscribers.find(tx, line.address.normal)
@@ -260,6 +268,14 @@ def subscribe_owner(config: Config, *, add: bool) -> Owner | None:
         row = known or app.subscribers.lifecycle.add(line)[0]
         is_alone = all(other == line.address.normal for other in others)
         return Owner(address, row.state, is_new=known is None, is_alone=is_alone)
+
+
+def _is_without_database(config: Config) -> bool:
+    try:
+        Database(config.database.url, create=False).close()
+    except DatabaseMissing:
+        return True
+    return False
 
 
 def _place(section: SourceSection) -> tuple[str, str]:

@@ -12,7 +12,7 @@ import tzlocal
 from newsletter.app.initial_setup import Answers, Setup
 from newsletter.config.schema import Config
 from newsletter.config.values import name_and_address, zone
-from newsletter.transports.mail_servers import provider_at
+from newsletter.transports.mail_servers import USUAL_PORTS, provider_at, usual_security
 
 
 def completed(setup: Setup, answers: Answers) -> Answers:
@@ -26,15 +26,35 @@ def completed(setup: Setup, answers: Answers) -> Answers:
     settings, config = dict(answers.settings), setup.current.config
     if "transports.smtp.host" in settings:
         settings.setdefault("delivery.transport", "smtp")
-        provider = provider_at(str(settings["transports.smtp.host"]))
-        if provider and settings.setdefault("transports.smtp.port", provider.port) == provider.port:
-            settings.setdefault("transports.smtp.security", provider.security)
+        settings |= _connection(settings)
+    for secret in _SECRETS:
+        if settings.get(secret):
+            settings = {**dict.fromkeys(_SECRETS), **settings}
     if "newsletter.sender" not in settings and (sender := _sender(config, settings)):
         settings["newsletter.sender"] = sender
     if setup.is_new:
         settings.setdefault("newsletter.time_zone", guessed_zone())
     needed = {name: value for name, value in settings.items() if _is_needed(setup, name, value)}
     return replace(answers, settings=needed)
+
+
+_SECRETS = tuple(f"transports.smtp.{key}" for key in ("password", "password_file", "token_command"))
+"""The settings of which only one can be given."""
+
+
+def _connection(settings: Mapping[str, str | int | None]) -> dict[str, str | int]:
+    """Returns port and security of a server as given, else as usual there."""
+    host = str(settings["transports.smtp.host"])
+    port, security = (settings.get(f"transports.smtp.{key}") for key in ("port", "security"))
+    provider = provider_at(host)
+    if provider and not port and security in (None, provider.security):
+        port, security = provider.port, provider.security
+    elif security and not port:
+        port = USUAL_PORTS[str(security)]
+    elif port and not security:
+        security = usual_security(int(port), host)
+    found = {"port": port, "security": security}
+    return {f"transports.smtp.{key}": value for key, value in found.items() if value}
 
 
 def _sender(config: Config, settings: Mapping[str, str | int | None]) -> str:
@@ -56,6 +76,8 @@ def _mailbox(name: str, address: str) -> str:
     name = re.sub(r'["<>]', "", name)
     if "@" not in address:
         return ""
+    if not name.strip():
+        return address
     return f'"{name}" <{address}>' if "," in name else f"{name} <{address}>"
 
 

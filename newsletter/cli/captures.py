@@ -18,13 +18,14 @@ from newsletter.cli.base import (
 )
 from newsletter.cli.options import config_option
 from newsletter.cli.terminal import note, say
-from newsletter.errors import StorageError
+from newsletter.errors import StorageError, UsageError
 from newsletter.masks import MASK, masked_url
 from newsletter.text.counted import plural
 from newsletter.text.dates import utc
 
 if TYPE_CHECKING:
     from newsletter.app.composition import App
+    from newsletter.config.schema import Config
     from newsletter.editions.preview import Written
     from newsletter.papers.report import CaptureReport
     from newsletter.storage.snapshots import SnapshotRow
@@ -60,6 +61,7 @@ def ingest(locations: Sequence[str], format: str | None, *, as_json: bool) -> in
     from newsletter.config.file import configured_locations, load_config
 
     loaded = load_config(config_option())
+    _refuse_own_folders(loaded, locations)
     try:
         with opened(loaded) as app:
             _note_folders(locations or configured_locations(loaded))
@@ -124,6 +126,21 @@ def _replay(
             return signals.exit_status
         except StorageError as error:
             return _all_failed(locations, error, as_json=as_json)
+
+
+def _refuse_own_folders(config: Config, locations: Sequence[str]) -> None:
+    """Refuses a folder that has files in it that must not be read as captures."""
+    from newsletter.config.file import config_path
+    from newsletter.config.parse import own_folders
+
+    own = own_folders(config, config_path(config_option()).absolute().parent)
+    for location in locations:
+        if Path(location).absolute() in own:
+            raise UsageError(
+                "this folder has the configuration, the database or a secret in it",
+                where=location,
+                hint="name the files, or keep captures in a folder of their own",
+            )
 
 
 def _note_folders(locations: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from newsletter.cli.options import config_option, use_config
-from newsletter.cli.terminal import say
-from newsletter.errors import SourceKnown, UsageError
+from newsletter.cli.terminal import note, say
+from newsletter.errors import ConfigError, SourceKnown, UsageError
 
 if TYPE_CHECKING:
     from newsletter.app.initial_setup import Answers, Owner, Setup
@@ -57,7 +58,9 @@ _SETTINGS = {
 @click.option("--smtp-username", metavar="USER", help="User name of the login.")
 @click.option("--smtp-password-file", metavar="FILE", help="File with the password.")
 @click.option("--smtp-token-command", metavar="COMMAND", help="Prints a token for XOAUTH2.")
-def init(path: str | None, places: tuple[str, ...], *, yes: bool, **options: str | None) -> int:
+def init(
+    path: str | None, places: tuple[str, ...], *, yes: bool, **options: str | int | None
+) -> int:
     """Write the configuration, and send the first papers.
 
     On a terminal it asks what no option gives, reads the source and logs in to the mail server
@@ -67,14 +70,18 @@ def init(path: str | None, places: tuple[str, ...], *, yes: bool, **options: str
 
     PATH is by default the file that --config or $NEWSLETTER_CONFIG names, else config.toml.
     """
-    from newsletter.app import initial_setup, setup_answers
+    from newsletter.app import initial_setup
 
     if path:
         use_config(path)
     setup = initial_setup.begun(config_option())
     given: dict[str, str | int] = {
-        _SETTINGS[name]: value for name, value in options.items() if value is not None
+        _SETTINGS[name]: value.strip() if isinstance(value, str) else value
+        for name, value in options.items()
+        if value is not None
     }
+    if password_file := given.get("transports.smtp.password_file"):
+        given["transports.smtp.password_file"] = setup.relative(str(password_file))
     if not yes and sys.stdin.isatty() and sys.stdout.isatty():
         return _talked(setup, given, places)
     if not setup.is_new and not given and not places:
@@ -84,13 +91,27 @@ def init(path: str | None, places: tuple[str, ...], *, yes: bool, **options: str
             hint="`newsletter init` on a terminal changes it, and so do options; another PATH "
             "makes a new one",
         )
+    _follow_options(setup, given, places)
+    return 0
+
+
+def _follow_options(setup: Setup, given: dict[str, str | int], places: Sequence[str]) -> None:
+    """Writes what the options say, without any question."""
+    from newsletter.app import initial_setup, setup_answers
+    from newsletter.app.factories import sending_problems
+
     answers = initial_setup.Answers(given, _sources(setup, places))
-    _, owner = _written(setup, setup_answers.completed(setup, answers))
+    answers = setup_answers.completed(setup, answers)
+    missing = sending_problems(setup.made(answers).config)
+    if missing and setup.is_new:
+        raise ConfigError(missing, hint="nothing was written: give the options for it")
+    _, owner = _written(setup, answers)
+    for problem in missing:
+        note(problem)
     if owner:
         say("`newsletter run --due-now` sends the latest papers; `newsletter doctor` checks more.")
     else:
         say("Look at it, then run `newsletter ingest` and `newsletter preview`.")
-    return 0
 
 
 def _sources(setup: Setup, places: Sequence[str]) -> list[NewSource]:
@@ -109,17 +130,19 @@ def _sources(setup: Setup, places: Sequence[str]) -> list[NewSource]:
 def _talked(setup: Setup, given: dict[str, str | int], places: Sequence[str]) -> int:
     """Asks, writes, and offers to send the latest papers. Returns the exit status."""
     from newsletter.cli import init_questions
+    from newsletter.cli.signals import Signals, Stopped
 
     sources = _sources(setup, places)
-    try:
-        answers = init_questions.answers(setup, given, sources)
-    except (click.Abort, KeyboardInterrupt):
-        say()
-        say("Nothing was written. `newsletter init` starts again.", err=True)
-        raise click.Abort from None
+    with Signals() as signals:
+        try:
+            with signals.ends_at_once():
+                answers = init_questions.answers(setup, given, sources)
+        except (click.Abort, Stopped):
+            answers = None
+            say()
     if answers is None:
-        say("Nothing was written. `newsletter init` starts again.")
-        return 0
+        say("Nothing was written. `newsletter init` starts again.", err=True)
+        return signals.exit_status if signals.number else 130
     config, owner = _written(setup, answers)
     if owner:
         return _sent_at_once(config, owner)
@@ -132,12 +155,17 @@ def _written(setup: Setup, answers: Answers) -> tuple[Config, Owner | None]:
     from newsletter.app import initial_setup
     from newsletter.cli.init_questions import shown
     from newsletter.cli.signals import Signals
+    from newsletter.config.parse import ENVIRONMENT
 
     new = setup.made(answers)
+    for name in answers.settings:
+        variable = f"{ENVIRONMENT}{name.replace('.', '__').upper()}"
+        if variable in os.environ:
+            note(f"the variable {variable} overrides {name}")
     is_owner_new = setup.is_new or "newsletter.owner" in answers.settings
     with Signals():
         written = " and ".join(map(shown, setup.write(new)))
-        say(f"Wrote {written}." if written else f"{shown(setup.file)} is as it was.")
+        say(f"Wrote {written}." if written else f"{shown(setup.file)} was not changed.")
         owner = initial_setup.subscribe_owner(new.config, add=is_owner_new)
     if owner:
         known = "is a subscriber already" if owner.state == "active" else f"is {owner.state}"
@@ -157,5 +185,5 @@ def _sent_at_once(config: Config, owner: Owner) -> int:
             say(init_questions.where_it_went(config, owner))
     say()
     at = f"{config.newsletter.send_at:%H:%M}"
-    say(f"Next: `newsletter install-service` shows how to send new papers every day at {at}.")
+    say(f"Next: `newsletter install-service --write` sets up sending every day at {at}.")
     return status

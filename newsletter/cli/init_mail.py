@@ -11,7 +11,7 @@ from newsletter.app.initial_setup import Answers, Setup
 from newsletter.cli.base import complain
 from newsletter.cli.questions import ask, ask_secret, choose, valid
 from newsletter.cli.terminal import say
-from newsletter.config.schema import SmtpSection
+from newsletter.config.schema import Config, SmtpSection
 from newsletter.config.values import LOOPBACK, name_and_address
 from newsletter.errors import ConfigError
 from newsletter.transports.base import SessionFailed
@@ -26,7 +26,7 @@ from newsletter.transports.mail_servers import (
 
 Settings = dict[str, str | int | None]
 _SMTP = "transports.smtp."
-_FILES = "Just files for now, which any mail program opens"
+_FILES = "Not yet: just files for now, which any mail program can open"
 _SECURITIES = {
     "tls": "TLS from the start, usually on port 465",
     "starttls": "STARTTLS, usually on port 587",
@@ -60,28 +60,45 @@ def answers(setup: Setup, given: Settings) -> MailAnswers:
         return MailAnswers()
     kind = setup.current.config.delivery.transport
     files = MailAnswers({"delivery.transport": "eml"} if kind == "smtp" else {})
+    before: SmtpSection | None = None
     while True:
-        found = _Questions(setup, given, address).asked()
+        found = _Questions(setup, given, address, before).asked()
         if found is None:
             return files
-        if _logs_in(setup, {**given, **found.settings}, found.password):
+        smtp = setup.made(Answers({**given, **found.settings}, (), found.password)).config
+        if _logs_in(smtp, found.password):
             return found
+        before = smtp.transports.smtp
         about = "The login does not work yet."
-        ways = ["Answer these questions again", "Keep the answers anyway", _FILES]
+        ways = ["Answer these questions again", "Save these answers anyway", _FILES]
         number = choose(about, ways, 0)
         if number:
             return found if number == 1 else files
 
 
 class _Questions:
-    """The questions about one mail server."""
+    """The questions about one mail server.
 
-    def __init__(self, setup: Setup, given: Mapping[str, str | int | None], address: str) -> None:
+    Args:
+        setup: the configuration, whose values are the suggestions.
+        given: the settings from options and other questions.
+        address: the owner's address.
+        before: the answers that did not work, which are the suggestions then.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        given: Mapping[str, str | int | None],
+        address: str,
+        before: SmtpSection | None,
+    ) -> None:
         self._given = given
         self._address = address
         self._is_new = setup.is_new
-        self._sends_already = setup.current.config.delivery.transport == "smtp"
-        self._current: SmtpSection = setup.current.config.transports.smtp
+        self._stored: SmtpSection = setup.current.config.transports.smtp
+        self._current = before or self._stored
+        self._sends_already = bool(before) or setup.current.config.delivery.transport == "smtp"
         self._kept = SmtpSection()
         """The current settings if the server stays the same: a login is for one server only."""
         self._settings: Settings = {"delivery.transport": "smtp"}
@@ -110,7 +127,7 @@ class _Questions:
         else:
             known = provider_of(self._address) if self._is_new else None
         number = choose(
-            "How does mail leave this machine?",
+            "How should mail be sent?",
             [*names, "Another mail server", _FILES],
             PROVIDERS.index(known) if known else suggested,
         )
@@ -120,7 +137,7 @@ class _Questions:
 
     def _host(self) -> str:
         return ask(
-            "What is the name of the mail server that takes your mail (SMTP)?",
+            "What is the host name of your outgoing mail server (SMTP)?",
             "Server",
             self._current.host or "localhost",
             valid(SmtpSection, "host"),
@@ -152,6 +169,7 @@ class _Questions:
             "What is the user name there? It is usually your address.",
             "User name",
             self._kept.username or self._address,
+            valid(SmtpSection, "username"),
         )
         self._set(username=user)
         if self._option("password_file"):
@@ -161,7 +179,7 @@ class _Questions:
         if by_preset or self._option("token_command") or self._kept.token_command:
             self._authenticate_by("token_command", self._token(provider if by_preset else None))
             return None
-        return self._password(provider)
+        return self._password(provider, str(user))
 
     def _token(self, provider: Provider | None) -> str | int:
         advice = f"{provider.advice}\n" if provider else ""
@@ -172,18 +190,20 @@ class _Questions:
             valid(SmtpSection, "token_command"),
         )
 
-    def _password(self, provider: Provider | None) -> str | None:
+    def _password(self, provider: Provider | None, user: str) -> str | None:
         advice = f"{provider.advice}\n" if provider else ""
         name = "App password" if provider else "Password"
-        is_kept = bool(self._kept.password_file or self._kept.password.get_secret_value())
+        stored = self._stored
+        is_same = (stored.host, stored.username) == (self._settings[f"{_SMTP}host"], user)
+        is_kept = is_same and bool(stored.password_file or stored.password.get_secret_value())
         password = ask_secret(
-            f"{advice}It is kept in a file of its own that only you can read, and not shown here.",
+            f"{advice}It is stored in a file that only you can read, and not shown as you type.",
             f"{name} (Enter keeps the current one)" if is_kept else name,
             required=not is_kept,
         )
         if not password:
             return None
-        self._authenticate_by("password_file", self._current.password_file or None)
+        self._authenticate_by("password_file", stored.password_file or None)
         return "".join(password.split()) if provider else password
 
     def _without_login(self) -> Settings:
@@ -204,21 +224,21 @@ class _Questions:
             self._settings[f"{_SMTP}{key}"] = value
 
 
-def _logs_in(setup: Setup, settings: Settings, password: str | None) -> bool:
+def _logs_in(config: Config, password: str | None) -> bool:
     """Tries the login, and says how it went."""
+    smtp = config.transports.smtp
+    say()
+    say(f"Connecting to {smtp.host}:{smtp.port} …")
     try:
-        config = setup.made(Answers(settings, (), password)).config
-        smtp = config.transports.smtp
-        say()
-        say(f"Connecting to {smtp.host}:{smtp.port} …")
-        secret = smtp_password(config) if password is None else password
-        initial_setup.try_login(smtp, secret)
+        initial_setup.try_login(smtp, smtp_password(config) if password is None else password)
     except ConfigError as error:
         complain(error)
         return False
     except SessionFailed as error:
         say(f"error: {error.where}: {error.what}", err=True)
-        say(login_advice(error.reply.stage, smtp.host, smtp.port, smtp.security), err=True)
+        stage, what = error.reply.stage, error.what
+        for line in login_advice(stage, what, smtp.host, smtp.port, smtp.security).splitlines():
+            say(line, err=True)
         return False
     say("The login works." if smtp.username else "The server answers.")
     return True

@@ -15,7 +15,7 @@ from newsletter.cli.base import complain
 from newsletter.cli.questions import ask, choose, confirm, valid
 from newsletter.cli.source_output import check_lines
 from newsletter.cli.terminal import say
-from newsletter.config.schema import Config, NewsletterSection
+from newsletter.config.schema import Config, NewsletterSection, SourceSection
 from newsletter.errors import UsageError
 
 if TYPE_CHECKING:
@@ -87,8 +87,9 @@ def _source(setup: Setup, zone: str) -> list[NewSource]:
     kept = [] if setup.is_new else [one.name for one in setup.current.config.sources]
     keep = [f"Keep what is configured: {', '.join(kept)}"] if kept else []
     about, places = "Where do the papers come from?", [line for line, _ in _PLACES]
+    number = 0
     while True:
-        number = choose(about, [*keep, *places], 0)
+        number = choose(about, [*keep, *places], number)
         if keep and number == 0:
             return []
         place, *arguments = _PLACES[number - len(keep)][1]()
@@ -113,7 +114,7 @@ def _is_read(source: NewSource, zone: str) -> bool:
             return True
         complain(check.error)
         number = choose(
-            "It cannot be read now.",
+            "This source could not be read.",
             [
                 "Choose another source",
                 "Try again",
@@ -131,11 +132,12 @@ def _categories() -> list[str]:
 
 
 def _url() -> list[str]:
-    return [ask("What is its URL? RSS, Atom, JSON and pages of papers are read.", "URL", "")]
+    about = "What is its URL? RSS, Atom, JSON and pages of papers are read."
+    return [ask(about, "URL", "", valid(SourceSection, "url"))]
 
 
 def _folder() -> list[str]:
-    about = "Which folder? Pages that are saved there are read, in order of file name."
+    about = "Which folder has the saved pages? They are read in order of file name."
     folder = ask(about, "Folder", "captures")
     return [str(Path(folder).expanduser()) if folder.startswith("~/") else folder]
 
@@ -152,14 +154,14 @@ def wants_papers(config: Config, owner: Owner) -> bool:
     """Asks whether to send the latest papers at once."""
     if config.delivery.transport == "smtp":
         return confirm(f"Send the latest papers to {owner.address} now?")
-    return confirm("Write the latest papers to files now, as they would be sent?")
+    return confirm("Write an edition with the latest papers to a file now?")
 
 
 def where_it_went(config: Config, owner: Owner) -> str:
     """Returns where to look for what was sent."""
     kind = config.delivery.transport
     if kind == "smtp":
-        return f"What is sent arrives in the inbox of {owner.address}, or in its spam folder."
+        return f"Mail that was sent is in the inbox of {owner.address}, or in its spam folder."
     if kind == "null":
         return "The transport null sends nothing."
-    return f"What is sent is in {getattr(config.transports, kind).folder}."
+    return f"Mail that was sent is in {getattr(config.transports, kind).folder}."

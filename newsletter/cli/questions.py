@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from newsletter.cli.terminal import say
 from newsletter.config.problems import in_words
+from newsletter.errors import printable
 
 
 def ask(about: str, label: str, default: str, check: Callable[[str], object] = str) -> str:
@@ -55,8 +56,15 @@ def choose(about: str, choices: Sequence[str], default: int) -> int:
     _introduce(about)
     for number, choice in enumerate(choices, 1):
         say(f"  {number}  {choice}")
-    answer: int = click.prompt("Number", type=click.IntRange(1, len(choices)), default=default + 1)
-    return answer - 1
+    numbers = [str(number) for number in range(1, len(choices) + 1)]
+
+    def chosen(answer: str) -> str:
+        if answer.strip() not in numbers:
+            raise click.UsageError(f"type a number from 1 to {numbers[-1]}")
+        return answer.strip()
+
+    answer: str = click.prompt("Number", default=numbers[default], value_proc=chosen)
+    return int(answer) - 1
 
 
 def confirm(question: str) -> bool:
@@ -72,8 +80,9 @@ def valid(section: type[BaseModel], key: str) -> Callable[[str], None]:
         try:
             section.model_validate({key: answer})
         except ValidationError as exc:
-            found = [problem.removeprefix(f"{key}: ") for problem in in_words(exc)]
-            raise ValueError("; ".join(found)) from exc
+            about = [line for line in in_words(exc) if line.startswith(f"{key}: ")]
+            if about:  # other keys are not asked for yet
+                raise ValueError(about[0].removeprefix(f"{key}: ")) from exc
 
     return check
 
@@ -84,7 +93,7 @@ def _checked(check: Callable[[str], object]) -> Callable[[str], str]:
         try:
             check("" if answer == "-" else answer)
         except ValueError as wrong:
-            raise click.UsageError(f"“{answer}”: {wrong}") from wrong
+            raise click.UsageError(printable(f"“{answer}”: {wrong}")) from wrong
         return answer
 
     return checked

@@ -63,6 +63,10 @@ def renamed_row(renamed: Renamed) -> dict[str, Any]:
 def renamed_lines(renamed: Renamed) -> Iterator[str]:
     """Yields what was renamed, and what remains to be done, as readable lines."""
     old, new, moved = renamed.old, renamed.new, renamed.moved
+    if not renamed.was_captured:
+        yield f"Renamed {old} to {new} in the configuration; nothing has been captured from it yet."
+        yield "If the database is elsewhere at the moment, run this command again when it is back."
+        return
     yield f"Renamed {old} to {new}: its captures continue where those of {old} ended."
     if moved.captures:
         yield (

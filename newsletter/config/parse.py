@@ -48,11 +48,38 @@ def parse(text: str, environment: Mapping[str, str], *, where: str, folder: Path
         config = Config.model_validate(tables)
     except ValidationError as exc:
         problems += in_words(exc)
+    else:
+        problems += _read_as_captures(config, folder)
     if problems:
         hint = "fix it, then run `newsletter config check`"
         named = [_with_variable(problem, environment) for problem in problems]
         raise ConfigError(named, where=where, hint=hint) from None
     return config
+
+
+def own_folders(config: Config, folder: Path) -> set[Path]:
+    """Returns the folders that have the configuration, the database or a secret in them.
+
+    Read as captures, those files would be stored, and quoted in reports.
+
+    Args:
+        config: the configuration.
+        folder: the folder of its file.
+    """
+    smtp, dkim = config.transports.smtp, config.dkim
+    own = (config.database.url.removeprefix("sqlite:///"), smtp.password_file)
+    keys = (dkim.key_file, dkim.ed25519_key_file)
+    return {folder, *(Path(file).parent for file in (*own, *keys) if file)}
+
+
+def _read_as_captures(config: Config, folder: Path) -> list[str]:
+    own = own_folders(config, folder)
+    return [
+        f"sources[{number}].path: this folder has the configuration, the database or a secret in "
+        "it, which would be read as captures; keep captures in a folder of their own"
+        for number, section in enumerate(config.sources, 1)
+        if section.path and Path(section.path) in own
+    ]
 
 
 _LISTS = (("newsletter", "skip_dates"), ("web", "secret_keys"))

@@ -142,7 +142,7 @@ class SmtpSection(_Section):
     host: Annotated[str, AfterValidator(values.host)] = Field("", max_length=253)
     port: int = Field(465, ge=1, le=65535)
     security: Literal["tls", "starttls", "none"] = "tls"
-    username: str = ""
+    username: OneLine = ""
     password: SecretStr = SecretStr("")
     password_file: str = ""
     token_command: str = Field("", validate_default=True)

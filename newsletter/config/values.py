@@ -87,7 +87,9 @@ def mailbox(value: str) -> str:
     try:
         validate_email(address, check_deliverability=False, allow_smtputf8=False)
     except EmailNotValidError as exc:
-        raise ValueError('write "Name <address>" or an address') from exc
+        raise ValueError('write "Name <address>", or an address such as you@example.org') from exc
+    if len(address.rpartition("@")[0].encode()) > 64:
+        raise ValueError("the part before the @ is over 64 bytes long")
     return value
 
 

@@ -16,6 +16,8 @@ from newsletter.text.clean import clean_or_none
 
 NAME = "europe-pmc"
 _START = 8192
+_FULL_STOP = re.compile(r"(?<!\.\w)(?<=[\w\])])\.$")
+"""The full stop that PubMed adds to a title, but not that of "the U.S."."""
 
 
 def recognise(document: Document) -> str | None:
@@ -55,7 +57,7 @@ def _results(answer: Any) -> list[Mapping[str, Any]]:
 
 def _paper(result: Mapping[str, Any]) -> Paper | None:
     title = markup.text_of(_string(result, "title"))
-    if re.search(r"\w\.$", title):  # the full stop that PubMed adds
+    if _FULL_STOP.search(title):
         title = title[:-1]
     if not title:
         return None
@@ -77,15 +79,15 @@ def _authors(result: Mapping[str, Any]) -> Iterator[str]:
     listed = result.get("authorList")
     people = listed.get("author") if isinstance(listed, Mapping) else None
     if not isinstance(people, list):
-        people = [{"fullName": name} for name in _string(result, "authorString").split(",")]
+        names = _string(result, "authorString").removesuffix(".")
+        people = [{"fullName": name} for name in names.split(",")]
     for one in people:
-        given, family, full = (
+        given, family, full, group = (
             clean_or_none(one.get(key)) if isinstance(one, Mapping) else None
-            for key in ("firstName", "lastName", "fullName")
+            for key in ("firstName", "lastName", "fullName", "collectiveName")
         )
-        name = f"{given} {family}" if given and family else full
-        if name:
-            yield name.removesuffix(".")
+        if name := f"{given} {family}" if given and family else full or group:
+            yield name
 
 
 def _terms(result: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from newsletter.errors import UsageError
 from newsletter.storage import source_renames, sources
 from newsletter.storage.database import Database
 from newsletter.storage.source_renames import Moved
+from newsletter.text.clean import clean
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Renamed:
         configured: whether the configuration has a source of the new name.
         merged: whether there was a source of the new name, whose captures were taken over.
         moved: the captures that were taken over, if any.
+        was_captured: whether the database knows it; otherwise only the configuration was changed.
     """
 
     old: str
@@ -31,6 +33,7 @@ class Renamed:
     configured: bool
     merged: bool
     moved: Moved
+    was_captured: bool = True
 
 
 def refuse_name(old: str, new: str) -> None:
@@ -41,7 +44,7 @@ def refuse_name(old: str, new: str) -> None:
     """
     if old == new:
         raise UsageError(f"the source is called {old} already", hint="give it another name")
-    if not new.strip() or new == sources.MANUAL:
+    if not new.strip() or new != clean(new) or new == sources.MANUAL:
         raise UsageError(
             f"a source cannot be renamed to “{new}”",
             hint="use the name that its [[sources]] section has",

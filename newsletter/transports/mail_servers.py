@@ -18,7 +18,7 @@ class Provider:
         port: the port of that.
         security: how the connection is encrypted.
         login: whether a program logs in with an app password or with an access token.
-        advice: how to get that, as a sentence.
+        advice: how to get that, in lines.
         domains: the domains of its addresses.
     """
 
@@ -38,8 +38,8 @@ PROVIDERS = (
         465,
         "tls",
         "app password",
-        "Gmail needs an app password instead of your own: turn on 2-Step Verification, then create "
-        "one at https://myaccount.google.com/apppasswords.",
+        "Gmail needs an app password instead of your own: turn on 2-Step Verification, then\n"
+        "create one at https://myaccount.google.com/apppasswords.",
         ("gmail.com", "googlemail.com"),
     ),
     Provider(
@@ -48,8 +48,8 @@ PROVIDERS = (
         465,
         "tls",
         "app password",
-        "Fastmail needs an app password instead of your own: create one under Settings, Privacy & "
-        "Security, that allows SMTP.",
+        "Fastmail needs an app password instead of your own: create one that allows SMTP under\n"
+        "Settings, Privacy & Security.",
         ("fastmail.com", "fastmail.fm"),
     ),
     Provider(
@@ -58,7 +58,7 @@ PROVIDERS = (
         587,
         "starttls",
         "app password",
-        "iCloud needs an app-specific password instead of your own: create one at "
+        "iCloud needs an app-specific password instead of your own: create one at\n"
         "https://account.apple.com under Sign-In and Security.",
         ("icloud.com", "me.com", "mac.com"),
     ),
@@ -68,8 +68,8 @@ PROVIDERS = (
         587,
         "starttls",
         "token",
-        "Outlook.com accepts no passwords from programs, only access tokens (XOAUTH2). A tool such "
-        "as oama or mutt_oauth2.py asks for your consent once and then prints a token each time.",
+        "Outlook.com accepts no passwords from programs, only access tokens (XOAUTH2). A tool\n"
+        "such as oama or mutt_oauth2.py asks for your consent once, then prints a token each time.",
         ("outlook.com", "hotmail.com", "live.com", "msn.com"),
     ),
 )
@@ -87,16 +87,24 @@ def provider_at(host: str) -> Provider | None:
     return next((one for one in PROVIDERS if one.host == host.lower()), None)
 
 
+def usual_security(port: int, host: str) -> str:
+    """Returns how connections to a port are usually secured."""
+    if port in (465, 587):
+        return "tls" if port == 465 else "starttls"
+    return "none" if host in LOOPBACK else "starttls" if port == 25 else "tls"
+
+
 def port_hint(port: int, security: str) -> str:
     """Returns what is unusual about a port and how its connections are secured, or ""."""
     return _PORT_HINTS.get((port, security), "")
 
 
-def login_advice(stage: str, host: str, port: int, security: str) -> str:
-    """Returns what to try when a connection to a mail server fails, as a sentence.
+def login_advice(stage: str, what: str, host: str, port: int, security: str) -> str:
+    """Returns what to try when a connection to a mail server fails, in lines.
 
     Args:
         stage: where it failed: "auth", or another one.
+        what: what is wrong.
         host: the server.
         port: its port.
         security: how the connection is encrypted.
@@ -104,19 +112,25 @@ def login_advice(stage: str, host: str, port: int, security: str) -> str:
     if stage == "auth":
         known = provider_at(host)
         return known.advice if known else _LOGIN_ADVICE
+    if "certificate" in what:
+        return _CERTIFICATE_ADVICE
     if host in LOOPBACK:
-        return "Check that a mail server on this machine listens on that port, with that security."
+        return "Check that a mail server runs on this machine and uses that port and encryption."
     hint = port_hint(port, security)
     return f"{hint[:1].upper()}{hint[1:]}." if hint else _CONNECTION_ADVICE
 
 
 _LOGIN_ADVICE = (
-    "Check the user name and the password. Many providers accept only an app password, which is "
-    "created in their settings; a login by token (XOAUTH2) needs --smtp-token-command."
+    "Check the user name and the password. Many providers accept only an app password, which you\n"
+    "create in their settings. To log in with a token (XOAUTH2), press Ctrl-C and run\n"
+    "`newsletter init --smtp-token-command COMMAND`."
+)
+_CERTIFICATE_ADVICE = (
+    "Check the name of the server. If it is right, this machine has to trust its certificate."
 )
 _CONNECTION_ADVICE = (
-    "Check the name, the port and the security. Many networks and hosting providers block mail "
-    "ports: try 587 with starttls instead of 465 with tls, or another network."
+    "Check the name, the port and the encryption. Many networks and hosting providers block mail\n"
+    "ports: try 587 with STARTTLS instead of 465 with TLS, or another network."
 )
 
 USUAL_PORTS = {"tls": 465, "starttls": 587, "none": 25}

@@ -264,7 +264,7 @@ def test_an_inspection_says_of_how_many_papers_it_shows_the_first(newsletter: He
 
 def test_an_empty_folder_is_told_of(newsletter: Here) -> None:
     """Rather than nothing at all."""
-    newsletter("init", "--yes", "--source", ".")
+    newsletter("init")
     Path("papers/older").mkdir(parents=True)
     for words in (["ingest", "papers"], ["replay", "papers"]):
         assert "note: papers: there are no files in this folder yet" in newsletter(*words).stderr

@@ -231,11 +231,13 @@ def test_a_name_that_cannot_be_given_changes_nothing(here: Here) -> None:
     for name in ("daily-papers", "manual", " ", "captures"):
         done = here("sources", "rename", "captures", name)
         assert (done.returncode, config()) == (2, before)
-    for file in sample():
-        (Path("captures") / file.name).write_bytes(file.read_bytes())
-    here("ingest")
-    done = here("sources", "rename", "captures", "manual")
-    assert (done.returncode, config()) == (2, before)
-    assert "a source cannot be renamed to “manual”" in done.stderr
     done = here("sources", "rename", "nothing", "other")
     assert (done.returncode, config()) == (2, before)
+
+
+def test_a_rename_that_the_database_refuses_is_undone(here: Here) -> None:
+    """The configuration has the old name again."""
+    Path("newsletter.db").write_bytes(b"another program's file" * 300)
+    done = here("sources", "rename", "daily-papers", "hf")
+    assert (done.returncode, done.stdout, config()) == (2, "", example_config())
+    assert_one_line_each(done)

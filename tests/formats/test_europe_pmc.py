@@ -57,7 +57,7 @@ def test_a_result_with_everything() -> None:
     )
     assert paper.title == "Lamps in winter harbours & H₂O"
     assert paper.abstract == "Background We light lamps. Results They shine."
-    assert paper.authors == ("Mira Okafor", "Lindqvist J")
+    assert paper.authors == ("Mira Okafor", "Lindqvist J", "The Group")
     assert (paper.doi, paper.url) == ("10.1234/lamp.7", "https://pubmed.ncbi.nlm.nih.gov/41000001/")
     assert paper.categories == ("Lamps", "Winter")
     assert paper.published_on == date(2026, 11, 18)
@@ -87,6 +87,20 @@ def test_a_preprint_of_arxiv_is_the_paper_that_daily_papers_listed() -> None:
     for made, paper in zip(MADE, read(europe_pmc(MADE)).papers, strict=True):
         assert paper.arxiv_id == made.arxiv_id
         assert set(keys_of(paper)) & set(keys_of(made))
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"),
+    [
+        ("[Lampen im Winter].", "[Lampen im Winter]"),
+        ("Lamps of the U.S.", "Lamps of the U.S."),
+        ("Which lamps?", "Which lamps?"),
+        ("Lamps and so on...", "Lamps and so on..."),
+    ],
+)
+def test_the_full_stop_of_a_title(title: str, shown: str) -> None:
+    """Only the one that PubMed adds is removed."""
+    assert only({"title": title}).title == shown
 
 
 def test_answers_that_have_no_papers() -> None:

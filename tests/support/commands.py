@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,15 @@ from newsletter import cli
 from tests.support import preloaded
 
 _PATIENCE = 120  # seconds
-_AT_THE_START = ("PYTHON", "LC_", "LANG")
-"""Variables that an interpreter reads when it starts."""
+
+
+def _read_at_the_start(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables that an interpreter reads when it starts."""
+    kinds = ("PYTHON", "LC_", "LANG")
+    return {name: value for name, value in environment.items() if name.startswith(kinds)}
+
+
+_AT_THE_START = _read_at_the_start(os.environ)
 
 INTERRUPTIBLE = [
     sys.executable,
@@ -34,10 +42,11 @@ def newsletter(
     *arguments: str, cwd: Path, stdin: bytes = b"", **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs `newsletter` in the folder `cwd`, with additional environment variables."""
-    if any(name.startswith(_AT_THE_START) for name in environment):
-        done = _newly_started(arguments, cwd, {**os.environ, **environment}, stdin)
+    variables = {**os.environ, **environment}
+    if _read_at_the_start(variables) == _AT_THE_START:
+        done = preloaded.run(arguments, cwd, variables, stdin, _PATIENCE)
     else:
-        done = preloaded.run(arguments, cwd, {**os.environ, **environment}, stdin, _PATIENCE)
+        done = _newly_started(arguments, cwd, variables, stdin)
     out, err = done.stdout.decode(), done.stderr.decode()
     return subprocess.CompletedProcess(done.args, done.returncode, out, err)
 

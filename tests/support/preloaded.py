@@ -6,10 +6,10 @@ interpreter needs to import it. The command has its own folder, environment, uma
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
@@ -32,15 +32,17 @@ def _server() -> str:
         listener.listen(64)
         command = [sys.executable, "-m", "tests.support.preloaded", str(listener.fileno())]
         root = Path(__file__).parents[2]
-        server = subprocess.Popen(command, pass_fds=[listener.fileno()], cwd=root)
+        # It ends when its standard input does, so also if this process is killed.
+        server = subprocess.Popen(
+            command, pass_fds=[listener.fileno()], cwd=root, stdin=subprocess.PIPE
+        )
+        _servers.append(server)
         name: str = listener.getsockname()
-    atexit.register(_end, server)
     return name
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
-    server.terminate()
-    server.wait()
+_servers: list[subprocess.Popen[bytes]] = []
+"""Keeps the standard input of the server open."""
 
 
 def run(
@@ -67,11 +69,13 @@ def run(
         streams = [one.fileno() for one in (given, out, err)]
         socket.send_fds(connection, [json.dumps(request).encode()], streams)
         connection.shutdown(socket.SHUT_WR)
-        number, status = _answer(connection), None
+        number, status = 0, 0
         try:
+            number = _answer(connection)
             status = _answer(connection)
         except TimeoutError as late:
-            os.kill(number, signal.SIGKILL)
+            if number:
+                os.kill(number, signal.SIGKILL)
             raise subprocess.TimeoutExpired(arguments, timeout) from late
         out.seek(0)
         err.seek(0)
@@ -91,7 +95,7 @@ def _answer(connection: socket.socket) -> int:
 def _serve(listener: socket.socket) -> None:
     """Forks for each connection, and that process forks the command and waits for it."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    while True:
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         connection, _ = listener.accept()
         if os.fork():
             connection.close()
@@ -137,8 +141,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     try:
         cli.main()
     except SystemExit as ended:
-        assert isinstance(ended.code, int)
-        status = ended.code
+        status = ended.code if isinstance(ended.code, int) else 99  # `main` exits with a number
     except BaseException as error:  # noqa: BLE001  # an interpreter would print it and end
         sys.excepthook(type(error), error, error.__traceback__)
     finally:

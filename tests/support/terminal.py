@@ -40,6 +40,8 @@ class Talk:
         self._child.delaybeforesend = None
         self.said = ""
         """Everything on the screen so far."""
+        self.had_echo = False
+        """Whether the terminal showed what is typed when the command ended."""
 
     def answer(self, label: str, text: str = "") -> str:
         """Waits for a question that starts with `label`, and answers it. Returns what led to it."""
@@ -53,9 +55,15 @@ class Talk:
         self._wait(r"\n[A-Z][^\n]*: $")
         self._child.sendintr()
 
+    def signal(self, label: str, number: int) -> None:
+        """Waits for a question that starts with `label`, and sends a signal."""
+        self._wait(rf"(?:^|\n){re.escape(label)}[^\n]*: $")
+        self._child.kill(number)
+
     def ended(self) -> int:
         """Waits for the end. Returns the exit status."""
         self._wait(pexpect.EOF)
+        self.had_echo = self._child.getecho()
         self._child.close()
         assert "Traceback" not in self.said, self.said
         status = self._child.exitstatus
