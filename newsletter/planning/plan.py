@@ -28,6 +28,7 @@ from newsletter.storage import due, editions, installation, log, subscribers
 from newsletter.storage.database import Database
 from newsletter.storage.due import Group, NextState
 from newsletter.storage.editions import EditionRow
+from newsletter.storage.moves import Move, advance
 
 CHUNK_PAUSE = 0.002
 """Seconds between two chunks, for other writers, such as an unsubscribe."""
@@ -49,15 +50,6 @@ class PlanResult:
     editions: list[str] = field(default_factory=list)
     held: list[EditionRow] = field(default_factory=list)
     open: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Move:
-    """A group of subscribers, its next state, and whether it is sent an edition."""
-
-    group: Group
-    next_state: NextState
-    sends: bool
 
 
 class Planning:
@@ -165,19 +157,20 @@ class Planning:
             _note_held(planned, held)
             return
         rejected_at = view.rejected_at(positions)
-        moves: list[_Move] = []
+        moves: list[Move] = []
         for group in groups:
             action, next_state = self._step(group, view, rejected_at, papers=bool(entries))
             if action is not DueAction.WAIT:
-                moves.append(_Move(group, next_state, sends=action is DueAction.SEND))
+                moves.append(Move(group, next_state, sends=action is DueAction.SEND))
             elif group.due_at:
                 planned.open += group.size
-        self._carry_out(cursor, moves, entries, view, planned, released)
+        if moves:
+            self._carry_out(cursor, moves, entries, view, planned, released)
 
     def _carry_out(
         self,
         cursor: int,
-        moves: Sequence[_Move],
+        moves: Sequence[Move],
         entries: Sequence[Entry],
         view: View,
         planned: PlanResult,
@@ -191,20 +184,11 @@ class Planning:
             return
         with self._database.read() as tx:
             parts = len(editions.content(tx, edition.id).parts) if edition else 0
+        sent = {"edition": edition.id, "parts": parts} if edition else {}
         planned_subscribers = 0
         for span in self._spans(cursor, sum(move.group.size for move in moves)):
             with self._database.write() as tx:
-                for move in moves:
-                    edition_args = {"edition": edition.id, "parts": parts} if edition else {}
-                    moved = due.plan(
-                        tx,
-                        move.group,
-                        span,
-                        move.next_state,
-                        view.now,
-                        **(edition_args if move.sends else {}),
-                    )
-                    planned_subscribers += moved if move.sends else 0
+                planned_subscribers += advance(tx, moves, span, view.now, **sent)
                 if edition:
                     editions.note_planned(tx, edition.id, view.now)
             time.sleep(CHUNK_PAUSE)

@@ -90,7 +90,7 @@ def due(tx: Connection, now: datetime) -> list[Group]:
         return []
     rows = tx.execute(
         select(*columns, func.count().label("size"))
-        .where(subscribers.c.next_due_at <= now, _is_active())
+        .where(subscribers.c.next_due_at <= now, is_active())
         .group_by(*columns)
         .order_by(subscribers.c.next_due_at, subscribers.c.cursor)
     )
@@ -113,7 +113,7 @@ def all_active(tx: Connection) -> list[Group]:
     """Returns all active subscribers, grouped by cursor alone."""
     rows = tx.execute(
         select(subscribers.c.cursor, func.count().label("size"))
-        .where(_is_active())
+        .where(is_active())
         .group_by(subscribers.c.cursor)
     )
     return [Group(row.cursor, size=row.size) for row in rows]
@@ -127,7 +127,7 @@ def chunk(tx: Connection, cursor: int, after: int) -> int | None:
     """
     ids = (
         select(subscribers.c.id)
-        .where(_is_active(), subscribers.c.cursor == cursor, subscribers.c.id > after)
+        .where(is_active(), subscribers.c.cursor == cursor, subscribers.c.id > after)
         .order_by(subscribers.c.id)
         .limit(CHUNK)
         .subquery()
@@ -158,20 +158,27 @@ def plan(
     after, last = span
     matching = (*_members(group), subscribers.c.id > after, subscribers.c.id <= last)
     for part in range(1, parts + 1):
-        rows = select(
-            literal(edition),
-            literal(part),
-            subscribers.c.id,
-            literal(str(DeliveryState.QUEUED)),
-            literal(now, Utc()),
-            literal(0),
-            literal(now, Utc()),
-        ).where(*matching)
-        names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
-        # An existing delivery was planned earlier, and only the cursor is behind.
-        tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
+        queue(tx, edition, part, now, matching)
     moved = tx.execute(update(subscribers).where(*matching).values(_values(next_state)))
     return moved.rowcount
+
+
+def queue(
+    tx: Connection, edition: int, part: int, now: datetime, matching: Sequence[ColumnElement[bool]]
+) -> None:
+    """Queues a part of an edition for the subscribers that meet these conditions."""
+    rows = select(
+        literal(edition),
+        literal(part),
+        subscribers.c.id,
+        literal(str(DeliveryState.QUEUED)),
+        literal(now, Utc()),
+        literal(0),
+        literal(now, Utc()),
+    ).where(*matching)
+    names = ["edition_id", "part", "subscriber_id", "state", "try_at", "attempts", "changed_at"]
+    # An existing delivery was planned earlier, and only the cursor is behind.
+    tx.execute(insert(deliveries).prefix_with("OR IGNORE").from_select(names, rows))
 
 
 def scheduled(tx: Connection, after: datetime) -> Iterator[tuple[Group, date | None]]:
@@ -184,7 +191,7 @@ def scheduled(tx: Connection, after: datetime) -> Iterator[tuple[Group, date | N
         subscribers.c.last_due_on,
     )
     rows = tx.execute(
-        select(*columns).where(subscribers.c.next_due_at > after, _is_active()).group_by(*columns)
+        select(*columns).where(subscribers.c.next_due_at > after, is_active()).group_by(*columns)
     )
     for row in rows.all():
         yield (
@@ -220,7 +227,7 @@ def reschedule(
 
 def _members(group: Group) -> Sequence[ColumnElement[bool]]:
     if group.due_at is None:
-        return (_is_active(), subscribers.c.cursor == group.cursor)
+        return (is_active(), subscribers.c.cursor == group.cursor)
     return (
         *_alike(group),
         subscribers.c.cursor == group.cursor,
@@ -232,14 +239,15 @@ def _members(group: Group) -> Sequence[ColumnElement[bool]]:
 def _alike(group: Group) -> Sequence[ColumnElement[bool]]:
     return (
         subscribers.c.next_due_at == group.due_at,
-        _is_active(),
+        is_active(),
         subscribers.c.cadence == group.cadence,
         subscribers.c.time_zone.is_not_distinct_from(group.time_zone),
         subscribers.c.send_at.is_not_distinct_from(group.send_at),
     )
 
 
-def _is_active() -> ColumnElement[bool]:
+def is_active() -> ColumnElement[bool]:
+    """Returns the condition that a subscriber gets editions."""
     return subscribers.c.state == SubscriberState.ACTIVE
 
 

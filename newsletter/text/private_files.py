@@ -55,8 +55,8 @@ def private(path: Path) -> Iterator[PrivateFile]:
         OSError: it cannot be created.
     """
     folder = path.with_name(temporary_name(path))
-    folder.mkdir(0o700)
-    try:
+    try:  # a signal may raise an exception right after each of these steps
+        folder.mkdir(0o700)
         inside = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             how = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -65,9 +65,9 @@ def private(path: Path) -> Iterator[PrivateFile]:
                 yield PrivateFile(folder / path.name, descriptor, inside)
             finally:
                 os.close(descriptor)
-                with suppress(FileNotFoundError):
-                    os.unlink(path.name, dir_fd=inside)
         finally:
+            with suppress(FileNotFoundError):
+                os.unlink(path.name, dir_fd=inside)
             os.close(inside)
     finally:
         with suppress(OSError):  # another has taken its place, which was reported

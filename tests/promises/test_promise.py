@@ -212,6 +212,7 @@ class Promise(RuleBasedStateMachine):
         self.ahead = timedelta()
         self.was_wrong = False
         self.has_dry_run = False
+        self.is_limited = False  # the day's limit ended the last run
         self.numbers = 0
         self.seen: dict[int, Row] = {}
         self.doubts: set[int] = set()
@@ -638,7 +639,8 @@ class Promise(RuleBasedStateMachine):
         self._continue()
         before = self._has(SUPPRESSED)
         self._run([act] * 8, comes=comes, due_now=True)
-        if len(self._active()) > 0 and not before:
+        # If the limit leaves one delivery, after others were accepted, its refusal is believed.
+        if len(self._active()) > 0 and not before and not self.is_limited:
             assert not self._has(SUPPRESSED)
         if goes_on:
             self._probe([act] * 8)
@@ -745,8 +747,9 @@ class Promise(RuleBasedStateMachine):
         doubtful = {row.id: row.attempts for row in self._rows() if row.state in DOUBTFUL}
         if self.limits.unknown == "resend":
             self.again.update(number for number, attempts in doubtful.items() if attempts == 1)
+        self.is_limited = False
         try:
-            self._deliver()
+            self.is_limited = self._deliver().limited
         except Died:
             self._died(leaves_file=leaves_file)
         self._hear_of_suppressed()

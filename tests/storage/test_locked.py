@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, event, insert, select, true
 
 from newsletter import storage
 from newsletter.errors import DatabaseDamaged, DatabaseLocked, StorageError
@@ -143,6 +143,8 @@ def made(annotation: Any) -> Any:
         return None if type(None) in inner else made(inner[0])
     if origin is tuple:
         return tuple(made(one) for one in inner if one is not Ellipsis)
+    if origin is ColumnElement:
+        return true()
     if origin in (set, frozenset):
         return {made(inner[0])}
     if origin in (list, Sequence, Collection, Iterable, Iterator):
