@@ -68,7 +68,7 @@ def _questions(setup: Setup) -> list[tuple[str, str, str, Callable[[], str]]]:
         (
             "owner",
             "What is your email address? It gets the papers, and a report when something fails.\n"
-            "Without one, for which you type a hyphen (-), editions are only written as files.",
+            "Type a hyphen (-) to leave it out; editions are then only written as files.",
             "Address",
             lambda: current.owner or os.environ.get("EMAIL", ""),
         ),
