@@ -238,10 +238,20 @@ def newcomer_cursor(tx: Connection, latest_day: date) -> int:
     if day is not None and _days_count(tx, day):
         latest = entries.c.day == day
     else:
-        last = select(func.max(entries.c.snapshot_id)).where(new).scalar_subquery()
-        latest = entries.c.snapshot_id == last
+        latest = entries.c.snapshot_id == _last_snapshot().scalar_subquery()
     first = tx.execute(select(func.min(entries.c.position)).where(new, latest)).scalar()
     return int(first) - 1 if first else 0
+
+
+def _last_snapshot() -> Select[tuple[int]]:
+    """Returns the query for the last snapshot with new papers.
+
+    `coalesce` keeps the index of kinds from being used, which would read all new entries: from the
+    newest snapshot back, the first one is found at once.
+    """
+    is_new = func.coalesce(entries.c.kind, "") == EntryKind.NEW
+    newest_first = entries.c.snapshot_id.desc()
+    return select(entries.c.snapshot_id).where(is_new).order_by(newest_first).limit(1)
 
 
 def _days_count(tx: Connection, day: date) -> bool:
