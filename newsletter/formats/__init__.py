@@ -27,6 +27,7 @@ from newsletter.formats import (
     id_list,
     json_feed,
     json_list,
+    openreview,
     search_text,
     text_capture,
 )
@@ -43,6 +44,7 @@ FORMATS: tuple[Format, ...] = (
     text_capture.FORMAT,
     json_feed.FORMAT,
     europe_pmc.FORMAT,
+    openreview.FORMAT,
     api_legacy_json.FORMAT,
     api_json.FORMAT,
     json_list.FORMAT,

@@ -21,7 +21,8 @@ _SUBJECT = re.compile(r"[a-z]+(?:_[a-z]+)*")
 _WITHOUT_PRESET = {
     "openreview": (
         "OpenReview answers its API only for browsers and signed-in users",
-        "save its pages in a folder, and add that",
+        "save https://api2.openreview.net/notes?content.venueid=VENUE from your browser in a "
+        "folder, and add that",
     ),
 }
 

@@ -284,6 +284,35 @@ def europe_pmc(papers: Sequence[Paper]) -> bytes:
     return json.dumps(answer).encode()
 
 
+def openreview(papers: Sequence[Paper]) -> bytes:
+    """Notes of version 2 of the OpenReview API, with a review among them."""
+    notes = [
+        {
+            "id": f"Lamp{number:06}",
+            "forum": f"Lamp{number:06}",
+            "cdate": 1_763_424_000_000,
+            "pdate": 1_763_510_400_000,
+            "invitations": ["Harbour.cc/2026/Conference/-/Submission"],
+            "content": {
+                "title": {"value": paper.title},
+                "abstract": {"value": paper.abstract},
+                "authors": {"value": ["Mira Okafor", "Jonas Lindqvist"]},
+                "keywords": {"value": ["lamps", "harbours"]},
+                "pdf": {"value": "/pdf/lamp.pdf"},
+                "venueid": {"value": "Harbour.cc/2026/Conference"},
+            },
+        }
+        for number, paper in enumerate(papers)
+    ]
+    review = {
+        "id": "Review0001",
+        "forum": "Lamp000000",
+        "invitations": ["Harbour.cc/2026/Conference/Submission1/-/Official_Review"],
+        "content": {"summary": {"value": "Bright."}, "rating": {"value": 8}},
+    }
+    return json.dumps({"notes": [*notes, review], "count": len(notes) + 1}).encode()
+
+
 def legacy_rows(papers: Sequence[Paper]) -> bytes:
     """Rows written as Python dicts."""
     return json.dumps([repr(_row(paper)) for paper in papers], indent=4).encode()
@@ -564,6 +593,7 @@ CAPTURES: Mapping[str, tuple[Builder, ...]] = {
     "search-text": (search_markdown, search_lines, search_footnotes),
     "json-feed": (json_feed,),
     "europe-pmc": (europe_pmc,),
+    "openreview": (openreview,),
     "api-legacy-json": (legacy_rows, legacy_wrapped),
     "daily-papers-cards": (cards_of_2024, cards_of_2026),
     "bibtex": (bibtex,),
