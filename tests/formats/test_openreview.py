@@ -52,9 +52,5 @@ def test_notes_of_the_first_version() -> None:
 )
 def test_other_notes_are_unreadable(notes: object) -> None:
     """A list of reviews has no papers."""
-    answer = {"about": ["forum", "content", "invitation"], "notes": notes}
-    text = json.dumps(answer).replace(
-        '"about"', '"forum": 1, "content": 1, "invitation": 1, "about"'
-    )
     with pytest.raises(SnapshotUnreadable):
-        formats.read(text.encode(), format="openreview")
+        formats.read(json.dumps({"notes": notes}).encode(), format="openreview")
