@@ -234,7 +234,7 @@ class App:
         """The use cases about subscribers."""
         from newsletter.app.subscriber_use_cases import SubscriberUseCases
 
-        return SubscriberUseCases(self._config, self.database, self.notices, self.clock)
+        return SubscriberUseCases(self._config, self.database, lambda: self.notices, self.clock)
 
     # --- for the operator
 

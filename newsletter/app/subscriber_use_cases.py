@@ -35,7 +35,7 @@ class SubscriberUseCases:
     Args:
         config: the configuration.
         database: the installation's database.
-        notices: renders transactional mails.
+        notices: returns what renders transactional mails; called when one is sent.
         clock: returns the current instant, aware.
     """
 
@@ -43,7 +43,7 @@ class SubscriberUseCases:
         self,
         config: Config,
         database: Database,
-        notices: Notices,
+        notices: Callable[[], Notices],
         clock: Callable[[], datetime],
     ) -> None:
         self._config = config
@@ -122,7 +122,7 @@ class SubscriberUseCases:
     def _visitor_mail(self) -> VisitorMail:
         from newsletter.subscribers.visitor_mail import VisitorMail
 
-        return VisitorMail(self._notices, self.links, self._config.newsletter.name)
+        return VisitorMail(self._notices(), self.links, self._config.newsletter.name)
 
     @cached_property
     def _rules(self) -> Rules:

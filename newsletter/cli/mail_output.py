@@ -5,22 +5,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from newsletter.app.idle import joined
 from newsletter.app.reason_words import circuit_open, edition_held, sentence
 from newsletter.cli.options import is_quiet
 from newsletter.cli.terminal import write
-from newsletter.delivery.recorder import RunSummary
-from newsletter.delivery.sending import RunResult
 from newsletter.models import Circuit, DeliveryState
-from newsletter.planning.edition_review import EditionProgress
-from newsletter.storage.deliveries import DeliveryRow
-from newsletter.storage.editions import EditionRow
-from newsletter.storage.subscribers import Subscriber
-from newsletter.subscribers.list_import import Imported
 from newsletter.text.counted import plural
 from newsletter.text.dates import iso, utc
+
+if TYPE_CHECKING:
+    from newsletter.delivery.recorder import RunSummary
+    from newsletter.delivery.sending import RunResult
+    from newsletter.planning.edition_review import EditionProgress
+    from newsletter.storage.deliveries import DeliveryRow
+    from newsletter.storage.editions import EditionRow
+    from newsletter.storage.subscribers import Subscriber
+    from newsletter.subscribers.list_import import Imported
 
 _SHOWN = (
     DeliveryState.SENT,
