@@ -6,6 +6,7 @@ interpreter needs to import it. The command has its own folder, environment, uma
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import random
@@ -36,13 +37,13 @@ def _server() -> str:
         server = subprocess.Popen(
             command, pass_fds=[listener.fileno()], cwd=root, stdin=subprocess.PIPE
         )
-        _servers.append(server)
+        atexit.register(_end, server)
         name: str = listener.getsockname()
     return name
 
 
-_servers: list[subprocess.Popen[bytes]] = []
-"""Keeps the standard input of the server open."""
+def _end(server: subprocess.Popen[bytes]) -> None:
+    server.communicate()  # closes its standard input, and waits
 
 
 def run(
