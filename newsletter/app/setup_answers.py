@@ -20,8 +20,8 @@ def completed(setup: Setup, answers: Answers) -> Answers:
 
     A host implies SMTP and, at a known provider, port and security. Mail by SMTP is from the
     account that logs in, if its name is an address, else from the owner, unless the operator chose
-    a sender. A new configuration gets this machine's time zone. Settings that an
-    existing one has already are left out.
+    a sender. A new configuration gets this machine's time zone. Settings that an existing one has
+    already are left out.
     """
     settings, config = dict(answers.settings), setup.current.config
     if "transports.smtp.host" in settings:
